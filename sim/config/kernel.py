@@ -1,0 +1,205 @@
+"""Schema of `configs/kernels/*.yaml` and `configs/access/*.yaml`: what a kernel executes, and how a variant changes it."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from sim.config.errors import nearest
+from sim.config.primitives import PRIMITIVES
+from sim.config.quantity import Quantity, Strict
+
+#: Accessors of kernel-accesses.md A.2 (its letter), and the two payload copies.
+METADATA_ACCESSORS = {
+    "avail_index_read": "A",
+    "avail_entry_read": "H",
+    "descriptor_read": "D",
+    "indirect_descriptor_read": "I",
+    "used_element_write": "U1",
+    "used_elements_write": "Un",
+    "used_index_write": "X",
+    "avail_flags_read": "F",
+    "used_event_read": "E",
+    "avail_event_write": "V",
+    "used_flags_write": "W",
+    "used_index_read": "R",
+}
+PAYLOAD_ACCESSORS = {"header_copy": "vnet header", "payload_copy": "packet bytes"}
+ACCESSORS = (*METADATA_ACCESSORS, *PAYLOAD_ACCESSORS)
+
+#: Steps of the transmit path whose instructions a kernel file must count.
+STEPS = (
+    "round_start",
+    "disable_notify",
+    "get_descriptor",
+    "head",
+    "refill",
+    "descriptor",
+    "translate",
+    "iov_iter",
+    "build_xdp",
+    "next_descriptor",
+    "indirect_table",
+    "indirect_descriptor",
+    "copy_chain",
+    "header_copy",
+    "payload_copy",
+    "second_segment",
+    "page_split",
+    "packet_done",
+    "page_refill",
+    "send_batch",
+    "backend_packet",
+    "used_element",
+    "used_elements",
+    "used_index",
+    "notify_check",
+    "enable_notify",
+    "recheck",
+    "round_end",
+)
+
+#: Items that a recipe may hold besides primitives: `copy` becomes a loop or `rep movsb` by size, kernel and CPU.
+RECIPE_WORDS = ("copy",)
+_RECIPE_VALID = frozenset((*PRIMITIVES, *RECIPE_WORDS))
+
+SWITCHES = ("smap", "spectre_v1", "hardened_usercopy", "retpoline")
+
+
+def _check_recipe(recipe: list[str]) -> list[str]:
+    for item in recipe:
+        if item not in _RECIPE_VALID:
+            raise ValueError(f"unknown primitive '{item}' in a recipe{nearest(item, _RECIPE_VALID)}")
+    return recipe
+
+
+class Accessor(Strict):
+    """What one access executes, in order. `bytes` 0 means that the row says how many; `parts` repeats the recipe."""
+
+    recipe: list[str]
+    bytes: int = Field(default=0, ge=0)
+    parts: int = Field(default=1, ge=1)
+    source: str = Field(min_length=1)
+
+    _recipe = field_validator("recipe")(_check_recipe)
+
+
+class Step(Strict):
+    """Instructions of one step, its accessor included, and the kernel function that a profiler would show."""
+
+    instructions: Quantity
+    function: str
+    calls: list[str] = Field(default_factory=list, description="primitives executed besides the accessor's recipe")
+
+    _calls = field_validator("calls")(_check_recipe)
+
+
+class Mitigation(Strict):
+    """What switching one mitigation off takes away, or puts in place of something."""
+
+    removes: list[str] = Field(default_factory=list)
+    replaces: dict[str, str] = Field(default_factory=dict)
+
+    _removes = field_validator("removes")(_check_recipe)
+
+
+class CountedWith(Strict):
+    """The configuration in which the instruction counts of `steps` were taken."""
+
+    smap: bool
+    spectre_v1: bool
+    hardened_usercopy: bool
+    retpoline: bool
+    fsrm: bool
+
+
+class Behaviour(Strict):
+    """Where the transmit handlers differ in order, not in cost."""
+
+    flush_before_recheck: bool
+    recheck_updates_cache: bool
+    header_with_payload: bool
+    splits_copy_at_page: bool
+    page_frag_bytes: int = Field(gt=0)
+    headroom_bytes: int = Field(ge=0)
+    shared_info_bytes: int = Field(ge=0)
+    page_bytes: int = Field(gt=0)
+    round_packets: int = Field(gt=0)
+
+
+class CopyRoutine(Strict):
+    """How copy_user moves bytes: loop below `loop_below` bytes unless FSRM is used, else `rep movsb`."""
+
+    loop_below: int = Field(ge=0)
+    uses_fsrm: bool
+    inline_with_fsrm: bool
+    source: str = Field(min_length=1)
+
+
+class Kernel(Strict):
+    """One kernel version: recipes of its accessors and instructions of its steps."""
+
+    schema_: Literal[1]
+    kind: Literal["kernel"] = "kernel"
+    name: str
+    title: str
+    work_scale: Quantity
+    zerocopy_tx_default: bool
+    counted_with: CountedWith
+    behaviour: Behaviour
+    copy_routine: CopyRoutine
+    object_size_check_instructions: Quantity
+    mitigations: dict[str, Mitigation]
+    accessors: dict[str, Accessor]
+    steps: dict[str, Step]
+
+    @model_validator(mode="after")
+    def _complete(self) -> Kernel:
+        for what, table, valid in (
+            ("accessor", self.accessors, ACCESSORS),
+            ("step", self.steps, STEPS),
+            ("mitigation", self.mitigations, SWITCHES),
+        ):
+            for name in table:
+                if name not in valid:
+                    raise ValueError(f"unknown {what} '{name}'{nearest(name, valid)}")
+            missing = [name for name in valid if name not in table]
+            if missing:
+                raise ValueError(f"no entry for {what} '{missing[0]}' ({len(missing)} missing); an unknown cost is an error")
+        return self
+
+
+class AccessRules(Strict):
+    """Changes to the accessors of one family: whole recipes by class or by name, then primitives taken out."""
+
+    read: list[str] | None = None
+    write: list[str] | None = None
+    recipes: dict[str, list[str]] = Field(default_factory=dict)
+    remove: list[str] = Field(default_factory=list)
+
+    @field_validator("read", "write", "remove")
+    @classmethod
+    def _items(cls, recipe: list[str] | None) -> list[str] | None:
+        return None if recipe is None else _check_recipe(recipe)
+
+    @field_validator("recipes")
+    @classmethod
+    def _named(cls, recipes: dict[str, list[str]]) -> dict[str, list[str]]:
+        for name, recipe in recipes.items():
+            if name not in ACCESSORS:
+                raise ValueError(f"unknown accessor '{name}'{nearest(name, ACCESSORS)}")
+            _check_recipe(recipe)
+        return recipes
+
+
+class Access(Strict):
+    """An access variant: how ring metadata (and payload) is reached instead of the kernel's own accessors."""
+
+    schema_: Literal[1]
+    kind: Literal["access"] = "access"
+    name: str
+    title: str
+    source: str = Field(min_length=1)
+    metadata: AccessRules = Field(default_factory=AccessRules)
+    payload: AccessRules = Field(default_factory=AccessRules)

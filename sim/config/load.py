@@ -1,0 +1,288 @@
+"""From a name or a file to a validated table: reading, `extends`, names, calibration, overrides, errors."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from sim.config import paths
+from sim.config.cpu import Cpu
+from sim.config.errors import ConfigError, nearest
+from sim.config.kernel import Access, Kernel
+from sim.config.scenario import Scenario
+
+Table = dict[str, Any]
+Model = TypeVar("Model", bound=BaseModel)
+
+_NAMED = {"cpu": "cpu", "kernel": "kernel"}
+MODELS: dict[str, type[BaseModel]] = {"cpu": Cpu, "kernel": Kernel, "access": Access}
+
+
+class _StrictLoader(yaml.SafeLoader):
+    """YAML loader that refuses a key given twice."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen = set()
+        for key_node, _ in node.value:
+            key = self.construct_object(key_node, deep=True)
+            if key in seen:
+                raise yaml.constructor.ConstructorError(None, None, f"key '{key}' is given twice", key_node.start_mark)
+            seen.add(key)
+        return super().construct_mapping(node, deep)
+
+
+def read_yaml(file: Path) -> Table:
+    """Read one mapping with text keys from a YAML file; every failure is a ConfigError that names the file."""
+    try:
+        data = yaml.load(file.read_text(encoding="utf-8"), Loader=_StrictLoader)
+    except OSError as error:
+        raise ConfigError(f"{file}: cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise ConfigError(f"{file}: is not a YAML file: not UTF-8 text") from None
+    except (yaml.YAMLError, TypeError) as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f" (line {mark.line + 1})" if mark else ""
+        raise ConfigError(f"{file}: is not a YAML file{where}: {getattr(error, 'problem', None) or error}") from None
+    if not isinstance(data, dict):
+        raise ConfigError(f"{file}: is not a YAML mapping (found {type(data).__name__})")
+    bad = next((key for key in data if not isinstance(key, str)), None)
+    if bad is not None:
+        raise ConfigError(f"{file}: key {bad!r} is not text")
+    return data
+
+
+def _is_entry(value: object) -> bool:
+    return isinstance(value, dict) and "grade" in value and "value" in value
+
+
+def merge(base: Table, over: Table) -> Table:
+    """Merge two tables deeply; a table entry (value with its grade) is replaced whole, lists too."""
+    merged = dict(base)
+    for key, value in over.items():
+        if isinstance(value, dict) and isinstance(merged.get(key), dict) and not _is_entry(value):
+            merged[key] = merge(merged[key], value)
+        else:
+            merged[key] = value
+    return merged
+
+
+def read_table(kind: str, reference: str, configs: Path | None = None, beside: Path | None = None) -> tuple[Table, Path]:
+    """Read a table and what it extends, deepest first; a circle of `extends` is an error."""
+    file = paths.find(kind, reference, configs, beside)
+    chain: list[Path] = []
+    layers: list[Table] = []
+    while True:
+        if file.resolve() in chain:
+            raise ConfigError(f"{file}: extends itself in a circle")
+        chain.append(file.resolve())
+        layer = read_yaml(file)
+        found = layer.get("kind", kind)
+        if found != kind:
+            raise ConfigError(f"{file}: is a {found} table; a {kind} is needed here")
+        parent = layer.pop("extends", None)
+        layers.append(layer)
+        if parent is None:
+            break
+        if not isinstance(parent, str):
+            raise ConfigError(f"{file}: extends: a name or a path is needed")
+        if parent == file.stem:  # a user's table may extend the shipped one of the same name
+            file = paths.find(kind, parent, None)
+        else:
+            file = paths.find(kind, parent, configs, file.parent)
+    table: Table = {}
+    for layer in reversed(layers):
+        table = merge(table, layer)
+    return table, paths.find(kind, reference, configs, beside)
+
+
+def _key_path(location: Sequence[int | str]) -> str:
+    text = ""
+    for part in location:
+        name = "schema" if part == "schema_" else str(part)
+        text += f"[{part}]" if isinstance(part, int) else (f".{name}" if text else name)
+    return text
+
+
+def _valid_keys(model: type[BaseModel], location: Sequence[int | str]) -> list[str]:
+    """Return the key names that the schema has at the place of an unknown key."""
+    current: Any = model
+    for part in location[:-1]:
+        if isinstance(part, int):
+            continue
+        annotation = current.model_fields[part].annotation if part in getattr(current, "model_fields", {}) else None
+        options = [annotation, *getattr(annotation, "__args__", ())]
+        models = [option for option in options if isinstance(option, type) and issubclass(option, BaseModel)]
+        if not models:
+            continue
+        current = models[0]
+    return ["schema" if name == "schema_" else name for name in current.model_fields]
+
+
+def validate(model: type[Model], table: Table, where: str) -> Model:
+    """Validate a table; the first problem becomes one line that names file, key and nearest valid name."""
+    data = dict(table)
+    if "schema" not in data:
+        raise ConfigError(f"{where}: key 'schema' is missing (write 'schema: 1')")
+    data["schema_"] = data.pop("schema")
+    try:
+        return model.model_validate(_rename_schema(data))
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        key = _key_path(first["loc"])
+        if first["type"] == "extra_forbidden":
+            name = str(first["loc"][-1])
+            hint = nearest(name, _valid_keys(model, first["loc"]))
+            raise ConfigError(f"{where}: unknown key '{key}'{hint}") from None
+        if first["type"] == "missing":
+            raise ConfigError(f"{where}: key '{key}' is missing") from None
+        given = first.get("input")
+        text = first["msg"].removeprefix("Value error, ")
+        shown = f" (got {given!r})" if isinstance(given, str | int | float | bool) else ""
+        raise ConfigError(f"{where}: {key + ': ' if key else ''}{text[0].lower() + text[1:]}{shown}") from None
+
+
+def _rename_schema(data: Table) -> Table:
+    """Inner tables spell their version `schema` in YAML and `schema_` in Python."""
+    for inner in [data.get("cpu"), data.get("kernel"), *(data["access"] if isinstance(data.get("access"), list) else [])]:
+        if isinstance(inner, dict) and "schema" in inner:
+            inner["schema_"] = inner.pop("schema")
+    return data
+
+
+def load_table(kind: str, reference: str, configs: Path | None = None) -> BaseModel:
+    """Load and validate one CPU, kernel or access table by name or path."""
+    table, file = read_table(kind, reference, configs)
+    return validate(MODELS[kind], table, str(file))
+
+
+def _split_assignment(assignment: str) -> tuple[list[str], Any]:
+    key, separator, text = assignment.partition("=")
+    if not separator or not key.strip() or any(not part for part in key.strip().split(".")):
+        raise ConfigError(f"--set {assignment}: KEY=VALUE is needed, as in cpu.core_ghz=3.2")
+    try:
+        value = yaml.load(text, Loader=_StrictLoader)
+    except yaml.YAMLError:
+        raise ConfigError(f"--set {assignment}: the value is not readable as YAML") from None
+    return key.strip().split("."), value
+
+
+def _as_list(keys: list[str], value: Any) -> Any:
+    """`access=copy_user,vmap` and `traffic.packet_bytes=64,128` are lists."""
+    if keys not in (["access"], ["traffic", "packet_bytes"]):
+        return value
+    if isinstance(value, str):
+        return [yaml.safe_load(item) for item in value.split(",") if item.strip()]
+    return value if isinstance(value, list) else [value]
+
+
+def _override(table: Table, keys: list[str], value: Any, model: type[BaseModel]) -> None:
+    """Set one key; a bare number on a table entry replaces value, low and high, and says where it came from."""
+    place: Any = table
+    fields: Any = model
+    for depth, key in enumerate(keys):
+        known = list(getattr(fields, "model_fields", {})) or list(place)
+        name = "schema_" if key == "schema" else key
+        if name not in known and key not in place:
+            raise ConfigError(f"--set: unknown key '{'.'.join(keys[: depth + 1])}'{nearest(key, known)}")
+        annotation = fields.model_fields[name].annotation if name in getattr(fields, "model_fields", {}) else None
+        fields = annotation if isinstance(annotation, type) and issubclass(annotation, BaseModel) else None
+        if depth == len(keys) - 1:
+            break
+        if key not in place and fields is not None:
+            place[key] = {}
+        if not isinstance(place[key], dict):
+            raise ConfigError(f"--set: '{'.'.join(keys[: depth + 1])}' has no keys below it")
+        place = place[key]
+    old = place.get(keys[-1])
+    if old is None and fields is not None and "grade" in fields.model_fields:
+        old = model_default(model, keys)
+    if isinstance(old, dict) and "grade" in old and not isinstance(value, dict):
+        entry = {**old, "value": value, "source": "set by the user", "grade": "guess"}
+        if "unit" in old:
+            entry |= {"low": value, "high": value}
+        value = entry
+    place[keys[-1]] = value
+
+
+def model_default(model: type[BaseModel], keys: Sequence[str]) -> Any:
+    """Return the default of a nested key as plain data."""
+    current: Any = model
+    for key in keys[:-1]:
+        current = current.model_fields[key].annotation
+    default = current.model_fields[keys[-1]].get_default(call_default_factory=True)
+    return default.model_dump() if isinstance(default, BaseModel) else default
+
+
+def _resolve_names(table: Table, configs: Path | None, beside: Path | None, where: str) -> None:
+    for key, kind in _NAMED.items():
+        if isinstance(table.get(key), str):
+            table[key], _ = read_table(kind, table[key], configs, beside)
+    variants = table.get("access")
+    if isinstance(variants, str):
+        variants = [variants]
+    if isinstance(variants, list):
+        table["access"] = [
+            read_table("access", item, configs, beside)[0] if isinstance(item, str) else item for item in variants
+        ]
+    elif variants is not None:
+        raise ConfigError(f"{where}: access: a list of names is needed")
+
+
+def _apply_calibration(table: Table, configs: Path | None, beside: Path | None) -> None:
+    """Put the fitted values of the named calibration in the place of the table's own (DESIGN 7)."""
+    name = table.get("calibration")
+    if not isinstance(name, str):
+        return
+    calibration, file = read_table("calibration", name, configs, beside)
+    for fitted in calibration.get("parameters", []):
+        keys = str(fitted["key"]).split(".")
+        entry = {key: fitted[key] for key in ("value", "unit", "low", "high", "source", "grade")}
+        try:
+            _override(table, keys, entry, Scenario)
+        except ConfigError as error:
+            raise ConfigError(f"{file}: {error}") from None
+
+
+def load_scenario(
+    reference: str | Path,
+    *,
+    overrides: Sequence[str] = (),
+    configs: str | Path | None = None,
+) -> Scenario:
+    """Load a scenario by name or path, resolve every name in it, apply its calibration, then the overrides in order.
+
+    Overrides are `KEY=VALUE` texts, as for `--set`. Raises ConfigError, one line, for anything that is wrong.
+    """
+    root = Path(configs) if configs is not None else None
+    if root is not None and not root.is_dir():
+        raise ConfigError(f"--configs {root}: no such folder")
+    table, file = read_table("scenario", str(reference), root)
+    table = copy.deepcopy(table)
+    assignments = [_split_assignment(text) for text in overrides]
+    whole = [(keys, value) for keys, value in assignments if len(keys) == 1]
+    parts = [(keys, value) for keys, value in assignments if len(keys) > 1]
+    was_resolved = isinstance(table.get("kernel"), dict)
+    for keys, value in whole:
+        _override(table, keys, _as_list(keys, value), Scenario)
+    _resolve_names(table, root, file.parent, str(file))
+    if not was_resolved or any(keys == ["calibration"] for keys, _ in whole):
+        _apply_calibration(table, root, file.parent)
+    for keys, value in parts:
+        _override(table, keys, _as_list(keys, value), Scenario)
+    return validate(Scenario, table, str(file))
+
+
+def dump_scenario(scenario: Scenario) -> str:
+    """Return the resolved scenario as YAML text that loads to the same scenario."""
+    return yaml.safe_dump(_plain(scenario.model_dump(mode="json")), sort_keys=False, allow_unicode=True, width=120)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {("schema" if key == "schema_" else key): _plain(item) for key, item in value.items()}
+    return [_plain(item) for item in value] if isinstance(value, list) else value

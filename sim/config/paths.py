@@ -1,0 +1,38 @@
+"""Where tables are found: a path as given, `--configs DIR`, then the tables shipped with the package."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from sim.config.errors import ConfigError, nearest
+
+FOLDERS = {"cpu": "cpus", "kernel": "kernels", "access": "access", "scenario": "scenarios", "calibration": "calibrations"}
+
+
+def shipped() -> Path:
+    """Return the folder of shipped tables: beside the package in a checkout, inside it in a wheel."""
+    package = Path(__file__).resolve().parent.parent
+    inside = package / "configs"
+    return inside if inside.is_dir() else package.parent / "configs"
+
+
+def names(kind: str, configs: Path | None = None) -> dict[str, Path]:
+    """Map every name of a kind to its file; the tables of `configs` hide shipped ones of the same name."""
+    found: dict[str, Path] = {}
+    for root in (shipped(), configs):
+        if root is not None:
+            found.update({file.stem: file for file in sorted((root / FOLDERS[kind]).glob("*.yaml"))})
+    return found
+
+
+def find(kind: str, reference: str, configs: Path | None = None, beside: Path | None = None) -> Path:
+    """Return the file that a name or a path refers to; relative paths count from `beside`, then from here."""
+    if reference.endswith((".yaml", ".yml")) or "/" in reference:
+        for root in ([beside] if beside else []) + [Path()]:
+            if (root / reference).is_file():
+                return root / reference
+        raise ConfigError(f"{reference}: no such file")
+    known = names(kind, configs)
+    if reference not in known:
+        raise ConfigError(f"unknown {kind} '{reference}'{nearest(reference, known)}")
+    return known[reference]
