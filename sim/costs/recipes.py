@@ -1,0 +1,120 @@
+"""Which primitives an accessor executes, in order: kernel recipe, access variant, mitigations, copy routine."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sim.config.cpu import Cpu
+from sim.config.kernel import METADATA_ACCESSORS, Access, AccessRules, Accessor, CountedWith, Kernel
+from sim.config.primitives import PRIMITIVES
+from sim.config.scenario import Mitigations
+
+#: Not reached through the ring areas, so a mapping of the ring does not help it (kernel-accesses.md A.5).
+NOT_MAPPED = ("indirect_descriptor_read",)
+
+SERIALISING = ("stac", "clac", "lfence", "mfence")
+
+
+@dataclass(frozen=True)
+class Item:
+    """`count` of one primitive at one place of a recipe."""
+
+    primitive: str
+    count: float = 1
+
+
+@dataclass(frozen=True)
+class CopyRules:
+    """What decides how a copy moves its bytes."""
+
+    fsrm: bool
+    loop_below: int
+    inline: bool
+
+
+def copy_items(n_bytes: int, rules: CopyRules, inside_call: bool) -> list[Item]:
+    """Expand a copy: an 8-byte loop with byte tail, or `rep movsb`; out of line unless the caller is inlined.
+
+    The loop executes 12 + 6 per 8 bytes + 6 per byte of the tail: 42 for 12 bytes, as counted in the trace of v5.0
+    (instructions 628..669).
+    """
+    call = [] if rules.inline or inside_call else [Item("call")]
+    if n_bytes < rules.loop_below and not rules.fsrm:
+        return [*call, Item("copy_loop", 12 + 6 * (n_bytes // 8) + 6 * (n_bytes % 8))]
+    startup = "copy_startup_short" if rules.fsrm and n_bytes <= 128 else "copy_startup"
+    return [*call, Item(startup), Item("copy_bytes", n_bytes)]
+
+
+class Recipes:
+    """The recipes of one kernel under one access variant, on one CPU with given mitigations."""
+
+    def __init__(self, kernel: Kernel, variant: Access, cpu: Cpu, mitigations: Mitigations) -> None:
+        self.kernel = kernel
+        self.variant = variant
+        self._off = self._switched_off(mitigations, cpu.features.smap.value)
+        self._copy = self._copy_rules(cpu.features.fsrm.value)
+        counted = kernel.counted_with
+        self._counted_off = self._switched_off(counted, True)
+        self._counted_copy = self._copy_rules(counted.fsrm)
+
+    @staticmethod
+    def _switched_off(switches: Mitigations | CountedWith, has_smap: bool) -> list[str]:
+        names = [name for name in ("spectre_v1", "hardened_usercopy", "retpoline") if not getattr(switches, name)]
+        return names if switches.smap and has_smap else ["smap", *names]
+
+    def _copy_rules(self, cpu_fsrm: bool) -> CopyRules:
+        routine = self.kernel.copy_routine
+        fsrm = cpu_fsrm and routine.uses_fsrm
+        return CopyRules(fsrm, routine.loop_below, fsrm and routine.inline_with_fsrm)
+
+    def accessor(self, name: str, n_bytes: int) -> list[Item]:
+        """Return what one execution of an accessor executes under the variant, for `n_bytes` bytes, in order."""
+        base = self.kernel.accessors[name]
+        recipe, parts = self._varied(name, base)
+        return self._expand(recipe, parts, n_bytes, self._off, self._copy)
+
+    def counted(self, name: str, n_bytes: int) -> float:
+        """Return the instructions of the kernel's own accessor as they stand in the counts of `steps`."""
+        base = self.kernel.accessors[name]
+        items = self._expand(base.recipe, base.parts, n_bytes, self._counted_off, self._counted_copy)
+        return self.instructions(items)
+
+    def calls(self, names: list[str], counted: bool = False) -> list[Item]:
+        """Expand the calls that a step makes besides its accessor."""
+        return self._expand(names, 1, 0, self._counted_off if counted else self._off, self._copy)
+
+    def instructions(self, items: list[Item]) -> float:
+        """Count the instructions that items execute."""
+        return sum(item.count * self.instructions_of(item.primitive) for item in items)
+
+    def instructions_of(self, primitive: str) -> float:
+        """Instructions of one primitive; the object size check differs between kernels."""
+        if primitive == "object_size_check":
+            return self.kernel.object_size_check_instructions.value
+        return PRIMITIVES[primitive].instructions
+
+    def parts(self, name: str) -> int:
+        """Return into how many windows the accessor splits its access under the variant."""
+        return self._varied(name, self.kernel.accessors[name])[1]
+
+    def _varied(self, name: str, base: Accessor) -> tuple[list[str], int]:
+        metadata = name in METADATA_ACCESSORS
+        rules: AccessRules = self.variant.metadata if metadata else self.variant.payload
+        recipe, parts = base.recipe, base.parts
+        whole = rules.write if name.endswith("_write") else rules.read if name.endswith("_read") else None
+        if name in rules.recipes:
+            recipe, parts = rules.recipes[name], 1
+        elif whole is not None and name not in NOT_MAPPED:
+            recipe, parts = whole, 1
+        return [item for item in recipe if item not in rules.remove], parts
+
+    def _expand(self, recipe: list[str], parts: int, n_bytes: int, off: list[str], rules: CopyRules) -> list[Item]:
+        removed = {item for name in off for item in self.kernel.mitigations[name].removes}
+        replaced = {old: new for name in off for old, new in self.kernel.mitigations[name].replaces.items()}
+        items: list[Item] = []
+        for word in recipe:
+            if word == "copy":
+                items += copy_items(n_bytes // parts, rules, inside_call="call" in recipe or "stac" not in recipe)
+            elif word not in removed:
+                items.append(Item(replaced.get(word, word)))
+        return items * parts

@@ -1,0 +1,84 @@
+"""What one primitive costs on one CPU, in picoseconds.
+
+Costs in cycles scale with the clock, costs in ns do not (DESIGN 5). Here they are exact rationals of the table's
+numbers; rounding to whole picoseconds happens once, in `Component`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sim.config.cpu import Cpu
+from sim.config.primitives import PRICED_BY_CPI, PRIMITIVES
+from sim.config.scenario import Placement
+
+
+@dataclass(frozen=True)
+class Component:
+    """`count` of one primitive in one execution of a row, and what they cost together, in whole picoseconds."""
+
+    primitive: str
+    count: float
+    cost_ps: int
+    formula: str
+
+
+class CostTable:
+    """Prices of all primitives on `cpu`; `work_scale` multiplies the instructions between accesses only."""
+
+    def __init__(self, cpu: Cpu, work_scale: float, placement: Placement) -> None:
+        self.cpu = cpu
+        self.work_scale = work_scale
+        self.cycle_ps = 1000.0 / cpu.core_ghz.value
+        self.cpi = cpu.cpi.value
+        self._transfer = self._transfer_name(placement)
+
+    @staticmethod
+    def _transfer_name(placement: Placement) -> str:
+        if placement.smt_siblings:
+            return "line_transfer_smt"
+        return "line_transfer" if placement.same_socket else "line_transfer_cross_socket"
+
+    def price(self, primitive: str) -> tuple[float, str]:
+        """Return the price of one in picoseconds and how it comes about. KeyError names what the table lacks."""
+        if primitive in PRICED_BY_CPI:
+            scale = self.work_scale if primitive == "instruction" else 1.0
+            text = f"{self.cpi:g} cycles" + (f" x {scale:g}" if scale != 1 else "")
+            return self.cpi * scale * self.cycle_ps, text
+        if primitive not in self.cpu.primitives:
+            raise KeyError(f"{self.cpu.name}: no cost for primitive '{primitive}'; an unknown cost is an error")
+        entry = self.cpu.primitives[primitive]
+        unit = PRIMITIVES[primitive].unit
+        if unit == "cycles":
+            return entry.value * self.cycle_ps, f"{entry.value:g} cycles"
+        if unit == "instructions":
+            return entry.value * self.cpi * self.cycle_ps, f"{entry.value:g} x {self.cpi:g} cycles"
+        if unit == "bytes/cycle":
+            return self.cycle_ps / entry.value, f"1/{entry.value:g} cycle"
+        return entry.value * (1e3 if unit == "ns" else 1e6), f"{entry.value:g} {unit}"
+
+    def component(self, primitive: str, count: float, factor: float = 1.0, why: str = "") -> Component:
+        """Price `count` of a primitive; `factor` is the share of it that is paid (with the reason in `why`)."""
+        one_ps, text = self.price(primitive)
+        formula = f"{count:g} x {text}" + (f" x {factor:g} ({why})" if why else "")
+        return Component(primitive, count, round(count * one_ps * factor), formula)
+
+    @property
+    def transfer_primitive(self) -> str:
+        """Name of the table entry for a line modified in the other actor's core, by placement."""
+        return self._transfer
+
+    def whole_ps(self, primitive: str) -> int:
+        """Return the price of one, rounded to whole picoseconds."""
+        return round(self.price(primitive)[0])
+
+    def hidden_ps(self, instructions: float) -> int:
+        """Latency of a load that work behind it can hide (DESIGN 6b.3): overlap x min(reorder buffer, work) x CPI."""
+        window = min(self.cpu.reorder_buffer.value, instructions)
+        return round(self.cpu.overlap.value * window * self.cpi * self.cycle_ps)
+
+    def reuse_hit(self, footprint_bytes: float) -> str:
+        """Name the level that a line met again after `footprint_bytes` of other data comes from (DESIGN 6b.5)."""
+        if footprint_bytes <= self.cpu.l1_bytes.value:
+            return "l1_hit"
+        return "l2_hit" if footprint_bytes <= self.cpu.l2_bytes.value else "l3_hit"

@@ -1,0 +1,79 @@
+"""Build the Plan of one scenario, access variant and packet size."""
+
+from __future__ import annotations
+
+from sim.config.errors import ConfigError, nearest
+from sim.config.scenario import Scenario
+from sim.costs import CostTable, Recipes
+from sim.datapath.driver import driver_rows
+from sim.datapath.fuse import fuse
+from sim.datapath.page_frag import PageFragment, largest_xdp_packet
+from sim.datapath.plan import ACTORS, Latencies, Plan, Register
+from sim.datapath.pricing import Pricer
+from sim.datapath.rings import SplitRing
+from sim.datapath.traffic import arrival_times
+from sim.datapath.worker import worker_rows
+
+
+def build_plan(scenario: Scenario, access: str, packet_bytes: int, *, apart: bool = False) -> Plan:
+    """Return the Plan that engines run; `apart` keeps each row a segment of its own.
+
+    Raises ConfigError for an access variant that the scenario does not list, a packet too large for the modelled path,
+    a ring too small for the driver, and a cost that a table lacks.
+    """
+    names = [variant.name for variant in scenario.access]
+    if access not in names:
+        raise ConfigError(f"access variant '{access}' is not in scenario {scenario.name}{nearest(access, names)}")
+    _check_fits(scenario, packet_bytes)
+    table = CostTable(scenario.cpu, scenario.kernel.work_scale.value, scenario.placement)
+    recipes = Recipes(scenario.kernel, scenario.variant(access), scenario.cpu, scenario.mitigations)
+    drafts = worker_rows(scenario, packet_bytes) + driver_rows(scenario)
+    rows = Pricer(scenario, recipes, table, packet_bytes).price(drafts)
+    segments = fuse(rows, apart)
+    ring = SplitRing(scenario.virtqueue)
+    first = {actor: next(s.index for s in segments if s.actor == number) for number, actor in enumerate(ACTORS)}
+    return Plan(
+        access=access,
+        packet_bytes=packet_bytes,
+        rows=tuple(rows),
+        segments=tuple(segments),
+        entry=tuple(first[actor] for actor in ACTORS),
+        regions=ring.regions(),
+        initial={
+            Register.FREE: ring.packets * ring.chain,
+            Register.ROOM: scenario.virtqueue.size,
+            Register.FRAGS: PageFragment(scenario.kernel.behaviour, packet_bytes).buffers,
+        },
+        latencies=_latencies(scenario, table),
+        cycle_ps=table.cycle_ps,
+        ring_packets=ring.packets,
+        arrivals=arrival_times(scenario.traffic.load, scenario.run.seed, scenario.run.packets + 4 * ring.packets + 4096),
+    )
+
+
+def _check_fits(scenario: Scenario, packet_bytes: int) -> None:
+    largest = largest_xdp_packet(scenario.kernel.behaviour)
+    if packet_bytes > largest:
+        raise ConfigError(
+            f"traffic.packet_bytes: {packet_bytes} leaves the XDP path (at most {largest} bytes on {scenario.kernel.name}: "
+            "buffer and skb_shared_info in one page); the skb path is not modelled yet"
+        )
+    ring = SplitRing(scenario.virtqueue)
+    if scenario.driver.kind == "lockstep" and scenario.driver.burst > ring.packets:
+        raise ConfigError(f"driver.burst: {scenario.driver.burst} packets do not fit a ring that holds {ring.packets}")
+    if scenario.driver.kind == "lockstep" and scenario.traffic.load.kind != "saturate":
+        raise ConfigError("traffic.load: the lockstep driver sets its own pace; only saturate is accepted")
+
+
+def _latencies(scenario: Scenario, table: CostTable) -> Latencies:
+    footprint = scenario.virtqueue.size * scenario.device.reuse_bytes_per_packet.value
+    level = table.reuse_hit(footprint)
+    return Latencies(
+        near_hit_ps=table.whole_ps("l1_hit"),
+        far_hit_ps=table.whole_ps(level),
+        far_hit_level=level,
+        transfer_ps=table.whole_ps(table.transfer_primitive),
+        clean_ps=table.whole_ps("l3_hit"),
+        stream_ps=table.whole_ps("line_stream"),
+        store_buffer=int(scenario.cpu.store_buffer.value),
+    )

@@ -1,0 +1,65 @@
+"""Rows before pricing: what a step does, said in the words of the kernel; pricing turns drafts into rows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from sim.datapath.plan import Condition, Effect, Jump, LineAccess, Register, Scope
+
+Copied = Literal["none", "first", "rest", "whole"]
+
+
+@dataclass(frozen=True)
+class Draft:
+    """One row as written by a datapath; `step` names its instruction count in the kernel file, if it has one.
+
+    `copied` says which dirty and clean payload lines a copy meets: the packet's first line, the rest, or all.
+    `times` repeats accessor and work within one execution; `per_unit` prices everything per unit of `unit`.
+    """
+
+    label: str
+    actor: str
+    step: str
+    scopes: tuple[Scope, ...]
+    operation: str = "work"
+    kernel_step: str | None = None
+    function: str = ""
+    accessor: str | None = None
+    bytes: int = 0
+    times: int = 1
+    primitives: tuple[str, ...] = ()
+    extra_instructions: float = 0.0
+    extra_ns: float = 0.0
+    unit: Register | None = None
+    per_unit: bool = False
+    copied: Copied = "none"
+    access: LineAccess | None = None
+    payload_access: LineAccess | None = None
+    drains_stores: bool = False
+    sample: tuple[Register, Register] | None = None
+    effects: tuple[Effect, ...] = ()
+    condition: Condition | None = None
+    takes_arrivals: bool = False
+    marks: Literal["posted", "used"] | None = None
+    jumps: tuple[Jump, ...] = ()
+
+
+def add(target: Register, constant: int = 1) -> Effect:
+    """`target += constant`."""
+    return Effect("add", target, None, constant)
+
+
+def put(target: Register, constant: int) -> Effect:
+    """`target = constant`."""
+    return Effect("set", target, None, constant)
+
+
+def copy(target: Register, source: Register) -> Effect:
+    """`target = source`."""
+    return Effect("copy", target, source)
+
+
+def go(target: str) -> Jump:
+    """Jump always: no register is ever negative."""
+    return Jump(Register.SEEN, ">=", 0, target)

@@ -1,0 +1,109 @@
+"""Geometry of a split virtqueue: regions in cache lines, and where each field lies (kernel-accesses.md, C)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sim.config.scenario import Virtqueue
+from sim.datapath.plan import LineAccess, Register
+
+LINE_BYTES = 64
+DESCRIPTOR_BYTES = 16
+USED_ELEMENT_BYTES = 8
+
+
+def lines_of(n_bytes: int) -> int:
+    """Cache lines that hold `n_bytes` from a line boundary."""
+    return -(-n_bytes // LINE_BYTES)
+
+
+@dataclass(frozen=True)
+class SplitRing:
+    """A split ring of `queue.size` entries; `chain` ring descriptors belong to one packet."""
+
+    queue: Virtqueue
+
+    @property
+    def chain(self) -> int:
+        """Ring descriptors per packet."""
+        return self.queue.ring_entries_per_packet
+
+    @property
+    def packets(self) -> int:
+        """Packets that the ring holds at most."""
+        return self.queue.size // self.chain
+
+    @property
+    def table_lines(self) -> int:
+        """Lines of one packet's indirect table."""
+        return lines_of(DESCRIPTOR_BYTES * self.queue.descriptors_per_packet)
+
+    def regions(self) -> dict[str, int]:
+        """Map each region to its number of cache lines."""
+        size = self.queue.size
+        regions = {
+            "desc": lines_of(DESCRIPTOR_BYTES * size),
+            "avail": lines_of(4 + 2 * size + 2),
+            "used": lines_of(4 + USED_ELEMENT_BYTES * size + 2),
+        }
+        if self.queue.indirect:
+            regions["indirect"] = size * self.table_lines
+        return regions
+
+    def avail_index(self, write: bool = False) -> LineAccess:
+        """avail->idx."""
+        return LineAccess("avail", write, 2, offset=2)
+
+    def avail_flags(self) -> LineAccess:
+        """avail->flags, on the line of the index."""
+        return LineAccess("avail", False, 2, offset=0)
+
+    def avail_entry(self, position: Register, write: bool = False) -> LineAccess:
+        """avail->ring[position]."""
+        return LineAccess("avail", write, 2, offset=4, index=position, modulo=self.queue.size, stride=2)
+
+    def used_event(self) -> LineAccess:
+        """used_event, behind the avail ring."""
+        return LineAccess("avail", False, 2, offset=4 + 2 * self.queue.size)
+
+    def descriptor(self, position: Register, number: int) -> LineAccess:
+        """Descriptor `number` of the chain of the packet at `position`, read."""
+        size = self.queue.size
+        return LineAccess("desc", False, 16, index=position, times=self.chain, plus=number, modulo=size, stride=16)
+
+    def chain_write(self, position: Register) -> LineAccess:
+        """All descriptors of a packet's chain, written."""
+        return LineAccess(
+            "desc", True, 16 * self.chain, index=position, times=self.chain, modulo=self.queue.size, stride=16
+        )
+
+    def table_entry(self, position: Register, number: int) -> LineAccess:
+        """Entry `number` of a packet's indirect table, read."""
+        stride = self.table_lines * LINE_BYTES
+        return LineAccess("indirect", False, 16, 16 * number, index=position, modulo=self.queue.size, stride=stride)
+
+    def table_write(self, position: Register) -> LineAccess:
+        """A packet's whole indirect table, written."""
+        n_bytes = DESCRIPTOR_BYTES * self.queue.descriptors_per_packet
+        stride = self.table_lines * LINE_BYTES
+        return LineAccess("indirect", True, n_bytes, index=position, modulo=self.queue.size, stride=stride)
+
+    def used_flags(self, write: bool = False) -> LineAccess:
+        """used->flags."""
+        return LineAccess("used", write, 2, offset=0)
+
+    def used_index(self, write: bool = False) -> LineAccess:
+        """used->idx."""
+        return LineAccess("used", write, 2, offset=2)
+
+    def avail_event(self, write: bool = False) -> LineAccess:
+        """avail_event, behind the used ring."""
+        return LineAccess("used", write, 2, offset=4 + USED_ELEMENT_BYTES * self.queue.size)
+
+    def used_element(self, position: Register) -> LineAccess:
+        """used->ring[position], read by the driver."""
+        return LineAccess("used", False, 8, offset=4, index=position, modulo=self.queue.size, stride=8)
+
+    def used_elements(self, end: Register, count: Register) -> LineAccess:
+        """The `count` used elements that end before position `end`, written."""
+        return LineAccess("used", True, 8, offset=4, index=end, modulo=self.queue.size, stride=8, count=count)

@@ -1,0 +1,210 @@
+"""State and laws of the machine that both engines simulate: registers, cache lines, store buffers, clocks.
+
+The machine knows actors, cache lines and registers; it does not know what a descriptor or a `stac` is. All times are
+integer picoseconds. One row runs in two halves: `begin` (condition met, shared values sampled, line read, duration
+known) and `finish` (line written, registers changed, next row chosen), so that a write is visible at the end of its
+row and a read samples at the start of its row.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable
+from enum import IntEnum
+
+import numpy as np
+
+from sim.datapath.plan import Condition, Jump, LineAccess, Plan, Register, Segment
+from sim.engine.histogram import bucket, buckets
+
+LINE_SHIFT = 6
+NOBODY = -1
+RELATIONS: dict[str, Callable[[int, int], bool]] = {
+    "==": operator.eq, "!=": operator.ne, ">=": operator.ge, "<": operator.lt,
+}  # fmt: skip
+
+
+class Wait(IntEnum):
+    """What an actor waits for; the columns of `Machine.waits_ps` and `Machine.wait_events`."""
+
+    NEAR_HIT = 0
+    FAR_HIT = 1
+    TRANSFER = 2
+    CLEAN = 3
+    STORES = 4
+    BLOCKED = 5
+
+
+class Machine:
+    """The simulated machine; engines call `begin` and `finish` and keep the order of events."""
+
+    def __init__(self, plan: Plan) -> None:
+        self.plan = plan
+        self.registers = [0] * len(Register)
+        for register, value in plan.initial.items():
+            self.registers[register] = value
+        self.first_line = {region: plan.first_line(region) for region in plan.regions}
+        self.owner = [1] * plan.lines  # the driver has just initialised the rings
+        self.holders = [0b10] * plan.lines
+        self.last_line = [NOBODY] * len(plan.segments)
+        self.window_paid_ps = [0, 0]
+        self.stores_done_ps = [0, 0]
+        self.store_stall_ps = [0, 0]
+        self.posted_at_ps = [0] * (2 * plan.ring_packets)
+        self.marked_posted = 0
+        self.marked_used = 0
+        self.histogram = [0] * buckets()
+        self.latency_sum_ps = 0
+        self.most_in_flight = 0
+        self.executions = [0] * len(plan.segments)
+        self.units = [0] * len(plan.segments)
+        self.waits_ps = [[0] * len(Wait) for _ in plan.segments]
+        self.wait_events = [[0] * len(Wait) for _ in plan.segments]
+
+    # -- one row ------------------------------------------------------------------------------------------------------
+
+    def ready(self, segment: Segment) -> bool:
+        """Tell whether the condition at the start of a row holds."""
+        return segment.condition is None or self._holds(segment.condition)
+
+    def due_at(self, segment: Segment) -> int:
+        """Return when the next packet arrives, for a row that waits for one (0 otherwise)."""
+        if not segment.takes_arrivals or self.plan.arrivals is None:
+            return 0
+        return int(self.plan.arrivals[self.registers[Register.POSTED]])
+
+    def begin(self, segment: Segment, now: int) -> int:
+        """Start a row: drain stores, sample, read; return how long the row takes."""
+        actor, waits = segment.actor, self.waits_ps[segment.index]
+        stall = self.store_stall_ps[actor]
+        self.store_stall_ps[actor] = 0
+        if segment.drains_stores:
+            stall += max(0, self.stores_done_ps[actor] - now)
+        if stall:
+            waits[Wait.STORES] += stall
+            self.wait_events[segment.index][Wait.STORES] += 1
+        if segment.waits_before:
+            self.window_paid_ps[actor] = 0
+        if segment.sample is not None:
+            self.registers[segment.sample[0]] = self.registers[segment.sample[1]]
+        exposed = self._read(segment) if segment.read is not None else 0
+        if segment.waits_after:
+            self.window_paid_ps[actor] = 0
+        duration = stall + exposed + segment.cost_ps
+        self.executions[segment.index] += 1
+        if segment.unit is not None:
+            count = self.registers[segment.unit]
+            self.units[segment.index] += count
+            duration += count * segment.unit_ps
+        return duration
+
+    def finish(self, segment: Segment, now: int) -> int:
+        """End a row: write, change registers, note what was posted or used; return the next segment's number."""
+        if segment.write is not None:
+            self._write(segment, now)
+        registers = self.registers
+        for effect in segment.effects:
+            source = 0 if effect.source is None else registers[effect.source]
+            if effect.op == "add":
+                registers[effect.target] += source + effect.constant
+            elif effect.op == "countdown":
+                left = registers[effect.target] - source
+                registers[effect.target] = left if left > 0 else left + effect.constant
+            else:  # set, copy
+                registers[effect.target] = source + effect.constant
+        if segment.takes_arrivals and self.plan.arrivals is not None:
+            posted = registers[Register.POSTED]
+            due = int(np.searchsorted(self.plan.arrivals[posted:], now, side="right"))
+            registers[Register.BURST_LEFT] = max(1, min(registers[Register.BURST_LEFT], due))
+        if segment.marks == "posted":
+            self._mark_posted(now)
+        elif segment.marks == "used":
+            self._mark_used(now)
+        return next((target for jump, target in segment.jumps if self._holds(jump)), segment.following)
+
+    def _holds(self, test: Jump | Condition) -> bool:
+        right = 0 if test.right is None else self.registers[test.right]
+        return RELATIONS[test.relation](self.registers[test.left] - right, test.constant)
+
+    # -- cache lines --------------------------------------------------------------------------------------------------
+
+    def place(self, access: LineAccess) -> tuple[int, int]:
+        """Return offset in the region and length of an access, as the registers stand (without wrapping)."""
+        length = access.bytes
+        index = 0 if access.index is None else self.registers[access.index]
+        if access.count is not None:
+            count = self.registers[access.count]
+            index, length = index - count, access.bytes * count
+        position = (index * access.times + access.plus) % access.modulo
+        return access.offset + position * access.stride, length
+
+    def _lines(self, access: LineAccess) -> range | list[int]:
+        offset, length = self.place(access)
+        base = self.first_line[access.region]
+        end = access.offset + access.modulo * access.stride
+        if access.stride and offset + length > end:  # wraps at the end of the ring
+            over = offset + length - end
+            tail = range(base + (offset >> LINE_SHIFT), base + ((end - 1) >> LINE_SHIFT) + 1)
+            front = access.offset
+            head = range(base + (front >> LINE_SHIFT), base + ((front + over - 1) >> LINE_SHIFT) + 1)
+            return [*tail, *(line for line in head if line not in tail)]
+        return range(base + (offset >> LINE_SHIFT), base + ((offset + length - 1) >> LINE_SHIFT) + 1)
+
+    def _read(self, segment: Segment) -> int:
+        """Read the lines of a row; return the latency that nothing hides (DESIGN 6b.3)."""
+        assert segment.read is not None
+        latencies, actor, total = self.plan.latencies, segment.actor, 0
+        mine = 1 << actor
+        for line in self._lines(segment.read):
+            if self.holders[line] & mine:
+                near = self.last_line[segment.index] == line
+                kind = Wait.NEAR_HIT if near else Wait.FAR_HIT
+                latency = latencies.near_hit_ps if near else latencies.far_hit_ps
+            elif self.owner[line] != NOBODY:
+                kind, latency = Wait.TRANSFER, latencies.transfer_ps
+                self.owner[line] = NOBODY
+            else:
+                kind, latency = Wait.CLEAN, latencies.clean_ps
+            self.holders[line] |= mine
+            self.last_line[segment.index] = line
+            exposed = max(0, latency - segment.hidden_ps)
+            paid = self.window_paid_ps[actor]
+            wait = max(0, exposed - paid)
+            if paid and kind == Wait.TRANSFER:
+                wait = max(wait, latencies.stream_ps)
+            self.window_paid_ps[actor] = max(paid, exposed)
+            self.waits_ps[segment.index][kind] += wait
+            self.wait_events[segment.index][kind] += 1
+            total += wait
+        return total
+
+    def _write(self, segment: Segment, now: int) -> None:
+        """Write the lines of a row: requests for ownership are asynchronous, the store buffer bounds them (6b.6)."""
+        assert segment.write is not None
+        latencies, actor = self.plan.latencies, segment.actor
+        mine = 1 << actor
+        for line in self._lines(segment.write):
+            if self.owner[line] != actor and self.holders[line] & ~mine:
+                done = self.stores_done_ps[actor]
+                self.stores_done_ps[actor] = done + latencies.stream_ps if done > now else now + latencies.transfer_ps
+            self.owner[line] = actor
+            self.holders[line] = mine
+        full_at = now + latencies.transfer_ps + (latencies.store_buffer - 1) * latencies.stream_ps
+        self.store_stall_ps[actor] += max(0, self.stores_done_ps[actor] - full_at)
+
+    # -- packets ------------------------------------------------------------------------------------------------------
+
+    def _mark_posted(self, now: int) -> None:
+        ring = len(self.posted_at_ps)
+        for packet in range(self.marked_posted, self.registers[Register.AVAIL_INDEX]):
+            self.posted_at_ps[packet % ring] = now
+        self.marked_posted = self.registers[Register.AVAIL_INDEX]
+        self.most_in_flight = max(self.most_in_flight, self.marked_posted - self.marked_used)
+
+    def _mark_used(self, now: int) -> None:
+        ring = len(self.posted_at_ps)
+        for packet in range(self.marked_used, self.registers[Register.USED_INDEX]):
+            latency = now - self.posted_at_ps[packet % ring]
+            self.histogram[bucket(latency)] += 1
+            self.latency_sum_ps += latency
+        self.marked_used = self.registers[Register.USED_INDEX]
