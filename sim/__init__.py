@@ -1,0 +1,56 @@
+"""vhost-sim: a cost-model simulator of the Linux vhost_net datapath.
+
+import sim
+scenario = sim.load_scenario("virtio-user-xdp1-tap")
+sim.run(scenario).to_frame()
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from sim.config import ConfigError, Scenario, load_scenario
+    from sim.engine import Point
+    from sim.study.compare import Comparison, compare
+    from sim.study.explain import Explanation, explain
+    from sim.study.run import Result, run
+
+__all__ = [
+    "Comparison",
+    "ConfigError",
+    "Explanation",
+    "Point",
+    "Result",
+    "Scenario",
+    "compare",
+    "explain",
+    "load_scenario",
+    "run",
+]
+
+__version__ = "0.1.0"
+
+_HOME = {
+    "Comparison": "sim.study.compare",
+    "ConfigError": "sim.config",
+    "Explanation": "sim.study.explain",
+    "Point": "sim.engine",
+    "Result": "sim.study.run",
+    "Scenario": "sim.config",
+    "compare": "sim.study.compare",
+    "explain": "sim.study.explain",
+    "load_scenario": "sim.config",
+    "run": "sim.study.run",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name when it is first used, so that the command starts without the heavy libraries."""
+    if name not in _HOME:
+        raise AttributeError(f"module 'sim' has no attribute '{name}'")
+    import importlib
+
+    value = getattr(importlib.import_module(_HOME[name]), name)
+    globals()[name] = value
+    return value

@@ -1,4 +1,4 @@
-"""Schema of `configs/kernels/*.yaml` and `configs/access/*.yaml`: what a kernel executes, and how a variant changes it."""
+"""Schema of `configs/kernels/*.yaml` and `configs/access/*.yaml`: what a kernel executes, what a variant changes."""
 
 from __future__ import annotations
 
@@ -166,7 +166,9 @@ class Kernel(Strict):
                     raise ValueError(f"unknown {what} '{name}'{nearest(name, valid)}")
             missing = [name for name in valid if name not in table]
             if missing:
-                raise ValueError(f"no entry for {what} '{missing[0]}' ({len(missing)} missing); an unknown cost is an error")
+                raise ValueError(
+                    f"no entry for {what} '{missing[0]}' ({len(missing)} missing); an unknown cost is an error"
+                )
         return self
 
 

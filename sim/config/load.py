@@ -11,6 +11,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from sim.config import paths
+from sim.config.calibration import Calibration, CalibrationStudy
 from sim.config.cpu import Cpu
 from sim.config.errors import ConfigError, nearest
 from sim.config.kernel import Access, Kernel
@@ -20,7 +21,13 @@ Table = dict[str, Any]
 Model = TypeVar("Model", bound=BaseModel)
 
 _NAMED = {"cpu": "cpu", "kernel": "kernel"}
-MODELS: dict[str, type[BaseModel]] = {"cpu": Cpu, "kernel": Kernel, "access": Access}
+MODELS: dict[str, type[BaseModel]] = {
+    "cpu": Cpu,
+    "kernel": Kernel,
+    "access": Access,
+    "calibration": Calibration,
+    "calibration-study": CalibrationStudy,
+}
 
 
 class _StrictLoader(yaml.SafeLoader):
@@ -71,7 +78,9 @@ def merge(base: Table, over: Table) -> Table:
     return merged
 
 
-def read_table(kind: str, reference: str, configs: Path | None = None, beside: Path | None = None) -> tuple[Table, Path]:
+def read_table(
+    kind: str, reference: str, configs: Path | None = None, beside: Path | None = None
+) -> tuple[Table, Path]:
     """Read a table and what it extends, deepest first; a circle of `extends` is an error."""
     file = paths.find(kind, reference, configs, beside)
     chain: list[Path] = []
@@ -90,10 +99,8 @@ def read_table(kind: str, reference: str, configs: Path | None = None, beside: P
             break
         if not isinstance(parent, str):
             raise ConfigError(f"{file}: extends: a name or a path is needed")
-        if parent == file.stem:  # a user's table may extend the shipped one of the same name
-            file = paths.find(kind, parent, None)
-        else:
-            file = paths.find(kind, parent, configs, file.parent)
+        # A user's table may extend the shipped one of the same name.
+        file = paths.find(kind, parent, *(() if parent == file.stem else (configs, file.parent)))
     table: Table = {}
     for layer in reversed(layers):
         table = merge(table, layer)
@@ -148,7 +155,11 @@ def validate(model: type[Model], table: Table, where: str) -> Model:
 
 def _rename_schema(data: Table) -> Table:
     """Inner tables spell their version `schema` in YAML and `schema_` in Python."""
-    for inner in [data.get("cpu"), data.get("kernel"), *(data["access"] if isinstance(data.get("access"), list) else [])]:
+    for inner in [
+        data.get("cpu"),
+        data.get("kernel"),
+        *(data["access"] if isinstance(data.get("access"), list) else []),
+    ]:
         if isinstance(inner, dict) and "schema" in inner:
             inner["schema_"] = inner.pop("schema")
     return data
@@ -238,12 +249,11 @@ def _apply_calibration(table: Table, configs: Path | None, beside: Path | None) 
     name = table.get("calibration")
     if not isinstance(name, str):
         return
-    calibration, file = read_table("calibration", name, configs, beside)
-    for fitted in calibration.get("parameters", []):
-        keys = str(fitted["key"]).split(".")
-        entry = {key: fitted[key] for key in ("value", "unit", "low", "high", "source", "grade")}
+    data, file = read_table("calibration", name, configs, beside)
+    for fitted in validate(Calibration, data, str(file)).parameters:
+        entry = fitted.model_dump(include={"value", "unit", "low", "high", "source", "grade"})
         try:
-            _override(table, keys, entry, Scenario)
+            _override(table, fitted.key.split("."), entry, Scenario)
         except ConfigError as error:
             raise ConfigError(f"{file}: {error}") from None
 

@@ -6,7 +6,14 @@ from pathlib import Path
 
 from sim.config.errors import ConfigError, nearest
 
-FOLDERS = {"cpu": "cpus", "kernel": "kernels", "access": "access", "scenario": "scenarios", "calibration": "calibrations"}
+FOLDERS = {
+    "cpu": "cpus",
+    "kernel": "kernels",
+    "access": "access",
+    "scenario": "scenarios",
+    "calibration": "calibrations",
+    "calibration-study": "studies",
+}
 
 
 def shipped() -> Path:

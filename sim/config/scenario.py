@@ -80,7 +80,9 @@ class Driver(Strict):
     )
     burst: int = Field(32, ge=1, le=32768, description="packets per index write at most")
     packet_cost: Quantity = Field(
-        default_factory=lambda: _guess(45, "ns", 30, 120, "DESIGN 6b.10: testpmd txonly per packet, line transfers apart"),
+        default_factory=lambda: _guess(
+            45, "ns", 30, 120, "DESIGN 6b.10: testpmd txonly per packet, line transfers apart"
+        ),
         description="driver's own work per packet",
     )
     free_threshold: int = Field(32, ge=0, description="DPDK tx_free_thresh: reclaim in bulk above size minus this")
@@ -99,10 +101,16 @@ class Device(Strict):
     kind: Literal["vhost_net"] = Field("vhost_net", description="device implementation")
     direction: Literal["tx"] = Field("tx", description="tx: guest to host")
     batch: int = Field(64, ge=1, le=1024, description="VHOST_NET_BATCH: packets per flush")
-    zerocopy_tx: bool = Field(False, description="experimental_zcopytx; v4.20 to v5.2 default to true, v5.3 and later to false")
+    zerocopy_tx: bool = Field(
+        False, description="experimental_zcopytx; v4.20 to v5.2 default to true, v5.3 and later to false"
+    )
     reuse_bytes_per_packet: Quantity = Field(
         default_factory=lambda: _guess(
-            384, "bytes", 192, 1024, "bytes that the worker touches per packet besides the ring: payload, buffer, bookkeeping"
+            384,
+            "bytes",
+            192,
+            1024,
+            "bytes that the worker touches per packet besides the ring: payload, buffer, bookkeeping",
         ),
         description="with the ring size, decides whether a line met again a lap later comes from L1, L2 or L3",
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from sim.config.cpu import Cpu
-from sim.config.kernel import METADATA_ACCESSORS, Access, AccessRules, Accessor, CountedWith, Kernel
+from sim.config.kernel import METADATA_ACCESSORS, Access, Accessor, AccessRules, CountedWith, Kernel
 from sim.config.primitives import PRIMITIVES
 from sim.config.scenario import Mitigations
 

@@ -47,7 +47,9 @@ def build_plan(scenario: Scenario, access: str, packet_bytes: int, *, apart: boo
         latencies=_latencies(scenario, table),
         cycle_ps=table.cycle_ps,
         ring_packets=ring.packets,
-        arrivals=arrival_times(scenario.traffic.load, scenario.run.seed, scenario.run.packets + 4 * ring.packets + 4096),
+        arrivals=arrival_times(
+            scenario.traffic.load, scenario.run.seed, scenario.run.packets + 4 * ring.packets + 4096
+        ),
     )
 
 
@@ -55,8 +57,8 @@ def _check_fits(scenario: Scenario, packet_bytes: int) -> None:
     largest = largest_xdp_packet(scenario.kernel.behaviour)
     if packet_bytes > largest:
         raise ConfigError(
-            f"traffic.packet_bytes: {packet_bytes} leaves the XDP path (at most {largest} bytes on {scenario.kernel.name}: "
-            "buffer and skb_shared_info in one page); the skb path is not modelled yet"
+            f"traffic.packet_bytes: {packet_bytes} leaves the XDP path (at most {largest} bytes on "
+            f"{scenario.kernel.name}: buffer and skb_shared_info in one page); the skb path is not modelled yet"
         )
     ring = SplitRing(scenario.virtqueue)
     if scenario.driver.kind == "lockstep" and scenario.driver.burst > ring.packets:

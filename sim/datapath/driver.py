@@ -32,7 +32,8 @@ def _write_rows(scenario: Scenario, ring: SplitRing, after: tuple[Jump, ...]) ->
     return [
         fill,
         _row(
-            "write_chain", "write the descriptors", "packet", "virtqueue_enqueue_xmit", access=ring.chain_write(R.POSTED),
+            "write_chain", "write the descriptors", "packet", "virtqueue_enqueue_xmit",
+            access=ring.chain_write(R.POSTED),
             effects=(add(R.POSTED), add(R.FREE, -ring.chain), add(R.BURST_LEFT, -1)),
             jumps=(Jump(R.POSTED, "<", ring.queue.size + 1, "write_slot"), *after),
         ),
@@ -72,7 +73,9 @@ def virtio_user_rows(scenario: Scenario, ring: SplitRing) -> list[Draft]:
     chain, threshold = ring.chain, ring.queue.size - scenario.driver.free_threshold
     full = Jump(R.FREE, "<", chain, "reclaim")
     bulk_from = max(1, threshold // chain + 1)
-    used = _row("reclaim_one", "used->ring[i].id", "packet", "virtio_xmit_cleanup", access=ring.used_element(R.RECLAIMED))
+    used = _row(
+        "reclaim_one", "used->ring[i].id", "packet", "virtio_xmit_cleanup", access=ring.used_element(R.RECLAIMED)
+    )
     freed = (add(R.RECLAIMED), add(R.FREE, chain))
     return [
         _row(
@@ -90,7 +93,10 @@ def virtio_user_rows(scenario: Scenario, ring: SplitRing) -> list[Draft]:
         ),
         replace(used, effects=freed),
         *_write_rows(scenario, ring, (Jump(R.BURST_LEFT, "<", 1, "publish"), full, go("write"))),
-        _row("full", "no descriptor free", "burst", "virtio_xmit_pkts", jumps=(Jump(R.POSTED, "==", 0, "wait", R.AVAIL_INDEX),)),
+        _row(
+            "full", "no descriptor free", "burst", "virtio_xmit_pkts",
+            jumps=(Jump(R.POSTED, "==", 0, "wait", R.AVAIL_INDEX),),
+        ),
         _publish_row(ring),
         *_kick_rows(ring, "burst"),
         _row(

@@ -37,7 +37,9 @@ def fuse(rows: list[Row], apart: bool = False) -> list[Segment]:
         else:
             groups[-1].append(number)
     home = {rows[group[0]].label: index for index, group in enumerate(groups)}
-    return [_segment(index, [rows[i] for i in group], tuple(group), home, len(groups)) for index, group in enumerate(groups)]
+    return [
+        _segment(index, [rows[i] for i in group], tuple(group), home, len(groups)) for index, group in enumerate(groups)
+    ]
 
 
 def _segment(index: int, rows: list[Row], numbers: tuple[int, ...], home: dict[str, int], total: int) -> Segment:

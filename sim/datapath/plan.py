@@ -18,7 +18,9 @@ from sim.costs.table import Component
 
 ACTORS = ("worker", "driver")
 
-Scope = Literal["packet", "page_refill", "flush", "refill", "drain", "drain_found_work", "round", "wakeup", "burst", "kick"]
+Scope = Literal[
+    "packet", "page_refill", "flush", "refill", "drain", "drain_found_work", "round", "wakeup", "burst", "kick"
+]
 Relation = Literal["==", "!=", ">=", "<"]
 
 
@@ -149,7 +151,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Segment:
-    """Consecutive rows that nothing can come between: the first may read at its start, the last may write at its end."""
+    """Consecutive rows that nothing can come between: the first may read at its start, the last write at its end."""
 
     index: int
     actor: int

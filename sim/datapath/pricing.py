@@ -48,8 +48,8 @@ class Pricer:
                 counted += recipes.counted(draft.accessor, self._counted_bytes(draft))
             if step.instructions.value < counted:
                 raise ConfigError(
-                    f"kernel {recipes.kernel.name}: step '{draft.kernel_step}' has {step.instructions.value:g} instructions, "
-                    f"its accessor alone executes {counted:g}"
+                    f"kernel {recipes.kernel.name}: step '{draft.kernel_step}' has {step.instructions.value:g} "
+                    f"instructions, its accessor alone executes {counted:g}"
                 )
             work += (step.instructions.value - counted) * draft.times
         return [*items, Item("instruction", work)] if work else items
@@ -66,7 +66,8 @@ class Pricer:
 
     def _work_behind(self, drafts: list[Draft], items: list[list[Item]], number: int) -> float:
         """Instructions from the access of a row up to the next primitive that waits for loads, down the usual path."""
-        behind, enough = 0.0, self.table.cpu.reorder_buffer.value
+        behind: float = 0.0
+        enough: float = self.table.cpu.reorder_buffer.value
         after_access = False
         actor = drafts[number].actor
         path = [number, *range(number + 1, len(drafts)), *range(number)]
@@ -166,7 +167,9 @@ class Pricer:
         if draft.copied in ("first", "whole"):
             transfer_ps = table.whole_ps(table.transfer_primitive)
             exposed = self.scenario.cpu.payload_exposed.value * max(0, transfer_ps - hidden_ps) / transfer_ps
-            components.append(table.component(table.transfer_primitive, 1, exposed, "exposed part of the payload's line"))
+            components.append(
+                table.component(table.transfer_primitive, 1, exposed, "exposed part of the payload's line")
+            )
         if draft.copied in ("rest", "whole"):
             if dirty > 1:
                 components.append(table.component("line_stream", dirty - 1))
@@ -194,5 +197,3 @@ class Pricer:
         if draft.access is not None:
             return "write" if draft.access.write else "read"
         return "poll" if draft.condition is not None and draft.operation == "work" else draft.operation
-
-

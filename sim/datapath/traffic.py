@@ -20,10 +20,11 @@ def arrival_times(load: Load, seed: int, packets: int) -> npt.NDArray[np.int64] 
         return None
     mean_ps = 1e12 / load.pps
     if load.kind == "constant":
-        return np.floor(np.arange(1, packets + 1) * mean_ps).astype(np.int64)
+        times: npt.NDArray[np.int64] = np.floor(np.arange(1, packets + 1) * mean_ps).astype(np.int64)
+        return times
     blocks = -(-packets // _BLOCK)
     gaps = np.concatenate([_gaps(seed, block, mean_ps) for block in range(blocks)])[:packets]
-    return np.cumsum(gaps)
+    return np.cumsum(gaps, dtype=np.int64)
 
 
 def _gaps(seed: int, block: int, mean_ps: float) -> npt.NDArray[np.int64]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from sim.config.kernel import Kernel
 from sim.config.scenario import VNET_HEADER_BYTES, Scenario
 from sim.datapath.draft import Draft, add, copy, go, put
 from sim.datapath.page_frag import PageFragment
@@ -58,7 +57,9 @@ def _wake_rows(scenario: Scenario, ring: SplitRing) -> list[Draft]:
     ]  # fmt: skip
     if scenario.virtqueue.event_idx:
         # With EVENT_IDX disabling notifications is a flag of the worker, nothing is written (kernel-accesses.md B.1).
-        first = _row("first", "notifications off", "wakeup", function="vhost_disable_notify", effects=(put(R.QUIET, 1),))
+        first = _row(
+            "first", "notifications off", "wakeup", function="vhost_disable_notify", effects=(put(R.QUIET, 1),)
+        )
         return [*rows, replace(first, jumps=(_EMPTY, go("head")))]
     return [
         *rows,
@@ -114,10 +115,21 @@ def _copy_rows(scenario: Scenario, packet_bytes: int) -> list[Draft]:
     behaviour = scenario.kernel.behaviour
     at_once = behaviour.header_with_payload and scenario.virtqueue.descriptors_per_packet == 1
     payload = _row(
-        "payload_copy", "packet bytes", "packet", "payload_copy", accessor="payload_copy", bytes=packet_bytes, copied="rest"
+        "payload_copy",
+        "packet bytes",
+        "packet",
+        "payload_copy",
+        accessor="payload_copy",
+        bytes=packet_bytes,
+        copied="rest",
     )
     if at_once:
-        return [*work, replace(payload, step="vnet header and packet bytes", bytes=VNET_HEADER_BYTES + packet_bytes, copied="whole")]
+        return [
+            *work,
+            replace(
+                payload, step="vnet header and packet bytes", bytes=VNET_HEADER_BYTES + packet_bytes, copied="whole"
+            ),
+        ]
     header_step = "second_segment" if behaviour.header_with_payload else "header_copy"
     header = _row("header_copy", "vnet header", "packet", header_step, accessor="header_copy", copied="first")
     return [*work, header, payload]
@@ -238,7 +250,10 @@ def _drain_rows(scenario: Scenario, ring: SplitRing) -> list[Draft]:
         ),
         *([] if event_idx else [found_write]),
         found,
-        _row("final", "last flush of the round", "drain", function="handle_tx", effects=(put(R.MODE, SLEEP),), jumps=(go("flush"),)),
+        _row(
+            "final", "last flush of the round", "drain", function="handle_tx", effects=(put(R.MODE, SLEEP),),
+            jumps=(go("flush"),),
+        ),
         _row(
             "end_requeue", "end of a round, queued again", "round", "round_end", jumps=(go("round"),),
         ),
@@ -251,5 +266,3 @@ def _drain_rows(scenario: Scenario, ring: SplitRing) -> list[Draft]:
             jumps=(go("round"),),
         ),
     ]  # fmt: skip
-
-

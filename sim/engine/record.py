@@ -39,10 +39,20 @@ class Checkpoints:
         self._next = (machine.marked_used // self.every + 1) * self.every
         self.taken.append(
             Checkpoint(
-                now_ps, machine.marked_used, _array(machine.executions), _array(machine.units), _array(machine.waits_ps),
-                _array(machine.wait_events), _array(machine.histogram), machine.latency_sum_ps,
+                now_ps, machine.marked_used, _array(machine.executions), _array(machine.units),
+                _array(machine.waits_ps), _array(machine.wait_events), _array(machine.histogram),
+                machine.latency_sum_ps,
             )
         )  # fmt: skip
+
+    def start(self) -> None:
+        """Put a checkpoint of all zeros, the start of time, before the others."""
+        last = self.taken[0]
+        zeros = {
+            name: np.zeros_like(getattr(last, name))
+            for name in ("executions", "units", "waits_ps", "wait_events", "histogram")
+        }
+        self.taken.insert(0, Checkpoint(time_ps=0, packets=0, latency_sum_ps=0, **zeros))
 
 
 def _array(values: list[int] | list[list[int]]) -> npt.NDArray[np.int64]:

@@ -32,12 +32,14 @@ class ReferenceEngine:
     `run` continues where the last call stopped. The observer, if any, sees the machine before each row begins.
     """
 
-    def __init__(self, plan: Plan, checkpoint_packets: int, before_row: Callable[[Machine, Segment], None] | None = None) -> None:
+    def __init__(
+        self, plan: Plan, checkpoint_packets: int, before_row: Callable[[Machine, Segment], None] | None = None
+    ) -> None:
         self.machine = Machine(plan)
         self.plan = plan
         self.checkpoints = Checkpoints(checkpoint_packets)
         self.trace: list[Step] | None = None
-        self._env = simpy.Environment(initial_time=0)  # type: ignore[arg-type]
+        self._env = simpy.Environment(initial_time=0)
         self._before_row = before_row
         self._asleep: dict[int, tuple[Segment, Event]] = {}
         self._sequence = 0

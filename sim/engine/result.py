@@ -1,0 +1,205 @@
+"""What one run says: rate, interval, breakdown, latency, utilisation - all from the totals between two checkpoints."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from sim.datapath.plan import ACTORS, Plan
+from sim.engine.histogram import percentile
+from sim.engine.machine import Wait
+from sim.engine.record import Checkpoint
+from sim.engine.statistics import Estimate
+
+_WORKER = ACTORS.index("worker")
+_BUSY = 0.95
+
+
+@dataclass(frozen=True)
+class Point:
+    """Result of one access variant at one packet size; times are integers in ps over `packets` packets."""
+
+    access: str
+    packet_bytes: int
+    packets: int
+    elapsed_ps: int
+    warmup_packets: int
+    half_width_ps: float
+    cycle_ps: float
+    breakdown_ps: dict[str, int]
+    row_rates: dict[str, float]
+    row_times_ps: dict[str, float]
+    transfers: dict[str, float]
+    instructions_per_packet: float
+    latency_us: dict[str, float]
+    occupancy: dict[str, float]
+    utilisation: dict[str, float]
+    bound_by: str
+
+    @property
+    def ps_per_packet(self) -> float:
+        """Time per packet in ps."""
+        return self.elapsed_ps / self.packets
+
+    @property
+    def ns_per_packet(self) -> float:
+        """Time per packet in ns."""
+        return self.ps_per_packet / 1e3
+
+    @property
+    def cycles_per_packet(self) -> float:
+        """Time per packet in core cycles."""
+        return self.ps_per_packet / self.cycle_ps
+
+    @property
+    def pps(self) -> float:
+        """Packets per second."""
+        return 1e12 / self.ps_per_packet
+
+    @property
+    def pps_ci(self) -> tuple[float, float]:
+        """95 % interval of the simulated rate (how well the run is averaged, not how sure the tables are)."""
+        low, high = self.ps_per_packet - self.half_width_ps, self.ps_per_packet + self.half_width_ps
+        return 1e12 / high, (1e12 / low if low > 0 else float("inf"))
+
+    @property
+    def breakdown_cycles(self) -> dict[str, float]:
+        """Worker cycles per packet by primitive and kind of waiting; they add up to `cycles_per_packet`."""
+        return {name: value / self.packets / self.cycle_ps for name, value in self.breakdown_ps.items()}
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the JSON form; infinite and undefined numbers become null."""
+
+        def finite(value: float) -> float | None:
+            return value if np.isfinite(value) else None
+
+        return {
+            "access": self.access,
+            "packet_bytes": self.packet_bytes,
+            "pps": self.pps,
+            "pps_ci": [finite(bound) for bound in self.pps_ci],
+            "ns_per_packet": self.ns_per_packet,
+            "cycles_per_packet": self.cycles_per_packet,
+            "breakdown_cycles": self.breakdown_cycles,
+            "latency_us": {name: finite(value) for name, value in self.latency_us.items()},
+            "ring_occupancy": self.occupancy,
+            "utilisation": self.utilisation,
+            "bound_by": self.bound_by,
+            "instructions_per_packet": self.instructions_per_packet,
+            "line_transfers_per_packet": self.transfers,
+            "events_per_packet": self.row_rates,
+            "packets": self.packets,
+            "warmup_packets": self.warmup_packets,
+        }
+
+
+@dataclass(frozen=True)
+class _Window:
+    """Differences between two checkpoints, spread over rows."""
+
+    plan: Plan
+    first: Checkpoint
+    last: Checkpoint
+
+    def _between(self, name: str) -> npt.NDArray[np.int64]:
+        difference: npt.NDArray[np.int64] = getattr(self.last, name) - getattr(self.first, name)
+        return difference
+
+    def breakdown_ps(self, actor: int) -> dict[str, int]:
+        """Add up count x cost of every row, and the waits, by primitive."""
+        totals: dict[str, int] = {}
+        executions, units, waits = self._between("executions"), self._between("units"), self._between("waits_ps")
+        names = self.wait_names()
+        for segment in self.plan.segments:
+            if segment.actor != actor:
+                continue
+            times, count = int(executions[segment.index]), int(units[segment.index])
+            for row in (self.plan.rows[number] for number in segment.rows):
+                for parts, factor in ((row.components, times), (row.unit_components, count)):
+                    for part in parts:
+                        totals[part.primitive] = totals.get(part.primitive, 0) + part.cost_ps * factor
+            for kind, name in names.items():
+                totals[name] = totals.get(name, 0) + int(waits[segment.index, kind])
+        return {name: value for name, value in totals.items() if value}
+
+    def wait_names(self) -> dict[Wait, str]:
+        """Name the kinds of waiting as the cost tables name them."""
+        return {
+            Wait.NEAR_HIT: "l1_hit",
+            Wait.FAR_HIT: self.plan.latencies.far_hit_level,
+            Wait.TRANSFER: "line_transfer",
+            Wait.CLEAN: "l3_hit",
+            Wait.STORES: "store_drain",
+            Wait.BLOCKED: "idle",
+        }
+
+    def rows(self, packets: int) -> tuple[dict[str, float], dict[str, float], float]:
+        """Return executions, time in ps and worker instructions per packet, by `actor.row`."""
+        executions, units, waits = self._between("executions"), self._between("units"), self._between("waits_ps")
+        rates: dict[str, float] = {}
+        times: dict[str, float] = {}
+        instructions = 0.0
+        for segment in self.plan.segments:
+            run, count = int(executions[segment.index]), int(units[segment.index])
+            for place, number in enumerate(segment.rows):
+                row = self.plan.rows[number]
+                name = f"{row.actor}.{row.label}"
+                rates[name] = (count if row.unit_components and not row.components else run) / packets
+                waited = int(waits[segment.index].sum()) if place == 0 else 0
+                times[name] = (run * row.cost_ps + count * row.unit_ps + waited) / packets
+                if segment.actor == _WORKER:
+                    instructions += run * row.instructions + count * row.unit_instructions
+        return rates, times, instructions / packets
+
+    def transfers(self, packets: int) -> dict[str, float]:
+        """Return modified lines that the worker fetched from the driver's cache, per packet, by region."""
+        events = self._between("wait_events")
+        found: dict[str, float] = {}
+        for segment in self.plan.segments:
+            if segment.actor == _WORKER and segment.read is not None:
+                moved = float(events[segment.index, Wait.TRANSFER]) / packets
+                found[segment.read.region] = found.get(segment.read.region, 0.0) + moved
+        return found
+
+    def utilisation(self, elapsed: int) -> dict[str, float]:
+        """Return the share of time in which each actor did not wait for the other."""
+        waits = self._between("waits_ps")
+        blocked = [0] * len(ACTORS)
+        for segment in self.plan.segments:
+            blocked[segment.actor] += int(waits[segment.index, Wait.BLOCKED])
+        return {name: min(1.0, max(0.0, 1 - blocked[number] / elapsed)) for number, name in enumerate(ACTORS)}
+
+
+def point(plan: Plan, checkpoints: list[Checkpoint], found: Estimate, most_in_flight: int, saturated: bool) -> Point:
+    """Summarise a run between the end of its warm-up and its last checkpoint."""
+    first, last = checkpoints[found.first], checkpoints[-1]
+    window = _Window(plan, first, last)
+    packets, elapsed = last.packets - first.packets, last.time_ps - first.time_ps
+    histogram = last.histogram - first.histogram
+    rates, times, instructions = window.rows(packets)
+    utilisation = window.utilisation(elapsed)
+    busiest = max(utilisation, key=lambda name: utilisation[name])
+    idle_reason = "latency" if saturated else "load"
+    return Point(
+        access=plan.access,
+        packet_bytes=plan.packet_bytes,
+        packets=packets,
+        elapsed_ps=elapsed,
+        warmup_packets=first.packets,
+        half_width_ps=found.half_width_ps,
+        cycle_ps=plan.cycle_ps,
+        breakdown_ps=window.breakdown_ps(_WORKER),
+        row_rates=rates,
+        row_times_ps=times,
+        transfers=window.transfers(packets),
+        instructions_per_packet=instructions,
+        latency_us={
+            name: percentile(histogram, share) / 1e6 for name, share in (("p50", 0.5), ("p99", 0.99), ("p999", 0.999))
+        },
+        occupancy={"mean": (last.latency_sum_ps - first.latency_sum_ps) / elapsed, "max": float(most_in_flight)},
+        utilisation=utilisation,
+        bound_by=busiest if utilisation[busiest] >= _BUSY else idle_reason,
+    )

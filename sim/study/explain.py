@@ -1,0 +1,124 @@
+"""Explain one access variant at one size: the rows themselves, what each executes, and how the total comes about."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from sim.config.primitives import PRIMITIVES
+from sim.config.scenario import Scenario
+from sim.datapath import Plan, build_plan
+from sim.datapath.plan import Row
+from sim.engine import Point, simulate
+
+#: Always shown for an access, a count of 0 included: that nothing is executed is the point of some variants.
+SHOWN = ("stac", "clac", "lfence", "access_ok", "mask", "call", "object_size_check", "load", "store", "lock_rmw")
+
+SCOPES = {
+    "packet": "per_packet",
+    "flush": "per_flush",
+    "refill": "per_refill",
+    "drain": "per_drain",
+    "drain_found_work": "per_drain_found_work",
+    "round": "per_round",
+    "wakeup": "per_wakeup",
+    "page_refill": "per_page_refill",
+}
+
+#: Rows that stand for a rarer case of another row, and are not part of the usual flush.
+RARE = ("used_element", "used_wrapped")
+
+Counts = dict[str, dict[str, dict[str, float]]]
+
+
+def count_primitives(plan: Plan) -> Counts:
+    """Count primitives of the worker's accesses: family -> `per_SCOPE` -> primitive -> times executed.
+
+    Counts are of one packet, flush, refill and so on; a flush is one that neither wraps nor holds a single packet.
+    """
+    counts: Counts = {
+        family: {per: dict.fromkeys(SHOWN, 0.0) for per in SCOPES.values()}
+        for family in ("metadata", "payload", "work")
+    }
+    for row in plan.rows:
+        if row.actor != "worker" or row.label in RARE:
+            continue
+        for scope in row.scopes:
+            table = counts[row.family][SCOPES[scope]]
+            for part in (*row.components, *row.unit_components):
+                if PRIMITIVES[part.primitive].instructions or part.primitive == "copy_bytes":
+                    table[part.primitive] = table.get(part.primitive, 0.0) + part.count
+    return counts
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """The plan of one variant, and a run of it that says how often each row is executed."""
+
+    scenario: Scenario
+    plan: Plan
+    point: Point
+
+    def counts(self) -> Counts:
+        """Return the primitive counts of metadata, payload and other work."""
+        return count_primitives(self.plan)
+
+    def time_cycles(self, row: Row) -> float:
+        """Cycles per packet that a row takes in the run, waiting included."""
+        return self.point.row_times_ps[f"{row.actor}.{row.label}"] / self.plan.cycle_ps
+
+    def rate(self, row: Row) -> float:
+        """Executions of a row per packet in the run."""
+        return self.point.row_rates[f"{row.actor}.{row.label}"]
+
+    def by_function(self) -> dict[str, float]:
+        """Worker cycles per packet by kernel function, largest first."""
+        found: dict[str, float] = {}
+        for row in self.plan.rows:
+            if row.actor == "worker":
+                found[row.function] = found.get(row.function, 0.0) + self.time_cycles(row)
+        return dict(sorted(((n, v) for n, v in found.items() if v), key=lambda item: (-item[1], item[0])))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the JSON form of `vhost-sim explain`."""
+        return {
+            "schema": 1,
+            "scenario": self.scenario.name,
+            "access": self.plan.access,
+            "packet_bytes": self.plan.packet_bytes,
+            "counts": self.counts(),
+            "rows": [self._row(row) for row in self.plan.rows],
+            "by_function_cycles": self.by_function(),
+            "total_cycles": self.point.cycles_per_packet,
+            "pps": self.point.pps,
+        }
+
+    def _row(self, row: Row) -> dict[str, Any]:
+        parts = (*row.components, *row.unit_components)
+        return {
+            "actor": row.actor,
+            "label": row.label,
+            "step": row.step,
+            "function": row.function,
+            "scope": list(row.scopes),
+            "family": row.family,
+            "accessor": row.accessor,
+            "operation": row.operation,
+            "bytes": row.access.bytes if row.access else row.bytes,
+            "line": row.access.region if row.access else None,
+            "primitives": {part.primitive: part.count for part in parts},
+            "formulas": {part.primitive: part.formula for part in parts},
+            "cost_cycles": row.cost_ps / self.plan.cycle_ps,
+            "cost_cycles_per_unit": row.unit_ps / self.plan.cycle_ps,
+            "hidden_ns": row.hidden_ps / 1e3,
+            "instructions": row.instructions + row.unit_instructions,
+            "executions_per_packet": self.rate(row),
+            "cycles_per_packet": self.time_cycles(row),
+        }
+
+
+def explain(scenario: Scenario, access: str, packet_bytes: int | None = None) -> Explanation:
+    """Explain a variant at one size (default: the scenario's first), with the frequencies of a short run."""
+    size = scenario.traffic.packet_bytes[0] if packet_bytes is None else packet_bytes
+    plan = build_plan(scenario, access, size, apart=True)
+    return Explanation(scenario, plan, simulate(plan, scenario.run, scenario.traffic.load.kind == "saturate"))
