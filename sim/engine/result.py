@@ -32,6 +32,7 @@ class Point:
     breakdown_ps: dict[str, int]
     row_rates: dict[str, float]
     row_times_ps: dict[str, float]
+    row_waits_ps: dict[str, float]
     transfers: dict[str, float]
     instructions_per_packet: float
     latency_us: dict[str, float]
@@ -136,11 +137,12 @@ class _Window:
             Wait.BLOCKED: "idle",
         }
 
-    def rows(self, packets: int) -> tuple[dict[str, float], dict[str, float], float]:
-        """Return executions, time in ps and worker instructions per packet, by `actor.row`."""
+    def rows(self, packets: int) -> tuple[dict[str, float], dict[str, float], dict[str, float], float]:
+        """Return executions, time and waiting in ps per packet, by `actor.row`, and worker instructions per packet."""
         executions, units, waits = self._between("executions"), self._between("units"), self._between("waits_ps")
         rates: dict[str, float] = {}
         times: dict[str, float] = {}
+        waits_of: dict[str, float] = {}
         instructions = 0.0
         for segment in self.plan.segments:
             run, count = int(executions[segment.index]), int(units[segment.index])
@@ -149,10 +151,11 @@ class _Window:
                 name = f"{row.actor}.{row.label}"
                 rates[name] = (count if row.unit_components and not row.components else run) / packets
                 waited = int(waits[segment.index].sum()) if place == 0 else 0
+                waits_of[name] = waited / packets
                 times[name] = (run * row.cost_ps + count * row.unit_ps + waited) / packets
                 if segment.actor == _WORKER:
                     instructions += run * row.instructions + count * row.unit_instructions
-        return rates, times, instructions / packets
+        return rates, times, waits_of, instructions / packets
 
     def transfers(self, packets: int) -> dict[str, float]:
         """Return modified lines that the worker fetched from the driver's cache, per packet, by region."""
@@ -179,7 +182,7 @@ def point(plan: Plan, checkpoints: list[Checkpoint], found: Estimate, most_in_fl
     window = _Window(plan, first, last)
     packets, elapsed = last.packets - first.packets, last.time_ps - first.time_ps
     histogram = last.histogram - first.histogram
-    rates, times, instructions = window.rows(packets)
+    rates, times, waits, instructions = window.rows(packets)
     utilisation = window.utilisation(elapsed)
     busiest = max(utilisation, key=lambda name: utilisation[name])
     idle_reason = "latency" if saturated else "load"
@@ -194,6 +197,7 @@ def point(plan: Plan, checkpoints: list[Checkpoint], found: Estimate, most_in_fl
         breakdown_ps=window.breakdown_ps(_WORKER),
         row_rates=rates,
         row_times_ps=times,
+        row_waits_ps=waits,
         transfers=window.transfers(packets),
         instructions_per_packet=instructions,
         latency_us={

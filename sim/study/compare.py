@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from sim.config.errors import ConfigError
@@ -76,6 +76,11 @@ class Comparison:
         sizes = [difference.to_dict() for difference in self.differences]
         return {"schema": 1, "before": self.before, "after": self.after, "results": sizes}
 
+    def points(self) -> list[Point]:
+        """Return the points of both sides, each under the name of its side."""
+        sides = ((self.before, "before"), (self.after, "after"))
+        return [replace(getattr(one, side), access=name) for name, side in sides for one in self.differences]
+
     def to_frame(self) -> pd.DataFrame:
         """Return a tidy table: one row per packet size."""
         import pandas as pd
@@ -108,8 +113,8 @@ def compare(
         access = (names[0], names[1])
     if other is None:
         assert access is not None
-        pair = tuple(scenario.variant(name) for name in access)
-        result = run(scenario.model_copy(update={"access": list(dict.fromkeys(pair))}), progress)
+        pair = [scenario.variant(name) for name in dict.fromkeys(access)]
+        result = run(scenario.model_copy(update={"access": pair}), progress)
         sizes = scenario.traffic.packet_bytes
         found = tuple(Difference(result.at(access[0], size), result.at(access[1], size)) for size in sizes)
         return Comparison(access[0], access[1], found)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from sim.config.primitives import PRIMITIVES
+from sim.config.primitives import PRICED_BY_CPI, PRIMITIVES
+from sim.config.quantity import Quantity
 from sim.config.scenario import Scenario
 from sim.datapath import Plan, build_plan
 from sim.datapath.plan import Row
@@ -52,6 +53,15 @@ def count_primitives(plan: Plan) -> Counts:
 
 
 @dataclass(frozen=True)
+class Input:
+    """One table entry that the answer depends on; what it adds per packet, where that is a sum of its own."""
+
+    key: str
+    quantity: Quantity
+    cycles_per_packet: float | None
+
+
+@dataclass(frozen=True)
 class Explanation:
     """The plan of one variant, and a run of it that says how often each row is executed."""
 
@@ -66,6 +76,35 @@ class Explanation:
     def time_cycles(self, row: Row) -> float:
         """Cycles per packet that a row takes in the run, waiting included."""
         return self.point.row_times_ps[f"{row.actor}.{row.label}"] / self.plan.cycle_ps
+
+    def wait_cycles(self, row: Row) -> float:
+        """Cycles per packet that a row waits: for cache lines, for the store buffer, for the other actor."""
+        return self.point.row_waits_ps[f"{row.actor}.{row.label}"] / self.plan.cycle_ps
+
+    def inputs(self) -> list[Input]:
+        """Return every table entry behind the answer, largest contribution first, those without a sum last."""
+        cpu, scenario = self.scenario.cpu, self.scenario
+        shares = self.point.breakdown_cycles
+        found = [
+            Input(f"cpu.primitives.{name}", cpu.primitives[name], cycles)
+            for name, cycles in shares.items()
+            if name in cpu.primitives
+        ]
+        work = sum(cycles for name, cycles in shares.items() if name in PRICED_BY_CPI)
+        found.append(Input("cpu.cpi", cpu.cpi, work))
+        found.sort(key=lambda entry: -(entry.cycles_per_packet or 0.0))
+        rest = {
+            "cpu.core_ghz": cpu.core_ghz,
+            "kernel.work_scale": scenario.kernel.work_scale,
+            "cpu.overlap": cpu.overlap,
+            "cpu.reorder_buffer": cpu.reorder_buffer,
+            "cpu.store_buffer": cpu.store_buffer,
+            "cpu.payload_exposed": cpu.payload_exposed,
+            "device.reuse_bytes_per_packet": scenario.device.reuse_bytes_per_packet,
+            "backend.program_instructions": scenario.backend.program_instructions,
+            "driver.packet_cost": scenario.driver.packet_cost,
+        }
+        return found + [Input(key, quantity, None) for key, quantity in rest.items()]
 
     def rate(self, row: Row) -> float:
         """Executions of a row per packet in the run."""
@@ -89,6 +128,10 @@ class Explanation:
             "counts": self.counts(),
             "rows": [self._row(row) for row in self.plan.rows],
             "by_function_cycles": self.by_function(),
+            "inputs": [
+                {"key": one.key, **one.quantity.model_dump(), "cycles_per_packet": one.cycles_per_packet}
+                for one in self.inputs()
+            ],
             "total_cycles": self.point.cycles_per_packet,
             "pps": self.point.pps,
         }

@@ -1,0 +1,127 @@
+"""Audit of the tables: what is missing, guessed or implausible, beyond what the schema already refuses."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Literal
+
+from pydantic import BaseModel
+
+from sim.config.cpu import Cpu
+from sim.config.kernel import Access, Kernel
+from sim.config.primitives import PRICED_BY_CPI, PRIMITIVES
+from sim.config.quantity import Quantity
+
+Severity = Literal["error", "warning", "guess"]
+
+#: Entries of one CPU that rise from left to right; a table that breaks this order is suspect.
+RISING = (
+    ("l1_hit", "l2_hit", "l3_hit", "memory_local", "memory_remote"),
+    ("line_transfer_smt", "line_transfer", "line_transfer_cross_socket"),
+    ("l3_hit", "line_transfer"),
+    ("clean_line", "line_stream", "line_transfer"),
+    ("lfence", "mfence"),
+    ("lock_rmw", "spin_lock"),
+    ("access_ok", "object_size_check_stack", "object_size_check"),
+    ("call", "retpoline"),
+    ("indirect_call", "retpoline"),
+    ("copy_startup_short", "copy_startup"),
+    ("stlb_hit", "page_walk"),
+    ("syscall", "vm_exit_kick"),
+    ("eventfd_signal", "worker_wakeup"),
+)
+RISING_SIZES = ("l1_bytes", "l2_bytes", "l3_bytes")
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing to know about a table."""
+
+    severity: Severity
+    table: str
+    key: str
+    message: str
+
+
+def audit(table: BaseModel) -> Iterator[Finding]:
+    """Yield what is wrong or unsure in one CPU, kernel or access table (other kinds: only their guesses)."""
+    name = f"{getattr(table, 'kind', '')} {getattr(table, 'name', '')}".strip()
+    if isinstance(table, Cpu):
+        yield from _audit_cpu(table, name)
+    elif isinstance(table, Kernel):
+        yield from _audit_kernel(table, name)
+    elif isinstance(table, Access):
+        yield from _audit_access(table, name)
+    for key, quantity in quantities(table):
+        if quantity.grade == "guess":
+            yield Finding("guess", name, key, f"{quantity.value:g} {quantity.unit}: {quantity.source}")
+
+
+def quantities(table: BaseModel, prefix: str = "") -> Iterator[tuple[str, Quantity]]:
+    """Yield every table entry below a table, with its key, depth first."""
+    for field in type(table).model_fields:
+        value = getattr(table, field)
+        key = f"{prefix}{field}"
+        if isinstance(value, Quantity):
+            yield key, value
+        elif isinstance(value, BaseModel):
+            yield from quantities(value, f"{key}.")
+        elif isinstance(value, dict):
+            for name, entry in value.items():
+                if isinstance(entry, Quantity):
+                    yield f"{key}.{name}", entry
+                elif isinstance(entry, BaseModel):
+                    yield from quantities(entry, f"{key}.{name}.")
+
+
+def in_ns(cpu: Cpu, primitive: str) -> float:
+    """Return what one costs in ns, so that entries in different units can be compared."""
+    entry, unit = cpu.primitives[primitive], PRIMITIVES[primitive].unit
+    if unit == "cycles":
+        return entry.value / cpu.core_ghz.value
+    if unit == "instructions":
+        return entry.value * cpu.cpi.value / cpu.core_ghz.value
+    return entry.value * {"ns": 1.0, "us": 1e3}[unit]
+
+
+def _audit_cpu(cpu: Cpu, name: str) -> Iterator[Finding]:
+    for primitive in PRIMITIVES:
+        if primitive not in cpu.primitives and primitive not in PRICED_BY_CPI:
+            yield Finding(
+                "error", name, f"primitives.{primitive}", "no entry; an unknown cost is an error when it is used"
+            )
+    for order in RISING:
+        known = [primitive for primitive in order if primitive in cpu.primitives]
+        for less, more in pairwise(known):
+            if in_ns(cpu, less) > in_ns(cpu, more):
+                text = f"{less} ({in_ns(cpu, less):.3g} ns) costs more than {more} ({in_ns(cpu, more):.3g} ns)"
+                yield Finding("warning", name, f"primitives.{less}", text)
+    for less, more in pairwise(RISING_SIZES):
+        if getattr(cpu, less).value > getattr(cpu, more).value:
+            yield Finding("warning", name, less, f"larger than {more}")
+    toggles = cpu.primitives.get("stac"), cpu.primitives.get("clac")
+    for side, entry in zip(("stac", "clac"), toggles, strict=True):
+        if entry is not None and bool(entry.value) != cpu.features.smap.value:
+            text = "costs something on a CPU without SMAP" if entry.value else "costs nothing on a CPU with SMAP"
+            yield Finding("warning", name, f"primitives.{side}", text)
+
+
+def _audit_kernel(kernel: Kernel, name: str) -> Iterator[Finding]:
+    for accessor, entry in kernel.accessors.items():
+        opened, closed = entry.recipe.count("stac"), entry.recipe.count("clac")
+        if opened != closed:
+            text = f"{opened} stac but {closed} clac in its recipe"
+            yield Finding("warning", name, f"accessors.{accessor}", text)
+        if "lfence" in entry.recipe and "mask" in entry.recipe:
+            yield Finding("warning", name, f"accessors.{accessor}", "both lfence and mask: one of them is enough")
+
+
+def _audit_access(access: Access, name: str) -> Iterator[Finding]:
+    for family in ("metadata", "payload"):
+        rules = getattr(access, family)
+        recipes = {"read": rules.read, "write": rules.write, **rules.recipes}
+        for key, recipe in recipes.items():
+            if recipe is not None and recipe.count("stac") != recipe.count("clac"):
+                yield Finding("warning", name, f"{family}.{key}", "stac and clac do not pair")

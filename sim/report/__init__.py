@@ -1,0 +1,1 @@
+"""Tables, plots and files of what `sim.study` returns; nothing here computes a result."""

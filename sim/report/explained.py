@@ -1,0 +1,126 @@
+"""Tables of one explanation: the rows with formula, numbers and total; counts; functions; the source of every input."""
+
+from __future__ import annotations
+
+from rich.console import Group, RenderableType
+from rich.text import Text
+
+from sim.costs.table import Component
+from sim.datapath.plan import Row
+from sim.report.text import heading, table
+from sim.study.explain import SCOPES, SHOWN, Explanation
+
+_SCOPE_TITLES = {
+    "packet": "each packet",
+    "refill": "each refill (the avail index is read)",
+    "flush": "each flush (a batch is handed over)",
+    "drain": "each drain (the ring is found empty)",
+    "drain_found_work": "a drain whose recheck finds work",
+    "round": "each round of the handler",
+    "wakeup": "each wake-up",
+    "page_refill": "each page fragment",
+    "burst": "each burst",
+    "kick": "each kick",
+}
+
+
+def explanation_tables(explanation: Explanation, actor: str = "worker") -> RenderableType:
+    """Rows of one actor, grouped by what executes them once, and the total that they add up to.
+
+    Below each row stand the primitives that one execution runs through, and their prices in the same order, in cycles.
+    """
+    lines = [Text(""), Text(_line("row", "kernel function", "times/packet", "waits", "cycles/packet"), style="bold")]
+    total = 0.0
+    for scope, title in _SCOPE_TITLES.items():
+        rows = [row for row in explanation.plan.rows if row.actor == actor and row.scopes[0] == scope]
+        if rows:
+            lines.append(Text(f"{title}:", style="bold"))
+        for row in rows:
+            cycles = explanation.time_cycles(row)
+            total += cycles
+            rate, waits = f"{explanation.rate(row):.4g}", f"{explanation.wait_cycles(row):.2f}"
+            lines.append(Text(_line(f"  {row.step}", row.function, rate, waits, f"{cycles:.2f}")))
+            if row.components or row.unit_components:
+                lines.append(Text(f"      {executes(row)}", style="dim"))
+                lines.append(Text(f"      {numbers(row, explanation.plan.cycle_ps)}", style="dim"))
+    lines.append(Text(_line(f"total of the {actor}", "", "", "", f"{total:.2f}"), style="bold"))
+    return Group(_head(explanation), *lines)
+
+
+def _line(step: str, function: str, rate: str, waits: str, cycles: str) -> str:
+    return f"{step:<44.44} {function:<30.30} {rate:>12} {waits:>8} {cycles:>14}"
+
+
+def _head(explanation: Explanation) -> RenderableType:
+    point = explanation.point
+    answer = Text(
+        f"{point.access} at {point.packet_bytes} B: {point.pps / 1e6:.3f} Mpps, {point.ns_per_packet:.1f} ns"
+        f" = {point.cycles_per_packet:.1f} cycles per packet, bound by the {point.bound_by}"
+    )
+    return Group(heading(explanation.scenario), answer)
+
+
+def _parts(row: Row) -> list[tuple[Component, str]]:
+    return [(part, "") for part in row.components] + [(part, " each") for part in row.unit_components]
+
+
+def executes(row: Row) -> str:
+    """Spell what a row executes: `branch + stac + 2 load`; what is paid per packet of a batch says so."""
+    texts = []
+    for part, unit in _parts(row):
+        count = "" if part.count == 1 else f"{part.count:.4g} "
+        texts.append(f"{count}{part.primitive}{unit}")
+    return " + ".join(texts) or "-"
+
+
+def numbers(row: Row, cycle_ps: float) -> str:
+    """Give the price of each part of `executes` in cycles, in the same order, and their sum."""
+    if not row.components and not row.unit_components:
+        return "0"
+    fixed = " + ".join(f"{part.cost_ps / cycle_ps:.3g}" for part in row.components)
+    each = " + ".join(f"{part.cost_ps / cycle_ps:.3g}" for part in row.unit_components)
+    sums = []
+    if row.components:
+        sums.append(fixed if len(row.components) == 1 else f"{fixed} = {row.cost_ps / cycle_ps:.1f}")
+    if row.unit_components:
+        one = each if len(row.unit_components) == 1 else f"{each} = {row.unit_ps / cycle_ps:.1f}"
+        sums.append(f"({one}) for each packet of the batch")
+    return ", ".join(sums)
+
+
+def function_table(explanation: Explanation) -> RenderableType:
+    """Worker cycles by kernel function, to lay beside `perf report`."""
+    functions = explanation.by_function()
+    total = sum(functions.values())
+    made = table("", ("kernel function", "cycles/packet", "share"))
+    for name, cycles in functions.items():
+        made.add_row(name, f"{cycles:.2f}", f"{cycles / total:.2%}")
+    made.add_section()
+    made.add_row("total", f"{total:.2f}", "100.00%")
+    return Group(_head(explanation), made)
+
+
+def count_table(explanation: Explanation) -> RenderableType:
+    """Primitives that one packet, flush, refill and so on executes, metadata and payload apart."""
+    counts = explanation.counts()
+    scopes = [per for per in SCOPES.values() if any(counts["metadata"][per].values())]
+    columns = [per.removeprefix("per_").replace("_", " ") for per in scopes]
+    title = "primitives executed by metadata accesses, per ...; last column: payload copies of a packet"
+    made = table(title, ("", *columns, "payload"))
+    for name in SHOWN:
+        cells = [
+            *(counts["metadata"][per].get(name, 0.0) for per in scopes),
+            counts["payload"]["per_packet"].get(name, 0.0),
+        ]
+        made.add_row(name, *(f"{value:g}" for value in cells))
+    return made
+
+
+def source_table(explanation: Explanation) -> RenderableType:
+    """Every input of the answer with its range, its grade and its source, largest contribution first."""
+    made = table("inputs", ("key", "value", "grade", "source", "cycles/packet"), left=4)
+    for entry in explanation.inputs():
+        quantity, cycles = entry.quantity, entry.cycles_per_packet
+        value = f"{quantity.value:.4g} [{quantity.low:.4g}, {quantity.high:.4g}] {quantity.unit}"
+        made.add_row(entry.key, value, quantity.grade, quantity.source, "" if cycles is None else f"{cycles:.2f}")
+    return made

@@ -1,0 +1,103 @@
+"""Write a result to a folder: tables as CSV and Parquet, the resolved scenario, plots as SVG and PNG."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sim.config import ConfigError, Scenario, dump_scenario
+from sim.study.compare import Comparison
+from sim.study.run import Result
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.figure import Figure
+
+Writer = Callable[[Path], None]
+
+
+def frame_writers(name: str, frame: pd.DataFrame) -> dict[str, Writer]:
+    """Return the files of a table: CSV for people, Parquet for programs."""
+    return {
+        f"{name}.csv": lambda file: frame.to_csv(file, index=False, lineterminator="\n"),
+        f"{name}.parquet": lambda file: frame.to_parquet(file, index=False),
+    }
+
+
+def figure_writers(name: str, figure: Figure) -> dict[str, Writer]:
+    """Return the files of a plot; without dates, so that the same result gives the same bytes."""
+    return {
+        f"{name}.svg": lambda file: figure.savefig(file, metadata={"Date": None}),
+        f"{name}.png": lambda file: figure.savefig(file, dpi=150, metadata={"Software": None}),
+    }
+
+
+def scenario_writer(name: str, scenario: Scenario) -> dict[str, Writer]:
+    """Return the file of the resolved scenario: running it again gives the same bytes."""
+    return {f"{name}.yaml": lambda file: _write_text(file, dump_scenario(scenario))}
+
+
+def _write_text(file: Path, text: str) -> None:
+    file.write_text(text, encoding="utf-8")
+
+
+def result_writers(result: Result) -> dict[str, Writer]:
+    """Return the files of `vhost-sim run --out`."""
+    from sim.report.plots import cycles_figure, pps_figure
+
+    title = result.scenario.name
+    return {
+        **frame_writers("results", result.to_frame()),
+        **scenario_writer("scenario", result.scenario),
+        **figure_writers("pps", pps_figure(result.points, title)),
+        **figure_writers("cycles", cycles_figure(result.points, title)),
+    }
+
+
+def comparison_writers(comparison: Comparison, scenarios: list[Scenario]) -> dict[str, Writer]:
+    """Return the files of `vhost-sim compare --out`; with two scenarios, both are kept."""
+    from sim.report.plots import cycles_figure, pps_figure
+
+    points = comparison.points()
+    title = " and ".join(dict.fromkeys(scenario.name for scenario in scenarios))
+    names = ["scenario"] if len(scenarios) == 1 else ["scenario-1", "scenario-2"]
+    kept = [scenario_writer(name, scenario) for name, scenario in zip(names, scenarios, strict=True)]
+    return {
+        **frame_writers("comparison", comparison.to_frame()),
+        **{name: write for files in kept for name, write in files.items()},
+        **figure_writers("pps", pps_figure(points, title)),
+        **figure_writers("cycles", cycles_figure(points, title)),
+    }
+
+
+def check_folder(folder: Path) -> None:
+    """Raise ConfigError before anything is simulated when results could not be written to `folder`."""
+    place = folder
+    while not place.exists():
+        place = place.parent
+    if not place.is_dir():
+        raise ConfigError(f"--out {folder}: {place} is not a folder")
+    if not os.access(place, os.W_OK):
+        raise ConfigError(f"--out {folder}: {place} cannot be written to")
+
+
+def write_all(folder: Path, writers: dict[str, Writer]) -> list[Path]:
+    """Write every file beside the folder first and move them in when all are whole; return what was written."""
+    check_folder(folder)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        partial = Path(tempfile.mkdtemp(prefix=".partial-", dir=folder))
+        try:
+            for name, write in writers.items():
+                write(partial / name)
+            for name in writers:
+                os.replace(partial / name, folder / name)
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
+    except OSError as error:
+        raise ConfigError(f"--out {folder}: cannot be written: {error.strerror}") from None
+    return [folder / name for name in writers]

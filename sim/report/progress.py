@@ -1,0 +1,40 @@
+"""A progress bar on stderr for runs that take longer than a second."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+_QUIET_SECONDS = 1.0
+
+
+@contextmanager
+def progress() -> Iterator[Callable[[float, str], None]]:
+    """Give a function to tell the share done (0..1) and what is being done; the bar goes when the block ends."""
+    if not sys.stderr.isatty():
+        yield lambda share, label: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.percentage:3.0f} %"),
+        TimeRemainingColumn(),
+    )
+    bar = Progress(*columns, console=Console(stderr=True), transient=True)
+    task = bar.add_task("", total=1.0)
+    started = time.monotonic()
+
+    def report(share: float, label: str) -> None:
+        if time.monotonic() - started > _QUIET_SECONDS:
+            bar.start()
+            bar.update(task, completed=share, description=label)
+
+    try:
+        yield report
+    finally:
+        bar.stop()

@@ -1,0 +1,171 @@
+"""Tables for the terminal: results, comparisons, lists and findings."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from rich import box
+from rich.console import Console, Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from sim.config import Scenario
+from sim.config.calibration import Calibration
+from sim.engine import Point
+from sim.report.stack import LAYERS, stack
+from sim.study.compare import Comparison
+from sim.study.run import Result
+from sim.study.tables import Checked, Listed
+
+_BAR_CELLS = 60
+
+
+def table(title: str, columns: Iterable[str], left: int = 1) -> Table:
+    """Return an empty table whose first `left` columns hold text and whose others hold numbers."""
+    made = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
+    for number, column in enumerate(columns):
+        made.add_column(Text(column), justify="left" if number < left else "right", no_wrap=number >= left)
+    return made
+
+
+def heading(scenario: Scenario) -> RenderableType:
+    """Say in a few lines what is simulated."""
+    queue, driver, device = scenario.virtqueue, scenario.driver, scenario.device
+    off = [
+        name
+        for name in ("smap", "spectre_v1", "hardened_usercopy", "retpoline")
+        if not getattr(scenario.mitigations, name)
+    ]
+    return Text(
+        f"{scenario.name}: {scenario.title}\n"
+        f"{scenario.cpu.title}, {scenario.kernel.title}, ring {queue.size}, burst {driver.burst}, batch {device.batch}"
+        + (f", off: {', '.join(off)}" if off else "")
+    )  # fmt: skip
+
+
+def interval(point: Point) -> str:
+    """Half the 95 % interval of the simulated rate, in percent."""
+    low, high = point.pps_ci
+    return f"±{50 * (high - low) / point.pps:.2f} %" if high < float("inf") else "(one batch)"
+
+
+def result_tables(result: Result) -> RenderableType:
+    """Packets per second of each variant by size, then where the cycles go at the first size."""
+    parts: list[RenderableType] = [heading(result.scenario)]
+    for access in result.scenario.access:
+        mine = [point for point in result.points if point.access == access.name]
+        made = table(
+            f"{access.name}: {access.title}",
+            (
+                "bytes", "Mpps", "95 % (run)", "ns/packet", "cycles/packet", "p50 us", "p99 us", "ring", "worker",
+                "driver", "bound by",
+            ),
+            left=0,
+        )  # fmt: skip
+        for point in mine:
+            made.add_row(
+                str(point.packet_bytes), f"{point.pps / 1e6:.3f}", interval(point), f"{point.ns_per_packet:.1f}",
+                f"{point.cycles_per_packet:.1f}", f"{point.latency_us['p50']:.1f}", f"{point.latency_us['p99']:.1f}",
+                f"{point.occupancy['mean']:.0f}", f"{point.utilisation['worker']:.0%}",
+                f"{point.utilisation['driver']:.0%}", point.bound_by,
+            )  # fmt: skip
+        parts.append(made)
+    size = result.scenario.traffic.packet_bytes[0]
+    parts.append(
+        stack_table([p for p in result.points if p.packet_bytes == size], f"worker cycles per packet at {size} B")
+    )
+    return Group(*parts)
+
+
+def stack_table(points: Sequence[Point], title: str) -> RenderableType:
+    """Layers of the cycle stack, one column per point; the last line is their sum."""
+    made = table(title, ("", *(point.access for point in points)))
+    stacks = [{layer.key: value for layer, value in stack(point.breakdown_cycles)} for point in points]
+    for layer in LAYERS:
+        if any(layer.key in one for one in stacks):
+            name = Text.assemble((layer.letter, f"black on {layer.colour}"), f" {layer.title}")
+            made.add_row(name, *(f"{one.get(layer.key, 0.0):.1f}" for one in stacks))
+    made.add_section()
+    made.add_row("total", *(f"{sum(one.values()):.1f}" for one in stacks))
+    most = max((sum(one.values()) for one in stacks), default=1.0)
+    bars = [_bar(point.access, one, most) for point, one in zip(points, stacks, strict=True)]
+    return Group(made, *bars, Text(""))
+
+
+def _bar(name: str, layers: dict[str, float], most: float) -> Text:
+    """One bar of the stack; cells are shared out so that their number is that of the total."""
+    bar, drawn, total = Text(f"{name:<12.12} "), 0, 0.0
+    for layer in LAYERS:
+        total += layers.get(layer.key, 0.0)
+        cells = round(total / most * _BAR_CELLS) - drawn
+        bar.append(layer.letter * cells, style=f"black on {layer.colour}")
+        drawn += cells
+    return bar
+
+
+def comparison_tables(comparison: Comparison) -> RenderableType:
+    """Gain by size, and what makes up the difference at the first size."""
+    gains = table(
+        f"{comparison.before} -> {comparison.after}",
+        ("bytes", f"{comparison.before} Mpps", f"{comparison.after} Mpps", "gain", "saved ns", "saved cycles",
+         "bound by"),
+        left=0,
+    )  # fmt: skip
+    for one in comparison.differences:
+        bound = dict.fromkeys((one.before.bound_by, one.after.bound_by))
+        gains.add_row(
+            str(one.packet_bytes), f"{one.before.pps / 1e6:.3f} {interval(one.before)}",
+            f"{one.after.pps / 1e6:.3f} {interval(one.after)}", f"{one.gain_percent:+.1f} %", f"{one.saved_ns:+.1f}",
+            f"{one.saved_cycles:+.1f}", " -> ".join(bound),
+        )  # fmt: skip
+    first = comparison.differences[0]
+    parts = table(
+        f"what makes up the difference at {first.packet_bytes} B (ns per packet saved)", ("primitive", "ns", "share")
+    )
+    for name, value in first.made_up_of.items():
+        if abs(value) >= 0.005:
+            parts.add_row(name, f"{value:+.2f}", f"{value / first.saved_ns:.0%}" if first.saved_ns else "")
+    parts.add_section()
+    parts.add_row("total", f"{sum(first.made_up_of.values()):+.2f}", "100%" if first.saved_ns else "")
+    return Group(gains, parts)
+
+
+def calibration_table(calibration: Calibration) -> RenderableType:
+    """What a calibration fitted: value, range, prior, and how far it went from the prior."""
+    made = table(f"calibration {calibration.name}", ("parameter", "value", "range", "prior", "pull"))
+    for one in calibration.parameters:
+        prior = f"{one.prior.value:g} [{one.prior.low:g}, {one.prior.high:g}]"
+        made.add_row(one.key, f"{one.value:g}", f"[{one.low:g}, {one.high:g}]", prior, f"{one.pull:+.2f}")
+    met = Text(f"target {calibration.target_pps:,.0f} pps, with the fit {calibration.predicted_pps:,.0f} pps")
+    return Group(made, met)
+
+
+def listing(kind: str, tables: Sequence[Listed]) -> RenderableType:
+    """Names that commands accept, and how much of each table is guessed."""
+    made = table("", (kind, "", "entries", "guessed"), left=2)
+    for one in tables:
+        made.add_row(one.name, one.title, str(one.entries), str(one.guesses))
+    return made
+
+
+def findings(checked: Checked, show_guesses: bool) -> RenderableType:
+    """What a check found, errors first; guesses are counted unless they are wanted."""
+    lines: list[RenderableType] = []
+    for severity in ("error", "warning", "guess") if show_guesses else ("error", "warning"):
+        for one in checked.of(severity):
+            key = f" {one.key}" if one.key else ""
+            lines.append(Text(f"{severity}: {one.table}{key}: {one.message}"))
+    errors, warnings, guesses = (len(checked.of(name)) for name in ("error", "warning", "guess"))
+    hint = "" if show_guesses or not guesses else " (--guesses lists them)"
+    lines.append(
+        Text(f"{checked.tables} tables: {errors} errors, {warnings} warnings, {guesses} guessed entries{hint}")
+    )
+    return Group(*lines)
+
+
+def show(content: RenderableType) -> None:
+    """Print to the terminal; plain and of fixed width when piped."""
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=132, no_color=True, highlight=False)
+    console.print(content)
