@@ -11,8 +11,9 @@ from typing import Annotated, Literal
 from pydantic import Field, field_validator, model_validator
 
 from sim.config.cpu import Cpu
+from sim.config.errors import ConfigError, nearest
 from sim.config.kernel import Access, Kernel
-from sim.config.quantity import Quantity, Strict
+from sim.config.quantity import Quantity, Strict, require_unit
 
 MAX_PACKET_BYTES = 65535
 VNET_HEADER_BYTES = 12
@@ -90,8 +91,7 @@ class Driver(Strict):
     @field_validator("packet_cost")
     @classmethod
     def _in_ns(cls, cost: Quantity) -> Quantity:
-        if cost.unit != "ns":
-            raise ValueError(f"unit '{cost.unit}' should be 'ns'")
+        require_unit("packet_cost", cost, "ns")
         return cost
 
 
@@ -122,6 +122,12 @@ class Device(Strict):
             raise ValueError("the zero-copy transmit function is not modelled yet; only false is accepted")
         return on
 
+    @field_validator("reuse_bytes_per_packet")
+    @classmethod
+    def _in_bytes(cls, reuse: Quantity) -> Quantity:
+        require_unit("reuse_bytes_per_packet", reuse, "bytes")
+        return reuse
+
 
 class Backend(Strict):
     """What happens to a packet behind the worker."""
@@ -133,6 +139,12 @@ class Backend(Strict):
         ),
         description="instructions of the XDP program beyond a bare XDP_DROP",
     )
+
+    @field_validator("program_instructions")
+    @classmethod
+    def _in_instructions(cls, program: Quantity) -> Quantity:
+        require_unit("program_instructions", program, "instructions")
+        return program
 
 
 class Placement(Strict):
@@ -178,6 +190,11 @@ class Traffic(Strict):
     def _short_forms(cls, load: object) -> object:
         if load == "saturate":
             return {"kind": "saturate"}
+        if isinstance(load, str):  # YAML reads 5e6 as text, 5.0e+6 as a number
+            try:
+                load = float(load)
+            except ValueError:
+                raise ValueError("is 'saturate', a rate in packets per second, or a mapping of kind and pps") from None
         if isinstance(load, int | float) and not isinstance(load, bool):
             return {"kind": "constant", "pps": load}
         return load
@@ -207,7 +224,9 @@ class Run(Strict):
 
     packets: int = Field(200_000, ge=1, le=10**9, description="packets at most, per access variant and size")
     seed: int = Field(1, ge=0, le=2**63 - 1, description="key of the random draws (0 is a seed)")
-    engine: Literal["reference"] = Field("reference", description="reference: SimPy, written to be read")
+    engine: Literal["fast", "reference"] = Field(
+        "fast", description="fast: compiled; reference: SimPy, written to be read; both give the same trace"
+    )
     precision: float = Field(
         0.002, ge=0, le=1, description="stop when the 95 % interval of pps is within this fraction (0: run all packets)"
     )
@@ -242,5 +261,8 @@ class Scenario(Strict):
         return self
 
     def variant(self, name: str) -> Access:
-        """Return the access variant of that name (KeyError if the scenario has none)."""
-        return next(variant for variant in self.access if variant.name == name)
+        """Return the access variant of that name; ConfigError when the scenario does not list it."""
+        variants = {variant.name: variant for variant in self.access}
+        if name not in variants:
+            raise ConfigError(f"access variant '{name}' is not in scenario {self.name}{nearest(name, variants)}")
+        return variants[name]

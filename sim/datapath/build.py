@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sim.config.errors import ConfigError, nearest
+from sim.config.errors import ConfigError
 from sim.config.scenario import Scenario
 from sim.costs import CostTable, Recipes
 from sim.datapath.driver import driver_rows
@@ -21,12 +21,10 @@ def build_plan(scenario: Scenario, access: str, packet_bytes: int, *, apart: boo
     Raises ConfigError for an access variant that the scenario does not list, a packet too large for the modelled path,
     a ring too small for the driver, and a cost that a table lacks.
     """
-    names = [variant.name for variant in scenario.access]
-    if access not in names:
-        raise ConfigError(f"access variant '{access}' is not in scenario {scenario.name}{nearest(access, names)}")
+    variant = scenario.variant(access)
     _check_fits(scenario, packet_bytes)
     table = CostTable(scenario.cpu, scenario.kernel.work_scale.value, scenario.placement)
-    recipes = Recipes(scenario.kernel, scenario.variant(access), scenario.cpu, scenario.mitigations)
+    recipes = Recipes(scenario.kernel, variant, scenario.cpu, scenario.mitigations)
     drafts = worker_rows(scenario, packet_bytes) + driver_rows(scenario)
     rows = Pricer(scenario, recipes, table, packet_bytes).price(drafts)
     segments = fuse(rows, apart)
@@ -75,6 +73,7 @@ def _latencies(scenario: Scenario, table: CostTable) -> Latencies:
         far_hit_ps=table.whole_ps(level),
         far_hit_level=level,
         transfer_ps=table.whole_ps(table.transfer_primitive),
+        transfer_name=table.transfer_primitive,
         clean_ps=table.whole_ps("l3_hit"),
         stream_ps=table.whole_ps("line_stream"),
         store_buffer=int(scenario.cpu.store_buffer.value),

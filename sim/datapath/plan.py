@@ -117,6 +117,7 @@ class Row:
     function: str
     scopes: tuple[Scope, ...]
     operation: str
+    kernel_step: str | None = None
     family: str = "work"
     accessor: str | None = None
     bytes: int = 0
@@ -182,6 +183,7 @@ class Latencies:
     far_hit_ps: int
     far_hit_level: str
     transfer_ps: int
+    transfer_name: str
     clean_ps: int
     stream_ps: int
     store_buffer: int

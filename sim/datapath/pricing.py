@@ -101,6 +101,7 @@ class Pricer:
             function=draft.function or (step.function if step else ""),
             scopes=draft.scopes,
             operation=self._operation(draft),
+            kernel_step=draft.kernel_step,
             family=self._family(draft),
             accessor=draft.accessor,
             bytes=self._bytes(draft),

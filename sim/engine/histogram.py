@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-_SUB_BITS = 7
-_SUB = 1 << _SUB_BITS
+SUB_BITS = 7
+_SUB = 1 << SUB_BITS
 _OCTAVES = 50
 
 
@@ -19,7 +19,7 @@ def bucket(value: int) -> int:
     """Return the bucket of a non-negative integer; values below 128 have a bucket of their own."""
     if value < _SUB:
         return value
-    octave = value.bit_length() - _SUB_BITS - 1
+    octave = value.bit_length() - SUB_BITS - 1
     return min((octave + 1) * _SUB + (value >> octave) - _SUB, buckets() - 1)
 
 

@@ -14,11 +14,13 @@ from enum import IntEnum
 
 import numpy as np
 
-from sim.datapath.plan import Condition, Jump, LineAccess, Plan, Register, Segment
+from sim.datapath.plan import ACTORS, Condition, Jump, LineAccess, Plan, Register, Segment
 from sim.engine.histogram import bucket, buckets
 
 LINE_SHIFT = 6
 NOBODY = -1
+#: Who has written every line at the start of time: the driver has just initialised the rings.
+FIRST_OWNER = ACTORS.index("driver")
 RELATIONS: dict[str, Callable[[int, int], bool]] = {
     "==": operator.eq, "!=": operator.ne, ">=": operator.ge, "<": operator.lt,
 }  # fmt: skip
@@ -44,12 +46,12 @@ class Machine:
         for register, value in plan.initial.items():
             self.registers[register] = value
         self.first_line = {region: plan.first_line(region) for region in plan.regions}
-        self.owner = [1] * plan.lines  # the driver has just initialised the rings
-        self.holders = [0b10] * plan.lines
+        self.owner = [FIRST_OWNER] * plan.lines
+        self.holders = [1 << FIRST_OWNER] * plan.lines
         self.last_line = [NOBODY] * len(plan.segments)
-        self.window_paid_ps = [0, 0]
-        self.stores_done_ps = [0, 0]
-        self.store_stall_ps = [0, 0]
+        self.window_paid_ps = [0] * len(ACTORS)
+        self.stores_done_ps = [0] * len(ACTORS)
+        self.store_stall_ps = [0] * len(ACTORS)
         self.posted_at_ps = [0] * (2 * plan.ring_packets)
         self.marked_posted = 0
         self.marked_used = 0

@@ -3,37 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
-from dataclasses import dataclass
 
 import simpy
-from simpy.events import Event
+from simpy.events import URGENT, Event
 
 from sim.datapath.plan import ACTORS, Plan, Segment
 from sim.engine.machine import Machine, Wait
-from sim.engine.record import Checkpoints
-
-Observer = Callable[["Step"], None]
-
-
-@dataclass(frozen=True)
-class Step:
-    """One event of a trace: the end of a row (a fused segment) of one actor."""
-
-    time_ps: int
-    priority: int
-    sequence: int
-    actor: int
-    segment: int
+from sim.engine.order import TieOrder
+from sim.engine.record import Checkpoints, DeadlockError, Step
 
 
 class ReferenceEngine:
     """Runs a Plan. Simultaneous events happen in the order of the actors: the worker first, then the driver.
 
-    `run` continues where the last call stopped. The observer, if any, sees the machine before each row begins.
+    `ties` states another order. `run` continues where the last call stopped. The observer, if any, sees the machine
+    before each row begins.
     """
 
     def __init__(
-        self, plan: Plan, checkpoint_packets: int, before_row: Callable[[Machine, Segment], None] | None = None
+        self,
+        plan: Plan,
+        checkpoint_packets: int,
+        before_row: Callable[[Machine, Segment], None] | None = None,
+        ties: TieOrder | None = None,
     ) -> None:
         self.machine = Machine(plan)
         self.plan = plan
@@ -41,11 +33,15 @@ class ReferenceEngine:
         self.trace: list[Step] | None = None
         self._env = simpy.Environment(initial_time=0)
         self._before_row = before_row
+        self._ties = ties or TieOrder()
+        self._priorities = [0] * len(ACTORS)
+        self._scheduled = 0
         self._asleep: dict[int, tuple[Segment, Event]] = {}
         self._sequence = 0
         self._target = 0
         self._reached = self._env.event()
-        self.progress: list[tuple[int, int]] = [(0, 0)] * len(ACTORS)  # start of the running row, its segment
+        #: By actor: when its row in progress ends, or when it began to wait.
+        self.accounted_ps = [0] * len(ACTORS)
         for actor in range(len(ACTORS)):
             self._env.process(self._actor(actor))
 
@@ -54,19 +50,36 @@ class ReferenceEngine:
         """Simulated time."""
         return int(self._env.now)
 
+    @property
+    def events(self) -> int:
+        """Rows (fused segments) that have ended."""
+        return self._sequence
+
     def run(self, packets: int) -> None:
-        """Simulate until that many packets have been used, counted from the start."""
+        """Simulate until that many packets have been used, counted from the start.
+
+        Raises DeadlockError when no actor can go on, IndexError when the Plan has fewer arrival times than packets.
+        """
         self._target = packets
         if self.machine.marked_used < packets:
             self._reached = self._env.event()
-            self._env.run(until=self._reached)
+            try:
+                self._env.run(until=self._reached)
+            except RuntimeError:
+                if len(self._asleep) < len(ACTORS):
+                    raise
+                raise DeadlockError(self.plan, [self._asleep[actor][0] for actor in range(len(ACTORS))]) from None
+
+    def _schedule(self, actor: int, event: Event, delay: int) -> Event:
+        """Let an event of an actor happen `delay` ahead, in its place among simultaneous ones; return it."""
+        self._priorities[actor] = self._ties.priority(actor, self._scheduled)
+        self._scheduled += 1
+        event._ok, event._value = True, None
+        self._env.schedule(event, self._priorities[actor], delay)  # type: ignore[arg-type]
+        return event
 
     def _after(self, actor: int, delay: int) -> Event:
-        """Return an event `delay` ahead that sorts behind simultaneous events of actors of lower number."""
-        event = Event(self._env)
-        event._ok, event._value = True, None
-        self._env.schedule(event, priority=actor + 1, delay=delay)  # type: ignore[arg-type]
-        return event
+        return self._schedule(actor, Event(self._env), delay)
 
     def _actor(self, actor: int) -> Generator[Event, None, None]:
         machine, segments = self.machine, self.plan.segments
@@ -83,25 +96,28 @@ class ReferenceEngine:
             machine.waits_ps[segment.index][Wait.BLOCKED] += self.now_ps - arrived
             if self._before_row is not None:
                 self._before_row(machine, segment)
-            self.progress[actor] = (self.now_ps, segment.index)
-            yield self._after(actor, machine.begin(segment, self.now_ps))
+            duration = machine.begin(segment, self.now_ps)
+            self.accounted_ps[actor] = self.now_ps + duration
+            yield self._after(actor, duration)
             following = machine.finish(segment, self.now_ps)
             self._note(segment)
             segment = segments[following]
             self._wake_others(actor)
 
     def _wake_others(self, actor: int) -> None:
-        for other, (segment, woken) in list(self._asleep.items()):
+        for other in sorted(self._asleep):
+            segment, woken = self._asleep[other]
             if other != actor and self.machine.ready(segment):
                 del self._asleep[other]
-                woken._ok, woken._value = True, None
-                self._env.schedule(woken, priority=other + 1, delay=0)  # type: ignore[arg-type]
+                self._schedule(other, woken, 0)
 
     def _note(self, segment: Segment) -> None:
         if self.trace is not None:
-            self.trace.append(Step(self.now_ps, segment.actor + 1, self._sequence, segment.actor, segment.index))
+            priority = self._priorities[segment.actor]
+            self.trace.append(Step(self.now_ps, priority, self._sequence, segment.actor, segment.index))
         self._sequence += 1
         if segment.marks == "used":
             self.checkpoints.reach(self.machine, self.now_ps)
             if self.machine.marked_used >= self._target and not self._reached.triggered:
-                self._reached.succeed()
+                self._reached._ok, self._reached._value = True, None
+                self._env.schedule(self._reached, URGENT)  # before anything else that is due now

@@ -16,6 +16,7 @@ from sim.engine.statistics import Estimate
 
 _WORKER = ACTORS.index("worker")
 _BUSY = 0.95
+_CARRIED = 0.99
 
 
 @dataclass(frozen=True)
@@ -131,7 +132,7 @@ class _Window:
         return {
             Wait.NEAR_HIT: "l1_hit",
             Wait.FAR_HIT: self.plan.latencies.far_hit_level,
-            Wait.TRANSFER: "line_transfer",
+            Wait.TRANSFER: self.plan.latencies.transfer_name,
             Wait.CLEAN: "l3_hit",
             Wait.STORES: "store_drain",
             Wait.BLOCKED: "idle",
@@ -167,6 +168,14 @@ class _Window:
                 found[segment.read.region] = found.get(segment.read.region, 0.0) + moved
         return found
 
+    def carries_the_load(self, packets: int, elapsed: int) -> bool:
+        """Tell whether packets are used as fast as they arrive (False when the driver always has packets)."""
+        arrivals = self.plan.arrivals
+        if arrivals is None:
+            return False
+        arriving = int(arrivals[self.last.packets - 1] - arrivals[max(self.first.packets - 1, 0)])
+        return arriving >= _CARRIED * elapsed
+
     def utilisation(self, elapsed: int) -> dict[str, float]:
         """Return the share of time in which each actor did not wait for the other."""
         waits = self._between("waits_ps")
@@ -176,7 +185,7 @@ class _Window:
         return {name: min(1.0, max(0.0, 1 - blocked[number] / elapsed)) for number, name in enumerate(ACTORS)}
 
 
-def point(plan: Plan, checkpoints: list[Checkpoint], found: Estimate, most_in_flight: int, saturated: bool) -> Point:
+def point(plan: Plan, checkpoints: list[Checkpoint], found: Estimate, most_in_flight: int) -> Point:
     """Summarise a run between the end of its warm-up and its last checkpoint."""
     first, last = checkpoints[found.first], checkpoints[-1]
     window = _Window(plan, first, last)
@@ -184,8 +193,6 @@ def point(plan: Plan, checkpoints: list[Checkpoint], found: Estimate, most_in_fl
     histogram = last.histogram - first.histogram
     rates, times, waits, instructions = window.rows(packets)
     utilisation = window.utilisation(elapsed)
-    busiest = max(utilisation, key=lambda name: utilisation[name])
-    idle_reason = "latency" if saturated else "load"
     return Point(
         access=plan.access,
         packet_bytes=plan.packet_bytes,
@@ -205,5 +212,13 @@ def point(plan: Plan, checkpoints: list[Checkpoint], found: Estimate, most_in_fl
         },
         occupancy={"mean": (last.latency_sum_ps - first.latency_sum_ps) / elapsed, "max": float(most_in_flight)},
         utilisation=utilisation,
-        bound_by=busiest if utilisation[busiest] >= _BUSY else idle_reason,
+        bound_by=_bound_by(utilisation, window.carries_the_load(packets, elapsed)),
     )
+
+
+def _bound_by(utilisation: dict[str, float], carried: bool) -> str:
+    """Name the busy actor; if none is, the load when there is one and it is carried, else that each waits in turn."""
+    busiest = max(utilisation, key=lambda name: utilisation[name])
+    if utilisation[busiest] >= _BUSY:
+        return busiest
+    return "load" if carried else "latency"

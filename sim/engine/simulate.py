@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Literal
 
 from sim.config.scenario import Run
 from sim.datapath.plan import Plan
+from sim.engine.order import TieOrder
+from sim.engine.record import Engine
 from sim.engine.reference import ReferenceEngine
 from sim.engine.result import Point, point
 from sim.engine.statistics import MIN_BATCHES, Estimate, estimate, precise_enough
@@ -23,11 +26,21 @@ def checkpoint_packets(plan: Plan, run: Run) -> int:
     return max(1, min(wanted, run.packets // (2 * MIN_BATCHES)))
 
 
-def simulate(plan: Plan, run: Run, saturated: bool = True, progress: Progress | None = None) -> Point:
-    """Simulate until `run.precision` is met or `run.packets` packets are used; summarise what lies behind warm-up."""
-    every = checkpoint_packets(plan, run)
-    engine = ReferenceEngine(plan, every)
-    target = min(run.packets, (MIN_BATCHES + 2) * every)
+def _engine(plan: Plan, name: Literal["fast", "reference"], every: int, ties: TieOrder) -> Engine:
+    if name == "reference":
+        return ReferenceEngine(plan, every, ties=ties)
+    from sim.engine.fast import FastEngine  # numba is loaded only when it is needed
+
+    return FastEngine(plan, every, ties)
+
+
+def simulate(plan: Plan, run: Run, progress: Progress | None = None, tie_fuzz: int = 0) -> Point:
+    """Simulate until `run.precision` is met or `run.packets` packets are used; summarise what lies behind warm-up.
+
+    `tie_fuzz` above 0 is the number of a shuffle of simultaneous events (0: the stated order).
+    """
+    engine = _engine(plan, run.engine, checkpoint_packets(plan, run), TieOrder(fuzz=tie_fuzz))
+    target = min(run.packets, (MIN_BATCHES + 2) * engine.checkpoints.every)
     while True:
         engine.run(target)
         taken = engine.checkpoints.taken
@@ -36,11 +49,11 @@ def simulate(plan: Plan, run: Run, saturated: bool = True, progress: Progress | 
             progress(target, run.packets)
         if target >= run.packets or precise_enough(found, run.precision):
             break
-        target = min(run.packets, target + _STRETCH * every)
-    return point(plan, taken, found, engine.machine.most_in_flight, saturated)
+        target = min(run.packets, target + _STRETCH * engine.checkpoints.every)
+    return point(plan, taken, found, engine.machine.most_in_flight)
 
 
-def _single(engine: ReferenceEngine) -> Estimate:
+def _single(engine: Engine) -> Estimate:
     """Estimate from a run that ended in one flush: from the start of time to its end, with no interval."""
     engine.checkpoints.start()
     first, last = engine.checkpoints.taken

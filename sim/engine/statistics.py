@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 
@@ -36,19 +37,20 @@ class Estimate:
 def mser(values: Sequence[float]) -> int:
     """Return how many leading values to drop: argmin over d <= n/2 of var(values[d:]) / (n - d)."""
     series = np.asarray(values, dtype=float)
-    best, best_score = 0, np.inf
-    for drop in range(len(series) // 2 + 1):
-        rest = series[drop:]
-        score = float(rest.var()) / len(rest)
-        if score < best_score * (1 - 1e-9):
-            best, best_score = drop, score
+    count = len(series)
+    backwards = series[::-1] - series[count // 2 :].mean()  # centred, so that squares do not cancel
+    lengths = np.arange(1, count + 1)
+    means, squares = np.cumsum(backwards) / lengths, np.cumsum(backwards**2) / lengths
+    scores = (np.maximum(0, squares - means**2) / lengths)[::-1][: count // 2 + 1]
+    best = 0
+    for drop in range(1, len(scores)):
+        if scores[drop] < scores[best] * (1 - 1e-9):
+            best = drop
     return best
 
 
 def estimate(checkpoints: Sequence[Checkpoint]) -> Estimate:
     """Estimate time per packet from the checkpoints (at least two)."""
-    from scipy.stats import t as student
-
     times = np.diff([point.time_ps for point in checkpoints])
     packets = np.diff([point.packets for point in checkpoints])
     values = times / packets
@@ -57,8 +59,16 @@ def estimate(checkpoints: Sequence[Checkpoint]) -> Estimate:
     mean = float(times[first:].sum() / packets[first:].sum())
     half = float("inf")
     if len(kept) > 1:
-        half = float(student.ppf((1 + CONFIDENCE) / 2, len(kept) - 1) * kept.std(ddof=1) / np.sqrt(len(kept)))
+        half = float(_student(len(kept) - 1) * kept.std(ddof=1) / np.sqrt(len(kept)))
     return Estimate(mean, half, first, len(kept))
+
+
+@cache
+def _student(freedom: int) -> float:
+    """Return the quantile of Student's t that bounds the interval."""
+    from scipy.special import stdtrit
+
+    return float(stdtrit(freedom, (1 + CONFIDENCE) / 2))
 
 
 def precise_enough(found: Estimate, precision: float) -> bool:

@@ -1,0 +1,261 @@
+"""A Plan as tables of 64-bit integers: the program that the compiled loop reads, and the state that it changes.
+
+Every table is one array of records; its dtype names the columns. Row numbers are those of the Plan's segments,
+registers and cache lines. Where a row has nothing to name, the number is `NOBODY` or that of a register of zeros.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from enum import IntEnum
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from sim.datapath.plan import ACTORS, Condition, Effect, Jump, LineAccess, Plan, Register, Segment
+from sim.engine import histogram, order
+from sim.engine.machine import FIRST_OWNER, LINE_SHIFT, NOBODY, Wait
+from sim.engine.order import TieOrder
+
+Integers = npt.NDArray[np.int64]
+Records = npt.NDArray[Any]
+
+#: A register that is always 0, for what a row leaves out.
+ZERO = len(Register)
+NEVER = int(np.iinfo(np.int64).max)
+LOWEST = int(np.iinfo(np.int64).min)
+
+
+def _columns(names: str) -> np.dtype[Any]:
+    return np.dtype([(name, np.int64) for name in names.split()])
+
+
+#: One row per segment; `*_from` to `*_to` are rows of another table, `condition`, `read` and `write` are one.
+SEGMENT = _columns(
+    "actor cost_ps unit unit_ps hidden_ps waits_before waits_after drains_stores sample_target sample_source "
+    "takes_arrivals marks condition read write changes_from changes_to jumps_from jumps_to following"
+)
+#: One row per access to ring memory: see `LineAccess`; `end` is the offset behind the last stride.
+ACCESS = _columns("first_line offset bytes index counted count times plus modulo stride end")
+#: `left - right` lies in `low` to `high`; where `inverted` is 1, it does not.
+TEST = _columns("left right low high inverted target")
+#: A register becomes `kept x itself + factor x source + constant`; a countdown adds only where the rest is not above 0.
+CHANGE = _columns("target kept source factor constant countdown")
+#: One row: what holds for the whole machine.
+FIXED = _columns("transfer_ps stream_ps store_buffer fuzz fuzz_start layout")
+#: One row per cache line.
+LINE = _columns("owner holders")
+#: One row per actor.
+ACTOR = _columns("segment phase due_ps priority rank arrived_ps window_paid_ps stores_done_ps store_stall_ps")
+#: One row per segment.
+COUNT = _columns("executions units last_line")
+#: One row: `going_on` is an actor whose row has ended and that has not yet met its next one.
+TOTAL = _columns(
+    "now_ps started going_on scheduled sequence recorded marked_posted marked_used latency_sum_ps most_in_flight"
+)
+
+
+class Mark(IntEnum):
+    """Values of `SEGMENT.marks`."""
+
+    NOTHING = 0
+    POSTED = 1
+    USED = 2
+
+
+class Phase(IntEnum):
+    """What the next event of an actor means; values of `ACTOR.phase`."""
+
+    ARRIVED = 0  # at a row whose condition must be looked at: at the start of time, or woken
+    ASLEEP = 1  # no event until another actor makes the condition true
+    EXPECTING = 2  # a packet arrives
+    RUNNING = 3  # the row ends
+
+
+class Arrays(NamedTuple):
+    """Program (down to `arrivals`) and state of one simulation; `latencies_ps` and `waits` are indexed by `Wait`."""
+
+    segments: Records
+    accesses: Records
+    tests: Records
+    changes: Records
+    fixed: Records
+    latencies_ps: Integers
+    arrivals: Integers
+    registers: Integers
+    lines: Records
+    actors: Records
+    counts: Records
+    waits_ps: Integers
+    wait_events: Integers
+    totals: Records
+    histogram: Integers
+    posted_at_ps: Integers
+
+
+#: Digest of every number that is compiled in: machine code from the disk that was made with others must not run.
+LAYOUT = int.from_bytes(
+    hashlib.sha256(
+        repr(
+            [
+                [(names.__name__, name, int(value)) for name, value in names.__members__.items()]
+                for names in (Mark, Phase, Wait, Register)
+            ]
+            + [ZERO, NEVER, NOBODY, LINE_SHIFT, histogram.SUB_BITS, histogram.buckets()]
+            + [order.GAMMA, order.FIRST_FACTOR, order.SECOND_FACTOR, order.SHIFTS, order.PRIORITY_SHIFT]
+        ).encode()
+    ).digest()[:7]
+)
+
+
+class _Program:
+    """Collects the tables that segments point into."""
+
+    def __init__(self, plan: Plan) -> None:
+        self.plan = plan
+        self.accesses: list[dict[str, int]] = []
+        self.tests: list[dict[str, int]] = []
+        self.changes: list[dict[str, int]] = []
+        self.segments = [self._segment(segment) for segment in plan.segments]
+
+    def _segment(self, segment: Segment) -> dict[str, int]:
+        sample_target, sample_source = segment.sample or (ZERO, ZERO)
+        changes_from, jumps_from = len(self.changes), len(self.tests)
+        self.changes += [_change(effect) for effect in segment.effects]
+        self.tests += [_test(jump, target) for jump, target in segment.jumps]
+        jumps_to = len(self.tests)
+        return {
+            "actor": segment.actor,
+            "cost_ps": segment.cost_ps,
+            "unit": _register(segment.unit),
+            "unit_ps": segment.unit_ps,
+            "hidden_ps": segment.hidden_ps,
+            "waits_before": segment.waits_before,
+            "waits_after": segment.waits_after,
+            "drains_stores": segment.drains_stores,
+            "sample_target": sample_target,
+            "sample_source": sample_source,
+            "takes_arrivals": segment.takes_arrivals and self.plan.arrivals is not None,
+            "marks": Mark[segment.marks.upper()] if segment.marks else Mark.NOTHING,
+            "condition": self._condition(segment.condition),
+            "read": self._access(segment.read),
+            "write": self._access(segment.write),
+            "changes_from": changes_from,
+            "changes_to": len(self.changes),
+            "jumps_from": jumps_from,
+            "jumps_to": jumps_to,
+            "following": segment.following,
+        }
+
+    def _condition(self, condition: Condition | None) -> int:
+        if condition is None:
+            return NOBODY
+        self.tests.append(_test(condition, NOBODY))
+        return len(self.tests) - 1
+
+    def _access(self, access: LineAccess | None) -> int:
+        if access is None:
+            return NOBODY
+        self.accesses.append(
+            {
+                "first_line": self.plan.first_line(access.region),
+                "offset": access.offset,
+                "bytes": access.bytes,
+                "index": _register(access.index),
+                "counted": access.count is not None,
+                "count": _register(access.count),
+                "times": access.times,
+                "plus": access.plus,
+                "modulo": access.modulo,
+                "stride": access.stride,
+                "end": access.offset + access.modulo * access.stride,
+            }
+        )
+        return len(self.accesses) - 1
+
+
+def _register(register: Register | None) -> int:
+    return ZERO if register is None else int(register)
+
+
+def _test(test: Jump | Condition, target: int) -> dict[str, int]:
+    value = test.constant
+    low, high, inverted = {
+        "==": (value, value, 0),
+        "!=": (value, value, 1),
+        ">=": (value, NEVER, 0),
+        "<": (LOWEST, value - 1, 0),
+    }[test.relation]
+    ends = {"low": low, "high": high, "inverted": inverted}
+    return {"left": int(test.left), "right": _register(test.right), **ends, "target": target}
+
+
+def _change(effect: Effect) -> dict[str, int]:
+    kept, factor = {"set": (0, 1), "copy": (0, 1), "add": (1, 1), "countdown": (1, -1)}[effect.op]
+    return {
+        "target": int(effect.target),
+        "kept": kept,
+        "source": _register(effect.source),
+        "factor": factor,
+        "constant": effect.constant,
+        "countdown": effect.op == "countdown",
+    }
+
+
+def _table(rows: list[dict[str, int]], columns: np.dtype[Any]) -> Records:
+    names = columns.names or ()
+    return np.array([tuple(row[name] for name in names) for row in rows], dtype=columns)
+
+
+def pack(plan: Plan, ties: TieOrder) -> Arrays:
+    """Return the arrays of a Plan at the start of time."""
+    program, latencies = _Program(plan), plan.latencies
+    fixed = {
+        "transfer_ps": latencies.transfer_ps,
+        "stream_ps": latencies.stream_ps,
+        "store_buffer": latencies.store_buffer,
+        "fuzz": ties.fuzz,
+        "fuzz_start": signed(ties.start),
+        "layout": LAYOUT,
+    }
+    waits = {
+        Wait.NEAR_HIT: latencies.near_hit_ps,
+        Wait.FAR_HIT: latencies.far_hit_ps,
+        Wait.TRANSFER: latencies.transfer_ps,
+        Wait.CLEAN: latencies.clean_ps,
+    }
+    actors = np.zeros(len(ACTORS), dtype=ACTOR)
+    actors["segment"], actors["rank"], actors["due_ps"] = plan.entry, ties.ranks, NEVER
+    counts = np.zeros(len(plan.segments), dtype=COUNT)
+    counts["last_line"] = NOBODY
+    lines = np.zeros(plan.lines, dtype=LINE)
+    lines["owner"], lines["holders"] = FIRST_OWNER, 1 << FIRST_OWNER
+    registers = np.zeros(len(Register) + 1, dtype=np.int64)
+    registers[list(plan.initial)] = list(plan.initial.values())
+    totals = np.zeros(1, dtype=TOTAL)
+    totals["going_on"] = NOBODY
+    arrivals = np.zeros(0, dtype=np.int64) if plan.arrivals is None else plan.arrivals
+    return Arrays(
+        segments=_table(program.segments, SEGMENT),
+        accesses=_table(program.accesses, ACCESS),
+        tests=_table(program.tests, TEST),
+        changes=_table(program.changes, CHANGE),
+        fixed=_table([fixed], FIXED),
+        latencies_ps=np.array([waits.get(kind, 0) for kind in Wait], dtype=np.int64),
+        arrivals=np.require(arrivals, dtype=np.int64, requirements=["C", "W"]),
+        registers=registers,
+        lines=lines,
+        actors=actors,
+        counts=counts,
+        waits_ps=np.zeros((len(plan.segments), len(Wait)), dtype=np.int64),
+        wait_events=np.zeros((len(plan.segments), len(Wait)), dtype=np.int64),
+        totals=totals,
+        histogram=np.zeros(histogram.buckets(), dtype=np.int64),
+        posted_at_ps=np.zeros(1 << (2 * plan.ring_packets - 1).bit_length(), dtype=np.int64),
+    )
+
+
+def signed(word: int) -> int:
+    """Return the 64-bit word as a signed integer."""
+    return word - (1 << 64) if word >> 63 else word

@@ -1,0 +1,128 @@
+"""The fast engine: the compiled loop behind the interface of the reference engine."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import numpy as np
+from numba.core.event import Listener, register
+
+from sim.datapath.plan import Plan
+from sim.engine.arrays import Arrays, Integers, Phase, pack
+from sim.engine.loop import Stop, simulate_events
+from sim.engine.order import TieOrder
+from sim.engine.record import Checkpoints, DeadlockError, Step
+
+COMPILE_SECONDS = 5
+
+_TRACE_ROWS = 1 << 16
+_EVENTS_BETWEEN_SIGNALS = 1 << 22
+_log = logging.getLogger(__name__)
+
+
+class _Announcer(Listener):  # type: ignore[misc]
+    """Says that the loop is being compiled; machine code that comes from the disk is not worth a word."""
+
+    def on_start(self, event: Any) -> None:
+        if event.data["dispatcher"] is simulate_events:
+            _log.warning("compiling the fast engine (once, about %d s)", COMPILE_SECONDS)
+
+    def on_end(self, event: Any) -> None:
+        """Say nothing."""
+
+
+register("numba:compile", _Announcer())
+
+
+class FastMachine:
+    """Totals of a simulation, named as in `Machine`; arrays are views that go on changing."""
+
+    def __init__(self, arrays: Arrays) -> None:
+        self._totals = arrays.totals[0]
+        self.registers = arrays.registers
+        self.histogram = arrays.histogram
+        self.executions = arrays.counts["executions"]
+        self.units = arrays.counts["units"]
+        self.waits_ps = arrays.waits_ps
+        self.wait_events = arrays.wait_events
+
+    @property
+    def marked_posted(self) -> int:
+        """Packets that the driver has published."""
+        return int(self._totals["marked_posted"])
+
+    @property
+    def marked_used(self) -> int:
+        """Packets that the device has used."""
+        return int(self._totals["marked_used"])
+
+    @property
+    def most_in_flight(self) -> int:
+        """Most packets ever posted and not yet used."""
+        return int(self._totals["most_in_flight"])
+
+    @property
+    def latency_sum_ps(self) -> int:
+        """Sum of the latencies of all used packets."""
+        return int(self._totals["latency_sum_ps"])
+
+
+class FastEngine:
+    """Runs a Plan exactly as `ReferenceEngine` does, some hundred times as fast.
+
+    `run` continues where the last call stopped.
+    """
+
+    def __init__(self, plan: Plan, checkpoint_packets: int, ties: TieOrder | None = None) -> None:
+        self.plan = plan
+        self.trace: list[Step] | None = None
+        self.checkpoints = Checkpoints(checkpoint_packets)
+        self._arrays = pack(plan, ties or TieOrder())
+        self.machine = FastMachine(self._arrays)
+
+    @property
+    def now_ps(self) -> int:
+        """Simulated time."""
+        return int(self._arrays.totals["now_ps"][0])
+
+    @property
+    def events(self) -> int:
+        """Rows (fused segments) that have ended."""
+        return int(self._arrays.totals["sequence"][0])
+
+    @property
+    def accounted_ps(self) -> list[int]:
+        """By actor: when its row in progress ends, or when it began to wait."""
+        actors = self._arrays.actors
+        running = actors["phase"] == Phase.RUNNING
+        return [int(time) for time in np.where(running, actors["due_ps"], actors["arrived_ps"])]
+
+    def run(self, packets: int) -> None:
+        """Simulate until that many packets have been used, counted from the start.
+
+        Raises DeadlockError when no actor can go on, IndexError when the Plan has fewer arrival times than packets.
+        """
+        if self.machine.marked_used >= packets:
+            return
+        trace = np.empty((0 if self.trace is None else _TRACE_ROWS, len(Step.__annotations__)), dtype=np.int64)
+        stop = Stop.PAUSED
+        while stop != Stop.REACHED:
+            stop = Stop(simulate_events(self._arrays, trace, packets, self.checkpoints.due_at, _EVENTS_BETWEEN_SIGNALS))
+            self._keep(trace)
+            if stop == Stop.CHECKPOINT:
+                self.checkpoints.reach(self.machine, self.now_ps)
+            elif stop == Stop.STALE:
+                simulate_events.recompile()
+            elif stop == Stop.DEADLOCK:
+                where = [self.plan.segments[segment] for segment in self._arrays.actors["segment"]]
+                raise DeadlockError(self.plan, where)
+            elif stop == Stop.NO_ARRIVALS:
+                raise IndexError(f"the plan has arrival times for {len(self._arrays.arrivals)} packets only")
+
+    def _keep(self, trace: Integers) -> None:
+        """Move what the loop has recorded into the trace."""
+        recorded = int(self._arrays.totals["recorded"][0])
+        self._arrays.totals["recorded"] = 0
+        if self.trace is not None:
+            self.trace += [Step(*row) for row in trace[:recorded].tolist()]

@@ -1,0 +1,50 @@
+"""Who goes first when events are simultaneous: a stated order of the actors, or a shuffle to see whether it matters."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sim.datapath.plan import ACTORS
+
+WORD = (1 << 64) - 1
+GAMMA, FIRST_FACTOR, SECOND_FACTOR = 0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB
+SHIFTS = (30, 27, 31)
+#: The top bits of a hash make a priority: a 64-bit integer then has room for the actor behind them.
+PRIORITY_SHIFT = 40
+
+
+def splitmix64(value: int) -> int:
+    """Mix 64 bits (Steele, Lea and Flood 2014, the finaliser of SplittableRandom)."""
+    value = ((value ^ (value >> SHIFTS[0])) * FIRST_FACTOR) & WORD
+    value = ((value ^ (value >> SHIFTS[1])) * SECOND_FACTOR) & WORD
+    return value ^ (value >> SHIFTS[2])
+
+
+@dataclass(frozen=True)
+class TieOrder:
+    """Order of simultaneous events: `ranks` of the actors (lowest first), or the shuffle of number `fuzz` above 0.
+
+    A shuffle draws a priority for each event from a hash of its number and the count of events scheduled before it, so
+    that both engines draw the same one. No two actors ever have the same priority, which is at least 1.
+    """
+
+    ranks: tuple[int, ...] = tuple(range(len(ACTORS)))
+    fuzz: int = 0
+
+    def __post_init__(self) -> None:
+        if sorted(self.ranks) != list(range(len(ACTORS))):
+            raise ValueError(f"tie order {self.ranks} is not a permutation of 0 to {len(ACTORS) - 1}")
+        if self.fuzz < 0:
+            raise ValueError(f"tie fuzz {self.fuzz} must be at least 0 (0: the stated order)")
+
+    @property
+    def start(self) -> int:
+        """Where the shuffle's stream of hashes begins."""
+        return splitmix64(self.fuzz & WORD)
+
+    def priority(self, actor: int, scheduled: int) -> int:
+        """Return the priority of an actor's next event when `scheduled` events came before it."""
+        if not self.fuzz:
+            return self.ranks[actor] + 1
+        drawn = splitmix64((self.start + scheduled * GAMMA) & WORD) >> PRIORITY_SHIFT
+        return drawn * len(self.ranks) + self.ranks[actor] + 1

@@ -1,0 +1,101 @@
+"""Scenarios that hypothesis draws: every knob that changes which rows run or who waits for whom."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cache
+from typing import Any
+
+from hypothesis import strategies as st
+
+import sim
+from sim.config import Scenario
+from sim.config.scenario import Device, Driver, Load, Run, Traffic, Virtqueue
+from sim.datapath import build_plan
+from sim.datapath.plan import Plan
+from sim.engine.fast import FastEngine
+from sim.engine.order import TieOrder
+from sim.engine.reference import ReferenceEngine
+
+SEED = "virtio-user-xdp1-tap"
+KERNELS = ("v5.0", "v5.3", "v6.1", "v6.12", "v7.3")
+ACCESS = ("copy_user", "vmap", "ideal")
+ENGINES = (ReferenceEngine, FastEngine)
+
+
+@dataclass(frozen=True)
+class Case:
+    """One thing to run: a scenario, how it is fused, and who goes first among simultaneous events."""
+
+    scenario: Scenario
+    access: str
+    apart: bool
+    ties: TieOrder
+    latencies: dict[str, int]
+
+    @property
+    def plan(self) -> Plan:
+        plan = build_plan(self.scenario, self.access, self.scenario.traffic.packet_bytes[0], apart=self.apart)
+        return replace(plan, latencies=replace(plan.latencies, **self.latencies))
+
+
+#: Latencies around the hidden times and row costs of the seed's CPU, in an order that no CPU has.
+latencies = st.fixed_dictionaries(
+    {
+        "near_hit_ps": st.integers(0, 20_000),
+        "far_hit_ps": st.integers(0, 20_000),
+        "transfer_ps": st.integers(0, 100_000),
+        "clean_ps": st.integers(0, 50_000),
+        "stream_ps": st.integers(0, 30_000),
+        "store_buffer": st.integers(1, 60),
+    }
+)
+
+
+@cache
+def base(kernel: str) -> Scenario:
+    return sim.load_scenario(SEED, overrides=[f"kernel={kernel}"])
+
+
+def quick(driver_ns: float) -> dict[str, Any]:
+    return {"value": driver_ns, "unit": "ns", "low": 0, "high": 1e6, "source": "test", "grade": "guess"}
+
+
+@st.composite
+def cases(draw: st.DrawFn) -> Case:
+    size = 1 << draw(st.integers(0, 10))
+    descriptors, indirect = draw(st.integers(1, min(2, size))), draw(st.booleans())
+    queue = Virtqueue(
+        size=size, event_idx=draw(st.booleans()), indirect=indirect, descriptors_per_packet=descriptors
+    )  # fmt: skip
+    ring = size // queue.ring_entries_per_packet
+    kind = draw(st.sampled_from(["virtio-user", "lockstep"]))
+    load = Load(kind="saturate")
+    if kind == "virtio-user" and draw(st.booleans()):
+        load = Load(kind=draw(st.sampled_from(["constant", "poisson"])), pps=draw(st.sampled_from([1e5, 2e6, 1e7])))
+    scenario = base(draw(st.sampled_from(KERNELS))).model_copy(
+        update={
+            "virtqueue": queue,
+            "driver": Driver(
+                kind=kind,
+                burst=draw(st.integers(1, min(64, ring))),
+                packet_cost=quick(draw(st.sampled_from([0, 45, 250, 2000]))),
+                free_threshold=draw(st.sampled_from([0, 32, size])),
+            ),
+            "device": Device(batch=draw(st.sampled_from([1, 2, 7, 64, 256]))),
+            "traffic": Traffic(
+                packet_bytes=[draw(st.sampled_from([14, 64, 65, 700, 1518, 3380]))],
+                dirty_bytes=draw(st.sampled_from([0, 42, "full"])),
+                load=load,
+            ),
+            "run": Run(packets=draw(st.integers(1, 400)), seed=draw(st.integers(0, 2**63 - 1)), precision=0),
+        }
+    )
+    ranks = draw(st.sampled_from([(0, 1), (1, 0)]))
+    return Case(
+        scenario=scenario,
+        access=draw(st.sampled_from(ACCESS)),
+        apart=draw(st.booleans()),
+        ties=TieOrder(ranks=ranks, fuzz=draw(st.integers(0, 5))),
+        latencies=draw(st.just({}) | latencies),
+    )

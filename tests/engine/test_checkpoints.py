@@ -1,0 +1,70 @@
+"""Checkpoints: at most 512 of them, evenly spaced, however long the run."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import pytest
+
+from sim.config.scenario import Driver, Run
+from sim.datapath import build_plan
+from sim.engine.record import MOST_CHECKPOINTS, Checkpoints
+from sim.engine.simulate import simulate
+from tests.engine.scenarios import ENGINES, base
+from tests.engine.test_same_trace import assert_same_checkpoints
+
+
+def reach_all(checkpoints: Checkpoints, packets: range) -> None:
+    machine = SimpleNamespace(executions=[], units=[], waits_ps=[], wait_events=[], histogram=[], latency_sum_ps=0)
+    for used in packets:
+        machine.marked_used = used
+        checkpoints.reach(machine, now_ps=10 * used)
+
+
+@pytest.mark.parametrize(
+    ("packets", "every", "taken"),
+    [
+        (5120, 10, 512),  # packets 0 to 5110
+        (5130, 20, 257),  # the 513th, at 5120, halves them
+        (5130 + 20 * 255, 20, 512),
+        (10250, 40, 257),
+        (100_000, 320, 313),
+    ],
+)
+def test_too_many_become_those_of_a_doubled_distance(packets, every, taken):
+    checkpoints = Checkpoints(10)
+    reach_all(checkpoints, range(packets))
+    assert checkpoints.every == every
+    assert [point.packets for point in checkpoints.taken] == [n * every for n in range(taken)]
+    assert len(checkpoints.taken) <= MOST_CHECKPOINTS
+
+
+def lockstep(burst: int = 1):
+    return base("v5.0").model_copy(update={"driver": Driver(kind="lockstep", burst=burst)})
+
+
+def test_both_engines_drop_the_same():
+    plan = build_plan(lockstep(), "vmap", 64)
+    slow, fast = (kind(plan, 1) for kind in ENGINES)
+    for engine in (slow, fast):
+        engine.run(1500)
+        assert engine.checkpoints.every == 4
+    assert_same_checkpoints(slow.checkpoints, fast.checkpoints)
+
+
+@pytest.mark.parametrize("burst", [1, 7])
+def test_what_stays_is_what_the_doubled_distance_would_have_given(burst):
+    plan = build_plan(lockstep(burst), "vmap", 64)
+    thinned = ENGINES[1](plan, 1)
+    thinned.run(6000)
+    assert thinned.checkpoints.every == 16
+    sparse = ENGINES[1](plan, 16)
+    sparse.run(6000)
+    assert_same_checkpoints(thinned.checkpoints, sparse.checkpoints)
+
+
+def test_a_long_run_still_gives_a_point():
+    plan = build_plan(lockstep(), "vmap", 64)
+    point = simulate(plan, Run(packets=600_000, precision=0))
+    assert point.packets > 500_000
+    assert point.half_width_ps < 0.001 * point.ps_per_packet

@@ -1,0 +1,93 @@
+"""What is particular to the compiled engine: when it compiles, what it refuses, how it fails."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from sim.datapath import build_plan
+from sim.datapath.plan import Condition, Register
+from sim.engine.arrays import pack
+from sim.engine.histogram import bucket
+from sim.engine.loop import Stop, simulate_events
+from sim.engine.order import TieOrder
+from sim.engine.record import DeadlockError
+from tests.engine.scenarios import ENGINES, base
+
+RUN = """
+import sys, sim.engine
+from sim.datapath import build_plan
+assert "numba" not in sys.modules
+import sim
+scenario = sim.load_scenario("virtio-user-xdp1-tap")
+plan = build_plan(scenario, "vmap", 64)
+sim.engine.simulate(plan, scenario.run.model_copy(update={"packets": 100, "engine": sys.argv[1]}))
+print("numba" in sys.modules)
+"""
+
+
+def run_in_a_new_process(engine, cache):
+    environment = {**os.environ, "NUMBA_CACHE_DIR": str(cache)}
+    command = [sys.executable, "-c", RUN, engine]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+
+
+def test_says_once_that_it_compiles(tmp_path):
+    first, second = (run_in_a_new_process("fast", tmp_path) for _ in range(2))
+    assert first.stderr.startswith("compiling the fast engine (once, about ")
+    assert first.stderr.count("\n") == 1
+    assert second.stderr == ""
+
+
+def test_reference_engine_needs_no_numba(tmp_path):
+    assert run_in_a_new_process("reference", tmp_path).stdout == "False\n"
+
+
+def test_machine_code_of_another_layout_refuses_to_run():
+    arrays = pack(build_plan(base("v5.0"), "vmap", 64), TieOrder())
+    arrays.fixed["layout"] += 1
+    before = arrays.registers.copy()
+    assert simulate_events(arrays, np.empty((0, 5), dtype=np.int64), 1, 1, 1) == Stop.STALE
+    assert np.array_equal(arrays.registers, before)
+    assert not arrays.totals["started"][0]
+
+
+def test_scenarios_differ_only_in_arrays():
+    for kernel, access in (("v5.0", "vmap"), ("v7.3", "copy_user")):
+        simulate_events(
+            pack(build_plan(base(kernel), access, 64), TieOrder()), np.empty((0, 5), dtype=np.int64), 9, 9, 9
+        )
+    assert len(simulate_events.signatures) == 1
+
+
+@pytest.mark.parametrize("kind", ENGINES)
+def test_a_deadlock_says_who_waits_where(kind):
+    plan = build_plan(base("v5.0"), "vmap", 64)
+    never = Condition(Register.AVAIL_INDEX, "<", 0)
+    stuck = tuple(replace(segment, condition=never) for segment in plan.segments)
+    engine = kind(replace(plan, segments=stuck), 10)
+    with pytest.raises(DeadlockError) as caught:
+        engine.run(1)
+    assert str(caught.value) == "deadlock: nothing can happen any more (worker at 'idle', driver at 'burst')"
+
+
+@pytest.mark.parametrize("kind", ENGINES)
+def test_too_few_arrival_times_is_an_error(kind):
+    scenario = base("v5.0")
+    load = scenario.traffic.load.model_copy(update={"kind": "constant", "pps": 1e6})
+    traffic = scenario.traffic.model_copy(update={"load": load})
+    plan = build_plan(scenario.model_copy(update={"traffic": traffic}), "vmap", 64)
+    with pytest.raises(IndexError):
+        kind(replace(plan, arrivals=plan.arrivals[:50]), 10).run(100)
+
+
+@pytest.mark.parametrize("value", [0, 1, 127, 128, 255, 256, 257, 50_000_000, 2**40 + 12345, 2**55, 2**62])
+def test_buckets_are_those_of_the_histogram(value):
+    from sim.engine import loop
+
+    assert loop._bucket(value) == bucket(value)

@@ -1,0 +1,140 @@
+"""The two engines are one: the same trace event for event, the same totals, the same Point."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import fields
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+
+from sim.datapath import build_plan
+from sim.engine.fast import FastEngine
+from sim.engine.record import Step
+from sim.engine.reference import ReferenceEngine
+from sim.engine.simulate import simulate
+from tests.engine.scenarios import ENGINES, Case, base, cases
+
+EVERY = 50
+TOTALS = ("executions", "units", "waits_ps", "wait_events", "histogram")
+COUNTS = ("marked_posted", "marked_used", "most_in_flight", "latency_sum_ps")
+DIGESTS = Path(__file__).with_name("trace-digests.txt")
+
+
+def examples(count: int) -> settings:
+    return settings(max_examples=count, deadline=None, suppress_health_check=list(HealthCheck), print_blob=True)
+
+
+def run(kind, plan, packets, ties=None, every=EVERY):
+    engine = kind(plan, every, ties=ties)
+    engine.trace = []
+    engine.run(packets)
+    return engine
+
+
+def assert_same(case: Case) -> None:
+    plan, packets = case.plan, case.scenario.run.packets
+    slow, fast = (run(kind, plan, packets, case.ties) for kind in ENGINES)
+    assert slow.trace == fast.trace
+    assert (slow.now_ps, slow.events, slow.accounted_ps) == (fast.now_ps, fast.events, fast.accounted_ps)
+    assert slow.machine.registers == fast.machine.registers[:-1].tolist()
+    for name in COUNTS:
+        assert getattr(slow.machine, name) == getattr(fast.machine, name), name
+    for name in TOTALS:
+        assert np.array_equal(getattr(slow.machine, name), getattr(fast.machine, name)), name
+    assert_same_checkpoints(slow.checkpoints, fast.checkpoints)
+    points = [
+        simulate(plan, case.scenario.run.model_copy(update={"engine": name}), tie_fuzz=case.ties.fuzz)
+        for name in ("reference", "fast")
+    ]
+    assert repr(points[0]) == repr(points[1])  # repr, because a latency may be nan
+
+
+def assert_same_checkpoints(slow, fast):
+    assert (len(slow.taken), slow.every, slow.due_at) == (len(fast.taken), fast.every, fast.due_at)
+    for one, other in zip(slow.taken, fast.taken, strict=True):
+        for field in fields(one):
+            assert np.array_equal(getattr(one, field.name), getattr(other, field.name)), field.name
+
+
+# Parts, so that two workers share them.
+@pytest.mark.parametrize("part", range(4))
+def test_generated_scenarios_give_the_same_trace(part):
+    @examples(130)
+    @given(cases())
+    def check(case: Case) -> None:
+        assert_same(case)
+
+    check()
+
+
+@pytest.mark.deep
+@pytest.mark.parametrize("part", range(20))
+def test_ten_thousand_generated_scenarios_give_the_same_trace(part):
+    @examples(500)
+    @given(cases())
+    def check(case: Case) -> None:
+        assert_same(case)
+
+    check()
+
+
+@pytest.mark.parametrize("kind", ENGINES)
+@pytest.mark.parametrize("access", ["copy_user", "vmap"])
+def test_seed_scenario_has_the_committed_trace(kind, access):
+    """Digests change when a table or a row of the model changes: then the new line belongs in trace-digests.txt."""
+    engine = run(kind, build_plan(base("v5.0"), access, 64), 5000, every=1024)
+    steps = np.array([[getattr(step, field.name) for field in fields(Step)] for step in engine.trace], dtype="<i8")
+    line = f"{access} 64 B, 5000 packets, {len(steps)} events: {hashlib.sha256(steps.tobytes()).hexdigest()}"
+    assert line in DIGESTS.read_text(encoding="utf-8").splitlines()
+
+
+@pytest.mark.parametrize("kind", ENGINES)
+def test_same_plan_twice_gives_the_same_trace(kind):
+    plan = build_plan(base("v6.12"), "vmap", 64)
+    assert run(kind, plan, 700).trace == run(kind, plan, 700).trace
+
+
+@pytest.mark.parametrize("kind", ENGINES)
+def test_a_run_in_pieces_is_the_run_in_one_piece(kind):
+    plan = build_plan(base("v5.0"), "copy_user", 64)
+    whole, pieces = run(kind, plan, 900), run(kind, plan, 1)
+    for packets in (1, 2, 300, 300, 650, 900):
+        pieces.run(packets)
+    assert whole.trace == pieces.trace
+    assert_same_checkpoints(whole.checkpoints, pieces.checkpoints)
+
+
+def test_returning_to_python_after_each_event_changes_nothing(monkeypatch):
+    plan = build_plan(base("v5.0"), "copy_user", 64)
+    whole = run(FastEngine, plan, 300)
+    monkeypatch.setattr("sim.engine.fast._EVENTS_BETWEEN_SIGNALS", 1)
+    monkeypatch.setattr("sim.engine.fast._TRACE_ROWS", 3)
+    assert run(FastEngine, plan, 300).trace == whole.trace
+
+
+def test_a_run_without_trace_has_the_same_totals():
+    plan = build_plan(base("v5.0"), "vmap", 64)
+    traced, plain = run(FastEngine, plan, 2000), FastEngine(plan, EVERY)
+    plain.run(2000)
+    assert plain.trace is None
+    assert_same_checkpoints(traced.checkpoints, plain.checkpoints)
+
+
+@pytest.mark.parametrize("fuzz", [0, 1, 2])
+def test_shuffles_of_the_seed_scenario_agree(fuzz):
+    plan = build_plan(base("v5.0"), "ideal", 64)
+    packets = base("v5.0").run.model_copy(update={"packets": 3000, "precision": 0})
+    slow, fast = (
+        simulate(plan, packets.model_copy(update={"engine": name}), tie_fuzz=fuzz) for name in ("reference", "fast")
+    )
+    assert slow == fast
+
+
+def test_reference_observer_sees_each_row_before_it_begins():
+    plan, seen = build_plan(base("v5.0"), "vmap", 64), []
+    engine = ReferenceEngine(plan, EVERY, before_row=lambda machine, segment: seen.append(segment.index))
+    engine.run(100)
+    assert len(seen) == sum(engine.machine.executions)
