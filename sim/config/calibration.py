@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
-from sim.config.quantity import Grade, Quantity, Strict
+from pydantic import field_validator
+
+from sim.config.quantity import Grade, Quantity, Strict, require_unit
 
 
 class CalibrationStudy(Strict):
@@ -19,6 +21,12 @@ class CalibrationStudy(Strict):
     packet_bytes: int
     parameter: str
     target: Quantity
+
+    @field_validator("target")
+    @classmethod
+    def _in_packets_per_second(cls, target: Quantity) -> Quantity:
+        require_unit("target", target, "packets/s")
+        return target
 
 
 class Fitted(Strict):
@@ -46,3 +54,8 @@ class Calibration(Strict):
     target_pps: float
     predicted_pps: float
     parameters: list[Fitted]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the calibration as it stands in a file."""
+        data = self.model_dump(mode="json")
+        return {"schema": data.pop("schema_"), **data}

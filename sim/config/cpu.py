@@ -8,7 +8,7 @@ from pydantic import field_validator, model_validator
 
 from sim.config.errors import nearest
 from sim.config.primitives import PRICED_BY_CPI, PRIMITIVES
-from sim.config.quantity import Flag, Quantity, Strict
+from sim.config.quantity import Flag, Quantity, Strict, require_unit
 
 
 class CpuFeatures(Strict):
@@ -61,8 +61,7 @@ class Cpu(Strict):
         for name, entry in table.items():
             if name not in priced:
                 raise ValueError(f"unknown primitive '{name}'{nearest(name, priced)}")
-            if entry.unit != PRIMITIVES[name].unit:
-                raise ValueError(f"{name}: unit '{entry.unit}' should be '{PRIMITIVES[name].unit}'")
+            require_unit(name, entry, PRIMITIVES[name].unit)
             if entry.unit == "bytes/cycle" and entry.value <= 0:
                 raise ValueError(f"{name}: a rate must be above 0")
         return table
@@ -70,9 +69,7 @@ class Cpu(Strict):
     @model_validator(mode="after")
     def _units_and_signs(self) -> Cpu:
         for name, unit in _UNITS.items():
-            entry: Quantity = getattr(self, name)
-            if entry.unit != unit:
-                raise ValueError(f"{name}: unit '{entry.unit}' should be '{unit}'")
+            require_unit(name, getattr(self, name), unit)
         for name in ("core_ghz", "cpi", "store_buffer"):
             if getattr(self, name).value <= 0:
                 raise ValueError(f"{name}: must be above 0")

@@ -8,7 +8,7 @@ from pydantic import Field, field_validator, model_validator
 
 from sim.config.errors import nearest
 from sim.config.primitives import PRIMITIVES
-from sim.config.quantity import Quantity, Strict
+from sim.config.quantity import Quantity, Strict, require_unit
 
 #: Accessors of kernel-accesses.md A.2 (its letter), and the two payload copies.
 METADATA_ACCESSORS = {
@@ -169,6 +169,10 @@ class Kernel(Strict):
                 raise ValueError(
                     f"no entry for {what} '{missing[0]}' ({len(missing)} missing); an unknown cost is an error"
                 )
+        require_unit("work_scale", self.work_scale, "ratio")
+        require_unit("object_size_check_instructions", self.object_size_check_instructions, "instructions")
+        for name, step in self.steps.items():
+            require_unit(f"steps.{name}.instructions", step.instructions, "instructions")
         return self
 
 

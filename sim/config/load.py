@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+import os
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -16,6 +18,7 @@ from sim.config.cpu import Cpu
 from sim.config.errors import ConfigError, nearest
 from sim.config.kernel import Access, Kernel
 from sim.config.scenario import Scenario
+from sim.config.sweep import Sweep
 
 Table = dict[str, Any]
 Model = TypeVar("Model", bound=BaseModel)
@@ -27,7 +30,12 @@ MODELS: dict[str, type[BaseModel]] = {
     "access": Access,
     "calibration": Calibration,
     "calibration-study": CalibrationStudy,
+    "sweep": Sweep,
 }
+
+
+#: What YAML raises: besides its own, for a key that is no scalar, a date that is none, a number or nesting too long.
+_UNREADABLE = (yaml.YAMLError, TypeError, ValueError, RecursionError)
 
 
 class _StrictLoader(yaml.SafeLoader):
@@ -43,15 +51,22 @@ class _StrictLoader(yaml.SafeLoader):
         return super().construct_mapping(node, deep)
 
 
+@lru_cache(maxsize=256)
+def _parsed(file: Path, modified_ns: int, size: int) -> Any:
+    """Parse a file once as long as it does not change: a sweep resolves its tables thousands of times."""
+    return yaml.load(file.read_text(encoding="utf-8"), Loader=_StrictLoader)
+
+
 def read_yaml(file: Path) -> Table:
     """Read one mapping with text keys from a YAML file; every failure is a ConfigError that names the file."""
     try:
-        data = yaml.load(file.read_text(encoding="utf-8"), Loader=_StrictLoader)
+        state = file.stat()
+        data = copy.deepcopy(_parsed(file, state.st_mtime_ns, state.st_size))
     except OSError as error:
         raise ConfigError(f"{file}: cannot be read: {error.strerror}") from None
     except UnicodeDecodeError:
         raise ConfigError(f"{file}: is not a YAML file: not UTF-8 text") from None
-    except (yaml.YAMLError, TypeError) as error:
+    except _UNREADABLE as error:
         mark = getattr(error, "problem_mark", None)
         where = f" (line {mark.line + 1})" if mark else ""
         raise ConfigError(f"{file}: is not a YAML file{where}: {getattr(error, 'problem', None) or error}") from None
@@ -175,11 +190,11 @@ def _split_assignment(assignment: str) -> tuple[list[str], Any]:
     key, separator, text = assignment.partition("=")
     if not separator or not key.strip() or any(not part for part in key.strip().split(".")):
         raise ConfigError(f"--set {assignment}: KEY=VALUE is needed, as in cpu.core_ghz=3.2")
+    keys = key.strip().split(".")
     try:
-        value = yaml.load(text, Loader=_StrictLoader)
-    except yaml.YAMLError:
+        return keys, _as_list(keys, yaml.load(text, Loader=_StrictLoader))
+    except _UNREADABLE:
         raise ConfigError(f"--set {assignment}: the value is not readable as YAML") from None
-    return key.strip().split("."), value
 
 
 def _as_list(keys: list[str], value: Any) -> Any:
@@ -204,8 +219,9 @@ def _override(table: Table, keys: list[str], value: Any, model: type[BaseModel])
         fields = annotation if isinstance(annotation, type) and issubclass(annotation, BaseModel) else None
         if depth == len(keys) - 1:
             break
-        if key not in place and fields is not None:
-            place[key] = {}
+        # Absent, or a short form such as `load: saturate`.
+        if fields is not None and not isinstance(place.get(key), dict):
+            place[key] = model_default(model, keys[: depth + 1]) if "grade" in fields.model_fields else {}
         if not isinstance(place[key], dict):
             raise ConfigError(f"--set: '{'.'.join(keys[: depth + 1])}' has no keys below it")
         place = place[key]
@@ -244,13 +260,15 @@ def _resolve_names(table: Table, configs: Path | None, beside: Path | None, wher
         raise ConfigError(f"{where}: access: a list of names is needed")
 
 
-def _apply_calibration(table: Table, configs: Path | None, beside: Path | None) -> None:
-    """Put the fitted values of the named calibration in the place of the table's own (DESIGN 7)."""
+def _apply_calibration(table: Table, configs: Path | None, beside: Path | None, only: set[str] | None) -> None:
+    """Put the fitted values of the named calibration (only those below the keys `only`) in the place of the table's."""
     name = table.get("calibration")
-    if not isinstance(name, str):
+    if not isinstance(name, str) or only == set():
         return
     data, file = read_table("calibration", name, configs, beside)
     for fitted in validate(Calibration, data, str(file)).parameters:
+        if only is not None and fitted.key.partition(".")[0] not in only:
+            continue
         entry = fitted.model_dump(include={"value", "unit", "low", "high", "source", "grade"})
         try:
             _override(table, fitted.key.split("."), entry, Scenario)
@@ -262,28 +280,34 @@ def load_scenario(
     reference: str | Path,
     *,
     overrides: Sequence[str] = (),
+    settings: Mapping[str, Any] | None = None,
     configs: str | Path | None = None,
 ) -> Scenario:
     """Load a scenario by name or path, resolve every name in it, apply its calibration, then the overrides in order.
 
-    Overrides are `KEY=VALUE` texts, as for `--set`. Raises ConfigError, one line, for anything that is wrong.
+    Overrides are `KEY=VALUE` texts, as for `--set`; settings are the same as values by key and come first. Raises
+    ConfigError, one line, for anything that is wrong.
     """
     root = Path(configs) if configs is not None else None
-    if root is not None and not root.is_dir():
+    if root is not None and not os.path.isdir(root):  # unlike Path.is_dir, False for a name that is too long
         raise ConfigError(f"--configs {root}: no such folder")
     table, file = read_table("scenario", str(reference), root)
     table = copy.deepcopy(table)
-    assignments = [_split_assignment(text) for text in overrides]
+    split = [(key.split("."), value) for key, value in (settings or {}).items()]
+    assignments = [(keys, _as_list(keys, value)) for keys, value in split]
+    assignments += [_split_assignment(text) for text in overrides]
     whole = [(keys, value) for keys, value in assignments if len(keys) == 1]
     parts = [(keys, value) for keys, value in assignments if len(keys) > 1]
     was_resolved = isinstance(table.get("kernel"), dict)
     for keys, value in whole:
-        _override(table, keys, _as_list(keys, value), Scenario)
+        _override(table, keys, value, Scenario)
+    named = {key for key in _NAMED if isinstance(table.get(key), str)}
     _resolve_names(table, root, file.parent, str(file))
-    if not was_resolved or any(keys == ["calibration"] for keys, _ in whole):
-        _apply_calibration(table, root, file.parent)
+    # A resolved table holds the fitted values already; only what a name has replaced lacks them.
+    everything = not was_resolved or any(keys == ["calibration"] for keys, _ in whole)
+    _apply_calibration(table, root, file.parent, None if everything else named)
     for keys, value in parts:
-        _override(table, keys, _as_list(keys, value), Scenario)
+        _override(table, keys, value, Scenario)
     return validate(Scenario, table, str(file))
 
 

@@ -32,6 +32,12 @@ class Quantity(Strict):
         return self
 
 
+def require_unit(name: str, quantity: Quantity, unit: str) -> None:
+    """Raise ValueError when an entry is given in another unit than the one that the model reads."""
+    if quantity.unit != unit:
+        raise ValueError(f"{name}: unit '{quantity.unit}' should be '{unit}'")
+
+
 class Flag(Strict):
     """A yes or no with its evidence."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import tempfile
@@ -29,11 +30,10 @@ def frame_writers(name: str, frame: pd.DataFrame) -> dict[str, Writer]:
 
 
 def figure_writers(name: str, figure: Figure) -> dict[str, Writer]:
-    """Return the files of a plot; without dates, so that the same result gives the same bytes."""
-    return {
-        f"{name}.svg": lambda file: figure.savefig(file, metadata={"Date": None}),
-        f"{name}.png": lambda file: figure.savefig(file, dpi=150, metadata={"Software": None}),
-    }
+    """Return the files of a plot."""
+    from sim.report.plots import save
+
+    return {f"{name}{suffix}": lambda file: save(figure, file) for suffix in (".svg", ".png")}
 
 
 def scenario_writer(name: str, scenario: Scenario) -> dict[str, Writer]:
@@ -75,14 +75,19 @@ def comparison_writers(comparison: Comparison, scenarios: list[Scenario]) -> dic
 
 
 def check_folder(folder: Path) -> None:
-    """Raise ConfigError before anything is simulated when results could not be written to `folder`."""
+    """Raise ConfigError, before anything is simulated, when results could not be written to `folder`."""
     place = folder
-    while not place.exists():
+    while not os.path.exists(place):  # unlike Path.exists, False for a name that is too long
         place = place.parent
     if not place.is_dir():
         raise ConfigError(f"--out {folder}: {place} is not a folder")
-    if not os.access(place, os.W_OK):
-        raise ConfigError(f"--out {folder}: {place} cannot be written to")
+    try:
+        with contextlib.suppress(FileNotFoundError):
+            folder.stat()
+        with tempfile.TemporaryFile(dir=place):
+            pass
+    except OSError as error:
+        raise ConfigError(f"--out {folder}: cannot be written: {error.strerror}") from None
 
 
 def write_all(folder: Path, writers: dict[str, Writer]) -> list[Path]:

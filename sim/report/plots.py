@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import matplotlib
@@ -29,6 +30,15 @@ _STYLE: dict[Any, Any] = {
     "axes.spines.top": False,
     "axes.spines.right": False,
 }
+
+
+def save(figure: Figure, file: Path) -> None:
+    """Write a figure as SVG or PNG without dates and with fixed names: the same figure gives the same bytes."""
+    with matplotlib.rc_context(_STYLE):
+        if file.suffix == ".svg":
+            figure.savefig(file, metadata={"Date": None})
+        else:
+            figure.savefig(file, dpi=150, metadata={"Software": None})
 
 
 def line_rate_pps(packet_bytes: float, gbit: float) -> float:

@@ -11,6 +11,19 @@ _QUIET_SECONDS = 1.0
 
 
 @contextmanager
+def counted_progress(unit: str) -> Iterator[Callable[[int, int], None]]:
+    """Give a function to tell how many are done of how many; the bar shows their rate and the time left."""
+    started = time.monotonic()
+    with progress() as report:
+
+        def counted(done: int, total: int) -> None:
+            rate = done / max(time.monotonic() - started, 1e-9)
+            report(done / total, f"{done}/{total} {unit}, {rate:.0f}/s")
+
+        yield counted
+
+
+@contextmanager
 def progress() -> Iterator[Callable[[float, str], None]]:
     """Give a function to tell the share done (0..1) and what is being done; the bar goes when the block ends."""
     if not sys.stderr.isatty():

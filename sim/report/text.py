@@ -11,20 +11,25 @@ from rich.text import Text
 
 from sim.config import Scenario
 from sim.config.calibration import Calibration
+from sim.config.sweep import Sweep
 from sim.engine import Point
 from sim.report.stack import LAYERS, stack
 from sim.study.compare import Comparison
 from sim.study.run import Result
+from sim.study.sweep import Outcome
 from sim.study.tables import Checked, Listed
 
 _BAR_CELLS = 60
+_ROWS_SHOWN = 40
 
 
 def table(title: str, columns: Iterable[str], left: int = 1) -> Table:
     """Return an empty table whose first `left` columns hold text and whose others hold numbers."""
     made = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
     for number, column in enumerate(columns):
-        made.add_column(Text(column), justify="left" if number < left else "right", no_wrap=number >= left)
+        made.add_column(
+            Text(column), justify="left" if number < left else "right", no_wrap=number == 0 or number >= left
+        )
     return made
 
 
@@ -146,6 +151,32 @@ def listing(kind: str, tables: Sequence[Listed]) -> RenderableType:
     for one in tables:
         made.add_row(one.name, one.title, str(one.entries), str(one.guesses))
     return made
+
+
+def sweep_table(sweep: Sweep, outcome: Outcome) -> RenderableType:
+    """What a sweep did, and its first rows when they were not written to a folder."""
+    counts = f"{outcome.points} points: {outcome.computed} computed, {outcome.reused} reused, {outcome.failed} failed"
+    if outcome.folder is not None:
+        return Text(f"{sweep.name}: {counts}, in {outcome.folder}/")
+    axes = [key for key in sweep.axes if key != "access"]
+    made = table(
+        f"{sweep.name}: {sweep.title}", (*axes, "access", "bytes", "Mpps", "cycles/packet", "bound by"), left=0
+    )
+    for row in outcome.rows[:_ROWS_SHOWN]:
+        if row.get("error"):
+            made.add_row(*(_cell(row[key]) for key in axes), Text(row["error"], style="red"))
+            continue
+        made.add_row(
+            *(_cell(row[key]) for key in axes), row["access"], str(row["packet_bytes"]), f"{row['pps'] / 1e6:.3f}",
+            f"{row['cycles_per_packet']:.1f}", row["bound_by"],
+        )  # fmt: skip
+    more = len(outcome.rows) - _ROWS_SHOWN
+    tail = f" ({more} more rows; --out DIR keeps them all)" if more > 0 else ""
+    return Group(made, Text(counts + tail))
+
+
+def _cell(value: object) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def findings(checked: Checked, show_guesses: bool) -> RenderableType:

@@ -96,10 +96,8 @@ def _solve(pps_at: Callable[[float], float], prior: Quantity, target: float, stu
 
 def write_calibration(calibration: Calibration, file: Path) -> None:
     """Write a calibration file, whole or not at all."""
-    data = calibration.model_dump(mode="json")
-    data = {"schema": data.pop("schema_"), **data}
     text = "# Written by `vhost-sim calibrate`; the numbers are fitted, not measured.\n"
-    text += yaml.safe_dump(data, sort_keys=False, width=120)
+    text += yaml.safe_dump(calibration.to_dict(), sort_keys=False, width=120)
     partial = file.with_suffix(".partial")
     try:
         file.parent.mkdir(parents=True, exist_ok=True)

@@ -93,6 +93,7 @@ class Explanation:
         work = sum(cycles for name, cycles in shares.items() if name in PRICED_BY_CPI)
         found.append(Input("cpu.cpi", cpu.cpi, work))
         found.sort(key=lambda entry: -(entry.cycles_per_packet or 0.0))
+        steps = {row.kernel_step for row in self.plan.rows if row.kernel_step and self.rate(row)}
         rest = {
             "cpu.core_ghz": cpu.core_ghz,
             "kernel.work_scale": scenario.kernel.work_scale,
@@ -103,6 +104,7 @@ class Explanation:
             "device.reuse_bytes_per_packet": scenario.device.reuse_bytes_per_packet,
             "backend.program_instructions": scenario.backend.program_instructions,
             "driver.packet_cost": scenario.driver.packet_cost,
+            **{f"kernel.steps.{step}.instructions": scenario.kernel.steps[step].instructions for step in sorted(steps)},
         }
         return found + [Input(key, quantity, None) for key, quantity in rest.items()]
 
@@ -164,4 +166,4 @@ def explain(scenario: Scenario, access: str, packet_bytes: int | None = None) ->
     """Explain a variant at one size (default: the scenario's first), with the frequencies of a short run."""
     size = scenario.traffic.packet_bytes[0] if packet_bytes is None else packet_bytes
     plan = build_plan(scenario, access, size, apart=True)
-    return Explanation(scenario, plan, simulate(plan, scenario.run, scenario.traffic.load.kind == "saturate"))
+    return Explanation(scenario, plan, simulate(plan, scenario.run))

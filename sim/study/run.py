@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -44,10 +44,11 @@ class Result:
         import pandas as pd
 
         names = list(dict.fromkeys(name for point in self.points for name in point.breakdown_ps))
-        return pd.DataFrame([_flat(point, names) for point in self.points])
+        return pd.DataFrame([flat(point, names) for point in self.points])
 
 
-def _flat(point: Point, names: list[str]) -> dict[str, Any]:
+def flat(point: Point, names: Sequence[str]) -> dict[str, Any]:
+    """Return one point as a row: its numbers, and the cycles of the named parts of its breakdown."""
     low, high = point.pps_ci
     cycles = point.breakdown_cycles
     return {
@@ -75,7 +76,6 @@ def run(scenario: Scenario, progress: Progress | None = None) -> Result:
     """
     wanted = [(variant.name, size) for variant in scenario.access for size in scenario.traffic.packet_bytes]
     plans = [build_plan(scenario, access, size) for access, size in wanted]
-    saturated = scenario.traffic.load.kind == "saturate"
     points = []
     for number, plan in enumerate(plans):
         label = f"{plan.access}, {plan.packet_bytes} B"
@@ -84,5 +84,5 @@ def run(scenario: Scenario, progress: Progress | None = None) -> Result:
             if progress is not None:
                 progress((number + done / most) / len(plans), label)
 
-        points.append(simulate(plan, scenario.run, saturated, report))
+        points.append(simulate(plan, scenario.run, report))
     return Result(scenario, tuple(points))

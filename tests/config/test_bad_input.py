@@ -1,0 +1,241 @@
+"""Bad input: one line each, which says what is wrong, where, and what would be right."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+from pydantic import ValidationError
+
+import sim
+from sim.config.errors import ConfigError, nearest
+from sim.config.load import load_table
+from sim.config.quantity import Quantity
+
+SEED = "virtio-user-xdp1-tap"
+EXTENDS = f"schema: 1\nextends: {SEED}\n"
+
+#: override -> the sentence; `FILE` stands for the scenario's file.
+OVERRIDES = {
+    "virtqueue.sise=3": "--set: unknown key 'virtqueue.sise'; did you mean 'size'?",
+    "virtqeue.size=3": "--set: unknown key 'virtqeue'; did you mean 'virtqueue'?",
+    "cpu.primitives.lfenze=3": "--set: unknown key 'cpu.primitives.lfenze'; did you mean 'lfence'?",
+    "cpu=broadwel": "unknown cpu 'broadwel'; did you mean 'broadwell-2.6ghz'?",
+    "kernel=v5.1": "unknown kernel 'v5.1'; did you mean 'v6.1'?",
+    "access=vmpa": "unknown access 'vmpa'; did you mean 'vmap'?",
+    "calibration=seed": "unknown calibration 'seed'; valid: seed-copy-user",
+    "cpu.primitives.lfence=-1": (
+        "FILE: cpu.primitives.lfence.value: input should be greater than or equal to 0 (got -1)"
+    ),
+    "traffic.load=fast": (
+        "FILE: traffic.load: is 'saturate', a rate in packets per second, or a mapping of kind and pps (got 'fast')"
+    ),
+    "traffic.load=nan": "FILE: traffic.load.pps: input should be a finite number (got nan)",
+    "cpu.core_ghz=.nan": "FILE: cpu.core_ghz.value: input should be a finite number (got nan)",
+    "cpu.core_ghz=.inf": "FILE: cpu.core_ghz.value: input should be a finite number (got inf)",
+    "cpu.core_ghz=0": "FILE: cpu: core_ghz: must be above 0",
+    "cpu.overlap=2": "FILE: cpu: overlap: a fraction cannot exceed 1",
+    "cpu.core_ghz.unit=MHz": "FILE: cpu: core_ghz: unit 'MHz' should be 'GHz'",
+    "cpu.primitives.lfence.unit=ns": "FILE: cpu.primitives: lfence: unit 'ns' should be 'cycles'",
+    "kernel.work_scale.unit=percent": "FILE: kernel: work_scale: unit 'percent' should be 'ratio'",
+    "kernel.steps.head.instructions.unit=cycles": (
+        "FILE: kernel: steps.head.instructions: unit 'cycles' should be 'instructions'"
+    ),
+    "cpu.core_ghz.value=5": "FILE: cpu.core_ghz: low <= value <= high does not hold: 2.6, 5, 3.2",
+    "cpu.primitives.copy_bytes=0": "FILE: cpu.primitives: copy_bytes: a rate must be above 0",
+    "virtqueue.size=100": "FILE: virtqueue.size: 100 is not a power of two (a split ring's size is one) (got 100)",
+    "virtqueue.iotlb=true": "FILE: virtqueue.iotlb: is not modelled yet; only false is accepted (got True)",
+    "traffic.packet_bytes=0": "FILE: traffic.packet_bytes[0]: input should be greater than or equal to 14 (got 0)",
+    "traffic.packet_bytes=64,64": "FILE: traffic.packet_bytes: a size is given twice",
+    "traffic.dirty_bytes=-1": "FILE: traffic.dirty_bytes: must be at least 0, or 'full' (got -1)",
+    "access=vmap,vmap": "FILE: access: a variant is named twice",
+    "run.engine=warp": "FILE: run.engine: input should be ",
+    "virtqueue=[1]": "FILE: virtqueue: input should be a valid dictionary or instance of Virtqueue",
+    "title.x=3": "--set: 'title' has no keys below it",
+    "driver.burst": "--set driver.burst: KEY=VALUE is needed, as in cpu.core_ghz=3.2",
+    "=3": "--set =3: KEY=VALUE is needed, as in cpu.core_ghz=3.2",
+    "driver..burst=3": "--set driver..burst=3: KEY=VALUE is needed, as in cpu.core_ghz=3.2",
+    "driver.burst=[": "--set driver.burst=[: the value is not readable as YAML",
+    "traffic.packet_bytes=64,]": "--set traffic.packet_bytes=64,]: the value is not readable as YAML",
+    "title=9999-99-99": "--set title=9999-99-99: the value is not readable as YAML",
+    "schema=2": "FILE: schema: input should be 1 (got 2)",
+}
+
+
+def message(reference, **options):
+    with pytest.raises(ConfigError) as error:
+        sim.load_scenario(reference, **options)
+    text = str(error.value)
+    assert len(text.splitlines()) == 1
+    return text
+
+
+@pytest.mark.parametrize(("override", "sentence"), OVERRIDES.items(), ids=OVERRIDES)
+def test_an_override_that_is_wrong_says_so_in_one_line(override, sentence, write):
+    file = write("mine.yaml", EXTENDS)
+    assert message(file, overrides=[override]).startswith(sentence.replace("FILE", str(file)))
+
+
+FILES = {
+    "wrong key": (EXTENDS + "virtqueue: {sise: 2}\n", "unknown key 'virtqueue.sise'; did you mean 'size'?"),
+    "wrong top key": (EXTENDS + "virtque: {size: 2}\n", "unknown key 'virtque'; did you mean 'virtqueue'?"),
+    "no schema": ("name: mine\ncpu: zen4\n", "key 'schema' is missing (write 'schema: 1')"),
+    "other schema": (EXTENDS + "schema: 2\n", "is not a YAML file (line 3): key 'schema' is given twice"),
+    "no kernel": (
+        "schema: 1\nname: x\ncpu: zen4\naccess: vmap\ntraffic: {packet_bytes: 64}\n",
+        "key 'kernel' is missing",
+    ),
+    "list": ("- schema: 1\n", "is not a YAML mapping (found list)"),
+    "empty": ("", "is not a YAML mapping (found NoneType)"),
+    "list in place of a mapping": (
+        EXTENDS + "virtqueue: [1, 2]\n",
+        "virtqueue: input should be a valid dictionary or instance of Virtqueue",
+    ),
+    "mapping in place of a list": (EXTENDS + "access: {vmap: 1}\n", "access: a list of names is needed"),
+    "number in place of a name": (EXTENDS + "access: 3\n", "access: a list of names is needed"),
+    "no access": (EXTENDS + "access: []\n", "access: list should have at least 1 item after validation, not 0"),
+    "open bracket": ("schema: [1\n", "is not a YAML file (line 2): expected ',' or ']'"),
+    "key twice": ("schema: 1\nname: a\nname: b\n", "is not a YAML file (line 3): key 'name' is given twice"),
+    "inner key twice": (
+        EXTENDS + "driver: {burst: 1, burst: 2}\n",
+        "is not a YAML file (line 3): key 'burst' is given twice",
+    ),
+    "key is a number": ("1: 2\n", "key 1 is not text"),
+    "key is a list": ("? [a, b]\n: 1\n", "is not a YAML file: unhashable type: 'list'"),
+    "a date that is none": (EXTENDS + "title: 9999-99-99\n", "is not a YAML file: month must be in 1..12"),
+    "an object": (EXTENDS + "title: !!python/name:os.system\n", "is not a YAML file (line 3): could not determine"),
+    "endless brackets": ("schema: " + "[" * 20_000, "is not a YAML file: maximum recursion depth exceeded"),
+    "a number of 5000 digits": (EXTENDS + f"run: {{seed: {'1' * 5000}}}\n", "is not a YAML file: Exceeds the limit"),
+    "extends a list": ("schema: 1\nextends: [a]\n", "extends: a name or a path is needed"),
+    "chain longer than the queue": (
+        EXTENDS + "virtqueue: {size: 1, descriptors_per_packet: 2}\n",
+        "virtqueue: a chain of 2 descriptors does not fit a queue of 1",
+    ),
+    "siblings apart": (
+        EXTENDS + "placement: {smt_siblings: true, same_socket: false}\n",
+        "placement: smt_siblings share a core, so same_socket cannot be false",
+    ),
+    "saturation with a rate": (
+        EXTENDS + "traffic: {load: {kind: saturate, pps: 5}}\n",
+        "traffic.load: load needs a rate above 0 with constant or poisson, and none with saturate",
+    ),
+}
+
+
+@pytest.mark.parametrize(("text", "sentence"), FILES.values(), ids=FILES)
+def test_a_file_that_is_wrong_says_so_in_one_line_that_begins_with_its_name(text, sentence, write):
+    file = write("mine.yaml", text)
+    assert message(file).startswith(f"{file}: {sentence}")
+
+
+TABLES = {
+    "unknown primitive": (
+        "access",
+        "metadata: {read: [lod]}",
+        "unknown primitive 'lod' in a recipe; did you mean 'load'?",
+    ),
+    "unknown accessor": (
+        "access",
+        "metadata: {recipes: {descripter_read: [load]}}",
+        "unknown accessor 'descripter_read'; did you mean 'descriptor_read'?",
+    ),
+    "unknown key": ("access", "metadata: {reed: [load]}", "unknown key 'metadata.reed'; did you mean 'read'?"),
+    "unknown step": (
+        "kernel",
+        "steps: {haed: {instructions: {value: 1, unit: instructions, low: 1, high: 1, source: x, grade: guess},"
+        " function: f}}",
+        "unknown step 'haed'; did you mean 'head'?",
+    ),
+    "unknown price": (
+        "cpu",
+        "primitives: {lfenze: {value: 1, unit: cycles, low: 1, high: 1, source: x, grade: guess}}",
+        "unknown primitive 'lfenze'; did you mean 'lfence'?",
+    ),
+    "unknown grade": (
+        "cpu",
+        "core_ghz: {value: 1, unit: GHz, low: 1, high: 1, source: x, grade: sure}",
+        "core_ghz.grade: input should be 'measured-here', 'measured-elsewhere', 'vendor', 'derived' or 'guess'",
+    ),
+    "no source": (
+        "cpu",
+        "core_ghz: {value: 1, unit: GHz, low: 1, high: 1, source: '', grade: guess}",
+        "core_ghz.source: string should have at least 1 character",
+    ),
+    "low above value": (
+        "cpu",
+        "core_ghz: {value: 1, unit: GHz, low: 2, high: 3, source: x, grade: guess}",
+        "core_ghz: low <= value <= high does not hold: 2, 1, 3",
+    ),
+}
+
+
+@pytest.mark.parametrize(("kind", "line", "sentence"), TABLES.values(), ids=TABLES)
+def test_a_table_that_is_wrong_says_so_in_one_line(kind, line, sentence, write):
+    parent = {"access": "copy_user", "kernel": "v5.0", "cpu": "zen4"}[kind]
+    file = write("table.yaml", f"schema: 1\nextends: {parent}\nname: mine\n{line}\n")
+    with pytest.raises(ConfigError) as error:
+        load_table(kind, str(file))
+    text = str(error.value)
+    assert text.startswith(f"{file}: ")
+    assert sentence in text
+    assert len(text.splitlines()) == 1
+
+
+def test_a_chain_of_two_fits_a_queue_of_one_when_it_is_indirect(write):
+    file = write("m.yaml", EXTENDS + "virtqueue: {size: 1, descriptors_per_packet: 2, indirect: true}\n")
+    assert sim.load_scenario(file).virtqueue.ring_entries_per_packet == 1
+
+
+def test_paths_that_cannot_be_read(tmp_path):
+    missing = tmp_path / "missing.yaml"
+    assert message(missing) == f"{missing}: no such file"
+    assert message(tmp_path) == f"{tmp_path}: no such file"
+    assert message(SEED, configs=missing) == f"--configs {missing}: no such folder"
+
+
+def test_an_unknown_scenario_lists_what_there_is():
+    assert message("nope") == f"unknown scenario 'nope'; valid: {SEED}"
+
+
+def test_binary_files_are_refused(write):
+    file = write("mine.yaml", "")
+    file.write_bytes(bytes(range(256)))
+    assert message(file) == f"{file}: is not a YAML file: not UTF-8 text"
+    file.write_bytes(b"a\0b: 1")
+    assert message(file).startswith(f"{file}: is not a YAML file: ")
+
+
+LONG = "x" * 10_000
+
+
+@pytest.mark.parametrize("overrides", [f"{LONG}=1", f"cpu={LONG}", f"cpu=./{LONG}.yaml", f"cpu.primitives.{LONG}=3"])
+def test_a_name_of_ten_kilobytes_is_only_an_unknown_name(overrides):
+    assert LONG in message(SEED, overrides=[overrides])
+
+
+@pytest.mark.parametrize("name", [LONG, f"{LONG}.yaml", "a\0b.yaml", "../no/such/place", ""])
+def test_a_hostile_scenario_name_is_only_an_unknown_name(name):
+    assert message(name).startswith((f"{name}: no such file", f"unknown scenario '{name}'"))
+
+
+def test_a_folder_of_tables_with_a_hostile_name_is_only_missing():
+    assert message(SEED, configs=LONG) == f"--configs {LONG}: no such folder"
+
+
+def test_nearest_names_the_closest_or_lists_a_few():
+    assert nearest("lfenc", ["lfence", "mfence"]) == "; did you mean 'lfence'?"
+    assert nearest("zzz", ["b", "a"]) == "; valid: a, b"
+    assert nearest("zzz", [f"name{number}" for number in range(17)]) == ""
+    assert nearest("zzz", []) == ""
+
+
+def test_an_error_is_one_line_even_when_what_is_wrong_is_not():
+    assert str(ConfigError("a\n  b\tc")) == "a b c"
+
+
+@pytest.mark.parametrize(
+    ("low", "value", "high"), [(2, 1, 3), (0, 2, 1), (-1, 0, 1), (0, 0, math.inf), (0, math.nan, 1)]
+)
+def test_an_entry_whose_range_does_not_hold_its_value_is_refused(low, value, high):
+    with pytest.raises(ValidationError):
+        Quantity(value=value, unit="ns", low=low, high=high, source="x", grade="guess")

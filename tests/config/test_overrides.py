@@ -1,0 +1,120 @@
+"""Overrides `KEY=VALUE`: what `--set` can say, in which order it counts, and when the calibration applies."""
+
+from __future__ import annotations
+
+import pytest
+
+import sim
+from sim.config.load import load_table
+
+SEED = "virtio-user-xdp1-tap"
+
+
+def load(*overrides):
+    return sim.load_scenario(SEED, overrides=overrides)
+
+
+@pytest.mark.parametrize(
+    ("key", "text", "unit"),
+    [("core_ghz", "3.2", "GHz"), ("primitives.lfence", "12", "cycles"), ("primitives.line_transfer", "31.5", "ns")],
+)
+def test_a_bare_number_replaces_an_entry_and_says_who_set_it(key, text, unit):
+    cpu = load(f"cpu.{key}={text}").cpu
+    entry = cpu.primitives[key.removeprefix("primitives.")] if key.startswith("primitives") else getattr(cpu, key)
+    assert (entry.value, entry.low, entry.high, entry.unit) == (float(text), float(text), float(text), unit)
+    assert (entry.source, entry.grade) == ("set by the user", "guess")
+
+
+def test_an_entry_that_the_file_does_not_spell_out_can_be_set_too():
+    cost = load("driver.packet_cost=60").driver.packet_cost
+    assert (cost.value, cost.low, cost.high, cost.unit, cost.source) == (60, 60, 60, "ns", "set by the user")
+
+
+def test_one_side_of_a_default_entry_can_be_set():
+    reuse = load("device.reuse_bytes_per_packet.low=10").device.reuse_bytes_per_packet
+    default = load().device.reuse_bytes_per_packet
+    assert reuse == default.model_copy(update={"low": 10})
+
+
+def test_a_whole_entry_can_be_given_as_yaml():
+    entry = load("cpu.core_ghz={value: 3, unit: GHz, low: 2, high: 4, source: mine, grade: vendor}").cpu.core_ghz
+    assert (entry.low, entry.value, entry.high, entry.source, entry.grade) == (2, 3, 4, "mine", "vendor")
+
+
+def test_a_flag_keeps_its_form_and_says_who_set_it():
+    flag = load("cpu.features.smap=false").cpu.features.smap
+    assert (flag.value, flag.source, flag.grade) == (False, "set by the user", "guess")
+
+
+def test_tables_are_set_by_name():
+    scenario = load("kernel=v6.12", "cpu=zen4", "access=vmap")
+    assert scenario.cpu == load_table("cpu", "zen4")
+    assert scenario.kernel.accessors == load_table("kernel", "v6.12").accessors
+    assert scenario.access == [load_table("access", "vmap")]
+
+
+@pytest.mark.parametrize("text", ["copy_user,vmap", "[copy_user, vmap]", " copy_user , vmap "])
+def test_access_takes_a_list_with_or_without_brackets(text):
+    assert [variant.name for variant in load(f"access={text}").access] == ["copy_user", "vmap"]
+
+
+@pytest.mark.parametrize(("text", "sizes"), [("64", [64]), ("64,1518", [64, 1518]), ("[1518, 64]", [1518, 64])])
+def test_sizes_take_a_list_with_or_without_brackets(text, sizes):
+    assert load(f"traffic.packet_bytes={text}").traffic.packet_bytes == sizes
+
+
+def test_a_rate_is_a_constant_load():
+    load_ = load("traffic.load=5000000").traffic.load
+    assert (load_.kind, load_.pps) == ("constant", 5e6)
+
+
+def test_a_rate_may_be_written_as_people_write_it():
+    load_ = load("traffic.load=5e6").traffic.load
+    assert (load_.kind, load_.pps) == ("constant", 5e6)
+
+
+def test_the_load_can_be_set_key_by_key():
+    load_ = load("traffic.load.kind=poisson", "traffic.load.pps=1000000").traffic.load
+    assert (load_.kind, load_.pps) == ("poisson", 1e6)
+
+
+def test_the_last_of_two_overrides_of_a_key_wins():
+    assert load("driver.burst=8", "driver.burst=16").driver.burst == 16
+    assert load("cpu=zen4", "cpu=zen3").cpu.name == "zen3"
+
+
+def test_a_key_inside_a_table_counts_after_the_name_of_the_table_whatever_their_order():
+    for overrides in (("cpu=zen4", "cpu.core_ghz=5"), ("cpu.core_ghz=5", "cpu=zen4")):
+        cpu = load(*overrides).cpu
+        assert (cpu.name, cpu.core_ghz.value) == ("zen4", 5)
+
+
+def test_overrides_do_not_leak_into_the_next_load():
+    before = load()
+    load("cpu.core_ghz=9", "virtqueue.size=8", "access=ideal")
+    assert load() == before
+
+
+def test_the_named_calibration_replaces_the_kernels_own_scale():
+    fitted = load_table("calibration", "seed-copy-user").parameters[0]
+    scale = load().kernel.work_scale
+    assert fitted.key == "kernel.work_scale"
+    assert (scale.value, scale.low, scale.high) == (fitted.value, fitted.low, fitted.high)
+    assert scale.source.startswith("fitted by study seed-copy-user")
+
+
+def test_without_a_calibration_the_kernels_own_scale_counts():
+    assert load("calibration=null").kernel.work_scale == load_table("kernel", "v5.0").work_scale
+
+
+def test_an_override_counts_after_the_calibration():
+    assert load("kernel.work_scale=1.1").kernel.work_scale.value == 1.1
+
+
+def test_the_calibration_is_not_applied_again_to_a_resolved_scenario(write):
+    from sim.config import dump_scenario
+
+    file = write("scenario.yaml", dump_scenario(load("kernel.work_scale=1.1")))
+    assert sim.load_scenario(file).kernel.work_scale.value == 1.1
+    fitted = load_table("calibration", "seed-copy-user").parameters[0].value
+    assert sim.load_scenario(file, overrides=["calibration=seed-copy-user"]).kernel.work_scale.value == fitted

@@ -1,0 +1,71 @@
+"""Every shipped table loads, says where its numbers come from, and is called what its file is called."""
+
+from __future__ import annotations
+
+import pytest
+
+from sim.config import paths
+from sim.config.cpu import Cpu
+from sim.config.kernel import ACCESSORS, STEPS, Kernel
+from sim.config.load import load_table
+from sim.config.primitives import PRICED_BY_CPI, PRIMITIVES
+from sim.costs.audit import quantities
+from sim.study.tables import load
+
+TABLES = [(kind, name) for kind in paths.FOLDERS for name in sorted(paths.names(kind))]
+CPUS, KERNELS = sorted(paths.names("cpu")), sorted(paths.names("kernel"))
+
+
+def test_the_tables_that_the_issue_names_are_shipped():
+    assert set(CPUS) == {
+        "broadwell-2.6ghz",
+        "broadwell-ep-e5-2650v4",
+        "kaby-lake-4.0ghz",
+        "skylake-sp",
+        "cascade-lake",
+        "ice-lake-sp",
+        "sapphire-rapids",
+        "granite-rapids",
+        "haswell-ep",
+        "zen2",
+        "zen3",
+        "zen4",
+        "zen5",
+    }
+    assert set(KERNELS) == {"v4.20", "v5.0", "v5.2", "v5.3", "v6.1", "v6.12", "v7.3"}
+    assert {"copy_user", "vmap", "ideal"} <= set(paths.names("access"))
+    assert "virtio-user-xdp1-tap" in paths.names("scenario")
+
+
+@pytest.mark.parametrize(("kind", "name"), TABLES, ids=[f"{kind}-{name}" for kind, name in TABLES])
+def test_a_shipped_table_loads_and_its_name_is_that_of_its_file(kind, name):
+    assert load(kind, name).name == name
+
+
+@pytest.mark.parametrize(("kind", "name"), TABLES, ids=[f"{kind}-{name}" for kind, name in TABLES])
+def test_every_entry_has_a_source_and_a_range_that_holds_its_value(kind, name):
+    for key, entry in quantities(load(kind, name)):
+        assert entry.source.strip(), key
+        assert 0 <= entry.low <= entry.value <= entry.high, key
+
+
+@pytest.mark.parametrize("name", CPUS)
+def test_a_cpu_prices_every_primitive_that_has_a_price_of_its_own(name):
+    cpu = load_table("cpu", name)
+    assert isinstance(cpu, Cpu)
+    assert set(cpu.primitives) == set(PRIMITIVES) - set(PRICED_BY_CPI)
+
+
+@pytest.mark.parametrize("name", KERNELS)
+def test_a_kernel_has_every_accessor_and_every_step(name):
+    kernel = load_table("kernel", name)
+    assert isinstance(kernel, Kernel)
+    assert set(kernel.accessors) == set(ACCESSORS)
+    assert set(kernel.steps) == set(STEPS)
+
+
+def test_haswell_has_no_smap_and_only_zen5_does_not_wait_for_loads_at_a_toggle():
+    smap = {name: load_table("cpu", name).features.smap.value for name in CPUS}
+    waits = {name: load_table("cpu", name).features.smap_waits_for_loads.value for name in CPUS}
+    assert [name for name in CPUS if not smap[name]] == ["haswell-ep"]
+    assert [name for name in CPUS if smap[name] and not waits[name]] == ["zen5"]

@@ -1,0 +1,111 @@
+"""Bad input on the command line: one line on stderr, nothing on stdout, exit code 2."""
+
+from __future__ import annotations
+
+import pytest
+
+SEED = "virtio-user-xdp1-tap"
+LONG = "x" * 10_000
+
+BAD = {
+    "unknown command": (("rnu", SEED), "No such command 'rnu'"),
+    "unknown option": (("run", SEED, "--sise", "64"), "No such option: --sise"),
+    "no scenario": (("run",), "Missing argument 'SCENARIO'"),
+    "unknown scenario": (("run", "nope"), f"unknown scenario 'nope'; valid: {SEED}"),
+    "second scenario": (("compare", SEED, "nope"), "unknown scenario 'nope'"),
+    "wrong key": (
+        ("run", SEED, "--set", "virtqueue.sise=3"),
+        "--set: unknown key 'virtqueue.sise'; did you mean 'size'?",
+    ),
+    "negative cost": (("run", SEED, "--set", "cpu.primitives.lfence=-1"), "greater than or equal to 0 (got -1)"),
+    "size 0": (("run", SEED, "--sizes", "0"), "traffic.packet_bytes[0]: input should be greater than or equal to 14"),
+    "size 0 of explain": (("explain", SEED, "--size", "0"), "greater than or equal to 14 (got 0)"),
+    "no size": (("run", SEED, "--sizes", ""), "traffic.packet_bytes"),
+    "size is text": (("run", SEED, "--sizes", "big"), "traffic.packet_bytes[0]: input should be a valid integer"),
+    "size is half": (("run", SEED, "--sizes", "64.5"), "traffic.packet_bytes[0]: input should be a valid integer"),
+    "size too large": (("run", SEED, "--sizes", "4000"), "4000 leaves the XDP path (at most 3380 bytes on v5.0"),
+    "unknown CPU": (
+        ("run", SEED, "--set", "cpu=broadwel"),
+        "unknown cpu 'broadwel'; did you mean 'broadwell-2.6ghz'?",
+    ),
+    "unknown access": (("run", SEED, "--access", "vmpa"), "unknown access 'vmpa'; did you mean 'vmap'?"),
+    "no access": (("run", SEED, "--access", ""), "access"),
+    "one access to compare": (("compare", SEED, "--access", "vmap"), "compare needs two access variants"),
+    "three to compare": (("compare", SEED, "--access", "copy_user,vmap,ideal", "--sizes", "64"), "two access variants"),
+    "two to explain": (("explain", SEED, "--access", "copy_user,vmap"), "one access variant"),
+    "queue size": (("run", SEED, "--set", "virtqueue.size=100"), "virtqueue.size: 100 is not a power of two"),
+    "chain too long": (
+        ("run", SEED, "--set", "virtqueue.size=1", "--set", "virtqueue.descriptors_per_packet=2"),
+        "a chain of 2 descriptors does not fit a queue of 1",
+    ),
+    "burst too long": (
+        ("run", SEED, "--set", "driver.kind=lockstep", "--set", "driver.burst=512"),
+        "driver.burst: 512 packets do not fit a ring that holds 256",
+    ),
+    "negative seed": (("run", SEED, "--seed", "-1"), "run.seed: input should be greater than or equal to 0 (got -1)"),
+    "seed is text": (("run", SEED, "--seed", "x"), "'--seed'"),
+    "not an assignment": (("run", SEED, "--set", "driver.burst"), "KEY=VALUE is needed"),
+    "not a number": (
+        ("run", SEED, "--set", "cpu.core_ghz=.nan"),
+        "cpu.core_ghz.value: input should be a finite number",
+    ),
+    "missing file": (("run", "./missing.yaml"), "missing.yaml: no such file"),
+    "missing folder": (("run", SEED, "--configs", "missing"), "--configs missing: no such folder"),
+    "configs is a file": (("run", SEED, "--configs", "binary.yaml"), "--configs binary.yaml: no such folder"),
+    "a folder": (("run", "./folder.yaml"), "folder.yaml"),
+    "not YAML": (("run", "bracket.yaml"), "bracket.yaml: is not a YAML file (line 2)"),
+    "binary": (("run", "binary.yaml"), "binary.yaml: is not a YAML file: not UTF-8 text"),
+    "a list": (("run", "list.yaml"), "list.yaml: is not a YAML mapping (found list)"),
+    "key twice": (("run", "twice.yaml"), "twice.yaml: is not a YAML file (line 3): key 'name' is given twice"),
+    "no schema": (("run", "bare.yaml"), "bare.yaml: key 'schema' is missing (write 'schema: 1')"),
+    "circle": (("run", "circle.yaml"), "circle.yaml: extends itself in a circle"),
+    "by": (("explain", SEED, "--by", "fuction"), "--by: unknown 'fuction'; did you mean 'function'?"),
+    "actor": (("explain", SEED, "--actor", "x"), "--actor: unknown 'x'; valid: driver, worker"),
+    "list": (("list", "cpu"), "list: unknown 'cpu'; did you mean 'cpus'?"),
+    "check": (("check", "zenn4"), "unknown table 'zenn4'; did you mean 'zen4'?"),
+    "check missing": (("check", "./missing.yaml"), "missing.yaml: cannot be read: No such file or directory"),
+    "calibrate": (("calibrate", "nope"), "unknown calibration-study 'nope'; valid: seed-copy-user"),
+    "hostile scenario": (("run", LONG), "unknown scenario"),
+    "hostile file": (("run", f"./{LONG}.yaml"), "no such file"),
+    "hostile key": (("run", SEED, "--set", f"{LONG}=1"), "unknown key"),
+    "hostile configs": (("run", SEED, "--configs", LONG), "no such folder"),
+    "hostile out": (("run", SEED, "--sizes", "64", "--out", LONG), "--out"),
+    "hostile check": (("check", f"{LONG}.yaml"), "cannot be read"),
+    "out is a file": (
+        ("run", SEED, "--sizes", "64", "--out", "list.yaml"),
+        "--out list.yaml: list.yaml is not a folder",
+    ),
+    "out below a file": (
+        ("compare", SEED, "--sizes", "64", "--out", "list.yaml/below"),
+        "--out list.yaml/below: list.yaml is not a folder",
+    ),
+    "calibration below a file": (("calibrate", "seed-copy-user", "--out", "list.yaml/below.yaml"), "list.yaml"),
+}
+
+
+@pytest.fixture
+def files(empty):
+    (empty / "bracket.yaml").write_text("schema: [1\n")
+    (empty / "binary.yaml").write_bytes(bytes(range(256)))
+    (empty / "list.yaml").write_text("- 1\n")
+    (empty / "twice.yaml").write_text("schema: 1\nname: a\nname: b\n")
+    (empty / "bare.yaml").write_text("name: a\n")
+    (empty / "circle.yaml").write_text("schema: 1\nextends: circle.yaml\n")
+    (empty / "folder.yaml").mkdir()
+    return sorted(path.name for path in empty.iterdir())
+
+
+@pytest.mark.parametrize(("arguments", "sentence"), BAD.values(), ids=BAD)
+def test_bad_input_is_one_line_and_leaves_nothing_behind(arguments, sentence, refused, files, empty):
+    assert sentence in refused(*arguments)
+    assert sorted(path.name for path in empty.iterdir()) == files
+
+
+def test_bad_input_is_the_same_with_json(refused):
+    assert "unknown scenario" in refused("run", "nope", "--json")
+
+
+def test_a_bad_scenario_makes_no_folder(refused, empty):
+    refused("run", SEED, "--set", "virtqueue.size=3", "--out", "out")
+    refused("compare", SEED, "--sizes", "64,4000", "--out", "out")
+    assert list(empty.iterdir()) == []

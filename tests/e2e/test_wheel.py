@@ -1,0 +1,44 @@
+"""The built wheel in an empty environment, used from an empty folder."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+import venv
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+def run(*command, cwd):
+    done = subprocess.run([str(part) for part in command], cwd=cwd, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    return done.stdout
+
+
+@pytest.mark.deep
+def test_the_wheel_runs_the_seed_scenario_by_name(tmp_path, empty):
+    tracked = run("git", "ls-files", "--cached", "--others", "--exclude-standard", cwd=ROOT).splitlines()
+    source = tmp_path / "source"
+    for name in tracked:
+        if (ROOT / name).is_file():
+            (source / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(ROOT / name, source / name)
+    run(sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", tmp_path / "dist", ".", cwd=source)
+    (wheel,) = (tmp_path / "dist").glob("vhost_sim-*.whl")
+
+    venv.create(tmp_path / "fresh", with_pip=True)
+    binaries = tmp_path / "fresh" / ("Scripts" if sys.platform == "win32" else "bin")
+    constraints = ("--constraint", ROOT / "constraints.txt")
+    run(binaries / "python", "-m", "pip", "install", "--quiet", *constraints, wheel, cwd=empty)
+
+    shown = run(binaries / "vhost-sim", "run", "virtio-user-xdp1-tap", "--sizes", "64", "--json", cwd=empty)
+    results = {point["access"]: point for point in json.loads(shown)["results"]}
+    assert results["copy_user"]["pps"] == pytest.approx(5.0e6, rel=1e-3)
+    assert results["vmap"]["pps"] == pytest.approx(6.1e6, rel=0.05)
+    assert list(empty.iterdir()) == []
+    assert "0 errors, 0 warnings" in run(binaries / "vhost-sim", "check", cwd=empty)

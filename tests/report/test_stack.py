@@ -1,0 +1,52 @@
+"""The layers of the cycle stack: every name has one place, and nothing is lost between them."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+
+from sim.config.primitives import PRIMITIVES
+from sim.engine.machine import Wait
+from sim.engine.result import Point
+from sim.report.stack import LAYER_OF, LAYERS, stack
+
+WAITS = ("store_drain", "idle", "l1_hit", "l2_hit", "l3_hit", "line_transfer")
+
+
+@pytest.mark.parametrize("name", [*PRIMITIVES, *WAITS, "driver_work"])
+def test_each_name_is_in_exactly_one_layer(name):
+    assert [layer.key for layer in LAYERS if name in layer.primitives] == [LAYER_OF[name].key]
+
+
+def test_a_layer_holds_each_name_once_and_nothing_unknown():
+    held = Counter(name for layer in LAYERS for name in layer.primitives)
+    assert set(held.values()) == {1}
+    assert set(held) == {*PRIMITIVES, "store_drain", "idle", "driver_work"}
+
+
+def test_layers_can_be_told_apart():
+    for part in ("key", "letter", "title", "colour"):
+        assert len({getattr(layer, part) for layer in LAYERS}) == len(LAYERS), part
+    assert all(len(layer.letter) == 1 for layer in LAYERS)
+
+
+def test_there_is_a_name_for_each_kind_of_waiting():
+    assert len(WAITS) == len(Wait)  # a near hit is l1_hit, a far hit one of the three, a clean line l3_hit
+
+
+def test_a_stack_adds_up_by_layer_in_the_order_of_layers():
+    found = stack({"clac": 2.0, "stac": 1.0, "instruction": 4.0, "idle": 8.0, "load": 16.0})
+    assert [(layer.key, value) for layer, value in found] == [("work", 4 + 16), ("smap", 2 + 1), ("idle", 8)]
+
+
+def test_an_unknown_name_is_an_error_and_not_left_out():
+    with pytest.raises(KeyError, match="fudge"):
+        stack({"fudge": 1.0})
+
+
+def test_the_layers_of_a_result_add_up_to_its_cycles(result):
+    for point in result.points:
+        assert isinstance(point, Point)
+        total = sum(value for _, value in stack(point.breakdown_cycles))
+        assert total == pytest.approx(point.cycles_per_packet, rel=1e-12)

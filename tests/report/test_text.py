@@ -1,0 +1,150 @@
+"""Tables for the terminal: the totals that they print are the sums of what stands above."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+import sim
+from sim.config.load import load_table
+from sim.report import text
+from sim.report.explained import count_table, explanation_tables, function_table, numbers, source_table
+from sim.report.stack import LAYERS, stack
+from sim.report.text import _BAR_CELLS
+from sim.study.tables import check, list_tables
+
+SEED = "virtio-user-xdp1-tap"
+
+
+def figures(line):
+    """The numbers of a line, signs and separators included."""
+    return [float(number.replace(",", "")) for number in re.findall(r"[-+]?\d[\d,]*\.?\d*", line)]
+
+
+def after(lines, start):
+    """The lines below the first that begins so."""
+    place = next(number for number, line in enumerate(lines) if line.strip().startswith(start))
+    return lines[place + 1 :]
+
+
+@pytest.fixture(scope="module")
+def explanation():
+    return sim.explain(sim.load_scenario(SEED), "copy_user")
+
+
+def test_the_result_table_shows_each_point(result, lines):
+    shown = lines(text.result_tables(result))
+    for access in result.scenario.access:
+        table = after(shown, f"{access.name}: {access.title}")
+        for size in (64, 512, 1518):
+            point = result.at(access.name, size)
+            row = next(line for line in table if line.split() and line.split()[0] == str(size))
+            assert f"{point.pps / 1e6:.3f}" in row
+            assert row.endswith(point.bound_by) or point.bound_by in row
+
+
+def test_the_stack_table_prints_the_sum_of_its_layers(result, lines):
+    points = [point for point in result.points if point.packet_bytes == 64]
+    shown = after(lines(text.stack_table(points, "cycles")), "cycles")
+    total = next(line for line in shown if line.strip().startswith("total"))
+    layers = [line for line in shown[: shown.index(total)] if any(layer.title in line for layer in LAYERS)]
+    assert len(layers) == len({layer for point in points for layer, _ in stack(point.breakdown_cycles)})
+    for column, point in enumerate(points):
+        sums = sum(float(line.split()[column - len(points)]) for line in layers)
+        assert float(total.split()[1 + column]) == pytest.approx(point.cycles_per_packet, abs=0.05)
+        assert sums == pytest.approx(point.cycles_per_packet, abs=0.05 * (len(layers) + 1))
+
+
+def test_the_bars_are_as_long_as_the_cycles(result, lines):
+    points = [point for point in result.points if point.packet_bytes == 64]
+    shown = lines(text.stack_table(points, "cycles"))
+    most = max(point.cycles_per_packet for point in points)
+    for point in points:
+        bar = next(line for line in shown if line.startswith(f"{point.access:<12.12} "))[13:].rstrip()
+        assert len(bar) == pytest.approx(point.cycles_per_packet / most * _BAR_CELLS, abs=1)
+
+
+def test_the_comparison_prints_the_sum_of_its_parts(lines):
+    scenario = sim.load_scenario(SEED, overrides=["run.packets=4000", "traffic.packet_bytes=64"])
+    comparison = sim.compare(scenario)
+    shown = after(lines(text.comparison_tables(comparison)), "what makes up the difference")
+    total = next(line for line in shown if line.strip().startswith("total"))
+    parts = [figures(line) for line in shown[: shown.index(total)] if line.strip().endswith("%")]
+    saved = comparison.differences[0].saved_ns
+    assert figures(total)[0] == pytest.approx(saved, abs=0.005)
+    # Parts below 0.005 ns are left out, the others are rounded to 0.01.
+    assert sum(values[-2] for values in parts) == pytest.approx(saved, abs=0.02 + 0.005 * len(parts))
+
+
+def test_a_comparison_without_a_difference_can_be_shown(lines):
+    scenario = sim.load_scenario(SEED, overrides=["run.packets=2000", "traffic.packet_bytes=64"])
+    shown = lines(text.comparison_tables(sim.compare(scenario, access=("vmap", "vmap"))))
+    assert any("+0.0 %" in line for line in shown)
+
+
+@pytest.mark.parametrize("actor", ["worker", "driver"])
+def test_the_rows_of_an_explanation_add_up_to_the_printed_total(explanation, actor, lines):
+    shown = after(lines(explanation_tables(explanation, actor)), "row")
+    total = next(line for line in shown if line.startswith(f"total of the {actor}"))
+    rows = [line for line in shown if re.match(r"^  \S", line)]
+    count = sum(row.actor == actor for row in explanation.plan.rows)
+    assert len(rows) == count
+    assert sum(float(line.split()[-1]) for line in rows) == pytest.approx(float(total.split()[-1]), abs=0.005 * count)
+    if actor == "worker":
+        assert float(total.split()[-1]) == pytest.approx(explanation.point.cycles_per_packet, abs=0.005)
+
+
+def test_the_numbers_of_a_row_add_up_to_its_cost(explanation):
+    cycle_ps = explanation.plan.cycle_ps
+    for row in explanation.plan.rows:
+        if len(row.components) > 1:
+            sum_ = float(re.findall(r"= ([\d.]+)", numbers(row, cycle_ps))[0])
+            assert sum_ == pytest.approx(row.cost_ps / cycle_ps, abs=0.05)
+
+
+def test_the_function_table_adds_up(explanation, lines):
+    shown = after(lines(function_table(explanation)), "kernel function")
+    rows = [line.split() for line in shown if line.strip().endswith("%")]
+    *parts, total = rows
+    assert total[0] == "total"
+    assert float(total[1]) == pytest.approx(explanation.point.cycles_per_packet, abs=0.005)
+    assert sum(float(row[1]) for row in parts) == pytest.approx(float(total[1]), abs=0.005 * len(rows))
+
+
+def test_the_count_table_shows_zeros_too(explanation, lines):
+    shown = lines(count_table(explanation))
+    stac = next(line for line in shown if line.strip().startswith("stac")).split()
+    access_ok = next(line for line in shown if line.strip().startswith("access_ok")).split()
+    assert stac[-1] == "2"  # header and payload
+    assert access_ok[1] == "0"  # none per packet on metadata: the ring was validated once
+
+
+def test_the_source_table_names_each_input(explanation, lines):
+    shown = "\n".join(lines(source_table(explanation)))
+    for one in explanation.inputs():
+        assert one.key in shown
+        assert one.quantity.grade in shown
+
+
+def test_findings_are_counted_and_guesses_listed_on_demand(lines):
+    checked = check(["zen4"])
+    guesses = len(checked.of("guess"))
+    assert lines(text.findings(checked, False)) == [
+        f"1 tables: 0 errors, 0 warnings, {guesses} guessed entries (--guesses lists them)"
+    ]
+    listed = lines(text.findings(checked, True))
+    assert sum(line.startswith("guess: cpu zen4") for line in listed) == guesses
+
+
+def test_the_list_shows_every_name(lines):
+    tables = list_tables("cpu")
+    shown = "\n".join(lines(text.listing("cpu", tables)))
+    assert all(one.name in shown for one in tables)
+
+
+def test_a_calibration_shows_value_range_prior_and_pull(lines):
+    calibration = load_table("calibration", "seed-copy-user")
+    (one,) = calibration.parameters
+    row = next(line for line in lines(text.calibration_table(calibration)) if one.key in line)
+    assert figures(row) == pytest.approx([one.value, one.low, one.high, 1, 0.8, 1.2, one.pull], abs=0.005)
