@@ -103,9 +103,12 @@ def compare(
 
     --set and the other options apply to both sides. With one scenario the variants are --access A,B, or the first two.
     """
+    from sim.config import ConfigError
     from sim.report.progress import progress
     from sim.study.compare import compare as compare_scenarios
 
+    if access is not None and access.count(",") > 1:
+        raise ConfigError(f"--access {access}: compare takes two access variants")
     first = _load(scenario, sets, configs, access=access, sizes=sizes, seed=seed)
     second = _load(other, sets, configs, access=access, sizes=sizes, seed=seed) if other else None
     files = _checked(out)
@@ -143,10 +146,13 @@ def explain(
     "executes" lists the primitives, "cycles once" their prices in the same order; times/packet is how often the row ran
     in a short run, "waits" what it waited for cache lines, stores or the other side. The total is cycles per packet.
     """
+    from sim.config import ConfigError
     from sim.study.explain import explain as explain_variant
 
     _one_of("--by", by, ("row", "function"))
     _one_of("--actor", actor, ("worker", "driver"))
+    if access is not None and "," in access:
+        raise ConfigError(f"--access {access}: explain takes one access variant")
     loaded = _load(scenario, sets, configs, access=access, sizes=size)
     explanation = explain_variant(loaded, loaded.access[0].name)
     if as_json:
@@ -217,11 +223,54 @@ def calibrate(
     from sim.study.calibrate import calibrate as fit
     from sim.study.calibrate import load_study, write_calibration
 
-    calibration = fit(load_study(study, configs), configs)
-    _print(as_json, calibration.model_dump(mode="json", by_alias=True), lambda: calibration_table(calibration))
+    loaded = load_study(study, configs)
+    if out is not None:
+        _checked(out.parent)
+    calibration = fit(loaded, configs)
+    _print(as_json, calibration.to_dict(), lambda: calibration_table(calibration))
     if out is not None:
         write_calibration(calibration, out)
         _say_written([out])
+
+
+@app.command()
+def sweep(
+    study: Annotated[str, typer.Argument(metavar="STUDY", help="name of a sweep (see `list studies`) or a YAML file")],
+    jobs: Annotated[int | None, typer.Option("--jobs", metavar="N", help="processes (default: one per core)")] = None,
+    dask: Annotated[
+        str | None, typer.Option("--dask", metavar="ADDRESS", help="run on this Dask scheduler instead")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="DIR", help="stream rows to Parquet parts in DIR")
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="continue what DIR holds; edited points run anew")] = False,
+    configs: Configs = None,
+    as_json: Json = False,
+) -> None:
+    """Run one scenario at many points: a grid, a Latin hypercube or a Sobol sequence over any keys.
+
+    The same bytes for any number of jobs. A point that fails becomes a row with its error. Without --out the rows are
+    printed and held in memory; with it they can be read with pandas.read_parquet("DIR").
+    """
+    from sim.config.errors import ConfigError
+    from sim.report.progress import counted_progress
+    from sim.study import sweep as sweeps
+
+    if resume and out is None:
+        raise ConfigError("--resume goes with --out")
+    if jobs is not None and dask is not None:
+        raise ConfigError("--jobs and --dask exclude each other")
+    loaded = sweeps.load_sweep(study, configs)
+    executor = sweeps.dask_executor(dask) if dask else sweeps.local_executor(jobs)
+    with executor as pool, counted_progress("points") as report:
+        outcome = sweeps.run_sweep(
+            loaded, pool, folder=out, resume=resume, configs=configs, jobs=jobs or 2, progress=report, notice=_notice
+        )
+    _print(as_json, outcome.to_dict(), lambda: _text().sweep_table(loaded, outcome))
+
+
+def _notice(text: str) -> None:
+    print(f"vhost-sim: {text}", file=sys.stderr)
 
 
 def _text() -> Any:
@@ -271,7 +320,7 @@ def _main(
 def main() -> None:
     """Run the command; bad input is one line on stderr and exit code 2."""
     try:
-        app(standalone_mode=False)
+        sys.exit(app(standalone_mode=False))  # the code of a typer.Exit comes back as a value
     except typer.TyperException as error:
         _fail(error.format_message())
     except typer.Abort:
