@@ -163,14 +163,38 @@ class Placement(Strict):
 class Load(Strict):
     """Offered load: the driver always has packets, or they arrive at a rate."""
 
-    kind: Literal["saturate", "constant", "poisson"] = Field("saturate", description="arrival process")
-    pps: float = Field(0.0, ge=0, le=1e9, description="offered packets per second (not with saturate)")
+    kind: Literal["saturate", "constant", "poisson", "on-off"] = Field("saturate", description="arrival process")
+    pps: float = Field(0.0, ge=0, le=1e9, description="offered packets per second (not with saturate; on-off: when on)")
+    on_us: float = Field(0.0, ge=0, le=1e9, description="on-off: microseconds in which packets arrive")
+    off_us: float = Field(0.0, ge=0, le=1e9, description="on-off: microseconds in which none arrive")
+    backlog: int = Field(
+        512,
+        ge=1,
+        le=1 << 20,
+        description="packets that wait in front of the driver (its receive ring); more are dropped",
+    )
 
     @model_validator(mode="after")
     def _rate_where_needed(self) -> Load:
         if (self.kind == "saturate") != (self.pps == 0):
-            raise ValueError("load needs a rate above 0 with constant or poisson, and none with saturate")
+            raise ValueError("load needs a rate above 0 with constant, poisson or on-off, and none with saturate")
+        if (self.kind == "on-off") != (self.on_us > 0 or self.off_us > 0):
+            raise ValueError("on_us and off_us go with on-off, and it needs them")
+        if self.kind == "on-off" and self.packets_per_period < 1:
+            raise ValueError(f"on_us: no packet arrives within {self.on_us:g} us at {self.pps:g} packets/s")
         return self
+
+    @property
+    def packets_per_period(self) -> int:
+        """Packets of one on-off period."""
+        return int(self.pps * self.on_us / 1e6)
+
+    @property
+    def mean_pps(self) -> float:
+        """Offered packets per second, averaged over on and off."""
+        if self.kind != "on-off":
+            return self.pps
+        return self.packets_per_period * 1e6 / (self.on_us + self.off_us)
 
 
 PacketBytes = Annotated[int, Field(ge=14, le=MAX_PACKET_BYTES)]

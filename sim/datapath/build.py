@@ -11,7 +11,7 @@ from sim.datapath.page_frag import PageFragment, largest_xdp_packet
 from sim.datapath.plan import ACTORS, Latencies, Plan, Register
 from sim.datapath.pricing import Pricer
 from sim.datapath.rings import SplitRing
-from sim.datapath.traffic import arrival_times
+from sim.datapath.traffic import arrivals_of
 from sim.datapath.worker import worker_rows
 
 
@@ -45,9 +45,8 @@ def build_plan(scenario: Scenario, access: str, packet_bytes: int, *, apart: boo
         latencies=_latencies(scenario, table),
         cycle_ps=table.cycle_ps,
         ring_packets=ring.packets,
-        arrivals=arrival_times(
-            scenario.traffic.load, scenario.run.seed, scenario.run.packets + 4 * ring.packets + 4096
-        ),
+        arrivals=arrivals_of(scenario.traffic.load, scenario.run.seed),
+        backlog=scenario.traffic.load.backlog,
     )
 
 

@@ -34,7 +34,7 @@ def _write_rows(scenario: Scenario, ring: SplitRing, after: tuple[Jump, ...]) ->
         _row(
             "write_chain", "write the descriptors", "packet", "virtqueue_enqueue_xmit",
             access=ring.chain_write(R.POSTED),
-            effects=(add(R.POSTED), add(R.FREE, -ring.chain), add(R.BURST_LEFT, -1)),
+            effects=(add(R.POSTED), add(R.TAKEN), add(R.FREE, -ring.chain), add(R.BURST_LEFT, -1)),
             jumps=(Jump(R.POSTED, "<", ring.queue.size + 1, "write_slot"), *after),
         ),
         # DPDK writes a slot only when its value changes; descriptors come back in order, so only on the first lap.

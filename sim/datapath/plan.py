@@ -11,10 +11,8 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Literal
 
-import numpy as np
-import numpy.typing as npt
-
 from sim.costs.table import Component
+from sim.datapath.traffic import Arrivals
 
 ACTORS = ("worker", "driver")
 
@@ -52,6 +50,9 @@ class Register(IntEnum):
     PUBLISHED = 20  # avail index before the last publication
     QUIET_SEEN = 21
     EVENT_SEEN = 22
+    ARRIVED = 23  # packets that have arrived in front of the driver, as last seen
+    TAKEN = 24  # packets that the driver has taken from there, or that were dropped
+    DROPPED = 25
 
 
 @dataclass(frozen=True)
@@ -203,7 +204,8 @@ class Plan:
     latencies: Latencies
     cycle_ps: float
     ring_packets: int
-    arrivals: npt.NDArray[np.int64] | None = None
+    arrivals: Arrivals | None = None
+    backlog: int = 1
     notes: tuple[str, ...] = field(default=())
 
     @property

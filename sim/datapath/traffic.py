@@ -2,31 +2,65 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
 from sim.config.scenario import Load
 
-_BLOCK = 1 << 16
+_BLOCK = 1 << 12
 
 
-def arrival_times(load: Load, seed: int, packets: int) -> npt.NDArray[np.int64] | None:
-    """Return the arrival time of each packet in ps (shape: packets), or None when the driver always has packets.
+class Arrivals:
+    """Arrival times of one offered load, made as far as they are asked for.
 
-    Gaps are drawn in blocks keyed by seed and block number (Philox), so that packet n has the same gap however long a
-    run is and whichever access variant it meets.
+    Random gaps are drawn in blocks keyed by seed and block number (Philox), so that packet n arrives at the same time
+    however long a run is and whichever access variant it meets.
     """
-    if load.kind == "saturate":
-        return None
-    mean_ps = 1e12 / load.pps
-    if load.kind == "constant":
-        times: npt.NDArray[np.int64] = np.floor(np.arange(1, packets + 1) * mean_ps).astype(np.int64)
-        return times
-    blocks = -(-packets // _BLOCK)
-    gaps = np.concatenate([_gaps(seed, block, mean_ps) for block in range(blocks)])[:packets]
-    return np.cumsum(gaps, dtype=np.int64)
+
+    def __init__(self, load: Load, seed: int) -> None:
+        self._load = load
+        self._seed = seed
+        self._times: npt.NDArray[np.int64] = np.zeros(0, dtype=np.int64)
+        self.first(_BLOCK)
+
+    def first(self, packets: int) -> npt.NDArray[np.int64]:
+        """Return the arrival times of at least the first `packets` packets in ps, in order (shape: packets or more)."""
+        while len(self._times) < packets:
+            number = len(self._times) // _BLOCK
+            wanted = max(1, number)  # as many again, so that asking for one more each time stays cheap
+            parts = [self._block(number + ahead) for ahead in range(wanted)]
+            if self._load.kind == "poisson":
+                last = self._times[-1] if number else 0
+                parts = [last + np.cumsum(np.concatenate(parts), dtype=np.int64)]
+            self._times = np.concatenate([self._times, *parts])
+        return self._times
+
+    def at(self, packet: int) -> int:
+        """Return when one packet arrives."""
+        return int(self.first(packet + 1)[packet])
+
+    def _block(self, number: int) -> npt.NDArray[np.int64]:
+        """Return the times of a block of packets; with Poisson arrivals the gaps before them."""
+        mean_ps = 1e12 / self._load.pps
+        if self._load.kind == "poisson":
+            generator = np.random.Generator(np.random.Philox(key=self._seed, counter=number << 32))
+            return _whole(generator.standard_exponential(_BLOCK) * mean_ps + 0.5)
+        packets = np.arange(number * _BLOCK + 1, (number + 1) * _BLOCK + 1)
+        if self._load.kind == "constant":
+            return _whole(packets * mean_ps)
+        burst = self._load.packets_per_period
+        periods, inside = np.divmod(packets - 1, burst)
+        period_ps = (self._load.on_us + self._load.off_us) * 1e6
+        return _whole(periods * period_ps + (inside + 1) * mean_ps)
 
 
-def _gaps(seed: int, block: int, mean_ps: float) -> npt.NDArray[np.int64]:
-    generator = np.random.Generator(np.random.Philox(key=seed, counter=block << 32))
-    return np.round(generator.standard_exponential(_BLOCK) * mean_ps).astype(np.int64)
+def _whole(times_ps: npt.NDArray[np.floating[Any]]) -> npt.NDArray[np.int64]:
+    whole: npt.NDArray[np.int64] = np.floor(times_ps).astype(np.int64)
+    return whole
+
+
+def arrivals_of(load: Load, seed: int) -> Arrivals | None:
+    """Return the arrivals of a load, or None when the driver always has packets."""
+    return None if load.kind == "saturate" else Arrivals(load, seed)

@@ -43,7 +43,7 @@ TEST = _columns("left right low high inverted target")
 #: A register becomes `kept x itself + factor x source + constant`; a countdown adds only where the rest is not above 0.
 CHANGE = _columns("target kept source factor constant countdown")
 #: One row: what holds for the whole machine.
-FIXED = _columns("transfer_ps stream_ps store_buffer fuzz fuzz_start layout")
+FIXED = _columns("transfer_ps stream_ps store_buffer backlog fuzz fuzz_start layout")
 #: One row per cache line.
 LINE = _columns("owner holders")
 #: One row per actor.
@@ -215,6 +215,7 @@ def pack(plan: Plan, ties: TieOrder) -> Arrays:
         "transfer_ps": latencies.transfer_ps,
         "stream_ps": latencies.stream_ps,
         "store_buffer": latencies.store_buffer,
+        "backlog": plan.backlog,
         "fuzz": ties.fuzz,
         "fuzz_start": signed(ties.start),
         "layout": LAYOUT,
@@ -235,7 +236,7 @@ def pack(plan: Plan, ties: TieOrder) -> Arrays:
     registers[list(plan.initial)] = list(plan.initial.values())
     totals = np.zeros(1, dtype=TOTAL)
     totals["going_on"] = NOBODY
-    arrivals = np.zeros(0, dtype=np.int64) if plan.arrivals is None else plan.arrivals
+    arrivals = np.zeros(0, dtype=np.int64) if plan.arrivals is None else plan.arrivals.first(1)
     return Arrays(
         segments=_table(program.segments, SEGMENT),
         accesses=_table(program.accesses, ACCESS),

@@ -101,7 +101,7 @@ class FastEngine:
     def run(self, packets: int) -> None:
         """Simulate until that many packets have been used, counted from the start.
 
-        Raises DeadlockError when no actor can go on, IndexError when the Plan has fewer arrival times than packets.
+        Raises DeadlockError when no actor can go on.
         """
         if self.machine.marked_used >= packets:
             return
@@ -117,8 +117,9 @@ class FastEngine:
             elif stop == Stop.DEADLOCK:
                 where = [self.plan.segments[segment] for segment in self._arrays.actors["segment"]]
                 raise DeadlockError(self.plan, where)
-            elif stop == Stop.NO_ARRIVALS:
-                raise IndexError(f"the plan has arrival times for {len(self._arrays.arrivals)} packets only")
+            elif stop == Stop.NO_ARRIVALS and self.plan.arrivals is not None:
+                more = self.plan.arrivals.first(len(self._arrays.arrivals) + 1)
+                self._arrays = self._arrays._replace(arrivals=np.require(more, requirements=["C", "W"]))
 
     def _keep(self, trace: Integers) -> None:
         """Move what the loop has recorded into the trace."""

@@ -30,7 +30,7 @@ _MASK_1, _MASK_2, _MASK_3, _MASK_4 = ((1 << (64 - shift)) - 1 for shift in (*ord
 #: of all). Never to be added to anything: a signed and an unsigned 64-bit integer make a float.
 _at = np.uint64
 
-_POSTED, _BURST_LEFT = Register.POSTED, Register.BURST_LEFT
+_ARRIVED, _TAKEN, _DROPPED, _BURST_LEFT = Register.ARRIVED, Register.TAKEN, Register.DROPPED, Register.BURST_LEFT
 _AVAIL_INDEX, _USED_INDEX = Register.AVAIL_INDEX, Register.USED_INDEX
 
 
@@ -42,7 +42,7 @@ class Stop(IntEnum):
     TRACE_FULL = 2
     PAUSED = 3  # so that Python sees signals
     DEADLOCK = 4
-    NO_ARRIVALS = 5  # more packets than arrival times
+    NO_ARRIVALS = 5  # later than all arrival times that are known: more are needed, nothing has happened
     STALE = 6  # machine code of another layout
 
 
@@ -110,8 +110,8 @@ def _wake_others(a: Arrays, actor: int, now: int) -> None:
 
 
 @_inner
-def _go_on(a: Arrays, actor: int, now: int, phase: int) -> bool:
-    """Bring an actor as far into its row as it gets now; return whether an arrival time was there if one is needed."""
+def _go_on(a: Arrays, actor: int, now: int, phase: int) -> None:
+    """Bring an actor as far into its row as it gets now."""
     me = a.actors[_at(actor)]
     number = me.segment
     segment = a.segments[_at(number)]
@@ -119,17 +119,14 @@ def _go_on(a: Arrays, actor: int, now: int, phase: int) -> bool:
         if not _ready(a, segment):
             me.phase = Phase.ASLEEP
             me.due_ps = NEVER
-            return True
+            return
         if segment.takes_arrivals:
-            packet = a.registers[_POSTED]
-            if packet >= len(a.arrivals):
-                return False
-            if a.arrivals[_at(packet)] > now:
-                _schedule(a, me, a.arrivals[_at(packet)], Phase.EXPECTING)
-                return True
+            due_ps = a.arrivals[_at(a.registers[_TAKEN])]
+            if due_ps > now:
+                _schedule(a, me, due_ps, Phase.EXPECTING)
+                return
     a.waits_ps[_at(number), Wait.BLOCKED] += now - me.arrived_ps
     _schedule(a, me, now + _begin(a, me, actor, segment, number, now), Phase.RUNNING)
-    return True
 
 
 # -- one row ----------------------------------------------------------------------------------------------------------
@@ -273,11 +270,17 @@ def _write_line(a: Arrays, me: Any, actor: int, line: int, now: int) -> None:
 
 @_inner
 def _take_arrived(a: Arrays, now: int) -> None:
-    """Cut the burst to the packets that have arrived, but at least one."""
-    posted, most, arrived = a.registers[_POSTED], a.registers[_BURST_LEFT], 0
-    while arrived < most and posted + arrived < len(a.arrivals) and a.arrivals[_at(posted + arrived)] <= now:
+    """Drop what has arrived beyond the backlog; cut the burst to what waits, but at least one."""
+    registers = a.registers
+    arrived = registers[_ARRIVED]
+    while a.arrivals[_at(arrived)] <= now:
         arrived += 1
-    a.registers[_BURST_LEFT] = max(1, arrived)
+    registers[_ARRIVED] = arrived
+    waiting = arrived - registers[_TAKEN]
+    over = max(0, waiting - a.fixed[0].backlog)
+    registers[_DROPPED] += over
+    registers[_TAKEN] += over
+    registers[_BURST_LEFT] = max(1, min(registers[_BURST_LEFT], waiting - over))
 
 
 @_inner
@@ -339,9 +342,8 @@ def simulate_events(a: Arrays, trace: Integers, target: int, checkpoint_at: int,
     if not totals.started:
         totals.started = 1
         for actor in range(len(a.actors)):
-            if not _go_on(a, actor, 0, Phase.ARRIVED):
-                return Stop.NO_ARRIVALS
-    recording = len(trace) > 0
+            _go_on(a, actor, 0, Phase.ARRIVED)
+    recording, known_arrivals = len(trace) > 0, len(a.arrivals)
     for _ in range(most_events):
         if recording and totals.recorded == len(trace):
             return Stop.TRACE_FULL
@@ -352,6 +354,8 @@ def simulate_events(a: Arrays, trace: Integers, target: int, checkpoint_at: int,
                 return Stop.DEADLOCK
             me = a.actors[_at(actor)]
             now, phase = me.due_ps, me.phase
+            if known_arrivals and a.arrivals[_at(known_arrivals - 1)] <= now:
+                return Stop.NO_ARRIVALS
             totals.now_ps = now
             if phase == Phase.RUNNING:
                 number = me.segment
@@ -368,8 +372,7 @@ def simulate_events(a: Arrays, trace: Integers, target: int, checkpoint_at: int,
         if phase == Phase.RUNNING:
             _wake_others(a, actor, totals.now_ps)
             phase = Phase.ARRIVED
-        if not _go_on(a, actor, totals.now_ps, phase):
-            return Stop.NO_ARRIVALS
+        _go_on(a, actor, totals.now_ps, phase)
         if totals.marked_used >= target:
             return Stop.REACHED
     return Stop.PAUSED

@@ -12,9 +12,8 @@ import operator
 from collections.abc import Callable
 from enum import IntEnum
 
-import numpy as np
-
 from sim.datapath.plan import ACTORS, Condition, Jump, LineAccess, Plan, Register, Segment
+from sim.datapath.traffic import Arrivals
 from sim.engine.histogram import bucket, buckets
 
 LINE_SHIFT = 6
@@ -73,7 +72,7 @@ class Machine:
         """Return when the next packet arrives, for a row that waits for one (0 otherwise)."""
         if not segment.takes_arrivals or self.plan.arrivals is None:
             return 0
-        return int(self.plan.arrivals[self.registers[Register.POSTED]])
+        return self.plan.arrivals.at(self.registers[Register.TAKEN])
 
     def begin(self, segment: Segment, now: int) -> int:
         """Start a row: drain stores, sample, read; return how long the row takes."""
@@ -115,9 +114,7 @@ class Machine:
             else:  # set, copy
                 registers[effect.target] = source + effect.constant
         if segment.takes_arrivals and self.plan.arrivals is not None:
-            posted = registers[Register.POSTED]
-            due = int(np.searchsorted(self.plan.arrivals[posted:], now, side="right"))
-            registers[Register.BURST_LEFT] = max(1, min(registers[Register.BURST_LEFT], due))
+            self._take_arrived(self.plan.arrivals, now)
         if segment.marks == "posted":
             self._mark_posted(now)
         elif segment.marks == "used":
@@ -193,6 +190,17 @@ class Machine:
             self.holders[line] = mine
         full_at = now + latencies.transfer_ps + (latencies.store_buffer - 1) * latencies.stream_ps
         self.store_stall_ps[actor] += max(0, self.stores_done_ps[actor] - full_at)
+
+    def _take_arrived(self, arrivals: Arrivals, now: int) -> None:
+        """Drop what has arrived beyond the backlog; cut the burst to what waits, but at least one."""
+        registers = self.registers
+        while arrivals.at(registers[Register.ARRIVED]) <= now:
+            registers[Register.ARRIVED] += 1
+        waiting = registers[Register.ARRIVED] - registers[Register.TAKEN]
+        over = max(0, waiting - self.plan.backlog)
+        registers[Register.DROPPED] += over
+        registers[Register.TAKEN] += over
+        registers[Register.BURST_LEFT] = max(1, min(registers[Register.BURST_LEFT], waiting - over))
 
     # -- packets ------------------------------------------------------------------------------------------------------
 

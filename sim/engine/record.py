@@ -36,6 +36,7 @@ class Step:
 class Totals(Protocol):
     """What a machine counts from the start of time: per segment, per kind of waiting, per bucket of latency."""
 
+    registers: Any
     executions: Any
     units: Any
     waits_ps: Any
@@ -76,7 +77,7 @@ class Engine(Protocol):
     def run(self, packets: int) -> None:
         """Simulate until that many packets have been used, counted from the start.
 
-        Raises DeadlockError when no actor can go on, IndexError when the Plan has fewer arrival times than packets.
+        Raises DeadlockError when no actor can go on.
         """
 
 

@@ -58,7 +58,7 @@ class ReferenceEngine:
     def run(self, packets: int) -> None:
         """Simulate until that many packets have been used, counted from the start.
 
-        Raises DeadlockError when no actor can go on, IndexError when the Plan has fewer arrival times than packets.
+        Raises DeadlockError when no actor can go on.
         """
         self._target = packets
         if self.machine.marked_used < packets:

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from sim.datapath.plan import ACTORS, Plan
+from sim.datapath.plan import ACTORS, Plan, Register
 from sim.engine.histogram import percentile
 from sim.engine.machine import Wait
-from sim.engine.record import Checkpoint
+from sim.engine.record import Checkpoint, Totals
 from sim.engine.statistics import Estimate
 
 _WORKER = ACTORS.index("worker")
@@ -28,6 +28,7 @@ class Point:
     packets: int
     elapsed_ps: int
     warmup_packets: int
+    dropped: int
     half_width_ps: float
     cycle_ps: float
     breakdown_ps: dict[str, int]
@@ -95,6 +96,7 @@ class Point:
             "events_per_packet": self.row_rates,
             "packets": self.packets,
             "warmup_packets": self.warmup_packets,
+            "dropped_packets": self.dropped,
         }
 
 
@@ -168,12 +170,12 @@ class _Window:
                 found[segment.read.region] = found.get(segment.read.region, 0.0) + moved
         return found
 
-    def carries_the_load(self, packets: int, elapsed: int) -> bool:
-        """Tell whether packets are used as fast as they arrive (False when the driver always has packets)."""
+    def carries_the_load(self, elapsed: int) -> bool:
+        """Tell whether packets are used as fast as they arrive, where none is dropped (False without arrivals)."""
         arrivals = self.plan.arrivals
         if arrivals is None:
             return False
-        arriving = int(arrivals[self.last.packets - 1] - arrivals[max(self.first.packets - 1, 0)])
+        arriving = arrivals.at(self.last.packets - 1) - arrivals.at(max(self.first.packets - 1, 0))
         return arriving >= _CARRIED * elapsed
 
     def utilisation(self, elapsed: int) -> dict[str, float]:
@@ -185,7 +187,7 @@ class _Window:
         return {name: min(1.0, max(0.0, 1 - blocked[number] / elapsed)) for number, name in enumerate(ACTORS)}
 
 
-def point(plan: Plan, checkpoints: list[Checkpoint], found: Estimate, most_in_flight: int) -> Point:
+def point(plan: Plan, checkpoints: list[Checkpoint], found: Estimate, machine: Totals) -> Point:
     """Summarise a run between the end of its warm-up and its last checkpoint."""
     first, last = checkpoints[found.first], checkpoints[-1]
     window = _Window(plan, first, last)
@@ -193,12 +195,14 @@ def point(plan: Plan, checkpoints: list[Checkpoint], found: Estimate, most_in_fl
     histogram = last.histogram - first.histogram
     rates, times, waits, instructions = window.rows(packets)
     utilisation = window.utilisation(elapsed)
+    dropped = int(machine.registers[Register.DROPPED])
     return Point(
         access=plan.access,
         packet_bytes=plan.packet_bytes,
         packets=packets,
         elapsed_ps=elapsed,
         warmup_packets=first.packets,
+        dropped=dropped,
         half_width_ps=found.half_width_ps,
         cycle_ps=plan.cycle_ps,
         breakdown_ps=window.breakdown_ps(_WORKER),
@@ -210,9 +214,12 @@ def point(plan: Plan, checkpoints: list[Checkpoint], found: Estimate, most_in_fl
         latency_us={
             name: percentile(histogram, share) / 1e6 for name, share in (("p50", 0.5), ("p99", 0.99), ("p999", 0.999))
         },
-        occupancy={"mean": (last.latency_sum_ps - first.latency_sum_ps) / elapsed, "max": float(most_in_flight)},
+        occupancy={
+            "mean": (last.latency_sum_ps - first.latency_sum_ps) / elapsed,
+            "max": float(machine.most_in_flight),
+        },
         utilisation=utilisation,
-        bound_by=_bound_by(utilisation, window.carries_the_load(packets, elapsed)),
+        bound_by=_bound_by(utilisation, dropped == 0 and window.carries_the_load(elapsed)),
     )
 
 

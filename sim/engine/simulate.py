@@ -50,7 +50,7 @@ def simulate(plan: Plan, run: Run, progress: Progress | None = None, tie_fuzz: i
         if target >= run.packets or precise_enough(found, run.precision):
             break
         target = min(run.packets, target + _STRETCH * engine.checkpoints.every)
-    return point(plan, taken, found, engine.machine.most_in_flight)
+    return point(plan, taken, found, engine.machine)
 
 
 def _single(engine: Engine) -> Estimate:

@@ -72,7 +72,14 @@ def cases(draw: st.DrawFn) -> Case:
     kind = draw(st.sampled_from(["virtio-user", "lockstep"]))
     load = Load(kind="saturate")
     if kind == "virtio-user" and draw(st.booleans()):
-        load = Load(kind=draw(st.sampled_from(["constant", "poisson"])), pps=draw(st.sampled_from([1e5, 2e6, 1e7])))
+        on_off = {"on_us": draw(st.sampled_from([5, 50])), "off_us": draw(st.sampled_from([0, 20, 300]))}
+        kind_of_load = draw(st.sampled_from(["constant", "poisson", "on-off"]))
+        load = Load(
+            kind=kind_of_load,
+            pps=draw(st.sampled_from([2e5, 2e6, 1e7])),
+            backlog=draw(st.sampled_from([1, 7, 512])),
+            **(on_off if kind_of_load == "on-off" else {}),
+        )
     scenario = base(draw(st.sampled_from(KERNELS))).model_copy(
         update={
             "virtqueue": queue,

@@ -96,9 +96,9 @@ def test_variants_meet_the_same_arrivals(scenario, seed):
     variants = [sim.load_scenario("virtio-user-xdp1-tap").variant(name) for name in ("copy_user", "vmap", "ideal")]
     run = scenario.run.model_copy(update={"seed": seed})
     both = scenario.model_copy(update={"access": variants, "run": run})
-    first, *others = (build_plan(both, variant.name, packet_bytes).arrivals for variant in variants)
+    first, *others = (build_plan(both, variant.name, packet_bytes).arrivals.first(5000)[:5000] for variant in variants)
     assert all((other == first).all() for other in others)
-    longer = both.model_copy(update={"run": run.model_copy(update={"packets": 3 * run.packets})})
-    assert (build_plan(longer, "vmap", packet_bytes).arrivals[: len(first)] == first).all()
+    longer = build_plan(both, "vmap", packet_bytes).arrivals.first(50_000)
+    assert (longer[:5000] == first).all()
     another = both.model_copy(update={"run": run.model_copy(update={"seed": seed ^ 1})})
-    assert (build_plan(another, "vmap", packet_bytes).arrivals != first).any()
+    assert (build_plan(another, "vmap", packet_bytes).arrivals.first(5000)[:5000] != first).any()
