@@ -12,17 +12,20 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from sim.config import ConfigError, Scenario, load_scenario
     from sim.engine import Point
+    from sim.study.capacity import Capacities, capacity
     from sim.study.compare import Comparison, compare
     from sim.study.explain import Explanation, explain
     from sim.study.run import Result, run
 
 __all__ = [
+    "Capacities",
     "Comparison",
     "ConfigError",
     "Explanation",
     "Point",
     "Result",
     "Scenario",
+    "capacity",
     "compare",
     "explain",
     "load_scenario",
@@ -32,12 +35,14 @@ __all__ = [
 __version__ = "0.1.0"
 
 _HOME = {
+    "Capacities": "sim.study.capacity",
     "Comparison": "sim.study.compare",
     "ConfigError": "sim.config",
     "Explanation": "sim.study.explain",
     "Point": "sim.engine",
     "Result": "sim.study.run",
     "Scenario": "sim.config",
+    "capacity": "sim.study.capacity",
     "compare": "sim.study.compare",
     "explain": "sim.study.explain",
     "load_scenario": "sim.config",

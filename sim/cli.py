@@ -122,6 +122,39 @@ def compare(
 
 
 @app.command()
+def capacity(
+    scenario: Name,
+    sets: Sets = None,
+    access: Accesses = None,
+    sizes: Sizes = None,
+    seed: Seed = None,
+    resolution: Annotated[
+        float, typer.Option("--resolution", metavar="SHARE", help="how near to the rate that loses a packet")
+    ] = 0.005,
+    out: Out = None,
+    configs: Configs = None,
+    as_json: Json = False,
+) -> None:
+    """Search the highest offered rate without loss, per access variant and packet size, in the manner of RFC 2544.
+
+    Packets arrive as traffic.load says (constant, poisson or on-off; constant for saturate) and wait in a backlog of
+    traffic.load.backlog packets while the ring is full; what finds no room there is lost.
+    """
+    from sim.report.progress import progress
+    from sim.study.capacity import capacity as search
+
+    loaded = _load(scenario, sets, configs, access=access, sizes=sizes, seed=seed)
+    files = _checked(out)
+    with progress() as report:
+        capacities = search(loaded, resolution, report)
+    _print(as_json, capacities.to_dict(), lambda: _text().capacity_table(capacities))
+    if files is not None:
+        from sim.report.files import capacity_writers, write_all
+
+        _say_written(write_all(files, capacity_writers(capacities)))
+
+
+@app.command()
 def explain(
     scenario: Name,
     access: Annotated[

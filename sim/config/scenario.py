@@ -16,6 +16,7 @@ from sim.config.kernel import Access, Kernel
 from sim.config.quantity import Quantity, Strict, require_unit
 
 MAX_PACKET_BYTES = 65535
+MAX_PACKETS = 10**9
 VNET_HEADER_BYTES = 12
 MIN_ON_THE_WIRE_BYTES = 42
 
@@ -246,7 +247,7 @@ class Traffic(Strict):
 class Run(Strict):
     """How long and how to simulate."""
 
-    packets: int = Field(200_000, ge=1, le=10**9, description="packets at most, per access variant and size")
+    packets: int = Field(200_000, ge=1, le=MAX_PACKETS, description="packets at most, per access variant and size")
     seed: int = Field(1, ge=0, le=2**63 - 1, description="key of the random draws (0 is a seed)")
     engine: Literal["fast", "reference"] = Field(
         "fast", description="fast: compiled; reference: SimPy, written to be read; both give the same trace"

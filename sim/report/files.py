@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sim.config import ConfigError, Scenario, dump_scenario
+from sim.study.capacity import Capacities
 from sim.study.compare import Comparison
 from sim.study.run import Result
 
@@ -71,6 +72,14 @@ def comparison_writers(comparison: Comparison, scenarios: list[Scenario]) -> dic
         **{name: write for files in kept for name, write in files.items()},
         **figure_writers("pps", pps_figure(points, title)),
         **figure_writers("cycles", cycles_figure(points, title)),
+    }
+
+
+def capacity_writers(capacities: Capacities) -> dict[str, Writer]:
+    """Return the files of `vhost-sim capacity --out`."""
+    return {
+        **frame_writers("capacity", capacities.to_frame()),
+        **scenario_writer("scenario", capacities.scenario),
     }
 
 

@@ -14,6 +14,7 @@ from sim.config.calibration import Calibration
 from sim.config.sweep import Sweep
 from sim.engine import Point
 from sim.report.stack import LAYERS, stack
+from sim.study.capacity import Capacities
 from sim.study.compare import Comparison
 from sim.study.run import Result
 from sim.study.sweep import Outcome
@@ -133,6 +134,26 @@ def comparison_tables(comparison: Comparison) -> RenderableType:
     parts.add_section()
     parts.add_row("total", f"{sum(first.made_up_of.values()):+.2f}", "100%" if first.saved_ns else "")
     return Group(gains, parts)
+
+
+def capacity_table(capacities: Capacities) -> RenderableType:
+    """The highest rate without loss of each variant and size, beside the rate of a driver that never runs dry."""
+    load = capacities.scenario.traffic.load
+    kind = "constant" if load.kind == "saturate" else load.kind
+    made = table(
+        f"highest offered rate without loss ({kind} load, backlog {load.backlog})",
+        (
+            "access", "bytes", "carries Mpps", "loses at Mpps", "saturated Mpps", "share", "p50 us", "p99 us", "worker",
+            "trials",
+        ),
+    )  # fmt: skip
+    for one in capacities.found:
+        made.add_row(
+            one.access, str(one.packet_bytes), f"{one.pps / 1e6:.3f}", f"{one.loses_at_pps / 1e6:.3f}",
+            f"{one.saturated.pps / 1e6:.3f}", f"{one.share:.1%}", f"{one.below.latency_us['p50']:.1f}",
+            f"{one.below.latency_us['p99']:.1f}", f"{one.below.utilisation['worker']:.0%}", str(one.trials),
+        )  # fmt: skip
+    return Group(heading(capacities.scenario), made)
 
 
 def calibration_table(calibration: Calibration) -> RenderableType:
