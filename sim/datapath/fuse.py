@@ -1,8 +1,8 @@
-"""Fuse rows into segments, and look ahead from a load to the next row that waits for it."""
+"""Fuse rows into segments: what nothing can come between becomes one event of an engine."""
 
 from __future__ import annotations
 
-from sim.datapath.plan import ACTORS, Row, Segment
+from sim.datapath.plan import ACTORS, SHARED, Register, Row, Segment
 
 
 def _separate(row: Row) -> bool:
@@ -12,37 +12,62 @@ def _separate(row: Row) -> bool:
 
 
 def _closed(row: Row) -> bool:
-    """Tell whether a row must end a segment: its end is visible, or decides what comes next."""
+    """Tell whether a row must end a segment: its end is visible to the other actor, or decides what comes next."""
     writes = row.access is not None and row.access.write
-    return writes or bool(row.effects) or bool(row.jumps) or row.marks is not None
+    shared = any(effect.target in SHARED for effect in row.effects)
+    return writes or shared or bool(row.jumps) or row.marks is not None
+
+
+def _registers(row: Row) -> set[Register]:
+    """Registers that a row reads for itself: where its access lies, and how many units it runs for."""
+    used = {row.unit} if row.access is None else {row.unit, row.access.index, row.access.count}
+    return used - {None}  # type: ignore[return-value]
+
+
+def _continues(group: list[Row], row: Row) -> bool:
+    """Tell whether a row may follow a group within one segment.
+
+    Changes of private registers wait for the end of the segment, so no later row of it may look at them.
+    """
+    changed = {effect.target for before in group for effect in before.effects}
+    units = {before.unit for before in group} - {None}
+    return (
+        group[-1].actor == row.actor
+        and not _closed(group[-1])
+        and not _separate(row)
+        and not changed & _registers(row)
+        and (row.unit is None or units in (set(), {row.unit}))
+    )
 
 
 def fuse(rows: list[Row], apart: bool = False) -> list[Segment]:
-    """Group rows into segments; `apart` keeps every row a segment of its own (for traces of single rows)."""
+    """Group rows into segments; `apart` keeps every row a segment of its own (for traces of single rows).
+
+    A row that others jump to starts a segment; it also ends the segments of those that fall through to it.
+    """
     targets = {jump.target for row in rows for jump in row.jumps}
-    groups: list[list[int]] = []
-    for number, row in enumerate(rows):
-        previous = rows[groups[-1][-1]] if groups else None
-        units = {rows[i].unit for i in groups[-1]} - {None} if groups else set()
-        if (
-            previous is None
-            or apart
-            or previous.actor != row.actor
-            or row.label in targets
-            or _closed(previous)
-            or _separate(row)
-            or (row.unit is not None and units not in (set(), {row.unit}))
-        ):
-            groups.append([number])
-        else:
-            groups[-1].append(number)
-    home = {rows[group[0]].label: index for index, group in enumerate(groups)}
-    return [
-        _segment(index, [rows[i] for i in group], tuple(group), home, len(groups)) for index, group in enumerate(groups)
-    ]
+    starts = {number for number, row in enumerate(rows) if number == 0 or row.label in targets}
+    groups: dict[int, list[int]] = {}
+    while waiting := sorted(starts - set(groups)):
+        first = waiting[0]
+        group = [first]
+        for number in range(first + 1, len(rows)):
+            if apart or not _continues([rows[i] for i in group], rows[number]):
+                starts.add(number)
+                break
+            group.append(number)
+        groups[first] = group
+    order = sorted(groups)
+    home = {rows[first].label: index for index, first in enumerate(order)}
+    segments = []
+    for index, first in enumerate(order):
+        group = groups[first]
+        following = order.index(group[-1] + 1) if group[-1] + 1 in groups else 0
+        segments.append(_segment(index, [rows[number] for number in group], tuple(group), home, following))
+    return segments
 
 
-def _segment(index: int, rows: list[Row], numbers: tuple[int, ...], home: dict[str, int], total: int) -> Segment:
+def _segment(index: int, rows: list[Row], numbers: tuple[int, ...], home: dict[str, int], following: int) -> Segment:
     first, last = rows[0], rows[-1]
     return Segment(
         index=index,
@@ -58,10 +83,10 @@ def _segment(index: int, rows: list[Row], numbers: tuple[int, ...], home: dict[s
         waits_after=first.waits_after or any(row.waits_before or row.waits_after for row in rows[1:]),
         drains_stores=first.drains_stores,
         sample=first.sample,
-        effects=last.effects,
+        effects=tuple(effect for row in rows for effect in row.effects),
         condition=first.condition,
         takes_arrivals=first.takes_arrivals,
         marks=last.marks,
         jumps=tuple((jump, home[jump.target]) for jump in last.jumps),
-        following=(index + 1) % total,
+        following=following,
     )

@@ -55,6 +55,12 @@ class Register(IntEnum):
     DROPPED = 25
 
 
+#: Registers that both actors look at; a change of another one is nobody else's business.
+SHARED = (
+    Register.AVAIL_INDEX, Register.USED_INDEX, Register.NO_NOTIFY, Register.AVAIL_EVENT, Register.KICKS, Register.QUIET,
+)  # fmt: skip
+
+
 @dataclass(frozen=True)
 class LineAccess:
     """Bytes of one region that a row reads (at its start) or writes (at its end).

@@ -152,10 +152,11 @@ class _Window:
             for place, number in enumerate(segment.rows):
                 row = self.plan.rows[number]
                 name = f"{row.actor}.{row.label}"
-                rates[name] = (count if row.unit_components and not row.components else run) / packets
+                executed = count if row.unit_components and not row.components else run
+                rates[name] = rates.get(name, 0.0) + executed / packets
                 waited = int(waits[segment.index].sum()) if place == 0 else 0
-                waits_of[name] = waited / packets
-                times[name] = (run * row.cost_ps + count * row.unit_ps + waited) / packets
+                waits_of[name] = waits_of.get(name, 0.0) + waited / packets
+                times[name] = times.get(name, 0.0) + (run * row.cost_ps + count * row.unit_ps + waited) / packets
                 if segment.actor == _WORKER:
                     instructions += run * row.instructions + count * row.unit_instructions
         return rates, times, waits_of, instructions / packets

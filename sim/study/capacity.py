@@ -76,10 +76,10 @@ class Capacities:
 def capacity(scenario: Scenario, resolution: float = 0.005, progress: Progress | None = None) -> Capacities:
     """Search the highest rate at which no packet of a trial is dropped, to within `resolution` of itself.
 
-    A trial simulates every packet, `run.packets` of them or as many as it takes for an excess of a fifth of
-    `resolution` to overflow ring and backlog. Packets arrive in the manner of the scenario's load, constant unless it
-    says poisson or on-off; the rate is that of the load, for on-off the rate when on. All trials meet the same draws. Raises
-    ConfigError for a resolution that is not between 0 and 1, and for the lockstep driver.
+    A trial simulates every packet, `run.packets` of them or as many as it takes for an excess of a fifth of the
+    resolution to overflow ring and backlog. Packets arrive in the manner of the scenario's load, constant unless it
+    says poisson or on-off; the rate is that of the load, for on-off the rate when on. All trials meet the same draws.
+    Raises ConfigError for a resolution that is not between 0 and 1, and for the lockstep driver.
     """
     if not 0 < resolution < 1:
         raise ConfigError(f"resolution: a share between 0 and 1 is needed (got {resolution:g})")

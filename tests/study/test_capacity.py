@@ -30,7 +30,7 @@ def test_the_trial_at_the_higher_rate_does_lose():
         "access=vmap",
         "traffic.packet_bytes=64",
         "run.precision=0",
-        "run.packets=200000",
+        "run.packets=400000",
         f"traffic.load={load}",
     ]
     assert sim.run(sim.load_scenario(SEED, overrides=settings)).points[0].dropped > 0
