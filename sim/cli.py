@@ -66,6 +66,9 @@ def run(
     access: Accesses = None,
     sizes: Sizes = None,
     seed: Seed = None,
+    tie_fuzz: Annotated[
+        int, typer.Option("--tie-fuzz", metavar="N", help="also run under N shuffles of simultaneous events")
+    ] = 0,
     out: Out = None,
     configs: Configs = None,
     as_json: Json = False,
@@ -73,12 +76,15 @@ def run(
     """Simulate every access variant of a scenario at every packet size."""
     from sim.report.progress import progress
     from sim.study.run import run as simulate
+    from sim.study.ties import check_ties
 
     loaded = _load(scenario, sets, configs, access=access, sizes=sizes, seed=seed)
     files = _checked(out)
     with progress() as report:
         result = simulate(loaded, report)
-    _print(as_json, result.to_dict(), lambda: _text().result_tables(result))
+        ties = [] if tie_fuzz == 0 else check_ties(loaded, tie_fuzz, report)
+    data = {**result.to_dict(), **({"tie_fuzz": [tie.to_dict() for tie in ties]} if ties else {})}
+    _print(as_json, data, lambda: _text().result_tables(result, ties))
     if files is not None:
         from sim.report.files import result_writers, write_all
 

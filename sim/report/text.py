@@ -19,6 +19,7 @@ from sim.study.compare import Comparison
 from sim.study.run import Result
 from sim.study.sweep import Outcome
 from sim.study.tables import Checked, Listed
+from sim.study.ties import TieCheck
 
 _BAR_CELLS = 60
 _ROWS_SHOWN = 40
@@ -55,7 +56,7 @@ def interval(point: Point) -> str:
     return f"±{50 * (high - low) / point.pps:.2f} %" if high < float("inf") else "(one batch)"
 
 
-def result_tables(result: Result) -> RenderableType:
+def result_tables(result: Result, ties: Sequence[TieCheck] = ()) -> RenderableType:
     """Packets per second of each variant by size, then where the cycles go at the first size."""
     parts: list[RenderableType] = [heading(result.scenario)]
     for access in result.scenario.access:
@@ -80,7 +81,17 @@ def result_tables(result: Result) -> RenderableType:
     parts.append(
         stack_table([p for p in result.points if p.packet_bytes == size], f"worker cycles per packet at {size} B")
     )
-    return Group(*parts)
+    return Group(*parts, *([tie_table(ties)] if ties else []))
+
+
+def tie_table(ties: Sequence[TieCheck]) -> RenderableType:
+    """Whether the order of simultaneous events moves the rate."""
+    title = f"order of simultaneous events: {ties[0].shuffles} shuffles"
+    made = table(title, ("access", "bytes", "Mpps", "lowest", "highest", "spread", "moves"))
+    for one in ties:
+        rates = (f"{rate / 1e6:.4f}" for rate in (one.pps, one.pps_low, one.pps_high))
+        made.add_row(one.access, str(one.packet_bytes), *rates, f"{one.spread:.3%}", "yes" if one.moves else "no")
+    return made
 
 
 def stack_table(points: Sequence[Point], title: str) -> RenderableType:
