@@ -47,6 +47,8 @@ def _load(name: str, sets: list[str] | None, configs: Path | None, **short: obje
 
     keys = {"access": "access", "sizes": "traffic.packet_bytes", "seed": "run.seed"}
     overrides = [f"{keys[option]}={value}" for option, value in short.items() if value is not None]
+    if short.get("sizes") is not None:
+        overrides.append("traffic.mix=null")
     return load_scenario(name, overrides=[*overrides, *(sets or [])], configs=configs)
 
 

@@ -17,6 +17,7 @@ from sim.config.calibration import Calibration, CalibrationStudy
 from sim.config.cpu import Cpu
 from sim.config.errors import ConfigError, nearest
 from sim.config.kernel import Access, Kernel
+from sim.config.mix import read_mix
 from sim.config.scenario import Scenario
 from sim.config.sweep import Sweep
 
@@ -308,6 +309,8 @@ def load_scenario(
     _apply_calibration(table, root, file.parent, None if everything else named)
     for keys, value in parts:
         _override(table, keys, value, Scenario)
+    if isinstance(table.get("traffic"), dict) and "mix" in table["traffic"]:
+        table["traffic"]["mix"] = read_mix(table["traffic"]["mix"], file.parent)
     return validate(Scenario, table, str(file))
 
 

@@ -6,16 +6,16 @@ scenario written to disk says everything that its numbers depend on.
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Literal
 
 from pydantic import Field, field_validator, model_validator
 
 from sim.config.cpu import Cpu
 from sim.config.errors import ConfigError, nearest
 from sim.config.kernel import Access, Kernel
+from sim.config.mix import Mix, PacketBytes
 from sim.config.quantity import Quantity, Strict, require_unit
 
-MAX_PACKET_BYTES = 65535
 MAX_PACKETS = 10**9
 VNET_HEADER_BYTES = 12
 MIN_ON_THE_WIRE_BYTES = 42
@@ -198,17 +198,22 @@ class Load(Strict):
         return self.packets_per_period * 1e6 / (self.on_us + self.off_us)
 
 
-PacketBytes = Annotated[int, Field(ge=14, le=MAX_PACKET_BYTES)]
-
-
 class Traffic(Strict):
     """What is sent."""
 
     packet_bytes: list[PacketBytes] = Field(min_length=1, description="frame sizes without vnet header and FCS")
+    mix: Mix | None = Field(
+        None, description="packet sizes drawn at random instead: imix, {bytes: [...], weights: [...]} or a CSV file"
+    )
     dirty_bytes: int | Literal["full"] = Field(
         MIN_ON_THE_WIRE_BYTES, description="bytes of a packet that the sender has just written, or 'full'"
     )
     load: Load = Field(default_factory=lambda: Load(kind="saturate", pps=0.0), description="offered load")
+
+    @property
+    def sizes(self) -> list[int]:
+        """Sizes to simulate one by one; a mix is one, named by its mean."""
+        return self.packet_bytes if self.mix is None else [self.mix.mean_bytes]
 
     @field_validator("load", mode="before")
     @classmethod

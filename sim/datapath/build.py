@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from sim.config.errors import ConfigError
 from sim.config.scenario import Scenario
 from sim.costs import CostTable, Recipes
 from sim.datapath.driver import driver_rows
 from sim.datapath.fuse import fuse
 from sim.datapath.page_frag import PageFragment, largest_xdp_packet
-from sim.datapath.plan import ACTORS, Latencies, Plan, Register
+from sim.datapath.plan import ACTORS, Latencies, Plan, Register, Row, Segment
 from sim.datapath.pricing import Pricer
 from sim.datapath.rings import SplitRing
-from sim.datapath.traffic import arrivals_of
+from sim.datapath.traffic import SizeClasses, arrivals_of, size_classes
 from sim.datapath.worker import worker_rows
 
 
@@ -22,12 +24,16 @@ def build_plan(scenario: Scenario, access: str, packet_bytes: int, *, apart: boo
     a ring too small for the driver, and a cost that a table lacks.
     """
     variant = scenario.variant(access)
-    _check_fits(scenario, packet_bytes)
+    mix = scenario.traffic.mix
+    for size in [packet_bytes] if mix is None else mix.bytes:
+        _check_fits(scenario, size)
     table = CostTable(scenario.cpu, scenario.kernel.work_scale.value, scenario.placement)
     recipes = Recipes(scenario.kernel, variant, scenario.cpu, scenario.mitigations)
     drafts = worker_rows(scenario, packet_bytes) + driver_rows(scenario)
     rows = Pricer(scenario, recipes, table, packet_bytes).price(drafts)
-    segments = fuse(rows, apart)
+    classes = size_classes(mix, scenario.run.seed)
+    class_rows = {} if classes is None else _class_rows(scenario, recipes, table, rows, classes)
+    segments = [_with_classes(segment, rows, class_rows) for segment in fuse(rows, apart)]
     ring = SplitRing(scenario.virtqueue)
     first = {actor: next(s.index for s in segments if s.actor == number) for number, actor in enumerate(ACTORS)}
     return Plan(
@@ -46,8 +52,34 @@ def build_plan(scenario: Scenario, access: str, packet_bytes: int, *, apart: boo
         cycle_ps=table.cycle_ps,
         ring_packets=ring.packets,
         arrivals=arrivals_of(scenario.traffic.load, scenario.run.seed),
+        classes=classes,
+        class_rows=class_rows,
         backlog=scenario.traffic.load.backlog,
     )
+
+
+def _class_rows(
+    scenario: Scenario, recipes: Recipes, table: CostTable, rows: list[Row], classes: SizeClasses
+) -> dict[int, tuple[Row, ...]]:
+    """Price the copies of each size class; everything else of a packet costs the same whatever its size."""
+    copies = {row.label: number for number, row in enumerate(rows) if row.operation == "copy"}
+    found: dict[int, list[Row]] = {number: [] for label, number in copies.items() if label != "page_split"}
+    for size in classes.sizes:
+        drafts = worker_rows(scenario, size)
+        for row in Pricer(scenario, recipes, table, size).price(drafts):
+            if copies.get(row.label) in found:
+                found[copies[row.label]].append(row)
+    return {number: tuple(one) for number, one in found.items()}
+
+
+def _with_classes(segment: Segment, rows: list[Row], class_rows: dict[int, tuple[Row, ...]]) -> Segment:
+    """Give a segment that holds copies its cost for each size class."""
+    varying = [number for number in segment.rows if number in class_rows]
+    if not varying:
+        return segment
+    same = segment.cost_ps - sum(rows[number].cost_ps for number in varying)
+    per_class = zip(*(class_rows[number] for number in varying), strict=True)
+    return replace(segment, class_costs=tuple(same + sum(row.cost_ps for row in one) for one in per_class))
 
 
 def _check_fits(scenario: Scenario, packet_bytes: int) -> None:

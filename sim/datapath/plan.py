@@ -12,7 +12,7 @@ from enum import IntEnum
 from typing import Literal
 
 from sim.costs.table import Component
-from sim.datapath.traffic import Arrivals
+from sim.datapath.traffic import Arrivals, SizeClasses
 
 ACTORS = ("worker", "driver")
 
@@ -159,7 +159,10 @@ class Row:
 
 @dataclass(frozen=True)
 class Segment:
-    """Consecutive rows that nothing can come between: the first may read at its start, the last write at its end."""
+    """Consecutive rows that nothing can come between: the first may read at its start, the last write at its end.
+
+    `class_costs` replaces `cost_ps` under a mix of sizes: a cost for each size class of the worker's packet.
+    """
 
     index: int
     actor: int
@@ -180,6 +183,7 @@ class Segment:
     marks: str | None
     jumps: tuple[tuple[Jump, int], ...]
     following: int
+    class_costs: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -198,7 +202,10 @@ class Latencies:
 
 @dataclass(frozen=True)
 class Plan:
-    """Everything that an engine needs for one scenario, access variant and packet size."""
+    """Everything that an engine needs for one scenario, access variant and packet size.
+
+    Under a mix of sizes `class_rows` has, for each row whose cost depends on the size, the row of each size class.
+    """
 
     access: str
     packet_bytes: int
@@ -211,6 +218,8 @@ class Plan:
     cycle_ps: float
     ring_packets: int
     arrivals: Arrivals | None = None
+    classes: SizeClasses | None = None
+    class_rows: dict[int, tuple[Row, ...]] = field(default_factory=dict)
     backlog: int = 1
     notes: tuple[str, ...] = field(default=())
 

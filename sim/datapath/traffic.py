@@ -1,15 +1,18 @@
-"""When packets arrive: integer picoseconds, drawn outside the engines (DESIGN 5)."""
+"""When packets arrive and which size they have: integers, drawn outside the engines (DESIGN 5)."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from sim.config.mix import Mix
 from sim.config.scenario import Load
 
 _BLOCK = 1 << 12
+_DRAWS = 1 << 16  # a power of two
 
 
 class Arrivals:
@@ -59,6 +62,27 @@ class Arrivals:
 def _whole(times_ps: npt.NDArray[np.floating[Any]]) -> npt.NDArray[np.int64]:
     whole: npt.NDArray[np.int64] = np.floor(times_ps).astype(np.int64)
     return whole
+
+
+@dataclass(frozen=True)
+class SizeClasses:
+    """The sizes of a mix, and which of them each packet has: `draws`, which begin again when they are used up."""
+
+    sizes: tuple[int, ...]
+    draws: npt.NDArray[np.int64]
+
+    def of(self, packet: int) -> int:
+        """Return the class of a packet."""
+        return int(self.draws[packet & (len(self.draws) - 1)])
+
+
+def size_classes(mix: Mix | None, seed: int) -> SizeClasses | None:
+    """Draw the size of each packet of a mix (None without one); the same for every access variant."""
+    if mix is None:
+        return None
+    generator = np.random.Generator(np.random.Philox(key=[seed, 1]))
+    draws = generator.choice(len(mix.bytes), size=_DRAWS, p=mix.shares)
+    return SizeClasses(tuple(mix.bytes), draws.astype(np.int64))
 
 
 def arrivals_of(load: Load, seed: int) -> Arrivals | None:

@@ -34,7 +34,7 @@ def _columns(names: str) -> np.dtype[Any]:
 #: One row per segment; `*_from` to `*_to` are rows of another table, `condition`, `read` and `write` are one.
 SEGMENT = _columns(
     "actor cost_ps unit unit_ps hidden_ps waits_before waits_after drains_stores sample_target sample_source "
-    "takes_arrivals marks condition read write changes_from changes_to jumps_from jumps_to following"
+    "takes_arrivals marks condition read write changes_from changes_to jumps_from jumps_to following classes_from"
 )
 #: One row per access to ring memory: see `LineAccess`; `end` is the offset behind the last stride.
 ACCESS = _columns("first_line offset bytes index counted count times plus modulo stride end")
@@ -74,7 +74,7 @@ class Phase(IntEnum):
 
 
 class Arrays(NamedTuple):
-    """Program (down to `arrivals`) and state of one simulation; `latencies_ps` and `waits` are indexed by `Wait`."""
+    """Program (down to `class_costs`) and state of one simulation; `latencies_ps` and `waits` are indexed by `Wait`."""
 
     segments: Records
     accesses: Records
@@ -83,12 +83,15 @@ class Arrays(NamedTuple):
     fixed: Records
     latencies_ps: Integers
     arrivals: Integers
+    classes: Integers
+    class_costs: Integers
     registers: Integers
     lines: Records
     actors: Records
     counts: Records
     waits_ps: Integers
     wait_events: Integers
+    class_executions: Integers
     totals: Records
     histogram: Integers
     posted_at_ps: Integers
@@ -117,6 +120,7 @@ class _Program:
         self.accesses: list[dict[str, int]] = []
         self.tests: list[dict[str, int]] = []
         self.changes: list[dict[str, int]] = []
+        self.class_costs: list[int] = []
         self.segments = [self._segment(segment) for segment in plan.segments]
 
     def _segment(self, segment: Segment) -> dict[str, int]:
@@ -146,7 +150,14 @@ class _Program:
             "jumps_from": jumps_from,
             "jumps_to": jumps_to,
             "following": segment.following,
+            "classes_from": self._classes(segment),
         }
+
+    def _classes(self, segment: Segment) -> int:
+        if not segment.class_costs:
+            return NOBODY
+        self.class_costs += segment.class_costs
+        return len(self.class_costs) - len(segment.class_costs)
 
     def _condition(self, condition: Condition | None) -> int:
         if condition is None:
@@ -245,12 +256,15 @@ def pack(plan: Plan, ties: TieOrder) -> Arrays:
         fixed=_table([fixed], FIXED),
         latencies_ps=np.array([waits.get(kind, 0) for kind in Wait], dtype=np.int64),
         arrivals=np.require(arrivals, dtype=np.int64, requirements=["C", "W"]),
+        classes=np.zeros(1, dtype=np.int64) if plan.classes is None else plan.classes.draws,
+        class_costs=np.array(program.class_costs, dtype=np.int64),
         registers=registers,
         lines=lines,
         actors=actors,
         counts=counts,
         waits_ps=np.zeros((len(plan.segments), len(Wait)), dtype=np.int64),
         wait_events=np.zeros((len(plan.segments), len(Wait)), dtype=np.int64),
+        class_executions=np.zeros((len(plan.segments), len(plan.classes.sizes) if plan.classes else 0), dtype=np.int64),
         totals=totals,
         histogram=np.zeros(histogram.buckets(), dtype=np.int64),
         posted_at_ps=np.zeros(1 << (2 * plan.ring_packets - 1).bit_length(), dtype=np.int64),

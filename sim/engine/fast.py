@@ -44,6 +44,7 @@ class FastMachine:
         self.histogram = arrays.histogram
         self.executions = arrays.counts["executions"]
         self.units = arrays.counts["units"]
+        self.class_executions = arrays.class_executions
         self.waits_ps = arrays.waits_ps
         self.wait_events = arrays.wait_events
 

@@ -31,6 +31,7 @@ _MASK_1, _MASK_2, _MASK_3, _MASK_4 = ((1 << (64 - shift)) - 1 for shift in (*ord
 _at = np.uint64
 
 _ARRIVED, _TAKEN, _DROPPED, _BURST_LEFT = Register.ARRIVED, Register.TAKEN, Register.DROPPED, Register.BURST_LEFT
+_LAST = Register.LAST
 _AVAIL_INDEX, _USED_INDEX = Register.AVAIL_INDEX, Register.USED_INDEX
 
 
@@ -146,7 +147,13 @@ def _begin(a: Arrays, me: Any, actor: int, segment: Any, number: int, now: int) 
         me.window_paid_ps = 0
     # A row that samples nothing copies the register of zeros onto itself.
     a.registers[_at(segment.sample_target)] = a.registers[_at(segment.sample_source)]
-    duration = stall + segment.cost_ps
+    duration = stall
+    if segment.classes_from == NOBODY:
+        duration += segment.cost_ps
+    else:
+        kind = a.classes[_at(a.registers[_LAST] & (len(a.classes) - 1))]
+        duration += a.class_costs[_at(segment.classes_from + kind)]
+        a.class_executions[_at(number), _at(kind)] += 1
     if segment.read != NOBODY:
         duration += _read(a, me, actor, segment, number)
     if segment.waits_after:

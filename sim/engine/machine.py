@@ -59,6 +59,8 @@ class Machine:
         self.most_in_flight = 0
         self.executions = [0] * len(plan.segments)
         self.units = [0] * len(plan.segments)
+        kinds = len(plan.classes.sizes) if plan.classes else 0
+        self.class_executions = [[0] * kinds for _ in plan.segments]
         self.waits_ps = [[0] * len(Wait) for _ in plan.segments]
         self.wait_events = [[0] * len(Wait) for _ in plan.segments]
 
@@ -91,13 +93,21 @@ class Machine:
         exposed = self._read(segment) if segment.read is not None else 0
         if segment.waits_after:
             self.window_paid_ps[actor] = 0
-        duration = stall + exposed + segment.cost_ps
+        duration = stall + exposed + self._cost(segment)
         self.executions[segment.index] += 1
         if segment.unit is not None:
             count = self.registers[segment.unit]
             self.units[segment.index] += count
             duration += count * segment.unit_ps
         return duration
+
+    def _cost(self, segment: Segment) -> int:
+        """Return the fixed cost of a segment, under a mix of sizes that of the packet's size class."""
+        if not segment.class_costs or self.plan.classes is None:
+            return segment.cost_ps
+        kind = self.plan.classes.of(self.registers[Register.LAST])
+        self.class_executions[segment.index][kind] += 1
+        return segment.class_costs[kind]
 
     def finish(self, segment: Segment, now: int) -> int:
         """End a row: write, change registers, note what was posted or used; return the next segment's number."""

@@ -37,6 +37,7 @@ class Totals(Protocol):
     """What a machine counts from the start of time: per segment, per kind of waiting, per bucket of latency."""
 
     registers: Any
+    class_executions: Any
     executions: Any
     units: Any
     waits_ps: Any
@@ -89,6 +90,7 @@ class Checkpoint:
     packets: int
     executions: npt.NDArray[np.int64]
     units: npt.NDArray[np.int64]
+    class_executions: npt.NDArray[np.int64]
     waits_ps: npt.NDArray[np.int64]
     wait_events: npt.NDArray[np.int64]
     histogram: npt.NDArray[np.int64]
@@ -114,6 +116,7 @@ class Checkpoints:
         self.taken.append(
             Checkpoint(
                 now_ps, machine.marked_used, _array(machine.executions), _array(machine.units),
+                _array(machine.class_executions),
                 _array(machine.waits_ps), _array(machine.wait_events), _array(machine.histogram),
                 machine.latency_sum_ps,
             )
@@ -135,7 +138,7 @@ class Checkpoints:
         last = self.taken[0]
         zeros = {
             name: np.zeros_like(getattr(last, name))
-            for name in ("executions", "units", "waits_ps", "wait_events", "histogram")
+            for name in ("executions", "units", "class_executions", "waits_ps", "wait_events", "histogram")
         }
         self.taken.insert(0, Checkpoint(time_ps=0, packets=0, latency_sum_ps=0, **zeros))
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from sim.datapath.plan import ACTORS, Plan, Register
+from sim.datapath.plan import ACTORS, Plan, Register, Row, Segment
 from sim.engine.histogram import percentile
 from sim.engine.machine import Wait
 from sim.engine.record import Checkpoint, Totals
@@ -115,19 +115,26 @@ class _Window:
     def breakdown_ps(self, actor: int) -> dict[str, int]:
         """Add up count x cost of every row, and the waits, by primitive."""
         totals: dict[str, int] = {}
-        executions, units, waits = self._between("executions"), self._between("units"), self._between("waits_ps")
+        units, waits = self._between("units"), self._between("waits_ps")
         names = self.wait_names()
         for segment in self.plan.segments:
             if segment.actor != actor:
                 continue
-            times, count = int(executions[segment.index]), int(units[segment.index])
-            for row in (self.plan.rows[number] for number in segment.rows):
+            count = int(units[segment.index])
+            for row, times in (one for number in segment.rows for one in self._executed(segment, number)):
                 for parts, factor in ((row.components, times), (row.unit_components, count)):
                     for part in parts:
                         totals[part.primitive] = totals.get(part.primitive, 0) + part.cost_ps * factor
             for kind, name in names.items():
                 totals[name] = totals.get(name, 0) + int(waits[segment.index, kind])
         return {name: value for name, value in totals.items() if value}
+
+    def _executed(self, segment: Segment, number: int) -> list[tuple[Row, int]]:
+        """Return what stood at one place of a segment and how often: a row, or that of each size class."""
+        if number not in self.plan.class_rows:
+            return [(self.plan.rows[number], int(self._between("executions")[segment.index]))]
+        times = self._between("class_executions")[segment.index]
+        return [(row, int(count)) for row, count in zip(self.plan.class_rows[number], times, strict=True)]
 
     def wait_names(self) -> dict[Wait, str]:
         """Name the kinds of waiting as the cost tables name them."""
@@ -156,9 +163,13 @@ class _Window:
                 rates[name] = rates.get(name, 0.0) + executed / packets
                 waited = int(waits[segment.index].sum()) if place == 0 else 0
                 waits_of[name] = waits_of.get(name, 0.0) + waited / packets
-                times[name] = times.get(name, 0.0) + (run * row.cost_ps + count * row.unit_ps + waited) / packets
+                stood = self._executed(segment, number)
+                priced = sum(often * one.cost_ps for one, often in stood) + count * row.unit_ps
+                times[name] = times.get(name, 0.0) + (priced + waited) / packets
                 if segment.actor == _WORKER:
-                    instructions += run * row.instructions + count * row.unit_instructions
+                    instructions += (
+                        sum(often * one.instructions for one, often in stood) + count * row.unit_instructions
+                    )
         return rates, times, waits_of, instructions / packets
 
     def transfers(self, packets: int) -> dict[str, float]:

@@ -77,7 +77,7 @@ def result_tables(result: Result, ties: Sequence[TieCheck] = ()) -> RenderableTy
                 f"{point.utilisation['driver']:.0%}", point.bound_by,
             )  # fmt: skip
         parts.append(made)
-    size = result.scenario.traffic.packet_bytes[0]
+    size = result.scenario.traffic.sizes[0]
     parts.append(
         stack_table([p for p in result.points if p.packet_bytes == size], f"worker cycles per packet at {size} B")
     )

@@ -83,7 +83,7 @@ def capacity(scenario: Scenario, resolution: float = 0.005, progress: Progress |
     """
     if not 0 < resolution < 1:
         raise ConfigError(f"resolution: a share between 0 and 1 is needed (got {resolution:g})")
-    wanted = [(variant.name, size) for variant in scenario.access for size in scenario.traffic.packet_bytes]
+    wanted = [(variant.name, size) for variant in scenario.access for size in scenario.traffic.sizes]
     found = []
     for number, (access, size) in enumerate(wanted):
         if progress is not None:

@@ -115,12 +115,12 @@ def compare(
         assert access is not None
         pair = [scenario.variant(name) for name in dict.fromkeys(access)]
         result = run(scenario.model_copy(update={"access": pair}), progress)
-        sizes = scenario.traffic.packet_bytes
+        sizes = scenario.traffic.sizes
         found = tuple(Difference(result.at(access[0], size), result.at(access[1], size)) for size in sizes)
         return Comparison(access[0], access[1], found)
     sides = (scenario, other)
     chosen = [side.access[0].name if access is None else access[number] for number, side in enumerate(sides)]
-    sizes = [size for size in scenario.traffic.packet_bytes if size in other.traffic.packet_bytes]
+    sizes = [size for size in scenario.traffic.sizes if size in other.traffic.sizes]
     if not sizes:
         raise ConfigError(f"{scenario.name} and {other.name} have no packet size in common")
     results = []

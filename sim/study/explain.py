@@ -164,6 +164,6 @@ class Explanation:
 
 def explain(scenario: Scenario, access: str, packet_bytes: int | None = None) -> Explanation:
     """Explain a variant at one size (default: the scenario's first), with the frequencies of a short run."""
-    size = scenario.traffic.packet_bytes[0] if packet_bytes is None else packet_bytes
+    size = scenario.traffic.sizes[0] if packet_bytes is None else packet_bytes
     plan = build_plan(scenario, access, size, apart=True)
     return Explanation(scenario, plan, simulate(plan, scenario.run))

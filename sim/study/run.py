@@ -74,7 +74,7 @@ def run(scenario: Scenario, progress: Progress | None = None) -> Result:
 
     Raises ConfigError when a packet size or driver does not fit the modelled path, before anything is simulated.
     """
-    wanted = [(variant.name, size) for variant in scenario.access for size in scenario.traffic.packet_bytes]
+    wanted = [(variant.name, size) for variant in scenario.access for size in scenario.traffic.sizes]
     plans = [build_plan(scenario, access, size) for access, size in wanted]
     points = []
     for number, plan in enumerate(plans):

@@ -103,5 +103,5 @@ def _kind_of(reference: str, configs: Path | None) -> tuple[str, str]:
 def _build_all(scenario: Scenario) -> None:
     """Price every access variant and size, so that a cost that a table lacks shows here and not in a run."""
     for access in scenario.access:
-        for size in scenario.traffic.packet_bytes:
+        for size in scenario.traffic.sizes:
             build_plan(scenario, access.name, size)

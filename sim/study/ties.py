@@ -44,7 +44,7 @@ def check_ties(scenario: Scenario, shuffles: int, progress: Progress | None = No
     """Run every point of a scenario in the stated order and under `shuffles` shuffled ones."""
     if shuffles < 1:
         raise ConfigError(f"--tie-fuzz: at least 1 shuffle is needed (got {shuffles})")
-    wanted = [(variant.name, size) for variant in scenario.access for size in scenario.traffic.packet_bytes]
+    wanted = [(variant.name, size) for variant in scenario.access for size in scenario.traffic.sizes]
     checks = []
     for number, (access, size) in enumerate(wanted):
         if progress is not None:

@@ -117,7 +117,7 @@ FILES = {
     ),
     "saturation with a rate": (
         EXTENDS + "traffic: {load: {kind: saturate, pps: 5}}\n",
-        "traffic.load: load needs a rate above 0 with constant or poisson, and none with saturate",
+        "traffic.load: load needs a rate above 0 with constant, poisson or on-off, and none with saturate",
     ),
 }
 

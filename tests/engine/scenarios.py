@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 import sim
 from sim.config import Scenario
+from sim.config.mix import Mix
 from sim.config.scenario import Device, Driver, Load, Run, Traffic, Virtqueue
 from sim.datapath import build_plan
 from sim.datapath.plan import Plan
@@ -49,6 +50,16 @@ latencies = st.fixed_dictionaries(
         "stream_ps": st.integers(0, 30_000),
         "store_buffer": st.integers(1, 60),
     }
+)
+
+
+#: Sizes on both sides of the copy routine's switch to `rep movsb`, and of a cache line.
+mixes = st.sampled_from(
+    [
+        Mix(bytes=[64, 594, 1518], weights=[7, 4, 1]),
+        Mix(bytes=[14, 3000], weights=[1, 1]),
+        Mix(bytes=[700], weights=[0.5]),
+    ]
 )
 
 
@@ -92,6 +103,7 @@ def cases(draw: st.DrawFn) -> Case:
             "device": Device(batch=draw(st.sampled_from([1, 2, 7, 64, 256]))),
             "traffic": Traffic(
                 packet_bytes=[draw(st.sampled_from([14, 64, 65, 700, 1518, 3380]))],
+                mix=draw(st.none() | mixes),
                 dirty_bytes=draw(st.sampled_from([0, 42, "full"])),
                 load=load,
             ),

@@ -15,7 +15,8 @@ from tests.engine.test_same_trace import assert_same_checkpoints
 
 
 def reach_all(checkpoints: Checkpoints, packets: range) -> None:
-    machine = SimpleNamespace(executions=[], units=[], waits_ps=[], wait_events=[], histogram=[], latency_sum_ps=0)
+    arrays = dict.fromkeys(("executions", "units", "class_executions", "waits_ps", "wait_events", "histogram"), ())
+    machine = SimpleNamespace(**arrays, latency_sum_ps=0)
     for used in packets:
         machine.marked_used = used
         checkpoints.reach(machine, now_ps=10 * used)

@@ -9,10 +9,19 @@ from sim.datapath.plan import ACTORS
 from tests.engine.scenarios import ENGINES, Case, cases
 
 
+def fixed_ps(machine, segment):
+    """Fixed costs of a segment: its own, or those of the size classes that it met."""
+    if not segment.class_costs:
+        return int(machine.executions[segment.index]) * segment.cost_ps
+    met = machine.class_executions[segment.index]
+    assert sum(int(count) for count in met) == machine.executions[segment.index]
+    return sum(int(count) * cost for count, cost in zip(met, segment.class_costs, strict=True))
+
+
 def spent_ps(engine, actor: int) -> int:
     machine = engine.machine
     return sum(
-        int(machine.executions[segment.index]) * segment.cost_ps
+        fixed_ps(machine, segment)
         + int(machine.units[segment.index]) * segment.unit_ps
         + sum(int(wait) for wait in machine.waits_ps[segment.index])
         for segment in engine.plan.segments

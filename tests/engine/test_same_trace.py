@@ -18,7 +18,7 @@ from sim.engine.simulate import simulate
 from tests.engine.scenarios import ENGINES, Case, base, cases
 
 EVERY = 50
-TOTALS = ("executions", "units", "waits_ps", "wait_events", "histogram")
+TOTALS = ("executions", "units", "class_executions", "waits_ps", "wait_events", "histogram")
 COUNTS = ("marked_posted", "marked_used", "most_in_flight", "latency_sum_ps")
 DIGESTS = Path(__file__).with_name("trace-digests.txt")
 

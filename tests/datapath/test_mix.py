@@ -1,0 +1,107 @@
+"""Packet-size mixes: what they are made of, the same sizes for every variant, and a mix is the sum of its parts."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import sim
+from sim.config.mix import Mix, read_mix
+from sim.datapath import build_plan
+from sim.datapath.traffic import size_classes
+
+SEED = "virtio-user-xdp1-tap"
+
+
+def point(*overrides: str):
+    settings = ["access=copy_user", "run.precision=0", "run.packets=65536", *overrides]
+    return sim.run(sim.load_scenario(SEED, overrides=settings)).points[0]
+
+
+def test_imix_is_seven_four_one():
+    mix = sim.load_scenario(SEED, overrides=["traffic.mix=imix"]).traffic.mix
+    assert mix.bytes == [64, 594, 1518]
+    assert mix.shares == [7 / 12, 4 / 12, 1 / 12]
+    assert mix.mean_bytes == round((7 * 64 + 4 * 594 + 1518) / 12)
+
+
+def test_a_mix_of_one_size_is_that_size():
+    alone, mixed = point("traffic.packet_bytes=512"), point("traffic.mix={bytes: [512], weights: [3]}")
+    assert mixed.elapsed_ps == alone.elapsed_ps
+    assert mixed.breakdown_ps == alone.breakdown_ps
+    assert mixed.instructions_per_packet == pytest.approx(alone.instructions_per_packet)
+
+
+@pytest.mark.parametrize("kernel", ["v5.0", "v7.3"])
+def test_time_and_cycles_of_a_mix_are_those_of_its_sizes_by_their_shares(kernel):
+    # 64 and 128 bytes: the same page fragments per lap but for a few, and no other difference than their copies.
+    sizes, weights = (64, 128), (3, 1)
+    each = [point(f"kernel={kernel}", f"traffic.packet_bytes={size}") for size in sizes]
+    mixed = point(f"kernel={kernel}", f"traffic.mix={{bytes: {list(sizes)}, weights: {list(weights)}}}")
+    copies = [one.breakdown_cycles["copy_bytes"] + one.breakdown_cycles.get("clean_line", 0) for one in each]
+    expected = sum(value * weight for value, weight in zip(copies, weights, strict=True)) / sum(weights)
+    # 65 536 draws: a share of 1/4 is good to sqrt(3/16 / 65 536) = 0.17 %, five of those.
+    found = mixed.breakdown_cycles["copy_bytes"] + mixed.breakdown_cycles.get("clean_line", 0)
+    assert found == pytest.approx(expected, rel=5 * (3 / 16 / 65536) ** 0.5 / 0.25)
+    assert sum(mixed.breakdown_ps.values()) == mixed.elapsed_ps
+
+
+def test_every_variant_and_every_run_length_meets_the_same_sizes():
+    scenario = sim.load_scenario(SEED, overrides=["traffic.mix=imix"])
+    first, second = (build_plan(scenario, access, 362).classes for access in ("copy_user", "vmap"))
+    assert np.array_equal(first.draws, second.draws)
+    assert first.of(5) == first.of(5 + len(first.draws))
+    other = size_classes(scenario.traffic.mix, scenario.run.seed + 1)
+    assert not np.array_equal(first.draws, other.draws)
+
+
+def test_a_csv_file_is_counted(tmp_path):
+    (tmp_path / "seen.csv").write_text("bytes,weight\n64,2\n1518,1\n64,3\n")
+    assert read_mix("seen.csv", tmp_path) == {"bytes": [64, 1518], "weights": [5.0, 1.0]}
+    (tmp_path / "packets.csv").write_text("time,bytes\n1,64\n2,64\n3,700\n")
+    assert read_mix("packets.csv", tmp_path) == {"bytes": [64, 700], "weights": [2.0, 1.0]}
+
+
+@pytest.mark.parametrize(
+    ("mix", "sentence"),
+    [
+        ("imx", "unknown mix 'imx'; did you mean 'imix'"),
+        ("nowhere.csv", "nowhere.csv: cannot be read: No such file"),
+        ("{bytes: [64, 65], weights: [1]}", "2 sizes, but 1 weights"),
+        ("{bytes: [64, 64], weights: [1, 1]}", "a size is given twice"),
+        ("{bytes: [64], weights: [0]}", "traffic.mix.weights"),
+        ("{bytes: [5], weights: [1]}", "traffic.mix.bytes"),
+        ("{bytes: [64], weights: [1], size: 3}", "unknown key 'traffic.mix.size'"),
+    ],
+)
+def test_a_bad_mix_is_one_line(mix, sentence):
+    with pytest.raises(sim.ConfigError) as error:
+        sim.load_scenario(SEED, overrides=[f"traffic.mix={mix}"])
+    assert sentence in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("size\n64\n", "has no column 'bytes' (columns: size)"),
+        ("bytes\n64\nmany\n", "line 3: not a size and a weight"),
+        ("bytes\n", "has no rows"),
+        ("", "has no column 'bytes'"),
+    ],
+)
+def test_a_bad_csv_file_is_one_line(tmp_path, text, sentence):
+    file = tmp_path / "sizes.csv"
+    file.write_text(text)
+    with pytest.raises(sim.ConfigError) as error:
+        read_mix(str(file), None)
+    assert sentence in str(error.value)
+
+
+def test_a_mix_with_a_packet_too_large_for_the_path_is_refused():
+    scenario = sim.load_scenario(SEED, overrides=["traffic.mix={bytes: [64, 9000], weights: [1, 1]}"])
+    with pytest.raises(sim.ConfigError, match="9000 leaves the XDP path"):
+        sim.run(scenario)
+
+
+def test_shares_add_up():
+    assert sum(Mix(bytes=[64, 65, 66], weights=[0.1, 0.2, 0.3]).shares) == pytest.approx(1)
