@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Sequence
 
 import numpy as np
@@ -30,10 +31,10 @@ def at_share(axis: Axis, share: float) -> Value:
     assert axis.low is not None
     assert axis.high is not None
     if axis.scale == "log":
-        value = math.exp(math.log(axis.low) + share * (math.log(axis.high) - math.log(axis.low)))
-        value = min(max(value, axis.low), axis.high)
+        value = axis.low * (axis.high / axis.low) ** share
     else:
         value = axis.low + share * (axis.high - axis.low)
+    value = axis.high if share == 1 else min(max(value, axis.low), axis.high)  # the ends are exact
     return round(value) if axis.integer else value
 
 
@@ -94,11 +95,10 @@ class Design:
         """A scrambled Sobol sequence, entered at `first`."""
         from scipy.stats import qmc
 
-        sequence = qmc.Sobol(len(self.keys), scramble=True, rng=self._generator(0))
-        sequence.fast_forward(first)
-        # A sequence cut at a number that is no power of two is unbalanced, which SciPy warns of: the user chose it.
-        import warnings
-
+        sequence = qmc.Sobol(len(self.keys), scramble=True, rng=np.random.default_rng(self.sweep.seed))
+        if first:  # SciPy cannot go forward by nothing
+            sequence.fast_forward(first)
         with warnings.catch_warnings():
+            # A sequence cut at a number that is no power of two is unbalanced: the user chose it.
             warnings.simplefilter("ignore", UserWarning)
             return sequence.random(last - first).tolist()
