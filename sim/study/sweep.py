@@ -23,6 +23,7 @@ from sim.study.point import run_points
 
 #: Points per part. Part of the format: the same sweep gives the same parts whatever computes them.
 CHUNK_POINTS = 256
+DASK_TIMEOUT_SECONDS = 10
 _DESCRIPTION = "_sweep.yaml"  # the underscore hides it from readers of Parquet folders
 
 #: Told as a sweep goes on: points done, points in all.
@@ -76,7 +77,7 @@ def dask_executor(address: str) -> Iterator[Executor]:
     except ImportError:
         raise ConfigError("--dask: Dask is not installed; pip install 'vhost-sim[cluster]'") from None
     try:
-        client = Client(address, timeout=10, set_as_default=False)
+        client = Client(address, timeout=DASK_TIMEOUT_SECONDS, set_as_default=False)
     except (OSError, ValueError) as error:
         raise ConfigError(f"--dask {address}: no scheduler answers: {error}") from None
     with client:

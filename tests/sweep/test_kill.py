@@ -1,0 +1,147 @@
+"""Sweeps that are killed: SIGKILL of the whole command and --resume, a Dask worker lost in mid-sweep, a full disk."""
+
+from __future__ import annotations
+
+import os
+import random
+import resource
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+
+from sim.study import sweep as sweeps
+
+from .studies import Inline, sweep
+
+COMMAND = Path(sys.executable).with_name("vhost-sim")
+SMALL = {
+    "schema": 1,
+    "kind": "sweep",
+    "name": "small",
+    "scenario": "virtio-user-xdp1-tap",
+    "set": {"run.packets": 200, "run.precision": 0, "traffic.packet_bytes": 64, "access": "vmap"},
+    "design": "latin-hypercube",
+    "points": 1100,
+    "axes": {"cpu.primitives.stac": {"low": 7.5, "high": 25}, "cpu.cpi": {"low": 0.3, "high": 0.5}},
+}
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {file.name: file.read_bytes() for file in sorted(folder.glob("*")) if file.suffix != ".partial"}
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory) -> Path:
+    file = tmp_path_factory.mktemp("study") / "small.yaml"
+    file.write_text(yaml.safe_dump(SMALL))
+    return file
+
+
+@pytest.fixture(scope="module")
+def undisturbed(study, tmp_path_factory) -> dict[str, bytes]:
+    folder = tmp_path_factory.mktemp("undisturbed") / "out"
+    sweeps.run_sweep(sweeps.load_sweep(str(study)), Inline(), folder=folder)
+    return contents(folder)
+
+
+def start(study: Path, out: Path, *options: str, **popen) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [COMMAND, "sweep", str(study), "--out", str(out), *options],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True, **popen,
+    )  # fmt: skip
+
+
+def test_a_sweep_killed_twenty_times_ends_with_the_bytes_of_an_undisturbed_one(study, undisturbed, tmp_path):
+    moments, out, parts = random.Random(7), tmp_path / "out", set()
+    for _ in range(20):
+        process = start(study, out, "--resume", "--jobs", "1")
+        time.sleep(moments.uniform(0.5, 5))
+        os.killpg(process.pid, signal.SIGKILL)  # its worker too
+        process.communicate(timeout=60)
+        kept = contents(out)
+        assert all(kept[name] == undisturbed[name] for name in kept)
+        parts.add(sum(name.startswith("part-") for name in kept))
+    assert len(parts) > 2  # it did go on from one killing to the next
+    last = start(study, out, "--resume", "--jobs", "1")
+    assert last.communicate(timeout=120)[0]
+    assert last.returncode == 0
+    assert contents(out) == undisturbed
+
+
+def test_a_full_disk_is_one_line_and_keeps_what_was_written(study, undisturbed, tmp_path):
+    out = tmp_path / "out"
+    largest = max(len(data) for data in undisturbed.values())
+
+    def no_room() -> None:  # a write beyond this size fails, as it does on a full disk
+        resource.setrlimit(resource.RLIMIT_FSIZE, (largest // 2, largest // 2))
+
+    process = start(study, out, "--jobs", "1", preexec_fn=no_room)
+    told = process.communicate(timeout=120)[1].splitlines()
+    assert process.returncode == 2
+    assert len(told) == 1
+    assert "cannot be written: File too large; the parts written before are kept" in told[0]
+    assert set(contents(out)) <= set(undisturbed)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def dask(*words: str) -> subprocess.Popen[bytes]:
+    return subprocess.Popen([sys.executable, "-m", *words], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+
+def test_a_dask_worker_lost_in_mid_sweep_does_not_show(study, undisturbed, tmp_path):
+    pytest.importorskip("distributed")
+    address, scratch = f"tcp://127.0.0.1:{free_port()}", str(tmp_path / "scratch")
+    scheduler = dask("distributed.cli.dask_scheduler", "--host", address, "--no-dashboard")
+    options = ("--nthreads", "1", "--no-nanny", "--no-dashboard", "--local-directory", scratch)
+    workers = [dask("distributed.cli.dask_worker", address, *options) for _ in range(2)]
+    try:
+        from distributed import Client
+
+        with Client(address, timeout=60, set_as_default=False) as client:
+            client.wait_for_workers(2, timeout=60)
+        done: list[int] = []
+
+        def kill_one(points: int, total: int) -> None:
+            if not done:
+                workers[0].kill()
+            done.append(points)
+
+        with sweeps.dask_executor(address) as executor:
+            outcome = sweeps.run_sweep(
+                sweeps.load_sweep(str(study)), executor, folder=tmp_path / "out", progress=kill_one
+            )
+        assert workers[0].wait(timeout=10) == -signal.SIGKILL
+        assert outcome.computed == SMALL["points"]
+        assert contents(tmp_path / "out") == undisturbed
+    finally:
+        for process in (*workers, scheduler):
+            process.kill()
+            process.wait(timeout=10)
+
+
+def test_an_unreachable_scheduler_is_one_line(study, tmp_path, monkeypatch):
+    monkeypatch.setattr(sweeps, "DASK_TIMEOUT_SECONDS", 1)
+    with (
+        pytest.raises(sweeps.ConfigError, match=r"--dask tcp://127.0.0.1:\d+: no scheduler answers"),
+        sweeps.dask_executor(f"tcp://127.0.0.1:{free_port()}"),
+    ):
+        pass
+
+
+def test_a_folder_below_a_file_is_one_line(tmp_path):
+    file = tmp_path / "file"
+    file.write_text("")
+    study = sweep({"access": {"values": ["vmap"]}})
+    with pytest.raises(sweeps.ConfigError, match=r"--out .*below: cannot be written: Not a directory"):
+        sweeps.run_sweep(study, Inline(), folder=file / "below")
