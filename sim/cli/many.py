@@ -1,0 +1,53 @@
+"""Commands that simulate many points: sweep."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sim.cli.options import (
+    Configs,
+    Json,
+    app,
+    notice,
+    show_data,
+    text,
+)
+
+
+@app.command()
+def sweep(
+    study: Annotated[str, typer.Argument(metavar="STUDY", help="name of a sweep (see `list studies`) or a YAML file")],
+    jobs: Annotated[int | None, typer.Option("--jobs", metavar="N", help="processes (default: one per core)")] = None,
+    dask: Annotated[
+        str | None, typer.Option("--dask", metavar="ADDRESS", help="run on this Dask scheduler instead")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="DIR", help="stream rows to Parquet parts in DIR")
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="continue what DIR holds; edited points run anew")] = False,
+    configs: Configs = None,
+    as_json: Json = False,
+) -> None:
+    """Run one scenario at many points: a grid, a Latin hypercube or a Sobol sequence over any keys.
+
+    The same bytes for any number of jobs. A point that fails becomes a row with its error. Without --out the rows are
+    printed and held in memory; with it they can be read with pandas.read_parquet("DIR").
+    """
+    from sim.config.errors import ConfigError
+    from sim.report.progress import counted_progress
+    from sim.study import sweep as sweeps
+
+    if resume and out is None:
+        raise ConfigError("--resume goes with --out")
+    if jobs is not None and dask is not None:
+        raise ConfigError("--jobs and --dask exclude each other")
+    loaded = sweeps.load_sweep(study, configs)
+    executor = sweeps.dask_executor(dask) if dask else sweeps.local_executor(jobs)
+    with executor as pool, counted_progress("points") as report:
+        outcome = sweeps.run_sweep(
+            loaded, pool, folder=out, resume=resume, configs=configs, jobs=jobs or 2, progress=report, notice=notice
+        )
+    show_data(as_json, outcome.to_dict(), lambda: text().sweep_table(loaded, outcome))

@@ -1,0 +1,97 @@
+"""What several commands share: the application, their options, loading, printing."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from sim.config import Scenario
+
+app = typer.Typer(
+    help="Cost-model simulator of the Linux vhost_net datapath: packets per second against packet size, and why.",
+    epilog="Start with: vhost-sim compare virtio-user-xdp1-tap. All costs are YAML: vhost-sim list cpus.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+Name = Annotated[
+    str, typer.Argument(metavar="SCENARIO", help="name of a scenario (see `list scenarios`) or a YAML file")
+]
+Sets = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set", metavar="KEY=VALUE", help="change one key, e.g. cpu.primitives.lfence=12 or kernel=v6.12; repeatable"
+    ),
+]
+Accesses = Annotated[str | None, typer.Option("--access", metavar="A,B", help="access variants (see `list access`)")]
+Sizes = Annotated[str | None, typer.Option("--sizes", metavar="N,N", help="packet sizes in bytes, without FCS")]
+Seed = Annotated[int | None, typer.Option("--seed", help="seed of the random draws (0 is a seed)")]
+Out = Annotated[
+    Path | None, typer.Option("--out", metavar="DIR", help="write CSV, Parquet, the resolved scenario and plots")
+]
+Configs = Annotated[
+    Path | None, typer.Option("--configs", metavar="DIR", help="folder with tables of your own (cpus/, ...)")
+]
+Json = Annotated[bool, typer.Option("--json", help="print JSON instead of tables")]
+
+
+def load(name: str, sets: list[str] | None, configs: Path | None, **short: object) -> Scenario:
+    """Load a scenario; the short options come before `--set`, which therefore wins."""
+    from sim.config import load_scenario
+
+    keys = {"access": "access", "sizes": "traffic.packet_bytes", "seed": "run.seed"}
+    overrides = [f"{keys[option]}={value}" for option, value in short.items() if value is not None]
+    if short.get("sizes") is not None:
+        overrides.append("traffic.mix=null")
+    return load_scenario(name, overrides=[*overrides, *(sets or [])], configs=configs)
+
+
+def show_data(as_json: bool, data: Any, tables: Any) -> None:
+    """Print JSON, or the tables that `tables()` makes."""
+    if as_json:
+        print(json.dumps(data, indent=1, allow_nan=False))
+    else:
+        from sim.report.text import show
+
+        show(tables())
+
+
+def notice(text: str) -> None:
+    """Say something on stderr that does not end the command."""
+    print(f"vhost-sim: {text}", file=sys.stderr)
+
+
+def text() -> Any:
+    """Return the module of terminal tables, imported only when something is shown."""
+    from sim.report import text
+
+    return text
+
+
+def checked_folder(out: Path | None) -> Path | None:
+    """Refuse a folder that cannot be written before anything is simulated."""
+    if out is not None:
+        from sim.report.files import check_folder
+
+        check_folder(out)
+    return out
+
+
+def one_of(option: str, value: str, valid: tuple[str, ...]) -> None:
+    """Refuse a value that an option does not know."""
+    from sim.config.errors import ConfigError, nearest
+
+    if value not in valid:
+        raise ConfigError(f"{option}: unknown '{value}'{nearest(value, valid)}")
+
+
+def say_written(files: list[Path]) -> None:
+    """Name the files that were written."""
+    names = ", ".join(file.name for file in files)
+    print(f"written to {files[0].parent}/: {names}", file=sys.stderr)

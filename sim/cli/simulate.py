@@ -1,0 +1,176 @@
+"""Commands that simulate one question: run, compare, capacity, explain."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated
+
+import typer
+
+from sim.cli.options import (
+    Accesses,
+    Configs,
+    Json,
+    Name,
+    Out,
+    Seed,
+    Sets,
+    Sizes,
+    app,
+    checked_folder,
+    load,
+    one_of,
+    say_written,
+    show_data,
+    text,
+)
+
+
+@app.command()
+def run(
+    scenario: Name,
+    sets: Sets = None,
+    access: Accesses = None,
+    sizes: Sizes = None,
+    seed: Seed = None,
+    tie_fuzz: Annotated[
+        int, typer.Option("--tie-fuzz", metavar="N", help="also run under N shuffles of simultaneous events")
+    ] = 0,
+    out: Out = None,
+    configs: Configs = None,
+    as_json: Json = False,
+) -> None:
+    """Simulate every access variant of a scenario at every packet size."""
+    from sim.report.progress import progress
+    from sim.study.run import run as simulate
+    from sim.study.ties import check_ties
+
+    loaded = load(scenario, sets, configs, access=access, sizes=sizes, seed=seed)
+    files = checked_folder(out)
+    with progress() as report:
+        result = simulate(loaded, report)
+        ties = [] if tie_fuzz == 0 else check_ties(loaded, tie_fuzz, report)
+    data = {**result.to_dict(), **({"tie_fuzz": [tie.to_dict() for tie in ties]} if ties else {})}
+    show_data(as_json, data, lambda: text().result_tables(result, ties))
+    if files is not None:
+        from sim.report.files import result_writers, write_all
+
+        say_written(write_all(files, result_writers(result)))
+
+
+@app.command()
+def compare(
+    scenario: Name,
+    other: Annotated[
+        str | None, typer.Argument(metavar="[SCENARIO2]", help="a second scenario: kernel, CPU, placement, ...")
+    ] = None,
+    sets: Sets = None,
+    access: Accesses = None,
+    sizes: Sizes = None,
+    seed: Seed = None,
+    out: Out = None,
+    configs: Configs = None,
+    as_json: Json = False,
+) -> None:
+    """Compare two access variants, or two scenarios: the gain by size, and what makes up the difference.
+
+    --set and the other options apply to both sides. With one scenario the variants are --access A,B, or the first two.
+    """
+    from sim.config import ConfigError
+    from sim.report.progress import progress
+    from sim.study.compare import compare as compare_scenarios
+
+    if access is not None and access.count(",") > 1:
+        raise ConfigError(f"--access {access}: compare takes two access variants")
+    first = load(scenario, sets, configs, access=access, sizes=sizes, seed=seed)
+    second = load(other, sets, configs, access=access, sizes=sizes, seed=seed) if other else None
+    files = checked_folder(out)
+    with progress() as report:
+        comparison = compare_scenarios(first, second, progress=report)
+    show_data(as_json, comparison.to_dict(), lambda: text().comparison_tables(comparison))
+    if files is not None:
+        from sim.report.files import comparison_writers, write_all
+
+        say_written(write_all(files, comparison_writers(comparison, [first, second] if second else [first])))
+
+
+@app.command()
+def capacity(
+    scenario: Name,
+    sets: Sets = None,
+    access: Accesses = None,
+    sizes: Sizes = None,
+    seed: Seed = None,
+    resolution: Annotated[
+        float, typer.Option("--resolution", metavar="SHARE", help="how near to the rate that loses a packet")
+    ] = 0.005,
+    out: Out = None,
+    configs: Configs = None,
+    as_json: Json = False,
+) -> None:
+    """Search the highest offered rate without loss, per access variant and packet size, in the manner of RFC 2544.
+
+    Packets arrive as traffic.load says (constant, poisson or on-off; constant for saturate) and wait in a backlog of
+    traffic.load.backlog packets while the ring is full; what finds no room there is lost.
+    """
+    from sim.report.progress import progress
+    from sim.study.capacity import capacity as search
+
+    loaded = load(scenario, sets, configs, access=access, sizes=sizes, seed=seed)
+    files = checked_folder(out)
+    with progress() as report:
+        capacities = search(loaded, resolution, report)
+    show_data(as_json, capacities.to_dict(), lambda: text().capacity_table(capacities))
+    if files is not None:
+        from sim.report.files import capacity_writers, write_all
+
+        say_written(write_all(files, capacity_writers(capacities)))
+
+
+@app.command()
+def explain(
+    scenario: Name,
+    access: Annotated[
+        str | None, typer.Option("--access", metavar="A", help="access variant (default: the first)")
+    ] = None,
+    size: Annotated[
+        int | None, typer.Option("--size", metavar="N", help="packet size in bytes (default: the first)")
+    ] = None,
+    by: Annotated[
+        str, typer.Option("--by", metavar="row|function", help="the rows, or kernel functions as in `perf report`")
+    ] = "row",
+    actor: Annotated[str, typer.Option("--actor", metavar="worker|driver", help="whose rows to print")] = "worker",
+    sources: Annotated[
+        bool, typer.Option("--sources", help="also print every input with its range, grade and source")
+    ] = False,
+    sets: Sets = None,
+    configs: Configs = None,
+    as_json: Json = False,
+) -> None:
+    """Print the rows that a packet runs through: what each executes, formula, numbers, total.
+
+    "executes" lists the primitives, "cycles once" their prices in the same order; times/packet is how often the row ran
+    in a short run, "waits" what it waited for cache lines, stores or the other side. The total is cycles per packet.
+    """
+    from sim.config import ConfigError
+    from sim.study.explain import explain as explain_variant
+
+    one_of("--by", by, ("row", "function"))
+    one_of("--actor", actor, ("worker", "driver"))
+    if access is not None and "," in access:
+        raise ConfigError(f"--access {access}: explain takes one access variant")
+    loaded = load(scenario, sets, configs, access=access, sizes=size)
+    explanation = explain_variant(loaded, loaded.access[0].name)
+    if as_json:
+        print(json.dumps(explanation.to_dict(), indent=1, allow_nan=False))
+        return
+    from sim.report import explained
+    from sim.report.text import show
+
+    if by == "function":
+        show(explained.function_table(explanation))
+    else:
+        show(explained.explanation_tables(explanation, actor))
+        show(explained.count_table(explanation))
+    if sources:
+        show(explained.source_table(explanation))

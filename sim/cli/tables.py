@@ -1,0 +1,56 @@
+"""Commands that look at tables: list, check."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from sim.cli.options import (
+    Configs,
+    Json,
+    app,
+    one_of,
+    show_data,
+    text,
+)
+
+KINDS = {"cpus": "cpu", "kernels": "kernel", "access": "access", "scenarios": "scenario",
+         "calibrations": "calibration", "studies": "calibration-study"}  # fmt: skip
+
+
+@app.command("list")
+def list_tables(
+    what: Annotated[str, typer.Argument(metavar="|".join(KINDS), help="kind of table")],
+    configs: Configs = None,
+    as_json: Json = False,
+) -> None:
+    """List the tables that can be named, shipped and your own."""
+    from sim.study.tables import list_tables as listed
+
+    one_of("list", what, tuple(KINDS))
+    tables = listed(KINDS[what], configs)
+    show_data(
+        as_json, {"schema": 1, what: [one.to_dict() for one in tables]}, lambda: text().listing(KINDS[what], tables)
+    )
+
+
+@app.command()
+def check(
+    tables: Annotated[
+        list[str] | None, typer.Argument(metavar="[FILE]...", help="files or names (default: every table)")
+    ] = None,
+    guesses: Annotated[bool, typer.Option("--guesses", help="list the entries graded `guess`, too")] = False,
+    configs: Configs = None,
+    as_json: Json = False,
+) -> None:
+    """Audit tables: missing or guessed entries, ranges that do not hold their value, neighbours out of order.
+
+    Exit code 2 when a table has an error, 0 otherwise (warnings are for you to judge).
+    """
+    from sim.study.tables import check as check_tables
+
+    checked = check_tables(tables or (), configs)
+    show_data(as_json, checked.to_dict(), lambda: text().findings(checked, guesses))
+    if checked.of("error"):
+        raise typer.Exit(2)
