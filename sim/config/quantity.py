@@ -44,3 +44,8 @@ class Flag(Strict):
     value: bool
     source: str = Field(min_length=1)
     grade: Grade
+
+
+def guess(value: float, unit: str, low: float, high: float, source: str) -> Quantity:
+    """Make an entry of grade `guess`, the default of a scenario's key."""
+    return Quantity(value=value, unit=unit, low=low, high=high, source=source, grade="guess")

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from sim.config.cpu import Cpu
 from sim.config.kernel import METADATA_ACCESSORS, Access, Accessor, AccessRules, CountedWith, Kernel
+from sim.config.mitigations import Mitigations
 from sim.config.primitives import PRIMITIVES
-from sim.config.scenario import Mitigations
 
 #: Not reached through the ring areas, so a mapping of the ring does not help it (kernel-accesses.md A.5).
 NOT_MAPPED = ("indirect_descriptor_read",)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from sim.datapath.plan import Condition, Effect, Jump, LineAccess, Register, Scope
 
@@ -43,6 +43,16 @@ class Draft:
     takes_arrivals: bool = False
     marks: Literal["posted", "used"] | None = None
     jumps: tuple[Jump, ...] = ()
+
+
+def worker_row(label: str, step: str, scope: Scope, kernel_step: str | None = None, **fields: Any) -> Draft:
+    """Return a row of the worker; `kernel_step` names its instruction count."""
+    return Draft(label, "worker", step, (scope,), kernel_step=kernel_step, **fields)
+
+
+def driver_row(label: str, step: str, scope: Scope, function: str, **fields: Any) -> Draft:
+    """Return a row of the driver, with the function that it stands for."""
+    return Draft(label, "driver", step, (scope,), function=function, **fields)
 
 
 def add(target: Register, constant: int = 1) -> Effect:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from sim.config.kernel import Behaviour
-from sim.config.scenario import VNET_HEADER_BYTES
+from sim.config.traffic import VNET_HEADER_BYTES
 
 _ALIGN = 64
 

@@ -6,7 +6,8 @@ from collections.abc import Iterable
 
 from sim.config.errors import ConfigError
 from sim.config.kernel import METADATA_ACCESSORS
-from sim.config.scenario import VNET_HEADER_BYTES, Scenario
+from sim.config.scenario import Scenario
+from sim.config.traffic import VNET_HEADER_BYTES
 from sim.costs import CostTable, Recipes
 from sim.costs.recipes import SERIALISING, Item
 from sim.costs.table import Component

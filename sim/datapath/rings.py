@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sim.config.scenario import Virtqueue
+from sim.config.virtqueue import Virtqueue
 from sim.datapath.plan import LineAccess, Register
 
 LINE_BYTES = 64

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sim.config.mix import Mix
-from sim.config.scenario import Load
+from sim.config.traffic import Load
 
 _BLOCK = 1 << 12
 _DRAWS = 1 << 16  # a power of two

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from sim.config.errors import ConfigError
-from sim.config.scenario import MAX_PACKETS, Load, Scenario
+from sim.config.scenario import MAX_PACKETS, Scenario
+from sim.config.traffic import Load
 from sim.engine import Point
 from sim.study.run import Progress, run
 

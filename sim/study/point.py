@@ -24,8 +24,8 @@ def code_version() -> str:
     package = Path(__file__).resolve().parent.parent
     digest = hashlib.sha256()
     for room in _ROOMS:
-        for file in sorted((package / room).glob("*.py")):
-            digest.update(f"{room}/{file.name}\0".encode() + file.read_bytes())
+        for file in sorted((package / room).glob("**/*.py")):
+            digest.update(f"{file.relative_to(package)}\0".encode() + file.read_bytes())
     return digest.hexdigest()
 
 

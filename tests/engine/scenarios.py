@@ -11,7 +11,10 @@ from hypothesis import strategies as st
 import sim
 from sim.config import Scenario
 from sim.config.mix import Mix
-from sim.config.scenario import Device, Driver, Load, Run, Traffic, Virtqueue
+from sim.config.scenario import Run
+from sim.config.sides import Device, Driver
+from sim.config.traffic import Load, Traffic
+from sim.config.virtqueue import Virtqueue
 from sim.datapath import build_plan
 from sim.datapath.plan import Plan
 from sim.engine.fast import FastEngine

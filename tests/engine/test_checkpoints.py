@@ -6,7 +6,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from sim.config.scenario import Driver, Run
+from sim.config.scenario import Run
+from sim.config.sides import Driver
 from sim.datapath import build_plan
 from sim.engine.record import MOST_CHECKPOINTS, Checkpoints
 from sim.engine.simulate import simulate

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from sim.config.scenario import Driver
+from sim.config.sides import Driver
 from sim.datapath import build_plan
 from sim.datapath.page_frag import PageFragment
 from sim.datapath.plan import Plan

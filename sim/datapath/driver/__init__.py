@@ -1,0 +1,17 @@
+"""The guest side, row by row: one module per driver."""
+
+from __future__ import annotations
+
+from sim.config.scenario import Scenario
+from sim.datapath.draft import Draft
+from sim.datapath.driver.lockstep import lockstep_rows
+from sim.datapath.driver.virtio_user import virtio_user_rows
+from sim.datapath.rings import SplitRing
+
+__all__ = ["driver_rows"]
+
+
+def driver_rows(scenario: Scenario) -> list[Draft]:
+    """Return the rows of the driver that the scenario names."""
+    ring = SplitRing(scenario.virtqueue)
+    return lockstep_rows(scenario, ring) if scenario.driver.kind == "lockstep" else virtio_user_rows(scenario, ring)

@@ -1,0 +1,71 @@
+"""The ring is found empty: notifications on, recheck, sleep; and how a round ends."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from sim.config.scenario import Scenario
+from sim.datapath.draft import Draft, copy, go, put, worker_row
+from sim.datapath.plan import Jump, Register
+from sim.datapath.rings import SplitRing
+from sim.datapath.worker.modes import CONTINUE, EMPTY, RECHECK, SLEEP
+
+R = Register
+
+
+def drain_rows(scenario: Scenario, ring: SplitRing) -> list[Draft]:
+    """Return the rows of a drain and of the end of a round."""
+    event_idx, behaviour = scenario.virtqueue.event_idx, scenario.kernel.behaviour
+    enable = worker_row(
+        "enable", "used->flags = 0", "drain", "enable_notify", accessor="used_flags_write",
+        access=ring.used_flags(write=True), effects=(put(R.NO_NOTIFY, 0), put(R.QUIET, 0)),
+    )  # fmt: skip
+    if event_idx:
+        enable = replace(
+            enable, step="avail_event", accessor="avail_event_write", access=ring.avail_event(write=True),
+            effects=(copy(R.AVAIL_EVENT, R.SEEN), put(R.QUIET, 0)),
+        )  # fmt: skip
+    seen = R.SEEN if behaviour.recheck_updates_cache else R.PEEK
+    pending = (Jump(R.DONE, ">=", 1, "final"),) if not behaviour.flush_before_recheck else ()
+    flush_first = worker_row(
+        "flush_first", "flush before the recheck", "drain", function="handle_tx",
+        effects=(put(R.MODE, RECHECK),), jumps=(Jump(R.DONE, ">=", 1, "flush"),),
+    )  # fmt: skip
+    found = worker_row(
+        "found", "notifications off again", "drain_found_work", "get_descriptor",
+        effects=(put(R.QUIET, 1), put(R.MODE, CONTINUE)), jumps=(EMPTY, go("head")),
+    )  # fmt: skip
+    found_write = worker_row(
+        "found_work", "used->flags = NO_NOTIFY again", "drain_found_work", "disable_notify",
+        accessor="used_flags_write", access=ring.used_flags(write=True), effects=(put(R.NO_NOTIFY, 1),),
+    )  # fmt: skip
+    return [
+        *([flush_first] if behaviour.flush_before_recheck else []),
+        enable,
+        worker_row(
+            "enable_barrier", "smp_mb before the recheck", "drain", function="vhost_enable_notify",
+            operation="barrier", primitives=("lock_rmw",), drains_stores=True,
+        ),
+        worker_row(
+            "recheck", "avail->idx, recheck", "drain", "recheck", accessor="avail_index_read",
+            access=ring.avail_index(), sample=(seen, R.AVAIL_INDEX),
+            jumps=(Jump(seen, "!=", 0, "found" if event_idx else "found_work", R.LAST), *pending, go("end_sleep")),
+        ),
+        *([] if event_idx else [found_write]),
+        found,
+        worker_row(
+            "final", "last flush of the round", "drain", function="handle_tx", effects=(put(R.MODE, SLEEP),),
+            jumps=(go("flush"),),
+        ),
+        worker_row(
+            "end_requeue", "end of a round, queued again", "round", "round_end", jumps=(go("round"),),
+        ),
+        worker_row(
+            "end_sleep", "end of a round, ring empty", "round", "round_end",
+            jumps=(Jump(R.KICKS, "!=", 0, "kicked", R.KICKS_SEEN), go("idle")),
+        ),
+        worker_row(
+            "kicked", "kicked meanwhile", "round", function="vhost_worker", sample=(R.KICKS_SEEN, R.KICKS),
+            jumps=(go("round"),),
+        ),
+    ]  # fmt: skip

@@ -1,0 +1,47 @@
+"""vhost_get_vq_desc: avail index, avail ring entry, descriptors."""
+
+from __future__ import annotations
+
+from sim.config.scenario import Scenario
+from sim.datapath.draft import Draft, worker_row
+from sim.datapath.plan import Jump, Register
+from sim.datapath.rings import SplitRing
+
+R = Register
+
+
+def fetch_rows(scenario: Scenario, ring: SplitRing) -> list[Draft]:
+    """Return the rows that fetch one chain."""
+    empty = "flush_first" if scenario.kernel.behaviour.flush_before_recheck else "enable"
+    queue = scenario.virtqueue
+    rows = [
+        Draft(
+            "refill", "worker", "avail->idx", ("refill", "drain"), kernel_step="refill", accessor="avail_index_read",
+            access=ring.avail_index(), sample=(R.SEEN, R.AVAIL_INDEX), jumps=(Jump(R.SEEN, "==", 0, empty, R.LAST),),
+        ),
+        worker_row(
+            "head", "avail->ring[i]", "packet", "head", accessor="avail_entry_read", access=ring.avail_entry(R.LAST),
+        ),
+        worker_row(
+            "descriptor", "descriptor", "packet", "descriptor", accessor="descriptor_read",
+            access=ring.descriptor(R.LAST, 0),
+        ),
+    ]  # fmt: skip
+    if queue.indirect:
+        rows.append(worker_row("indirect_table", "set up the indirect table", "packet", "indirect_table"))
+        rows += [
+            worker_row(
+                f"indirect_{number}", f"indirect table entry {number}", "packet", "indirect_descriptor",
+                accessor="indirect_descriptor_read", access=ring.table_entry(R.LAST, number),
+            )
+            for number in range(queue.descriptors_per_packet)
+        ]  # fmt: skip
+    else:
+        rows += [
+            worker_row(
+                f"descriptor_{number}", f"descriptor {number} of the chain", "packet", "next_descriptor",
+                accessor="descriptor_read", access=ring.descriptor(R.LAST, number),
+            )
+            for number in range(1, queue.descriptors_per_packet)
+        ]  # fmt: skip
+    return rows

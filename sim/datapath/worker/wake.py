@@ -1,0 +1,44 @@
+"""The worker wakes up and starts a round."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from sim.config.scenario import Scenario
+from sim.datapath.draft import Draft, go, put, worker_row
+from sim.datapath.plan import Condition, Jump, Register
+from sim.datapath.rings import SplitRing
+from sim.datapath.worker.modes import CONTINUE, EMPTY
+
+R = Register
+
+
+def wake_rows(scenario: Scenario, ring: SplitRing) -> list[Draft]:
+    """Return the rows from sleep to the first packet of a round."""
+    disable = "first" if scenario.virtqueue.event_idx else "disable"
+    rows = [
+        worker_row(
+            "idle", "sleep until kicked, wake up", "wakeup", function="vhost_worker", operation="hold",
+            primitives=("worker_wakeup",), condition=Condition(R.KICKS, "!=", 0, R.KICKS_SEEN),
+            sample=(R.KICKS_SEEN, R.KICKS),
+        ),
+        worker_row(
+            "round", "start of a round", "round", "round_start",
+            effects=(put(R.SENT, 0), put(R.MODE, CONTINUE)),
+            jumps=(Jump(R.QUIET, "==", 0, disable), EMPTY, go("head")),
+        ),
+    ]  # fmt: skip
+    if scenario.virtqueue.event_idx:
+        # With EVENT_IDX disabling notifications is a flag of the worker, nothing is written (kernel-accesses.md B.1).
+        first = worker_row(
+            "first", "notifications off", "wakeup", function="vhost_disable_notify", effects=(put(R.QUIET, 1),)
+        )
+        return [*rows, replace(first, jumps=(EMPTY, go("head")))]
+    return [
+        *rows,
+        worker_row(
+            "disable", "used->flags = NO_NOTIFY", "wakeup", "disable_notify", accessor="used_flags_write",
+            access=ring.used_flags(write=True), effects=(put(R.NO_NOTIFY, 1), put(R.QUIET, 1)),
+            jumps=(EMPTY, go("head")),
+        ),
+    ]  # fmt: skip
