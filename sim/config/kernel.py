@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from sim.config.errors import nearest
+from sim.config.errors import ConfigError, nearest
 from sim.config.primitives import PRIMITIVES
 from sim.config.quantity import Quantity, Strict, require_unit
 
@@ -27,6 +27,9 @@ METADATA_ACCESSORS = {
 }
 PAYLOAD_ACCESSORS = {"header_copy": "vnet header", "payload_copy": "packet bytes"}
 ACCESSORS = (*METADATA_ACCESSORS, *PAYLOAD_ACCESSORS)
+
+#: Accessors that only some datapaths use; a kernel file may leave them out, and a plan that needs one says so.
+OPTIONAL_ACCESSORS: tuple[str, ...] = ()
 
 #: Steps of the transmit path whose instructions a kernel file must count.
 STEPS = (
@@ -59,6 +62,9 @@ STEPS = (
     "recheck",
     "round_end",
 )
+
+#: Steps that only some datapaths take; a kernel file may leave them out, and a plan that needs one says so.
+OPTIONAL_STEPS: tuple[str, ...] = ()
 
 #: Items that a recipe may hold besides primitives: `copy` becomes a loop or `rep movsb` by size, kernel and CPU.
 RECIPE_WORDS = ("copy",)
@@ -156,15 +162,16 @@ class Kernel(Strict):
 
     @model_validator(mode="after")
     def _complete(self) -> Kernel:
-        for what, table, valid in (
-            ("accessor", self.accessors, ACCESSORS),
-            ("step", self.steps, STEPS),
-            ("mitigation", self.mitigations, SWITCHES),
+        for what, table, needed, more in (
+            ("accessor", self.accessors, ACCESSORS, OPTIONAL_ACCESSORS),
+            ("step", self.steps, STEPS, OPTIONAL_STEPS),
+            ("mitigation", self.mitigations, SWITCHES, ()),
         ):
+            valid = (*needed, *more)
             for name in table:
                 if name not in valid:
                     raise ValueError(f"unknown {what} '{name}'{nearest(name, valid)}")
-            missing = [name for name in valid if name not in table]
+            missing = [name for name in needed if name not in table]
             if missing:
                 raise ValueError(
                     f"no entry for {what} '{missing[0]}' ({len(missing)} missing); an unknown cost is an error"
@@ -174,6 +181,18 @@ class Kernel(Strict):
         for name, step in self.steps.items():
             require_unit(f"steps.{name}.instructions", step.instructions, "instructions")
         return self
+
+    def accessor(self, name: str) -> Accessor:
+        """Return what one access executes; ConfigError when this kernel's file does not say."""
+        if name not in self.accessors:
+            raise ConfigError(f"kernel {self.name}: no entry for accessor '{name}'; an unknown cost is an error")
+        return self.accessors[name]
+
+    def step(self, name: str) -> Step:
+        """Return the count of a step; ConfigError when this kernel's file does not say."""
+        if name not in self.steps:
+            raise ConfigError(f"kernel {self.name}: no entry for step '{name}'; an unknown cost is an error")
+        return self.steps[name]
 
 
 class AccessRules(Strict):

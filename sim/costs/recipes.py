@@ -69,13 +69,13 @@ class Recipes:
 
     def accessor(self, name: str, n_bytes: int) -> list[Item]:
         """Return what one execution of an accessor executes under the variant, for `n_bytes` bytes, in order."""
-        base = self.kernel.accessors[name]
+        base = self.kernel.accessor(name)
         recipe, parts = self._varied(name, base)
         return self._expand(recipe, parts, n_bytes, self._off, self._copy)
 
     def counted(self, name: str, n_bytes: int) -> float:
         """Return the instructions of the kernel's own accessor as they stand in the counts of `steps`."""
-        base = self.kernel.accessors[name]
+        base = self.kernel.accessor(name)
         items = self._expand(base.recipe, base.parts, n_bytes, self._counted_off, self._counted_copy)
         return self.instructions(items)
 
@@ -95,7 +95,7 @@ class Recipes:
 
     def parts(self, name: str) -> int:
         """Return into how many windows the accessor splits its access under the variant."""
-        return self._varied(name, self.kernel.accessors[name])[1]
+        return self._varied(name, self.kernel.accessor(name))[1]
 
     def _varied(self, name: str, base: Accessor) -> tuple[list[str], int]:
         metadata = name in METADATA_ACCESSORS

@@ -8,9 +8,9 @@ from sim.config.errors import ConfigError
 from sim.config.scenario import Scenario
 from sim.costs import CostTable, Recipes
 from sim.datapath.driver import driver_rows
-from sim.datapath.fuse import fuse
+from sim.datapath.fuse import actors_of, fuse
 from sim.datapath.page_frag import PageFragment, largest_xdp_packet
-from sim.datapath.plan import ACTORS, Latencies, Plan, Register, Row, Segment
+from sim.datapath.plan import Latencies, Plan, Register, Row, Segment
 from sim.datapath.pricing import Pricer
 from sim.datapath.rings import SplitRing
 from sim.datapath.traffic import SizeClasses, arrivals_of, size_classes
@@ -35,13 +35,14 @@ def build_plan(scenario: Scenario, access: str, packet_bytes: int, *, apart: boo
     class_rows = {} if classes is None else _class_rows(scenario, recipes, table, rows, classes)
     segments = [_with_classes(segment, rows, class_rows) for segment in fuse(rows, apart)]
     ring = SplitRing(scenario.virtqueue)
-    first = {actor: next(s.index for s in segments if s.actor == number) for number, actor in enumerate(ACTORS)}
+    actors = actors_of(rows)
     return Plan(
         access=access,
         packet_bytes=packet_bytes,
+        actors=actors,
         rows=tuple(rows),
         segments=tuple(segments),
-        entry=tuple(first[actor] for actor in ACTORS),
+        entry=tuple(next(s.index for s in segments if s.actor == number) for number in range(len(actors))),
         regions=ring.regions(),
         initial={
             Register.FREE: ring.packets * ring.chain,

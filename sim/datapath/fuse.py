@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sim.datapath.plan import ACTORS, SHARED, Register, Row, Segment
+from sim.datapath.plan import SHARED, Register, Row, Segment
 
 
 def _separate(row: Row) -> bool:
@@ -40,6 +40,11 @@ def _continues(group: list[Row], row: Row) -> bool:
     )
 
 
+def actors_of(rows: list[Row]) -> tuple[str, ...]:
+    """Return the actors in the order of their rows."""
+    return tuple(dict.fromkeys(row.actor for row in rows))
+
+
 def fuse(rows: list[Row], apart: bool = False) -> list[Segment]:
     """Group rows into segments; `apart` keeps every row a segment of its own (for traces of single rows).
 
@@ -57,21 +62,24 @@ def fuse(rows: list[Row], apart: bool = False) -> list[Segment]:
                 break
             group.append(number)
         groups[first] = group
-    order = sorted(groups)
+    order, actors = sorted(groups), actors_of(rows)
     home = {rows[first].label: index for index, first in enumerate(order)}
     segments = []
     for index, first in enumerate(order):
         group = groups[first]
         following = order.index(group[-1] + 1) if group[-1] + 1 in groups else 0
-        segments.append(_segment(index, [rows[number] for number in group], tuple(group), home, following))
+        members = [rows[number] for number in group]
+        segments.append(_segment(index, actors.index(members[0].actor), members, tuple(group), home, following))
     return segments
 
 
-def _segment(index: int, rows: list[Row], numbers: tuple[int, ...], home: dict[str, int], following: int) -> Segment:
+def _segment(
+    index: int, actor: int, rows: list[Row], numbers: tuple[int, ...], home: dict[str, int], following: int
+) -> Segment:
     first, last = rows[0], rows[-1]
     return Segment(
         index=index,
-        actor=ACTORS.index(first.actor),
+        actor=actor,
         rows=numbers,
         cost_ps=sum(row.cost_ps for row in rows),
         unit_ps=sum(row.unit_ps for row in rows),

@@ -14,8 +14,6 @@ from typing import Literal
 from sim.costs.table import Component
 from sim.datapath.traffic import Arrivals, SizeClasses
 
-ACTORS = ("worker", "driver")
-
 Scope = Literal[
     "packet", "page_refill", "flush", "refill", "drain", "drain_found_work", "round", "wakeup", "burst", "kick"
 ]
@@ -204,11 +202,13 @@ class Latencies:
 class Plan:
     """Everything that an engine needs for one scenario, access variant and packet size.
 
+    `actors` are named in the order in which simultaneous events happen, the worker first.
     Under a mix of sizes `class_rows` has, for each row whose cost depends on the size, the row of each size class.
     """
 
     access: str
     packet_bytes: int
+    actors: tuple[str, ...]
     rows: tuple[Row, ...]
     segments: tuple[Segment, ...]
     entry: tuple[int, ...]

@@ -42,7 +42,7 @@ class Pricer:
         items += [Item(name) for name in draft.primitives]
         work = draft.extra_instructions
         if draft.kernel_step:
-            step = recipes.kernel.steps[draft.kernel_step]
+            step = recipes.kernel.step(draft.kernel_step)
             items += recipes.calls(step.calls)
             counted = recipes.instructions(recipes.calls(step.calls, counted=True))
             if draft.accessor:

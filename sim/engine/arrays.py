@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from sim.datapath.plan import ACTORS, Condition, Effect, Jump, LineAccess, Plan, Register, Segment
+from sim.datapath.plan import Condition, Effect, Jump, LineAccess, Plan, Register, Segment
 from sim.engine import histogram, order
 from sim.engine.machine import FIRST_OWNER, LINE_SHIFT, NOBODY, Wait
 from sim.engine.order import TieOrder
@@ -237,12 +237,13 @@ def pack(plan: Plan, ties: TieOrder) -> Arrays:
         Wait.TRANSFER: latencies.transfer_ps,
         Wait.CLEAN: latencies.clean_ps,
     }
-    actors = np.zeros(len(ACTORS), dtype=ACTOR)
+    actors = np.zeros(len(plan.actors), dtype=ACTOR)
     actors["segment"], actors["rank"], actors["due_ps"] = plan.entry, ties.ranks, NEVER
     counts = np.zeros(len(plan.segments), dtype=COUNT)
     counts["last_line"] = NOBODY
     lines = np.zeros(plan.lines, dtype=LINE)
-    lines["owner"], lines["holders"] = FIRST_OWNER, 1 << FIRST_OWNER
+    owner = plan.actors.index(FIRST_OWNER)
+    lines["owner"], lines["holders"] = owner, 1 << owner
     registers = np.zeros(len(Register) + 1, dtype=np.int64)
     registers[list(plan.initial)] = list(plan.initial.values())
     totals = np.zeros(1, dtype=TOTAL)

@@ -79,7 +79,7 @@ class FastEngine:
         self.plan = plan
         self.trace: list[Step] | None = None
         self.checkpoints = Checkpoints(checkpoint_packets)
-        self._arrays = pack(plan, ties or TieOrder())
+        self._arrays = pack(plan, ties or TieOrder.stated(len(plan.actors)))
         self.machine = FastMachine(self._arrays)
 
     @property

@@ -12,14 +12,14 @@ import operator
 from collections.abc import Callable
 from enum import IntEnum
 
-from sim.datapath.plan import ACTORS, Condition, Jump, LineAccess, Plan, Register, Segment
+from sim.datapath.plan import Condition, Jump, LineAccess, Plan, Register, Segment
 from sim.datapath.traffic import Arrivals
 from sim.engine.histogram import bucket, buckets
 
 LINE_SHIFT = 6
 NOBODY = -1
-#: Who has written every line at the start of time: the driver has just initialised the rings.
-FIRST_OWNER = ACTORS.index("driver")
+#: Who has written every line at the start of time: it has just initialised the rings.
+FIRST_OWNER = "driver"
 RELATIONS: dict[str, Callable[[int, int], bool]] = {
     "==": operator.eq, "!=": operator.ne, ">=": operator.ge, "<": operator.lt,
 }  # fmt: skip
@@ -45,12 +45,13 @@ class Machine:
         for register, value in plan.initial.items():
             self.registers[register] = value
         self.first_line = {region: plan.first_line(region) for region in plan.regions}
-        self.owner = [FIRST_OWNER] * plan.lines
-        self.holders = [1 << FIRST_OWNER] * plan.lines
+        owner = plan.actors.index(FIRST_OWNER)
+        self.owner = [owner] * plan.lines
+        self.holders = [1 << owner] * plan.lines
         self.last_line = [NOBODY] * len(plan.segments)
-        self.window_paid_ps = [0] * len(ACTORS)
-        self.stores_done_ps = [0] * len(ACTORS)
-        self.store_stall_ps = [0] * len(ACTORS)
+        self.window_paid_ps = [0] * len(plan.actors)
+        self.stores_done_ps = [0] * len(plan.actors)
+        self.store_stall_ps = [0] * len(plan.actors)
         self.posted_at_ps = [0] * (2 * plan.ring_packets)
         self.marked_posted = 0
         self.marked_used = 0

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sim.datapath.plan import ACTORS
-
 WORD = (1 << 64) - 1
 GAMMA, FIRST_FACTOR, SECOND_FACTOR = 0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB
 SHIFTS = (30, 27, 31)
@@ -28,14 +26,19 @@ class TieOrder:
     that both engines draw the same one. No two actors ever have the same priority, which is at least 1.
     """
 
-    ranks: tuple[int, ...] = tuple(range(len(ACTORS)))
+    ranks: tuple[int, ...]
     fuzz: int = 0
 
     def __post_init__(self) -> None:
-        if sorted(self.ranks) != list(range(len(ACTORS))):
-            raise ValueError(f"tie order {self.ranks} is not a permutation of 0 to {len(ACTORS) - 1}")
+        if sorted(self.ranks) != list(range(len(self.ranks))):
+            raise ValueError(f"tie order {self.ranks} is not a permutation of 0 to {len(self.ranks) - 1}")
         if self.fuzz < 0:
             raise ValueError(f"tie fuzz {self.fuzz} must be at least 0 (0: the stated order)")
+
+    @classmethod
+    def stated(cls, actors: int, fuzz: int = 0) -> TieOrder:
+        """Return the order of the actors themselves, or a shuffle of them."""
+        return cls(tuple(range(actors)), fuzz)
 
     @property
     def start(self) -> int:

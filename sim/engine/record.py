@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from sim.datapath.plan import ACTORS, Plan, Segment
+from sim.datapath.plan import Plan, Segment
 
 MOST_CHECKPOINTS = 512
 
@@ -18,7 +18,7 @@ class DeadlockError(RuntimeError):
     """No actor can go on; says where each of them waits."""
 
     def __init__(self, plan: Plan, where: Sequence[Segment]) -> None:
-        places = (f"{ACTORS[segment.actor]} at '{plan.rows[segment.rows[0]].label}'" for segment in where)
+        places = (f"{plan.actors[segment.actor]} at '{plan.rows[segment.rows[0]].label}'" for segment in where)
         super().__init__(f"deadlock: nothing can happen any more ({', '.join(places)})")
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Generator
 import simpy
 from simpy.events import URGENT, Event
 
-from sim.datapath.plan import ACTORS, Plan, Segment
+from sim.datapath.plan import Plan, Segment
 from sim.engine.machine import Machine, Wait
 from sim.engine.order import TieOrder
 from sim.engine.record import Checkpoints, DeadlockError, Step
@@ -33,16 +33,16 @@ class ReferenceEngine:
         self.trace: list[Step] | None = None
         self._env = simpy.Environment(initial_time=0)
         self._before_row = before_row
-        self._ties = ties or TieOrder()
-        self._priorities = [0] * len(ACTORS)
+        self._ties = ties or TieOrder.stated(len(plan.actors))
+        self._priorities = [0] * len(plan.actors)
         self._scheduled = 0
         self._asleep: dict[int, tuple[Segment, Event]] = {}
         self._sequence = 0
         self._target = 0
         self._reached = self._env.event()
         #: By actor: when its row in progress ends, or when it began to wait.
-        self.accounted_ps = [0] * len(ACTORS)
-        for actor in range(len(ACTORS)):
+        self.accounted_ps = [0] * len(plan.actors)
+        for actor in range(len(plan.actors)):
             self._env.process(self._actor(actor))
 
     @property
@@ -66,9 +66,9 @@ class ReferenceEngine:
             try:
                 self._env.run(until=self._reached)
             except RuntimeError:
-                if len(self._asleep) < len(ACTORS):
+                if len(self._asleep) < len(self.plan.actors):
                     raise
-                raise DeadlockError(self.plan, [self._asleep[actor][0] for actor in range(len(ACTORS))]) from None
+                raise DeadlockError(self.plan, [self._asleep[actor][0] for actor in sorted(self._asleep)]) from None
 
     def _schedule(self, actor: int, event: Event, delay: int) -> Event:
         """Let an event of an actor happen `delay` ahead, in its place among simultaneous ones; return it."""

@@ -8,13 +8,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from sim.datapath.plan import ACTORS, Plan, Register, Row, Segment
+from sim.datapath.plan import Plan, Register, Row, Segment
 from sim.engine.histogram import percentile
 from sim.engine.machine import Wait
 from sim.engine.record import Checkpoint, Totals
 from sim.engine.statistics import Estimate
 
-_WORKER = ACTORS.index("worker")
+#: Number of the worker: its rows stand first.
+_WORKER = 0
 _BUSY = 0.95
 _CARRIED = 0.99
 
@@ -193,10 +194,10 @@ class _Window:
     def utilisation(self, elapsed: int) -> dict[str, float]:
         """Return the share of time in which each actor did not wait for the other."""
         waits = self._between("waits_ps")
-        blocked = [0] * len(ACTORS)
+        blocked = [0] * len(self.plan.actors)
         for segment in self.plan.segments:
             blocked[segment.actor] += int(waits[segment.index, Wait.BLOCKED])
-        return {name: min(1.0, max(0.0, 1 - blocked[number] / elapsed)) for number, name in enumerate(ACTORS)}
+        return {name: min(1.0, max(0.0, 1 - blocked[number] / elapsed)) for number, name in enumerate(self.plan.actors)}
 
 
 def point(plan: Plan, checkpoints: list[Checkpoint], found: Estimate, machine: Totals) -> Point:

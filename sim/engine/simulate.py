@@ -39,7 +39,7 @@ def simulate(plan: Plan, run: Run, progress: Progress | None = None, tie_fuzz: i
 
     `tie_fuzz` above 0 is the number of a shuffle of simultaneous events (0: the stated order).
     """
-    engine = _engine(plan, run.engine, checkpoint_packets(plan, run), TieOrder(fuzz=tie_fuzz))
+    engine = _engine(plan, run.engine, checkpoint_packets(plan, run), TieOrder.stated(len(plan.actors), tie_fuzz))
     target = min(run.packets, (MIN_BATCHES + 2) * engine.checkpoints.every)
     while True:
         engine.run(target)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 from hypothesis import HealthCheck, given, settings
 
-from sim.datapath.plan import ACTORS
 from tests.engine.scenarios import ENGINES, Case, cases
 
 
@@ -44,7 +43,7 @@ def test_packets_and_time_are_conserved(kind):
             assert 0 <= in_flight <= machine.most_in_flight <= plan.ring_packets
             assert sum(int(count) for count in machine.histogram) == machine.marked_used >= packets
             # A row in progress has been paid up to its end, a wait in progress up to its start.
-            assert [spent_ps(engine, actor) for actor in range(len(ACTORS))] == engine.accounted_ps
+            assert [spent_ps(engine, actor) for actor in range(len(plan.actors))] == engine.accounted_ps
             assert all(step.time_ps <= engine.now_ps for step in engine.trace)
         running = [ended <= engine.now_ps for ended in engine.accounted_ps]
         executions = sum(int(count) for count in machine.executions)

@@ -49,7 +49,7 @@ def test_reference_engine_needs_no_numba(tmp_path):
 
 
 def test_machine_code_of_another_layout_refuses_to_run():
-    arrays = pack(build_plan(base("v5.0"), "vmap", 64), TieOrder())
+    arrays = pack(build_plan(base("v5.0"), "vmap", 64), TieOrder.stated(2))
     arrays.fixed["layout"] += 1
     before = arrays.registers.copy()
     assert simulate_events(arrays, np.empty((0, 5), dtype=np.int64), 1, 1, 1) == Stop.STALE
@@ -60,7 +60,7 @@ def test_machine_code_of_another_layout_refuses_to_run():
 def test_scenarios_differ_only_in_arrays():
     for kernel, access in (("v5.0", "vmap"), ("v7.3", "copy_user")):
         simulate_events(
-            pack(build_plan(base(kernel), access, 64), TieOrder()), np.empty((0, 5), dtype=np.int64), 9, 9, 9
+            pack(build_plan(base(kernel), access, 64), TieOrder.stated(2)), np.empty((0, 5), dtype=np.int64), 9, 9, 9
         )
     assert len(simulate_events.signatures) == 1
 
