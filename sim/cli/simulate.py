@@ -42,6 +42,7 @@ def run(
 ) -> None:
     """Simulate every access variant of a scenario at every packet size."""
     from sim.report.progress import progress
+    from sim.study.limits import limits
     from sim.study.run import run as simulate
     from sim.study.ties import check_ties
 
@@ -50,8 +51,11 @@ def run(
     with progress() as report:
         result = simulate(loaded, report)
         ties = [] if tie_fuzz == 0 else check_ties(loaded, tie_fuzz, report)
-    data = {**result.to_dict(), **({"tie_fuzz": [tie.to_dict() for tie in ties]} if ties else {})}
-    show_data(as_json, data, lambda: text().result_tables(result, ties))
+        bounds = limits(loaded, result.points)
+    data = {**result.to_dict(), "limits": [bound.to_dict() for bound in bounds]}
+    if ties:
+        data["tie_fuzz"] = [tie.to_dict() for tie in ties]
+    show_data(as_json, data, lambda: text().together(text().result_tables(result, ties), text().limit_table(bounds)))
     if files is not None:
         from sim.report.files import result_writers, write_all
 
@@ -79,6 +83,7 @@ def compare(
     from sim.config import ConfigError
     from sim.report.progress import progress
     from sim.study.compare import compare as compare_scenarios
+    from sim.study.limits import limits
 
     if access is not None and access.count(",") > 1:
         raise ConfigError(f"--access {access}: compare takes two access variants")
@@ -87,7 +92,9 @@ def compare(
     files = checked_folder(out)
     with progress() as report:
         comparison = compare_scenarios(first, second, progress=report)
-    show_data(as_json, comparison.to_dict(), lambda: text().comparison_tables(comparison))
+        bounds = limits(first, comparison.points())
+    data = {**comparison.to_dict(), "limits": [bound.to_dict() for bound in bounds]}
+    show_data(as_json, data, lambda: text().together(text().comparison_tables(comparison), text().limit_table(bounds)))
     if files is not None:
         from sim.report.files import comparison_writers, write_all
 

@@ -12,15 +12,13 @@ from matplotlib.figure import Figure
 
 from sim.engine import Point
 from sim.report.stack import LAYERS, stack
+from sim.study.limits import LINK_GBIT, line_rate_pps
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from matplotlib.axes import Axes
 
-#: On the wire a frame takes its bytes, FCS, preamble and gap (DESIGN 6b.12).
-WIRE_OVERHEAD_BYTES = 24
-LINE_RATES_GBIT = (10, 25, 40)
 COLOURS = ("#6c7a89", "#d1495b", "#3d7ea6", "#4c9f70", "#e58f39", "#8f6bb3", "#b8a13a", "#7d5a50")
 
 #: Fixed, so that the same result gives the same bytes.
@@ -39,11 +37,6 @@ def save(figure: Figure, file: Path) -> None:
             figure.savefig(file, metadata={"Date": None})
         else:
             figure.savefig(file, dpi=150, metadata={"Software": None})
-
-
-def line_rate_pps(packet_bytes: float, gbit: float) -> float:
-    """Packets per second that a link of `gbit` carries, for frames of `packet_bytes` without FCS."""
-    return gbit * 1e9 / 8 / (packet_bytes + WIRE_OVERHEAD_BYTES)
 
 
 def pps_figure(points: Sequence[Point], title: str) -> Figure:
@@ -78,7 +71,7 @@ def _line_rates(axes: Axes, sizes: list[int], top: float) -> None:
     """Draw the rates at which links are full, each with its name where it leaves the plot or at its right end."""
     low, high = sizes[0], max(sizes[-1], sizes[0] * 2)
     steps = [low * (high / low) ** (number / 64) for number in range(65)]
-    for gbit in LINE_RATES_GBIT:
+    for gbit in LINK_GBIT:
         inside = [(size, rate) for size in steps if (rate := line_rate_pps(size, gbit) / 1e6) <= top]
         if not inside:
             continue

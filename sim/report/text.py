@@ -16,6 +16,7 @@ from sim.engine import Point
 from sim.report.stack import LAYERS, stack
 from sim.study.capacity import Capacities
 from sim.study.compare import Comparison
+from sim.study.limits import LINK_GBIT, Limit
 from sim.study.run import Result
 from sim.study.sweep import Outcome
 from sim.study.tables import Checked, Listed
@@ -82,6 +83,23 @@ def result_tables(result: Result, ties: Sequence[TieCheck] = ()) -> RenderableTy
         stack_table([p for p in result.points if p.packet_bytes == size], f"worker cycles per packet at {size} B")
     )
     return Group(*parts, *([tie_table(ties)] if ties else []))
+
+
+def together(*parts: RenderableType) -> RenderableType:
+    """One part below the other."""
+    return Group(*parts)
+
+
+def limit_table(limits: Sequence[Limit]) -> RenderableType:
+    """What bounds any access variant, by size."""
+    made = table(
+        "limits in Mpps",
+        ("bytes", "no checks", "copies only", *(f"{gbit} GbE" for gbit in LINK_GBIT)), left=0,
+    )  # fmt: skip
+    for one in limits:
+        rates = (one.ideal_pps, one.copy_pps, *one.line_rates_pps.values())
+        made.add_row(str(one.packet_bytes), *(f"{rate / 1e6:.3f}" for rate in rates))
+    return made
 
 
 def tie_table(ties: Sequence[TieCheck]) -> RenderableType:

@@ -9,22 +9,10 @@ from xml.etree import ElementTree
 import pytest
 
 from sim.report.files import figure_writers
-from sim.report.plots import cycles_figure, line_rate_pps, pps_figure
+from sim.report.plots import cycles_figure, pps_figure
 from sim.report.stack import stack
 
 FIGURES = [pps_figure, cycles_figure]
-
-
-@pytest.mark.parametrize(
-    ("packet_bytes", "gbit", "pps"),
-    [(64, 10, 10e9 / 8 / (64 + 24)), (64, 40, 40e9 / 8 / 88), (1518, 25, 25e9 / 8 / (1518 + 24))],
-)
-def test_a_line_carries_bits_over_bytes_on_the_wire(packet_bytes, gbit, pps):
-    assert line_rate_pps(packet_bytes, gbit) == pytest.approx(pps)
-
-
-def test_64_bytes_at_10_gbe_are_14_2_mpps():
-    assert line_rate_pps(64, 10) / 1e6 == pytest.approx(14.2, abs=0.005)
 
 
 @pytest.mark.parametrize("draw", FIGURES)

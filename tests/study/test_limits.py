@@ -1,0 +1,55 @@
+"""Physical limits: line rates and copy bounds by arithmetic, `ideal` as a run."""
+
+from __future__ import annotations
+
+import pytest
+
+import sim
+from sim.datapath import build_plan
+from sim.study.limits import copy_ps, limits, line_rate_pps
+
+SEED = "virtio-user-xdp1-tap"
+
+
+@pytest.mark.parametrize(
+    ("packet_bytes", "gbit", "pps"),
+    [(64, 10, 10e9 / 8 / (64 + 24)), (64, 40, 40e9 / 8 / 88), (1518, 25, 25e9 / 8 / (1518 + 24))],
+)
+def test_a_line_carries_bits_over_bytes_on_the_wire(packet_bytes, gbit, pps):
+    assert line_rate_pps(packet_bytes, gbit) == pytest.approx(pps)
+
+
+def test_64_bytes_at_10_gbe_are_14_2_mpps():
+    assert line_rate_pps(64, 10) / 1e6 == pytest.approx(14.2, abs=0.005)
+
+
+def test_the_copy_bound_is_what_the_copies_of_one_packet_cost():
+    """Broadwell at 3 GHz, 0.4 cycles per instruction, 64 bytes: the header by the loop, the packet by `rep movsb`."""
+    header = (12 + 6 + 4 * 6) * 0.4 / 3 + exposed_line_ns()
+    payload = (40 + 64 / 30) / 3 + 1.06  # start, bytes, and the clean line behind the dirty one
+    plan = build_plan(sim.load_scenario(SEED), "ideal", 64)
+    assert copy_ps(plan) / 1e3 == pytest.approx(header + payload, abs=0.005)
+
+
+def exposed_line_ns() -> float:
+    """The payload's first line: 23 ns less what hides, 60 % of it paid."""
+    row = next(row for row in build_plan(sim.load_scenario(SEED), "ideal", 64).rows if row.label == "header_copy")
+    return 0.6 * (23 - row.hidden_ps / 1e3)
+
+
+def test_no_variant_beats_its_limits_and_ideal_is_not_simulated_twice(monkeypatch):
+    scenario = sim.load_scenario(SEED, overrides=["traffic.packet_bytes=64,1518"])
+    result = sim.run(scenario)
+    monkeypatch.setattr("sim.study.limits.run", None)
+    bounds = {bound.packet_bytes: bound for bound in limits(scenario, result.points)}
+    assert set(bounds) == {64, 1518}
+    for point in result.points:
+        assert point.pps <= bounds[point.packet_bytes].ideal_pps < bounds[point.packet_bytes].copy_pps
+    assert bounds[1518].copy_pps < bounds[64].copy_pps
+
+
+def test_a_mix_copies_the_mean_of_its_packets():
+    shares = {"bytes": [64, 1518], "weights": [1, 1]}
+    mixed = sim.load_scenario(SEED, settings={"traffic.mix": shares})
+    costs = [copy_ps(build_plan(sim.load_scenario(SEED), "ideal", size)) for size in (64, 1518)]
+    assert limits(mixed)[0].copy_pps == pytest.approx(1e12 / (sum(costs) / 2), rel=0.01)
