@@ -32,6 +32,10 @@ _UNITS = {
     "l1_bytes": "bytes",
     "l2_bytes": "bytes",
     "l3_bytes": "bytes",
+    "l1_dtlb_entries": "entries",
+    "stlb_entries": "entries",
+    "smt_slowdown": "ratio",
+    "uncore_bandwidth": "GB/s",
 }
 
 
@@ -52,6 +56,10 @@ class Cpu(Strict):
     l1_bytes: Quantity
     l2_bytes: Quantity
     l3_bytes: Quantity
+    l1_dtlb_entries: Quantity
+    stlb_entries: Quantity
+    smt_slowdown: Quantity
+    uncore_bandwidth: Quantity
     primitives: dict[str, Quantity]
 
     @field_validator("primitives")
@@ -70,9 +78,11 @@ class Cpu(Strict):
     def _units_and_signs(self) -> Cpu:
         for name, unit in _UNITS.items():
             require_unit(name, getattr(self, name), unit)
-        for name in ("core_ghz", "cpi", "store_buffer"):
+        for name in ("core_ghz", "cpi", "store_buffer", "uncore_bandwidth"):
             if getattr(self, name).value <= 0:
                 raise ValueError(f"{name}: must be above 0")
+        if self.smt_slowdown.low < 1:
+            raise ValueError("smt_slowdown: sharing a core cannot make a thread faster")
         for name in ("overlap", "payload_exposed"):
             if getattr(self, name).high > 1:
                 raise ValueError(f"{name}: a fraction cannot exceed 1")

@@ -7,6 +7,7 @@ from typing import Literal
 from pydantic import Field, field_validator, model_validator
 
 from sim.config.errors import ConfigError, nearest
+from sim.config.mapping import Mapping
 from sim.config.primitives import PRIMITIVES
 from sim.config.quantity import Quantity, Strict, require_unit
 
@@ -228,3 +229,4 @@ class Access(Strict):
     source: str = Field(min_length=1)
     metadata: AccessRules = Field(default_factory=AccessRules)
     payload: AccessRules = Field(default_factory=AccessRules)
+    mapping: Mapping = Field(default_factory=Mapping)

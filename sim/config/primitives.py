@@ -74,10 +74,18 @@ _TABLE = (
     ("vm_exit_kick", "cycles", 0, "notify", "ioeventfd kick of a virtual machine: exit, bus lookup, eventfd"),
     ("interrupt_inject", "cycles", 0, "notify", "interrupt to a running vCPU"),
     ("context_switch", "us", 0, "notify", "switch to another task on the same CPU"),
+    ("idle_exit_c1", "us", 0, "notify", "leaving idle state C1, added to the wake-up of a sleeping worker"),
+    ("idle_exit_c1e", "us", 0, "notify", "leaving idle state C1E"),
+    ("idle_exit_c6", "us", 0, "notify", "leaving idle state C6"),
     ("pin_page", "ns", 0, "setup", "get_user_pages_fast and put_page, per page, in a batch"),
     ("vmap_fixed", "us", 0, "setup", "one vmap() call without its pages"),
     ("vmap_page", "cycles", 0, "setup", "vmap(), per 4 KiB page"),
     ("tlb_shootdown", "us", 0, "setup", "TLB shootdown on one remote core"),
+    ("vunmap", "us", 0, "setup", "vunmap() of one area (the flush is lazy)"),
+    ("dirty_page", "cycles", 0, "setup", "set_page_dirty_lock() of one used-ring page"),
+    ("notifier_register", "us", 0, "setup", "mmu_notifier_register(): mmap lock for writing, all locks of the mm"),
+    ("synchronize_srcu", "us", 0, "setup", "waiting for the readers of a notifier list"),
+    ("synchronize_rcu", "us", 0, "setup", "waiting for an RCU grace period"),
 )
 
 #: Primitives that no CPU table lists: they cost one instruction each, at the CPU's cycles per instruction.

@@ -13,6 +13,7 @@ from pydantic import Field, model_validator
 from sim.config.cpu import Cpu
 from sim.config.errors import ConfigError, nearest
 from sim.config.kernel import Access, Kernel
+from sim.config.mapping import Memory
 from sim.config.mitigations import Mitigations
 from sim.config.placement import Placement
 from sim.config.quantity import Strict
@@ -53,6 +54,7 @@ class Scenario(Strict):
     device: Device = Field(default_factory=Device)
     backend: Backend = Field(default_factory=Backend)
     placement: Placement = Field(default_factory=Placement)
+    memory: Memory = Field(default_factory=Memory)
     traffic: Traffic
     access: list[Access] = Field(min_length=1)
     run: Run = Field(default_factory=Run)

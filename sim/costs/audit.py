@@ -31,8 +31,10 @@ RISING = (
     ("stlb_hit", "page_walk"),
     ("syscall", "vm_exit_kick"),
     ("eventfd_signal", "worker_wakeup"),
+    ("idle_exit_c1", "idle_exit_c1e", "idle_exit_c6"),
+    ("vmap_page", "vmap_fixed"),
 )
-RISING_SIZES = ("l1_bytes", "l2_bytes", "l3_bytes")
+RISING_SIZES = ("l1_bytes", "l2_bytes", "l3_bytes"), ("l1_dtlb_entries", "stlb_entries")
 
 
 @dataclass(frozen=True)
@@ -98,7 +100,7 @@ def _audit_cpu(cpu: Cpu, name: str) -> Iterator[Finding]:
             if in_ns(cpu, less) > in_ns(cpu, more):
                 text = f"{less} ({in_ns(cpu, less):.3g} ns) costs more than {more} ({in_ns(cpu, more):.3g} ns)"
                 yield Finding("warning", name, f"primitives.{less}", text)
-    for less, more in pairwise(RISING_SIZES):
+    for less, more in (pair for order in RISING_SIZES for pair in pairwise(order)):
         if getattr(cpu, less).value > getattr(cpu, more).value:
             yield Finding("warning", name, less, f"larger than {more}")
     toggles = cpu.primitives.get("stac"), cpu.primitives.get("clac")

@@ -30,14 +30,14 @@ class CostTable:
         self.cpu = cpu
         self.work_scale = work_scale
         self.cycle_ps = 1000.0 / cpu.core_ghz.value
-        self.cpi = cpu.cpi.value
+        self.cpi = cpu.cpi.value * (cpu.smt_slowdown.value if placement.smt_siblings else 1.0)
         self._transfer = self._transfer_name(placement)
 
     @staticmethod
     def _transfer_name(placement: Placement) -> str:
         if placement.smt_siblings:
             return "line_transfer_smt"
-        return "line_transfer" if placement.same_socket else "line_transfer_cross_socket"
+        return "line_transfer" if placement.together else "line_transfer_cross_socket"
 
     def price(self, primitive: str) -> tuple[float, str]:
         """Return the price of one in picoseconds and how it comes about. KeyError names what the table lacks."""

@@ -5,14 +5,19 @@ from __future__ import annotations
 from dataclasses import replace
 
 from sim.config.errors import ConfigError
+from sim.config.kernel import Access
 from sim.config.scenario import Scenario
 from sim.costs import CostTable, Recipes
+from sim.costs.table import Component
+from sim.datapath.draft import Draft
 from sim.datapath.driver import driver_rows
 from sim.datapath.fuse import actors_of, fuse
 from sim.datapath.page_frag import PageFragment, largest_xdp_packet
 from sim.datapath.plan import Latencies, Plan, Register, Row, Segment
 from sim.datapath.pricing import Pricer
+from sim.datapath.ring_memory import KERNEL_OWN, RingMemory, effective_variant
 from sim.datapath.rings import SplitRing
+from sim.datapath.storms import BACKGROUND, around_rounds, host_rows, period_ps
 from sim.datapath.traffic import SizeClasses, arrivals_of, size_classes
 from sim.datapath.worker import worker_rows
 
@@ -23,16 +28,14 @@ def build_plan(scenario: Scenario, access: str, packet_bytes: int, *, apart: boo
     Raises ConfigError for an access variant that the scenario does not list, a packet too large for the modelled path,
     a ring too small for the driver, and a cost that a table lacks.
     """
-    variant = scenario.variant(access)
     mix = scenario.traffic.mix
     for size in [packet_bytes] if mix is None else mix.bytes:
         _check_fits(scenario, size)
+    variant, notes = effective_variant(scenario, access)
     table = CostTable(scenario.cpu, scenario.kernel.work_scale.value, scenario.placement)
-    recipes = Recipes(scenario.kernel, variant, scenario.cpu, scenario.mitigations)
-    drafts = worker_rows(scenario, packet_bytes) + driver_rows(scenario)
-    rows = Pricer(scenario, recipes, table, packet_bytes).price(drafts)
+    rows = _rows(scenario, variant, table, packet_bytes)
     classes = size_classes(mix, scenario.run.seed)
-    class_rows = {} if classes is None else _class_rows(scenario, recipes, table, rows, classes)
+    class_rows = {} if classes is None else _class_rows(scenario, variant, table, rows, classes)
     segments = [_with_classes(segment, rows, class_rows) for segment in fuse(rows, apart)]
     ring = SplitRing(scenario.virtqueue)
     actors = actors_of(rows)
@@ -46,28 +49,44 @@ def build_plan(scenario: Scenario, access: str, packet_bytes: int, *, apart: boo
         regions=ring.regions(),
         initial={
             Register.FREE: ring.packets * ring.chain,
+            Register.MAPPED: 1,
             Register.ROOM: scenario.virtqueue.size,
             Register.FRAGS: PageFragment(scenario.kernel.behaviour, packet_bytes).buffers,
         },
-        latencies=_latencies(scenario, table),
+        latencies=_latencies(scenario, variant, table),
         cycle_ps=table.cycle_ps,
         ring_packets=ring.packets,
         arrivals=arrivals_of(scenario.traffic.load, scenario.run.seed),
         classes=classes,
         class_rows=class_rows,
         backlog=scenario.traffic.load.backlog,
+        period_ps=period_ps(scenario),
+        background=BACKGROUND,
+        setup=_setup(scenario, variant, table),
+        notes=notes,
     )
 
 
+def _rows(scenario: Scenario, variant: Access, table: CostTable, packet_bytes: int) -> list[Row]:
+    """Price every actor's rows for packets of one size; rounds without the mapping use the kernel's own accessors."""
+
+    def priced(drafts: list[Draft], how: Access) -> list[Row]:
+        recipes = Recipes(scenario.kernel, how, scenario.cpu, scenario.mitigations)
+        return Pricer(scenario, recipes, table, packet_bytes).price(drafts)
+
+    worker, unmapped = around_rounds(scenario, variant, worker_rows(scenario, packet_bytes))
+    others = driver_rows(scenario) + host_rows(scenario, variant)
+    return priced(worker, variant) + priced(unmapped, KERNEL_OWN) + priced(others, variant)
+
+
 def _class_rows(
-    scenario: Scenario, recipes: Recipes, table: CostTable, rows: list[Row], classes: SizeClasses
+    scenario: Scenario, variant: Access, table: CostTable, rows: list[Row], classes: SizeClasses
 ) -> dict[int, tuple[Row, ...]]:
     """Price the copies of each size class; everything else of a packet costs the same whatever its size."""
     copies = {row.label: number for number, row in enumerate(rows) if row.operation == "copy"}
-    found: dict[int, list[Row]] = {number: [] for label, number in copies.items() if label != "page_split"}
+    found: dict[int, list[Row]] = {number: [] for label, number in copies.items() if not label.startswith("page_split")}
     for size in classes.sizes:
-        drafts = worker_rows(scenario, size)
-        for row in Pricer(scenario, recipes, table, size).price(drafts):
+        for row in _rows(scenario, variant, table, size):
             if copies.get(row.label) in found:
                 found[copies[row.label]].append(row)
     return {number: tuple(one) for number, one in found.items()}
@@ -97,16 +116,24 @@ def _check_fits(scenario: Scenario, packet_bytes: int) -> None:
         raise ConfigError("traffic.load: the lockstep driver sets its own pace; only saturate is accepted")
 
 
-def _latencies(scenario: Scenario, table: CostTable) -> Latencies:
+def _latencies(scenario: Scenario, variant: Access, table: CostTable) -> Latencies:
     footprint = scenario.virtqueue.size * scenario.device.reuse_bytes_per_packet.value
     level = table.reuse_hit(footprint)
+    left_behind = scenario.placement.numa_rebalancing and variant.mapping.pinned
     return Latencies(
         near_hit_ps=table.whole_ps("l1_hit"),
         far_hit_ps=table.whole_ps(level),
         far_hit_level=level,
         transfer_ps=table.whole_ps(table.transfer_primitive),
         transfer_name=table.transfer_primitive,
-        clean_ps=table.whole_ps("l3_hit"),
+        clean_ps=table.whole_ps("memory_remote" if left_behind else "l3_hit"),
         stream_ps=table.whole_ps("line_stream"),
         store_buffer=int(scenario.cpu.store_buffer.value),
     )
+
+
+def _setup(scenario: Scenario, variant: Access, table: CostTable) -> tuple[Component, ...]:
+    try:
+        return RingMemory(scenario, variant).setup(table)
+    except KeyError as error:
+        raise ConfigError(str(error.args[0])) from None

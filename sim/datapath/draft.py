@@ -16,6 +16,7 @@ class Draft:
 
     `copied` says which dirty and clean payload lines a copy meets: the packet's first line, the rest, or all.
     `times` repeats accessor and work within one execution; `per_unit` prices everything per unit of `unit`.
+    `extra_ns` is time that no primitive stands for, shown as `extra_name`.
     """
 
     label: str
@@ -31,6 +32,7 @@ class Draft:
     primitives: tuple[str, ...] = ()
     extra_instructions: float = 0.0
     extra_ns: float = 0.0
+    extra_name: str = "driver_work"
     unit: Register | None = None
     per_unit: bool = False
     copied: Copied = "none"

@@ -15,8 +15,9 @@ from sim.costs.table import Component
 from sim.datapath.traffic import Arrivals, SizeClasses
 
 Scope = Literal[
-    "packet", "page_refill", "flush", "refill", "drain", "drain_found_work", "round", "wakeup", "burst", "kick"
-]
+    "packet", "page_refill", "flush", "refill", "drain", "drain_found_work", "round", "invalidation", "wakeup", "burst",
+    "kick",
+]  # fmt: skip
 Relation = Literal["==", "!=", ">=", "<"]
 
 
@@ -51,11 +52,23 @@ class Register(IntEnum):
     ARRIVED = 23  # packets that have arrived in front of the driver, as last seen
     TAKEN = 24  # packets that the driver has taken from there, or that were dropped
     DROPPED = 25
+    # the host's memory management and scheduler, and what the worker knows of them
+    MAPPED = 26
+    INVALIDATING = 27  # the ring cannot be mapped now
+    TEARING_DOWN = 28  # somebody else holds the virtqueue's mutex
+    IN_ROUND = 29  # the worker holds it
+    FLUSHES = 30  # invalidations that the worker has not paid for
+    FLUSHES_SEEN = 31
+    INVALIDATIONS = 32
+    HANDLED = 33  # those of them that the notifier has begun to handle
+    OTHER_TASK = 34  # another task wants the worker's core
 
 
 #: Registers that both actors look at; a change of another one is nobody else's business.
 SHARED = (
     Register.AVAIL_INDEX, Register.USED_INDEX, Register.NO_NOTIFY, Register.AVAIL_EVENT, Register.KICKS, Register.QUIET,
+    Register.MAPPED, Register.INVALIDATING, Register.TEARING_DOWN, Register.IN_ROUND, Register.FLUSHES,
+    Register.INVALIDATIONS, Register.OTHER_TASK,
 )  # fmt: skip
 
 
@@ -202,8 +215,10 @@ class Latencies:
 class Plan:
     """Everything that an engine needs for one scenario, access variant and packet size.
 
-    `actors` are named in the order in which simultaneous events happen, the worker first.
-    Under a mix of sizes `class_rows` has, for each row whose cost depends on the size, the row of each size class.
+    `actors` are named in the order in which simultaneous events happen, the worker first; those in `background` bound
+    nothing. `period_ps` is that of the rarest thing that comes again and again. `setup` is what mapping the ring costs
+    once, `notes` say where the variant is not what it is called. Under a mix of sizes `class_rows` has, for each row
+    whose cost depends on the size, that of each size class.
     """
 
     access: str
@@ -221,7 +236,10 @@ class Plan:
     classes: SizeClasses | None = None
     class_rows: dict[int, tuple[Row, ...]] = field(default_factory=dict)
     backlog: int = 1
-    notes: tuple[str, ...] = field(default=())
+    period_ps: int = 0
+    background: tuple[str, ...] = ()
+    setup: tuple[Component, ...] = ()
+    notes: tuple[str, ...] = ()
 
     @property
     def lines(self) -> int:

@@ -9,10 +9,11 @@ from sim.config.kernel import METADATA_ACCESSORS
 from sim.config.scenario import Scenario
 from sim.config.traffic import VNET_HEADER_BYTES
 from sim.costs import CostTable, Recipes
-from sim.costs.recipes import SERIALISING, Item
+from sim.costs.recipes import NOT_MAPPED, SERIALISING, Item
 from sim.costs.table import Component
 from sim.datapath.draft import Draft
 from sim.datapath.plan import LineAccess, Row
+from sim.datapath.ring_memory import RingMemory
 from sim.datapath.rings import lines_of
 
 
@@ -25,6 +26,7 @@ class Pricer:
         self.table = table
         self.packet_bytes = packet_bytes
         toggles_wait = scenario.cpu.features.smap_waits_for_loads.value
+        self.tlb_misses = RingMemory(scenario, recipes.variant).tlb_misses()
         self.waiting = SERIALISING if toggles_wait else tuple(set(SERIALISING) - {"stac", "clac"})
 
     def price(self, drafts: list[Draft]) -> list[Row]:
@@ -40,6 +42,8 @@ class Pricer:
         recipes = self.recipes
         items = recipes.accessor(draft.accessor, self._bytes(draft)) * draft.times if draft.accessor else []
         items += [Item(name) for name in draft.primitives]
+        if draft.accessor in METADATA_ACCESSORS and draft.accessor not in NOT_MAPPED:
+            items += self.tlb_misses
         work = draft.extra_instructions
         if draft.kernel_step:
             step = recipes.kernel.step(draft.kernel_step)
@@ -93,7 +97,8 @@ class Pricer:
         payload = self._payload_lines(draft, hidden_ps)
         names = [item.primitive for item in items]
         before = next((name for name in names if name in self.waiting or name in ("load", "store", "copy_startup")), "")
-        components = tuple(self._components(fixed)) + payload + self._driver_work(draft)
+        components = tuple(self._components(fixed)) + payload
+        extra = self._extra(draft)
         step = self.scenario.kernel.steps.get(draft.kernel_step or "")
         return Row(
             label=draft.label,
@@ -106,8 +111,8 @@ class Pricer:
             family=self._family(draft),
             accessor=draft.accessor,
             bytes=self._bytes(draft),
-            components=components,
-            unit_components=tuple(self._components(unit)),
+            components=components if draft.per_unit else components + extra,
+            unit_components=tuple(self._components(unit)) + (extra if draft.per_unit else ()),
             unit=draft.unit,
             instructions=self.recipes.instructions(fixed),
             unit_instructions=self.recipes.instructions(unit),
@@ -152,10 +157,11 @@ class Pricer:
         except KeyError as error:
             raise ConfigError(str(error.args[0])) from None
 
-    def _driver_work(self, draft: Draft) -> tuple[Component, ...]:
+    @staticmethod
+    def _extra(draft: Draft) -> tuple[Component, ...]:
         if not draft.extra_ns:
             return ()
-        return (Component("driver_work", 1, round(draft.extra_ns * 1000), f"{draft.extra_ns:g} ns"),)
+        return (Component(draft.extra_name, 1, round(draft.extra_ns * 1000), f"{draft.extra_ns:g} ns"),)
 
     def _payload_lines(self, draft: Draft, hidden_ps: int) -> tuple[Component, ...]:
         """Lines of the packet that a copy pulls from the sender's cache, and clean ones (DESIGN 6b.4)."""

@@ -42,6 +42,7 @@ class Point:
     occupancy: dict[str, float]
     utilisation: dict[str, float]
     bound_by: str
+    notes: tuple[str, ...] = ()
 
     @property
     def ps_per_packet(self) -> float:
@@ -98,6 +99,7 @@ class Point:
             "packets": self.packets,
             "warmup_packets": self.warmup_packets,
             "dropped_packets": self.dropped,
+            "notes": list(self.notes),
         }
 
 
@@ -192,12 +194,20 @@ class _Window:
         return arriving >= _CARRIED * elapsed
 
     def utilisation(self, elapsed: int) -> dict[str, float]:
-        """Return the share of time in which each actor did not wait for the other."""
-        waits = self._between("waits_ps")
+        """Return the share of time in which each actor did not wait for another, nor to be woken or scheduled."""
+        waits, executions = self._between("waits_ps"), self._between("executions")
         blocked = [0] * len(self.plan.actors)
         for segment in self.plan.segments:
-            blocked[segment.actor] += int(waits[segment.index, Wait.BLOCKED])
-        return {name: min(1.0, max(0.0, 1 - blocked[number] / elapsed)) for number, name in enumerate(self.plan.actors)}
+            held = sum(self.plan.rows[number].cost_ps for number in segment.rows if self._holds(number))
+            blocked[segment.actor] += int(waits[segment.index, Wait.BLOCKED]) + held * int(executions[segment.index])
+        return {
+            name: min(1.0, max(0.0, 1 - blocked[number] / elapsed))
+            for number, name in enumerate(self.plan.actors)
+            if name not in self.plan.background
+        }
+
+    def _holds(self, number: int) -> bool:
+        return self.plan.rows[number].operation == "hold"
 
 
 def point(plan: Plan, checkpoints: list[Checkpoint], found: Estimate, machine: Totals) -> Point:
@@ -233,6 +243,7 @@ def point(plan: Plan, checkpoints: list[Checkpoint], found: Estimate, machine: T
         },
         utilisation=utilisation,
         bound_by=_bound_by(utilisation, dropped == 0 and window.carries_the_load(elapsed)),
+        notes=plan.notes,
     )
 
 

@@ -47,7 +47,8 @@ def simulate(plan: Plan, run: Run, progress: Progress | None = None, tie_fuzz: i
         found = estimate(taken) if len(taken) > 1 else _single(engine)
         if progress is not None:
             progress(target, run.packets)
-        if target >= run.packets or precise_enough(found, run.precision):
+        long_enough = engine.now_ps >= MIN_BATCHES * plan.period_ps
+        if target >= run.packets or (long_enough and precise_enough(found, run.precision)):
             break
         target = min(run.packets, target + _STRETCH * engine.checkpoints.every)
     return point(plan, taken, found, engine.machine)

@@ -45,11 +45,15 @@ LAYERS = (
         "notify", "n", "kicks, calls, wake-ups", "#4c9f70",
         (
             "syscall", "pti", "eventfd_signal", "worker_wakeup", "vm_exit_kick", "interrupt_inject", "context_switch",
+            "idle_exit_c1", "idle_exit_c1e", "idle_exit_c6",
         ),
     ),
-    Layer("setup", "m", "mapping set-up", "#7d5a50", ("pin_page", "vmap_fixed", "vmap_page", "tlb_shootdown")),
+    Layer("setup", "m", "mapping: set-up, invalidations", "#7d5a50", (
+            "pin_page", "vmap_fixed", "vmap_page", "tlb_shootdown", "vunmap", "dirty_page", "notifier_register",
+            "synchronize_srcu", "synchronize_rcu", "invalidation",
+        )),
     Layer("driver", "d", "driver's own work", "#c9b79c", ("driver_work",)),
-    Layer("idle", ".", "waiting for the other side", "#e3e6ea", ("idle",)),
+    Layer("idle", ".", "waiting: nothing to do, or the core taken away", "#e3e6ea", ("idle", "preempted")),
 )  # fmt: skip
 
 LAYER_OF = {name: layer for layer in LAYERS for name in layer.primitives}

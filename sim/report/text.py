@@ -82,7 +82,7 @@ def result_tables(result: Result, ties: Sequence[TieCheck] = ()) -> RenderableTy
     parts.append(
         stack_table([p for p in result.points if p.packet_bytes == size], f"worker cycles per packet at {size} B")
     )
-    return Group(*parts, *([tie_table(ties)] if ties else []))
+    return Group(*parts, *([tie_table(ties)] if ties else []), *notes(result.points))
 
 
 def together(*parts: RenderableType) -> RenderableType:
@@ -100,6 +100,11 @@ def limit_table(limits: Sequence[Limit]) -> RenderableType:
         rates = (one.ideal_pps, one.copy_pps, *one.line_rates_pps.values())
         made.add_row(str(one.packet_bytes), *(f"{rate / 1e6:.3f}" for rate in rates))
     return made
+
+
+def notes(points: Sequence[Point]) -> list[RenderableType]:
+    """What to know about points that are not what they are called."""
+    return [Text(f"note: {note}") for note in dict.fromkeys(note for point in points for note in point.notes)]
 
 
 def tie_table(ties: Sequence[TieCheck]) -> RenderableType:
@@ -162,7 +167,7 @@ def comparison_tables(comparison: Comparison) -> RenderableType:
             parts.add_row(name, f"{value:+.2f}", f"{value / first.saved_ns:.0%}" if first.saved_ns else "")
     parts.add_section()
     parts.add_row("total", f"{sum(first.made_up_of.values()):+.2f}", "100%" if first.saved_ns else "")
-    return Group(gains, parts)
+    return Group(gains, parts, *notes(comparison.points()))
 
 
 def capacity_table(capacities: Capacities) -> RenderableType:

@@ -10,6 +10,7 @@ from sim.config.quantity import Quantity
 from sim.config.scenario import Scenario
 from sim.datapath import Plan, build_plan
 from sim.datapath.plan import Row
+from sim.datapath.storms import FALLBACK
 from sim.engine import Point, simulate
 
 #: Always shown for an access, a count of 0 included: that nothing is executed is the point of some variants.
@@ -24,6 +25,7 @@ SCOPES = {
     "round": "per_round",
     "wakeup": "per_wakeup",
     "page_refill": "per_page_refill",
+    "invalidation": "per_invalidation",
 }
 
 #: Rows that stand for a rarer case of another row, and are not part of the usual flush.
@@ -42,12 +44,13 @@ def count_primitives(plan: Plan) -> Counts:
         for family in ("metadata", "payload", "work")
     }
     for row in plan.rows:
-        if row.actor != "worker" or row.label in RARE:
+        if row.actor != "worker" or row.label in RARE or row.label.endswith(FALLBACK):
             continue
         for scope in row.scopes:
             table = counts[row.family][SCOPES[scope]]
             for part in (*row.components, *row.unit_components):
-                if PRIMITIVES[part.primitive].instructions or part.primitive == "copy_bytes":
+                known = PRIMITIVES.get(part.primitive)
+                if part.primitive == "copy_bytes" or (known is not None and known.instructions):
                     table[part.primitive] = table.get(part.primitive, 0.0) + part.count
     return counts
 
@@ -101,12 +104,26 @@ class Explanation:
             "cpu.reorder_buffer": cpu.reorder_buffer,
             "cpu.store_buffer": cpu.store_buffer,
             "cpu.payload_exposed": cpu.payload_exposed,
+            "cpu.l1_dtlb_entries": cpu.l1_dtlb_entries,
+            "cpu.stlb_entries": cpu.stlb_entries,
+            "memory.other_pages": scenario.memory.other_pages,
+            **self._inputs_of_the_host(),
             "device.reuse_bytes_per_packet": scenario.device.reuse_bytes_per_packet,
             "backend.program_instructions": scenario.backend.program_instructions,
             "driver.packet_cost": scenario.driver.packet_cost,
             **{f"kernel.steps.{step}.instructions": scenario.kernel.steps[step].instructions for step in sorted(steps)},
         }
         return found + [Input(key, quantity, None) for key, quantity in rest.items()]
+
+    def _inputs_of_the_host(self) -> dict[str, Quantity]:
+        """Return the entries that only some placements and hosts bring in."""
+        memory, found = self.scenario.memory, {}
+        if self.scenario.placement.smt_siblings:
+            found["cpu.smt_slowdown"] = self.scenario.cpu.smt_slowdown
+        if memory.invalidations_per_second:
+            found["memory.invalidation_stall"] = memory.invalidation_stall
+            found["memory.invalidation_window"] = memory.invalidation_window
+        return found
 
     def rate(self, row: Row) -> float:
         """Executions of a row per packet in the run."""

@@ -10,7 +10,9 @@ from hypothesis import strategies as st
 
 import sim
 from sim.config import Scenario
+from sim.config.mapping import Memory
 from sim.config.mix import Mix
+from sim.config.placement import Placement
 from sim.config.scenario import Run
 from sim.config.sides import Device, Driver
 from sim.config.traffic import Load, Traffic
@@ -24,6 +26,7 @@ from sim.engine.reference import ReferenceEngine
 SEED = "virtio-user-xdp1-tap"
 KERNELS = ("v5.0", "v5.3", "v6.1", "v6.12", "v7.3")
 ACCESS = ("copy_user", "vmap", "ideal")
+MAPPED = ("vmap_notifier",)
 ENGINES = (ReferenceEngine, FastEngine)
 
 
@@ -34,8 +37,14 @@ class Case:
     scenario: Scenario
     access: str
     apart: bool
-    ties: TieOrder
+    order: tuple[int, ...]
+    fuzz: int
     latencies: dict[str, int]
+
+    @property
+    def ties(self) -> TieOrder:
+        actors = len(self.plan.actors)
+        return TieOrder(tuple(rank for rank in self.order if rank < actors), self.fuzz)
 
     @property
     def plan(self) -> Plan:
@@ -66,9 +75,20 @@ mixes = st.sampled_from(
 )
 
 
+#: More than any plan has.
+MOST_ACTORS = 8
+
+PLACEMENTS = [
+    Placement(),
+    Placement(smt_siblings=True),
+    Placement(same_socket=False, idle_state="c1"),
+    Placement(preempted_us=3, preempted_every_us=20),
+]
+
+
 @cache
 def base(kernel: str) -> Scenario:
-    return sim.load_scenario(SEED, overrides=[f"kernel={kernel}"])
+    return sim.load_scenario(SEED, overrides=[f"kernel={kernel}", f"access={','.join((*ACCESS, *MAPPED))}"])
 
 
 def quick(driver_ns: float) -> dict[str, Any]:
@@ -110,14 +130,16 @@ def cases(draw: st.DrawFn) -> Case:
                 dirty_bytes=draw(st.sampled_from([0, 42, "full"])),
                 load=load,
             ),
+            "memory": Memory(invalidations_per_second=draw(st.sampled_from([0, 0, 2e3, 1e5]))),
+            "placement": draw(st.sampled_from(PLACEMENTS)),
             "run": Run(packets=draw(st.integers(1, 400)), seed=draw(st.integers(0, 2**63 - 1)), precision=0),
         }
     )
-    ranks = draw(st.sampled_from([(0, 1), (1, 0)]))
     return Case(
         scenario=scenario,
-        access=draw(st.sampled_from(ACCESS)),
+        access=draw(st.sampled_from((*ACCESS, *MAPPED))),
         apart=draw(st.booleans()),
-        ties=TieOrder(ranks=ranks, fuzz=draw(st.integers(0, 5))),
+        order=tuple(draw(st.permutations(range(MOST_ACTORS)))),
+        fuzz=draw(st.integers(0, 5)),
         latencies=draw(st.just({}) | latencies),
     )

@@ -13,13 +13,21 @@ from sim.datapath.worker.modes import CONTINUE, EMPTY
 R = Register
 
 
+#: What leaving an idle state costs; a core that polls leaves none.
+_IDLE_EXIT = {"poll": (), "c1": ("idle_exit_c1",), "c1e": ("idle_exit_c1e",), "c6": ("idle_exit_c6",)}
+
+
+def _wake_up(scenario: Scenario) -> tuple[str, ...]:
+    return ("worker_wakeup", *_IDLE_EXIT[scenario.placement.idle_state])
+
+
 def wake_rows(scenario: Scenario, ring: SplitRing) -> list[Draft]:
     """Return the rows from sleep to the first packet of a round."""
     disable = "first" if scenario.virtqueue.event_idx else "disable"
     rows = [
         worker_row(
             "idle", "sleep until kicked, wake up", "wakeup", function="vhost_worker", operation="hold",
-            primitives=("worker_wakeup",), condition=Condition(R.KICKS, "!=", 0, R.KICKS_SEEN),
+            primitives=_wake_up(scenario), condition=Condition(R.KICKS, "!=", 0, R.KICKS_SEEN),
             sample=(R.KICKS_SEEN, R.KICKS),
         ),
         worker_row(
