@@ -6,8 +6,8 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from sim.costs.table import Component
-from sim.datapath.plan import Row
-from sim.report.text import heading, table
+from sim.datapath.plan import Register, Row
+from sim.report.text import heading, notes, table
 from sim.study.explain import SCOPES, SHOWN, Explanation
 
 _SCOPE_TITLES = {
@@ -18,6 +18,7 @@ _SCOPE_TITLES = {
     "drain_found_work": "a drain whose recheck finds work",
     "round": "each round of the handler",
     "wakeup": "each wake-up",
+    "invalidation": "each invalidation of the ring's pages",
     "page_refill": "each page fragment",
     "burst": "each burst",
     "kick": "each kick",
@@ -44,7 +45,21 @@ def explanation_tables(explanation: Explanation, actor: str = "worker") -> Rende
                 lines.append(Text(f"      {executes(row)}", style="dim"))
                 lines.append(Text(f"      {numbers(row, explanation.plan.cycle_ps)}", style="dim"))
     lines.append(Text(_line(f"total of the {actor}", "", "", "", f"{total:.2f}"), style="bold"))
-    return Group(_head(explanation), *lines)
+    return Group(_head(explanation), *lines, *_setup(explanation), *notes([explanation.point]))
+
+
+def _unit(row: Row) -> str:
+    return "packet of the batch" if row.unit is Register.DONE else "invalidation"
+
+
+def _setup(explanation: Explanation) -> list[RenderableType]:
+    """What mapping the ring costs once, at SET_VRING_ADDR."""
+    parts = explanation.plan.setup
+    if not parts:
+        return []
+    total_us = sum(part.cost_ps for part in parts) / 1e6
+    text = ", ".join(f"{part.primitive} {part.formula} = {part.cost_ps / 1e6:.3g} us" for part in parts)
+    return [Text(f"mapping the ring once: {total_us:.4g} us ({text})")]
 
 
 def _line(step: str, function: str, rate: str, waits: str, cycles: str) -> str:
@@ -84,7 +99,7 @@ def numbers(row: Row, cycle_ps: float) -> str:
         sums.append(fixed if len(row.components) == 1 else f"{fixed} = {row.cost_ps / cycle_ps:.1f}")
     if row.unit_components:
         one = each if len(row.unit_components) == 1 else f"{each} = {row.unit_ps / cycle_ps:.1f}"
-        sums.append(f"({one}) for each packet of the batch")
+        sums.append(f"({one}) for each {_unit(row)}")
     return ", ".join(sums)
 
 

@@ -151,6 +151,7 @@ class Explanation:
                 {"key": one.key, **one.quantity.model_dump(), "cycles_per_packet": one.cycles_per_packet}
                 for one in self.inputs()
             ],
+            "setup_us": {part.primitive: part.cost_ps / 1e6 for part in self.plan.setup},
             "total_cycles": self.point.cycles_per_packet,
             "pps": self.point.pps,
         }

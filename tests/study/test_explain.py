@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import get_args
 
 import pytest
 
@@ -10,6 +11,8 @@ import sim
 from sim.config.primitives import PRIMITIVES
 from sim.costs.audit import quantities
 from sim.datapath import build_plan
+from sim.datapath.plan import Scope
+from sim.report import explained
 
 SEED = "virtio-user-xdp1-tap"
 WITHOUT_AN_ENTRY = {"instruction", "copy_loop", "store_drain", "idle", "driver_work"}
@@ -120,3 +123,7 @@ def test_keeping_rows_apart_does_not_change_the_answer():
     explained, point = sim.explain(scenario, "copy_user").point, sim.run(scenario).points[0]
     assert explained.breakdown_ps == point.breakdown_ps
     assert explained.elapsed_ps == point.elapsed_ps
+
+
+def test_every_scope_has_a_title_so_that_no_row_is_left_out():
+    assert set(explained._SCOPE_TITLES) == set(get_args(Scope))
