@@ -69,6 +69,9 @@ def fuse(rows: list[Row], apart: bool = False) -> list[Segment]:
 
 def _segment(index: int, rows: list[Row], numbers: tuple[int, ...], home: dict[str, int], following: int) -> Segment:
     first, last = rows[0], rows[-1]
+    jumps = list(last.jumps)
+    if jumps and jumps[-1].always:
+        following = home[jumps.pop().target]
     return Segment(
         index=index,
         actor=ACTORS.index(first.actor),
@@ -87,6 +90,6 @@ def _segment(index: int, rows: list[Row], numbers: tuple[int, ...], home: dict[s
         condition=first.condition,
         takes_arrivals=first.takes_arrivals,
         marks=last.marks,
-        jumps=tuple((jump, home[jump.target]) for jump in last.jumps),
+        jumps=tuple((jump, home[jump.target]) for jump in jumps),
         following=following,
     )
