@@ -127,6 +127,9 @@ class _Program:
         self.additions: list[dict[str, int]] = []
         self.changes: list[dict[str, int]] = []
         self.class_costs: list[int] = []
+        waiting = [(one.actor, one.condition) for one in plan.segments if one.condition is not None]
+        self._watched = [(actor, {condition.left, condition.right}) for actor, condition in waiting]
+        self._sampled = {(one.actor, one.sample[0]) for one in plan.segments if one.sample is not None}
         self.segments = [self._segment(segment) for segment in plan.segments]
 
     def _segment(self, segment: Segment) -> dict[str, int]:
@@ -174,13 +177,14 @@ class _Program:
     def _wakes(self, segment: Segment) -> bool:
         """Tell whether the end of a row can make true what another actor waits for."""
         changed = {effect.target for effect in segment.effects} | set(TAKING if segment.takes_arrivals else ())
-        for other in self.plan.segments:
-            if other.condition is not None and other.actor != segment.actor:
-                # Nothing of its own changes while it sleeps; what others sample may, between the ends of rows.
-                sampled = {one.sample[0] for one in self.plan.segments if one.sample and one.actor != other.actor}
-                if not {other.condition.left, other.condition.right}.isdisjoint(changed | sampled):
-                    return True
-        return False
+        return any(
+            actor != segment.actor and not (changed | self._sampled_by_others(actor)).isdisjoint(watched)
+            for actor, watched in self._watched
+        )
+
+    def _sampled_by_others(self, actor: int) -> set[Register]:
+        """Return what other actors may change at the start of a row, for the next end of any row to notice."""
+        return {register for sampler, register in self._sampled if sampler != actor}
 
     def _classes(self, segment: Segment) -> int:
         if not segment.class_costs:
