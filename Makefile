@@ -15,8 +15,8 @@ test: $(READY)           ## every test but the slow ones
 test-deep: $(READY)      ## the slow tests too
 	$(BIN)/pytest -n auto -m "deep or not deep"
 
-bench: $(READY)          ## benchmarks, side by side in one run
-	$(BIN)/pytest tests/bench -n 0 --benchmark-enable --benchmark-only
+bench: $(READY)          ## benchmarks of both engines, sweeps and start-up, as one table
+	$(BIN)/pytest tests/bench -n 0 --benchmark-enable --benchmark-quiet
 
 lint: $(READY)
 	$(BIN)/ruff check .

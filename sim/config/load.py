@@ -171,14 +171,16 @@ def validate(model: type[Model], table: Table, where: str) -> Model:
 
 def _rename_schema(data: Table) -> Table:
     """Inner tables spell their version `schema` in YAML and `schema_` in Python."""
-    for inner in [
-        data.get("cpu"),
-        data.get("kernel"),
-        *(data["access"] if isinstance(data.get("access"), list) else []),
-    ]:
-        if isinstance(inner, dict) and "schema" in inner:
-            inner["schema_"] = inner.pop("schema")
-    return data
+    renamed: Table = {key: _renamed(data[key]) for key in ("cpu", "kernel") if key in data}
+    if isinstance(data.get("access"), list):
+        renamed["access"] = [_renamed(variant) for variant in data["access"]]
+    return {**data, **renamed}
+
+
+def _renamed(inner: Any) -> Any:
+    if not isinstance(inner, dict) or "schema" not in inner:
+        return inner
+    return {("schema_" if key == "schema" else key): value for key, value in inner.items()}
 
 
 def load_table(kind: str, reference: str, configs: Path | None = None) -> BaseModel:
@@ -208,7 +210,10 @@ def _as_list(keys: list[str], value: Any) -> Any:
 
 
 def _override(table: Table, keys: list[str], value: Any, model: type[BaseModel]) -> None:
-    """Set one key; a bare number on a table entry replaces value, low and high, and says where it came from."""
+    """Set one key; a bare number on a table entry replaces value, low and high, and says where it came from.
+
+    Tables below `table` are not changed but replaced, so that others may share them.
+    """
     place: Any = table
     fields: Any = model
     for depth, key in enumerate(keys):
@@ -225,6 +230,7 @@ def _override(table: Table, keys: list[str], value: Any, model: type[BaseModel])
             place[key] = model_default(model, keys[: depth + 1]) if "grade" in fields.model_fields else {}
         if not isinstance(place[key], dict):
             raise ConfigError(f"--set: '{'.'.join(keys[: depth + 1])}' has no keys below it")
+        place[key] = dict(place[key])
         place = place[key]
     old = place.get(keys[-1])
     if old is None and fields is not None and "grade" in fields.model_fields:
@@ -277,6 +283,51 @@ def _apply_calibration(table: Table, configs: Path | None, beside: Path | None, 
             raise ConfigError(f"{file}: {error}") from None
 
 
+class Scenarios:
+    """The scenarios that one file gives under different settings: what its names stand for is read once.
+
+    `reference` is a name or path. Raises ConfigError for a folder of tables that is none.
+    """
+
+    def __init__(self, reference: str | Path, configs: str | Path | None = None) -> None:
+        self._reference = str(reference)
+        self._root = Path(configs) if configs is not None else None
+        if self._root is not None and not os.path.isdir(self._root):  # unlike Path.is_dir, False for a name too long
+            raise ConfigError(f"--configs {self._root}: no such folder")
+        self._named: dict[str, tuple[Table, Path]] = {}
+
+    def load(self, settings: Mapping[str, Any], overrides: Sequence[str] = ()) -> Scenario:
+        """Return the scenario under settings, then overrides; ConfigError, one line, for anything that is wrong."""
+        split = [(key.split("."), value) for key, value in settings.items()]
+        assignments = [(keys, _as_list(keys, value)) for keys, value in split]
+        assignments += [_split_assignment(text) for text in overrides]
+        whole = [(keys, value) for keys, value in assignments if len(keys) == 1]
+        name = repr(whole)
+        if name not in self._named:
+            self._named[name] = self._resolve(whole)
+        resolved, file = self._named[name]
+        table = dict(resolved)
+        for keys, value in assignments:
+            if len(keys) > 1:
+                _override(table, keys, value, Scenario)
+        if isinstance(table.get("traffic"), dict) and "mix" in table["traffic"]:
+            table["traffic"] = {**table["traffic"], "mix": read_mix(table["traffic"]["mix"], file.parent)}
+        return validate(Scenario, table, str(file))
+
+    def _resolve(self, whole: list[tuple[list[str], Any]]) -> tuple[Table, Path]:
+        """Read the file, set whole keys, put tables in the place of names, and the calibration into them."""
+        table, file = read_table("scenario", self._reference, self._root)
+        was_resolved = isinstance(table.get("kernel"), dict)
+        for keys, value in whole:
+            _override(table, keys, value, Scenario)
+        named = {key for key in _NAMED if isinstance(table.get(key), str)}
+        _resolve_names(table, self._root, file.parent, str(file))
+        # A resolved table holds the fitted values already; only what a name has replaced lacks them.
+        everything = not was_resolved or any(keys == ["calibration"] for keys, _ in whole)
+        _apply_calibration(table, self._root, file.parent, None if everything else named)
+        return table, file
+
+
 def load_scenario(
     reference: str | Path,
     *,
@@ -289,29 +340,7 @@ def load_scenario(
     Overrides are `KEY=VALUE` texts, as for `--set`; settings are the same as values by key and come first. Raises
     ConfigError, one line, for anything that is wrong.
     """
-    root = Path(configs) if configs is not None else None
-    if root is not None and not os.path.isdir(root):  # unlike Path.is_dir, False for a name that is too long
-        raise ConfigError(f"--configs {root}: no such folder")
-    table, file = read_table("scenario", str(reference), root)
-    table = copy.deepcopy(table)
-    split = [(key.split("."), value) for key, value in (settings or {}).items()]
-    assignments = [(keys, _as_list(keys, value)) for keys, value in split]
-    assignments += [_split_assignment(text) for text in overrides]
-    whole = [(keys, value) for keys, value in assignments if len(keys) == 1]
-    parts = [(keys, value) for keys, value in assignments if len(keys) > 1]
-    was_resolved = isinstance(table.get("kernel"), dict)
-    for keys, value in whole:
-        _override(table, keys, value, Scenario)
-    named = {key for key in _NAMED if isinstance(table.get(key), str)}
-    _resolve_names(table, root, file.parent, str(file))
-    # A resolved table holds the fitted values already; only what a name has replaced lacks them.
-    everything = not was_resolved or any(keys == ["calibration"] for keys, _ in whole)
-    _apply_calibration(table, root, file.parent, None if everything else named)
-    for keys, value in parts:
-        _override(table, keys, value, Scenario)
-    if isinstance(table.get("traffic"), dict) and "mix" in table["traffic"]:
-        table["traffic"]["mix"] = read_mix(table["traffic"]["mix"], file.parent)
-    return validate(Scenario, table, str(file))
+    return Scenarios(reference, configs).load(settings or {}, overrides)
 
 
 def dump_scenario(scenario: Scenario) -> str:

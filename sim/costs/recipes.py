@@ -51,16 +51,22 @@ class Recipes:
     def __init__(self, kernel: Kernel, variant: Access, cpu: Cpu, mitigations: Mitigations) -> None:
         self.kernel = kernel
         self.variant = variant
-        self._off = self._switched_off(mitigations, cpu.features.smap.value)
+        self._off = self._effects(self._switched_off(mitigations, cpu.features.smap.value))
         self._copy = self._copy_rules(cpu.features.fsrm.value)
         counted = kernel.counted_with
-        self._counted_off = self._switched_off(counted, True)
+        self._counted_off = self._effects(self._switched_off(counted, True))
         self._counted_copy = self._copy_rules(counted.fsrm)
 
     @staticmethod
     def _switched_off(switches: Mitigations | CountedWith, has_smap: bool) -> list[str]:
         names = [name for name in ("spectre_v1", "hardened_usercopy", "retpoline") if not getattr(switches, name)]
         return names if switches.smap and has_smap else ["smap", *names]
+
+    def _effects(self, off: list[str]) -> dict[str, str | None]:
+        """Map each primitive that a switched-off mitigation touches to what takes its place (None: nothing)."""
+        mitigations = [self.kernel.mitigations[name] for name in off]
+        replaced: dict[str, str | None] = {old: new for one in mitigations for old, new in one.replaces.items()}
+        return replaced | {item: None for one in mitigations for item in one.removes}
 
     def _copy_rules(self, cpu_fsrm: bool) -> CopyRules:
         routine = self.kernel.copy_routine
@@ -108,13 +114,15 @@ class Recipes:
             recipe, parts = whole, 1
         return [item for item in recipe if item not in rules.remove], parts
 
-    def _expand(self, recipe: list[str], parts: int, n_bytes: int, off: list[str], rules: CopyRules) -> list[Item]:
-        removed = {item for name in off for item in self.kernel.mitigations[name].removes}
-        replaced = {old: new for name in off for old, new in self.kernel.mitigations[name].replaces.items()}
+    def _expand(
+        self, recipe: list[str], parts: int, n_bytes: int, off: dict[str, str | None], rules: CopyRules
+    ) -> list[Item]:
         items: list[Item] = []
         for word in recipe:
             if word == "copy":
                 items += copy_items(n_bytes // parts, rules, inside_call="call" in recipe or "stac" not in recipe)
-            elif word not in removed:
-                items.append(Item(replaced.get(word, word)))
+            else:
+                primitive = off.get(word, word)
+                if primitive is not None:
+                    items.append(Item(primitive))
         return items * parts

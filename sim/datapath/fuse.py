@@ -24,20 +24,24 @@ def _registers(row: Row) -> set[Register]:
     return used - {None}  # type: ignore[return-value]
 
 
-def _continues(group: list[Row], row: Row) -> bool:
-    """Tell whether a row may follow a group within one segment.
+def _group(rows: list[Row], first: int) -> list[int]:
+    """Return the numbers of the rows that one segment from row `first` on may hold.
 
     Changes of private registers wait for the end of the segment, so no later row of it may look at them.
     """
-    changed = {effect.target for before in group for effect in before.effects}
-    units = {before.unit for before in group} - {None}
-    return (
-        group[-1].actor == row.actor
-        and not _closed(group[-1])
-        and not _separate(row)
-        and not changed & _registers(row)
-        and (row.unit is None or units in (set(), {row.unit}))
-    )
+    group = [first]
+    changed = {effect.target for effect in rows[first].effects}
+    unit = rows[first].unit
+    for number in range(first + 1, len(rows)):
+        before, row = rows[number - 1], rows[number]
+        if before.actor != row.actor or _closed(before) or _separate(row) or changed & _registers(row):
+            break
+        if None not in (unit, row.unit) and row.unit != unit:
+            break
+        group.append(number)
+        changed |= {effect.target for effect in row.effects}
+        unit = row.unit if unit is None else unit
+    return group
 
 
 def actors_of(rows: list[Row]) -> tuple[str, ...]:
@@ -55,13 +59,9 @@ def fuse(rows: list[Row], apart: bool = False) -> list[Segment]:
     groups: dict[int, list[int]] = {}
     while waiting := sorted(starts - set(groups)):
         first = waiting[0]
-        group = [first]
-        for number in range(first + 1, len(rows)):
-            if apart or not _continues([rows[i] for i in group], rows[number]):
-                starts.add(number)
-                break
-            group.append(number)
-        groups[first] = group
+        groups[first] = [first] if apart else _group(rows, first)
+        behind = groups[first][-1] + 1
+        starts |= {behind} & set(range(len(rows)))
     order, actors = sorted(groups), actors_of(rows)
     home = {rows[first].label: index for index, first in enumerate(order)}
     segments = []
@@ -77,6 +77,9 @@ def _segment(
     index: int, actor: int, rows: list[Row], numbers: tuple[int, ...], home: dict[str, int], following: int
 ) -> Segment:
     first, last = rows[0], rows[-1]
+    jumps = list(last.jumps)
+    if jumps and jumps[-1].always:
+        following = home[jumps.pop().target]
     return Segment(
         index=index,
         actor=actor,
@@ -95,6 +98,6 @@ def _segment(
         condition=first.condition,
         takes_arrivals=first.takes_arrivals,
         marks=last.marks,
-        jumps=tuple((jump, home[jump.target]) for jump in last.jumps),
+        jumps=tuple((jump, home[jump.target]) for jump in jumps),
         following=following,
     )

@@ -101,6 +101,11 @@ class Jump:
     target: str
     right: Register | None = None
 
+    @property
+    def always(self) -> bool:
+        """Tell whether it is taken whatever the registers hold: none of them is ever negative."""
+        return self.relation == ">=" and self.constant <= 0 and self.right is None
+
 
 @dataclass(frozen=True)
 class Effect:

@@ -15,8 +15,8 @@ import numpy.typing as npt
 
 from sim.datapath.plan import Condition, Effect, Jump, LineAccess, Plan, Register, Segment
 from sim.engine import histogram, order
-from sim.engine.machine import FIRST_OWNER, LINE_SHIFT, NOBODY, Wait
-from sim.engine.order import TieOrder
+from sim.engine.machine import FIRST_OWNER, LINE_SHIFT, NOBODY, Count, Wait
+from sim.engine.order import WORD, TieOrder
 
 Integers = npt.NDArray[np.int64]
 Records = npt.NDArray[Any]
@@ -24,6 +24,8 @@ Records = npt.NDArray[Any]
 #: A register that is always 0, for what a row leaves out.
 ZERO = len(Register)
 NEVER = int(np.iinfo(np.int64).max)
+#: What taking arrived packets changes.
+TAKING = (Register.ARRIVED, Register.TAKEN, Register.DROPPED, Register.BURST_LEFT)
 LOWEST = int(np.iinfo(np.int64).min)
 
 
@@ -31,29 +33,29 @@ def _columns(names: str) -> np.dtype[Any]:
     return np.dtype([(name, np.int64) for name in names.split()])
 
 
-#: One row per segment; `*_from` to `*_to` are rows of another table, `condition`, `read` and `write` are one.
+#: One row per segment; `*_from` to `*_to` are rows of another table, `condition`, `read` and `write` are one. `wakes`
+#: is 1 where the end of the row can make true what another actor waits for.
 SEGMENT = _columns(
-    "actor cost_ps unit unit_ps hidden_ps waits_before waits_after drains_stores sample_target sample_source "
-    "takes_arrivals marks condition read write changes_from changes_to jumps_from jumps_to following classes_from"
+    "actor cost_ps unit unit_ps waits_before waits_after drains_stores sample_target sample_source takes_arrivals "
+    "marks wakes condition read write adds_from adds_to changes_from changes_to jumps_from jumps_to following "
+    "classes_from"
 )
 #: One row per access to ring memory: see `LineAccess`; `end` is the offset behind the last stride.
 ACCESS = _columns("first_line offset bytes index counted count times plus modulo stride end")
-#: `left - right` lies in `low` to `high`; where `inverted` is 1, it does not.
-TEST = _columns("left right low high inverted target")
-#: A register becomes `kept x itself + factor x source + constant`; a countdown adds only where the rest is not above 0.
-CHANGE = _columns("target kept source factor constant countdown")
+#: `left - right` is one of the `span + 1` values from `low` on, which go on behind the highest one with the lowest.
+TEST = _columns("left right low span target")
+#: A register has a constant added.
+ADDITION = _columns("target constant")
+#: A register becomes `kept x itself + factor x source`, plus `constant` where that is not above `limit`.
+CHANGE = _columns("target kept source factor constant limit")
 #: One row: what holds for the whole machine.
 FIXED = _columns("transfer_ps stream_ps store_buffer backlog fuzz fuzz_start layout")
 #: One row per cache line.
 LINE = _columns("owner holders")
 #: One row per actor.
 ACTOR = _columns("segment phase due_ps priority rank arrived_ps window_paid_ps stores_done_ps store_stall_ps")
-#: One row per segment.
-COUNT = _columns("executions units last_line")
-#: One row: `going_on` is an actor whose row has ended and that has not yet met its next one.
-TOTAL = _columns(
-    "now_ps started going_on scheduled sequence recorded marked_posted marked_used latency_sum_ps most_in_flight"
-)
+#: One row.
+TOTAL = _columns("now_ps started scheduled sequence recorded marked_posted marked_used latency_sum_ps most_in_flight")
 
 
 class Mark(IntEnum):
@@ -71,27 +73,30 @@ class Phase(IntEnum):
     ASLEEP = 1  # no event until another actor makes the condition true
     EXPECTING = 2  # a packet arrives
     RUNNING = 3  # the row ends
+    ENDED = 4  # the row has ended; the next one is yet to be met
 
 
 class Arrays(NamedTuple):
-    """Program (down to `class_costs`) and state of one simulation; `latencies_ps` and `waits` are indexed by `Wait`."""
+    """Program (down to `class_costs`) and state of one simulation.
+
+    Rows of `exposed_ps` (latency that nothing hides, by `Wait`), `counts` and `last_lines` are segments.
+    """
 
     segments: Records
     accesses: Records
     tests: Records
+    additions: Records
     changes: Records
     fixed: Records
-    latencies_ps: Integers
+    exposed_ps: Integers
     arrivals: Integers
     classes: Integers
     class_costs: Integers
     registers: Integers
     lines: Records
     actors: Records
-    counts: Records
-    waits_ps: Integers
-    wait_events: Integers
-    class_executions: Integers
+    counts: Integers
+    last_lines: Integers
     totals: Records
     histogram: Integers
     posted_at_ps: Integers
@@ -103,7 +108,7 @@ LAYOUT = int.from_bytes(
         repr(
             [
                 [(names.__name__, name, int(value)) for name, value in names.__members__.items()]
-                for names in (Mark, Phase, Wait, Register)
+                for names in (Mark, Phase, Count, Wait, Register)
             ]
             + [ZERO, NEVER, NOBODY, LINE_SHIFT, histogram.SUB_BITS, histogram.buckets()]
             + [order.GAMMA, order.FIRST_FACTOR, order.SECOND_FACTOR, order.SHIFTS, order.PRIORITY_SHIFT]
@@ -119,14 +124,18 @@ class _Program:
         self.plan = plan
         self.accesses: list[dict[str, int]] = []
         self.tests: list[dict[str, int]] = []
+        self.additions: list[dict[str, int]] = []
         self.changes: list[dict[str, int]] = []
         self.class_costs: list[int] = []
+        waiting = [(one.actor, one.condition) for one in plan.segments if one.condition is not None]
+        self._watched = [(actor, {condition.left, condition.right}) for actor, condition in waiting]
+        self._sampled = {(one.actor, one.sample[0]) for one in plan.segments if one.sample is not None}
         self.segments = [self._segment(segment) for segment in plan.segments]
 
     def _segment(self, segment: Segment) -> dict[str, int]:
         sample_target, sample_source = segment.sample or (ZERO, ZERO)
-        changes_from, jumps_from = len(self.changes), len(self.tests)
-        self.changes += [_change(effect) for effect in segment.effects]
+        adds_from, changes_from, jumps_from = len(self.additions), len(self.changes), len(self.tests)
+        self._effects(segment.effects)
         self.tests += [_test(jump, target) for jump, target in segment.jumps]
         jumps_to = len(self.tests)
         return {
@@ -134,7 +143,6 @@ class _Program:
             "cost_ps": segment.cost_ps,
             "unit": _register(segment.unit),
             "unit_ps": segment.unit_ps,
-            "hidden_ps": segment.hidden_ps,
             "waits_before": segment.waits_before,
             "waits_after": segment.waits_after,
             "drains_stores": segment.drains_stores,
@@ -142,9 +150,12 @@ class _Program:
             "sample_source": sample_source,
             "takes_arrivals": segment.takes_arrivals and self.plan.arrivals is not None,
             "marks": Mark[segment.marks.upper()] if segment.marks else Mark.NOTHING,
+            "wakes": self._wakes(segment),
             "condition": self._condition(segment.condition),
             "read": self._access(segment.read),
             "write": self._access(segment.write),
+            "adds_from": adds_from,
+            "adds_to": len(self.additions),
             "changes_from": changes_from,
             "changes_to": len(self.changes),
             "jumps_from": jumps_from,
@@ -152,6 +163,28 @@ class _Program:
             "following": segment.following,
             "classes_from": self._classes(segment),
         }
+
+    def _effects(self, effects: tuple[Effect, ...]) -> None:
+        """Part the additions of constants that come first, one per register, from the rest."""
+        sums: dict[Register, int] = {}
+        for number, effect in enumerate(effects):
+            if effect.op != "add" or effect.source is not None:
+                self.changes += [_change(other) for other in effects[number:]]
+                break
+            sums[effect.target] = sums.get(effect.target, 0) + effect.constant
+        self.additions += [{"target": int(register), "constant": sums[register]} for register in sums if sums[register]]
+
+    def _wakes(self, segment: Segment) -> bool:
+        """Tell whether the end of a row can make true what another actor waits for."""
+        changed = {effect.target for effect in segment.effects} | set(TAKING if segment.takes_arrivals else ())
+        return any(
+            actor != segment.actor and not (changed | self._sampled_by_others(actor)).isdisjoint(watched)
+            for actor, watched in self._watched
+        )
+
+    def _sampled_by_others(self, actor: int) -> set[Register]:
+        """Return what other actors may change at the start of a row, for the next end of any row to notice."""
+        return {register for sampler, register in self._sampled if sampler != actor}
 
     def _classes(self, segment: Segment) -> int:
         if not segment.class_costs:
@@ -180,7 +213,7 @@ class _Program:
                 "plus": access.plus,
                 "modulo": access.modulo,
                 "stride": access.stride,
-                "end": access.offset + access.modulo * access.stride,
+                "end": access.offset + access.modulo * access.stride if access.stride else NEVER,
             }
         )
         return len(self.accesses) - 1
@@ -192,14 +225,19 @@ def _register(register: Register | None) -> int:
 
 def _test(test: Jump | Condition, target: int) -> dict[str, int]:
     value = test.constant
-    low, high, inverted = {
-        "==": (value, value, 0),
-        "!=": (value, value, 1),
-        ">=": (value, NEVER, 0),
-        "<": (LOWEST, value - 1, 0),
+    low, high = {
+        "==": (value, value),
+        "!=": (value + 1, value - 1),  # round the end of the numbers
+        ">=": (value, NEVER),
+        "<": (LOWEST, value - 1),
     }[test.relation]
-    ends = {"low": low, "high": high, "inverted": inverted}
-    return {"left": int(test.left), "right": _register(test.right), **ends, "target": target}
+    return {
+        "left": int(test.left),
+        "right": _register(test.right),
+        "low": low,
+        "span": signed((high - low) & WORD),
+        "target": target,
+    }
 
 
 def _change(effect: Effect) -> dict[str, int]:
@@ -210,7 +248,7 @@ def _change(effect: Effect) -> dict[str, int]:
         "source": _register(effect.source),
         "factor": factor,
         "constant": effect.constant,
-        "countdown": effect.op == "countdown",
+        "limit": 0 if effect.op == "countdown" else NEVER,
     }
 
 
@@ -239,34 +277,33 @@ def pack(plan: Plan, ties: TieOrder) -> Arrays:
     }
     actors = np.zeros(len(plan.actors), dtype=ACTOR)
     actors["segment"], actors["rank"], actors["due_ps"] = plan.entry, ties.ranks, NEVER
-    counts = np.zeros(len(plan.segments), dtype=COUNT)
-    counts["last_line"] = NOBODY
+    rows, kinds = len(plan.segments), len(plan.classes.sizes) if plan.classes else 0
     lines = np.zeros(plan.lines, dtype=LINE)
     owner = plan.actors.index(FIRST_OWNER)
     lines["owner"], lines["holders"] = owner, 1 << owner
     registers = np.zeros(len(Register) + 1, dtype=np.int64)
     registers[list(plan.initial)] = list(plan.initial.values())
-    totals = np.zeros(1, dtype=TOTAL)
-    totals["going_on"] = NOBODY
     arrivals = np.zeros(0, dtype=np.int64) if plan.arrivals is None else plan.arrivals.first(1)
     return Arrays(
         segments=_table(program.segments, SEGMENT),
         accesses=_table(program.accesses, ACCESS),
         tests=_table(program.tests, TEST),
+        additions=_table(program.additions, ADDITION),
         changes=_table(program.changes, CHANGE),
         fixed=_table([fixed], FIXED),
-        latencies_ps=np.array([waits.get(kind, 0) for kind in Wait], dtype=np.int64),
+        exposed_ps=np.array(
+            [[max(0, waits.get(kind, 0) - segment.hidden_ps) for kind in Wait] for segment in plan.segments],
+            dtype=np.int64,
+        ),
         arrivals=np.require(arrivals, dtype=np.int64, requirements=["C", "W"]),
         classes=np.zeros(1, dtype=np.int64) if plan.classes is None else plan.classes.draws,
         class_costs=np.array(program.class_costs, dtype=np.int64),
         registers=registers,
         lines=lines,
         actors=actors,
-        counts=counts,
-        waits_ps=np.zeros((len(plan.segments), len(Wait)), dtype=np.int64),
-        wait_events=np.zeros((len(plan.segments), len(Wait)), dtype=np.int64),
-        class_executions=np.zeros((len(plan.segments), len(plan.classes.sizes) if plan.classes else 0), dtype=np.int64),
-        totals=totals,
+        counts=np.zeros((rows, Count.CLASSES + kinds), dtype=np.int64),
+        last_lines=np.full(rows, NOBODY),
+        totals=np.zeros(1, dtype=TOTAL),
         histogram=np.zeros(histogram.buckets(), dtype=np.int64),
         posted_at_ps=np.zeros(1 << (2 * plan.ring_packets - 1).bit_length(), dtype=np.int64),
     )

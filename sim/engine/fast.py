@@ -11,6 +11,7 @@ from numba.core.event import Listener, register
 from sim.datapath.plan import Plan
 from sim.engine.arrays import Arrays, Integers, Phase, pack
 from sim.engine.loop import Stop, simulate_events
+from sim.engine.machine import Count
 from sim.engine.order import TieOrder
 from sim.engine.record import Checkpoints, DeadlockError, Step
 
@@ -42,11 +43,11 @@ class FastMachine:
         self._totals = arrays.totals[0]
         self.registers = arrays.registers
         self.histogram = arrays.histogram
-        self.executions = arrays.counts["executions"]
-        self.units = arrays.counts["units"]
-        self.class_executions = arrays.class_executions
-        self.waits_ps = arrays.waits_ps
-        self.wait_events = arrays.wait_events
+        self.counts = arrays.counts
+        self.executions, self.units = arrays.counts[:, Count.EXECUTIONS], arrays.counts[:, Count.UNITS]
+        self.waits_ps = arrays.counts[:, Count.WAITS_PS : Count.WAIT_EVENTS]
+        self.wait_events = arrays.counts[:, Count.WAIT_EVENTS : Count.CLASSES]
+        self.class_executions = arrays.counts[:, Count.CLASSES :]
 
     @property
     def marked_posted(self) -> int:
@@ -80,17 +81,18 @@ class FastEngine:
         self.trace: list[Step] | None = None
         self.checkpoints = Checkpoints(checkpoint_packets)
         self._arrays = pack(plan, ties or TieOrder.stated(len(plan.actors)))
+        self._totals = self._arrays.totals[0]
         self.machine = FastMachine(self._arrays)
 
     @property
     def now_ps(self) -> int:
         """Simulated time."""
-        return int(self._arrays.totals["now_ps"][0])
+        return int(self._totals["now_ps"])
 
     @property
     def events(self) -> int:
         """Rows (fused segments) that have ended."""
-        return int(self._arrays.totals["sequence"][0])
+        return int(self._totals["sequence"])
 
     @property
     def accounted_ps(self) -> list[int]:
@@ -110,7 +112,8 @@ class FastEngine:
         stop = Stop.PAUSED
         while stop != Stop.REACHED:
             stop = Stop(simulate_events(self._arrays, trace, packets, self.checkpoints.due_at, _EVENTS_BETWEEN_SIGNALS))
-            self._keep(trace)
+            if self.trace is not None:
+                self.trace += self._recorded(trace)
             if stop == Stop.CHECKPOINT:
                 self.checkpoints.reach(self.machine, self.now_ps)
             elif stop == Stop.STALE:
@@ -122,9 +125,8 @@ class FastEngine:
                 more = self.plan.arrivals.first(len(self._arrays.arrivals) + 1)
                 self._arrays = self._arrays._replace(arrivals=np.require(more, requirements=["C", "W"]))
 
-    def _keep(self, trace: Integers) -> None:
-        """Move what the loop has recorded into the trace."""
+    def _recorded(self, trace: Integers) -> list[Step]:
+        """Take what the loop has recorded."""
         recorded = int(self._arrays.totals["recorded"][0])
         self._arrays.totals["recorded"] = 0
-        if self.trace is not None:
-            self.trace += [Step(*row) for row in trace[:recorded].tolist()]
+        return [Step(*row) for row in trace[:recorded].tolist()]

@@ -17,7 +17,7 @@ from sim.datapath.plan import Register
 from sim.engine import order
 from sim.engine.arrays import LAYOUT, NEVER, Arrays, Integers, Mark, Phase, signed
 from sim.engine.histogram import SUB_BITS, buckets
-from sim.engine.machine import LINE_SHIFT, NOBODY, Wait
+from sim.engine.machine import LINE_SHIFT, NOBODY, Count, Wait
 
 _SUB = 1 << SUB_BITS
 _LAST_BUCKET = buckets() - 1
@@ -32,6 +32,7 @@ _at = np.uint64
 
 _ARRIVED, _TAKEN, _DROPPED, _BURST_LEFT = Register.ARRIVED, Register.TAKEN, Register.DROPPED, Register.BURST_LEFT
 _LAST = Register.LAST
+_EXECUTIONS, _UNITS, _WAITS_PS, _WAIT_EVENTS, _CLASSES = (int(column) for column in Count)
 _AVAIL_INDEX, _USED_INDEX = Register.AVAIL_INDEX, Register.USED_INDEX
 
 
@@ -93,8 +94,7 @@ def _next_actor(a: Arrays) -> int:
 @_inner
 def _holds(a: Arrays, test: Any) -> bool:
     difference = a.registers[_at(test.left)] - a.registers[_at(test.right)]
-    inside = (test.low <= difference) & (difference <= test.high)
-    return inside != test.inverted
+    return bool(np.uint64(difference - test.low) <= np.uint64(test.span))
 
 
 @_inner
@@ -116,7 +116,7 @@ def _go_on(a: Arrays, actor: int, now: int, phase: int) -> None:
     me = a.actors[_at(actor)]
     number = me.segment
     segment = a.segments[_at(number)]
-    if phase == Phase.ARRIVED:
+    if phase != Phase.EXPECTING:
         if not _ready(a, segment):
             me.phase = Phase.ASLEEP
             me.due_ps = NEVER
@@ -126,7 +126,8 @@ def _go_on(a: Arrays, actor: int, now: int, phase: int) -> None:
             if due_ps > now:
                 _schedule(a, me, due_ps, Phase.EXPECTING)
                 return
-    a.waits_ps[_at(number), Wait.BLOCKED] += now - me.arrived_ps
+    if phase != Phase.RUNNING:
+        a.counts[_at(number), _WAITS_PS + Wait.BLOCKED] += now - me.arrived_ps
     _schedule(a, me, now + _begin(a, me, actor, segment, number, now), Phase.RUNNING)
 
 
@@ -141,8 +142,8 @@ def _begin(a: Arrays, me: Any, actor: int, segment: Any, number: int, now: int) 
     if segment.drains_stores:
         stall += max(0, me.stores_done_ps - now)
     if stall:
-        a.waits_ps[_at(number), Wait.STORES] += stall
-        a.wait_events[_at(number), Wait.STORES] += 1
+        a.counts[_at(number), _WAITS_PS + Wait.STORES] += stall
+        a.counts[_at(number), _WAIT_EVENTS + Wait.STORES] += 1
     if segment.waits_before:
         me.window_paid_ps = 0
     # A row that samples nothing copies the register of zeros onto itself.
@@ -153,14 +154,14 @@ def _begin(a: Arrays, me: Any, actor: int, segment: Any, number: int, now: int) 
     else:
         kind = a.classes[_at(a.registers[_LAST] & (len(a.classes) - 1))]
         duration += a.class_costs[_at(segment.classes_from + kind)]
-        a.class_executions[_at(number), _at(kind)] += 1
+        a.counts[_at(number), _at(_CLASSES + kind)] += 1
     if segment.read != NOBODY:
         duration += _read(a, me, actor, segment, number)
     if segment.waits_after:
         me.window_paid_ps = 0
-    units, counts = a.registers[_at(segment.unit)], a.counts[_at(number)]
-    counts.executions += 1
-    counts.units += units
+    units = a.registers[_at(segment.unit)]
+    a.counts[_at(number), _EXECUTIONS] += 1
+    a.counts[_at(number), _UNITS] += units
     return duration + units * segment.unit_ps
 
 
@@ -170,12 +171,12 @@ def _finish(a: Arrays, me: Any, actor: int, segment: Any, now: int) -> int:
     registers = a.registers
     if segment.write != NOBODY:
         _write(a, me, actor, segment, now)
+    for row in range(segment.adds_from, segment.adds_to):
+        registers[_at(a.additions[_at(row)].target)] += a.additions[_at(row)].constant
     for row in range(segment.changes_from, segment.changes_to):
         change = a.changes[_at(row)]
         value = registers[_at(change.target)] * change.kept + registers[_at(change.source)] * change.factor
-        if not (change.countdown and value > 0):
-            value += change.constant
-        registers[_at(change.target)] = value
+        registers[_at(change.target)] = value + (change.constant if value <= change.limit else 0)
     if segment.takes_arrivals:
         _take_arrived(a, now)
     if segment.marks == Mark.POSTED:
@@ -193,8 +194,8 @@ def _finish(a: Arrays, me: Any, actor: int, segment: Any, now: int) -> int:
 
 
 @_inner
-def _span(a: Arrays, access: Any) -> tuple[int, int, int, int]:
-    """Return first and last line of an access, and those of the part behind a wrap (last below first if none)."""
+def _span(a: Arrays, access: Any) -> tuple[int, int, int]:
+    """Return first and last line of an access, up to the end of the ring, and the bytes that lie beyond."""
     index, length = a.registers[_at(access.index)], access.bytes
     if access.counted:
         count = a.registers[_at(access.count)]
@@ -205,57 +206,66 @@ def _span(a: Arrays, access: Any) -> tuple[int, int, int, int]:
         position %= modulo
     else:
         position &= modulo - 1
-    base, start = access.first_line, access.offset + position * access.stride
-    over = start + length - access.end
-    if access.stride and over > 0:
-        tail = base + ((access.end - 1) >> LINE_SHIFT)
-        front = base + (access.offset >> LINE_SHIFT)
-        return base + (start >> LINE_SHIFT), tail, front, base + ((access.offset + over - 1) >> LINE_SHIFT)
-    return base + (start >> LINE_SHIFT), base + ((start + length - 1) >> LINE_SHIFT), 0, -1
+    start = access.offset + position * access.stride
+    beyond = start + length
+    over = beyond - access.end
+    if over > 0:
+        beyond = access.end
+    return access.first_line + (start >> LINE_SHIFT), access.first_line + ((beyond - 1) >> LINE_SHIFT), over
+
+
+@_inner
+def _front(access: Any, first: int, over: int) -> range:
+    """Return the lines at the front of a ring that an access meets behind its end, but for those it has met."""
+    front = access.first_line + (access.offset >> LINE_SHIFT)
+    return range(front, min(first, access.first_line + ((access.offset + over - 1) >> LINE_SHIFT) + 1))
 
 
 @_inner
 def _read(a: Arrays, me: Any, actor: int, segment: Any, number: int) -> int:
-    first, last, front, back = _span(a, a.accesses[_at(segment.read)])
-    total = 0
-    for line in range(first, last + 1):
-        total += _read_line(a, me, actor, segment, number, line)
-    for line in range(front, back + 1):
-        if line < first or line > last:
-            total += _read_line(a, me, actor, segment, number, line)
+    access = a.accesses[_at(segment.read)]
+    first, last, over = _span(a, access)
+    total = _read_line(a, me, actor, number, first)
+    for line in range(first + 1, last + 1):
+        total += _read_line(a, me, actor, number, line)
+    if over > 0:
+        for line in _front(access, first, over):
+            total += _read_line(a, me, actor, number, line)
     return total
 
 
 @_inner
-def _read_line(a: Arrays, me: Any, actor: int, segment: Any, number: int, line: int) -> int:
+def _read_line(a: Arrays, me: Any, actor: int, number: int, line: int) -> int:
     """Read one line; return the latency that nothing hides."""
-    state, counts, mine = a.lines[_at(line)], a.counts[_at(number)], 1 << actor
+    state, mine = a.lines[_at(line)], 1 << actor
     if state.holders & mine:
-        kind = Wait.NEAR_HIT if counts.last_line == line else Wait.FAR_HIT
+        kind = Wait.NEAR_HIT if a.last_lines[_at(number)] == line else Wait.FAR_HIT
     elif state.owner != NOBODY:
         kind = Wait.TRANSFER
         state.owner = NOBODY
     else:
         kind = Wait.CLEAN
     state.holders |= mine
-    counts.last_line = line
-    exposed, paid = max(0, a.latencies_ps[_at(kind)] - segment.hidden_ps), me.window_paid_ps
+    a.last_lines[_at(number)] = line
+    exposed, paid = a.exposed_ps[_at(number), _at(kind)], me.window_paid_ps
     wait = max(0, exposed - paid)
     if paid and kind == Wait.TRANSFER:
         wait = max(wait, a.fixed[0].stream_ps)
     me.window_paid_ps = max(paid, exposed)
-    a.waits_ps[_at(number), _at(kind)] += wait
-    a.wait_events[_at(number), _at(kind)] += 1
+    a.counts[_at(number), _at(_WAITS_PS + kind)] += wait
+    a.counts[_at(number), _at(_WAIT_EVENTS + kind)] += 1
     return wait
 
 
 @_inner
 def _write(a: Arrays, me: Any, actor: int, segment: Any, now: int) -> None:
-    first, last, front, back = _span(a, a.accesses[_at(segment.write)])
-    for line in range(first, last + 1):
+    access = a.accesses[_at(segment.write)]
+    first, last, over = _span(a, access)
+    _write_line(a, me, actor, first, now)
+    for line in range(first + 1, last + 1):
         _write_line(a, me, actor, line, now)
-    for line in range(front, back + 1):
-        if line < first or line > last:
+    if over > 0:
+        for line in _front(access, first, over):
             _write_line(a, me, actor, line, now)
     fixed = a.fixed[0]
     full_at = now + fixed.transfer_ps + (fixed.store_buffer - 1) * fixed.stream_ps
@@ -354,32 +364,30 @@ def simulate_events(a: Arrays, trace: Integers, target: int, checkpoint_at: int,
     for _ in range(most_events):
         if recording and totals.recorded == len(trace):
             return Stop.TRACE_FULL
-        actor, phase = totals.going_on, Phase.RUNNING
+        actor = _next_actor(a)
         if actor == NOBODY:
-            actor = _next_actor(a)
-            if actor == NOBODY:
-                return Stop.DEADLOCK
-            me = a.actors[_at(actor)]
-            now, phase = me.due_ps, me.phase
-            if known_arrivals and a.arrivals[_at(known_arrivals - 1)] <= now:
-                return Stop.NO_ARRIVALS
-            totals.now_ps = now
-            if phase == Phase.RUNNING:
-                number = me.segment
-                segment = a.segments[_at(number)]
-                me.segment = _finish(a, me, actor, segment, now)
-                me.arrived_ps = now
-                if recording:
-                    _record(a, trace, me.priority, actor, number)
-                totals.sequence += 1
-                if segment.marks == Mark.USED and totals.marked_used >= checkpoint_at:
-                    totals.going_on = actor
-                    return Stop.CHECKPOINT
-        totals.going_on = NOBODY
+            return Stop.DEADLOCK
+        me = a.actors[_at(actor)]
+        now, phase = me.due_ps, me.phase
+        if known_arrivals and a.arrivals[_at(known_arrivals - 1)] <= now:
+            return Stop.NO_ARRIVALS
+        totals.now_ps = now
+        wakes = phase == Phase.ENDED
         if phase == Phase.RUNNING:
-            _wake_others(a, actor, totals.now_ps)
-            phase = Phase.ARRIVED
-        _go_on(a, actor, totals.now_ps, phase)
+            number = me.segment
+            segment = a.segments[_at(number)]
+            me.segment = _finish(a, me, actor, segment, now)
+            me.arrived_ps = now
+            if recording:
+                _record(a, trace, me.priority, actor, number)
+            totals.sequence += 1
+            if segment.marks == Mark.USED and totals.marked_used >= checkpoint_at:
+                me.phase, me.priority = Phase.ENDED, 0  # goes on before anything else happens
+                return Stop.CHECKPOINT
+            wakes = segment.wakes != 0
+        if wakes:
+            _wake_others(a, actor, now)
+        _go_on(a, actor, now, phase)
         if totals.marked_used >= target:
             return Stop.REACHED
     return Stop.PAUSED

@@ -12,6 +12,9 @@ import operator
 from collections.abc import Callable
 from enum import IntEnum
 
+import numpy as np
+import numpy.typing as npt
+
 from sim.datapath.plan import Condition, Jump, LineAccess, Plan, Register, Segment
 from sim.datapath.traffic import Arrivals
 from sim.engine.histogram import bucket, buckets
@@ -34,6 +37,16 @@ class Wait(IntEnum):
     CLEAN = 3
     STORES = 4
     BLOCKED = 5
+
+
+class Count(IntEnum):
+    """Columns of a table of counts, whose rows are segments; kinds of waiting and size classes begin at theirs."""
+
+    EXECUTIONS = 0
+    UNITS = 1
+    WAITS_PS = 2
+    WAIT_EVENTS = 2 + len(Wait)
+    CLASSES = 2 + 2 * len(Wait)
 
 
 class Machine:
@@ -64,6 +77,13 @@ class Machine:
         self.class_executions = [[0] * kinds for _ in plan.segments]
         self.waits_ps = [[0] * len(Wait) for _ in plan.segments]
         self.wait_events = [[0] * len(Wait) for _ in plan.segments]
+
+    @property
+    def counts(self) -> npt.NDArray[np.int64]:
+        """All that is counted per segment; columns are those of `Count`."""
+        once = zip(self.executions, self.units, strict=True)
+        rows = zip(once, self.waits_ps, self.wait_events, self.class_executions, strict=True)
+        return np.array([[*one, *waits, *events, *classes] for one, waits, events, classes in rows], dtype=np.int64)
 
     # -- one row ------------------------------------------------------------------------------------------------------
 

@@ -10,6 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from sim.datapath.plan import Plan, Segment
+from sim.engine.histogram import buckets
+from sim.engine.machine import Count
 
 MOST_CHECKPOINTS = 512
 
@@ -37,12 +39,11 @@ class Totals(Protocol):
     """What a machine counts from the start of time: per segment, per kind of waiting, per bucket of latency."""
 
     registers: Any
-    class_executions: Any
-    executions: Any
-    units: Any
-    waits_ps: Any
-    wait_events: Any
     histogram: Any
+
+    @property
+    def counts(self) -> npt.NDArray[np.int64]:
+        """All that is counted per segment; columns are those of `Count`."""
 
     @property
     def marked_used(self) -> int:
@@ -82,19 +83,48 @@ class Engine(Protocol):
         """
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Checkpoint:
     """Totals since the start of the run, taken at the end of the flush that reached the checkpoint."""
 
     time_ps: int
     packets: int
-    executions: npt.NDArray[np.int64]
-    units: npt.NDArray[np.int64]
-    class_executions: npt.NDArray[np.int64]
-    waits_ps: npt.NDArray[np.int64]
-    wait_events: npt.NDArray[np.int64]
-    histogram: npt.NDArray[np.int64]
+    counts: npt.NDArray[np.int64]  # rows are segments, columns those of `Count`
+    buckets: npt.NDArray[np.int64]  # buckets of the histogram that are not empty
+    latencies: npt.NDArray[np.int64]  # packets in each of those
     latency_sum_ps: int
+
+    @property
+    def executions(self) -> npt.NDArray[np.int64]:
+        """Executions of each segment."""
+        return self.counts[:, Count.EXECUTIONS]
+
+    @property
+    def units(self) -> npt.NDArray[np.int64]:
+        """Units that each segment ran for."""
+        return self.counts[:, Count.UNITS]
+
+    @property
+    def waits_ps(self) -> npt.NDArray[np.int64]:
+        """Waiting of each segment, by `Wait`."""
+        return self.counts[:, Count.WAITS_PS : Count.WAIT_EVENTS]
+
+    @property
+    def wait_events(self) -> npt.NDArray[np.int64]:
+        """How often each segment met each kind of `Wait`."""
+        return self.counts[:, Count.WAIT_EVENTS : Count.CLASSES]
+
+    @property
+    def class_executions(self) -> npt.NDArray[np.int64]:
+        """Executions of each segment by size class of the packet."""
+        return self.counts[:, Count.CLASSES :]
+
+    @property
+    def histogram(self) -> npt.NDArray[np.int64]:
+        """Packets by bucket of latency."""
+        whole = np.zeros(buckets(), dtype=np.int64)
+        whole[self.buckets] = self.latencies
+        return whole
 
 
 class Checkpoints:
@@ -111,17 +141,15 @@ class Checkpoints:
 
     def reach(self, machine: Totals, now_ps: int) -> None:
         """Take a checkpoint if one is due."""
-        if machine.marked_used < self.due_at:
+        used = machine.marked_used
+        if used < self.due_at:
             return
+        histogram = np.asarray(machine.histogram)
+        filled = (histogram != 0).nonzero()[0]  # few: copies of the whole would be most of the cost of a checkpoint
         self.taken.append(
-            Checkpoint(
-                now_ps, machine.marked_used, _array(machine.executions), _array(machine.units),
-                _array(machine.class_executions),
-                _array(machine.waits_ps), _array(machine.wait_events), _array(machine.histogram),
-                machine.latency_sum_ps,
-            )
-        )  # fmt: skip
-        self._pass(machine.marked_used)
+            Checkpoint(now_ps, used, machine.counts.copy(), filled, histogram[filled], machine.latency_sum_ps)
+        )
+        self._pass(used)
         while len(self.taken) > MOST_CHECKPOINTS:
             self.every *= 2
             before, self.taken, self.due_at = self.taken, [], 0
@@ -135,13 +163,5 @@ class Checkpoints:
 
     def start(self) -> None:
         """Put a checkpoint of all zeros, the start of time, before the others."""
-        last = self.taken[0]
-        zeros = {
-            name: np.zeros_like(getattr(last, name))
-            for name in ("executions", "units", "class_executions", "waits_ps", "wait_events", "histogram")
-        }
-        self.taken.insert(0, Checkpoint(time_ps=0, packets=0, latency_sum_ps=0, **zeros))
-
-
-def _array(values: npt.ArrayLike) -> npt.NDArray[np.int64]:
-    return np.array(values, dtype=np.int64)
+        nothing = np.zeros(0, dtype=np.int64)
+        self.taken.insert(0, Checkpoint(0, 0, np.zeros_like(self.taken[0].counts), nothing, nothing, 0))

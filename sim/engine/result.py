@@ -152,19 +152,20 @@ class _Window:
 
     def rows(self, packets: int) -> tuple[dict[str, float], dict[str, float], dict[str, float], float]:
         """Return executions, time and waiting in ps per packet, by `actor.row`, and worker instructions per packet."""
-        executions, units, waits = self._between("executions"), self._between("units"), self._between("waits_ps")
+        executions, units = self._between("executions").tolist(), self._between("units").tolist()
+        waits = self._between("waits_ps").sum(axis=1).tolist()
         rates: dict[str, float] = {}
         times: dict[str, float] = {}
         waits_of: dict[str, float] = {}
         instructions = 0.0
         for segment in self.plan.segments:
-            run, count = int(executions[segment.index]), int(units[segment.index])
+            run, count = executions[segment.index], units[segment.index]
             for place, number in enumerate(segment.rows):
                 row = self.plan.rows[number]
                 name = f"{row.actor}.{row.label}"
                 executed = count if row.unit_components and not row.components else run
                 rates[name] = rates.get(name, 0.0) + executed / packets
-                waited = int(waits[segment.index].sum()) if place == 0 else 0
+                waited = waits[segment.index] if place == 0 else 0
                 waits_of[name] = waits_of.get(name, 0.0) + waited / packets
                 stood = self._executed(segment, number)
                 priced = sum(often * one.cost_ps for one, often in stood) + count * row.unit_ps

@@ -8,7 +8,8 @@ from collections.abc import Collection
 from functools import lru_cache
 from pathlib import Path
 
-from sim.config import ConfigError, Scenario, load_scenario
+from sim.config import ConfigError, Scenario
+from sim.config.load import Scenarios
 from sim.config.sweep import Sweep
 from sim.study.design import Assignment
 from sim.study.parts import CYCLES, Row
@@ -42,15 +43,16 @@ def run_points(
 
     A point that fails gives one row with its error.
     """
-    return [_run_point(sweep, configs, number, point, known) for number, point in enumerate(points, first)]
+    scenarios = Scenarios(sweep.scenario, configs)
+    return [_run_point(sweep, scenarios, number, point, known) for number, point in enumerate(points, first)]
 
 
 def _run_point(
-    sweep: Sweep, configs: str | None, number: int, point: Assignment, known: Collection[str]
+    sweep: Sweep, scenarios: Scenarios, number: int, point: Assignment, known: Collection[str]
 ) -> tuple[str, list[Row] | None]:
     common: Row = {"point": number, **point}
     try:
-        scenario = load_scenario(sweep.scenario, settings={**sweep.set, **point}, configs=configs)
+        scenario = scenarios.load({**sweep.set, **point})
         key = content_key(scenario)
     except ConfigError as error:
         text = json.dumps([sweep.model_dump(mode="json"), point, str(error)], sort_keys=True)

@@ -5,38 +5,42 @@ from __future__ import annotations
 import pytest
 
 import sim
+from sim.config.scenario import Run
 from sim.datapath import build_plan
 from sim.engine.fast import FastEngine
 from sim.engine.reference import ReferenceEngine
+from sim.engine.simulate import checkpoint_packets, simulate
 
-PACKETS = {FastEngine: 1_000_000, ReferenceEngine: 10_000}
-CHECKPOINT_PACKETS = 1024
+ENGINES = {"fast": FastEngine, "reference": ReferenceEngine}
+SIZES = [("fast", 250_000), ("fast", 1_000_000), ("fast", 4_000_000)]
+SIZES += [("reference", 5_000), ("reference", 10_000), ("reference", 20_000)]
+ROUNDS = 5
 
 
 @pytest.fixture(scope="module")
 def plan():
     plan = build_plan(sim.load_scenario("virtio-user-xdp1-tap"), "copy_user", 64)
-    FastEngine(plan, CHECKPOINT_PACKETS).run(1)  # compiles, or loads the machine code
+    FastEngine(plan, 1024).run(1)  # compiles, or loads the machine code
     return plan
 
 
-@pytest.mark.parametrize("kind", [FastEngine, ReferenceEngine])
-def test_packets_per_second(benchmark, plan, kind):
-    packets = PACKETS[kind]
+@pytest.mark.parametrize(("name", "packets"), SIZES)
+def test_packets_per_second(benchmark, measuring, figures, plan, name, packets):
+    packets = packets if measuring else packets // 10
+    every = checkpoint_packets(plan, Run(packets=packets))
 
     def run():
-        engine = kind(plan, CHECKPOINT_PACKETS)
+        engine = ENGINES[name](plan, every)
         engine.run(packets)
         return engine
 
-    engine = benchmark.pedantic(run, rounds=5, warmup_rounds=1)
+    engine = benchmark.pedantic(run, rounds=ROUNDS, warmup_rounds=1)
     assert engine.machine.marked_used >= packets
+    assert len(engine.checkpoints.taken) > 1
     assert engine.events == sum(int(n) for n in engine.machine.executions) - running(engine)
-    if benchmark.stats is not None:
-        seconds = benchmark.stats.stats.min
-        benchmark.extra_info["packets_per_second"] = round(packets / seconds)
-        benchmark.extra_info["events_per_second"] = round(engine.events / seconds)
-        benchmark.extra_info["simulated_by_predicted_rate"] = packets / seconds / (1e12 * packets / engine.now_ps)
+    if measuring:
+        figures.engines[name, packets] = benchmark.stats.stats.min, engine.events
+        figures.predicted_pps = simulate(plan, Run(packets=100_000)).pps
 
 
 def running(engine) -> int:

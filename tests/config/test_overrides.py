@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 import sim
-from sim.config.load import load_table
+from sim.config.load import Scenarios, load_table
 
 SEED = "virtio-user-xdp1-tap"
 
@@ -118,3 +118,13 @@ def test_the_calibration_is_not_applied_again_to_a_resolved_scenario(write):
     assert sim.load_scenario(file).kernel.work_scale.value == 1.1
     fitted = load_table("calibration", "seed-copy-user").parameters[0].value
     assert sim.load_scenario(file, overrides=["calibration=seed-copy-user"]).kernel.work_scale.value == fitted
+
+
+def test_scenarios_of_one_file_do_not_see_each_others_settings():
+    scenarios = Scenarios(SEED)
+    plain = scenarios.load({})
+    settings = {"cpu.primitives.stac": 9, "virtqueue.size": 64, "traffic.mix": "imix", "driver.packet_cost": 60}
+    for key, value in settings.items():
+        assert scenarios.load({key: value}) == sim.load_scenario(SEED, settings={key: value}) != plain
+    assert scenarios.load({"cpu": "zen4", "cpu.cpi": 0.4}) == load("cpu=zen4", "cpu.cpi=0.4")
+    assert scenarios.load({}) == plain == load()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 from sim.config.scenario import Run
@@ -16,8 +17,7 @@ from tests.engine.test_same_trace import assert_same_checkpoints
 
 
 def reach_all(checkpoints: Checkpoints, packets: range) -> None:
-    arrays = dict.fromkeys(("executions", "units", "class_executions", "waits_ps", "wait_events", "histogram"), ())
-    machine = SimpleNamespace(**arrays, latency_sum_ps=0)
+    machine = SimpleNamespace(counts=np.zeros((0, 0)), histogram=[], latency_sum_ps=0)
     for used in packets:
         machine.marked_used = used
         checkpoints.reach(machine, now_ps=10 * used)

@@ -10,6 +10,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from sim.config.scenario import Driver
 from sim.datapath import build_plan
 from sim.datapath.plan import Condition, Register
 from sim.engine.arrays import pack
@@ -95,3 +96,17 @@ def test_buckets_are_those_of_the_histogram(value):
     from sim.engine import loop
 
     assert loop._bucket(value) == bucket(value)
+
+
+@pytest.mark.parametrize(
+    ("driver", "waking"),
+    [
+        ("virtio-user", {"worker.used_index", "driver.kick"}),
+        ("lockstep", {"worker.used_index", "worker.disable", "worker.enable", "worker.found", "driver.kick"}),
+    ],
+)
+def test_only_rows_that_change_what_another_actor_waits_for_look_for_sleepers(driver, waking):
+    plan = build_plan(base("v5.0").model_copy(update={"driver": Driver(kind=driver, burst=1)}), "vmap", 64)
+    wakes = pack(plan, TieOrder.stated(2)).segments["wakes"]
+    last = [plan.rows[segment.rows[-1]] for segment in plan.segments]
+    assert {f"{row.actor}.{row.label}" for row, one in zip(last, wakes, strict=True) if one} == waking

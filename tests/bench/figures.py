@@ -1,0 +1,58 @@
+"""The figures of one run of the benchmarks, and the table that shows them."""
+
+from __future__ import annotations
+
+import os
+
+from tests.bench.commands import Usage
+
+
+class Figures:
+    """Seconds by what was measured: engines by packets, sweeps by cores and points, commands by name."""
+
+    def __init__(self) -> None:
+        self.engines: dict[tuple[str, int], tuple[float, int]] = {}  # seconds, events
+        self.predicted_pps = 0.0
+        self.sweeps: dict[tuple[int, int], float] = {}
+        self.memory: dict[str, Usage] = {}
+        self.commands: dict[str, float] = {}
+
+    def rows(self) -> list[tuple[str, str]]:
+        """Return what was measured, and its figure."""
+        return [*self._engine_rows(), *self._sweep_rows(), *self._command_rows()]
+
+    def _engine_rows(self) -> list[tuple[str, str]]:
+        rows, rates = [], {}
+        for (engine, packets), (seconds, events) in sorted(self.engines.items()):
+            rates[engine] = packets / seconds  # that of the largest run stays
+            rows.append((f"{engine}, {packets:,} packets", f"{seconds * 1e9 / packets:,.1f} ns/packet"))
+            rows.append(("", f"{packets / seconds:,.0f} packets/s"))
+            rows.append(("", f"{events / seconds:,.0f} events/s"))
+        if {"fast", "reference"} <= set(rates):
+            rows.append(("fast / reference", f"{rates['fast'] / rates['reference']:.0f} x"))
+        for engine in rates:
+            rows.append((f"{engine}, simulated / predicted packets/s", f"{rates[engine] / self.predicted_pps:.3g} x"))
+        return rows
+
+    def _sweep_rows(self) -> list[tuple[str, str]]:
+        rows = []
+        for (jobs, points), seconds in sorted(self.sweeps.items()):
+            label = f"sweep, {points:,} points, {jobs} of {os.cpu_count()} cores"
+            rows.append((label, f"{points / seconds:,.0f} points/s"))
+            rows.append(("", f"{jobs * seconds * 1e3 / points:.2f} ms of a core per point"))
+        return rows
+
+    def _command_rows(self) -> list[tuple[str, str]]:
+        rows = [(f"vhost-sim {name}, warm", f"{seconds:.2f} s") for name, seconds in self.commands.items()]
+        for name, used in self.memory.items():
+            rows.append((f"vhost-sim {name}", f"{used.peak_bytes / 2**20:,.0f} MiB in the largest process"))
+            rows.append(("", f"{used.cpu_seconds:.1f} s of processor"))
+        return rows
+
+    def table(self) -> str:
+        """Return the table as text, empty when nothing was measured."""
+        rows = self.rows()
+        if not rows:
+            return ""
+        left, right = (max(len(row[side]) for row in rows) for side in (0, 1))
+        return "\n".join(f"{name:<{left}}  {figure:>{right}}" for name, figure in rows)
