@@ -17,6 +17,7 @@ from sim.config.mapping import Memory
 from sim.config.mitigations import Mitigations
 from sim.config.placement import Placement
 from sim.config.quantity import Strict
+from sim.config.queues import Queues
 from sim.config.sides import Backend, Device, Driver
 from sim.config.traffic import Traffic
 from sim.config.virtqueue import Virtqueue
@@ -54,6 +55,7 @@ class Scenario(Strict):
     device: Device = Field(default_factory=Device)
     backend: Backend = Field(default_factory=Backend)
     placement: Placement = Field(default_factory=Placement)
+    queues: Queues = Field(default_factory=Queues)
     memory: Memory = Field(default_factory=Memory)
     traffic: Traffic
     access: list[Access] = Field(min_length=1)

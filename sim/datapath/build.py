@@ -13,10 +13,11 @@ from sim.datapath.draft import Draft
 from sim.datapath.driver import driver_rows
 from sim.datapath.fuse import actors_of, fuse
 from sim.datapath.page_frag import PageFragment, largest_xdp_packet
-from sim.datapath.plan import Latencies, Plan, Register, Row, Segment
+from sim.datapath.plan import BANK, Latencies, Plan, Register, Row, Segment
 from sim.datapath.pricing import Pricer
+from sim.datapath.queues import regions_of_queues, serve_queues
 from sim.datapath.ring_memory import KERNEL_OWN, RingMemory, effective_variant
-from sim.datapath.rings import SplitRing
+from sim.datapath.rings import LINE_BYTES, SplitRing
 from sim.datapath.storms import BACKGROUND, around_rounds, host_rows, period_ps
 from sim.datapath.traffic import SizeClasses, arrivals_of, size_classes
 from sim.datapath.worker import worker_rows
@@ -29,6 +30,7 @@ def build_plan(scenario: Scenario, access: str, packet_bytes: int, *, apart: boo
     a ring too small for the driver, and a cost that a table lacks.
     """
     mix = scenario.traffic.mix
+    _check_queues(scenario)
     for size in [packet_bytes] if mix is None else mix.bytes:
         _check_fits(scenario, size)
     variant, notes = effective_variant(scenario, access)
@@ -37,7 +39,7 @@ def build_plan(scenario: Scenario, access: str, packet_bytes: int, *, apart: boo
     classes = size_classes(mix, scenario.run.seed)
     class_rows = {} if classes is None else _class_rows(scenario, variant, table, rows, classes)
     segments = [_with_classes(segment, rows, class_rows) for segment in fuse(rows, apart)]
-    ring = SplitRing(scenario.virtqueue)
+    ring, queues = SplitRing(scenario.virtqueue), scenario.queues
     actors = actors_of(rows)
     return Plan(
         access=access,
@@ -46,13 +48,8 @@ def build_plan(scenario: Scenario, access: str, packet_bytes: int, *, apart: boo
         rows=tuple(rows),
         segments=tuple(segments),
         entry=tuple(next(s.index for s in segments if s.actor == number) for number in range(len(actors))),
-        regions=ring.regions(),
-        initial={
-            Register.FREE: ring.packets * ring.chain,
-            Register.MAPPED: 1,
-            Register.ROOM: scenario.virtqueue.size,
-            Register.FRAGS: PageFragment(scenario.kernel.behaviour, packet_bytes).buffers,
-        },
+        regions=regions_of_queues(ring.regions(), queues.per_core),
+        initial=_initial(scenario, ring, packet_bytes),
         latencies=_latencies(scenario, variant, table),
         cycle_ps=table.cycle_ps,
         ring_packets=ring.packets,
@@ -62,6 +59,9 @@ def build_plan(scenario: Scenario, access: str, packet_bytes: int, *, apart: boo
         backlog=scenario.traffic.load.backlog,
         period_ps=period_ps(scenario),
         background=BACKGROUND,
+        queues=queues.per_core,
+        lanes=queues.lanes,
+        uncore_ps_per_line=LINE_BYTES * 1e3 / scenario.cpu.uncore_bandwidth.value,
         setup=_setup(scenario, variant, table),
         notes=notes,
     )
@@ -74,8 +74,9 @@ def _rows(scenario: Scenario, variant: Access, table: CostTable, packet_bytes: i
         recipes = Recipes(scenario.kernel, how, scenario.cpu, scenario.mitigations)
         return Pricer(scenario, recipes, table, packet_bytes).price(drafts)
 
-    worker, unmapped = around_rounds(scenario, variant, worker_rows(scenario, packet_bytes))
-    others = driver_rows(scenario) + host_rows(scenario, variant)
+    handler, unmapped = around_rounds(scenario, variant, worker_rows(scenario, packet_bytes))
+    worker, drivers = serve_queues(scenario, handler, driver_rows(scenario))
+    others = drivers + host_rows(scenario, variant)
     return priced(worker, variant) + priced(unmapped, KERNEL_OWN) + priced(others, variant)
 
 
@@ -100,6 +101,28 @@ def _with_classes(segment: Segment, rows: list[Row], class_rows: dict[int, tuple
     same = segment.cost_ps - sum(rows[number].cost_ps for number in varying)
     per_class = zip(*(class_rows[number] for number in varying), strict=True)
     return replace(segment, class_costs=tuple(same + sum(row.cost_ps for row in one) for one in per_class))
+
+
+def _initial(scenario: Scenario, ring: SplitRing, packet_bytes: int) -> dict[int, int]:
+    """Return the registers that do not start at 0, for every queue."""
+    values = {
+        Register.FREE: ring.packets * ring.chain,
+        Register.MAPPED: 1,
+        Register.ROOM: scenario.virtqueue.size,
+        Register.FRAGS: PageFragment(scenario.kernel.behaviour, packet_bytes).buffers,
+    }
+    queues = range(scenario.queues.per_core)
+    return {register + number * BANK: value for number in queues for register, value in values.items()}
+
+
+def _check_queues(scenario: Scenario) -> None:
+    """Refuse what several queues on one core cannot be combined with."""
+    if scenario.queues.per_core == 1:
+        return
+    if scenario.traffic.load.kind != "saturate" or scenario.traffic.mix is not None:
+        raise ConfigError("queues: several queues on one core take a saturating load of one packet size")
+    if scenario.memory.invalidations_per_second:
+        raise ConfigError("queues: several queues on one core cannot be combined with invalidations")
 
 
 def _check_fits(scenario: Scenario, packet_bytes: int) -> None:

@@ -33,13 +33,13 @@ class Draft:
     extra_instructions: float = 0.0
     extra_ns: float = 0.0
     extra_name: str = "driver_work"
-    unit: Register | None = None
+    unit: int | None = None
     per_unit: bool = False
     copied: Copied = "none"
     access: LineAccess | None = None
     payload_access: LineAccess | None = None
     drains_stores: bool = False
-    sample: tuple[Register, Register] | None = None
+    sample: tuple[int, int] | None = None
     effects: tuple[Effect, ...] = ()
     condition: Condition | None = None
     takes_arrivals: bool = False
@@ -57,17 +57,17 @@ def driver_row(label: str, step: str, scope: Scope, function: str, **fields: Any
     return Draft(label, "driver", step, (scope,), function=function, **fields)
 
 
-def add(target: Register, constant: int = 1) -> Effect:
+def add(target: int, constant: int = 1) -> Effect:
     """`target += constant`."""
     return Effect("add", target, None, constant)
 
 
-def put(target: Register, constant: int) -> Effect:
+def put(target: int, constant: int) -> Effect:
     """`target = constant`."""
     return Effect("set", target, None, constant)
 
 
-def copy(target: Register, source: Register) -> Effect:
+def copy(target: int, source: int) -> Effect:
     """`target = source`."""
     return Effect("copy", target, source)
 

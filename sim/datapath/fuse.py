@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sim.datapath.plan import SHARED, Register, Row, Segment
+from sim.datapath.plan import BANK, SHARED, Row, Segment
 
 
 def _separate(row: Row) -> bool:
@@ -14,11 +14,11 @@ def _separate(row: Row) -> bool:
 def _closed(row: Row) -> bool:
     """Tell whether a row must end a segment: its end is visible to the other actor, or decides what comes next."""
     writes = row.access is not None and row.access.write
-    shared = any(effect.target in SHARED for effect in row.effects)
+    shared = any(effect.target % BANK in SHARED for effect in row.effects)
     return writes or shared or bool(row.jumps) or row.marks is not None
 
 
-def _registers(row: Row) -> set[Register]:
+def _registers(row: Row) -> set[int]:
     """Registers that a row reads for itself: where its access lies, and how many units it runs for."""
     used = {row.unit} if row.access is None else {row.unit, row.access.index, row.access.count}
     return used - {None}  # type: ignore[return-value]

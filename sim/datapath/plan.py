@@ -62,13 +62,21 @@ class Register(IntEnum):
     INVALIDATIONS = 32
     HANDLED = 33  # those of them that the notifier has begun to handle
     OTHER_TASK = 34  # another task wants the worker's core
+    # several queues on one core
+    WAKES = 35  # kicks of all queues
+    WAKES_SEEN = 36
+    PENDING = 37  # the queue has more work
+    WORKED = 38  # some queue had work
 
+
+#: Registers of one queue, and one that is always 0: those of queue k stand `k x BANK` further on.
+BANK = len(Register) + 1
 
 #: Registers that both actors look at; a change of another one is nobody else's business.
 SHARED = (
     Register.AVAIL_INDEX, Register.USED_INDEX, Register.NO_NOTIFY, Register.AVAIL_EVENT, Register.KICKS, Register.QUIET,
     Register.MAPPED, Register.INVALIDATING, Register.TEARING_DOWN, Register.IN_ROUND, Register.FLUSHES,
-    Register.INVALIDATIONS, Register.OTHER_TASK,
+    Register.INVALIDATIONS, Register.OTHER_TASK, Register.WAKES,
 )  # fmt: skip
 
 
@@ -83,23 +91,23 @@ class LineAccess:
     write: bool
     bytes: int
     offset: int = 0
-    index: Register | None = None
+    index: int | None = None
     times: int = 1
     plus: int = 0
     modulo: int = 1
     stride: int = 0
-    count: Register | None = None
+    count: int | None = None
 
 
 @dataclass(frozen=True)
 class Jump:
     """Go to `target` when `left - right RELATION constant` holds at the end of the row."""
 
-    left: Register
+    left: int
     relation: Relation
     constant: int
     target: str
-    right: Register | None = None
+    right: int | None = None
 
     @property
     def always(self) -> bool:
@@ -115,8 +123,8 @@ class Effect:
     """
 
     op: Literal["set", "copy", "add", "countdown"]
-    target: Register
-    source: Register | None = None
+    target: int
+    source: int | None = None
     constant: int = 0
 
 
@@ -124,10 +132,10 @@ class Effect:
 class Condition:
     """Hold the actor at the start of a row until `left - right RELATION constant`."""
 
-    left: Register
+    left: int
     relation: Relation
     constant: int
-    right: Register | None = None
+    right: int | None = None
 
 
 @dataclass(frozen=True)
@@ -146,7 +154,7 @@ class Row:
     bytes: int = 0
     components: tuple[Component, ...] = ()
     unit_components: tuple[Component, ...] = ()
-    unit: Register | None = None
+    unit: int | None = None
     instructions: float = 0.0
     unit_instructions: float = 0.0
     access: LineAccess | None = None
@@ -155,7 +163,7 @@ class Row:
     waits_after: bool = False
     hidden_ps: int = 0
     drains_stores: bool = False
-    sample: tuple[Register, Register] | None = None
+    sample: tuple[int, int] | None = None
     effects: tuple[Effect, ...] = ()
     condition: Condition | None = None
     takes_arrivals: bool = False
@@ -185,14 +193,14 @@ class Segment:
     rows: tuple[int, ...]
     cost_ps: int
     unit_ps: int
-    unit: Register | None
+    unit: int | None
     read: LineAccess | None
     write: LineAccess | None
     hidden_ps: int
     waits_before: bool
     waits_after: bool
     drains_stores: bool
-    sample: tuple[Register, Register] | None
+    sample: tuple[int, int] | None
     effects: tuple[Effect, ...]
     condition: Condition | None
     takes_arrivals: bool
@@ -220,10 +228,11 @@ class Latencies:
 class Plan:
     """Everything that an engine needs for one scenario, access variant and packet size.
 
-    `actors` are named in the order in which simultaneous events happen, the worker first; those in `background` bound
-    nothing. `period_ps` is that of the rarest thing that comes again and again. `setup` is what mapping the ring costs
-    once, `notes` say where the variant is not what it is called. Under a mix of sizes `class_rows` has, for each row
-    whose cost depends on the size, that of each size class.
+    It is that of one core, which serves `queues`; `lanes` such cores share what moves lines, which takes
+    `uncore_ps_per_line`. `actors` are named in the order in which simultaneous events happen, the worker first; those
+    in `background` bound nothing. `period_ps` is that of the rarest thing that comes again and again. `setup` is what
+    mapping the ring costs once, `notes` say where the variant is not what it is called. Under a mix of sizes
+    `class_rows` has, for each row whose cost depends on the size, that of each size class.
     """
 
     access: str
@@ -233,7 +242,7 @@ class Plan:
     segments: tuple[Segment, ...]
     entry: tuple[int, ...]
     regions: dict[str, int]
-    initial: dict[Register, int]
+    initial: dict[int, int]
     latencies: Latencies
     cycle_ps: float
     ring_packets: int
@@ -242,6 +251,9 @@ class Plan:
     class_rows: dict[int, tuple[Row, ...]] = field(default_factory=dict)
     backlog: int = 1
     period_ps: int = 0
+    queues: int = 1
+    lanes: int = 1
+    uncore_ps_per_line: float = 0.0
     background: tuple[str, ...] = ()
     setup: tuple[Component, ...] = ()
     notes: tuple[str, ...] = ()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from sim.config.virtqueue import Virtqueue
-from sim.datapath.plan import LineAccess, Register
+from sim.datapath.plan import LineAccess
 
 LINE_BYTES = 64
 DESCRIPTOR_BYTES = 16
@@ -58,7 +58,7 @@ class SplitRing:
         """avail->flags, on the line of the index."""
         return LineAccess("avail", False, 2, offset=0)
 
-    def avail_entry(self, position: Register, write: bool = False) -> LineAccess:
+    def avail_entry(self, position: int, write: bool = False) -> LineAccess:
         """avail->ring[position]."""
         return LineAccess("avail", write, 2, offset=4, index=position, modulo=self.queue.size, stride=2)
 
@@ -66,23 +66,23 @@ class SplitRing:
         """used_event, behind the avail ring."""
         return LineAccess("avail", False, 2, offset=4 + 2 * self.queue.size)
 
-    def descriptor(self, position: Register, number: int) -> LineAccess:
+    def descriptor(self, position: int, number: int) -> LineAccess:
         """Descriptor `number` of the chain of the packet at `position`, read."""
         size = self.queue.size
         return LineAccess("desc", False, 16, index=position, times=self.chain, plus=number, modulo=size, stride=16)
 
-    def chain_write(self, position: Register) -> LineAccess:
+    def chain_write(self, position: int) -> LineAccess:
         """All descriptors of a packet's chain, written."""
         return LineAccess(
             "desc", True, 16 * self.chain, index=position, times=self.chain, modulo=self.queue.size, stride=16
         )
 
-    def table_entry(self, position: Register, number: int) -> LineAccess:
+    def table_entry(self, position: int, number: int) -> LineAccess:
         """Entry `number` of a packet's indirect table, read."""
         stride = self.table_lines * LINE_BYTES
         return LineAccess("indirect", False, 16, 16 * number, index=position, modulo=self.queue.size, stride=stride)
 
-    def table_write(self, position: Register) -> LineAccess:
+    def table_write(self, position: int) -> LineAccess:
         """A packet's whole indirect table, written."""
         n_bytes = DESCRIPTOR_BYTES * self.queue.descriptors_per_packet
         stride = self.table_lines * LINE_BYTES
@@ -100,10 +100,10 @@ class SplitRing:
         """avail_event, behind the used ring."""
         return LineAccess("used", write, 2, offset=4 + USED_ELEMENT_BYTES * self.queue.size)
 
-    def used_element(self, position: Register) -> LineAccess:
+    def used_element(self, position: int) -> LineAccess:
         """used->ring[position], read by the driver."""
         return LineAccess("used", False, 8, offset=4, index=position, modulo=self.queue.size, stride=8)
 
-    def used_elements(self, end: Register, count: Register) -> LineAccess:
+    def used_elements(self, end: int, count: int) -> LineAccess:
         """The `count` used elements that end before position `end`, written."""
         return LineAccess("used", True, 8, offset=4, index=end, modulo=self.queue.size, stride=8, count=count)

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from sim.datapath.plan import Condition, Effect, Jump, LineAccess, Plan, Register, Segment
+from sim.datapath.plan import BANK, Condition, Effect, Jump, LineAccess, Plan, Register, Segment
 from sim.engine import histogram, order
 from sim.engine.machine import FIRST_OWNER, LINE_SHIFT, NOBODY, Count, Wait
 from sim.engine.order import WORD, TieOrder
@@ -22,7 +22,7 @@ Integers = npt.NDArray[np.int64]
 Records = npt.NDArray[Any]
 
 #: A register that is always 0, for what a row leaves out.
-ZERO = len(Register)
+ZERO = BANK - 1
 NEVER = int(np.iinfo(np.int64).max)
 #: What taking arrived packets changes.
 TAKING = (Register.ARRIVED, Register.TAKEN, Register.DROPPED, Register.BURST_LEFT)
@@ -166,7 +166,7 @@ class _Program:
 
     def _effects(self, effects: tuple[Effect, ...]) -> None:
         """Part the additions of constants that come first, one per register, from the rest."""
-        sums: dict[Register, int] = {}
+        sums: dict[int, int] = {}
         for number, effect in enumerate(effects):
             if effect.op != "add" or effect.source is not None:
                 self.changes += [_change(other) for other in effects[number:]]
@@ -182,7 +182,7 @@ class _Program:
             for actor, watched in self._watched
         )
 
-    def _sampled_by_others(self, actor: int) -> set[Register]:
+    def _sampled_by_others(self, actor: int) -> set[int]:
         """Return what other actors may change at the start of a row, for the next end of any row to notice."""
         return {register for sampler, register in self._sampled if sampler != actor}
 
@@ -219,7 +219,7 @@ class _Program:
         return len(self.accesses) - 1
 
 
-def _register(register: Register | None) -> int:
+def _register(register: int | None) -> int:
     return ZERO if register is None else int(register)
 
 
@@ -281,7 +281,7 @@ def pack(plan: Plan, ties: TieOrder) -> Arrays:
     lines = np.zeros(plan.lines, dtype=LINE)
     owner = plan.actors.index(FIRST_OWNER)
     lines["owner"], lines["holders"] = owner, 1 << owner
-    registers = np.zeros(len(Register) + 1, dtype=np.int64)
+    registers = np.zeros(BANK * plan.queues, dtype=np.int64)
     registers[list(plan.initial)] = list(plan.initial.values())
     arrivals = np.zeros(0, dtype=np.int64) if plan.arrivals is None else plan.arrivals.first(1)
     return Arrays(

@@ -15,7 +15,7 @@ from enum import IntEnum
 import numpy as np
 import numpy.typing as npt
 
-from sim.datapath.plan import Condition, Jump, LineAccess, Plan, Register, Segment
+from sim.datapath.plan import BANK, Condition, Jump, LineAccess, Plan, Register, Segment
 from sim.datapath.traffic import Arrivals
 from sim.engine.histogram import bucket, buckets
 
@@ -54,7 +54,7 @@ class Machine:
 
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
-        self.registers = [0] * len(Register)
+        self.registers = [0] * (BANK * plan.queues)
         for register, value in plan.initial.items():
             self.registers[register] = value
         self.first_line = {region: plan.first_line(region) for region in plan.regions}

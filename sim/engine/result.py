@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sim.datapath.plan import Plan, Register, Row, Segment
+from sim.datapath.queues import MARK
 from sim.engine.histogram import percentile
 from sim.engine.machine import Wait
 from sim.engine.record import Checkpoint, Totals
@@ -43,10 +44,11 @@ class Point:
     utilisation: dict[str, float]
     bound_by: str
     notes: tuple[str, ...] = ()
+    lanes: int = 1
 
     @property
     def ps_per_packet(self) -> float:
-        """Time per packet in ps."""
+        """Time per packet of one core, in ps."""
         return self.elapsed_ps / self.packets
 
     @property
@@ -61,14 +63,14 @@ class Point:
 
     @property
     def pps(self) -> float:
-        """Packets per second."""
-        return 1e12 / self.ps_per_packet
+        """Packets per second of all cores."""
+        return self.lanes * 1e12 / self.ps_per_packet
 
     @property
     def pps_ci(self) -> tuple[float, float]:
         """95 % interval of the simulated rate (how well the run is averaged, not how sure the tables are)."""
         low, high = self.ps_per_packet - self.half_width_ps, self.ps_per_packet + self.half_width_ps
-        return 1e12 / high, (1e12 / low if low > 0 else float("inf"))
+        return self.lanes * 1e12 / high, (self.lanes * 1e12 / low if low > 0 else float("inf"))
 
     @property
     def breakdown_cycles(self) -> dict[str, float]:
@@ -183,8 +185,21 @@ class _Window:
         for segment in self.plan.segments:
             if segment.actor == _WORKER and segment.read is not None:
                 moved = float(events[segment.index, Wait.TRANSFER]) / packets
-                found[segment.read.region] = found.get(segment.read.region, 0.0) + moved
+                region = segment.read.region.partition(MARK)[0]
+                found[region] = found.get(region, 0.0) + moved
         return found
+
+    def uncore_ps(self, elapsed: int) -> int:
+        """Return by how much all cores' lines, moved one after the other, take longer than the run did (DESIGN 6)."""
+        events = self._between("wait_events")
+        lines = float(events[:, [Wait.TRANSFER, Wait.CLEAN]].sum())
+        for segment in self.plan.segments:
+            for row, times in (one for number in segment.rows for one in self._executed(segment, number)):
+                lines += times * sum(part.count for part in row.components if part.primitive in self._moved())
+        return max(0, round(self.plan.lanes * lines * self.plan.uncore_ps_per_line) - elapsed)
+
+    def _moved(self) -> tuple[str, ...]:
+        return (self.plan.latencies.transfer_name, "line_stream", "clean_line")
 
     def carries_the_load(self, elapsed: int) -> bool:
         """Tell whether packets are used as fast as they arrive, where none is dropped (False without arrivals)."""
@@ -215,7 +230,8 @@ def point(plan: Plan, checkpoints: list[Checkpoint], found: Estimate, machine: T
     """Summarise a run between the end of its warm-up and its last checkpoint."""
     first, last = checkpoints[found.first], checkpoints[-1]
     window = _Window(plan, first, last)
-    packets, elapsed = last.packets - first.packets, last.time_ps - first.time_ps
+    packets, elapsed = (last.packets - first.packets) * plan.queues, last.time_ps - first.time_ps
+    uncore_ps = window.uncore_ps(elapsed)
     histogram = last.histogram - first.histogram
     rates, times, waits, instructions = window.rows(packets)
     utilisation = window.utilisation(elapsed)
@@ -224,12 +240,12 @@ def point(plan: Plan, checkpoints: list[Checkpoint], found: Estimate, machine: T
         access=plan.access,
         packet_bytes=plan.packet_bytes,
         packets=packets,
-        elapsed_ps=elapsed,
+        elapsed_ps=elapsed + uncore_ps,
         warmup_packets=first.packets,
         dropped=dropped,
-        half_width_ps=found.half_width_ps,
+        half_width_ps=found.half_width_ps / plan.queues,
         cycle_ps=plan.cycle_ps,
-        breakdown_ps=window.breakdown_ps(_WORKER),
+        breakdown_ps=window.breakdown_ps(_WORKER) | ({"uncore": uncore_ps} if uncore_ps else {}),
         row_rates=rates,
         row_times_ps=times,
         row_waits_ps=waits,
@@ -243,8 +259,9 @@ def point(plan: Plan, checkpoints: list[Checkpoint], found: Estimate, machine: T
             "max": float(machine.most_in_flight),
         },
         utilisation=utilisation,
-        bound_by=_bound_by(utilisation, dropped == 0 and window.carries_the_load(elapsed)),
+        bound_by="uncore" if uncore_ps else _bound_by(utilisation, dropped == 0 and window.carries_the_load(elapsed)),
         notes=plan.notes,
+        lanes=plan.lanes,
     )
 
 

@@ -31,7 +31,7 @@ LAYERS = (
         "line", "l", "cache lines (transfers, hits, memory)", "#5fa8d3",
         (
             "line_transfer", "line_transfer_cross_socket", "line_transfer_smt", "line_stream", "clean_line",
-            "l1_hit", "l2_hit", "l3_hit", "memory_local", "memory_remote", "stlb_hit", "page_walk",
+            "l1_hit", "l2_hit", "l3_hit", "memory_local", "memory_remote", "stlb_hit", "page_walk", "uncore",
         ),
     ),
     Layer(

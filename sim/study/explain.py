@@ -118,6 +118,8 @@ class Explanation:
     def _inputs_of_the_host(self) -> dict[str, Quantity]:
         """Return the entries that only some placements and hosts bring in."""
         memory, found = self.scenario.memory, {}
+        if self.scenario.queues.pairs > 1:
+            found["cpu.uncore_bandwidth"] = self.scenario.cpu.uncore_bandwidth
         if self.scenario.placement.smt_siblings:
             found["cpu.smt_slowdown"] = self.scenario.cpu.smt_slowdown
         if memory.invalidations_per_second:

@@ -60,8 +60,10 @@ def limits(scenario: Scenario, known: Iterable[Point] = ()) -> tuple[Limit, ...]
     points = {point.packet_bytes: point for point in known if point.access == IDEAL}
     if set(points) != set(scenario.traffic.sizes):
         points = {point.packet_bytes: point for point in run(bare).points}
+    cores = scenario.queues.lanes
     return tuple(
-        Limit(size, points[size].pps, 1e12 / copy_ps(build_plan(bare, IDEAL, size))) for size in scenario.traffic.sizes
+        Limit(size, points[size].pps, cores * 1e12 / copy_ps(build_plan(bare, IDEAL, size)))
+        for size in scenario.traffic.sizes
     )
 
 

@@ -13,6 +13,7 @@ from sim.config import Scenario
 from sim.config.mapping import Memory
 from sim.config.mix import Mix
 from sim.config.placement import Placement
+from sim.config.queues import Queues
 from sim.config.scenario import Run
 from sim.config.sides import Device, Driver
 from sim.config.traffic import Load, Traffic
@@ -86,6 +87,9 @@ PLACEMENTS = [
 ]
 
 
+QUEUES = [Queues(), Queues(), Queues(pairs=3), Queues(pairs=4, workers="each", cores=2)]
+
+
 @cache
 def base(kernel: str) -> Scenario:
     return sim.load_scenario(SEED, overrides=[f"kernel={kernel}", f"access={','.join((*ACCESS, *MAPPED))}"])
@@ -105,7 +109,9 @@ def cases(draw: st.DrawFn) -> Case:
     ring = size // queue.ring_entries_per_packet
     kind = draw(st.sampled_from(["virtio-user", "lockstep"]))
     load = Load(kind="saturate")
-    if kind == "virtio-user" and draw(st.booleans()):
+    queues = draw(st.sampled_from(QUEUES))
+    several = queues.per_core > 1
+    if kind == "virtio-user" and not several and draw(st.booleans()):
         on_off = {"on_us": draw(st.sampled_from([5, 50])), "off_us": draw(st.sampled_from([0, 20, 300]))}
         kind_of_load = draw(st.sampled_from(["constant", "poisson", "on-off"]))
         load = Load(
@@ -126,11 +132,12 @@ def cases(draw: st.DrawFn) -> Case:
             "device": Device(batch=draw(st.sampled_from([1, 2, 7, 64, 256]))),
             "traffic": Traffic(
                 packet_bytes=[draw(st.sampled_from([14, 64, 65, 700, 1518, 3380]))],
-                mix=draw(st.none() | mixes),
+                mix=None if several else draw(st.none() | mixes),
                 dirty_bytes=draw(st.sampled_from([0, 42, "full"])),
                 load=load,
             ),
-            "memory": Memory(invalidations_per_second=draw(st.sampled_from([0, 0, 2e3, 1e5]))),
+            "queues": queues,
+            "memory": Memory(invalidations_per_second=0 if several else draw(st.sampled_from([0, 0, 2e3, 1e5]))),
             "placement": draw(st.sampled_from(PLACEMENTS)),
             "run": Run(packets=draw(st.integers(1, 400)), seed=draw(st.integers(0, 2**63 - 1)), precision=0),
         }
