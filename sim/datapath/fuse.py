@@ -60,8 +60,8 @@ def fuse(rows: list[Row], apart: bool = False) -> list[Segment]:
     while waiting := sorted(starts - set(groups)):
         first = waiting[0]
         groups[first] = [first] if apart else _group(rows, first)
-        behind = groups[first][-1] + 1
-        starts |= {behind} & set(range(len(rows)))
+        if groups[first][-1] + 1 < len(rows):
+            starts.add(groups[first][-1] + 1)
     order, actors = sorted(groups), actors_of(rows)
     home = {rows[first].label: index for index, first in enumerate(order)}
     segments = []

@@ -25,7 +25,9 @@ class Figures:
         rows, rates = [], {}
         for (engine, packets), (seconds, events) in sorted(self.engines.items()):
             rates[engine] = packets / seconds  # that of the largest run stays
-            rows.append((f"{engine}, {packets:,} packets", f"{seconds * 1e9 / packets:,.1f} ns/packet"))
+            rows.append(
+                (f"{engine} engine, one core, {packets:,} packets", f"{seconds * 1e9 / packets:,.1f} ns/packet")
+            )
             rows.append(("", f"{packets / seconds:,.0f} packets/s"))
             rows.append(("", f"{events / seconds:,.0f} events/s"))
         if {"fast", "reference"} <= set(rates):
