@@ -9,12 +9,14 @@ from sim.config.scenario import Scenario
 from sim.costs import CostTable, Recipes
 from sim.datapath.driver import driver_rows
 from sim.datapath.fuse import actors_of, fuse
+from sim.datapath.packed import ring_layout
 from sim.datapath.page_frag import PageFragment, largest_xdp_packet
 from sim.datapath.plan import Latencies, Plan, Register, Row, Segment
 from sim.datapath.pricing import Pricer
-from sim.datapath.rings import SplitRing
+from sim.datapath.rings import ring_of
 from sim.datapath.traffic import SizeClasses, arrivals_of, size_classes
 from sim.datapath.worker import worker_rows
+from sim.datapath.worker.round import iotlb_timers
 
 
 def build_plan(scenario: Scenario, access: str, packet_bytes: int, *, apart: bool = False) -> Plan:
@@ -24,17 +26,19 @@ def build_plan(scenario: Scenario, access: str, packet_bytes: int, *, apart: boo
     a ring too small for the driver, and a cost that a table lacks.
     """
     variant = scenario.variant(access)
+    scenario = scenario.model_copy(update={"access": [variant]})  # rows see the one variant that they are written for
     mix = scenario.traffic.mix
     for size in [packet_bytes] if mix is None else mix.bytes:
         _check_fits(scenario, size)
     table = CostTable(scenario.cpu, scenario.kernel.work_scale.value, scenario.placement)
-    recipes = Recipes(scenario.kernel, variant, scenario.cpu, scenario.mitigations)
-    drafts = worker_rows(scenario, packet_bytes) + driver_rows(scenario)
+    recipes = Recipes(scenario.kernel, variant, scenario.cpu, scenario.mitigations, scenario.virtqueue)
+    drafts = ring_layout(scenario, worker_rows(scenario, packet_bytes) + driver_rows(scenario))
+    drafts += iotlb_timers(scenario)
     rows = Pricer(scenario, recipes, table, packet_bytes).price(drafts)
     classes = size_classes(mix, scenario.run.seed)
     class_rows = {} if classes is None else _class_rows(scenario, recipes, table, rows, classes)
     segments = [_with_classes(segment, rows, class_rows) for segment in fuse(rows, apart)]
-    ring = SplitRing(scenario.virtqueue)
+    ring = ring_of(scenario.virtqueue)
     actors = actors_of(rows)
     return Plan(
         access=access,
@@ -66,7 +70,7 @@ def _class_rows(
     copies = {row.label: number for number, row in enumerate(rows) if row.operation == "copy"}
     found: dict[int, list[Row]] = {number: [] for label, number in copies.items() if label != "page_split"}
     for size in classes.sizes:
-        drafts = worker_rows(scenario, size)
+        drafts = ring_layout(scenario, worker_rows(scenario, size))
         for row in Pricer(scenario, recipes, table, size).price(drafts):
             if copies.get(row.label) in found:
                 found[copies[row.label]].append(row)
@@ -90,7 +94,7 @@ def _check_fits(scenario: Scenario, packet_bytes: int) -> None:
             f"traffic.packet_bytes: {packet_bytes} leaves the XDP path (at most {largest} bytes on "
             f"{scenario.kernel.name}: buffer and skb_shared_info in one page); the skb path is not modelled yet"
         )
-    ring = SplitRing(scenario.virtqueue)
+    ring = ring_of(scenario.virtqueue)
     if scenario.driver.kind == "lockstep" and scenario.driver.burst > ring.packets:
         raise ConfigError(f"driver.burst: {scenario.driver.burst} packets do not fit a ring that holds {ring.packets}")
     if scenario.driver.kind == "lockstep" and scenario.traffic.load.kind != "saturate":

@@ -15,7 +15,17 @@ from sim.costs.table import Component
 from sim.datapath.traffic import Arrivals, SizeClasses
 
 Scope = Literal[
-    "packet", "page_refill", "flush", "refill", "drain", "drain_found_work", "round", "wakeup", "burst", "kick"
+    "packet",
+    "page_refill",
+    "flush",
+    "refill",
+    "window",
+    "drain",
+    "drain_found_work",
+    "round",
+    "wakeup",
+    "burst",
+    "kick",
 ]
 Relation = Literal["==", "!=", ">=", "<"]
 
@@ -51,12 +61,28 @@ class Register(IntEnum):
     ARRIVED = 23  # packets that have arrived in front of the driver, as last seen
     TAKEN = 24  # packets that the driver has taken from there, or that were dropped
     DROPPED = 25
+    # device IOTLB: messages so far (shared), as last seen by the worker
+    IOTLB_CLEARS = 26
+    IOTLB_MISSES = 27
+    CLEARS_NOW = 28
+    CLEARS_SEEN = 29
+    MISSES_NOW = 30
+    MISSES_SEEN = 31
+    # worker, chains read in one user access window
+    WINDOW_END = 32
+    WINDOW_CHAINS = 33
+    # driver, packed ring: packets published before the last kick check
+    PUBLISHED_LAST = 34
 
 
 #: Registers that both actors look at; a change of another one is nobody else's business.
 SHARED = (
     Register.AVAIL_INDEX, Register.USED_INDEX, Register.NO_NOTIFY, Register.AVAIL_EVENT, Register.KICKS, Register.QUIET,
+    Register.IOTLB_CLEARS, Register.IOTLB_MISSES,
 )  # fmt: skip
+
+#: Actors that only keep time: they are never what bounds a rate.
+TIMERS = ("iotlb-updates", "iotlb-misses")
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from sim.datapath.plan import Plan, Register, Row, Segment
+from sim.datapath.plan import TIMERS, Plan, Register, Row, Segment
 from sim.engine.histogram import percentile
 from sim.engine.machine import Wait
 from sim.engine.record import Checkpoint, Totals
@@ -197,7 +197,11 @@ class _Window:
         blocked = [0] * len(self.plan.actors)
         for segment in self.plan.segments:
             blocked[segment.actor] += int(waits[segment.index, Wait.BLOCKED])
-        return {name: min(1.0, max(0.0, 1 - blocked[number] / elapsed)) for number, name in enumerate(self.plan.actors)}
+        return {
+            name: min(1.0, max(0.0, 1 - blocked[number] / elapsed))
+            for number, name in enumerate(self.plan.actors)
+            if name not in TIMERS
+        }
 
 
 def point(plan: Plan, checkpoints: list[Checkpoint], found: Estimate, machine: Totals) -> Point:

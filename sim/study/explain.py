@@ -19,6 +19,7 @@ SCOPES = {
     "packet": "per_packet",
     "flush": "per_flush",
     "refill": "per_refill",
+    "window": "per_window",
     "drain": "per_drain",
     "drain_found_work": "per_drain_found_work",
     "round": "per_round",
@@ -47,7 +48,8 @@ def count_primitives(plan: Plan) -> Counts:
         for scope in row.scopes:
             table = counts[row.family][SCOPES[scope]]
             for part in (*row.components, *row.unit_components):
-                if PRIMITIVES[part.primitive].instructions or part.primitive == "copy_bytes":
+                known = PRIMITIVES.get(part.primitive)
+                if known is not None and (known.instructions or part.primitive == "copy_bytes"):
                     table[part.primitive] = table.get(part.primitive, 0.0) + part.count
     return counts
 

@@ -9,7 +9,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 import sim
-from sim.config import Scenario
+from sim.config import Scenario, paths
 from sim.config.mix import Mix
 from sim.config.scenario import Run
 from sim.config.sides import Device, Driver
@@ -23,7 +23,7 @@ from sim.engine.reference import ReferenceEngine
 
 SEED = "virtio-user-xdp1-tap"
 KERNELS = ("v5.0", "v5.3", "v6.1", "v6.12", "v7.3")
-ACCESS = ("copy_user", "vmap", "ideal")
+ACCESS = tuple(sorted(paths.names("access")))
 ENGINES = (ReferenceEngine, FastEngine)
 
 
@@ -68,7 +68,7 @@ mixes = st.sampled_from(
 
 @cache
 def base(kernel: str) -> Scenario:
-    return sim.load_scenario(SEED, overrides=[f"kernel={kernel}"])
+    return sim.load_scenario(SEED, overrides=[f"kernel={kernel}", f"access={','.join(ACCESS)}"])
 
 
 def quick(driver_ns: float) -> dict[str, Any]:
@@ -76,12 +76,33 @@ def quick(driver_ns: float) -> dict[str, Any]:
 
 
 @st.composite
+def queues(draw: st.DrawFn) -> Virtqueue:
+    """Any ring: split or packed, in order or not, with or without a device IOTLB and its messages."""
+    packed = draw(st.booleans())
+    size = draw(st.integers(1, 700)) if packed else 1 << draw(st.integers(0, 10))
+    iotlb = draw(st.booleans())
+    rates = st.sampled_from([0, 0, 3e4, 1e6]) if iotlb else st.just(0)
+    return Virtqueue(
+        layout="packed" if packed else "split",
+        size=size,
+        event_idx=draw(st.booleans()),
+        indirect=draw(st.booleans()),
+        descriptors_per_packet=draw(st.integers(1, min(2, size))),
+        packed_access=draw(st.sampled_from(["rfc", "ideal"])),
+        in_order=not packed and draw(st.booleans()),
+        in_order_device=draw(st.sampled_from(["full", "avail", "used"])),
+        iotlb=iotlb,
+        iotlb_cache=draw(st.booleans()),
+        iotlb_entries=draw(st.sampled_from([1, 64, 2048])),
+        iotlb_updates_per_second=draw(rates),
+        iotlb_misses_per_second=draw(rates),
+    )
+
+
+@st.composite
 def cases(draw: st.DrawFn) -> Case:
-    size = 1 << draw(st.integers(0, 10))
-    descriptors, indirect = draw(st.integers(1, min(2, size))), draw(st.booleans())
-    queue = Virtqueue(
-        size=size, event_idx=draw(st.booleans()), indirect=indirect, descriptors_per_packet=descriptors
-    )  # fmt: skip
+    queue = draw(queues())
+    size = queue.size
     ring = size // queue.ring_entries_per_packet
     kind = draw(st.sampled_from(["virtio-user", "lockstep"]))
     load = Load(kind="saturate")
@@ -113,7 +134,8 @@ def cases(draw: st.DrawFn) -> Case:
             "run": Run(packets=draw(st.integers(1, 400)), seed=draw(st.integers(0, 2**63 - 1)), precision=0),
         }
     )
-    ranks = draw(st.sampled_from([(0, 1), (1, 0)]))
+    actors = 2 + (queue.iotlb_updates_per_second > 0) + (queue.iotlb_misses_per_second > 0)
+    ranks = tuple(draw(st.permutations(range(actors))))
     return Case(
         scenario=scenario,
         access=draw(st.sampled_from(ACCESS)),
