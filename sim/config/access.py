@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import Field, field_validator, model_validator
 
 from sim.config.errors import nearest
-from sim.config.kernel import ACCESSORS, check_recipe
+from sim.config.kernel import ACCESSORS, OPTIONAL_ACCESSORS, check_recipe
 from sim.config.quantity import Strict
 
 
@@ -30,9 +30,10 @@ class AccessRules(Strict):
     @field_validator("recipes")
     @classmethod
     def _named(cls, recipes: dict[str, list[str]]) -> dict[str, list[str]]:
+        known = (*ACCESSORS, *OPTIONAL_ACCESSORS)
         for name in recipes:
-            if name not in ACCESSORS:
-                raise ValueError(f"unknown accessor '{name}'{nearest(name, ACCESSORS)}")
+            if name not in known:
+                raise ValueError(f"unknown accessor '{name}'{nearest(name, known)}")
         return {name: check_recipe(recipe) for name, recipe in recipes.items()}
 
     @field_validator("replace")

@@ -33,12 +33,11 @@ METADATA_ACCESSORS = {
     "packed_device_event_write": "PV",
 }
 PAYLOAD_ACCESSORS = {"header_copy": "vnet header", "payload_copy": "packet bytes"}
-ACCESSORS = (*METADATA_ACCESSORS, *PAYLOAD_ACCESSORS)
 
 #: Accessors that only some datapaths use; a kernel file may leave them out, and a plan that needs one says so.
 OPTIONAL_ACCESSORS: tuple[str, ...] = tuple(name for name in METADATA_ACCESSORS if name.startswith("packed_"))
 
-REQUIRED_ACCESSORS = tuple(name for name in ACCESSORS if name not in OPTIONAL_ACCESSORS)
+ACCESSORS = tuple(name for name in (*METADATA_ACCESSORS, *PAYLOAD_ACCESSORS) if name not in OPTIONAL_ACCESSORS)
 
 #: Steps of the transmit path whose instructions a kernel file must count.
 STEPS = (
@@ -183,7 +182,7 @@ class Kernel(Strict):
     @model_validator(mode="after")
     def _complete(self) -> Kernel:
         for what, table, needed, more in (
-            ("accessor", self.accessors, REQUIRED_ACCESSORS, OPTIONAL_ACCESSORS),
+            ("accessor", self.accessors, ACCESSORS, OPTIONAL_ACCESSORS),
             ("step", self.steps, STEPS, OPTIONAL_STEPS),
             ("mitigation", self.mitigations, SWITCHES, ()),
         ):

@@ -88,7 +88,9 @@ class Recipes:
         """Return what one execution of an accessor executes under the variant, for `n_bytes` bytes, in order."""
         base = self.kernel.accessor(name)
         recipe, parts = self._varied(name, base)
-        return self._translation(name, recipe) * parts + self._expand(recipe, parts, n_bytes, self._off, self._copy)
+        items = self._expand(recipe, parts, n_bytes, self._off, self._copy)
+        removed = () if self._unmapped(name) else self._rules(name).remove
+        return self._translation(name, recipe) * parts + [item for item in items if item.primitive not in removed]
 
     def _translation(self, name: str, recipe: list[str]) -> list[Item]:
         """Instructions that find the user address of a ring access in the device IOTLB (kernel-accesses.md A.3)."""
@@ -124,23 +126,26 @@ class Recipes:
         """Return into how many windows the accessor splits its access under the variant."""
         return self._varied(name, self.kernel.accessor(name))[1]
 
+    def _rules(self, name: str) -> AccessRules:
+        return self.variant.metadata if name in METADATA_ACCESSORS else self.variant.payload
+
+    def _unmapped(self, name: str) -> bool:
+        """Tell whether a device IOTLB keeps the variant's mapping from being used."""
+        return self._queue is not None and name in METADATA_ACCESSORS and self.variant.mapping != "none"
+
     def _varied(self, name: str, base: Accessor) -> tuple[list[str], int]:
-        metadata = name in METADATA_ACCESSORS
-        rules: AccessRules = self.variant.metadata if metadata else self.variant.payload
-        recipe, parts = base.recipe, base.parts
-        if self._queue is not None:
-            if not self._queue.iotlb_cache and name == "descriptor_read":
-                recipe = self.kernel.accessor("indirect_descriptor_read").recipe  # an iov_iter, as for a table
-            if metadata and self.variant.mapping != "none":
-                return recipe, parts
+        """Return recipe and number of windows of an accessor under the variant, before anything is taken out."""
+        rules, recipe = self._rules(name), base.recipe
+        if self._queue is not None and not self._queue.iotlb_cache and name == "descriptor_read":
+            recipe = self.kernel.accessor("indirect_descriptor_read").recipe  # an iov_iter, as for a table
+        if self._unmapped(name):
+            return recipe, base.parts
         whole = rules.write if name.endswith("_write") else rules.read if name.endswith("_read") else None
         if name in rules.recipes:
-            recipe, parts = rules.recipes[name], 1
-        elif whole is not None and name not in NOT_MAPPED:
-            recipe, parts = whole, 1
-        else:
-            recipe = [new for item in recipe for new in rules.replace.get(item, [item])]
-        return [item for item in recipe if item not in rules.remove], parts
+            return rules.recipes[name], 1
+        if whole is not None and name not in NOT_MAPPED:
+            return whole, 1
+        return [new for item in recipe for new in rules.replace.get(item, [item])], base.parts
 
     def _expand(self, recipe: list[str], parts: int, n_bytes: int, off: list[str], rules: CopyRules) -> list[Item]:
         removed = {item for name in off for item in self.kernel.mitigations[name].removes}
