@@ -112,7 +112,7 @@ class _Device:
             "access": self.ring.used(row.access.index, row.access.count), "step": "used descriptors, one by one",
         }  # fmt: skip
         if row.access.count is not None:
-            fields |= {"unit": row.access.count, "per_unit": True}
+            fields |= {"unit": row.access.count, "per_unit": True, "scopes": ("packet",)}
         return replace(row, **fields)  # type: ignore[arg-type]
 
     def _check(self, row: Draft) -> Draft:
