@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from sim.config.errors import ConfigError
 from sim.config.scenario import Scenario
 from sim.datapath.draft import Draft, copy
 from sim.datapath.plan import Jump, Register
@@ -15,8 +16,11 @@ from sim.datapath.rings import PACKED_FLAGS, PackedRing, ring_of
 
 R = Register
 
+_SPLIT_REGIONS = ("desc", "avail", "used")
 _EVENT_WRITES = ("used_flags_write", "avail_event_write")
 _CHECKS = ("avail_flags_read", "used_event_read")
+#: Rows of the split ring's flush for a batch that wraps, and for one of a single buffer.
+_SPLIT_FLUSHES = ("used_wrapped", "used_element")
 _USED = ("used_elements_write", "used_element_write")
 
 
@@ -25,13 +29,26 @@ def ring_layout(scenario: Scenario, drafts: list[Draft]) -> list[Draft]:
     ring = ring_of(scenario.virtqueue)
     if not isinstance(ring, PackedRing):
         return drafts
+    drafts = _one_flush(drafts)
     refills = [row for row in drafts if row.label == "refill"]
     device = _Device(ring, scenario.virtqueue.packed_access == "rfc", refills[0].jumps if refills else ())
-    return [
-        packed
-        for row in drafts
-        for packed in (device.rows(row) if row.actor == "worker" else [_driver_row(ring, row)])
+    packed = [
+        one for row in drafts for one in (device.rows(row) if row.actor == "worker" else [_driver_row(ring, row)])
     ]  # fmt: skip
+    if any(row.access is not None and row.access.region in _SPLIT_REGIONS for row in packed):
+        raise ConfigError(f"virtqueue.layout: packed is not modelled for device.kind {scenario.device.kind}")
+    return packed
+
+
+def _one_flush(drafts: list[Draft]) -> list[Draft]:
+    """A batch of one and one that wraps are written like any other."""
+    if not any(row.label == "used_elements" for row in drafts):
+        return drafts
+    return [
+        replace(row, jumps=tuple(jump for jump in row.jumps if jump.target not in _SPLIT_FLUSHES))
+        for row in drafts
+        if row.label not in _SPLIT_FLUSHES
+    ]
 
 
 class _Device:

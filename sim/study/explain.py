@@ -96,6 +96,8 @@ class Explanation:
         found.append(Input("cpu.cpi", cpu.cpi, work))
         found.sort(key=lambda entry: -(entry.cycles_per_packet or 0.0))
         steps = {row.kernel_step for row in self.plan.rows if row.kernel_step and self.rate(row)}
+        if scenario.virtqueue.iotlb:
+            steps |= {step for step in scenario.kernel.steps if step.startswith("iotlb_")}
         rest = {
             "cpu.core_ghz": cpu.core_ghz,
             "kernel.work_scale": scenario.kernel.work_scale,

@@ -6,6 +6,7 @@ from math import log2
 
 import pytest
 
+import sim
 from sim.config.kernel import METADATA_ACCESSORS
 from sim.costs.recipes import NOT_MAPPED
 from sim.datapath import build_plan
@@ -103,6 +104,11 @@ def test_a_miss_stops_the_worker_until_userspace_answers() -> None:
     lost_ns = found.ns_per_packet - plain.ns_per_packet
     assert lost_ns == pytest.approx(misses * cost_us * 1e3, rel=0.1)
     assert found.bound_by in ("worker", "driver")  # never the clock that sends the messages
+
+
+def test_explain_names_what_a_lookup_costs() -> None:
+    keys = {entry.key for entry in sim.explain(scenario("v5.0", (*CACHE, "run.packets=2000")), "copy_user").inputs()}
+    assert {"kernel.steps.iotlb_cache_hit.instructions", "kernel.steps.iotlb_level.instructions"} <= keys
 
 
 def test_messages_do_not_disturb_a_queue_at_rest() -> None:

@@ -30,11 +30,7 @@ def letters(overrides: tuple[str, ...]) -> dict[str, Counter[str]]:
     """Metadata accesses of the worker by scope."""
     found: dict[str, Counter[str]] = {scope: Counter() for scope in SCOPES}
     for row in plan("v5.0", "copy_user", overrides).rows:
-        if (
-            row.actor == "worker"
-            and row.accessor in METADATA_ACCESSORS
-            and row.label not in ("used_wrapped", "used_element")
-        ):
+        if row.actor == "worker" and row.accessor in METADATA_ACCESSORS:
             for scope in row.scopes:
                 found[scope][METADATA_ACCESSORS[row.accessor]] += 1
     return found
