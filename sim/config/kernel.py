@@ -1,4 +1,4 @@
-"""Schema of `configs/kernels/*.yaml` and `configs/access/*.yaml`: what a kernel executes, what a variant changes."""
+"""Schema of `configs/kernels/*.yaml`: what a kernel executes. What an access variant changes is in `access`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from typing import Literal
 from pydantic import Field, field_validator, model_validator
 
 from sim.config.errors import ConfigError, nearest
-from sim.config.mapping import Mapping
 from sim.config.primitives import PRIMITIVES
 from sim.config.quantity import Quantity, Strict, require_unit
 
@@ -25,12 +24,20 @@ METADATA_ACCESSORS = {
     "avail_event_write": "V",
     "used_flags_write": "W",
     "used_index_read": "R",
+    "packed_flags_read": "PF",
+    "packed_descriptor_read": "PD",
+    "packed_whole_read": "PW",
+    "packed_used_write": "PU",
+    "packed_used_flags_write": "PX",
+    "packed_driver_event_read": "PE",
+    "packed_device_event_write": "PV",
 }
 PAYLOAD_ACCESSORS = {"header_copy": "vnet header", "payload_copy": "packet bytes"}
-ACCESSORS = (*METADATA_ACCESSORS, *PAYLOAD_ACCESSORS)
 
 #: Accessors that only some datapaths use; a kernel file may leave them out, and a plan that needs one says so.
-OPTIONAL_ACCESSORS: tuple[str, ...] = ()
+OPTIONAL_ACCESSORS: tuple[str, ...] = tuple(name for name in METADATA_ACCESSORS if name.startswith("packed_"))
+
+ACCESSORS = tuple(name for name in (*METADATA_ACCESSORS, *PAYLOAD_ACCESSORS) if name not in OPTIONAL_ACCESSORS)
 
 #: Steps of the transmit path whose instructions a kernel file must count.
 STEPS = (
@@ -65,7 +72,14 @@ STEPS = (
 )
 
 #: Steps that only some datapaths take; a kernel file may leave them out, and a plan that needs one says so.
-OPTIONAL_STEPS: tuple[str, ...] = ()
+OPTIONAL_STEPS: tuple[str, ...] = (
+    "packed_used",
+    "iotlb_cache_hit",
+    "iotlb_tree_access",
+    "iotlb_tree_copy",
+    "iotlb_level",
+    "iotlb_prefetch",
+)
 
 #: Items that a recipe may hold besides primitives: `copy` becomes a loop or `rep movsb` by size, kernel and CPU.
 RECIPE_WORDS = ("copy",)
@@ -74,11 +88,15 @@ _RECIPE_VALID = frozenset((*PRIMITIVES, *RECIPE_WORDS))
 SWITCHES = ("smap", "spectre_v1", "hardened_usercopy", "retpoline")
 
 
-def _check_recipe(recipe: list[str]) -> list[str]:
+def check_recipe(recipe: list[str]) -> list[str]:
+    """Return a recipe with its repetitions (`9 instruction`) written out; ValueError names an unknown item."""
+    items: list[str] = []
     for item in recipe:
-        if item not in _RECIPE_VALID:
-            raise ValueError(f"unknown primitive '{item}' in a recipe{nearest(item, _RECIPE_VALID)}")
-    return recipe
+        count, _, name = item.rpartition(" ")
+        if name not in _RECIPE_VALID or (count and not count.isdecimal()):
+            raise ValueError(f"unknown primitive '{item}' in a recipe{nearest(name, _RECIPE_VALID)}")
+        items += [name] * int(count or 1)
+    return items
 
 
 class Accessor(Strict):
@@ -89,7 +107,7 @@ class Accessor(Strict):
     parts: int = Field(default=1, ge=1)
     source: str = Field(min_length=1)
 
-    _recipe = field_validator("recipe")(_check_recipe)
+    _recipe = field_validator("recipe")(check_recipe)
 
 
 class Step(Strict):
@@ -99,7 +117,7 @@ class Step(Strict):
     function: str
     calls: list[str] = Field(default_factory=list, description="primitives executed besides the accessor's recipe")
 
-    _calls = field_validator("calls")(_check_recipe)
+    _calls = field_validator("calls")(check_recipe)
 
 
 class Mitigation(Strict):
@@ -108,7 +126,7 @@ class Mitigation(Strict):
     removes: list[str] = Field(default_factory=list)
     replaces: dict[str, str] = Field(default_factory=dict)
 
-    _removes = field_validator("removes")(_check_recipe)
+    _removes = field_validator("removes")(check_recipe)
 
 
 class CountedWith(Strict):
@@ -194,39 +212,3 @@ class Kernel(Strict):
         if name not in self.steps:
             raise ConfigError(f"kernel {self.name}: no entry for step '{name}'; an unknown cost is an error")
         return self.steps[name]
-
-
-class AccessRules(Strict):
-    """Changes to the accessors of one family: whole recipes by class or by name, then primitives taken out."""
-
-    read: list[str] | None = None
-    write: list[str] | None = None
-    recipes: dict[str, list[str]] = Field(default_factory=dict)
-    remove: list[str] = Field(default_factory=list)
-
-    @field_validator("read", "write", "remove")
-    @classmethod
-    def _items(cls, recipe: list[str] | None) -> list[str] | None:
-        return None if recipe is None else _check_recipe(recipe)
-
-    @field_validator("recipes")
-    @classmethod
-    def _named(cls, recipes: dict[str, list[str]]) -> dict[str, list[str]]:
-        for name, recipe in recipes.items():
-            if name not in ACCESSORS:
-                raise ValueError(f"unknown accessor '{name}'{nearest(name, ACCESSORS)}")
-            _check_recipe(recipe)
-        return recipes
-
-
-class Access(Strict):
-    """An access variant: how ring metadata (and payload) is reached instead of the kernel's own accessors."""
-
-    schema_: Literal[1]
-    kind: Literal["access"] = "access"
-    name: str
-    title: str
-    source: str = Field(min_length=1)
-    metadata: AccessRules = Field(default_factory=AccessRules)
-    payload: AccessRules = Field(default_factory=AccessRules)
-    mapping: Mapping = Field(default_factory=Mapping)

@@ -13,10 +13,11 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from sim.config import paths
+from sim.config.access import Access
 from sim.config.calibration import Calibration, CalibrationStudy
 from sim.config.cpu import Cpu
 from sim.config.errors import ConfigError, nearest
-from sim.config.kernel import Access, Kernel
+from sim.config.kernel import Kernel
 from sim.config.mix import read_mix
 from sim.config.scenario import Scenario
 from sim.config.sweep import Sweep

@@ -7,20 +7,10 @@ from typing import Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from sim.config.errors import nearest
-from sim.config.primitives import PRIMITIVES
+from sim.config.kernel import check_recipe
 from sim.config.quantity import Quantity, Strict, guess, require_unit
 
 LEAST_PER_SECOND = 1e-3
-AREAS = ("desc", "avail", "used")
-
-
-def known_primitives(names: list[str]) -> list[str]:
-    """Return the names as given; ValueError for one that is no primitive."""
-    for name in names:
-        if name not in PRIMITIVES:
-            raise ValueError(f"unknown primitive '{name}'{nearest(name, PRIMITIVES)}")
-    return names
 
 
 class Mapping(Strict):
@@ -39,14 +29,10 @@ class Mapping(Strict):
     setup: list[str] = Field(default_factory=list, description="once, when the ring is set up")
     setup_area: list[str] = Field(default_factory=list, description="per area, at set-up and when mapped again")
     setup_page: list[str] = Field(default_factory=list, description="per page, at set-up and when mapped again")
-    round: list[str] = Field(default_factory=list, description="by the worker, per round")
-    round_used_page: list[str] = Field(default_factory=list, description="by the worker, per round and used-ring page")
     teardown: list[str] = Field(default_factory=list, description="by the invalidating thread")
     teardown_area: list[str] = Field(default_factory=list, description="by the invalidating thread, per area")
 
-    _names = field_validator(
-        "setup", "setup_area", "setup_page", "round", "round_used_page", "teardown", "teardown_area"
-    )(known_primitives)
+    _recipes = field_validator("setup", "setup_area", "setup_page", "teardown", "teardown_area")(check_recipe)
 
     @model_validator(mode="after")
     def _coherent(self) -> Mapping:
@@ -56,6 +42,11 @@ class Mapping(Strict):
         if self.pages == "user" and (any(others) or self.torn_down != "never"):
             raise ValueError("pages: the other keys go with a mapping (vmap or direct)")
         return self
+
+    @property
+    def maps(self) -> bool:
+        """Whether the kernel maps the ring at all."""
+        return self.pages != "user"
 
 
 class Memory(Strict):

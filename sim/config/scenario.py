@@ -10,9 +10,10 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
+from sim.config.access import Access
 from sim.config.cpu import Cpu
 from sim.config.errors import ConfigError, nearest
-from sim.config.kernel import Access, Kernel
+from sim.config.kernel import Kernel
 from sim.config.mapping import Memory
 from sim.config.mitigations import Mitigations
 from sim.config.placement import Placement

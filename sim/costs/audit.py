@@ -9,8 +9,9 @@ from typing import Literal
 
 from pydantic import BaseModel
 
+from sim.config.access import Access
 from sim.config.cpu import Cpu
-from sim.config.kernel import Access, Kernel
+from sim.config.kernel import Kernel
 from sim.config.primitives import PRICED_BY_CPI, PRIMITIVES
 from sim.config.quantity import Quantity
 
@@ -121,9 +122,21 @@ def _audit_kernel(kernel: Kernel, name: str) -> Iterator[Finding]:
 
 
 def _audit_access(access: Access, name: str) -> Iterator[Finding]:
+    for key, recipe in _whole_accesses(access):
+        if recipe.count("stac") != recipe.count("clac"):
+            yield Finding("warning", name, key, "stac and clac do not pair")
+
+
+def _whole_accesses(access: Access) -> Iterator[tuple[str, list[str]]]:
+    """Yield the recipes that stand for themselves: a window opens in one accessor and closes in another."""
     for family in ("metadata", "payload"):
         rules = getattr(access, family)
-        recipes = {"read": rules.read, "write": rules.write, **rules.recipes}
-        for key, recipe in recipes.items():
-            if recipe is not None and recipe.count("stac") != recipe.count("clac"):
-                yield Finding("warning", name, f"{family}.{key}", "stac and clac do not pair")
+        recipes = {"read": rules.read or [], "write": rules.write or [], **rules.recipes}
+        if access.window is not None:
+            closing = recipes.pop("used_index_write", [])
+            for key in {"used_element_write", "used_elements_write"} & set(recipes):
+                recipes[key] = [*recipes[key], *closing]
+        yield from ((f"{family}.{key}", recipe) for key, recipe in recipes.items())
+    if access.window is not None:
+        yield "window", [*access.window.open, *access.window.close]
+    yield "round", access.round

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import log2
 
+from sim.config.access import Access, AccessRules
 from sim.config.cpu import Cpu
-from sim.config.kernel import METADATA_ACCESSORS, Access, Accessor, AccessRules, CountedWith, Kernel
+from sim.config.kernel import METADATA_ACCESSORS, Accessor, CountedWith, Kernel
 from sim.config.mitigations import Mitigations
 from sim.config.primitives import PRIMITIVES
+from sim.config.virtqueue import Virtqueue
 
 #: Not reached through the ring areas, so a mapping of the ring does not help it (kernel-accesses.md A.5).
 NOT_MAPPED = ("indirect_descriptor_read",)
 
 SERIALISING = ("stac", "clac", "lfence", "mfence")
+
+#: Locked operations: the store buffer is empty when they are done (primitive-costs.md 3.6).
+LOCKED = ("lock_rmw", "spin_lock")
 
 
 @dataclass(frozen=True)
@@ -45,12 +51,23 @@ def copy_items(n_bytes: int, rules: CopyRules, inside_call: bool) -> list[Item]:
     return [*call, Item(startup), Item("copy_bytes", n_bytes)]
 
 
-class Recipes:
-    """The recipes of one kernel under one access variant, on one CPU with given mitigations."""
+def tree_levels(kernel: Kernel, queue: Virtqueue) -> float:
+    """Instructions that one walk of the device IOTLB's interval tree executes below its root; 0 without an IOTLB."""
+    return kernel.step("iotlb_level").instructions.value * log2(queue.iotlb_entries) if queue.iotlb else 0.0
 
-    def __init__(self, kernel: Kernel, variant: Access, cpu: Cpu, mitigations: Mitigations) -> None:
+
+class Recipes:
+    """The recipes of one kernel under one access variant, on one CPU with given mitigations.
+
+    With a device IOTLB (`queue`) each access of a ring is translated.
+    """
+
+    def __init__(
+        self, kernel: Kernel, variant: Access, cpu: Cpu, mitigations: Mitigations, queue: Virtqueue | None = None
+    ) -> None:
         self.kernel = kernel
         self.variant = variant
+        self._queue = queue if queue is not None and queue.iotlb else None
         self._off = self._effects(self._switched_off(mitigations, cpu.features.smap.value))
         self._copy = self._copy_rules(cpu.features.fsrm.value)
         counted = kernel.counted_with
@@ -77,7 +94,19 @@ class Recipes:
         """Return what one execution of an accessor executes under the variant, for `n_bytes` bytes, in order."""
         base = self.kernel.accessor(name)
         recipe, parts = self._varied(name, base)
-        return self._expand(recipe, parts, n_bytes, self._off, self._copy)
+        items = self._expand(recipe, parts, n_bytes, self._off, self._copy)
+        removed = self._rules(name).remove
+        return self._translation(name, recipe) * parts + [item for item in items if item.primitive not in removed]
+
+    def _translation(self, name: str, recipe: list[str]) -> list[Item]:
+        """Instructions that find the user address of a ring access in the device IOTLB (kernel-accesses.md A.3)."""
+        if self._queue is None or name not in METADATA_ACCESSORS or name in NOT_MAPPED:
+            return []
+        if self._queue.iotlb_cache:
+            return [Item("instruction", self.kernel.step("iotlb_cache_hit").instructions.value)]
+        step = "iotlb_tree_copy" if "copy" in recipe else "iotlb_tree_access"
+        walk = self.kernel.step(step).instructions.value + tree_levels(self.kernel, self._queue)
+        return [Item("instruction", walk)]
 
     def counted(self, name: str, n_bytes: int) -> float:
         """Return the instructions of the kernel's own accessor as they stand in the counts of `steps`."""
@@ -103,16 +132,20 @@ class Recipes:
         """Return into how many windows the accessor splits its access under the variant."""
         return self._varied(name, self.kernel.accessor(name))[1]
 
+    def _rules(self, name: str) -> AccessRules:
+        return self.variant.metadata if name in METADATA_ACCESSORS else self.variant.payload
+
     def _varied(self, name: str, base: Accessor) -> tuple[list[str], int]:
-        metadata = name in METADATA_ACCESSORS
-        rules: AccessRules = self.variant.metadata if metadata else self.variant.payload
-        recipe, parts = base.recipe, base.parts
+        """Return recipe and number of windows of an accessor under the variant, before anything is taken out."""
+        rules, recipe = self._rules(name), base.recipe
+        if self._queue is not None and not self._queue.iotlb_cache and name == "descriptor_read":
+            recipe = self.kernel.accessor("indirect_descriptor_read").recipe  # an iov_iter, as for a table
         whole = rules.write if name.endswith("_write") else rules.read if name.endswith("_read") else None
         if name in rules.recipes:
-            recipe, parts = rules.recipes[name], 1
-        elif whole is not None and name not in NOT_MAPPED:
-            recipe, parts = whole, 1
-        return [item for item in recipe if item not in rules.remove], parts
+            return rules.recipes[name], 1
+        if whole is not None and name not in NOT_MAPPED:
+            return whole, 1
+        return [new for item in recipe for new in rules.replace.get(item, [item])], base.parts
 
     def _expand(
         self, recipe: list[str], parts: int, n_bytes: int, off: dict[str, str | None], rules: CopyRules

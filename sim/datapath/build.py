@@ -4,23 +4,25 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from sim.config.access import Access
 from sim.config.errors import ConfigError
-from sim.config.kernel import Access
 from sim.config.scenario import Scenario
 from sim.costs import CostTable, Recipes
 from sim.costs.table import Component
 from sim.datapath.draft import Draft
 from sim.datapath.driver import driver_rows
 from sim.datapath.fuse import actors_of, fuse
+from sim.datapath.packed import ring_layout
 from sim.datapath.page_frag import PageFragment, largest_xdp_packet
 from sim.datapath.plan import BANK, Latencies, Plan, Register, Row, Segment
 from sim.datapath.pricing import Pricer
 from sim.datapath.queues import regions_of_queues, serve_queues
 from sim.datapath.ring_memory import KERNEL_OWN, RingMemory, effective_variant
-from sim.datapath.rings import LINE_BYTES, SplitRing
-from sim.datapath.storms import BACKGROUND, around_rounds, host_rows, period_ps
+from sim.datapath.rings import LINE_BYTES, PackedRing, SplitRing, ring_of
+from sim.datapath.storms import around_rounds, host_rows, message_rates, period_ps
 from sim.datapath.traffic import SizeClasses, arrivals_of, size_classes
 from sim.datapath.worker import worker_rows
+from sim.datapath.worker.round import iotlb_timers
 
 
 def build_plan(scenario: Scenario, access: str, packet_bytes: int, *, apart: bool = False) -> Plan:
@@ -34,12 +36,13 @@ def build_plan(scenario: Scenario, access: str, packet_bytes: int, *, apart: boo
     for size in [packet_bytes] if mix is None else mix.bytes:
         _check_fits(scenario, size)
     variant, notes = effective_variant(scenario, access)
+    scenario = scenario.model_copy(update={"access": [variant]})  # rows see the one variant that they are written for
     table = CostTable(scenario.cpu, scenario.kernel.work_scale.value, scenario.placement)
     rows = _rows(scenario, variant, table, packet_bytes)
     classes = size_classes(mix, scenario.run.seed)
     class_rows = {} if classes is None else _class_rows(scenario, variant, table, rows, classes)
     segments = [_with_classes(segment, rows, class_rows) for segment in fuse(rows, apart)]
-    ring, queues = SplitRing(scenario.virtqueue), scenario.queues
+    ring, queues = ring_of(scenario.virtqueue), scenario.queues
     actors = actors_of(rows)
     return Plan(
         access=access,
@@ -58,7 +61,6 @@ def build_plan(scenario: Scenario, access: str, packet_bytes: int, *, apart: boo
         class_rows=class_rows,
         backlog=scenario.traffic.load.backlog,
         period_ps=period_ps(scenario),
-        background=BACKGROUND,
         queues=queues.per_core,
         lanes=queues.lanes,
         uncore_ps_per_line=LINE_BYTES * 1e3 / scenario.cpu.uncore_bandwidth.value,
@@ -71,12 +73,13 @@ def _rows(scenario: Scenario, variant: Access, table: CostTable, packet_bytes: i
     """Price every actor's rows for packets of one size; rounds without the mapping use the kernel's own accessors."""
 
     def priced(drafts: list[Draft], how: Access) -> list[Row]:
-        recipes = Recipes(scenario.kernel, how, scenario.cpu, scenario.mitigations)
+        recipes = Recipes(scenario.kernel, how, scenario.cpu, scenario.mitigations, scenario.virtqueue)
         return Pricer(scenario, recipes, table, packet_bytes).price(drafts)
 
-    handler, unmapped = around_rounds(scenario, variant, worker_rows(scenario, packet_bytes))
-    worker, drivers = serve_queues(scenario, handler, driver_rows(scenario))
-    others = drivers + host_rows(scenario, variant)
+    drafts = ring_layout(scenario, worker_rows(scenario, packet_bytes) + driver_rows(scenario))
+    handler, unmapped = around_rounds(scenario, variant, [draft for draft in drafts if draft.actor == "worker"])
+    worker, drivers = serve_queues(scenario, handler, [draft for draft in drafts if draft.actor != "worker"])
+    others = drivers + host_rows(scenario, variant) + iotlb_timers(scenario)
     return priced(worker, variant) + priced(unmapped, KERNEL_OWN) + priced(others, variant)
 
 
@@ -103,7 +106,7 @@ def _with_classes(segment: Segment, rows: list[Row], class_rows: dict[int, tuple
     return replace(segment, class_costs=tuple(same + sum(row.cost_ps for row in one) for one in per_class))
 
 
-def _initial(scenario: Scenario, ring: SplitRing, packet_bytes: int) -> dict[int, int]:
+def _initial(scenario: Scenario, ring: SplitRing | PackedRing, packet_bytes: int) -> dict[int, int]:
     """Return the registers that do not start at 0, for every queue."""
     values = {
         Register.FREE: ring.packets * ring.chain,
@@ -121,8 +124,8 @@ def _check_queues(scenario: Scenario) -> None:
         return
     if scenario.traffic.load.kind != "saturate" or scenario.traffic.mix is not None:
         raise ConfigError("queues: several queues on one core take a saturating load of one packet size")
-    if scenario.memory.invalidations_per_second:
-        raise ConfigError("queues: several queues on one core cannot be combined with invalidations")
+    if any(message_rates(scenario)):
+        raise ConfigError("queues: several queues on one core cannot be combined with invalidations or IOTLB messages")
 
 
 def _check_fits(scenario: Scenario, packet_bytes: int) -> None:
@@ -132,7 +135,7 @@ def _check_fits(scenario: Scenario, packet_bytes: int) -> None:
             f"traffic.packet_bytes: {packet_bytes} leaves the XDP path (at most {largest} bytes on "
             f"{scenario.kernel.name}: buffer and skb_shared_info in one page); the skb path is not modelled yet"
         )
-    ring = SplitRing(scenario.virtqueue)
+    ring = ring_of(scenario.virtqueue)
     if scenario.driver.kind == "lockstep" and scenario.driver.burst > ring.packets:
         raise ConfigError(f"driver.burst: {scenario.driver.burst} packets do not fit a ring that holds {ring.packets}")
     if scenario.driver.kind == "lockstep" and scenario.traffic.load.kind != "saturate":

@@ -17,6 +17,7 @@ class Draft:
     `copied` says which dirty and clean payload lines a copy meets: the packet's first line, the rest, or all.
     `times` repeats accessor and work within one execution; `per_unit` prices everything per unit of `unit`.
     `extra_ns` is time that no primitive stands for, shown as `extra_name`.
+    `spared` is the accessor that the step was counted with, where the row executes another one or none.
     """
 
     label: str
@@ -27,6 +28,7 @@ class Draft:
     kernel_step: str | None = None
     function: str = ""
     accessor: str | None = None
+    spared: str | None = None
     bytes: int = 0
     times: int = 1
     primitives: tuple[str, ...] = ()

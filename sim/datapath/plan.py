@@ -8,7 +8,7 @@ jumps decide which row comes next. Registers are monotonic 64-bit counters, so n
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from enum import IntEnum
+from enum import IntEnum, auto
 from typing import Literal
 
 from sim.costs.table import Component
@@ -16,7 +16,7 @@ from sim.datapath.traffic import Arrivals, SizeClasses
 
 Scope = Literal[
     "packet", "page_refill", "flush", "refill", "drain", "drain_found_work", "round", "invalidation", "wakeup", "burst",
-    "kick",
+    "window", "kick",
 ]  # fmt: skip
 Relation = Literal["==", "!=", ">=", "<"]
 
@@ -24,49 +24,66 @@ Relation = Literal["==", "!=", ">=", "<"]
 class Register(IntEnum):
     """Everything that rows count. The first group is shared between the actors, the others are private."""
 
-    AVAIL_INDEX = 0
-    USED_INDEX = 1
-    NO_NOTIFY = 2
-    AVAIL_EVENT = 3
-    KICKS = 4
+    @staticmethod
+    def _generate_next_value_(name: str, start: int, count: int, last_values: list[int]) -> int:
+        """Number the registers from 0 in the order in which they stand here."""
+        return count
+
+    AVAIL_INDEX = auto()
+    USED_INDEX = auto()
+    NO_NOTIFY = auto()
+    AVAIL_EVENT = auto()
+    KICKS = auto()
     # worker
-    SEEN = 5  # vq->avail_idx: the avail index as last read
-    LAST = 6  # vq->last_avail_idx: packets fetched
-    DONE = 7  # nvq->done_idx: packets in the batch
-    SENT = 8  # packets of this round
-    MODE = 9  # what follows the flush
-    QUIET = 10  # notifications are off
-    PEEK = 11  # avail index read by the recheck
-    ROOM = 12  # used ring entries up to its end
-    FRAGS = 13  # buffers left in the page fragment
-    KICKS_SEEN = 14
+    SEEN = auto()  # vq->avail_idx: the avail index as last read
+    LAST = auto()  # vq->last_avail_idx: packets fetched
+    DONE = auto()  # nvq->done_idx: packets in the batch
+    SENT = auto()  # packets of this round
+    MODE = auto()  # what follows the flush
+    QUIET = auto()  # notifications are off
+    PEEK = auto()  # avail index read by the recheck
+    ROOM = auto()  # used ring entries up to its end
+    FRAGS = auto()  # buffers left in the page fragment
+    KICKS_SEEN = auto()
     # driver
-    POSTED = 15  # packets written, published or not
-    FREE = 16  # free ring descriptors
-    RECLAIMED = 17  # used elements read
-    USED_SEEN = 18
-    BURST_LEFT = 19
-    PUBLISHED = 20  # avail index before the last publication
-    QUIET_SEEN = 21
-    EVENT_SEEN = 22
-    ARRIVED = 23  # packets that have arrived in front of the driver, as last seen
-    TAKEN = 24  # packets that the driver has taken from there, or that were dropped
-    DROPPED = 25
+    POSTED = auto()  # packets written, published or not
+    FREE = auto()  # free ring descriptors
+    RECLAIMED = auto()  # used elements read
+    USED_SEEN = auto()
+    BURST_LEFT = auto()
+    PUBLISHED = auto()  # avail index before the last publication
+    QUIET_SEEN = auto()
+    EVENT_SEEN = auto()
+    ARRIVED = auto()  # packets that have arrived in front of the driver, as last seen
+    TAKEN = auto()  # packets that the driver has taken from there, or that were dropped
+    DROPPED = auto()
     # the host's memory management and scheduler, and what the worker knows of them
-    MAPPED = 26
-    INVALIDATING = 27  # the ring cannot be mapped now
-    TEARING_DOWN = 28  # somebody else holds the virtqueue's mutex
-    IN_ROUND = 29  # the worker holds it
-    FLUSHES = 30  # invalidations that the worker has not paid for
-    FLUSHES_SEEN = 31
-    INVALIDATIONS = 32
-    HANDLED = 33  # those of them that the notifier has begun to handle
-    OTHER_TASK = 34  # another task wants the worker's core
+    MAPPED = auto()
+    INVALIDATING = auto()  # the ring cannot be mapped now
+    TEARING_DOWN = auto()  # somebody else holds the virtqueue's mutex
+    IN_ROUND = auto()  # the worker holds it
+    FLUSHES = auto()  # invalidations that the worker has not paid for
+    FLUSHES_SEEN = auto()
+    INVALIDATIONS = auto()
+    HANDLED = auto()  # those of them that the notifier has begun to handle
+    OTHER_TASK = auto()  # another task wants the worker's core
     # several queues on one core
-    WAKES = 35  # kicks of all queues
-    WAKES_SEEN = 36
-    PENDING = 37  # the queue has more work
-    WORKED = 38  # some queue had work
+    WAKES = auto()  # kicks of all queues
+    WAKES_SEEN = auto()
+    PENDING = auto()  # the queue has more work
+    WORKED = auto()  # some queue had work
+    # device IOTLB: messages so far (shared), as last seen by the worker
+    IOTLB_CLEARS = auto()
+    IOTLB_MISSES = auto()
+    CLEARS_NOW = auto()
+    CLEARS_SEEN = auto()
+    MISSES_NOW = auto()
+    MISSES_SEEN = auto()
+    # worker, chains read in one user access window
+    WINDOW_END = auto()
+    WINDOW_CHAINS = auto()
+    # driver, packed ring: packets published before the last kick check
+    PUBLISHED_LAST = auto()
 
 
 #: Registers of one queue, and one that is always 0: those of queue k stand `k x BANK` further on.
@@ -77,7 +94,11 @@ SHARED = (
     Register.AVAIL_INDEX, Register.USED_INDEX, Register.NO_NOTIFY, Register.AVAIL_EVENT, Register.KICKS, Register.QUIET,
     Register.MAPPED, Register.INVALIDATING, Register.TEARING_DOWN, Register.IN_ROUND, Register.FLUSHES,
     Register.INVALIDATIONS, Register.OTHER_TASK, Register.WAKES,
+    Register.IOTLB_CLEARS, Register.IOTLB_MISSES,
 )  # fmt: skip
+
+#: Actors that are always at it and never what bounds a rate.
+BACKGROUND = ("mm", "notifier", "other_task", "iotlb-updates", "iotlb-misses")
 
 
 @dataclass(frozen=True)
@@ -229,10 +250,10 @@ class Plan:
     """Everything that an engine needs for one scenario, access variant and packet size.
 
     It is that of one core, which serves `queues`; `lanes` such cores share what moves lines, which takes
-    `uncore_ps_per_line`. `actors` are named in the order in which simultaneous events happen, the worker first; those
-    in `background` bound nothing. `period_ps` is that of the rarest thing that comes again and again. `setup` is what
-    mapping the ring costs once, `notes` say where the variant is not what it is called. Under a mix of sizes
-    `class_rows` has, for each row whose cost depends on the size, that of each size class.
+    `uncore_ps_per_line`. `actors` are named in the order in which simultaneous events happen, the worker first.
+    `period_ps` is that of the rarest thing that comes again and again. `setup` is what mapping the ring costs once,
+    `notes` say where the variant is not what it is called. Under a mix of sizes `class_rows` has, for each row whose
+    cost depends on the size, that of each size class.
     """
 
     access: str
@@ -254,7 +275,6 @@ class Plan:
     queues: int = 1
     lanes: int = 1
     uncore_ps_per_line: float = 0.0
-    background: tuple[str, ...] = ()
     setup: tuple[Component, ...] = ()
     notes: tuple[str, ...] = ()
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 from sim.config.errors import ConfigError
 from sim.config.kernel import METADATA_ACCESSORS
 from sim.config.scenario import Scenario
 from sim.config.traffic import VNET_HEADER_BYTES
 from sim.costs import CostTable, Recipes
-from sim.costs.recipes import NOT_MAPPED, SERIALISING, Item
+from sim.costs.recipes import LOCKED, NOT_MAPPED, SERIALISING, Item
 from sim.costs.table import Component
 from sim.datapath.draft import Draft
 from sim.datapath.plan import LineAccess, Row
@@ -31,17 +32,37 @@ class Pricer:
 
     def price(self, drafts: list[Draft]) -> list[Row]:
         """Return the rows of all drafts, in order."""
-        items = [self._items(draft) for draft in drafts]
+        drafts, items = self._parted([(draft, self._items(draft)) for draft in drafts])
         return [
             self._row(draft, items[number], self.table.hidden_ps(self._work_behind(drafts, items, number)))
             for number, draft in enumerate(drafts)
         ]
 
+    def _parted(self, priced: list[tuple[Draft, list[Item]]]) -> tuple[list[Draft], list[list[Item]]]:
+        """Give a locked operation behind a store a row of its own: it waits for the line that the row has written."""
+        drafts: list[Draft] = []
+        items: list[list[Item]] = []
+        for draft, all_items in priced:
+            names = [item.primitive for item in all_items]
+            stores = [n for n, name in enumerate(names) if name == "store" or name.startswith("copy_")]
+            behind = [n for n, name in enumerate(names) if name in LOCKED and stores and n > stores[-1]]
+            if not behind or draft.access is None or not draft.access.write:
+                drafts.append(draft)
+                items.append(all_items)
+                continue
+            release = Draft(
+                f"{draft.label}_release", draft.actor, f"{draft.step}: let go", draft.scopes, operation="barrier",
+                function=self._function(draft), jumps=draft.jumps,
+            )  # fmt: skip
+            drafts += [replace(draft, jumps=()), release]
+            items += [all_items[: behind[0]], all_items[behind[0] :]]
+        return drafts, items
+
     def _items(self, draft: Draft) -> list[Item]:
         """Primitives of one execution in order: the accessor, the step's calls, then the work of the step."""
         recipes = self.recipes
         items = recipes.accessor(draft.accessor, self._bytes(draft)) * draft.times if draft.accessor else []
-        items += [Item(name) for name in draft.primitives]
+        items += recipes.calls(list(draft.primitives))
         if draft.accessor in METADATA_ACCESSORS and draft.accessor not in NOT_MAPPED:
             items += self.tlb_misses
         work = draft.extra_instructions
@@ -49,8 +70,9 @@ class Pricer:
             step = recipes.kernel.step(draft.kernel_step)
             items += recipes.calls(step.calls)
             counted = recipes.instructions(recipes.calls(step.calls, counted=True))
-            if draft.accessor:
-                counted += recipes.counted(draft.accessor, self._counted_bytes(draft))
+            accessor = draft.spared or draft.accessor
+            if accessor:
+                counted += recipes.counted(accessor, self._counted_bytes(draft, accessor))
             if step.instructions.value < counted:
                 raise ConfigError(
                     f"kernel {recipes.kernel.name}: step '{draft.kernel_step}' has {step.instructions.value:g} "
@@ -62,12 +84,13 @@ class Pricer:
     def _bytes(self, draft: Draft) -> int:
         if draft.bytes:
             return draft.bytes
-        return self.recipes.kernel.accessors[draft.accessor].bytes if draft.accessor else 0
+        return self.recipes.kernel.accessor(draft.accessor).bytes if draft.accessor else 0
 
-    def _counted_bytes(self, draft: Draft) -> int:
+    def _counted_bytes(self, draft: Draft, accessor: str) -> int:
         """Bytes that the counted runs moved: 64-byte frames, 32 used elements."""
         counted = {"payload_copy": 64, "used_elements_write": 256}
-        return counted.get(draft.accessor or "", self._bytes(draft))
+        own = self.recipes.kernel.accessor(accessor).bytes if draft.spared else self._bytes(draft)
+        return counted.get(accessor, own)
 
     def _work_behind(self, drafts: list[Draft], items: list[list[Item]], number: int) -> float:
         """Instructions from the access of a row up to the next primitive that waits for loads, down the usual path."""
@@ -99,12 +122,11 @@ class Pricer:
         before = next((name for name in names if name in self.waiting or name in ("load", "store", "copy_startup")), "")
         components = tuple(self._components(fixed)) + payload
         extra = self._extra(draft)
-        step = self.scenario.kernel.steps.get(draft.kernel_step or "")
         return Row(
             label=draft.label,
             actor=draft.actor,
             step=draft.step,
-            function=draft.function or (step.function if step else ""),
+            function=self._function(draft),
             scopes=draft.scopes,
             operation=self._operation(draft),
             kernel_step=draft.kernel_step,
@@ -121,7 +143,7 @@ class Pricer:
             waits_before=before in self.waiting,
             waits_after=any(name in self.waiting for name in names),
             hidden_ps=hidden_ps,
-            drains_stores=draft.drains_stores,
+            drains_stores=draft.drains_stores or any(name in LOCKED for name in names),
             sample=draft.sample,
             effects=draft.effects,
             condition=draft.condition,
@@ -129,6 +151,10 @@ class Pricer:
             marks=draft.marks,
             jumps=draft.jumps,
         )
+
+    def _function(self, draft: Draft) -> str:
+        step = self.scenario.kernel.steps.get(draft.kernel_step or "")
+        return draft.function or (step.function if step else "")
 
     def _split_by_unit(self, draft: Draft, items: list[Item]) -> tuple[list[Item], list[Item]]:
         """Part what is paid once from what is paid per unit; a copy of n used elements pays its bytes per element."""
@@ -194,7 +220,7 @@ class Pricer:
 
     @staticmethod
     def _family(draft: Draft) -> str:
-        if draft.accessor in METADATA_ACCESSORS or draft.operation == "barrier":
+        if draft.accessor in METADATA_ACCESSORS or draft.operation in ("barrier", "window"):
             return "metadata"
         return "payload" if draft.accessor else "work"
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from sim.config.kernel import Access
-from sim.config.mapping import AREAS
+from sim.config.access import Access
 from sim.config.scenario import Scenario
 from sim.costs import CostTable
 from sim.costs.recipes import Item
 from sim.costs.table import Component
-from sim.datapath.rings import LINE_BYTES, SplitRing
+from sim.datapath.rings import LINE_BYTES, ring_of
 
 PAGE_BYTES = 4096
 
@@ -21,6 +20,8 @@ KERNEL_OWN = Access(
 def effective_variant(scenario: Scenario, access: str) -> tuple[Access, tuple[str, ...]]:
     """Return what a variant comes to in this scenario, and why where that is not the variant itself."""
     variant = scenario.variant(access)
+    if variant.mapping.maps and scenario.virtqueue.iotlb:
+        return KERNEL_OWN, (f"{access}: no ring is mapped with a device IOTLB: copy_user",)
     limit = scenario.memory.locked_limit_kib
     locked_kib = RingMemory(scenario, variant).pages * PAGE_BYTES // 1024
     if variant.mapping.pinned and limit is not None and locked_kib > limit:
@@ -36,8 +37,10 @@ class RingMemory:
     def __init__(self, scenario: Scenario, variant: Access) -> None:
         self._scenario = scenario
         self._mapping = variant.mapping
-        bytes_of = {area: lines * LINE_BYTES for area, lines in SplitRing(scenario.virtqueue).regions().items()}
-        self._pages = {area: -(-bytes_of[area] // PAGE_BYTES) for area in AREAS if area in bytes_of}
+        regions = ring_of(scenario.virtqueue).regions()
+        self._pages = {
+            area: -(-lines * LINE_BYTES // PAGE_BYTES) for area, lines in regions.items() if area != "indirect"
+        }
 
     @property
     def areas(self) -> int:
@@ -48,11 +51,6 @@ class RingMemory:
     def pages(self) -> int:
         """4 KiB pages of all areas; each area begins a page of its own."""
         return sum(self._pages.values())
-
-    @property
-    def used_pages(self) -> int:
-        """4 KiB pages that the device writes."""
-        return self._pages.get("used", 0)
 
     @property
     def tlb_entries(self) -> int:

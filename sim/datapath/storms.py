@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from sim.config.kernel import Access
+from sim.config.access import Access
 from sim.config.scenario import Scenario
 from sim.datapath.draft import Draft, add, go, put, worker_row
-from sim.datapath.plan import Condition, Effect, Jump, Register, Scope
+from sim.datapath.plan import BACKGROUND, Condition, Effect, Jump, Register, Scope
 from sim.datapath.ring_memory import RingMemory
 
 R = Register
@@ -23,8 +23,7 @@ FALLBACK = "@copy_user"
 _ROUND, _ENDS = "round", ("end_requeue", "end_sleep")
 _SLEEP = "idle"
 
-#: Actors that are always at it and bound nothing.
-_MM, _NOTIFIER, _OTHER = BACKGROUND = ("mm", "notifier", "other_task")
+_MM, _NOTIFIER, _OTHER = BACKGROUND[:3]
 
 
 def around_rounds(scenario: Scenario, variant: Access, drafts: list[Draft]) -> tuple[list[Draft], list[Draft]]:
@@ -50,8 +49,16 @@ def host_rows(scenario: Scenario, variant: Access) -> list[Draft]:
 
 def period_ps(scenario: Scenario) -> int:
     """Return the longest period of what the host does, in ps (0: it does nothing)."""
-    rate = scenario.memory.invalidations_per_second
-    return round(max(1e12 / rate if rate else 0.0, 1e6 * scenario.placement.preempted_every_us))
+    periods = [1e12 / rate for rate in message_rates(scenario) if rate]
+    return round(max([1e6 * scenario.placement.preempted_every_us, *periods]))
+
+
+def message_rates(scenario: Scenario) -> tuple[float, float, float]:
+    """Return how often per second the host takes something away: ring pages, IOTLB entries, mappings of the IOTLB."""
+    queue = scenario.virtqueue
+    return (
+        scenario.memory.invalidations_per_second, queue.iotlb_updates_per_second, queue.iotlb_misses_per_second
+    )  # fmt: skip
 
 
 def _is_torn_down(scenario: Scenario, variant: Access) -> bool:
@@ -109,25 +116,24 @@ def _preempted_rows(scenario: Scenario) -> list[Draft]:
 
 
 def _invalidated_rows(scenario: Scenario, variant: Access) -> list[Draft]:
-    memory, mapping, ring = scenario.memory, variant.mapping, RingMemory(scenario, variant)
-    primitives = tuple(mapping.round + mapping.round_used_page * ring.used_pages)
-    prefetch = worker_row(
-        "prefetch", "is the ring mapped?", "round", function="vq_meta_prefetch", primitives=primitives,
-    )  # fmt: skip
+    memory, ring = scenario.memory, RingMemory(scenario, variant)
     if not memory.invalidations_per_second:
-        return [prefetch] if primitives else []
+        return []
     if not _is_torn_down(scenario, variant):
-        return [_stalled(scenario, "invalidated"), *([prefetch] if primitives else [])]
+        return [_stalled(scenario, "invalidated")]
     lock = worker_row(
         "mutex_lock", "mutex_lock", "round", function="handle_tx", condition=Condition(R.TEARING_DOWN, "==", 0),
         effects=(put(R.IN_ROUND, 1),),
     )  # fmt: skip
-    ways = (Jump(R.MAPPED, ">=", 1, _ROUND), Jump(R.INVALIDATING, ">=", 1, _ROUND + FALLBACK))
+    prefetch = worker_row(
+        "prefetch", "is the ring mapped?", "round", function="vq_meta_prefetch",
+        jumps=(Jump(R.MAPPED, ">=", 1, _ROUND), Jump(R.INVALIDATING, ">=", 1, _ROUND + FALLBACK)),
+    )  # fmt: skip
     again = worker_row(
         "map_again", "map the ring again", "invalidation", function="vhost_map_prefetch",
         primitives=tuple(item.primitive for item in ring.mapping_items()), effects=(put(R.MAPPED, 1),),
     )  # fmt: skip
-    return [lock, replace(prefetch, jumps=ways), again]
+    return [lock, prefetch, again]
 
 
 # -- other threads ----------------------------------------------------------------------------------------------------

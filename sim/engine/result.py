@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from sim.datapath.plan import Plan, Register, Row, Segment
+from sim.datapath.plan import BACKGROUND, Plan, Register, Row, Segment
 from sim.datapath.queues import MARK
 from sim.engine.histogram import percentile
 from sim.engine.machine import Wait
@@ -219,7 +219,7 @@ class _Window:
         return {
             name: min(1.0, max(0.0, 1 - blocked[number] / elapsed))
             for number, name in enumerate(self.plan.actors)
-            if name not in self.plan.background
+            if name not in BACKGROUND
         }
 
     def _holds(self, number: int) -> bool:

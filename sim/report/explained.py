@@ -13,6 +13,7 @@ from sim.study.explain import SCOPES, SHOWN, Explanation
 _SCOPE_TITLES = {
     "packet": "each packet",
     "refill": "each refill (the avail index is read)",
+    "window": "each user access window around a batch",
     "flush": "each flush (a batch is handed over)",
     "drain": "each drain (the ring is found empty)",
     "drain_found_work": "a drain whose recheck finds work",

@@ -12,6 +12,7 @@ from rich.text import Text
 from sim.config import Scenario
 from sim.config.calibration import Calibration
 from sim.config.sweep import Sweep
+from sim.config.virtqueue import Virtqueue
 from sim.engine import Point
 from sim.report.stack import LAYERS, stack
 from sim.study.capacity import Capacities
@@ -46,9 +47,19 @@ def heading(scenario: Scenario) -> RenderableType:
     ]
     return Text(
         f"{scenario.name}: {scenario.title}\n"
-        f"{scenario.cpu.title}, {scenario.kernel.title}, ring {queue.size}, burst {driver.burst}, batch {device.batch}"
+        f"{scenario.cpu.title}, {scenario.kernel.title}, {_ring(queue)}, burst {driver.burst}, batch {device.batch}"
         + (f", off: {', '.join(off)}" if off else "")
     )  # fmt: skip
+
+
+def _ring(queue: Virtqueue) -> str:
+    """Name the ring by its size and by what makes it other than a plain split ring."""
+    features = {
+        f"packed ({queue.packed_access})": queue.layout == "packed",
+        "in order": queue.in_order,
+        "device IOTLB": queue.iotlb,
+    }
+    return " ".join([f"ring {queue.size}", *(name for name, on in features.items() if on)])
 
 
 def interval(point: Point) -> str:

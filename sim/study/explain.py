@@ -20,6 +20,7 @@ SCOPES = {
     "packet": "per_packet",
     "flush": "per_flush",
     "refill": "per_refill",
+    "window": "per_window",
     "drain": "per_drain",
     "drain_found_work": "per_drain_found_work",
     "round": "per_round",
@@ -44,13 +45,13 @@ def count_primitives(plan: Plan) -> Counts:
         for family in ("metadata", "payload", "work")
     }
     for row in plan.rows:
-        if row.actor != "worker" or row.label in RARE or row.label.endswith(FALLBACK):
+        if row.actor != "worker" or row.label.removesuffix("_release") in RARE or row.label.endswith(FALLBACK):
             continue
         for scope in row.scopes:
             table = counts[row.family][SCOPES[scope]]
             for part in (*row.components, *row.unit_components):
                 known = PRIMITIVES.get(part.primitive)
-                if part.primitive == "copy_bytes" or (known is not None and known.instructions):
+                if known is not None and (known.instructions or part.primitive == "copy_bytes"):
                     table[part.primitive] = table.get(part.primitive, 0.0) + part.count
     return counts
 
@@ -97,6 +98,8 @@ class Explanation:
         found.append(Input("cpu.cpi", cpu.cpi, work))
         found.sort(key=lambda entry: -(entry.cycles_per_packet or 0.0))
         steps = {row.kernel_step for row in self.plan.rows if row.kernel_step and self.rate(row)}
+        if scenario.virtqueue.iotlb:
+            steps |= {step for step in scenario.kernel.steps if step.startswith("iotlb_")}
         rest = {
             "cpu.core_ghz": cpu.core_ghz,
             "kernel.work_scale": scenario.kernel.work_scale,

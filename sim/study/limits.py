@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from sim.config.kernel import Access
+from sim.config.access import Access
 from sim.config.load import load_table
 from sim.config.primitives import PRIMITIVES
 from sim.config.scenario import Scenario

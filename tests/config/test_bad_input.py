@@ -44,7 +44,19 @@ OVERRIDES = {
     "cpu.core_ghz.value=5": "FILE: cpu.core_ghz: low <= value <= high does not hold: 2.6, 5, 3.2",
     "cpu.primitives.copy_bytes=0": "FILE: cpu.primitives: copy_bytes: a rate must be above 0",
     "virtqueue.size=100": "FILE: virtqueue.size: 100 is not a power of two (a split ring's size is one) (got 100)",
-    "virtqueue.iotlb=true": "FILE: virtqueue.iotlb: is not modelled yet; only false is accepted (got True)",
+    "virtqueue.iotlb=maybe": "FILE: virtqueue.iotlb: input should be a valid boolean, unable to interpret input",
+    "virtqueue.layout=pakced": "FILE: virtqueue.layout: input should be 'split' or 'packed' (got 'pakced')",
+    "virtqueue={layout: packed, size: 0}": ("FILE: virtqueue.size: input should be greater than or equal to 1 (got 0)"),
+    "virtqueue={layout: packed, in_order: true}": ("FILE: virtqueue: in_order: is modelled for the split layout only"),
+    "virtqueue.packed_access=best": "FILE: virtqueue.packed_access: input should be 'rfc' or 'ideal' (got 'best')",
+    "virtqueue.in_order_device=none": (
+        "FILE: virtqueue.in_order_device: input should be 'full', 'avail' or 'used' (got 'none')"
+    ),
+    "virtqueue.iotlb_updates_per_second=5": (
+        "FILE: virtqueue: iotlb_updates_per_second and iotlb_misses_per_second need iotlb: true"
+    ),
+    "virtqueue.iotlb_entries=0": ("FILE: virtqueue.iotlb_entries: input should be greater than or equal to 1 (got 0)"),
+    "virtqueue.iotlb_miss_cost.unit=ns": "FILE: virtqueue.iotlb_miss_cost: iotlb_miss_cost: unit 'ns' should be 'us'",
     "traffic.packet_bytes=0": "FILE: traffic.packet_bytes[0]: input should be greater than or equal to 14 (got 0)",
     "traffic.packet_bytes=64,64": "FILE: traffic.packet_bytes: a size is given twice",
     "traffic.dirty_bytes=-1": "FILE: traffic.dirty_bytes: must be at least 0, or 'full' (got -1)",
@@ -138,6 +150,21 @@ TABLES = {
         "access",
         "metadata: {recipes: {descripter_read: [load]}}",
         "unknown accessor 'descripter_read'; did you mean 'descriptor_read'?",
+    ),
+    "count of a primitive": (
+        "access",
+        "metadata: {read: [two load]}",
+        "unknown primitive 'two load' in a recipe; did you mean 'load'?",
+    ),
+    "replaced primitive": (
+        "access",
+        "metadata: {replace: {lfenc: [mask]}}",
+        "unknown primitive 'lfenc' in a recipe; did you mean 'lfence'?",
+    ),
+    "window on a mapping": (
+        "access",
+        "mapping: vmap\nwindow: {open: [stac], close: [clac], entry: [load], descriptor: [load]}",
+        "window: a mapped ring is not reached through user access windows",
     ),
     "unknown key": ("access", "metadata: {reed: [load]}", "unknown key 'metadata.reed'; did you mean 'read'?"),
     "unknown step": (

@@ -9,7 +9,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 import sim
-from sim.config import Scenario
+from sim.config import Scenario, paths
 from sim.config.mapping import Memory
 from sim.config.mix import Mix
 from sim.config.placement import Placement
@@ -26,8 +26,7 @@ from sim.engine.reference import ReferenceEngine
 
 SEED = "virtio-user-xdp1-tap"
 KERNELS = ("v5.0", "v5.3", "v6.1", "v6.12", "v7.3")
-ACCESS = ("copy_user", "vmap", "ideal")
-MAPPED = ("vmap_notifier",)
+ACCESS = tuple(sorted(paths.names("access")))
 ENGINES = (ReferenceEngine, FastEngine)
 
 
@@ -92,7 +91,7 @@ QUEUES = [Queues(), Queues(), Queues(pairs=3), Queues(pairs=4, workers="each", c
 
 @cache
 def base(kernel: str) -> Scenario:
-    return sim.load_scenario(SEED, overrides=[f"kernel={kernel}", f"access={','.join((*ACCESS, *MAPPED))}"])
+    return sim.load_scenario(SEED, overrides=[f"kernel={kernel}", f"access={','.join(ACCESS)}"])
 
 
 def quick(driver_ns: float) -> dict[str, Any]:
@@ -100,17 +99,40 @@ def quick(driver_ns: float) -> dict[str, Any]:
 
 
 @st.composite
+def queues(draw: st.DrawFn) -> Virtqueue:
+    """Any ring: split or packed, in order or not, with or without a device IOTLB and its messages."""
+    packed = draw(st.booleans())
+    size = draw(st.integers(1, 700)) if packed else 1 << draw(st.integers(0, 10))
+    iotlb = draw(st.booleans())
+    rates = st.sampled_from([0, 0, 3e4, 1e6]) if iotlb else st.just(0)
+    return Virtqueue(
+        layout="packed" if packed else "split",
+        size=size,
+        event_idx=draw(st.booleans()),
+        indirect=draw(st.booleans()),
+        descriptors_per_packet=draw(st.integers(1, min(2, size))),
+        packed_access=draw(st.sampled_from(["rfc", "ideal"])),
+        in_order=not packed and draw(st.booleans()),
+        in_order_device=draw(st.sampled_from(["full", "avail", "used"])),
+        iotlb=iotlb,
+        iotlb_cache=draw(st.booleans()),
+        iotlb_entries=draw(st.sampled_from([1, 64, 2048])),
+        iotlb_updates_per_second=draw(rates),
+        iotlb_misses_per_second=draw(rates),
+    )
+
+
+@st.composite
 def cases(draw: st.DrawFn) -> Case:
-    size = 1 << draw(st.integers(0, 10))
-    descriptors, indirect = draw(st.integers(1, min(2, size))), draw(st.booleans())
-    queue = Virtqueue(
-        size=size, event_idx=draw(st.booleans()), indirect=indirect, descriptors_per_packet=descriptors
-    )  # fmt: skip
+    queue = draw(queues())
+    size = queue.size
     ring = size // queue.ring_entries_per_packet
     kind = draw(st.sampled_from(["virtio-user", "lockstep"]))
     load = Load(kind="saturate")
-    queues = draw(st.sampled_from(QUEUES))
-    several = queues.per_core > 1
+    pairs = draw(st.sampled_from(QUEUES))
+    timed = queue.iotlb_updates_per_second or queue.iotlb_misses_per_second
+    pairs = Queues() if timed else pairs
+    several = pairs.per_core > 1
     if kind == "virtio-user" and not several and draw(st.booleans()):
         on_off = {"on_us": draw(st.sampled_from([5, 50])), "off_us": draw(st.sampled_from([0, 20, 300]))}
         kind_of_load = draw(st.sampled_from(["constant", "poisson", "on-off"]))
@@ -136,7 +158,7 @@ def cases(draw: st.DrawFn) -> Case:
                 dirty_bytes=draw(st.sampled_from([0, 42, "full"])),
                 load=load,
             ),
-            "queues": queues,
+            "queues": pairs,
             "memory": Memory(invalidations_per_second=0 if several else draw(st.sampled_from([0, 0, 2e3, 1e5]))),
             "placement": draw(st.sampled_from(PLACEMENTS)),
             "run": Run(packets=draw(st.integers(1, 400)), seed=draw(st.integers(0, 2**63 - 1)), precision=0),
@@ -144,7 +166,7 @@ def cases(draw: st.DrawFn) -> Case:
     )
     return Case(
         scenario=scenario,
-        access=draw(st.sampled_from((*ACCESS, *MAPPED))),
+        access=draw(st.sampled_from(ACCESS)),
         apart=draw(st.booleans()),
         order=tuple(draw(st.permutations(range(MOST_ACTORS)))),
         fuzz=draw(st.integers(0, 5)),

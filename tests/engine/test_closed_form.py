@@ -11,8 +11,10 @@ from sim.config.sides import Driver
 from sim.datapath import build_plan
 from sim.datapath.page_frag import PageFragment
 from sim.datapath.plan import Plan
-from tests.engine.scenarios import ACCESS, ENGINES, base, quick
+from tests.engine.scenarios import ENGINES, base, quick
 
+#: Variants that add no row of their own.
+ACCESS = ("copy_user", "vmap", "ideal")
 FREE_MEMORY = dict.fromkeys(("near_hit_ps", "far_hit_ps", "transfer_ps", "clean_ps", "stream_ps"), 0)
 
 FETCH = (

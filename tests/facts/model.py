@@ -7,7 +7,7 @@ from fractions import Fraction
 from functools import cache
 
 import sim
-from sim.config import Scenario
+from sim.config import Scenario, paths
 from sim.datapath import Plan, build_plan
 from sim.engine.reference import ReferenceEngine
 from sim.study.explain import Counts, count_primitives
@@ -20,6 +20,8 @@ KERNELS = (*OLD, *NEW)
 #: have HARDENED_USERCOPY and ran with mitigations off. FSRM was exposed to all of them: sapphire-rapids has it.
 COUNTED_OLD = ("mitigations.hardened_usercopy=false", "mitigations.retpoline=true")
 COUNTED_NEW = ("mitigations.hardened_usercopy=true", "mitigations.retpoline=false")
+
+EVERY_ACCESS = f"access={','.join(sorted(paths.names('access')))}"
 
 HARDENED = ("mitigations.hardened_usercopy=true",)
 WITH_FSRM, WITHOUT_FSRM = ("cpu=sapphire-rapids",), ("cpu=broadwell-2.6ghz",)
@@ -48,7 +50,7 @@ def lockstep(burst: int) -> tuple[str, ...]:
 @cache
 def scenario(kernel: str, overrides: tuple[str, ...]) -> Scenario:
     """Load the seed scenario on a kernel."""
-    return sim.load_scenario("virtio-user-xdp1-tap", overrides=(f"kernel={kernel}", *overrides))
+    return sim.load_scenario("virtio-user-xdp1-tap", overrides=(f"kernel={kernel}", EVERY_ACCESS, *overrides))
 
 
 @cache

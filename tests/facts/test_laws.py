@@ -1,6 +1,6 @@
 """The laws of executed-counts.md hold in runs of the reference engine, exactly; instruction counts within a tolerance.
 
-v5.3 is held against "v5.2.1 base" (the same helpers), its `vmap` against "v5.2.1 direct map".
+v5.3 is held against "v5.2.1 base" (the same helpers), with `direct_map_rcu` against "v5.2.1 direct map".
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ def test_direct_map_is_constant_for_every_batch(chain: tuple[int, bool], event_i
     if chain == CHAIN:
         burst = min(burst, RING // 2)
     overrides = (*as_counted("v5.3"), *chain_and_burst(chain, event_idx, burst))
-    run = executed("v5.3", "vmap", overrides, packets=RING)
+    run = executed("v5.3", "direct_map_rcu", overrides, packets=RING)
     assert run.per_packet("stac") == run.per_packet("clac") == DIRECT_MAP_A[chain]
     assert run.per_packet("lfence") == 0
 
@@ -203,11 +203,32 @@ def test_the_model_allocates_a_page_where_these_kernels_reuse_it(kernel: str) ->
     assert not agrees(found, TABLE_OF_INSTRUCTIONS[ONE, 32, 256][kernel])
 
 
+#: "direct map" column of the same table, where no batch is of one packet and no table is read.
+DIRECT_MAP = {(32, 64): 909, (64, 64): 896, (256, 64): 892, (256, 1500): 940}
+
+
+@pytest.mark.parametrize(("burst", "packet_bytes"), DIRECT_MAP)
+def test_instructions_through_the_direct_map(burst: int, packet_bytes: int) -> None:
+    found = instructions("v5.3", "direct_map_rcu", ONE, burst, packet_bytes)
+    assert agrees(found, DIRECT_MAP[burst, packet_bytes]), found
+
+
+@pytest.mark.parametrize(("chain", "burst", "counted"), [(ONE, 1, 1567), (TABLE, 32, 1183)])
+def test_instructions_through_the_direct_map_in_small_batches_and_with_tables(
+    chain: tuple[int, bool], burst: int, counted: int
+) -> None:
+    # Within 1 % only, and below: docs/mismatches.md.
+    found = instructions("v5.3", "direct_map_rcu", chain, burst, 64)
+    assert counted * 0.99 < found < counted
+
+
 def test_the_mapped_path_executes_about_as_many_instructions() -> None:
     # executed-counts.md: 892 against 897 at B = 256, so mapping saves serialisation, not instructions.
-    base, mapped = (instructions("v5.3", access, ONE, 256, 64) for access in ("copy_user", "vmap"))
-    assert agrees(mapped, 892)
-    assert mapped < base
+    base, direct, mapped = (
+        instructions("v5.3", access, ONE, 256, 64) for access in ("copy_user", "direct_map_rcu", "vmap")
+    )
+    assert mapped < direct < base
+    assert base - direct == pytest.approx(897 - 892, abs=2.5)
 
 
 def test_tolerance_is_the_printed_digit_and_four_per_mille() -> None:

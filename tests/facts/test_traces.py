@@ -60,8 +60,14 @@ def test_order_of_barriers_in_every_window(name: str) -> None:
 @pytest.mark.parametrize("name", [name for name in names() if setting(name).burst == 1 and "direct-map" not in name])
 def test_instructions_of_the_whole_invocation(name: str) -> None:
     # A batch of one packet, in which no page fragment ends. Within 3 instructions: EVENT_IDX and a second descriptor
-    # move a few between steps. The direct map is not the model's vmap (RCU and one pointer load more per access).
+    # move a few between steps.
     assert model_invocation(name).instructions == pytest.approx(executed_instructions(name), abs=3.0)
+
+
+@pytest.mark.parametrize("name", [name for name in names() if "direct-map" in name])
+def test_instructions_of_an_invocation_through_the_direct_map(name: str) -> None:
+    # Within 1 %: per flush the executed code has some 15 instructions more than the recipes (docs/mismatches.md).
+    assert model_invocation(name).instructions == pytest.approx(executed_instructions(name), rel=0.01)
 
 
 @pytest.mark.parametrize("kernel", ["v5.0", "v5.2.1", "v6.1.192", "v6.12.95", "v7.3.4"])

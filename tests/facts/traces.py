@@ -23,7 +23,7 @@ FOLDER = Path(__file__).parent.parent / "data" / "traces"
 MODELS = {
     "v5.0": ("v5.0", "copy_user"),
     "v5.2.1": ("v5.3", "copy_user"),
-    "v5.2.1-direct-map": ("v5.3", "vmap"),
+    "v5.2.1-direct-map": ("v5.3", "direct_map_rcu"),
     "v6.1.192": ("v6.1", "copy_user"),
     "v6.12.95": ("v6.12", "copy_user"),
     "v7.3.4": ("v7.3", "copy_user"),

@@ -13,6 +13,7 @@ from sim.config import Scenario, paths
 SEED = "virtio-user-xdp1-tap"
 KERNELS = sorted(paths.names("kernel"))
 CPUS = sorted(paths.names("cpu"))
+ACCESS = sorted(paths.names("access"))
 PACKETS = 16_000
 
 #: Same examples each time, so that a change that breaks a law fails on everybody's machine.
@@ -45,6 +46,19 @@ MACHINE = (
 )
 
 
+#: Ring features that change who reads and writes what, besides EVENT_IDX and indirect tables.
+LAYOUTS = (
+    (),
+    (),
+    ("virtqueue.layout=packed",),
+    ("virtqueue.layout=packed", "virtqueue.packed_access=ideal"),
+    ("virtqueue.in_order=true",),
+    ("virtqueue.in_order=true", "virtqueue.in_order_device=avail"),
+    ("virtqueue.iotlb=true",),
+    ("virtqueue.iotlb=true", "virtqueue.iotlb_cache=false", "virtqueue.iotlb_updates_per_second=100000"),
+)
+
+
 @st.composite
 def queues(draw: st.DrawFn, smallest: int = 1) -> tuple[str, ...]:
     """A ring with its features; a chain fits into it."""
@@ -56,6 +70,7 @@ def queues(draw: st.DrawFn, smallest: int = 1) -> tuple[str, ...]:
         f"virtqueue.indirect={str(indirect).lower()}",
         f"virtqueue.descriptors_per_packet={chain}",
         draw(flag("virtqueue.event_idx")),
+        *draw(st.sampled_from(LAYOUTS)),
     )
 
 
@@ -66,7 +81,7 @@ def any_scenario(draw: st.DrawFn, *fixed: str, packets: int = 3000) -> Scenario:
     size = int(overrides[len(MACHINE)].partition("=")[2])
     chain = 1 if "virtqueue.indirect=true" in overrides else int(overrides[len(MACHINE) + 2].partition("=")[2])
     overrides += [
-        f"access={draw(st.sampled_from(('copy_user', 'vmap', 'ideal')))}",
+        f"access={draw(st.sampled_from(ACCESS))}",
         f"traffic.packet_bytes={draw(st.integers(14, 3000))}",
         f"device.batch={draw(st.integers(1, 128))}",
         f"run.packets={packets}",

@@ -1,0 +1,98 @@
+"""A batch of chains read in one user access window: user_access_begin, avail ring entries, descriptors, end."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from sim.config.access import Window
+from sim.config.scenario import Scenario
+from sim.costs import tree_levels
+from sim.datapath.draft import Draft, copy, go, put, worker_row
+from sim.datapath.plan import Effect, Jump, Register
+from sim.datapath.rings import SplitRing
+
+R = Register
+
+
+def window_rows(
+    scenario: Scenario, ring: SplitRing, window: Window, head: Draft, chain: list[Draft]
+) -> list[Draft]:  # fmt: skip
+    """Return the rows that fetch one chain, where up to `window.chains` are read ahead into an array of the worker.
+
+    The loads inside the window overlap; `clac` waits for all of them at once. The rows of `head` and `chain` keep the
+    work of their steps and read the array instead of the ring.
+    """
+    open_, close = (
+        worker_row(
+            label, step, "window", function="vhost_get_vq_desc", operation="window", primitives=tuple(primitives)
+        )
+        for label, step, primitives in (
+            ("window_open", "user_access_begin", window.open),
+            ("window_close", "user_access_end", window.close),
+        )
+    )
+    entries, descriptors = (
+        worker_row(
+            label, step, "packet", function="vhost_get_vq_desc", operation="window", primitives=tuple(primitives),
+            access=access, unit=R.WINDOW_CHAINS, per_unit=True,
+        )
+        for label, step, primitives, access in (
+            (
+                "window_entries", "avail->ring[i] of the window", window.entry,
+                ring.entries_before(R.WINDOW_END, R.WINDOW_CHAINS),
+            ),
+            (
+                "window_descriptors", "descriptors of the window", window.descriptor * ring.chain,
+                ring.chains_before(R.WINDOW_END, R.WINDOW_CHAINS),
+            ),
+        )
+    )  # fmt: skip
+    return [
+        worker_row(
+            "head", "chain from the array, if one is left", "packet", function="vhost_get_vq_desc",
+            jumps=(Jump(R.WINDOW_END, "!=", 0, "window_head", R.LAST),),
+        ),
+        worker_row(
+            "window_size", "chains to read", "window", function="vhost_get_vq_desc",
+            jumps=(Jump(R.SEEN, ">=", window.chains, "window_full", R.LAST),),
+        ),
+        worker_row(
+            "window_rest", "as many as are available", "window", function="vhost_get_vq_desc",
+            effects=(
+                copy(R.WINDOW_END, R.SEEN), copy(R.WINDOW_CHAINS, R.SEEN), Effect("countdown", R.WINDOW_CHAINS, R.LAST),
+            ),
+            jumps=(go("window_translate" if scenario.virtqueue.iotlb else "window_open"),),
+        ),
+        worker_row(
+            "window_full", "a full window", "window", function="vhost_get_vq_desc",
+            effects=(Effect("copy", R.WINDOW_END, R.LAST, window.chains), put(R.WINDOW_CHAINS, window.chains)),
+        ),
+        *_translate_rows(scenario),
+        open_,
+        *([] if scenario.virtqueue.skips_avail_ring else [entries]),
+        descriptors,
+        close,
+        _from_array(replace(head, label="window_head")),
+        *(_from_array(row) for row in chain),
+    ]  # fmt: skip
+
+
+def _translate_rows(scenario: Scenario) -> list[Draft]:
+    """With a device IOTLB: where the areas lie that the window reads, once per window."""
+    queue = scenario.virtqueue
+    if not queue.iotlb:
+        return []
+    areas = 1 if queue.skips_avail_ring else 2
+    step = "iotlb_cache_hit" if queue.iotlb_cache else "iotlb_tree_access"
+    deeper = 0.0 if queue.iotlb_cache else areas * tree_levels(scenario.kernel, queue)
+    return [
+        worker_row(
+            "window_translate", "addresses of the areas", "window", step, times=areas, extra_instructions=deeper
+        )
+    ]  # fmt: skip
+
+
+def _from_array(row: Draft) -> Draft:
+    if row.accessor not in ("avail_entry_read", "descriptor_read"):
+        return row
+    return replace(row, accessor=None, spared=row.accessor, access=None, primitives=("load", "test"))
