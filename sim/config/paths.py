@@ -57,5 +57,6 @@ def find(kind: str, reference: str, configs: Path | None = None, beside: Path | 
         raise ConfigError(f"{reference}: no such file")
     known = names(kind, configs)
     if reference not in known:
-        raise ConfigError(f"unknown {kind} '{reference}'{nearest(reference, known)}")
+        hint = nearest(reference, known) or f"; see `vhost-sim list {FOLDERS[kind]}`"
+        raise ConfigError(f"unknown {kind} '{reference}'{hint}")
     return known[reference]

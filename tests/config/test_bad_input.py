@@ -163,7 +163,7 @@ TABLES = {
     ),
     "window on a mapping": (
         "access",
-        "mapping: vmap\nwindow: {open: [stac], close: [clac], entry: [load], descriptor: [load]}",
+        "mapping: {pages: vmap}\nwindow: {open: [stac], close: [clac], entry: [load], descriptor: [load]}",
         "window: a mapped ring is not reached through user access windows",
     ),
     "unknown key": ("access", "metadata: {reed: [load]}", "unknown key 'metadata.reed'; did you mean 'read'?"),
@@ -220,8 +220,12 @@ def test_paths_that_cannot_be_read(tmp_path):
     assert message(SEED, configs=missing) == f"--configs {missing}: no such folder"
 
 
-def test_an_unknown_scenario_lists_what_there_is():
-    assert message("nope") == f"unknown scenario 'nope'; valid: {SEED}"
+def test_an_unknown_scenario_says_where_the_list_is():
+    assert message("nope") == "unknown scenario 'nope'; see `vhost-sim list scenarios`"
+
+
+def test_a_misspelt_scenario_is_told_the_nearest():
+    assert message("virtio-user-xdp-tap") == f"unknown scenario 'virtio-user-xdp-tap'; did you mean '{SEED}'?"
 
 
 def test_binary_files_are_refused(write):

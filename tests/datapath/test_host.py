@@ -184,7 +184,10 @@ def test_what_makes_no_sense_is_said_in_a_sentence(override, sentence):
     [
         ("{pages: vmap, pinned: true, torn_down: at once}", "pinned pages are not invalidated"),
         ("{setup: [vmap_fixed]}", r"the other keys go with a mapping \(vmap or direct\)"),
-        ("{pages: vmap, setup: [vmap_fixd]}", r"unknown primitive 'vmap_fixd'; did you mean 'vmap_fixed'\?"),
+        (
+            "{pages: vmap, setup: [vmap_fixd]}",
+            r"unknown primitive 'vmap_fixd' in a recipe; did you mean 'vmap_fixed'\?",
+        ),
     ],
 )
 def test_a_mapping_that_makes_no_sense_is_said_in_a_sentence(mapping, sentence, tmp_path):
