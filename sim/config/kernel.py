@@ -17,6 +17,7 @@ METADATA_ACCESSORS = {
     "descriptor_read": "D",
     "indirect_descriptor_read": "I",
     "used_element_write": "U1",
+    "used_head_write": "U1",
     "used_elements_write": "Un",
     "used_index_write": "X",
     "avail_flags_read": "F",
@@ -25,11 +26,16 @@ METADATA_ACCESSORS = {
     "used_flags_write": "W",
     "used_index_read": "R",
 }
-PAYLOAD_ACCESSORS = {"header_copy": "vnet header", "payload_copy": "packet bytes"}
-ACCESSORS = (*METADATA_ACCESSORS, *PAYLOAD_ACCESSORS)
+PAYLOAD_ACCESSORS = {
+    "header_copy": "vnet header",
+    "payload_copy": "packet bytes",
+    "skb_copy": "packet bytes into an skb",
+    "kernel_copy": "packet bytes, from kernel memory",
+}
 
 #: Accessors that only some datapaths use; a kernel file may leave them out, and a plan that needs one says so.
-OPTIONAL_ACCESSORS: tuple[str, ...] = ()
+OPTIONAL_ACCESSORS: tuple[str, ...] = ("used_head_write", "skb_copy", "kernel_copy")
+ACCESSORS = tuple(name for name in (*METADATA_ACCESSORS, *PAYLOAD_ACCESSORS) if name not in OPTIONAL_ACCESSORS)
 
 #: Steps of the transmit path whose instructions a kernel file must count.
 STEPS = (
@@ -64,7 +70,25 @@ STEPS = (
 )
 
 #: Steps that only some datapaths take; a kernel file may leave them out, and a plan that needs one says so.
-OPTIONAL_STEPS: tuple[str, ...] = ()
+OPTIONAL_STEPS: tuple[str, ...] = (
+    "single_send",
+    "single_header",
+    "single_build",
+    "skb_alloc",
+    "skb_page",
+    "skb_copy",
+    "skb_receive",
+    "generic_xdp",
+    "redirect_packet",
+    "redirect_flush",
+    "bridge_packet",
+    "zerocopy_select",
+    "zerocopy_send",
+    "zerocopy_page",
+    "zerocopy_orphan",
+    "zerocopy_signal",
+    "busy_poll",
+)
 
 #: Items that a recipe may hold besides primitives: `copy` becomes a loop or `rep movsb` by size, kernel and CPU.
 RECIPE_WORDS = ("copy",)
@@ -129,9 +153,11 @@ class Behaviour(Strict):
     splits_copy_at_page: bool
     page_frag_bytes: int = Field(gt=0)
     headroom_bytes: int = Field(ge=0)
+    headroom_without_xdp_bytes: int = Field(ge=0)
     shared_info_bytes: int = Field(ge=0)
     page_bytes: int = Field(gt=0)
     round_packets: int = Field(gt=0)
+    round_bytes: int = Field(gt=0)
 
 
 class CopyRoutine(Strict):
@@ -212,8 +238,8 @@ class AccessRules(Strict):
     @classmethod
     def _named(cls, recipes: dict[str, list[str]]) -> dict[str, list[str]]:
         for name, recipe in recipes.items():
-            if name not in ACCESSORS:
-                raise ValueError(f"unknown accessor '{name}'{nearest(name, ACCESSORS)}")
+            if name not in (*ACCESSORS, *OPTIONAL_ACCESSORS):
+                raise ValueError(f"unknown accessor '{name}'{nearest(name, (*ACCESSORS, *OPTIONAL_ACCESSORS))}")
             _check_recipe(recipe)
         return recipes
 

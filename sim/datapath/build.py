@@ -9,34 +9,40 @@ from sim.config.scenario import Scenario
 from sim.costs import CostTable, Recipes
 from sim.datapath.driver import driver_rows
 from sim.datapath.fuse import actors_of, fuse
-from sim.datapath.page_frag import PageFragment, largest_xdp_packet
+from sim.datapath.page_frag import largest_xdp_packet
 from sim.datapath.plan import Latencies, Plan, Register, Row, Segment
 from sim.datapath.pricing import Pricer
 from sim.datapath.rings import SplitRing
+from sim.datapath.sink import WAKE_EVERY, sink_rows
 from sim.datapath.traffic import SizeClasses, arrivals_of, size_classes
 from sim.datapath.worker import worker_rows
+from sim.datapath.worker.path import transmit_path
+from sim.datapath.worker.poll import polls_per_timeout
 
 
 def build_plan(scenario: Scenario, access: str, packet_bytes: int, *, apart: bool = False) -> Plan:
     """Return the Plan that engines run; `apart` keeps each row a segment of its own.
 
-    Raises ConfigError for an access variant that the scenario does not list, a packet too large for the modelled path,
+    Raises ConfigError for an access variant that the scenario does not list, sizes of a mix that take different paths,
     a ring too small for the driver, and a cost that a table lacks.
     """
+    scenario = at_size(scenario, packet_bytes)
     variant = scenario.variant(access)
     mix = scenario.traffic.mix
-    for size in [packet_bytes] if mix is None else mix.bytes:
-        _check_fits(scenario, size)
+    _check_fits(scenario)
     table = CostTable(scenario.cpu, scenario.kernel.work_scale.value, scenario.placement)
     recipes = Recipes(scenario.kernel, variant, scenario.cpu, scenario.mitigations)
-    drafts = worker_rows(scenario, packet_bytes) + driver_rows(scenario)
+    path = transmit_path(scenario, packet_bytes)
+    drafts = worker_rows(scenario, packet_bytes) + driver_rows(scenario, packet_bytes)
+    drafts += sink_rows(scenario, packet_bytes, pinned=path.zerocopy)
     rows = Pricer(scenario, recipes, table, packet_bytes).price(drafts)
     classes = size_classes(mix, scenario.run.seed)
     class_rows = {} if classes is None else _class_rows(scenario, recipes, table, rows, classes)
     segments = [_with_classes(segment, rows, class_rows) for segment in fuse(rows, apart)]
     ring = SplitRing(scenario.virtqueue)
     actors = actors_of(rows)
-    return Plan(
+    fragment = path.fragment(scenario)
+    plan = Plan(
         access=access,
         packet_bytes=packet_bytes,
         actors=actors,
@@ -47,7 +53,10 @@ def build_plan(scenario: Scenario, access: str, packet_bytes: int, *, apart: boo
         initial={
             Register.FREE: ring.packets * ring.chain,
             Register.ROOM: scenario.virtqueue.size,
-            Register.FRAGS: PageFragment(scenario.kernel.behaviour, packet_bytes).buffers,
+            Register.FRAGS: fragment.buffers if fragment else 0,
+            Register.NO_INTERRUPT: 1,
+            Register.COPY_ONLY: 1,
+            Register.UNPINNED_LEFT: WAKE_EVERY,
         },
         latencies=_latencies(scenario, table),
         cycle_ps=table.cycle_ps,
@@ -57,6 +66,26 @@ def build_plan(scenario: Scenario, access: str, packet_bytes: int, *, apart: boo
         class_rows=class_rows,
         backlog=scenario.traffic.load.backlog,
     )
+    polls = polls_per_timeout(plan, scenario.device.busyloop_timeout_us)
+    return replace(plan, initial={**plan.initial, Register.POLL_LIMIT: polls})
+
+
+def at_size(scenario: Scenario, packet_bytes: int) -> Scenario:
+    """Return the scenario with the descriptors that packets of one size take.
+
+    A large packet lies in further descriptors where the driver scatters it; virtio_net uses an indirect table only for
+    more than one.
+    """
+    queue = scenario.virtqueue
+    descriptors = queue.descriptors_per_packet + scenario.driver.further_descriptors(packet_bytes)
+    indirect = queue.indirect and not (scenario.driver.kind == "virtio-net" and descriptors == 1)
+    if not indirect and descriptors > queue.size:
+        raise ConfigError(
+            f"virtqueue.size: {packet_bytes} bytes scattered over pages take a chain of {descriptors} descriptors, "
+            f"which does not fit a queue of {queue.size}"
+        )
+    changed = queue.model_copy(update={"descriptors_per_packet": descriptors, "indirect": indirect})
+    return scenario.model_copy(update={"virtqueue": changed})
 
 
 def _class_rows(
@@ -83,13 +112,20 @@ def _with_classes(segment: Segment, rows: list[Row], class_rows: dict[int, tuple
     return replace(segment, class_costs=tuple(same + sum(row.cost_ps for row in one) for one in per_class))
 
 
-def _check_fits(scenario: Scenario, packet_bytes: int) -> None:
-    largest = largest_xdp_packet(scenario.kernel.behaviour)
-    if packet_bytes > largest:
-        raise ConfigError(
-            f"traffic.packet_bytes: {packet_bytes} leaves the XDP path (at most {largest} bytes on "
-            f"{scenario.kernel.name}: buffer and skb_shared_info in one page); the skb path is not modelled yet"
-        )
+def _check_fits(scenario: Scenario) -> None:
+    mix = scenario.traffic.mix
+    if mix is not None:
+        paths = {replace(transmit_path(scenario, size), packet_bytes=0) for size in mix.bytes}
+        if len(paths) > 1 or any(path.zerocopy or path.buffer == "alloc" for path in paths):
+            raise ConfigError(
+                f"traffic.mix: all sizes of a mix have to fit an XDP buffer (at most "
+                f"{largest_xdp_packet(scenario.kernel.behaviour, scenario.backend.runs_xdp)} bytes on "
+                f"{scenario.kernel.name}) and be copied; simulate the others one by one"
+            )
+        if scenario.driver.scatter_bytes is not None:
+            raise ConfigError(
+                "driver.scatter_bytes: not with traffic.mix; the sizes of a mix have chains of one length"
+            )
     ring = SplitRing(scenario.virtqueue)
     if scenario.driver.kind == "lockstep" and scenario.driver.burst > ring.packets:
         raise ConfigError(f"driver.burst: {scenario.driver.burst} packets do not fit a ring that holds {ring.packets}")

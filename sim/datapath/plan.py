@@ -15,7 +15,18 @@ from sim.costs.table import Component
 from sim.datapath.traffic import Arrivals, SizeClasses
 
 Scope = Literal[
-    "packet", "page_refill", "flush", "refill", "drain", "drain_found_work", "round", "wakeup", "burst", "kick"
+    "packet",
+    "page_refill",
+    "flush",
+    "refill",
+    "drain",
+    "drain_found_work",
+    "poll",
+    "round",
+    "wakeup",
+    "burst",
+    "kick",
+    "call",
 ]
 Relation = Literal["==", "!=", ">=", "<"]
 
@@ -51,11 +62,39 @@ class Register(IntEnum):
     ARRIVED = 23  # packets that have arrived in front of the driver, as last seen
     TAKEN = 24  # packets that the driver has taken from there, or that were dropped
     DROPPED = 25
+    # shared: calls, and what is behind the worker
+    NO_INTERRUPT = 26  # avail->flags: the driver wants no call
+    USED_EVENT = 27  # in quarters of a packet: virtqueue_enable_cb_delayed asks for three quarters of what is posted
+    CALLS = 28
+    SINK_QUEUED = 29  # frames handed to the NIC or the receiver
+    SINK_DONE = 30
+    PINNED = 31  # upend_idx: packets sent by zero copy
+    UNPINNED = 32  # of those, the ones whose pages were released
+    COPIED = 46  # frames handed to the NIC that were copied
+    # worker, once more
+    UNPINNED_SEEN = 33
+    SIGNALLED = 34  # nvq->done_idx of the zero-copy function: packets sent by zero copy whose buffers went back
+    USED_END = 35  # where a batch of the zero-copy function ends in the used ring
+    COPY_ONLY = 36  # packets until zero copy is tried again
+    POLLS_LEFT = 37
+    POLL_LIMIT = 38
+    EVENT_READ = 39  # used_event or NO_INTERRUPT as read
+    NOTIFIED_TO = 40  # vq->signalled_used, in quarters
+    USED_QUARTERS = 41
+    # driver, once more
+    CALLS_SEEN = 42
+    DRIVER_QUARTERS = 43
+    # sink
+    TURN = 44  # whose turn it is, a frame of pinned pages or a copied one
+    UNPINNED_LEFT = 45  # zero-copy completions until the worker is woken
+    COPIED_SENT = 47
 
 
 #: Registers that both actors look at; a change of another one is nobody else's business.
 SHARED = (
     Register.AVAIL_INDEX, Register.USED_INDEX, Register.NO_NOTIFY, Register.AVAIL_EVENT, Register.KICKS, Register.QUIET,
+    Register.NO_INTERRUPT, Register.USED_EVENT, Register.CALLS, Register.SINK_QUEUED, Register.SINK_DONE,
+    Register.PINNED, Register.UNPINNED, Register.COPIED,
 )  # fmt: skip
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from sim.config.errors import ConfigError
-from sim.config.kernel import METADATA_ACCESSORS
+from sim.config.kernel import METADATA_ACCESSORS, PAYLOAD_ACCESSORS
 from sim.config.scenario import Scenario
 from sim.config.traffic import VNET_HEADER_BYTES
 from sim.costs import CostTable, Recipes
@@ -62,7 +62,7 @@ class Pricer:
 
     def _counted_bytes(self, draft: Draft) -> int:
         """Bytes that the counted runs moved: 64-byte frames, 32 used elements."""
-        counted = {"payload_copy": 64, "used_elements_write": 256}
+        counted = {"payload_copy": 64, "skb_copy": 64, "kernel_copy": 64, "used_elements_write": 256}
         return counted.get(draft.accessor or "", self._bytes(draft))
 
     def _work_behind(self, drafts: list[Draft], items: list[list[Item]], number: int) -> float:
@@ -93,7 +93,8 @@ class Pricer:
         payload = self._payload_lines(draft, hidden_ps)
         names = [item.primitive for item in items]
         before = next((name for name in names if name in self.waiting or name in ("load", "store", "copy_startup")), "")
-        components = tuple(self._components(fixed)) + payload + self._driver_work(draft)
+        own = self._own_time(draft)
+        components = tuple(self._components(fixed)) + payload + (() if draft.per_unit else own)
         step = self.scenario.kernel.steps.get(draft.kernel_step or "")
         return Row(
             label=draft.label,
@@ -107,7 +108,7 @@ class Pricer:
             accessor=draft.accessor,
             bytes=self._bytes(draft),
             components=components,
-            unit_components=tuple(self._components(unit)),
+            unit_components=tuple(self._components(unit)) + (own if draft.per_unit else ()),
             unit=draft.unit,
             instructions=self.recipes.instructions(fixed),
             unit_instructions=self.recipes.instructions(unit),
@@ -152,18 +153,21 @@ class Pricer:
         except KeyError as error:
             raise ConfigError(str(error.args[0])) from None
 
-    def _driver_work(self, draft: Draft) -> tuple[Component, ...]:
+    def _own_time(self, draft: Draft) -> tuple[Component, ...]:
+        """Time that is given whole, in ns: an actor's own work, or the host's stack behind the worker."""
         if not draft.extra_ns:
             return ()
-        return (Component("driver_work", 1, round(draft.extra_ns * 1000), f"{draft.extra_ns:g} ns"),)
+        name = "given_time" if draft.actor == "worker" else "driver_work"
+        return (Component(name, 1, round(draft.extra_ns * 1000), f"{draft.extra_ns:g} ns"),)
 
     def _payload_lines(self, draft: Draft, hidden_ps: int) -> tuple[Component, ...]:
         """Lines of the packet that a copy pulls from the sender's cache, and clean ones (DESIGN 6b.4)."""
         if draft.copied == "none":
             return ()
         traffic, table = self.scenario.traffic, self.table
-        whole = VNET_HEADER_BYTES + self.packet_bytes
-        written = self.packet_bytes if traffic.dirty_bytes == "full" else min(traffic.dirty_bytes, self.packet_bytes)
+        packet_bytes = draft.copied_bytes or self.packet_bytes
+        whole = VNET_HEADER_BYTES + packet_bytes
+        written = packet_bytes if traffic.dirty_bytes == "full" else min(traffic.dirty_bytes, packet_bytes)
         dirty = lines_of(VNET_HEADER_BYTES + written)
         components: list[Component] = []
         if draft.copied in ("first", "whole"):
@@ -194,7 +198,7 @@ class Pricer:
 
     @staticmethod
     def _operation(draft: Draft) -> str:
-        if draft.accessor in ("header_copy", "payload_copy"):
+        if draft.accessor in PAYLOAD_ACCESSORS:
             return "copy"
         if draft.access is not None:
             return "write" if draft.access.write else "read"

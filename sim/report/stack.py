@@ -48,6 +48,7 @@ LAYERS = (
         ),
     ),
     Layer("setup", "m", "mapping set-up", "#7d5a50", ("pin_page", "vmap_fixed", "vmap_page", "tlb_shootdown")),
+    Layer("given", "h", "time given whole (host's stack, pauses)", "#a3b18a", ("given_time",)),
     Layer("driver", "d", "driver's own work", "#c9b79c", ("driver_work",)),
     Layer("idle", ".", "waiting for the other side", "#e3e6ea", ("idle",)),
 )  # fmt: skip

@@ -6,14 +6,14 @@ from sim.config.scenario import Scenario
 from sim.datapath.draft import Draft, worker_row
 from sim.datapath.plan import Jump, Register
 from sim.datapath.rings import SplitRing
+from sim.datapath.worker.poll import where_empty
 
 R = Register
 
 
 def fetch_rows(scenario: Scenario, ring: SplitRing) -> list[Draft]:
     """Return the rows that fetch one chain."""
-    empty = "flush_first" if scenario.kernel.behaviour.flush_before_recheck else "enable"
-    queue = scenario.virtqueue
+    empty, queue = where_empty(scenario), scenario.virtqueue
     rows = [
         Draft(
             "refill", "worker", "avail->idx", ("refill", "drain"), kernel_step="refill", accessor="avail_index_read",
