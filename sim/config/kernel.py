@@ -29,12 +29,14 @@ METADATA_ACCESSORS = {
 PAYLOAD_ACCESSORS = {
     "header_copy": "vnet header",
     "payload_copy": "packet bytes",
+    "single_header": "first 10 bytes of the vnet header",
+    "single_copy": "packet bytes, one packet at a time",
     "skb_copy": "packet bytes into an skb",
     "kernel_copy": "packet bytes, from kernel memory",
 }
 
 #: Accessors that only some datapaths use; a kernel file may leave them out, and a plan that needs one says so.
-OPTIONAL_ACCESSORS: tuple[str, ...] = ("used_head_write", "skb_copy", "kernel_copy")
+OPTIONAL_ACCESSORS: tuple[str, ...] = ("used_head_write", "single_header", "single_copy", "skb_copy", "kernel_copy")
 ACCESSORS = tuple(name for name in (*METADATA_ACCESSORS, *PAYLOAD_ACCESSORS) if name not in OPTIONAL_ACCESSORS)
 
 #: Steps of the transmit path whose instructions a kernel file must count.
@@ -74,6 +76,7 @@ OPTIONAL_STEPS: tuple[str, ...] = (
     "single_send",
     "single_header",
     "single_build",
+    "single_copy",
     "skb_alloc",
     "skb_page",
     "skb_copy",

@@ -62,7 +62,7 @@ class Pricer:
 
     def _counted_bytes(self, draft: Draft) -> int:
         """Bytes that the counted runs moved: 64-byte frames, 32 used elements."""
-        counted = {"payload_copy": 64, "skb_copy": 64, "kernel_copy": 64, "used_elements_write": 256}
+        counted = {"payload_copy": 64, "single_copy": 64, "skb_copy": 64, "kernel_copy": 64, "used_elements_write": 256}
         return counted.get(draft.accessor or "", self._bytes(draft))
 
     def _work_behind(self, drafts: list[Draft], items: list[list[Item]], number: int) -> float:

@@ -12,11 +12,12 @@ import sim
 from sim.config import Scenario
 from sim.config.mix import Mix
 from sim.config.scenario import Run
-from sim.config.sides import Device, Driver
+from sim.config.sides import Backend, Device, Driver
 from sim.config.traffic import Load, Traffic
 from sim.config.virtqueue import Virtqueue
 from sim.datapath import build_plan
 from sim.datapath.plan import Plan
+from sim.datapath.sink import has_sink
 from sim.engine.fast import FastEngine
 from sim.engine.order import TieOrder
 from sim.engine.reference import ReferenceEngine
@@ -76,6 +77,33 @@ def quick(driver_ns: float) -> dict[str, Any]:
 
 
 @st.composite
+def devices(draw: st.DrawFn) -> Device:
+    zerocopy = draw(st.booleans())
+    return Device(
+        batch=draw(st.sampled_from([1, 2, 7, 64, 256])),
+        zerocopy_tx=zerocopy,
+        max_pending=draw(st.sampled_from([1, 5, 128])),
+        xdp_batching=draw(st.booleans()),
+        sndbuf_limited=draw(st.booleans()),
+        busyloop_timeout_us=0 if zerocopy else draw(st.sampled_from([0, 1, 30])),
+        schedule_out=draw(st.booleans()),
+    )
+
+
+per_byte = {"unit": "ns/byte", "low": 0, "high": 1, "source": "test", "grade": "guess"}
+
+backends = st.builds(
+    Backend,
+    kind=st.sampled_from(["tap-xdp-drop", "tap-xdp-pass", "tap-xdp-redirect", "tap-skb", "tap-bridge"]),
+    line_gbps=st.sampled_from([1, 10, 400]),
+    queue=st.sampled_from([1, 3, 1024]),
+    stack_cost=st.sampled_from([quick(0), quick(300)]),
+    receiver_cost=st.sampled_from([quick(0), quick(100), quick(2000)]),
+    receiver_byte_cost=st.sampled_from([{"value": 0, **per_byte}, {"value": 0.1, **per_byte}]),
+)
+
+
+@st.composite
 def cases(draw: st.DrawFn) -> Case:
     size = 1 << draw(st.integers(0, 10))
     descriptors, indirect = draw(st.integers(1, min(2, size))), draw(st.booleans())
@@ -83,9 +111,9 @@ def cases(draw: st.DrawFn) -> Case:
         size=size, event_idx=draw(st.booleans()), indirect=indirect, descriptors_per_packet=descriptors
     )  # fmt: skip
     ring = size // queue.ring_entries_per_packet
-    kind = draw(st.sampled_from(["virtio-user", "lockstep"]))
+    kind = draw(st.sampled_from(["virtio-user", "virtio-net", "lockstep"]))
     load = Load(kind="saturate")
-    if kind == "virtio-user" and draw(st.booleans()):
+    if kind != "lockstep" and draw(st.booleans()):
         on_off = {"on_us": draw(st.sampled_from([5, 50])), "off_us": draw(st.sampled_from([0, 20, 300]))}
         kind_of_load = draw(st.sampled_from(["constant", "poisson", "on-off"]))
         load = Load(
@@ -94,6 +122,8 @@ def cases(draw: st.DrawFn) -> Case:
             backlog=draw(st.sampled_from([1, 7, 512])),
             **(on_off if kind_of_load == "on-off" else {}),
         )
+    device, backend = draw(devices()), draw(backends)
+    mix = None if device.zerocopy_tx or device.sndbuf_limited else draw(st.none() | mixes)
     scenario = base(draw(st.sampled_from(KERNELS))).model_copy(
         update={
             "virtqueue": queue,
@@ -101,19 +131,22 @@ def cases(draw: st.DrawFn) -> Case:
                 kind=kind,
                 burst=draw(st.integers(1, min(64, ring))),
                 packet_cost=quick(draw(st.sampled_from([0, 45, 250, 2000]))),
+                stack_cost=quick(draw(st.sampled_from([0, 45, 250, 2000]))),
+                napi_tx=draw(st.booleans()),
                 free_threshold=draw(st.sampled_from([0, 32, size])),
             ),
-            "device": Device(batch=draw(st.sampled_from([1, 2, 7, 64, 256]))),
+            "device": device,
+            "backend": backend,
             "traffic": Traffic(
-                packet_bytes=[draw(st.sampled_from([14, 64, 65, 700, 1518, 3380]))],
-                mix=draw(st.none() | mixes),
+                packet_bytes=[draw(st.sampled_from([14, 64, 65, 700, 1518, 3380] + ([] if mix else [9000, 65535])))],
+                mix=mix,
                 dirty_bytes=draw(st.sampled_from([0, 42, "full"])),
                 load=load,
             ),
             "run": Run(packets=draw(st.integers(1, 400)), seed=draw(st.integers(0, 2**63 - 1)), precision=0),
         }
     )
-    ranks = draw(st.sampled_from([(0, 1), (1, 0)]))
+    ranks = tuple(draw(st.permutations(range(3 if has_sink(scenario) else 2))))
     return Case(
         scenario=scenario,
         access=draw(st.sampled_from(ACCESS)),

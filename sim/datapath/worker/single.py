@@ -12,8 +12,6 @@ from sim.datapath.worker.path import GOOD_COPY_BYTES, TransmitPath
 
 R = Register
 
-#: struct virtio_net_hdr; the two bytes behind it are skipped.
-_GSO_HEADER_BYTES = 10
 #: Largest linear part of an skb (SKB_MAX_HEAD of one page): more bytes go into page fragments.
 _LINEAR_BYTES = 3584
 
@@ -44,14 +42,14 @@ def send_rows(scenario: Scenario, path: TransmitPath) -> list[Draft]:
     """Return one packet's sendmsg, copied: header, body, and what the backend does with it."""
     send = worker_row("send", "sendmsg", "packet", "single_send", condition=room_at_sink(scenario))
     header = worker_row(
-        "header_copy", "vnet header", "packet", "single_header", accessor="header_copy", bytes=_GSO_HEADER_BYTES,
+        "header_copy", "vnet header", "packet", "single_header", accessor="single_header",
         copied="first",
     )  # fmt: skip
     if path.buffer == "build":
         body = [
             worker_row("single_build", "buffer in the page fragment", "packet", "single_build"),
             worker_row(
-                "payload_copy", "packet bytes", "packet", "payload_copy", accessor="payload_copy",
+                "payload_copy", "packet bytes", "packet", "single_copy", accessor="single_copy",
                 bytes=path.packet_bytes, copied="rest",
             ),
         ]  # fmt: skip
@@ -90,7 +88,7 @@ def pinned_rows(scenario: Scenario, path: TransmitPath) -> list[Draft]:
             condition=room_at_sink(scenario),
         ),
         worker_row(
-            "pin_header", "vnet header", "packet", "single_header", accessor="header_copy", bytes=_GSO_HEADER_BYTES,
+            "pin_header", "vnet header", "packet", "single_header", accessor="single_header",
             copied="first",
         ),
         worker_row(
