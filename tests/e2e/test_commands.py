@@ -106,6 +106,7 @@ def test_explain_shows_the_size_that_is_asked_for(vhost_sim):
     [
         ((), "total of the worker"),
         (("--actor", "driver"), "total of the driver"),
+        (("--actor", "nic", "--set", "backend.kind=tap-bridge"), "total of the nic"),
         (("--by", "function"), "vhost_get_vq_desc"),
         (("--sources",), "cpu.primitives.stac"),
     ],
