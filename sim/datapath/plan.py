@@ -15,19 +15,9 @@ from sim.costs.table import Component
 from sim.datapath.traffic import Arrivals, SizeClasses
 
 Scope = Literal[
-    "packet",
-    "page_refill",
-    "flush",
-    "refill",
-    "drain",
-    "drain_found_work",
-    "poll",
-    "round",
-    "wakeup",
-    "burst",
-    "kick",
+    "packet", "page_refill", "flush", "refill", "drain", "drain_found_work", "poll", "round", "wakeup", "burst", "kick",
     "call",
-]
+]  # fmt: skip
 Relation = Literal["==", "!=", ">=", "<"]
 
 
@@ -70,23 +60,23 @@ class Register(IntEnum):
     SINK_DONE = 30
     PINNED = 31  # upend_idx: packets sent by zero copy
     UNPINNED = 32  # of those, the ones whose pages were released
-    COPIED = 46  # frames handed to the NIC that were copied
+    COPIED = 33  # frames handed to the NIC that were copied
     # worker, once more
-    UNPINNED_SEEN = 33
-    SIGNALLED = 34  # nvq->done_idx of the zero-copy function: packets sent by zero copy whose buffers went back
-    USED_END = 35  # where a batch of the zero-copy function ends in the used ring
-    COPY_ONLY = 36  # packets until zero copy is tried again
-    POLLS_LEFT = 37
-    POLL_LIMIT = 38
-    EVENT_READ = 39  # used_event or NO_INTERRUPT as read
-    NOTIFIED_TO = 40  # vq->signalled_used, in quarters
-    USED_QUARTERS = 41
+    UNPINNED_SEEN = 34
+    SIGNALLED = 35  # nvq->done_idx of the zero-copy function: packets sent by zero copy whose buffers went back
+    USED_END = 36  # where a batch of the zero-copy function ends in the used ring
+    COPY_ONLY = 37  # packets until zero copy is tried again
+    POLLS_LEFT = 38
+    POLL_LIMIT = 39
+    EVENT_READ = 40  # used_event or NO_INTERRUPT as read
+    NOTIFIED_TO = 41  # vq->signalled_used, in quarters
+    USED_QUARTERS = 42
     # driver, once more
-    CALLS_SEEN = 42
-    DRIVER_QUARTERS = 43
+    CALLS_SEEN = 43
+    DRIVER_QUARTERS = 44
     # sink
-    TURN = 44  # whose turn it is, a frame of pinned pages or a copied one
-    UNPINNED_LEFT = 45  # zero-copy completions until the worker is woken
+    TURN = 45  # whose turn it is, a frame of pinned pages or a copied one
+    UNPINNED_LEFT = 46  # zero-copy completions until the worker is woken
     COPIED_SENT = 47
 
 

@@ -90,7 +90,10 @@ def _notify_rows(scenario: Scenario, ring: SplitRing, path: TransmitPath) -> lis
     )  # fmt: skip
     if scenario.driver.kind != "virtio-net":  # a driver that polls: it wants no calls, nothing depends on what is read
         return [replace(check, jumps=after)]
-    return [*_call_rows(check, event_idx), worker_row("after_flush", "what next", "flush", jumps=after)]
+    return [
+        *_call_rows(check, event_idx),
+        worker_row("after_flush", "what next", "flush", function="handle_tx", jumps=after),
+    ]
 
 
 def _call_rows(check: Draft, event_idx: bool) -> list[Draft]:
