@@ -146,7 +146,9 @@ def explain(
     by: Annotated[
         str, typer.Option("--by", metavar="row|function", help="the rows, or kernel functions as in `perf report`")
     ] = "row",
-    actor: Annotated[str, typer.Option("--actor", metavar="worker|driver", help="whose rows to print")] = "worker",
+    actor: Annotated[
+        str, typer.Option("--actor", metavar="worker|driver|nic|receiver", help="whose rows to print")
+    ] = "worker",
     sources: Annotated[
         bool, typer.Option("--sources", help="also print every input with its range, grade and source")
     ] = False,
@@ -163,11 +165,11 @@ def explain(
     from sim.study.explain import explain as explain_variant
 
     one_of("--by", by, ("row", "function"))
-    one_of("--actor", actor, ("worker", "driver"))
     if access is not None and "," in access:
         raise ConfigError(f"--access {access}: explain takes one access variant")
     loaded = load(scenario, sets, configs, access=access, sizes=size)
     explanation = explain_variant(loaded, loaded.access[0].name)
+    one_of("--actor", actor, explanation.plan.actors)
     if as_json:
         print(json.dumps(explanation.to_dict(), indent=1, allow_nan=False))
         return

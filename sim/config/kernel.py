@@ -17,6 +17,7 @@ METADATA_ACCESSORS = {
     "descriptor_read": "D",
     "indirect_descriptor_read": "I",
     "used_element_write": "U1",
+    "used_head_write": "U1",
     "used_elements_write": "Un",
     "used_index_write": "X",
     "avail_flags_read": "F",
@@ -32,11 +33,24 @@ METADATA_ACCESSORS = {
     "packed_driver_event_read": "PE",
     "packed_device_event_write": "PV",
 }
-PAYLOAD_ACCESSORS = {"header_copy": "vnet header", "payload_copy": "packet bytes"}
+PAYLOAD_ACCESSORS = {
+    "header_copy": "vnet header",
+    "payload_copy": "packet bytes",
+    "single_header": "first 10 bytes of the vnet header",
+    "single_copy": "packet bytes, one packet at a time",
+    "skb_copy": "packet bytes into an skb",
+    "kernel_copy": "packet bytes, from kernel memory",
+}
 
 #: Accessors that only some datapaths use; a kernel file may leave them out, and a plan that needs one says so.
-OPTIONAL_ACCESSORS: tuple[str, ...] = tuple(name for name in METADATA_ACCESSORS if name.startswith("packed_"))
-
+OPTIONAL_ACCESSORS: tuple[str, ...] = (
+    *(name for name in METADATA_ACCESSORS if name.startswith("packed_")),
+    "used_head_write",
+    "single_header",
+    "single_copy",
+    "skb_copy",
+    "kernel_copy",
+)
 ACCESSORS = tuple(name for name in (*METADATA_ACCESSORS, *PAYLOAD_ACCESSORS) if name not in OPTIONAL_ACCESSORS)
 
 #: Steps of the transmit path whose instructions a kernel file must count.
@@ -79,6 +93,24 @@ OPTIONAL_STEPS: tuple[str, ...] = (
     "iotlb_tree_copy",
     "iotlb_level",
     "iotlb_prefetch",
+    "single_send",
+    "single_header",
+    "single_build",
+    "single_copy",
+    "skb_alloc",
+    "skb_page",
+    "skb_copy",
+    "skb_receive",
+    "generic_xdp",
+    "redirect_packet",
+    "redirect_flush",
+    "bridge_packet",
+    "zerocopy_select",
+    "zerocopy_send",
+    "zerocopy_page",
+    "zerocopy_orphan",
+    "zerocopy_signal",
+    "busy_poll",
 )
 
 #: Items that a recipe may hold besides primitives: `copy` becomes a loop or `rep movsb` by size, kernel and CPU.
@@ -148,9 +180,11 @@ class Behaviour(Strict):
     splits_copy_at_page: bool
     page_frag_bytes: int = Field(gt=0)
     headroom_bytes: int = Field(ge=0)
+    headroom_without_xdp_bytes: int = Field(ge=0)
     shared_info_bytes: int = Field(ge=0)
     page_bytes: int = Field(gt=0)
     round_packets: int = Field(gt=0)
+    round_bytes: int = Field(gt=0)
 
 
 class CopyRoutine(Strict):

@@ -11,30 +11,32 @@ from sim.costs import CostTable, Recipes
 from sim.costs.table import Component
 from sim.datapath.draft import Draft
 from sim.datapath.driver import driver_rows
+from sim.datapath.feasible import at_size, check
 from sim.datapath.fuse import actors_of, fuse
 from sim.datapath.packed import ring_layout
-from sim.datapath.page_frag import PageFragment, largest_xdp_packet
 from sim.datapath.plan import BANK, Latencies, Plan, Register, Row, Segment
 from sim.datapath.pricing import Pricer
 from sim.datapath.queues import regions_of_queues, serve_queues
 from sim.datapath.ring_memory import KERNEL_OWN, RingMemory, effective_variant
 from sim.datapath.rings import LINE_BYTES, PackedRing, SplitRing, ring_of
-from sim.datapath.storms import around_rounds, host_rows, message_rates, period_ps
+from sim.datapath.sink import WAKE_EVERY, sink_rows
+from sim.datapath.storms import around_rounds, host_rows, period_ps
 from sim.datapath.traffic import SizeClasses, arrivals_of, size_classes
 from sim.datapath.worker import worker_rows
+from sim.datapath.worker.path import transmit_path
+from sim.datapath.worker.poll import polls_per_timeout
 from sim.datapath.worker.round import iotlb_timers
 
 
 def build_plan(scenario: Scenario, access: str, packet_bytes: int, *, apart: bool = False) -> Plan:
     """Return the Plan that engines run; `apart` keeps each row a segment of its own.
 
-    Raises ConfigError for an access variant that the scenario does not list, a packet too large for the modelled path,
+    Raises ConfigError for an access variant that the scenario does not list, sizes of a mix that take different paths,
     a ring too small for the driver, and a cost that a table lacks.
     """
+    scenario = at_size(scenario, packet_bytes)
     mix = scenario.traffic.mix
-    _check_queues(scenario)
-    for size in [packet_bytes] if mix is None else mix.bytes:
-        _check_fits(scenario, size)
+    check(scenario)
     variant, notes = effective_variant(scenario, access)
     scenario = scenario.model_copy(update={"access": [variant]})  # rows see the one variant that they are written for
     table = CostTable(scenario.cpu, scenario.kernel.work_scale.value, scenario.placement)
@@ -44,7 +46,7 @@ def build_plan(scenario: Scenario, access: str, packet_bytes: int, *, apart: boo
     segments = [_with_classes(segment, rows, class_rows) for segment in fuse(rows, apart)]
     ring, queues = ring_of(scenario.virtqueue), scenario.queues
     actors = actors_of(rows)
-    return Plan(
+    plan = Plan(
         access=access,
         packet_bytes=packet_bytes,
         actors=actors,
@@ -67,6 +69,9 @@ def build_plan(scenario: Scenario, access: str, packet_bytes: int, *, apart: boo
         setup=_setup(scenario, variant, table),
         notes=notes,
     )
+    polls = polls_per_timeout(plan, scenario.device.busyloop_timeout_us)
+    limits = {Register.POLL_LIMIT + number * BANK: polls for number in range(queues.per_core)}
+    return replace(plan, initial={**plan.initial, **limits})
 
 
 def _rows(scenario: Scenario, variant: Access, table: CostTable, packet_bytes: int) -> list[Row]:
@@ -76,7 +81,8 @@ def _rows(scenario: Scenario, variant: Access, table: CostTable, packet_bytes: i
         recipes = Recipes(scenario.kernel, how, scenario.cpu, scenario.mitigations, scenario.virtqueue)
         return Pricer(scenario, recipes, table, packet_bytes).price(drafts)
 
-    drafts = ring_layout(scenario, worker_rows(scenario, packet_bytes) + driver_rows(scenario))
+    drafts = ring_layout(scenario, worker_rows(scenario, packet_bytes) + driver_rows(scenario, packet_bytes))
+    drafts += sink_rows(scenario, packet_bytes, pinned=transmit_path(scenario, packet_bytes).zerocopy)
     handler, unmapped = around_rounds(scenario, variant, [draft for draft in drafts if draft.actor == "worker"])
     worker, drivers = serve_queues(scenario, handler, [draft for draft in drafts if draft.actor != "worker"])
     others = drivers + host_rows(scenario, variant) + iotlb_timers(scenario)
@@ -108,38 +114,18 @@ def _with_classes(segment: Segment, rows: list[Row], class_rows: dict[int, tuple
 
 def _initial(scenario: Scenario, ring: SplitRing | PackedRing, packet_bytes: int) -> dict[int, int]:
     """Return the registers that do not start at 0, for every queue."""
+    fragment = transmit_path(scenario, packet_bytes).fragment(scenario)
     values = {
         Register.FREE: ring.packets * ring.chain,
         Register.MAPPED: 1,
         Register.ROOM: scenario.virtqueue.size,
-        Register.FRAGS: PageFragment(scenario.kernel.behaviour, packet_bytes).buffers,
+        Register.FRAGS: fragment.buffers if fragment else 0,
+        Register.NO_INTERRUPT: 1,
+        Register.COPY_ONLY: 1,
+        Register.UNPINNED_LEFT: WAKE_EVERY,
     }
     queues = range(scenario.queues.per_core)
     return {register + number * BANK: value for number in queues for register, value in values.items()}
-
-
-def _check_queues(scenario: Scenario) -> None:
-    """Refuse what several queues on one core cannot be combined with."""
-    if scenario.queues.per_core == 1:
-        return
-    if scenario.traffic.load.kind != "saturate" or scenario.traffic.mix is not None:
-        raise ConfigError("queues: several queues on one core take a saturating load of one packet size")
-    if any(message_rates(scenario)):
-        raise ConfigError("queues: several queues on one core cannot be combined with invalidations or IOTLB messages")
-
-
-def _check_fits(scenario: Scenario, packet_bytes: int) -> None:
-    largest = largest_xdp_packet(scenario.kernel.behaviour)
-    if packet_bytes > largest:
-        raise ConfigError(
-            f"traffic.packet_bytes: {packet_bytes} leaves the XDP path (at most {largest} bytes on "
-            f"{scenario.kernel.name}: buffer and skb_shared_info in one page); the skb path is not modelled yet"
-        )
-    ring = ring_of(scenario.virtqueue)
-    if scenario.driver.kind == "lockstep" and scenario.driver.burst > ring.packets:
-        raise ConfigError(f"driver.burst: {scenario.driver.burst} packets do not fit a ring that holds {ring.packets}")
-    if scenario.driver.kind == "lockstep" and scenario.traffic.load.kind != "saturate":
-        raise ConfigError("traffic.load: the lockstep driver sets its own pace; only saturate is accepted")
 
 
 def _latencies(scenario: Scenario, variant: Access, table: CostTable) -> Latencies:

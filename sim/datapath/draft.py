@@ -14,7 +14,8 @@ Copied = Literal["none", "first", "rest", "whole"]
 class Draft:
     """One row as written by a datapath; `step` names its instruction count in the kernel file, if it has one.
 
-    `copied` says which dirty and clean payload lines a copy meets: the packet's first line, the rest, or all.
+    `copied` says which dirty and clean payload lines a copy meets: the packet's first line, the rest, or all; only
+    those of the first `copied_bytes` where that is not 0.
     `times` repeats accessor and work within one execution; `per_unit` prices everything per unit of `unit`.
     `extra_ns` is time that no primitive stands for, shown as `extra_name`.
     `spared` is the accessor that the step was counted with, where the row executes another one or none.
@@ -34,10 +35,11 @@ class Draft:
     primitives: tuple[str, ...] = ()
     extra_instructions: float = 0.0
     extra_ns: float = 0.0
-    extra_name: str = "driver_work"
+    extra_name: str = ""
     unit: int | None = None
     per_unit: bool = False
     copied: Copied = "none"
+    copied_bytes: int = 0
     access: LineAccess | None = None
     payload_access: LineAccess | None = None
     drains_stores: bool = False

@@ -52,10 +52,11 @@ def actors_of(rows: list[Row]) -> tuple[str, ...]:
 def fuse(rows: list[Row], apart: bool = False) -> list[Segment]:
     """Group rows into segments; `apart` keeps every row a segment of its own (for traces of single rows).
 
-    A row that others jump to starts a segment; it also ends the segments of those that fall through to it.
+    Labels are those of one actor. A row that others jump to starts a segment; it also ends the segments of those that
+    fall through to it.
     """
-    targets = {jump.target for row in rows for jump in row.jumps}
-    starts = {number for number, row in enumerate(rows) if number == 0 or row.label in targets}
+    targets = {(row.actor, jump.target) for row in rows for jump in row.jumps}
+    starts = {number for number, row in enumerate(rows) if number == 0 or (row.actor, row.label) in targets}
     groups: dict[int, list[int]] = {}
     while waiting := sorted(starts - set(groups)):
         first = waiting[0]
@@ -63,7 +64,7 @@ def fuse(rows: list[Row], apart: bool = False) -> list[Segment]:
         if groups[first][-1] + 1 < len(rows):
             starts.add(groups[first][-1] + 1)
     order, actors = sorted(groups), actors_of(rows)
-    home = {rows[first].label: index for index, first in enumerate(order)}
+    home = {(rows[first].actor, rows[first].label): index for index, first in enumerate(order)}
     segments = []
     for index, first in enumerate(order):
         group = groups[first]
@@ -74,12 +75,12 @@ def fuse(rows: list[Row], apart: bool = False) -> list[Segment]:
 
 
 def _segment(
-    index: int, actor: int, rows: list[Row], numbers: tuple[int, ...], home: dict[str, int], following: int
+    index: int, actor: int, rows: list[Row], numbers: tuple[int, ...], home: dict[tuple[str, str], int], following: int
 ) -> Segment:
     first, last = rows[0], rows[-1]
     jumps = list(last.jumps)
     if jumps and jumps[-1].always:
-        following = home[jumps.pop().target]
+        following = home[last.actor, jumps.pop().target]
     return Segment(
         index=index,
         actor=actor,
@@ -98,6 +99,6 @@ def _segment(
         condition=first.condition,
         takes_arrivals=first.takes_arrivals,
         marks=last.marks,
-        jumps=tuple((jump, home[jump.target]) for jump in jumps),
+        jumps=tuple((jump, home[last.actor, jump.target]) for jump in jumps),
         following=following,
     )

@@ -14,23 +14,29 @@ def _aligned(n_bytes: int) -> int:
     return -(-n_bytes // _ALIGN) * _ALIGN
 
 
-def largest_xdp_packet(behaviour: Behaviour) -> int:
+def _headroom_bytes(behaviour: Behaviour, xdp: bool) -> int:
+    """Bytes in front of a frame; a native XDP program wants more."""
+    return behaviour.headroom_bytes if xdp else behaviour.headroom_without_xdp_bytes
+
+
+def largest_xdp_packet(behaviour: Behaviour, xdp: bool = True) -> int:
     """Largest frame that fits the XDP path: buffer and skb_shared_info in one page (kernel-accesses.md B.0)."""
     room = behaviour.page_bytes - _aligned(behaviour.shared_info_bytes)
-    return room // _ALIGN * _ALIGN - behaviour.headroom_bytes - VNET_HEADER_BYTES
+    return room // _ALIGN * _ALIGN - _headroom_bytes(behaviour, xdp) - VNET_HEADER_BYTES
 
 
 @dataclass(frozen=True)
 class PageFragment:
-    """How one page fragment is divided for frames of `packet_bytes`."""
+    """How one page fragment is divided for frames of `packet_bytes`; `xdp`: a native program is attached."""
 
     behaviour: Behaviour
     packet_bytes: int
+    xdp: bool = True
 
     @property
     def buffer_bytes(self) -> int:
         """Bytes that one frame takes: headroom, vnet header, frame, shared info, each part aligned."""
-        data = self.behaviour.headroom_bytes + VNET_HEADER_BYTES + self.packet_bytes
+        data = _headroom_bytes(self.behaviour, self.xdp) + VNET_HEADER_BYTES + self.packet_bytes
         return _aligned(data) + _aligned(self.behaviour.shared_info_bytes)
 
     @property
@@ -42,5 +48,6 @@ class PageFragment:
     def crossings(self) -> int:
         """Frames of a page fragment whose bytes cross a page boundary, so that the copy splits there."""
         page = self.behaviour.page_bytes
-        starts = (number * self.buffer_bytes + self.behaviour.headroom_bytes for number in range(self.buffers))
+        headroom = _headroom_bytes(self.behaviour, self.xdp)
+        starts = (number * self.buffer_bytes + headroom for number in range(self.buffers))
         return sum(start // page != (start + self.packet_bytes - 1) // page for start in starts)

@@ -15,8 +15,8 @@ from sim.costs.table import Component
 from sim.datapath.traffic import Arrivals, SizeClasses
 
 Scope = Literal[
-    "packet", "page_refill", "flush", "refill", "drain", "drain_found_work", "round", "invalidation", "wakeup", "burst",
-    "window", "kick",
+    "packet", "page_refill", "flush", "refill", "drain", "drain_found_work", "poll", "round", "invalidation", "wakeup",
+    "burst", "window", "kick", "call",
 ]  # fmt: skip
 Relation = Literal["==", "!=", ">=", "<"]
 
@@ -84,6 +84,32 @@ class Register(IntEnum):
     WINDOW_CHAINS = auto()
     # driver, packed ring: packets published before the last kick check
     PUBLISHED_LAST = auto()
+    # shared: calls, and what is behind the worker
+    NO_INTERRUPT = auto()  # avail->flags: the driver wants no call
+    USED_EVENT = auto()  # in quarters of a packet: virtqueue_enable_cb_delayed asks for three quarters of those posted
+    CALLS = auto()
+    SINK_QUEUED = auto()  # frames handed to the NIC or the receiver
+    SINK_DONE = auto()
+    PINNED = auto()  # upend_idx: packets sent by zero copy
+    UNPINNED = auto()  # of those, the ones whose pages were released
+    COPIED = auto()  # frames handed to the NIC that were copied
+    # worker, once more
+    UNPINNED_SEEN = auto()
+    SIGNALLED = auto()  # nvq->done_idx of the zero-copy function: packets sent by zero copy whose buffers went back
+    USED_END = auto()  # where a batch of the zero-copy function ends in the used ring
+    COPY_ONLY = auto()  # packets until zero copy is tried again
+    POLLS_LEFT = auto()
+    POLL_LIMIT = auto()
+    EVENT_READ = auto()  # used_event or NO_INTERRUPT as read
+    NOTIFIED_TO = auto()  # vq->signalled_used, in quarters
+    USED_QUARTERS = auto()
+    # driver, once more
+    CALLS_SEEN = auto()
+    DRIVER_QUARTERS = auto()
+    # sink
+    TURN = auto()  # whose turn it is, a frame of pinned pages or a copied one
+    UNPINNED_LEFT = auto()  # zero-copy completions until the worker is woken
+    COPIED_SENT = auto()
 
 
 #: Registers of one queue, and one that is always 0: those of queue k stand `k x BANK` further on.
@@ -95,6 +121,8 @@ SHARED = (
     Register.MAPPED, Register.INVALIDATING, Register.TEARING_DOWN, Register.IN_ROUND, Register.FLUSHES,
     Register.INVALIDATIONS, Register.OTHER_TASK, Register.WAKES,
     Register.IOTLB_CLEARS, Register.IOTLB_MISSES,
+    Register.NO_INTERRUPT, Register.USED_EVENT, Register.CALLS, Register.SINK_QUEUED, Register.SINK_DONE,
+    Register.PINNED, Register.UNPINNED, Register.COPIED,
 )  # fmt: skip
 
 #: Actors that are always at it and never what bounds a rate.

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from sim.config.errors import ConfigError
-from sim.config.kernel import METADATA_ACCESSORS
+from sim.config.kernel import METADATA_ACCESSORS, PAYLOAD_ACCESSORS
 from sim.config.scenario import Scenario
 from sim.config.traffic import VNET_HEADER_BYTES
 from sim.costs import CostTable, Recipes
@@ -88,7 +88,7 @@ class Pricer:
 
     def _counted_bytes(self, draft: Draft, accessor: str) -> int:
         """Bytes that the counted runs moved: 64-byte frames, 32 used elements."""
-        counted = {"payload_copy": 64, "used_elements_write": 256}
+        counted = {"payload_copy": 64, "single_copy": 64, "skb_copy": 64, "kernel_copy": 64, "used_elements_write": 256}
         own = self.recipes.kernel.accessor(accessor).bytes if draft.spared else self._bytes(draft)
         return counted.get(accessor, own)
 
@@ -185,17 +185,20 @@ class Pricer:
 
     @staticmethod
     def _extra(draft: Draft) -> tuple[Component, ...]:
+        """Time that is given whole, in ns: an actor's own work, or the host's stack behind the worker."""
         if not draft.extra_ns:
             return ()
-        return (Component(draft.extra_name, 1, round(draft.extra_ns * 1000), f"{draft.extra_ns:g} ns"),)
+        name = draft.extra_name or ("given_time" if draft.actor == "worker" else "driver_work")
+        return (Component(name, 1, round(draft.extra_ns * 1000), f"{draft.extra_ns:g} ns"),)
 
     def _payload_lines(self, draft: Draft, hidden_ps: int) -> tuple[Component, ...]:
         """Lines of the packet that a copy pulls from the sender's cache, and clean ones (DESIGN 6b.4)."""
         if draft.copied == "none":
             return ()
         traffic, table = self.scenario.traffic, self.table
-        whole = VNET_HEADER_BYTES + self.packet_bytes
-        written = self.packet_bytes if traffic.dirty_bytes == "full" else min(traffic.dirty_bytes, self.packet_bytes)
+        packet_bytes = draft.copied_bytes or self.packet_bytes
+        whole = VNET_HEADER_BYTES + packet_bytes
+        written = packet_bytes if traffic.dirty_bytes == "full" else min(traffic.dirty_bytes, packet_bytes)
         dirty = lines_of(VNET_HEADER_BYTES + written)
         components: list[Component] = []
         if draft.copied in ("first", "whole"):
@@ -226,7 +229,7 @@ class Pricer:
 
     @staticmethod
     def _operation(draft: Draft) -> str:
-        if draft.accessor in ("header_copy", "payload_copy"):
+        if draft.accessor in PAYLOAD_ACCESSORS:
             return "copy"
         if draft.access is not None:
             return "write" if draft.access.write else "read"

@@ -266,8 +266,11 @@ def point(plan: Plan, checkpoints: list[Checkpoint], found: Estimate, machine: T
 
 
 def _bound_by(utilisation: dict[str, float], carried: bool) -> str:
-    """Name the busy actor; if none is, the load when there is one and it is carried, else that each waits in turn."""
+    """Name the load when it is carried (a worker that polls is busy all the same), else the busy actor.
+
+    If none is busy, each waits for another in turn: `latency`.
+    """
     busiest = max(utilisation, key=lambda name: utilisation[name])
-    if utilisation[busiest] >= _BUSY:
-        return busiest
-    return "load" if carried else "latency"
+    if carried:
+        return "load"
+    return busiest if utilisation[busiest] >= _BUSY else "latency"

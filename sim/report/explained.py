@@ -17,6 +17,8 @@ _SCOPE_TITLES = {
     "flush": "each flush (a batch is handed over)",
     "drain": "each drain (the ring is found empty)",
     "drain_found_work": "a drain whose recheck finds work",
+    "poll": "each look at an empty ring (busy polling)",
+    "call": "each call",
     "round": "each round of the handler",
     "wakeup": "each wake-up",
     "invalidation": "each invalidation of the ring's pages",

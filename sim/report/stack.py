@@ -52,6 +52,7 @@ LAYERS = (
             "pin_page", "vmap_fixed", "vmap_page", "tlb_shootdown", "vunmap", "dirty_page", "notifier_register",
             "synchronize_srcu", "synchronize_rcu", "invalidation",
         )),
+    Layer("given", "h", "time given whole (host's stack, pauses)", "#a3b18a", ("given_time",)),
     Layer("driver", "d", "driver's own work", "#c9b79c", ("driver_work",)),
     Layer("idle", ".", "waiting: nothing to do, or the core taken away", "#e3e6ea", ("idle", "preempted")),
 )  # fmt: skip

@@ -23,10 +23,12 @@ SCOPES = {
     "window": "per_window",
     "drain": "per_drain",
     "drain_found_work": "per_drain_found_work",
+    "poll": "per_poll",
     "round": "per_round",
     "wakeup": "per_wakeup",
     "page_refill": "per_page_refill",
     "invalidation": "per_invalidation",
+    "call": "per_call",
 }
 
 #: Rows that stand for a rarer case of another row, and are not part of the usual flush.
@@ -113,7 +115,7 @@ class Explanation:
             **self._inputs_of_the_host(),
             "device.reuse_bytes_per_packet": scenario.device.reuse_bytes_per_packet,
             "backend.program_instructions": scenario.backend.program_instructions,
-            "driver.packet_cost": scenario.driver.packet_cost,
+            **_time_given_whole(scenario),
             **{f"kernel.steps.{step}.instructions": scenario.kernel.steps[step].instructions for step in sorted(steps)},
         }
         return found + [Input(key, quantity, None) for key, quantity in rest.items()]
@@ -183,6 +185,21 @@ class Explanation:
             "executions_per_packet": self.rate(row),
             "cycles_per_packet": self.time_cycles(row),
         }
+
+
+def _time_given_whole(scenario: Scenario) -> dict[str, Quantity]:
+    """Entries in ns that stand in a scenario, as far as it uses them."""
+    driver, device, backend = scenario.driver, scenario.device, scenario.backend
+    found = {"driver.packet_cost": driver.packet_cost}
+    if driver.kind == "virtio-net":
+        found = {"driver.stack_cost": driver.stack_cost, "driver.byte_cost": driver.byte_cost}
+    if device.busyloop_timeout_us:
+        found["device.poll_pause"] = device.poll_pause
+    if backend.kind in ("tap-xdp-pass", "tap-skb"):
+        found["backend.stack_cost"] = backend.stack_cost
+        found["backend.receiver_cost"] = backend.receiver_cost
+        found["backend.receiver_byte_cost"] = backend.receiver_byte_cost
+    return found
 
 
 def explain(scenario: Scenario, access: str, packet_bytes: int | None = None) -> Explanation:

@@ -16,8 +16,10 @@ from sim.config.sweep import Axis, Sweep
 
 Row = dict[str, Any]
 
-#: Everything that a breakdown can name: the primitives of the cost tables, waits, and the driver's work.
-CYCLES = (*PRIMITIVES, "store_drain", "idle", "driver_work", "invalidation", "preempted", "uncore")
+#: Everything that a breakdown can name: the primitives of the cost tables, waits, and work given in ns.
+CYCLES = (
+    *PRIMITIVES, "store_drain", "idle", "driver_work", "given_time", "invalidation", "preempted", "uncore",
+)  # fmt: skip
 _NUMBERS = (
     "pps", "pps_low", "pps_high", "ns_per_packet", "cycles_per_packet", "instructions_per_packet",
     "latency_p50_us", "latency_p99_us", "latency_p999_us", "utilisation_worker", "utilisation_driver",

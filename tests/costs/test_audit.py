@@ -126,10 +126,11 @@ def test_a_table_that_does_not_load_is_a_finding_and_not_an_exception(tmp_path):
 def test_a_scenario_that_cannot_be_priced_is_a_finding(tmp_path):
     file = tmp_path / "large.yaml"
     file.write_text(
-        "schema: 1\nkind: scenario\nextends: virtio-user-xdp1-tap\nname: large\ntraffic: {packet_bytes: [4000]}\n"
+        "schema: 1\nkind: scenario\nextends: virtio-user-xdp1-tap\nname: large\n"
+        "traffic: {packet_bytes: [65535]}\ndriver: {scatter_bytes: 256}\nvirtqueue: {size: 128}\n"
     )
     (error,) = check([str(file)]).of("error")
-    assert error.message.startswith("traffic.packet_bytes: 4000 leaves the XDP path (at most 3380 bytes on v5.0")
+    assert error.message.startswith("virtqueue.size: 65535 bytes scattered over pages take a chain of 256 descr")
 
 
 def test_a_name_that_is_no_table_is_refused():

@@ -11,7 +11,7 @@ BAD = {
     "unknown command": (("rnu", SEED), "No such command 'rnu'"),
     "unknown option": (("run", SEED, "--sise", "64"), "No such option: --sise"),
     "no scenario": (("run",), "Missing argument 'SCENARIO'"),
-    "unknown scenario": (("run", "nope"), f"unknown scenario 'nope'; valid: {SEED}"),
+    "unknown scenario": (("run", "nope"), "unknown scenario 'nope'"),
     "second scenario": (("compare", SEED, "nope"), "unknown scenario 'nope'"),
     "wrong key": (
         ("run", SEED, "--set", "virtqueue.sise=3"),
@@ -23,7 +23,30 @@ BAD = {
     "no size": (("run", SEED, "--sizes", ""), "traffic.packet_bytes"),
     "size is text": (("run", SEED, "--sizes", "big"), "traffic.packet_bytes[0]: input should be a valid integer"),
     "size is half": (("run", SEED, "--sizes", "64.5"), "traffic.packet_bytes[0]: input should be a valid integer"),
-    "size too large": (("run", SEED, "--sizes", "4000"), "4000 leaves the XDP path (at most 3380 bytes on v5.0"),
+    "size too large": (("run", SEED, "--sizes", "65536"), "traffic.packet_bytes[0]: input should be less than"),
+    "mix too large": (
+        ("run", SEED, "--set", "traffic.mix={bytes: [64, 4000], weights: [1, 1]}"),
+        "traffic.mix: all sizes of a mix have to fit an XDP buffer (at most 3380 bytes on v5.0) and be copied",
+    ),
+    "scattered mix": (
+        ("run", SEED, "--set", "traffic.mix=imix", "--set", "driver.scatter_bytes=4096"),
+        "driver.scatter_bytes: not with traffic.mix",
+    ),
+    "scattered beyond the ring": (
+        ("run", SEED, "--sizes", "65535", "--set", "driver.scatter_bytes=4096", "--set", "virtqueue.size=8"),
+        "virtqueue.size: 65535 bytes scattered over pages take a chain of 16 descriptors, which does not fit a queue",
+    ),
+    "polling zero copy": (
+        ("run", SEED, "--set", "device.zerocopy_tx=true", "--set", "device.busyloop_timeout_us=50"),
+        "device: busyloop_timeout_us: polling is not modelled for zerocopy_tx",
+    ),
+    "unknown driver": (("run", SEED, "--set", "driver.kind=virtio-nte"), "driver.kind: input should be 'virtio-user'"),
+    "unknown backend": (("run", SEED, "--set", "backend.kind=tap"), "backend.kind: input should be 'tap-xdp-drop'"),
+    "no line rate": (("run", SEED, "--set", "backend.line_gbps=0"), "backend.line_gbps: input should be greater than"),
+    "wrong unit": (
+        ("run", SEED, "--set", "driver.byte_cost.unit=ns"),
+        "driver.byte_cost: byte_cost: unit 'ns' should be 'ns/byte'",
+    ),
     "unknown CPU": (
         ("run", SEED, "--set", "cpu=broadwel"),
         "unknown cpu 'broadwel'; did you mean 'broadwell-2.6ghz'?",
@@ -107,5 +130,5 @@ def test_bad_input_is_the_same_with_json(refused):
 
 def test_a_bad_scenario_makes_no_folder(refused, empty):
     refused("run", SEED, "--set", "virtqueue.size=3", "--out", "out")
-    refused("compare", SEED, "--sizes", "64,4000", "--out", "out")
+    refused("compare", SEED, "--sizes", "64,65536", "--out", "out")
     assert list(empty.iterdir()) == []

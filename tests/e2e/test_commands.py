@@ -106,10 +106,11 @@ def test_explain_shows_the_size_that_is_asked_for(vhost_sim):
     [
         ((), "total of the worker"),
         (("--actor", "driver"), "total of the driver"),
+        (("--actor", "nic", "--set", "backend.kind=tap-bridge"), "total of the nic"),
         (("--by", "function"), "vhost_get_vq_desc"),
         (("--sources",), "cpu.primitives.stac"),
     ],
-    ids=["rows", "driver", "function", "sources"],
+    ids=["rows", "driver", "nic", "function", "sources"],
 )
 def test_explain_prints_rows_functions_and_sources(options, shown, vhost_sim):
     done = vhost_sim("explain", SEED, *options)

@@ -15,7 +15,7 @@ from sim.config.mix import Mix
 from sim.config.placement import Placement
 from sim.config.queues import Queues
 from sim.config.scenario import Run
-from sim.config.sides import Device, Driver
+from sim.config.sides import Backend, Device, Driver
 from sim.config.traffic import Load, Traffic
 from sim.config.virtqueue import Virtqueue
 from sim.datapath import build_plan
@@ -123,17 +123,44 @@ def queues(draw: st.DrawFn) -> Virtqueue:
 
 
 @st.composite
+def devices(draw: st.DrawFn) -> Device:
+    zerocopy = draw(st.booleans())
+    return Device(
+        batch=draw(st.sampled_from([1, 2, 7, 64, 256])),
+        zerocopy_tx=zerocopy,
+        max_pending=draw(st.sampled_from([1, 5, 128])),
+        xdp_batching=draw(st.booleans()),
+        sndbuf_limited=draw(st.booleans()),
+        busyloop_timeout_us=0 if zerocopy else draw(st.sampled_from([0, 1, 30])),
+        schedule_out=draw(st.booleans()),
+    )
+
+
+per_byte = {"unit": "ns/byte", "low": 0, "high": 1, "source": "test", "grade": "guess"}
+
+backends = st.builds(
+    Backend,
+    kind=st.sampled_from(["tap-xdp-drop", "tap-xdp-pass", "tap-xdp-redirect", "tap-skb", "tap-bridge"]),
+    line_gbps=st.sampled_from([1, 10, 400]),
+    queue=st.sampled_from([1, 3, 1024]),
+    stack_cost=st.sampled_from([quick(0), quick(300)]),
+    receiver_cost=st.sampled_from([quick(0), quick(100), quick(2000)]),
+    receiver_byte_cost=st.sampled_from([{"value": 0, **per_byte}, {"value": 0.1, **per_byte}]),
+)
+
+
+@st.composite
 def cases(draw: st.DrawFn) -> Case:
     queue = draw(queues())
     size = queue.size
     ring = size // queue.ring_entries_per_packet
-    kind = draw(st.sampled_from(["virtio-user", "lockstep"]))
+    kind = draw(st.sampled_from(["virtio-user", "virtio-net", "lockstep"]))
     load = Load(kind="saturate")
     pairs = draw(st.sampled_from(QUEUES))
     timed = queue.iotlb_updates_per_second or queue.iotlb_misses_per_second
     pairs = Queues() if timed else pairs
     several = pairs.per_core > 1
-    if kind == "virtio-user" and not several and draw(st.booleans()):
+    if kind != "lockstep" and not several and draw(st.booleans()):
         on_off = {"on_us": draw(st.sampled_from([5, 50])), "off_us": draw(st.sampled_from([0, 20, 300]))}
         kind_of_load = draw(st.sampled_from(["constant", "poisson", "on-off"]))
         load = Load(
@@ -142,6 +169,8 @@ def cases(draw: st.DrawFn) -> Case:
             backlog=draw(st.sampled_from([1, 7, 512])),
             **(on_off if kind_of_load == "on-off" else {}),
         )
+    device, backend = draw(devices()), draw(backends)
+    mix = None if device.zerocopy_tx or device.sndbuf_limited else draw(st.none() | mixes)
     scenario = base(draw(st.sampled_from(KERNELS))).model_copy(
         update={
             "virtqueue": queue,
@@ -149,12 +178,15 @@ def cases(draw: st.DrawFn) -> Case:
                 kind=kind,
                 burst=draw(st.integers(1, min(64, ring))),
                 packet_cost=quick(draw(st.sampled_from([0, 45, 250, 2000]))),
+                stack_cost=quick(draw(st.sampled_from([0, 45, 250, 2000]))),
+                napi_tx=draw(st.booleans()),
                 free_threshold=draw(st.sampled_from([0, 32, size])),
             ),
-            "device": Device(batch=draw(st.sampled_from([1, 2, 7, 64, 256]))),
+            "device": device,
+            "backend": backend,
             "traffic": Traffic(
-                packet_bytes=[draw(st.sampled_from([14, 64, 65, 700, 1518, 3380]))],
-                mix=None if several else draw(st.none() | mixes),
+                packet_bytes=[draw(st.sampled_from([14, 64, 65, 700, 1518, 3380] + ([] if mix else [9000, 65535])))],
+                mix=None if several else mix,
                 dirty_bytes=draw(st.sampled_from([0, 42, "full"])),
                 load=load,
             ),

@@ -115,14 +115,13 @@ def expected_pairs(descriptors: int, indirect: bool, event_idx: bool) -> dict[st
     d, t = ring_descriptors(descriptors, indirect), table_entries(descriptors, indirect)
     disable = 0 if event_idx else 1
     return {
+        **dict.fromkeys(SCOPES.values(), 0),
         "per_packet": 1 + d + t,  # H, D, I
         "per_refill": 1,  # A
         "per_flush": 3,  # Un, X, F or E
         "per_drain": 3,  # A, W or V, A
         "per_drain_found_work": disable,  # W
         "per_wakeup": disable,  # W
-        "per_round": 0,
-        "per_page_refill": 0,
     }
 
 

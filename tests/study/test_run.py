@@ -169,8 +169,10 @@ def test_asking_for_a_point_that_was_not_simulated_is_an_error(result):
 
 def test_a_size_that_does_not_fit_is_refused_before_anything_is_simulated():
     told = []
-    scenario = sim.load_scenario(SEED, overrides=["traffic.packet_bytes=64,4000"])
-    with pytest.raises(sim.ConfigError, match="4000 leaves the XDP path"):
+    scenario = sim.load_scenario(
+        SEED, overrides=["traffic.packet_bytes=64,65535", "driver.scatter_bytes=256", "virtqueue.size=64"]
+    )
+    with pytest.raises(sim.ConfigError, match="65535 bytes scattered over pages"):
         run(scenario, lambda share, label: told.append(share))
     assert told == []
 

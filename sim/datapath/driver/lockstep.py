@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sim.config.scenario import Scenario
 from sim.datapath.draft import Draft, add, copy, driver_row, go, put
-from sim.datapath.driver.post import publish_row, write_rows
+from sim.datapath.driver.post import kick_primitives, publish_row, write_rows
 from sim.datapath.plan import Condition, Jump, Register
 from sim.datapath.rings import SplitRing
 
@@ -21,7 +21,7 @@ def lockstep_rows(scenario: Scenario, ring: SplitRing) -> list[Draft]:
         publish_row(ring),
         driver_row(
             "kick", "kick: write to the eventfd", "kick", "lockstep",
-            primitives=("syscall", "pti", "eventfd_signal"), effects=(add(R.KICKS),),
+            primitives=kick_primitives(scenario), effects=(add(R.KICKS),),
         ),
         driver_row(
             "wait", "wait until all are used, and the worker sleeps", "burst", "lockstep",

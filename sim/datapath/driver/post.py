@@ -42,7 +42,12 @@ def publish_row(ring: SplitRing) -> Draft:
     )  # fmt: skip
 
 
-def kick_rows(ring: SplitRing, back: str) -> list[Draft]:
+def kick_primitives(scenario: Scenario) -> tuple[str, ...]:
+    """Primitives of one kick: an exit of the virtual machine, or a system call that writes to the eventfd."""
+    return ("vm_exit_kick",) if scenario.driver.kicks_by_exit else ("syscall", "pti", "eventfd_signal")
+
+
+def kick_rows(scenario: Scenario, ring: SplitRing, back: str) -> list[Draft]:
     """Return the rows that kick the device if it wants that; they end at the row `back`."""
     check = driver_row("kick_check", "used->flags", "burst", "virtqueue_kick_prepare", access=ring.used_flags())
     if ring.queue.event_idx:
@@ -54,6 +59,6 @@ def kick_rows(ring: SplitRing, back: str) -> list[Draft]:
         check = replace(check, sample=(R.QUIET_SEEN, R.NO_NOTIFY), jumps=(Jump(R.QUIET_SEEN, "==", 1, back),))
     kick = driver_row(
         "kick", "kick: write to the eventfd", "kick", "virtqueue_notify",
-        primitives=("syscall", "pti", "eventfd_signal"), effects=(add(R.KICKS),), jumps=(go(back),),
+        primitives=kick_primitives(scenario), effects=(add(R.KICKS),), jumps=(go(back),),
     )  # fmt: skip
     return [check, kick]

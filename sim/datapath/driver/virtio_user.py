@@ -43,7 +43,7 @@ def virtio_user_rows(scenario: Scenario, ring: SplitRing) -> list[Draft]:
             jumps=(Jump(R.POSTED, "==", 0, "wait", R.AVAIL_INDEX),),
         ),
         publish_row(ring),
-        *kick_rows(ring, "burst"),
+        *kick_rows(scenario, ring, "burst"),
         driver_row(
             "wait", "poll used->idx", "burst", "virtio_xmit_pkts",
             condition=Condition(R.USED_INDEX, "!=", 0, R.RECLAIMED), jumps=(go("burst"),),

@@ -8,12 +8,13 @@ from sim.config.scenario import Scenario
 from sim.datapath.draft import Draft, copy, go, put, worker_row
 from sim.datapath.plan import Jump, Register
 from sim.datapath.rings import SplitRing
-from sim.datapath.worker.modes import CONTINUE, EMPTY, RECHECK, SLEEP
+from sim.datapath.worker.modes import CONTINUE, RECHECK, SLEEP
+from sim.datapath.worker.path import TransmitPath
 
 R = Register
 
 
-def drain_rows(scenario: Scenario, ring: SplitRing) -> list[Draft]:
+def drain_rows(scenario: Scenario, ring: SplitRing, path: TransmitPath) -> list[Draft]:
     """Return the rows of a drain and of the end of a round."""
     event_idx, behaviour = scenario.virtqueue.event_idx, scenario.kernel.behaviour
     enable = worker_row(
@@ -33,11 +34,16 @@ def drain_rows(scenario: Scenario, ring: SplitRing) -> list[Draft]:
     )  # fmt: skip
     found = worker_row(
         "found", "notifications off again", "drain_found_work", "get_descriptor",
-        effects=(put(R.QUIET, 1), put(R.MODE, CONTINUE)), jumps=(EMPTY, go("head")),
+        effects=(put(R.QUIET, 1), put(R.MODE, CONTINUE)), jumps=path.onward,
     )  # fmt: skip
     found_write = worker_row(
         "found_work", "used->flags = NO_NOTIFY again", "drain_found_work", "disable_notify",
         accessor="used_flags_write", access=ring.used_flags(write=True), effects=(put(R.NO_NOTIFY, 1),),
+    )  # fmt: skip
+    rest = "schedule_out" if scenario.device.schedule_out else "idle"
+    asleep = worker_row(
+        "schedule_out", "scheduled out", "wakeup", function="schedule", primitives=("context_switch",),
+        jumps=(go("idle"),),
     )  # fmt: skip
     return [
         *([flush_first] if behaviour.flush_before_recheck else []),
@@ -62,8 +68,9 @@ def drain_rows(scenario: Scenario, ring: SplitRing) -> list[Draft]:
         ),
         worker_row(
             "end_sleep", "end of a round, ring empty", "round", "round_end",
-            jumps=(Jump(R.KICKS, "!=", 0, "kicked", R.KICKS_SEEN), go("idle")),
+            jumps=(Jump(R.KICKS, "!=", 0, "kicked", R.KICKS_SEEN), go(rest)),
         ),
+        *([asleep] if scenario.device.schedule_out else []),
         worker_row(
             "kicked", "kicked meanwhile", "round", function="vhost_worker", sample=(R.KICKS_SEEN, R.KICKS),
             jumps=(go("round"),),

@@ -9,6 +9,7 @@ from sim.costs import tree_levels
 from sim.datapath.draft import Draft, worker_row
 from sim.datapath.plan import Jump, Register
 from sim.datapath.rings import SplitRing
+from sim.datapath.worker.poll import where_empty
 from sim.datapath.worker.window import window_rows
 
 R = Register
@@ -16,8 +17,8 @@ R = Register
 
 def fetch_rows(scenario: Scenario, ring: SplitRing) -> list[Draft]:
     """Return the rows that fetch one chain."""
-    empty = "flush_first" if scenario.kernel.behaviour.flush_before_recheck else "enable"
-    queue, window = scenario.virtqueue, scenario.access[0].window
+    empty, queue = where_empty(scenario), scenario.virtqueue
+    window = scenario.access[0].window
     refill = Draft(
         "refill", "worker", "avail->idx", ("refill", "drain"), kernel_step="refill", accessor="avail_index_read",
         access=ring.avail_index(), sample=(R.SEEN, R.AVAIL_INDEX), jumps=(Jump(R.SEEN, "==", 0, empty, R.LAST),),

@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 
 from sim.config.scenario import Scenario
-from sim.datapath.draft import Draft, go, put, worker_row
+from sim.datapath.draft import Draft, put, worker_row
 from sim.datapath.plan import Condition, Jump, Register
 from sim.datapath.rings import SplitRing
-from sim.datapath.worker.modes import CONTINUE, EMPTY
+from sim.datapath.worker.modes import CONTINUE
+from sim.datapath.worker.path import TransmitPath
 
 R = Register
 
@@ -21,7 +22,7 @@ def _wake_up(scenario: Scenario) -> tuple[str, ...]:
     return ("worker_wakeup", *_IDLE_EXIT[scenario.placement.idle_state])
 
 
-def wake_rows(scenario: Scenario, ring: SplitRing) -> list[Draft]:
+def wake_rows(scenario: Scenario, ring: SplitRing, path: TransmitPath) -> list[Draft]:
     """Return the rows from sleep to the first packet of a round."""
     disable = "first" if scenario.virtqueue.event_idx else "disable"
     rows = [
@@ -33,7 +34,7 @@ def wake_rows(scenario: Scenario, ring: SplitRing) -> list[Draft]:
         worker_row(
             "round", "start of a round", "round", "round_start",
             effects=(put(R.SENT, 0), put(R.MODE, CONTINUE)),
-            jumps=(Jump(R.QUIET, "==", 0, disable), EMPTY, go("head")),
+            jumps=(Jump(R.QUIET, "==", 0, disable), *path.onward),
         ),
     ]  # fmt: skip
     if scenario.virtqueue.event_idx:
@@ -41,12 +42,12 @@ def wake_rows(scenario: Scenario, ring: SplitRing) -> list[Draft]:
         first = worker_row(
             "first", "notifications off", "wakeup", function="vhost_disable_notify", effects=(put(R.QUIET, 1),)
         )
-        return [*rows, replace(first, jumps=(EMPTY, go("head")))]
+        return [*rows, replace(first, jumps=path.onward)]
     return [
         *rows,
         worker_row(
             "disable", "used->flags = NO_NOTIFY", "wakeup", "disable_notify", accessor="used_flags_write",
             access=ring.used_flags(write=True), effects=(put(R.NO_NOTIFY, 1), put(R.QUIET, 1)),
-            jumps=(EMPTY, go("head")),
+            jumps=path.onward,
         ),
     ]  # fmt: skip
