@@ -28,8 +28,15 @@ METADATA_ACCESSORS = {
 PAYLOAD_ACCESSORS = {"header_copy": "vnet header", "payload_copy": "packet bytes"}
 ACCESSORS = (*METADATA_ACCESSORS, *PAYLOAD_ACCESSORS)
 
+#: Copies of the receive path (kernel-accesses.md B.4, B.5).
+RECEIVE_ACCESSORS = {
+    "rx_header_copy": "vnet header out",
+    "rx_payload_copy": "packet bytes out",
+    "rx_num_buffers_copy": "num_buffers",
+}
+
 #: Accessors that only some datapaths use; a kernel file may leave them out, and a plan that needs one says so.
-OPTIONAL_ACCESSORS: tuple[str, ...] = ()
+OPTIONAL_ACCESSORS: tuple[str, ...] = (*RECEIVE_ACCESSORS,)
 
 #: Steps of the transmit path whose instructions a kernel file must count.
 STEPS = (
@@ -64,7 +71,22 @@ STEPS = (
 )
 
 #: Steps that only some datapaths take; a kernel file may leave them out, and a plan that needs one says so.
-OPTIONAL_STEPS: tuple[str, ...] = ()
+OPTIONAL_STEPS: tuple[str, ...] = (
+    "rx_round_start",
+    "rx_peek",
+    "rx_take",
+    "rx_taken",
+    "rx_packet",
+    "rx_tun_skb",
+    "rx_tun_frame",
+    "rx_header_copy",
+    "rx_payload_copy",
+    "rx_free_skb",
+    "rx_free_frame",
+    "rx_num_buffers",
+    "rx_packet_done",
+    "rx_poll_start",
+)
 
 #: Items that a recipe may hold besides primitives: `copy` becomes a loop or `rep movsb` by size, kernel and CPU.
 RECIPE_WORDS = ("copy",)
@@ -212,8 +234,8 @@ class AccessRules(Strict):
     @classmethod
     def _named(cls, recipes: dict[str, list[str]]) -> dict[str, list[str]]:
         for name, recipe in recipes.items():
-            if name not in ACCESSORS:
-                raise ValueError(f"unknown accessor '{name}'{nearest(name, ACCESSORS)}")
+            if name not in (*ACCESSORS, *OPTIONAL_ACCESSORS):
+                raise ValueError(f"unknown accessor '{name}'{nearest(name, (*ACCESSORS, *OPTIONAL_ACCESSORS))}")
             _check_recipe(recipe)
         return recipes
 

@@ -16,6 +16,7 @@ from sim.config.kernel import Access, Kernel
 from sim.config.mitigations import Mitigations
 from sim.config.placement import Placement
 from sim.config.quantity import Strict
+from sim.config.receive import Receive
 from sim.config.sides import Backend, Device, Driver
 from sim.config.traffic import Traffic
 from sim.config.virtqueue import Virtqueue
@@ -52,6 +53,7 @@ class Scenario(Strict):
     driver: Driver = Field(default_factory=Driver)
     device: Device = Field(default_factory=Device)
     backend: Backend = Field(default_factory=Backend)
+    receive: Receive = Field(default_factory=Receive)
     placement: Placement = Field(default_factory=Placement)
     traffic: Traffic
     access: list[Access] = Field(min_length=1)

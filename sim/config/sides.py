@@ -12,9 +12,10 @@ from sim.config.quantity import Quantity, Strict, guess, require_unit
 class Driver(Strict):
     """The guest side: who fills the ring."""
 
-    kind: Literal["virtio-user", "lockstep"] = Field(
+    kind: Literal["virtio-user", "virtio-net", "lockstep"] = Field(
         "virtio-user",
-        description="virtio-user: DPDK testpmd txonly; lockstep: publishes `burst`, kicks, waits until all are used",
+        description="virtio-user: DPDK testpmd; virtio-net: Linux guest with NAPI and interrupts; "
+        "lockstep: publishes `burst`, kicks, waits until all are used",
     )
     burst: int = Field(32, ge=1, le=32768, description="packets per index write at most")
     packet_cost: Quantity = Field(
@@ -36,7 +37,7 @@ class Device(Strict):
     """The host side: the vhost worker."""
 
     kind: Literal["vhost_net"] = Field("vhost_net", description="device implementation")
-    direction: Literal["tx"] = Field("tx", description="tx: guest to host")
+    direction: Literal["tx", "rx"] = Field("tx", description="tx: guest to host; rx: host to guest")
     batch: int = Field(64, ge=1, le=1024, description="VHOST_NET_BATCH: packets per flush")
     zerocopy_tx: bool = Field(
         False, description="experimental_zcopytx; v4.20 to v5.2 default to true, v5.3 and later to false"

@@ -12,7 +12,9 @@ from sim.datapath.fuse import actors_of, fuse
 from sim.datapath.page_frag import PageFragment, largest_xdp_packet
 from sim.datapath.plan import Latencies, Plan, Register, Row, Segment
 from sim.datapath.pricing import Pricer
+from sim.datapath.receive_memory import ReceiveMemory, check_receives
 from sim.datapath.rings import SplitRing
+from sim.datapath.source import source_rows
 from sim.datapath.traffic import SizeClasses, arrivals_of, size_classes
 from sim.datapath.worker import worker_rows
 
@@ -25,18 +27,19 @@ def build_plan(scenario: Scenario, access: str, packet_bytes: int, *, apart: boo
     """
     variant = scenario.variant(access)
     mix = scenario.traffic.mix
-    for size in [packet_bytes] if mix is None else mix.bytes:
-        _check_fits(scenario, size)
+    _check_fits(scenario, [packet_bytes] if mix is None else mix.bytes)
     table = CostTable(scenario.cpu, scenario.kernel.work_scale.value, scenario.placement)
     recipes = Recipes(scenario.kernel, variant, scenario.cpu, scenario.mitigations)
-    drafts = worker_rows(scenario, packet_bytes) + driver_rows(scenario)
+    drafts = worker_rows(scenario, packet_bytes) + driver_rows(scenario, packet_bytes)
+    if scenario.device.direction == "rx":
+        drafts += source_rows(scenario, packet_bytes)
     rows = Pricer(scenario, recipes, table, packet_bytes).price(drafts)
     classes = size_classes(mix, scenario.run.seed)
     class_rows = {} if classes is None else _class_rows(scenario, recipes, table, rows, classes)
     segments = [_with_classes(segment, rows, class_rows) for segment in fuse(rows, apart)]
     ring = SplitRing(scenario.virtqueue)
     actors = actors_of(rows)
-    return Plan(
+    plan = Plan(
         access=access,
         packet_bytes=packet_bytes,
         actors=actors,
@@ -52,10 +55,28 @@ def build_plan(scenario: Scenario, access: str, packet_bytes: int, *, apart: boo
         latencies=_latencies(scenario, table),
         cycle_ps=table.cycle_ps,
         ring_packets=ring.packets,
+        in_flight=ring.packets,
         arrivals=arrivals_of(scenario.traffic.load, scenario.run.seed),
         classes=classes,
         class_rows=class_rows,
         backlog=scenario.traffic.load.backlog,
+    )
+    return _receiving(scenario, plan) if scenario.device.direction == "rx" else plan
+
+
+def _receiving(scenario: Scenario, plan: Plan) -> Plan:
+    """Count packets from the ptr_ring to the used ring; at the start the ring is full of empty buffers."""
+    memory = ReceiveMemory(scenario, plan.packet_bytes)
+    waiting = {Register.SOCKET_WAIT: 1, Register.NO_INTERRUPT: 0 if scenario.driver.kind == "virtio-net" else 1}
+    buffers = dict.fromkeys((Register.POSTED, Register.AVAIL_INDEX, Register.PUBLISHED), plan.ring_packets)
+    return replace(
+        plan,
+        regions={**plan.regions, **memory.regions()},
+        initial={**plan.initial, **buffers, **waiting},
+        in_flight=memory.in_flight,
+        posted=Register.PRODUCED,
+        used=Register.RETURNED,
+        handled=Register.RECEIVED,
     )
 
 
@@ -83,11 +104,15 @@ def _with_classes(segment: Segment, rows: list[Row], class_rows: dict[int, tuple
     return replace(segment, class_costs=tuple(same + sum(row.cost_ps for row in one) for one in per_class))
 
 
-def _check_fits(scenario: Scenario, packet_bytes: int) -> None:
+def _check_fits(scenario: Scenario, packet_bytes: list[int]) -> None:
+    if scenario.device.direction == "rx":
+        return check_receives(scenario, packet_bytes)
+    if scenario.driver.kind == "virtio-net":
+        raise ConfigError("driver.kind: virtio-net is modelled with device.direction rx only")
     largest = largest_xdp_packet(scenario.kernel.behaviour)
-    if packet_bytes > largest:
+    if max(packet_bytes) > largest:
         raise ConfigError(
-            f"traffic.packet_bytes: {packet_bytes} leaves the XDP path (at most {largest} bytes on "
+            f"traffic.packet_bytes: {max(packet_bytes)} leaves the XDP path (at most {largest} bytes on "
             f"{scenario.kernel.name}: buffer and skb_shared_info in one page); the skb path is not modelled yet"
         )
     ring = SplitRing(scenario.virtqueue)

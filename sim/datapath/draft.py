@@ -16,6 +16,7 @@ class Draft:
 
     `copied` says which dirty and clean payload lines a copy meets: the packet's first line, the rest, or all.
     `times` repeats accessor and work within one execution; `per_unit` prices everything per unit of `unit`.
+    `far_read`: its lines overlap with those of the read before only as far as the reorder buffer reaches.
     """
 
     label: str
@@ -36,6 +37,7 @@ class Draft:
     copied: Copied = "none"
     access: LineAccess | None = None
     payload_access: LineAccess | None = None
+    far_read: bool = False
     drains_stores: bool = False
     sample: tuple[Register, Register] | None = None
     effects: tuple[Effect, ...] = ()

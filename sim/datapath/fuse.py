@@ -15,7 +15,7 @@ def _closed(row: Row) -> bool:
     """Tell whether a row must end a segment: its end is visible to the other actor, or decides what comes next."""
     writes = row.access is not None and row.access.write
     shared = any(effect.target in SHARED for effect in row.effects)
-    return writes or shared or bool(row.jumps) or row.marks is not None
+    return writes or shared or bool(row.jumps) or row.marks is not None or row.takes_arrivals
 
 
 def _registers(row: Row) -> set[Register]:
@@ -51,6 +51,9 @@ def fuse(rows: list[Row], apart: bool = False) -> list[Segment]:
     A row that others jump to starts a segment; it also ends the segments of those that fall through to it.
     """
     targets = {jump.target for row in rows for jump in row.jumps}
+    labels = [row.label for row in rows]
+    if twice := [label for label in sorted(targets) if labels.count(label) > 1]:
+        raise ValueError(f"rows jump to '{twice[0]}', which is the label of more than one row")
     starts = {number for number, row in enumerate(rows) if number == 0 or row.label in targets}
     groups: dict[int, list[int]] = {}
     while waiting := sorted(starts - set(groups)):

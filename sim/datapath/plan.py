@@ -15,7 +15,19 @@ from sim.costs.table import Component
 from sim.datapath.traffic import Arrivals, SizeClasses
 
 Scope = Literal[
-    "packet", "page_refill", "flush", "refill", "drain", "drain_found_work", "round", "wakeup", "burst", "kick"
+    "packet",
+    "page_refill",
+    "flush",
+    "refill",
+    "drain",
+    "drain_found_work",
+    "round",
+    "wakeup",
+    "burst",
+    "kick",
+    "ring_batch",
+    "socket_empty",
+    "call",
 ]
 Relation = Literal["==", "!=", ">=", "<"]
 
@@ -51,11 +63,40 @@ class Register(IntEnum):
     ARRIVED = 23  # packets that have arrived in front of the driver, as last seen
     TAKEN = 24  # packets that the driver has taken from there, or that were dropped
     DROPPED = 25
+    # receive, shared
+    PRODUCED = 26  # packets put into the TAP's ptr_ring
+    CONSUMED = 27  # packets whose slot of the ptr_ring is free again
+    SOCKET_WAIT = 28  # the worker waits for the socket
+    WAKES = 29  # wake-ups by the source
+    CALLS = 30  # interrupts to the driver
+    NO_INTERRUPT = 31
+    USED_EVENT = 32
+    # receive, worker
+    GRABBED = 33  # packets taken from the ptr_ring
+    GRAB_LEFT = 34  # packets that this visit may still take
+    UNCLEARED = 35  # slots taken and not yet cleared
+    PRODUCED_SEEN = 36
+    BUFFERED = 37  # packets taken and not yet received
+    RECEIVED = 38  # packets written into guest buffers
+    RETURNED = 39  # packets whose buffers are in the used ring
+    HEADS_LEFT = 40  # buffers that the packet still needs
+    SAVED = 41  # vq->last_avail_idx before the packet: where to go back to when buffers run out
+    WAKES_SEEN = 42
+    INTERRUPT_OFF = 43  # avail->flags as last read
+    EVENT_WANTED = 44  # used_event as last read
+    SIGNALLED = 45  # used index at the last notification check
+    # receive, driver and source
+    RECEIVE_LEFT = 46  # buffers that this poll may still take
+    CALLS_SEEN = 47
+    ROOM_SEEN = 48  # CONSUMED as last read by the source
+    WAIT_SEEN = 49  # SOCKET_WAIT as last read by the source
 
 
 #: Registers that both actors look at; a change of another one is nobody else's business.
 SHARED = (
     Register.AVAIL_INDEX, Register.USED_INDEX, Register.NO_NOTIFY, Register.AVAIL_EVENT, Register.KICKS, Register.QUIET,
+    Register.PRODUCED, Register.CONSUMED, Register.SOCKET_WAIT, Register.WAKES, Register.CALLS, Register.NO_INTERRUPT,
+    Register.USED_EVENT,
 )  # fmt: skip
 
 
@@ -204,6 +245,8 @@ class Plan:
 
     `actors` are named in the order in which simultaneous events happen, the worker first.
     Under a mix of sizes `class_rows` has, for each row whose cost depends on the size, the row of each size class.
+    `posted` and `used` count the packets between which latency is taken, of which at most `in_flight` are under way;
+    `handled` counts those that the worker has done with.
     """
 
     access: str
@@ -217,6 +260,10 @@ class Plan:
     latencies: Latencies
     cycle_ps: float
     ring_packets: int
+    in_flight: int
+    posted: Register = Register.AVAIL_INDEX
+    used: Register = Register.USED_INDEX
+    handled: Register = Register.LAST
     arrivals: Arrivals | None = None
     classes: SizeClasses | None = None
     class_rows: dict[int, tuple[Row, ...]] = field(default_factory=dict)

@@ -31,9 +31,28 @@ class Pricer:
         """Return the rows of all drafts, in order."""
         items = [self._items(draft) for draft in drafts]
         return [
-            self._row(draft, items[number], self.table.hidden_ps(self._work_behind(drafts, items, number)))
+            self._row(
+                draft,
+                items[number],
+                self.table.hidden_ps(self._work_behind(drafts, items, number)),
+                draft.far_read and not self._reaches_back(drafts, items, number),
+            )
             for number, draft in enumerate(drafts)
         ]
+
+    def _reaches_back(self, drafts: list[Draft], items: list[list[Item]], number: int) -> bool:
+        """Tell whether the reorder buffer reaches from a row back to the read before it, down the usual path."""
+        between: float = 0.0
+        for place in reversed([*range(number + 1, len(drafts)), *range(number)]):
+            draft = drafts[place]
+            if draft.actor != drafts[number].actor:
+                continue
+            between += self.recipes.instructions(items[place])
+            if between > self.table.cpu.reorder_buffer.value:
+                return False
+            if draft.access is not None and not draft.access.write:
+                return True
+        return True
 
     def _items(self, draft: Draft) -> list[Item]:
         """Primitives of one execution in order: the accessor, the step's calls, then the work of the step."""
@@ -62,7 +81,7 @@ class Pricer:
 
     def _counted_bytes(self, draft: Draft) -> int:
         """Bytes that the counted runs moved: 64-byte frames, 32 used elements."""
-        counted = {"payload_copy": 64, "used_elements_write": 256}
+        counted = {"payload_copy": 64, "rx_payload_copy": 64, "used_elements_write": 256}
         return counted.get(draft.accessor or "", self._bytes(draft))
 
     def _work_behind(self, drafts: list[Draft], items: list[list[Item]], number: int) -> float:
@@ -88,7 +107,7 @@ class Pricer:
                 break
         return min(behind, enough)
 
-    def _row(self, draft: Draft, items: list[Item], hidden_ps: int) -> Row:
+    def _row(self, draft: Draft, items: list[Item], hidden_ps: int, new_window: bool) -> Row:
         fixed, unit = self._split_by_unit(draft, items)
         payload = self._payload_lines(draft, hidden_ps)
         names = [item.primitive for item in items]
@@ -113,7 +132,7 @@ class Pricer:
             unit_instructions=self.recipes.instructions(unit),
             access=draft.access,
             payload_access=self._payload_access(draft),
-            waits_before=before in self.waiting,
+            waits_before=before in self.waiting or new_window,
             waits_after=any(name in self.waiting for name in names),
             hidden_ps=hidden_ps,
             drains_stores=draft.drains_stores,
@@ -162,9 +181,10 @@ class Pricer:
         if draft.copied == "none":
             return ()
         traffic, table = self.scenario.traffic, self.table
-        whole = VNET_HEADER_BYTES + self.packet_bytes
+        header = VNET_HEADER_BYTES if self.scenario.device.direction == "tx" else 0  # the TAP writes it on its stack
+        whole = header + self.packet_bytes
         written = self.packet_bytes if traffic.dirty_bytes == "full" else min(traffic.dirty_bytes, self.packet_bytes)
-        dirty = lines_of(VNET_HEADER_BYTES + written)
+        dirty = lines_of(header + written)
         components: list[Component] = []
         if draft.copied in ("first", "whole"):
             transfer_ps = table.whole_ps(table.transfer_primitive)
@@ -194,7 +214,7 @@ class Pricer:
 
     @staticmethod
     def _operation(draft: Draft) -> str:
-        if draft.accessor in ("header_copy", "payload_copy"):
+        if draft.accessor is not None and draft.accessor.endswith("_copy"):
             return "copy"
         if draft.access is not None:
             return "write" if draft.access.write else "read"

@@ -43,7 +43,7 @@ TEST = _columns("left right low high inverted target")
 #: A register becomes `kept x itself + factor x source + constant`; a countdown adds only where the rest is not above 0.
 CHANGE = _columns("target kept source factor constant countdown")
 #: One row: what holds for the whole machine.
-FIXED = _columns("transfer_ps stream_ps store_buffer backlog fuzz fuzz_start layout")
+FIXED = _columns("transfer_ps stream_ps store_buffer backlog posted used handled fuzz fuzz_start layout")
 #: One row per cache line.
 LINE = _columns("owner holders")
 #: One row per actor.
@@ -227,6 +227,9 @@ def pack(plan: Plan, ties: TieOrder) -> Arrays:
         "stream_ps": latencies.stream_ps,
         "store_buffer": latencies.store_buffer,
         "backlog": plan.backlog,
+        "posted": int(plan.posted),
+        "used": int(plan.used),
+        "handled": int(plan.handled),
         "fuzz": ties.fuzz,
         "fuzz_start": signed(ties.start),
         "layout": LAYOUT,
@@ -268,7 +271,7 @@ def pack(plan: Plan, ties: TieOrder) -> Arrays:
         class_executions=np.zeros((len(plan.segments), len(plan.classes.sizes) if plan.classes else 0), dtype=np.int64),
         totals=totals,
         histogram=np.zeros(histogram.buckets(), dtype=np.int64),
-        posted_at_ps=np.zeros(1 << (2 * plan.ring_packets - 1).bit_length(), dtype=np.int64),
+        posted_at_ps=np.zeros(1 << (2 * plan.in_flight - 1).bit_length(), dtype=np.int64),
     )
 
 

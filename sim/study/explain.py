@@ -24,6 +24,9 @@ SCOPES = {
     "round": "per_round",
     "wakeup": "per_wakeup",
     "page_refill": "per_page_refill",
+    "ring_batch": "per_ring_batch",
+    "socket_empty": "per_socket_empty",
+    "call": "per_call",
 }
 
 #: Rows that stand for a rarer case of another row, and are not part of the usual flush.

@@ -6,7 +6,7 @@ import pytest
 
 from sim.config import paths
 from sim.config.cpu import Cpu
-from sim.config.kernel import ACCESSORS, STEPS, Kernel
+from sim.config.kernel import ACCESSORS, OPTIONAL_ACCESSORS, OPTIONAL_STEPS, STEPS, Kernel
 from sim.config.load import load_table
 from sim.config.primitives import PRICED_BY_CPI, PRIMITIVES
 from sim.costs.audit import quantities
@@ -60,8 +60,8 @@ def test_a_cpu_prices_every_primitive_that_has_a_price_of_its_own(name):
 def test_a_kernel_has_every_accessor_and_every_step(name):
     kernel = load_table("kernel", name)
     assert isinstance(kernel, Kernel)
-    assert set(kernel.accessors) == set(ACCESSORS)
-    assert set(kernel.steps) == set(STEPS)
+    assert set(kernel.accessors) == {*ACCESSORS, *OPTIONAL_ACCESSORS}
+    assert set(kernel.steps) == {*STEPS, *OPTIONAL_STEPS}
 
 
 def test_haswell_has_no_smap_and_only_zen5_does_not_wait_for_loads_at_a_toggle():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cache
+from itertools import permutations
 from typing import Any
 
 from hypothesis import strategies as st
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 import sim
 from sim.config import Scenario
 from sim.config.mix import Mix
+from sim.config.receive import Receive, Source
 from sim.config.scenario import Run
 from sim.config.sides import Device, Driver
 from sim.config.traffic import Load, Traffic
@@ -77,15 +79,16 @@ def quick(driver_ns: float) -> dict[str, Any]:
 
 @st.composite
 def cases(draw: st.DrawFn) -> Case:
+    receives = draw(st.booleans())
     size = 1 << draw(st.integers(0, 10))
-    descriptors, indirect = draw(st.integers(1, min(2, size))), draw(st.booleans())
+    descriptors, indirect = draw(st.integers(1, min(2, size))), not receives and draw(st.booleans())
     queue = Virtqueue(
         size=size, event_idx=draw(st.booleans()), indirect=indirect, descriptors_per_packet=descriptors
     )  # fmt: skip
     ring = size // queue.ring_entries_per_packet
-    kind = draw(st.sampled_from(["virtio-user", "lockstep"]))
+    kind = draw(st.sampled_from(["virtio-user", "virtio-net" if receives else "lockstep"]))
     load = Load(kind="saturate")
-    if kind == "virtio-user" and draw(st.booleans()):
+    if kind != "lockstep" and draw(st.booleans()):
         on_off = {"on_us": draw(st.sampled_from([5, 50])), "off_us": draw(st.sampled_from([0, 20, 300]))}
         kind_of_load = draw(st.sampled_from(["constant", "poisson", "on-off"]))
         load = Load(
@@ -94,6 +97,9 @@ def cases(draw: st.DrawFn) -> Case:
             backlog=draw(st.sampled_from([1, 7, 512])),
             **(on_off if kind_of_load == "on-off" else {}),
         )
+    packet_bytes, mix = draw(st.sampled_from([14, 64, 65, 700, 1518, 3380])), draw(st.none() | mixes)
+    buffers = 1 if mix else draw(st.integers(1, max(1, min(4, ring // 2))))
+    largest = max(mix.bytes) if mix else packet_bytes
     scenario = base(draw(st.sampled_from(KERNELS))).model_copy(
         update={
             "virtqueue": queue,
@@ -103,17 +109,29 @@ def cases(draw: st.DrawFn) -> Case:
                 packet_cost=quick(draw(st.sampled_from([0, 45, 250, 2000]))),
                 free_threshold=draw(st.sampled_from([0, 32, size])),
             ),
-            "device": Device(batch=draw(st.sampled_from([1, 2, 7, 64, 256]))),
+            "device": Device(batch=draw(st.sampled_from([1, 2, 7, 64, 256])), direction="rx" if receives else "tx"),
+            "receive": Receive(
+                mergeable=buffers > 1 or draw(st.booleans()),
+                buffer_bytes=max(64, -(-(largest + 12) // buffers)),
+                ring_batch=draw(st.sampled_from([1, 5, 64])),
+                read_bytes=draw(st.sampled_from([0, 42, "full"])),
+                source=Source(
+                    kind=draw(st.sampled_from(["skb", "xdp_frame"])),
+                    queue=draw(st.sampled_from([2, 31, 32, 500])),
+                    burst=draw(st.sampled_from([1, 16])),
+                    packet_cost=quick(draw(st.sampled_from([0, 100, 3000]))),
+                ),
+            ),
             "traffic": Traffic(
-                packet_bytes=[draw(st.sampled_from([14, 64, 65, 700, 1518, 3380]))],
-                mix=draw(st.none() | mixes),
+                packet_bytes=[packet_bytes],
+                mix=mix,
                 dirty_bytes=draw(st.sampled_from([0, 42, "full"])),
                 load=load,
             ),
             "run": Run(packets=draw(st.integers(1, 400)), seed=draw(st.integers(0, 2**63 - 1)), precision=0),
         }
     )
-    ranks = draw(st.sampled_from([(0, 1), (1, 0)]))
+    ranks = draw(st.sampled_from(list(permutations(range(3 if receives else 2)))))
     return Case(
         scenario=scenario,
         access=draw(st.sampled_from(ACCESS)),

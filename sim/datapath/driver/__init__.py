@@ -5,13 +5,16 @@ from __future__ import annotations
 from sim.config.scenario import Scenario
 from sim.datapath.draft import Draft
 from sim.datapath.driver.lockstep import lockstep_rows
+from sim.datapath.driver.receive import receive_driver_rows
 from sim.datapath.driver.virtio_user import virtio_user_rows
 from sim.datapath.rings import SplitRing
 
 __all__ = ["driver_rows"]
 
 
-def driver_rows(scenario: Scenario) -> list[Draft]:
-    """Return the rows of the driver that the scenario names."""
+def driver_rows(scenario: Scenario, packet_bytes: int) -> list[Draft]:
+    """Return the rows of the driver that the scenario names, for packets of one size."""
+    if scenario.device.direction == "rx":
+        return receive_driver_rows(scenario, packet_bytes)
     ring = SplitRing(scenario.virtqueue)
     return lockstep_rows(scenario, ring) if scenario.driver.kind == "lockstep" else virtio_user_rows(scenario, ring)

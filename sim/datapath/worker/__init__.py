@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sim.config.scenario import Scenario
 from sim.datapath.draft import Draft
+from sim.datapath.worker.receive import receive_rows
 from sim.datapath.worker.transmit import transmit_rows
 
 __all__ = ["worker_rows"]
@@ -11,4 +12,6 @@ __all__ = ["worker_rows"]
 
 def worker_rows(scenario: Scenario, packet_bytes: int) -> list[Draft]:
     """Return the rows of the worker that the scenario names, for packets of one size."""
+    if scenario.device.direction == "rx":
+        return receive_rows(scenario, packet_bytes)
     return transmit_rows(scenario, packet_bytes)

@@ -10,9 +10,10 @@ from sim.datapath.rings import SplitRing
 R = Register
 
 
-def fetch_rows(scenario: Scenario, ring: SplitRing) -> list[Draft]:
-    """Return the rows that fetch one chain."""
-    empty = "flush_first" if scenario.kernel.behaviour.flush_before_recheck else "enable"
+def fetch_rows(scenario: Scenario, ring: SplitRing, empty: str | None = None) -> list[Draft]:
+    """Return the rows that fetch one chain; `empty` is the row for an empty ring, if it is not the transmit drain."""
+    if empty is None:
+        empty = "flush_first" if scenario.kernel.behaviour.flush_before_recheck else "enable"
     queue = scenario.virtqueue
     rows = [
         Draft(

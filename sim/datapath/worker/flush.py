@@ -12,9 +12,26 @@ from sim.datapath.worker.modes import EMPTY, RECHECK, REQUEUE, SLEEP
 
 R = Register
 
+#: Which row writes the used elements: one, some that wrap at the end of the ring, or (fallen through to) some.
+ELEMENTS = (Jump(R.DONE, "==", 1, "used_element"), Jump(R.DONE, ">=", 1, "used_wrapped", R.ROOM))
+
 
 def flush_rows(scenario: Scenario, ring: SplitRing) -> list[Draft]:
     """Return the rows that hand a batch to the backend and give its buffers back."""
+    return [
+        worker_row(
+            "flush", "hand the batch to the backend", "flush", "send_batch",
+        ),
+        worker_row(
+            "backend", "XDP program on each packet", "packet", "backend_packet", unit=R.DONE, per_unit=True,
+            extra_instructions=scenario.backend.program_instructions.value, jumps=ELEMENTS,
+        ),
+        *used_rows(scenario, ring),
+    ]  # fmt: skip
+
+
+def used_rows(scenario: Scenario, ring: SplitRing) -> list[Draft]:
+    """Return the rows that give the buffers of a batch back and look whether the driver wants to know."""
     event_idx = scenario.virtqueue.event_idx
     size, batch = scenario.virtqueue.size, scenario.device.batch
     elements = worker_row(
@@ -26,14 +43,6 @@ def flush_rows(scenario: Scenario, ring: SplitRing) -> list[Draft]:
         accessor="used_element_write", bytes=8, unit=None,
     )  # fmt: skip
     return [
-        worker_row(
-            "flush", "hand the batch to the backend", "flush", "send_batch",
-        ),
-        worker_row(
-            "backend", "XDP program on each packet", "packet", "backend_packet", unit=R.DONE, per_unit=True,
-            extra_instructions=scenario.backend.program_instructions.value,
-            jumps=(Jump(R.DONE, "==", 1, "used_element"), Jump(R.DONE, ">=", 1, "used_wrapped", R.ROOM)),
-        ),
         elements,
         replace(elements, label="used_wrapped", step="used elements, wrapping at the end of the ring", times=2),
         one,
