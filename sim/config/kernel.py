@@ -86,10 +86,25 @@ OPTIONAL_STEPS: tuple[str, ...] = (
     "rx_num_buffers",
     "rx_packet_done",
     "rx_poll_start",
+    "dpdk_burst",
+    "dpdk_mbuf",
+    "dpdk_copy",
+    "dpdk_packet_done",
+    "dpdk_flush",
+    "dpdk_free",
+    "xsk_poll",
+    "xsk_peek",
+    "xsk_descriptor",
+    "xsk_nic_descriptor",
+    "xsk_release",
+    "xsk_complete",
+    "xsk_complete_index",
+    "xsk_need_wakeup",
 )
 
-#: Items that a recipe may hold besides primitives: `copy` becomes a loop or `rep movsb` by size, kernel and CPU.
-RECIPE_WORDS = ("copy",)
+#: Items that a recipe may hold besides primitives: `copy` becomes a loop or `rep movsb` by size, kernel and CPU;
+#: `vector_copy` is the memcpy of a program in user space.
+RECIPE_WORDS = ("copy", "vector_copy")
 _RECIPE_VALID = frozenset((*PRIMITIVES, *RECIPE_WORDS))
 
 SWITCHES = ("smap", "spectre_v1", "hardened_usercopy", "retpoline")
@@ -172,6 +187,10 @@ class Kernel(Strict):
     kind: Literal["kernel"] = "kernel"
     name: str
     title: str
+    device: Literal["vhost_net", "vhost_user", "af_xdp"] = Field(
+        "vhost_net",
+        description="device whose work the steps are; for another than vhost_net a table names what it uses",
+    )
     work_scale: Quantity
     zerocopy_tx_default: bool
     counted_with: CountedWith
@@ -193,7 +212,9 @@ class Kernel(Strict):
             for name in table:
                 if name not in valid:
                     raise ValueError(f"unknown {what} '{name}'{nearest(name, valid)}")
-            missing = [name for name in needed if name not in table]
+            missing = [
+                name for name in needed if name not in table and (self.device == "vhost_net" or what == "mitigation")
+            ]
             if missing:
                 raise ValueError(
                     f"no entry for {what} '{missing[0]}' ({len(missing)} missing); an unknown cost is an error"

@@ -64,6 +64,12 @@ class Scenario(Strict):
         names = [variant.name for variant in self.access]
         if len(set(names)) != len(names):
             raise ValueError("access: a variant is named twice")
+        if self.kernel.device != self.device.kind:
+            raise ValueError(
+                f"kernel: '{self.kernel.name}' describes {self.kernel.device}, but device.kind is {self.device.kind}"
+            )
+        if (self.device.kind == "af_xdp") != (self.driver.kind == "xsk"):
+            raise ValueError("driver.kind: xsk goes with device.kind af_xdp, and it needs it")
         return self
 
     def variant(self, name: str) -> Access:

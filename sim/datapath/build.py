@@ -17,6 +17,7 @@ from sim.datapath.rings import SplitRing
 from sim.datapath.source import source_rows
 from sim.datapath.traffic import SizeClasses, arrivals_of, size_classes
 from sim.datapath.worker import worker_rows
+from sim.datapath.xsk_rings import XskRings, check_competes
 
 
 def build_plan(scenario: Scenario, access: str, packet_bytes: int, *, apart: bool = False) -> Plan:
@@ -61,7 +62,16 @@ def build_plan(scenario: Scenario, access: str, packet_bytes: int, *, apart: boo
         class_rows=class_rows,
         backlog=scenario.traffic.load.backlog,
     )
+    if scenario.device.kind != "vhost_net":
+        return _competing(scenario, plan)
     return _receiving(scenario, plan) if scenario.device.direction == "rx" else plan
+
+
+def _competing(scenario: Scenario, plan: Plan) -> Plan:
+    """A polling device never wants kicks; an AF_XDP socket has rings of its own."""
+    if scenario.device.kind == "vhost_user":
+        return replace(plan, initial={**plan.initial, Register.NO_NOTIFY: 1})
+    return replace(plan, regions=XskRings(scenario.virtqueue).regions())
 
 
 def _receiving(scenario: Scenario, plan: Plan) -> Plan:
@@ -105,6 +115,8 @@ def _with_classes(segment: Segment, rows: list[Row], class_rows: dict[int, tuple
 
 
 def _check_fits(scenario: Scenario, packet_bytes: list[int]) -> None:
+    if scenario.device.kind != "vhost_net":
+        return check_competes(scenario)
     if scenario.device.direction == "rx":
         return check_receives(scenario, packet_bytes)
     if scenario.driver.kind == "virtio-net":

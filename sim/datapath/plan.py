@@ -70,7 +70,7 @@ class Register(IntEnum):
     WAKES = 29  # wake-ups by the source
     CALLS = 30  # interrupts to the driver
     NO_INTERRUPT = 31
-    USED_EVENT = 32
+    RECEIVE_EVENT = 32
     # receive, worker
     GRABBED = 33  # packets taken from the ptr_ring
     GRAB_LEFT = 34  # packets that this visit may still take
@@ -84,7 +84,7 @@ class Register(IntEnum):
     WAKES_SEEN = 42
     INTERRUPT_OFF = 43  # avail->flags as last read
     EVENT_WANTED = 44  # used_event as last read
-    SIGNALLED = 45  # used index at the last notification check
+    RECEIVE_SIGNALLED = 45  # used index at the last notification check
     # receive, driver and source
     RECEIVE_LEFT = 46  # buffers that this poll may still take
     CALLS_SEEN = 47
@@ -96,7 +96,7 @@ class Register(IntEnum):
 SHARED = (
     Register.AVAIL_INDEX, Register.USED_INDEX, Register.NO_NOTIFY, Register.AVAIL_EVENT, Register.KICKS, Register.QUIET,
     Register.PRODUCED, Register.CONSUMED, Register.SOCKET_WAIT, Register.WAKES, Register.CALLS, Register.NO_INTERRUPT,
-    Register.USED_EVENT,
+    Register.RECEIVE_EVENT,
 )  # fmt: skip
 
 

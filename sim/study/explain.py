@@ -107,6 +107,11 @@ class Explanation:
             "device.reuse_bytes_per_packet": scenario.device.reuse_bytes_per_packet,
             "backend.program_instructions": scenario.backend.program_instructions,
             "driver.packet_cost": scenario.driver.packet_cost,
+            **(
+                {"receive.source.packet_cost": scenario.receive.source.packet_cost}
+                if "source" in self.plan.actors
+                else {}
+            ),
             **{f"kernel.steps.{step}.instructions": scenario.kernel.steps[step].instructions for step in sorted(steps)},
         }
         return found + [Input(key, quantity, None) for key, quantity in rest.items()]

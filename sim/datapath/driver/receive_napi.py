@@ -81,7 +81,7 @@ def _complete_rows(scenario: Scenario, ring: SplitRing) -> list[Draft]:
     if scenario.virtqueue.event_idx:
         on = replace(
             on, step="used_event", access=replace(ring.used_event(), write=True),
-            effects=(copy(R.USED_EVENT, R.RECLAIMED),),
+            effects=(copy(R.RECEIVE_EVENT, R.RECLAIMED),),
         )  # fmt: skip
     return [
         driver_row(

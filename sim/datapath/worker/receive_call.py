@@ -17,9 +17,10 @@ def with_decision(scenario: Scenario, check: Draft) -> Draft:
         skip = (Jump(R.INTERRUPT_OFF, "==", 1, "no_call"),)
         return replace(check, sample=(R.INTERRUPT_OFF, R.NO_INTERRUPT), jumps=skip)
     outside = (
-        Jump(R.EVENT_WANTED, "<", 0, "no_call", R.SIGNALLED), Jump(R.EVENT_WANTED, ">=", 0, "no_call", R.USED_INDEX),
+        Jump(R.EVENT_WANTED, "<", 0, "no_call", R.RECEIVE_SIGNALLED),
+        Jump(R.EVENT_WANTED, ">=", 0, "no_call", R.USED_INDEX),
     )  # fmt: skip
-    return replace(check, sample=(R.EVENT_WANTED, R.USED_EVENT), jumps=outside)
+    return replace(check, sample=(R.EVENT_WANTED, R.RECEIVE_EVENT), jumps=outside)
 
 
 def call_rows(after: tuple[Jump, ...]) -> list[Draft]:
@@ -30,7 +31,7 @@ def call_rows(after: tuple[Jump, ...]) -> list[Draft]:
             effects=(add(R.CALLS),),
         ),
         worker_row(
-            "no_call", "end of a flush", "flush", function="vhost_signal", effects=(copy(R.SIGNALLED, R.USED_INDEX),),
-            jumps=after,
+            "no_call", "end of a flush", "flush", function="vhost_signal",
+            effects=(copy(R.RECEIVE_SIGNALLED, R.USED_INDEX),), jumps=after,
         ),
     ]  # fmt: skip

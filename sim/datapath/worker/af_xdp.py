@@ -1,0 +1,96 @@
+"""The kernel's side of an AF_XDP socket that sends: NAPI poll of a zero-copy driver, row by row. No user accesses.
+
+The rings are kernel memory that the program maps, so the kernel reads and writes them directly; packets stay where the
+program wrote them. The NIC takes every descriptor at once (its line rate is not modelled).
+"""
+
+from __future__ import annotations
+
+from sim.config.scenario import Scenario
+from sim.datapath.draft import Draft, add, copy, go, put, worker_row
+from sim.datapath.plan import Condition, Jump, Register
+from sim.datapath.xsk_rings import XskRings
+
+R = Register
+
+_LOAD, _STORE = ("load",), ("store",)
+
+
+def af_xdp_rows(scenario: Scenario) -> list[Draft]:
+    """Return the rows of the NAPI poll: batches of `device.batch` descriptors, one index write each way per batch."""
+    rings = XskRings(scenario.virtqueue)
+    return [
+        worker_row(
+            "idle", "sleep until woken by sendto()", "wakeup", function="net_rx_action", operation="hold",
+            primitives=("worker_wakeup",), condition=Condition(R.KICKS, "!=", 0, R.KICKS_SEEN),
+            sample=(R.KICKS_SEEN, R.KICKS),
+        ),
+        worker_row("poll", "start of a poll", "round", "xsk_poll", jumps=(Jump(R.QUIET, "==", 1, "peek"),)),
+        worker_row(
+            "no_wakeup_needed", "tx flags: no wake-up needed", "wakeup", function="xsk_clear_tx_need_wakeup",
+            primitives=_STORE, access=rings.flags(write=True), effects=(put(R.QUIET, 1), put(R.NO_NOTIFY, 1)),
+        ),
+        *_batch_rows(scenario, rings),
+        *_empty_rows(rings),
+    ]  # fmt: skip
+
+
+def _batch_rows(scenario: Scenario, rings: XskRings) -> list[Draft]:
+    """xsk_tx_peek_release_desc_batch, the NIC's descriptors, then completions."""
+    return [
+        worker_row(
+            "peek", "tx producer index", "flush", "xsk_peek", primitives=_LOAD, access=rings.producer("tx"),
+            far_read=True, sample=(R.SEEN, R.AVAIL_INDEX), jumps=(Jump(R.SEEN, "==", 0, "need_wakeup", R.LAST),),
+        ),
+        worker_row(
+            "descriptor", "tx descriptor", "packet", "xsk_descriptor", primitives=_LOAD * 2, far_read=True,
+            access=rings.descriptor(R.LAST),
+        ),
+        worker_row(
+            "nic_descriptor", "descriptor of the NIC", "packet", "xsk_nic_descriptor",
+            effects=(add(R.LAST), add(R.DONE)),
+            jumps=(
+                Jump(R.DONE, ">=", scenario.device.batch, "release"), Jump(R.SEEN, ">=", 1, "descriptor", R.LAST),
+            ),
+        ),
+        worker_row(
+            "release", "tx consumer index", "flush", "xsk_release", primitives=_STORE,
+            access=rings.consumer("tx", write=True),
+        ),
+        worker_row(
+            "complete", "addresses into the completion ring", "flush", "xsk_complete", unit=R.DONE, per_unit=True,
+            access=rings.addresses(R.LAST, R.DONE),
+        ),
+        worker_row(
+            "complete_index", "completion producer index", "flush", "xsk_complete_index", primitives=_STORE,
+            access=rings.producer("completion", write=True), marks="used",
+            effects=(copy(R.USED_INDEX, R.LAST), put(R.DONE, 0)), jumps=(go("poll"),),
+        ),
+    ]  # fmt: skip
+
+
+def _empty_rows(rings: XskRings) -> list[Draft]:
+    """No descriptor: ask to be woken, look once more, end the poll."""
+    return [
+        worker_row(
+            "need_wakeup", "tx flags: wake-up needed", "drain", "xsk_need_wakeup", primitives=_STORE,
+            access=rings.flags(write=True), effects=(put(R.QUIET, 0), put(R.NO_NOTIFY, 0)),
+        ),
+        worker_row(
+            "wakeup_barrier", "smp_mb before the recheck", "drain", function="napi_complete_done", operation="barrier",
+            primitives=("lock_rmw",), drains_stores=True,
+        ),
+        worker_row(
+            "recheck", "tx producer index, recheck", "drain", function="xsk_tx_peek_desc", primitives=_LOAD,
+            access=rings.producer("tx"), far_read=True, sample=(R.PEEK, R.AVAIL_INDEX),
+            jumps=(Jump(R.PEEK, "!=", 0, "poll", R.LAST),),
+        ),
+        worker_row(
+            "end_poll", "end of a poll", "drain", function="napi_complete_done",
+            jumps=(Jump(R.KICKS, "!=", 0, "woken", R.KICKS_SEEN), go("idle")),
+        ),
+        worker_row(
+            "woken", "woken meanwhile", "drain", function="net_rx_action", sample=(R.KICKS_SEEN, R.KICKS),
+            jumps=(go("poll"),),
+        ),
+    ]  # fmt: skip
