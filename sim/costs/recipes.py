@@ -120,7 +120,7 @@ class Recipes:
             if word == "copy":
                 items += copy_items(n_bytes // parts, rules, inside_call="call" in recipe or "stac" not in recipe)
             elif word == "vector_copy":
-                items += [Item("copy_loop", VECTOR_COPY_INSTRUCTIONS), Item("copy_bytes", n_bytes // parts)]
+                items += [Item("instruction", VECTOR_COPY_INSTRUCTIONS), Item("copy_bytes", n_bytes // parts)]
             elif word not in removed:
                 items.append(Item(replaced.get(word, word)))
         return items * parts

@@ -19,6 +19,9 @@ _SCOPE_TITLES = {
     "round": "each round of the handler",
     "wakeup": "each wake-up",
     "page_refill": "each page fragment",
+    "ring_batch": "each visit to the ptr_ring",
+    "socket_empty": "each time that no packet waits",
+    "call": "each call (interrupt)",
     "burst": "each burst",
     "kick": "each kick",
 }

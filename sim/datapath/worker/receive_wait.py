@@ -91,9 +91,12 @@ def empty_ring_rows(scenario: Scenario, ring: SplitRing) -> list[Draft]:
             effects=(put(R.MODE, SLEEP), copy(R.LAST, R.SAVED)),
             jumps=(Jump(R.DONE, ">=", 1, "flush"), go("end_sleep")),
         ),
-        worker_row("end_requeue", "end of a round, queued again", "round", "round_end", jumps=(go("round"),)),
         worker_row(
-            "end_sleep", "end of a round, no buffers", "round", "round_end",
+            "end_requeue", "end of a round, queued again", "round", "round_end", function="handle_rx",
+            jumps=(go("round"),),
+        ),
+        worker_row(
+            "end_sleep", "end of a round, no buffers", "round", "round_end", function="handle_rx",
             jumps=(Jump(R.KICKS, "!=", 0, "kicked", R.KICKS_SEEN), go("idle")),
         ),
         worker_row(
@@ -115,7 +118,7 @@ def empty_socket_rows(memory: ReceiveMemory) -> list[Draft]:
             access=memory.slot(R.GRABBED), jumps=(Jump(R.DONE, ">=", 1, "flush"),),
         ),
         worker_row(
-            "end_socket", "end of a round, no packets", "round", "round_end",
+            "end_socket", "end of a round, no packets", "round", "round_end", function="handle_rx",
             jumps=(
                 Jump(R.WAKES, "!=", 0, "woken", R.WAKES_SEEN), Jump(R.PRODUCED, "!=", 0, "round", R.GRABBED),
                 go("idle_socket"),

@@ -39,7 +39,8 @@ def _packet_rows(scenario: Scenario, packet_bytes: int) -> list[Draft]:
         worker_row("translate", "guest physical to own address", "packet", "translate"),
         worker_row("mbuf", "mbuf from the pool", "packet", "dpdk_mbuf"),
         worker_row(
-            "header_copy", "vnet header, parsed in place", "packet", "dpdk_copy", accessor="header_copy", copied="first",
+            "header_copy", "vnet header, parsed in place", "packet", "dpdk_copy", accessor="header_copy",
+            copied="first",
         ),
         worker_row(
             "payload_copy", "packet bytes", "packet", "payload_copy", accessor="payload_copy", bytes=packet_bytes,
