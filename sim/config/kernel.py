@@ -92,6 +92,7 @@ OPTIONAL_STEPS: tuple[str, ...] = (
     "dpdk_packet_done",
     "dpdk_flush",
     "dpdk_free",
+    "dpdk_nic",
     "xsk_poll",
     "xsk_peek",
     "xsk_descriptor",
@@ -100,6 +101,10 @@ OPTIONAL_STEPS: tuple[str, ...] = (
     "xsk_complete",
     "xsk_complete_index",
     "xsk_need_wakeup",
+    "xsk_program",
+    "xsk_rx_descriptor",
+    "xsk_fill",
+    "xsk_rx_index",
 )
 
 #: Items that a recipe may hold besides primitives: `copy` becomes a loop or `rep movsb` by size, kernel and CPU;

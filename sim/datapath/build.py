@@ -32,7 +32,7 @@ def build_plan(scenario: Scenario, access: str, packet_bytes: int, *, apart: boo
     table = CostTable(scenario.cpu, scenario.kernel.work_scale.value, scenario.placement)
     recipes = Recipes(scenario.kernel, variant, scenario.cpu, scenario.mitigations)
     drafts = worker_rows(scenario, packet_bytes) + driver_rows(scenario, packet_bytes)
-    if scenario.device.direction == "rx":
+    if scenario.device.direction == "rx" and scenario.device.kind == "vhost_net":
         drafts += source_rows(scenario, packet_bytes)
     rows = Pricer(scenario, recipes, table, packet_bytes).price(drafts)
     classes = size_classes(mix, scenario.run.seed)
@@ -62,16 +62,19 @@ def build_plan(scenario: Scenario, access: str, packet_bytes: int, *, apart: boo
         class_rows=class_rows,
         backlog=scenario.traffic.load.backlog,
     )
-    if scenario.device.kind != "vhost_net":
-        return _competing(scenario, plan)
-    return _receiving(scenario, plan) if scenario.device.direction == "rx" else plan
+    if scenario.device.direction == "rx":
+        plan = _receiving(scenario, plan)
+    return plan if scenario.device.kind == "vhost_net" else _competing(scenario, plan)
 
 
 def _competing(scenario: Scenario, plan: Plan) -> Plan:
-    """A polling device never wants kicks; an AF_XDP socket has rings of its own."""
+    """A polling device never wants kicks; an AF_XDP socket has rings of its own, and its kernel side may sleep."""
+    awake = scenario.device.kind == "vhost_user" or scenario.device.direction == "rx"
+    plan = replace(plan, initial={**plan.initial, Register.NO_NOTIFY: int(awake), Register.QUIET: int(awake)})
     if scenario.device.kind == "vhost_user":
-        return replace(plan, initial={**plan.initial, Register.NO_NOTIFY: 1})
-    return replace(plan, regions=XskRings(scenario.virtqueue).regions())
+        return plan
+    regions = XskRings(scenario.virtqueue).regions()
+    return replace(plan, regions=regions, used=Register.USED_INDEX, handled=Register.LAST)
 
 
 def _receiving(scenario: Scenario, plan: Plan) -> Plan:
@@ -116,7 +119,9 @@ def _with_classes(segment: Segment, rows: list[Row], class_rows: dict[int, tuple
 
 def _check_fits(scenario: Scenario, packet_bytes: list[int]) -> None:
     if scenario.device.kind != "vhost_net":
-        return check_competes(scenario)
+        check_competes(scenario)
+    if scenario.device.kind == "af_xdp" or (scenario.device.kind == "vhost_user" and scenario.device.direction == "tx"):
+        return None
     if scenario.device.direction == "rx":
         return check_receives(scenario, packet_bytes)
     if scenario.driver.kind == "virtio-net":

@@ -26,24 +26,18 @@ class XskRings:
 
     def regions(self) -> dict[str, int]:
         """Map each region to its number of cache lines."""
-        size = self.queue.size
-        return {
-            "tx": lines_of(XDP_DESCRIPTOR_BYTES * size),
-            "tx_index": 3,
-            "completion": lines_of(ADDRESS_BYTES * size),
-            "completion_index": 3,
-        }
+        descriptors, addresses = (lines_of(n * self.queue.size) for n in (XDP_DESCRIPTOR_BYTES, ADDRESS_BYTES))
+        rings = {"tx": descriptors, "completion": addresses, "rx": descriptors, "fill": addresses}
+        return {**rings, **{f"{name}_index": 3 for name in rings}}
 
-    def descriptor(self, position: Register, write: bool = False) -> LineAccess:
-        """One descriptor of the tx ring."""
+    def descriptor(self, ring: str, position: Register, write: bool = False) -> LineAccess:
+        """One descriptor of the `tx` or `rx` ring."""
         stride = XDP_DESCRIPTOR_BYTES
-        return LineAccess("tx", write, stride, index=position, modulo=self.queue.size, stride=stride)
+        return LineAccess(ring, write, stride, index=position, modulo=self.queue.size, stride=stride)
 
-    def address(self, position: Register) -> LineAccess:
-        """One address of the completion ring, read."""
-        return LineAccess(
-            "completion", False, ADDRESS_BYTES, index=position, modulo=self.queue.size, stride=ADDRESS_BYTES
-        )
+    def address(self, ring: str, position: Register, write: bool = False) -> LineAccess:
+        """One address of the `completion` or `fill` ring."""
+        return LineAccess(ring, write, ADDRESS_BYTES, index=position, modulo=self.queue.size, stride=ADDRESS_BYTES)
 
     def addresses(self, end: Register, count: Register) -> LineAccess:
         """The `count` addresses of the completion ring before position `end`, written."""
@@ -53,25 +47,23 @@ class XskRings:
 
     @staticmethod
     def producer(ring: str, write: bool = False) -> LineAccess:
-        """The producer's index of the `tx` or `completion` ring."""
+        """The producer's index of a ring."""
         return LineAccess(f"{ring}_index", write, _INDEX_BYTES, offset=_PRODUCER)
 
     @staticmethod
     def consumer(ring: str, write: bool = False) -> LineAccess:
-        """The consumer's index."""
+        """The consumer's index of a ring."""
         return LineAccess(f"{ring}_index", write, _INDEX_BYTES, offset=_CONSUMER)
 
     @staticmethod
-    def flags(write: bool = False) -> LineAccess:
-        """Flags of the tx ring (XDP_RING_NEED_WAKEUP)."""
-        return LineAccess("tx_index", write, _INDEX_BYTES, offset=_FLAGS)
+    def flags(ring: str, write: bool = False) -> LineAccess:
+        """Flags of the `tx` or `fill` ring (XDP_RING_NEED_WAKEUP)."""
+        return LineAccess(f"{ring}_index", write, _INDEX_BYTES, offset=_FLAGS)
 
 
 def check_competes(scenario: Scenario) -> None:
     """Raise ConfigError for what the devices beside vhost_net are not modelled with."""
     queue, kind = scenario.virtqueue, scenario.device.kind
-    if scenario.device.direction == "rx":
-        raise ConfigError(f"device.direction: {kind} is modelled with tx only")
     if scenario.driver.kind not in ("virtio-user", "xsk"):
         raise ConfigError(f"driver.kind: {scenario.driver.kind} does not go with device.kind {kind}")
     odd = {

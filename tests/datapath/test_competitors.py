@@ -10,7 +10,7 @@ from sim.datapath import build_plan
 from sim.engine import simulate
 from sim.study.explain import count_primitives
 
-SCENARIOS = ("vhost-user-tx", "af-xdp-tx")
+SCENARIOS = ("vhost-user-tx", "af-xdp-tx", "vhost-user-rx", "af-xdp-rx")
 USER_ACCESS = ("stac", "clac", "lfence", "access_ok", "mask", "object_size_check")
 #: A driver that costs nothing, so that the device is the limit.
 QUICK = ("driver.packet_cost=1",)
@@ -34,8 +34,9 @@ def test_there_is_no_user_access(name):
 
 @every_scenario
 def test_it_is_faster_than_the_worker_with_and_without_mapped_metadata(name):
-    seed = sim.run(sim.load_scenario("virtio-user-xdp1-tap", overrides=["traffic.packet_bytes=64"]))
-    assert point(name).pps > max(one.pps for one in seed.points)
+    worker = "virtio-user-xdp1-tap" if name.endswith("tx") else "virtio-user-receive-skb"
+    points = sim.run(sim.load_scenario(worker, overrides=["traffic.packet_bytes=64"])).points
+    assert point(name).pps > max(one.pps for one in points)
 
 
 @every_scenario
@@ -58,9 +59,11 @@ def test_a_polling_device_is_never_kicked():
 
 
 def test_vhost_user_pays_for_bytes_and_af_xdp_does_not_touch_them():
-    copied, shared = ([point(name, *QUICK, packet_bytes=n).ns_per_packet for n in (64, 1518)] for name in SCENARIOS)
-    assert copied[1] > 2 * copied[0]
-    assert shared[1] == pytest.approx(shared[0])
+    for direction in ("tx", "rx"):
+        copied = [point(f"vhost-user-{direction}", *QUICK, packet_bytes=n).ns_per_packet for n in (64, 1518)]
+        shared = [point(f"af-xdp-{direction}", *QUICK, packet_bytes=n).ns_per_packet for n in (64, 1518)]
+        assert copied[1] > 2 * copied[0]
+        assert shared[1] == pytest.approx(shared[0])
 
 
 def test_af_xdp_needs_a_system_call_per_packet_at_low_load_and_none_when_the_kernel_keeps_polling():
@@ -69,6 +72,26 @@ def test_af_xdp_needs_a_system_call_per_packet_at_low_load_and_none_when_the_ker
     assert busy.bound_by == "worker"
     assert busy.row_rates["driver.kick"] < 1e-3
     assert busy.row_rates["worker.complete_index"] == pytest.approx(1 / 64, rel=0.02)
+
+
+def test_on_receive_a_poll_hands_over_its_packets_at_once():
+    busy = point("af-xdp-rx", *QUICK)
+    assert busy.bound_by == "worker"
+    assert busy.row_rates["worker.rx_index"] == pytest.approx(1 / 64, rel=0.02)
+    assert point("af-xdp-rx", "traffic.load=100000").row_rates["worker.rx_index"] == pytest.approx(1, abs=0.01)
+
+
+@pytest.mark.parametrize("name", ["vhost-user-rx", "af-xdp-rx"])
+def test_a_program_that_is_too_slow_makes_the_nic_drop(name):
+    slow = point(name, "driver.packet_cost=1000", "traffic.load=2000000")
+    assert slow.dropped > 0
+    assert slow.bound_by == "driver"
+    assert slow.row_rates["driver.kick"] == (0 if name == "vhost-user-rx" else pytest.approx(1 / 32, abs=1 / 32))
+
+
+def test_vhost_user_gives_a_large_packet_several_buffers():
+    large = point("vhost-user-rx", packet_bytes=9000)
+    assert large.row_rates["worker.head"] == pytest.approx(-(-9012 // 2060), rel=0.01)
 
 
 def test_lines_of_af_xdp_move_four_descriptors_at_a_time():
@@ -88,7 +111,8 @@ def test_scenarios_of_different_devices_can_be_compared():
 @pytest.mark.parametrize(
     ("name", "override", "sentence"),
     [
-        ("vhost-user-tx", "device.direction=rx", "device.direction: vhost_user is modelled with tx only"),
+        ("vhost-user-rx", "driver.kind=virtio-net", "driver.kind: virtio-net does not go with device.kind vhost_user"),
+        ("vhost-user-rx", "receive={mergeable: false, buffer_bytes: 64}", "receive.mergeable: 64 bytes do not fit one"),
         ("vhost-user-tx", "driver.kind=lockstep", "driver.kind: lockstep does not go with device.kind vhost_user"),
         ("vhost-user-tx", "virtqueue.event_idx=true", "virtqueue.event_idx: vhost_user is modelled with direct"),
         ("af-xdp-tx", "virtqueue.indirect=true", "virtqueue.indirect: af_xdp is modelled with direct descriptors"),

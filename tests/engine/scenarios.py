@@ -78,6 +78,34 @@ def quick(driver_ns: float) -> dict[str, Any]:
 
 
 @st.composite
+def competitors(draw: st.DrawFn) -> Case:
+    """Devices beside vhost_net, sending and receiving."""
+    name = draw(st.sampled_from(["vhost-user-tx", "vhost-user-rx", "af-xdp-tx", "af-xdp-rx"]))
+    load = {"kind": draw(st.sampled_from(["constant", "poisson"])), "pps": draw(st.sampled_from([2e5, 5e6, 5e7]))}
+    scenario = sim.load_scenario(
+        name,
+        overrides=[
+            f"virtqueue.size={1 << draw(st.integers(0, 8))}",
+            f"driver.burst={draw(st.sampled_from([1, 5, 32]))}",
+            f"device.batch={draw(st.sampled_from([1, 7, 64]))}",
+            f"driver.packet_cost={draw(st.sampled_from([0, 45, 900]))}",
+            f"traffic.packet_bytes={draw(st.sampled_from([14, 64, 1518]))}",
+        ],
+    )
+    if draw(st.booleans()):
+        changed = {"load": Load(backlog=draw(st.sampled_from([1, 64])), **load)}
+        scenario = scenario.model_copy(update={"traffic": scenario.traffic.model_copy(update=changed)})
+    run = Run(packets=draw(st.integers(1, 400)), seed=draw(st.integers(0, 2**63 - 1)), precision=0)
+    return Case(
+        scenario=scenario.model_copy(update={"run": run}),
+        access="plain",
+        apart=draw(st.booleans()),
+        ties=TieOrder(ranks=draw(st.sampled_from([(0, 1), (1, 0)])), fuzz=draw(st.integers(0, 5))),
+        latencies=draw(st.just({}) | latencies),
+    )
+
+
+@st.composite
 def cases(draw: st.DrawFn) -> Case:
     receives = draw(st.booleans())
     size = 1 << draw(st.integers(0, 10))

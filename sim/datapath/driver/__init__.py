@@ -8,6 +8,7 @@ from sim.datapath.driver.lockstep import lockstep_rows
 from sim.datapath.driver.receive import receive_driver_rows
 from sim.datapath.driver.virtio_user import virtio_user_rows
 from sim.datapath.driver.xsk import xsk_rows
+from sim.datapath.driver.xsk_receive import xsk_receive_rows
 from sim.datapath.rings import SplitRing
 
 __all__ = ["driver_rows"]
@@ -16,7 +17,7 @@ __all__ = ["driver_rows"]
 def driver_rows(scenario: Scenario, packet_bytes: int) -> list[Draft]:
     """Return the rows of the driver that the scenario names, for packets of one size."""
     if scenario.driver.kind == "xsk":
-        return xsk_rows(scenario)
+        return xsk_receive_rows(scenario) if scenario.device.direction == "rx" else xsk_rows(scenario)
     if scenario.device.direction == "rx":
         return receive_driver_rows(scenario, packet_bytes)
     ring = SplitRing(scenario.virtqueue)

@@ -24,15 +24,15 @@ def xsk_rows(scenario: Scenario) -> list[Draft]:
             jumps=(Jump(R.USED_SEEN, ">=", 1, "reclaim", R.RECLAIMED), full, go("write")),
         ),
         _row(
-            "reclaim", "address from the completion ring", "packet", access=rings.address(R.RECLAIMED),
+            "reclaim", "address from the completion ring", "packet", access=rings.address("completion", R.RECLAIMED),
             effects=(add(R.RECLAIMED), add(R.FREE)), jumps=(Jump(R.USED_SEEN, ">=", 1, "reclaim", R.RECLAIMED),),
         ),
         _row(
             "reclaimed", "completion consumer index", "burst", access=rings.consumer("completion", write=True),
         ),
         _row(
-            "write", "build the packet, write its descriptor", "packet", access=rings.descriptor(R.POSTED, write=True),
-            extra_ns=scenario.driver.packet_cost.value,
+            "write", "build the packet, write its descriptor", "packet",
+            access=rings.descriptor("tx", R.POSTED, write=True), extra_ns=scenario.driver.packet_cost.value,
             effects=(add(R.POSTED), add(R.TAKEN), add(R.FREE, -1), add(R.BURST_LEFT, -1)),
             jumps=(Jump(R.BURST_LEFT, "<", 1, "publish"), full, go("write")),
         ),
@@ -44,7 +44,7 @@ def xsk_rows(scenario: Scenario) -> list[Draft]:
             effects=(copy(R.AVAIL_INDEX, R.POSTED),),
         ),
         _row(
-            "kick_check", "tx flags", "burst", access=rings.flags(), sample=(R.QUIET_SEEN, R.NO_NOTIFY),
+            "kick_check", "tx flags", "burst", access=rings.flags("tx"), sample=(R.QUIET_SEEN, R.NO_NOTIFY),
             jumps=(Jump(R.QUIET_SEEN, "==", 1, "burst"),),
         ),
         _row(

@@ -20,19 +20,12 @@ def af_xdp_rows(scenario: Scenario) -> list[Draft]:
     """Return the rows of the NAPI poll: batches of `device.batch` descriptors, one index write each way per batch."""
     rings = XskRings(scenario.virtqueue)
     return [
-        worker_row(
-            "idle", "sleep until woken by sendto()", "wakeup", function="net_rx_action", operation="hold",
-            primitives=("worker_wakeup",), condition=Condition(R.KICKS, "!=", 0, R.KICKS_SEEN),
-            sample=(R.KICKS_SEEN, R.KICKS),
-        ),
+        idle_row(),
         worker_row("poll", "start of a poll", "round", "xsk_poll", jumps=(Jump(R.QUIET, "==", 1, "peek"),)),
-        worker_row(
-            "no_wakeup_needed", "tx flags: no wake-up needed", "wakeup", function="xsk_clear_tx_need_wakeup",
-            primitives=_STORE, access=rings.flags(write=True), effects=(put(R.QUIET, 1), put(R.NO_NOTIFY, 1)),
-        ),
+        awake_row(rings, "tx"),
         *_batch_rows(scenario, rings),
-        *_empty_rows(rings),
-    ]  # fmt: skip
+        *sleep_rows(rings, "tx", again="poll"),
+    ]
 
 
 def _batch_rows(scenario: Scenario, rings: XskRings) -> list[Draft]:
@@ -44,7 +37,7 @@ def _batch_rows(scenario: Scenario, rings: XskRings) -> list[Draft]:
         ),
         worker_row(
             "descriptor", "tx descriptor", "packet", "xsk_descriptor", primitives=_LOAD * 2, far_read=True,
-            access=rings.descriptor(R.LAST),
+            access=rings.descriptor("tx", R.LAST),
         ),
         worker_row(
             "nic_descriptor", "descriptor of the NIC", "packet", "xsk_nic_descriptor",
@@ -69,21 +62,38 @@ def _batch_rows(scenario: Scenario, rings: XskRings) -> list[Draft]:
     ]  # fmt: skip
 
 
-def _empty_rows(rings: XskRings) -> list[Draft]:
-    """No descriptor: ask to be woken, look once more, end the poll."""
+def idle_row() -> Draft:
+    """Return the row in which a poll that has ended waits for the program's system call."""
+    return worker_row(
+        "idle", "sleep until woken by sendto()", "wakeup", function="net_rx_action", operation="hold",
+        primitives=("worker_wakeup",), condition=Condition(R.KICKS, "!=", 0, R.KICKS_SEEN),
+        sample=(R.KICKS_SEEN, R.KICKS),
+    )  # fmt: skip
+
+
+def awake_row(rings: XskRings, ring: str) -> Draft:
+    """Return the row that tells the program that no system call is needed."""
+    return worker_row(
+        "awake", f"{ring} flags: no wake-up needed", "wakeup", function="xsk_clear_need_wakeup", primitives=_STORE,
+        access=rings.flags(ring, write=True), effects=(put(R.QUIET, 1), put(R.NO_NOTIFY, 1)),
+    )  # fmt: skip
+
+
+def sleep_rows(rings: XskRings, ring: str, again: str) -> list[Draft]:
+    """Return the rows of an empty ring: ask to be woken, look once more (then go on at `again`), end the poll."""
     return [
         worker_row(
-            "need_wakeup", "tx flags: wake-up needed", "drain", "xsk_need_wakeup", primitives=_STORE,
-            access=rings.flags(write=True), effects=(put(R.QUIET, 0), put(R.NO_NOTIFY, 0)),
+            "need_wakeup", f"{ring} flags: wake-up needed", "drain", "xsk_need_wakeup", primitives=_STORE,
+            access=rings.flags(ring, write=True), effects=(put(R.QUIET, 0), put(R.NO_NOTIFY, 0)),
         ),
         worker_row(
             "wakeup_barrier", "smp_mb before the recheck", "drain", function="napi_complete_done", operation="barrier",
             primitives=("lock_rmw",), drains_stores=True,
         ),
         worker_row(
-            "recheck", "tx producer index, recheck", "drain", function="xsk_tx_peek_desc", primitives=_LOAD,
-            access=rings.producer("tx"), far_read=True, sample=(R.PEEK, R.AVAIL_INDEX),
-            jumps=(Jump(R.PEEK, "!=", 0, "poll", R.LAST),),
+            "recheck", f"{ring} producer index, recheck", "drain", function="xsk_peek", primitives=_LOAD,
+            access=rings.producer(ring), far_read=True, sample=(R.PEEK, R.AVAIL_INDEX),
+            jumps=(Jump(R.PEEK, "!=", 0, again, R.LAST),),
         ),
         worker_row(
             "end_poll", "end of a poll", "drain", function="napi_complete_done",
@@ -91,6 +101,6 @@ def _empty_rows(rings: XskRings) -> list[Draft]:
         ),
         worker_row(
             "woken", "woken meanwhile", "drain", function="net_rx_action", sample=(R.KICKS_SEEN, R.KICKS),
-            jumps=(go("poll"),),
+            jumps=(go(again),),
         ),
     ]  # fmt: skip
