@@ -40,6 +40,9 @@ PAYLOAD_ACCESSORS = {
     "single_copy": "packet bytes, one packet at a time",
     "skb_copy": "packet bytes into an skb",
     "kernel_copy": "packet bytes, from kernel memory",
+    "rx_header_copy": "vnet header, to the guest",
+    "rx_payload_copy": "packet bytes, to the guest",
+    "rx_num_buffers_copy": "num_buffers, to the guest",
 }
 
 #: Accessors that only some datapaths use; a kernel file may leave them out, and a plan that needs one says so.
@@ -50,6 +53,9 @@ OPTIONAL_ACCESSORS: tuple[str, ...] = (
     "single_copy",
     "skb_copy",
     "kernel_copy",
+    "rx_header_copy",
+    "rx_payload_copy",
+    "rx_num_buffers_copy",
 )
 ACCESSORS = tuple(name for name in (*METADATA_ACCESSORS, *PAYLOAD_ACCESSORS) if name not in OPTIONAL_ACCESSORS)
 
@@ -111,10 +117,44 @@ OPTIONAL_STEPS: tuple[str, ...] = (
     "zerocopy_orphan",
     "zerocopy_signal",
     "busy_poll",
+    "rx_round_start",
+    "rx_peek",
+    "rx_take",
+    "rx_taken",
+    "rx_packet",
+    "rx_tun_skb",
+    "rx_tun_frame",
+    "rx_header_copy",
+    "rx_payload_copy",
+    "rx_free_skb",
+    "rx_free_frame",
+    "rx_num_buffers",
+    "rx_packet_done",
+    "rx_poll_start",
+    "dpdk_burst",
+    "dpdk_mbuf",
+    "dpdk_copy",
+    "dpdk_packet_done",
+    "dpdk_flush",
+    "dpdk_free",
+    "dpdk_nic",
+    "xsk_poll",
+    "xsk_peek",
+    "xsk_descriptor",
+    "xsk_nic_descriptor",
+    "xsk_release",
+    "xsk_complete",
+    "xsk_complete_index",
+    "xsk_need_wakeup",
+    "xsk_program",
+    "xsk_rx_descriptor",
+    "xsk_fill",
+    "xsk_rx_index",
 )
 
-#: Items that a recipe may hold besides primitives: `copy` becomes a loop or `rep movsb` by size, kernel and CPU.
-RECIPE_WORDS = ("copy",)
+#: Items that a recipe may hold besides primitives: `copy` becomes a loop or `rep movsb` by size, kernel and CPU;
+#: `vector_copy` is the memcpy of a program in user space.
+RECIPE_WORDS = ("copy", "vector_copy")
 _RECIPE_VALID = frozenset((*PRIMITIVES, *RECIPE_WORDS))
 
 SWITCHES = ("smap", "spectre_v1", "hardened_usercopy", "retpoline")
@@ -203,6 +243,10 @@ class Kernel(Strict):
     kind: Literal["kernel"] = "kernel"
     name: str
     title: str
+    device: Literal["vhost_net", "vhost_user", "af_xdp"] = Field(
+        "vhost_net",
+        description="device whose work the steps are; for another than vhost_net a table names what it uses",
+    )
     work_scale: Quantity
     zerocopy_tx_default: bool
     counted_with: CountedWith
@@ -224,7 +268,9 @@ class Kernel(Strict):
             for name in table:
                 if name not in valid:
                     raise ValueError(f"unknown {what} '{name}'{nearest(name, valid)}")
-            missing = [name for name in needed if name not in table]
+            missing = [
+                name for name in needed if name not in table and (self.device == "vhost_net" or what == "mitigation")
+            ]
             if missing:
                 raise ValueError(
                     f"no entry for {what} '{missing[0]}' ({len(missing)} missing); an unknown cost is an error"

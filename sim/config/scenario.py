@@ -19,6 +19,7 @@ from sim.config.mitigations import Mitigations
 from sim.config.placement import Placement
 from sim.config.quantity import Strict
 from sim.config.queues import Queues
+from sim.config.receive import Receive
 from sim.config.sides import Backend, Device, Driver
 from sim.config.traffic import Traffic
 from sim.config.virtqueue import Virtqueue
@@ -55,6 +56,7 @@ class Scenario(Strict):
     driver: Driver = Field(default_factory=Driver)
     device: Device = Field(default_factory=Device)
     backend: Backend = Field(default_factory=Backend)
+    receive: Receive = Field(default_factory=Receive)
     placement: Placement = Field(default_factory=Placement)
     queues: Queues = Field(default_factory=Queues)
     memory: Memory = Field(default_factory=Memory)
@@ -67,6 +69,12 @@ class Scenario(Strict):
         names = [variant.name for variant in self.access]
         if len(set(names)) != len(names):
             raise ValueError("access: a variant is named twice")
+        if self.kernel.device != self.device.kind:
+            raise ValueError(
+                f"kernel: '{self.kernel.name}' describes {self.kernel.device}, but device.kind is {self.device.kind}"
+            )
+        if (self.device.kind == "af_xdp") != (self.driver.kind == "xsk"):
+            raise ValueError("driver.kind: xsk goes with device.kind af_xdp, and it needs it")
         return self
 
     def variant(self, name: str) -> Access:

@@ -12,10 +12,10 @@ from sim.config.quantity import Quantity, Strict, guess, require_unit
 class Driver(Strict):
     """The guest side: who fills the ring."""
 
-    kind: Literal["virtio-user", "virtio-net", "lockstep"] = Field(
+    kind: Literal["virtio-user", "virtio-net", "xsk", "lockstep"] = Field(
         "virtio-user",
-        description="virtio-user: DPDK testpmd txonly; virtio-net: Linux, driven by interrupts; lockstep: publishes "
-        "`burst`, kicks, waits until all are used",
+        description="virtio-user: DPDK testpmd; virtio-net: Linux, driven by interrupts; xsk: program on an AF_XDP "
+        "socket; lockstep: publishes `burst`, kicks, waits until all are used",
     )
     burst: int = Field(32, ge=1, le=32768, description="packets per index write (virtio-net: per xmit_more) at most")
     packet_cost: Quantity = Field(
@@ -68,8 +68,12 @@ class Driver(Strict):
 class Device(Strict):
     """The host side: the vhost worker."""
 
-    kind: Literal["vhost_net"] = Field("vhost_net", description="device implementation")
-    direction: Literal["tx"] = Field("tx", description="tx: guest to host")
+    kind: Literal["vhost_net", "vhost_user", "af_xdp"] = Field(
+        "vhost_net",
+        description="vhost_net: kernel worker; vhost_user: DPDK polling in user space; af_xdp: kernel side of an "
+        "AF_XDP socket, whose rings have virtqueue.size entries each",
+    )
+    direction: Literal["tx", "rx"] = Field("tx", description="tx: guest to host; rx: host to guest")
     batch: int = Field(64, ge=1, le=1024, description="VHOST_NET_BATCH: packets per flush")
     zerocopy_tx: bool = Field(
         False, description="experimental_zcopytx; v4.20 to v5.2 default to true, v5.3 and later to false"

@@ -14,12 +14,14 @@ from sim.datapath.driver import driver_rows
 from sim.datapath.feasible import at_size, check
 from sim.datapath.fuse import actors_of, fuse
 from sim.datapath.packed import ring_layout
+from sim.datapath.placed import competing, receiving
 from sim.datapath.plan import BANK, Latencies, Plan, Register, Row, Segment
 from sim.datapath.pricing import Pricer
 from sim.datapath.queues import regions_of_queues, serve_queues
 from sim.datapath.ring_memory import KERNEL_OWN, RingMemory, effective_variant
 from sim.datapath.rings import LINE_BYTES, PackedRing, SplitRing, ring_of
 from sim.datapath.sink import WAKE_EVERY, sink_rows
+from sim.datapath.source import source_rows
 from sim.datapath.storms import around_rounds, host_rows, period_ps
 from sim.datapath.traffic import SizeClasses, arrivals_of, size_classes
 from sim.datapath.worker import worker_rows
@@ -36,7 +38,7 @@ def build_plan(scenario: Scenario, access: str, packet_bytes: int, *, apart: boo
     """
     scenario = at_size(scenario, packet_bytes)
     mix = scenario.traffic.mix
-    check(scenario)
+    check(scenario, packet_bytes)
     variant, notes = effective_variant(scenario, access)
     scenario = scenario.model_copy(update={"access": [variant]})  # rows see the one variant that they are written for
     table = CostTable(scenario.cpu, scenario.kernel.work_scale.value, scenario.placement)
@@ -58,6 +60,7 @@ def build_plan(scenario: Scenario, access: str, packet_bytes: int, *, apart: boo
         latencies=_latencies(scenario, variant, table),
         cycle_ps=table.cycle_ps,
         ring_packets=ring.packets,
+        in_flight=ring.packets,
         arrivals=arrivals_of(scenario.traffic.load, scenario.run.seed),
         classes=classes,
         class_rows=class_rows,
@@ -71,7 +74,10 @@ def build_plan(scenario: Scenario, access: str, packet_bytes: int, *, apart: boo
     )
     polls = polls_per_timeout(plan, scenario.device.busyloop_timeout_us)
     limits = {Register.POLL_LIMIT + number * BANK: polls for number in range(queues.per_core)}
-    return replace(plan, initial={**plan.initial, **limits})
+    plan = replace(plan, initial={**plan.initial, **limits})
+    if scenario.device.direction == "rx":
+        plan = receiving(scenario, plan)
+    return plan if scenario.device.kind == "vhost_net" else competing(scenario, plan)
 
 
 def _rows(scenario: Scenario, variant: Access, table: CostTable, packet_bytes: int) -> list[Row]:
@@ -82,7 +88,10 @@ def _rows(scenario: Scenario, variant: Access, table: CostTable, packet_bytes: i
         return Pricer(scenario, recipes, table, packet_bytes).price(drafts)
 
     drafts = ring_layout(scenario, worker_rows(scenario, packet_bytes) + driver_rows(scenario, packet_bytes))
-    drafts += sink_rows(scenario, packet_bytes, pinned=transmit_path(scenario, packet_bytes).zerocopy)
+    if scenario.device.kind == "vhost_net" and scenario.device.direction == "rx":
+        drafts += source_rows(scenario, packet_bytes)
+    elif scenario.device.kind == "vhost_net":
+        drafts += sink_rows(scenario, packet_bytes, pinned=transmit_path(scenario, packet_bytes).zerocopy)
     handler, unmapped = around_rounds(scenario, variant, [draft for draft in drafts if draft.actor == "worker"])
     worker, drivers = serve_queues(scenario, handler, [draft for draft in drafts if draft.actor != "worker"])
     others = drivers + host_rows(scenario, variant) + iotlb_timers(scenario)

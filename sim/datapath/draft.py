@@ -19,6 +19,7 @@ class Draft:
     `times` repeats accessor and work within one execution; `per_unit` prices everything per unit of `unit`.
     `extra_ns` is time that no primitive stands for, shown as `extra_name`.
     `spared` is the accessor that the step was counted with, where the row executes another one or none.
+    `far_read`: its lines overlap with those of the read before only as far as the reorder buffer reaches.
     """
 
     label: str
@@ -42,6 +43,7 @@ class Draft:
     copied_bytes: int = 0
     access: LineAccess | None = None
     payload_access: LineAccess | None = None
+    far_read: bool = False
     drains_stores: bool = False
     sample: tuple[int, int] | None = None
     effects: tuple[Effect, ...] = ()

@@ -7,15 +7,26 @@ from dataclasses import replace
 from sim.config.errors import ConfigError
 from sim.config.scenario import Scenario
 from sim.datapath.page_frag import largest_xdp_packet
+from sim.datapath.receive_memory import check_receives
 from sim.datapath.rings import ring_of
 from sim.datapath.storms import message_rates
 from sim.datapath.worker.path import transmit_path
+from sim.datapath.xsk_rings import check_competes
 
 
-def check(scenario: Scenario) -> None:
-    """Raise ConfigError for what the sections of a scenario cannot be combined to."""
+def check(scenario: Scenario, packet_bytes: int) -> None:
+    """Raise ConfigError for sections of a scenario that do not go together, at one size or for the sizes of its mix."""
+    device, mix = scenario.device, scenario.traffic.mix
+    sizes = [packet_bytes] if mix is None else mix.bytes
     _check_queues(scenario)
-    _check_fits(scenario)
+    if device.kind != "vhost_net" or device.direction == "rx":
+        _check_simple_ring(scenario)
+    if device.kind != "vhost_net":
+        check_competes(scenario)
+    if device.direction == "rx" and device.kind != "af_xdp":
+        check_receives(scenario, sizes)
+    elif device.kind == "vhost_net":
+        _check_transmits(scenario)
 
 
 def at_size(scenario: Scenario, packet_bytes: int) -> Scenario:
@@ -25,6 +36,8 @@ def at_size(scenario: Scenario, packet_bytes: int) -> Scenario:
     more than one.
     """
     queue = scenario.virtqueue
+    if scenario.device.direction == "rx":
+        return scenario
     descriptors = queue.descriptors_per_packet + scenario.driver.further_descriptors(packet_bytes)
     indirect = queue.indirect and not (scenario.driver.kind == "virtio-net" and descriptors == 1)
     if not indirect and descriptors > queue.size:
@@ -42,11 +55,31 @@ def _check_queues(scenario: Scenario) -> None:
         return
     if scenario.traffic.load.kind != "saturate" or scenario.traffic.mix is not None:
         raise ConfigError("queues: several queues on one core take a saturating load of one packet size")
+    if scenario.device.kind != "vhost_net" or scenario.device.direction == "rx":
+        raise ConfigError("queues: several queues on one core are modelled for vhost_net transmit only")
     if any(message_rates(scenario)):
         raise ConfigError("queues: several queues on one core cannot be combined with invalidations or IOTLB messages")
 
 
-def _check_fits(scenario: Scenario) -> None:
+def _check_simple_ring(scenario: Scenario) -> None:
+    """Refuse what is modelled for vhost_net transmit only."""
+    queue, device = scenario.virtqueue, scenario.device
+    what = f"device.kind {device.kind}" if device.kind != "vhost_net" else "device.direction rx"
+    odd = {
+        "virtqueue.layout": queue.layout == "packed",
+        "virtqueue.in_order": queue.in_order,
+        "device.zerocopy_tx": device.zerocopy_tx,
+        "device.busyloop_timeout_us": device.busyloop_timeout_us > 0,
+    }
+    if device.kind != "vhost_net":
+        odd["virtqueue.iotlb"] = queue.iotlb
+        odd["memory.invalidations_per_second"] = scenario.memory.invalidations_per_second > 0
+        odd["placement.preempted_us"] = scenario.placement.preempted_us > 0
+    for key in (key for key, on in odd.items() if on):
+        raise ConfigError(f"{key}: is not modelled with {what}")
+
+
+def _check_transmits(scenario: Scenario) -> None:
     mix = scenario.traffic.mix
     if mix is not None:
         paths = {replace(transmit_path(scenario, size), packet_bytes=0) for size in mix.bytes}

@@ -15,7 +15,7 @@ def _closed(row: Row) -> bool:
     """Tell whether a row must end a segment: its end is visible to the other actor, or decides what comes next."""
     writes = row.access is not None and row.access.write
     shared = any(effect.target % BANK in SHARED for effect in row.effects)
-    return writes or shared or bool(row.jumps) or row.marks is not None
+    return writes or shared or bool(row.jumps) or row.marks is not None or row.takes_arrivals
 
 
 def _registers(row: Row) -> set[int]:
@@ -57,6 +57,9 @@ def fuse(rows: list[Row], apart: bool = False) -> list[Segment]:
     """
     targets = {(row.actor, jump.target) for row in rows for jump in row.jumps}
     starts = {number for number, row in enumerate(rows) if number == 0 or (row.actor, row.label) in targets}
+    labels = [(row.actor, row.label) for row in rows]
+    if twice := [label for label in sorted(targets) if labels.count(label) > 1]:
+        raise ValueError(f"rows of {twice[0][0]} jump to '{twice[0][1]}', which is the label of more than one row")
     groups: dict[int, list[int]] = {}
     while waiting := sorted(starts - set(groups)):
         first = waiting[0]

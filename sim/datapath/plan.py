@@ -16,7 +16,7 @@ from sim.datapath.traffic import Arrivals, SizeClasses
 
 Scope = Literal[
     "packet", "page_refill", "flush", "refill", "drain", "drain_found_work", "poll", "round", "invalidation", "wakeup",
-    "burst", "window", "kick", "call",
+    "burst", "window", "kick", "call", "ring_batch", "socket_empty",
 ]  # fmt: skip
 Relation = Literal["==", "!=", ">=", "<"]
 
@@ -68,8 +68,8 @@ class Register(IntEnum):
     HANDLED = auto()  # those of them that the notifier has begun to handle
     OTHER_TASK = auto()  # another task wants the worker's core
     # several queues on one core
-    WAKES = auto()  # kicks of all queues
-    WAKES_SEEN = auto()
+    WORKER_KICKS = auto()  # kicks of all queues
+    WORKER_KICKS_SEEN = auto()
     PENDING = auto()  # the queue has more work
     WORKED = auto()  # some queue had work
     # device IOTLB: messages so far (shared), as last seen by the worker
@@ -110,6 +110,30 @@ class Register(IntEnum):
     TURN = auto()  # whose turn it is, a frame of pinned pages or a copied one
     UNPINNED_LEFT = auto()  # zero-copy completions until the worker is woken
     COPIED_SENT = auto()
+    # receive, shared
+    PRODUCED = auto()  # packets put into the TAP's ptr_ring
+    CONSUMED = auto()  # packets whose slot of the ptr_ring is free again
+    SOCKET_WAIT = auto()  # the worker waits for the socket
+    WAKES = auto()  # wake-ups by the source
+    RECEIVE_EVENT = auto()
+    # receive, worker
+    GRABBED = auto()  # packets taken from the ptr_ring
+    GRAB_LEFT = auto()  # packets that this visit may still take
+    UNCLEARED = auto()  # slots taken and not yet cleared
+    PRODUCED_SEEN = auto()
+    BUFFERED = auto()  # packets taken and not yet received
+    RECEIVED = auto()  # packets written into guest buffers
+    RETURNED = auto()  # packets whose buffers are in the used ring
+    HEADS_LEFT = auto()  # buffers that the packet still needs
+    SAVED = auto()  # vq->last_avail_idx before the packet: where to go back to when buffers run out
+    WAKES_SEEN = auto()
+    INTERRUPT_OFF = auto()  # avail->flags as last read
+    EVENT_WANTED = auto()  # used_event as last read
+    RECEIVE_SIGNALLED = auto()  # used index at the last notification check
+    # receive, driver and source
+    RECEIVE_LEFT = auto()  # buffers that this poll may still take
+    ROOM_SEEN = auto()  # CONSUMED as last read by the source
+    WAIT_SEEN = auto()  # SOCKET_WAIT as last read by the source
 
 
 #: Registers of one queue, and one that is always 0: those of queue k stand `k x BANK` further on.
@@ -119,10 +143,11 @@ BANK = len(Register) + 1
 SHARED = (
     Register.AVAIL_INDEX, Register.USED_INDEX, Register.NO_NOTIFY, Register.AVAIL_EVENT, Register.KICKS, Register.QUIET,
     Register.MAPPED, Register.INVALIDATING, Register.TEARING_DOWN, Register.IN_ROUND, Register.FLUSHES,
-    Register.INVALIDATIONS, Register.OTHER_TASK, Register.WAKES,
+    Register.INVALIDATIONS, Register.OTHER_TASK, Register.WORKER_KICKS,
     Register.IOTLB_CLEARS, Register.IOTLB_MISSES,
     Register.NO_INTERRUPT, Register.USED_EVENT, Register.CALLS, Register.SINK_QUEUED, Register.SINK_DONE,
     Register.PINNED, Register.UNPINNED, Register.COPIED,
+    Register.PRODUCED, Register.CONSUMED, Register.SOCKET_WAIT, Register.WAKES, Register.RECEIVE_EVENT,
 )  # fmt: skip
 
 #: Actors that are always at it and never what bounds a rate.
@@ -282,6 +307,8 @@ class Plan:
     `period_ps` is that of the rarest thing that comes again and again. `setup` is what mapping the ring costs once,
     `notes` say where the variant is not what it is called. Under a mix of sizes `class_rows` has, for each row whose
     cost depends on the size, that of each size class.
+    `posted` and `used` count the packets between which latency is taken, of which at most `in_flight` are under way;
+    `handled` counts those that the worker has done with.
     """
 
     access: str
@@ -295,6 +322,10 @@ class Plan:
     latencies: Latencies
     cycle_ps: float
     ring_packets: int
+    in_flight: int
+    posted: int = Register.AVAIL_INDEX
+    used: int = Register.USED_INDEX
+    handled: int = Register.LAST
     arrivals: Arrivals | None = None
     classes: SizeClasses | None = None
     class_rows: dict[int, tuple[Row, ...]] = field(default_factory=dict)

@@ -17,6 +17,9 @@ from sim.datapath.plan import LineAccess, Row
 from sim.datapath.ring_memory import RingMemory
 from sim.datapath.rings import lines_of
 
+#: Copies that were counted with 64-byte frames.
+_COUNTED_WITH_A_FRAME = ("payload_copy", "single_copy", "skb_copy", "kernel_copy", "rx_payload_copy")
+
 
 class Pricer:
     """Prices the drafts of one scenario under one access variant and packet size."""
@@ -34,7 +37,12 @@ class Pricer:
         """Return the rows of all drafts, in order."""
         drafts, items = self._parted([(draft, self._items(draft)) for draft in drafts])
         return [
-            self._row(draft, items[number], self.table.hidden_ps(self._work_behind(drafts, items, number)))
+            self._row(
+                draft,
+                items[number],
+                self.table.hidden_ps(self._work_behind(drafts, items, number)),
+                draft.far_read and not self._reaches_back(drafts, items, number),
+            )
             for number, draft in enumerate(drafts)
         ]
 
@@ -57,6 +65,20 @@ class Pricer:
             drafts += [replace(draft, jumps=()), release]
             items += [all_items[: behind[0]], all_items[behind[0] :]]
         return drafts, items
+
+    def _reaches_back(self, drafts: list[Draft], items: list[list[Item]], number: int) -> bool:
+        """Tell whether the reorder buffer reaches from a row back to the read before it, down the usual path."""
+        between: float = 0.0
+        for place in reversed([*range(number + 1, len(drafts)), *range(number)]):
+            draft = drafts[place]
+            if draft.actor != drafts[number].actor:
+                continue
+            between += self.recipes.instructions(items[place])
+            if between > self.table.cpu.reorder_buffer.value:
+                return False
+            if draft.access is not None and not draft.access.write:
+                return True
+        return True
 
     def _items(self, draft: Draft) -> list[Item]:
         """Primitives of one execution in order: the accessor, the step's calls, then the work of the step."""
@@ -88,7 +110,7 @@ class Pricer:
 
     def _counted_bytes(self, draft: Draft, accessor: str) -> int:
         """Bytes that the counted runs moved: 64-byte frames, 32 used elements."""
-        counted = {"payload_copy": 64, "single_copy": 64, "skb_copy": 64, "kernel_copy": 64, "used_elements_write": 256}
+        counted = {"used_elements_write": 256, **dict.fromkeys(_COUNTED_WITH_A_FRAME, 64)}
         own = self.recipes.kernel.accessor(accessor).bytes if draft.spared else self._bytes(draft)
         return counted.get(accessor, own)
 
@@ -115,7 +137,7 @@ class Pricer:
                 break
         return min(behind, enough)
 
-    def _row(self, draft: Draft, items: list[Item], hidden_ps: int) -> Row:
+    def _row(self, draft: Draft, items: list[Item], hidden_ps: int, new_window: bool) -> Row:
         fixed, unit = self._split_by_unit(draft, items)
         payload = self._payload_lines(draft, hidden_ps)
         names = [item.primitive for item in items]
@@ -140,7 +162,7 @@ class Pricer:
             unit_instructions=self.recipes.instructions(unit),
             access=draft.access,
             payload_access=self._payload_access(draft),
-            waits_before=before in self.waiting,
+            waits_before=before in self.waiting or new_window,
             waits_after=any(name in self.waiting for name in names),
             hidden_ps=hidden_ps,
             drains_stores=draft.drains_stores or any(name in LOCKED for name in names),
@@ -197,9 +219,10 @@ class Pricer:
             return ()
         traffic, table = self.scenario.traffic, self.table
         packet_bytes = draft.copied_bytes or self.packet_bytes
-        whole = VNET_HEADER_BYTES + packet_bytes
+        header = VNET_HEADER_BYTES if self.scenario.device.direction == "tx" else 0  # the TAP writes it on its stack
+        whole = header + packet_bytes
         written = packet_bytes if traffic.dirty_bytes == "full" else min(traffic.dirty_bytes, packet_bytes)
-        dirty = lines_of(VNET_HEADER_BYTES + written)
+        dirty = lines_of(header + written)
         components: list[Component] = []
         if draft.copied in ("first", "whole"):
             transfer_ps = table.whole_ps(table.transfer_primitive)

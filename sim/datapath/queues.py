@@ -28,8 +28,8 @@ def serve_queues(scenario: Scenario, worker: list[Draft], driver: list[Draft]) -
     handler = [draft for draft in worker if draft.label != _IDLE]
     rows = [
         replace(
-            idle, condition=Condition(R.WAKES, "!=", 0, R.WAKES_SEEN), sample=(R.WAKES_SEEN, R.WAKES),
-            jumps=(go(_named("visit", 0)),),
+            idle, condition=Condition(R.WORKER_KICKS, "!=", 0, R.WORKER_KICKS_SEEN),
+            sample=(R.WORKER_KICKS_SEEN, R.WORKER_KICKS), jumps=(go(_named("visit", 0)),),
         )
     ]  # fmt: skip
     for number in range(count):
@@ -91,14 +91,17 @@ def _cycle_rows() -> list[Draft]:
     return [
         worker_row(
             "cycle", "all queues visited", "round", function="vhost_worker",
-            jumps=(Jump(R.WORKED, ">=", 1, "again"), Jump(R.WAKES, "!=", 0, "woken", R.WAKES_SEEN), go(_IDLE)),
+            jumps=(
+                Jump(R.WORKED, ">=", 1, "again"), Jump(R.WORKER_KICKS, "!=", 0, "woken", R.WORKER_KICKS_SEEN),
+                go(_IDLE),
+            ),
         ),
         worker_row(
             "again", "go round again", "round", function="vhost_worker", effects=(put(R.WORKED, 0),),
             jumps=(go("visit"),),
         ),
         worker_row(
-            "woken", "kicked meanwhile", "round", function="vhost_worker", sample=(R.WAKES_SEEN, R.WAKES),
+            "woken", "kicked meanwhile", "round", function="vhost_worker", sample=(R.WORKER_KICKS_SEEN, R.WORKER_KICKS),
             jumps=(go("visit"),),
         ),
     ]  # fmt: skip
@@ -107,7 +110,7 @@ def _cycle_rows() -> list[Draft]:
 def _moved_driver(draft: Draft, number: int) -> Draft:
     moved = _moved(draft, number, lambda label: _named(label, number))
     if any(effect.target == _bank(R.KICKS, number) for effect in moved.effects):
-        moved = replace(moved, effects=(*moved.effects, add(R.WAKES)))
+        moved = replace(moved, effects=(*moved.effects, add(R.WORKER_KICKS)))
     return replace(moved, actor=f"{draft.actor}.{number}" if number else draft.actor)
 
 

@@ -20,7 +20,7 @@ R = Register
 #: Rows of a round that runs through the kernel's own accessors because the mapping is gone.
 FALLBACK = "@copy_user"
 
-_ROUND, _ENDS = "round", ("end_requeue", "end_sleep")
+_ROUND, _ENDS = "round", ("end_requeue", "end_sleep", "end_socket")
 _SLEEP = "idle"
 
 _MM, _NOTIFIER, _OTHER = BACKGROUND[:3]

@@ -49,7 +49,7 @@ ADDITION = _columns("target constant")
 #: A register becomes `kept x itself + factor x source`, plus `constant` where that is not above `limit`.
 CHANGE = _columns("target kept source factor constant limit")
 #: One row: what holds for the whole machine.
-FIXED = _columns("transfer_ps stream_ps store_buffer backlog fuzz fuzz_start layout")
+FIXED = _columns("transfer_ps stream_ps store_buffer backlog posted used handled fuzz fuzz_start layout")
 #: One row per cache line.
 LINE = _columns("owner holders")
 #: One row per actor.
@@ -265,6 +265,9 @@ def pack(plan: Plan, ties: TieOrder) -> Arrays:
         "stream_ps": latencies.stream_ps,
         "store_buffer": latencies.store_buffer,
         "backlog": plan.backlog,
+        "posted": int(plan.posted),
+        "used": int(plan.used),
+        "handled": int(plan.handled),
         "fuzz": ties.fuzz,
         "fuzz_start": signed(ties.start),
         "layout": LAYOUT,
@@ -305,7 +308,7 @@ def pack(plan: Plan, ties: TieOrder) -> Arrays:
         last_lines=np.full(rows, NOBODY),
         totals=np.zeros(1, dtype=TOTAL),
         histogram=np.zeros(histogram.buckets(), dtype=np.int64),
-        posted_at_ps=np.zeros(1 << (2 * plan.ring_packets - 1).bit_length(), dtype=np.int64),
+        posted_at_ps=np.zeros(1 << (2 * plan.in_flight - 1).bit_length(), dtype=np.int64),
     )
 
 

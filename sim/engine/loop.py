@@ -31,9 +31,7 @@ _MASK_1, _MASK_2, _MASK_3, _MASK_4 = ((1 << (64 - shift)) - 1 for shift in (*ord
 _at = np.uint64
 
 _ARRIVED, _TAKEN, _DROPPED, _BURST_LEFT = Register.ARRIVED, Register.TAKEN, Register.DROPPED, Register.BURST_LEFT
-_LAST = Register.LAST
 _EXECUTIONS, _UNITS, _WAITS_PS, _WAIT_EVENTS, _CLASSES = (int(column) for column in Count)
-_AVAIL_INDEX, _USED_INDEX = Register.AVAIL_INDEX, Register.USED_INDEX
 
 
 class Stop(IntEnum):
@@ -152,7 +150,7 @@ def _begin(a: Arrays, me: Any, actor: int, segment: Any, number: int, now: int) 
     if segment.classes_from == NOBODY:
         duration += segment.cost_ps
     else:
-        kind = a.classes[_at(a.registers[_LAST] & (len(a.classes) - 1))]
+        kind = a.classes[_at(a.registers[_at(a.fixed[0].handled)] & (len(a.classes) - 1))]
         duration += a.class_costs[_at(segment.classes_from + kind)]
         a.counts[_at(number), _at(_CLASSES + kind)] += 1
     if segment.read != NOBODY:
@@ -302,7 +300,7 @@ def _take_arrived(a: Arrays, now: int) -> None:
 
 @_inner
 def _mark_posted(a: Arrays, now: int) -> None:
-    totals, posted, mask = a.totals[0], a.registers[_AVAIL_INDEX], len(a.posted_at_ps) - 1
+    totals, posted, mask = a.totals[0], a.registers[_at(a.fixed[0].posted)], len(a.posted_at_ps) - 1
     for packet in range(totals.marked_posted, posted):
         a.posted_at_ps[_at(packet & mask)] = now
     totals.marked_posted = posted
@@ -311,7 +309,7 @@ def _mark_posted(a: Arrays, now: int) -> None:
 
 @_inner
 def _mark_used(a: Arrays, now: int) -> None:
-    totals, used, mask = a.totals[0], a.registers[_USED_INDEX], len(a.posted_at_ps) - 1
+    totals, used, mask = a.totals[0], a.registers[_at(a.fixed[0].used)], len(a.posted_at_ps) - 1
     before, place = -1, 0
     for packet in range(totals.marked_used, used):
         latency = now - a.posted_at_ps[_at(packet & mask)]

@@ -65,7 +65,7 @@ class Machine:
         self.window_paid_ps = [0] * len(plan.actors)
         self.stores_done_ps = [0] * len(plan.actors)
         self.store_stall_ps = [0] * len(plan.actors)
-        self.posted_at_ps = [0] * (2 * plan.ring_packets)
+        self.posted_at_ps = [0] * (2 * plan.in_flight)
         self.marked_posted = 0
         self.marked_used = 0
         self.histogram = [0] * buckets()
@@ -126,7 +126,7 @@ class Machine:
         """Return the fixed cost of a segment, under a mix of sizes that of the packet's size class."""
         if not segment.class_costs or self.plan.classes is None:
             return segment.cost_ps
-        kind = self.plan.classes.of(self.registers[Register.LAST])
+        kind = self.plan.classes.of(self.registers[self.plan.handled])
         self.class_executions[segment.index][kind] += 1
         return segment.class_costs[kind]
 
@@ -237,15 +237,15 @@ class Machine:
 
     def _mark_posted(self, now: int) -> None:
         ring = len(self.posted_at_ps)
-        for packet in range(self.marked_posted, self.registers[Register.AVAIL_INDEX]):
+        for packet in range(self.marked_posted, self.registers[self.plan.posted]):
             self.posted_at_ps[packet % ring] = now
-        self.marked_posted = self.registers[Register.AVAIL_INDEX]
+        self.marked_posted = self.registers[self.plan.posted]
         self.most_in_flight = max(self.most_in_flight, self.marked_posted - self.marked_used)
 
     def _mark_used(self, now: int) -> None:
         ring = len(self.posted_at_ps)
-        for packet in range(self.marked_used, self.registers[Register.USED_INDEX]):
+        for packet in range(self.marked_used, self.registers[self.plan.used]):
             latency = now - self.posted_at_ps[packet % ring]
             self.histogram[bucket(latency)] += 1
             self.latency_sum_ps += latency
-        self.marked_used = self.registers[Register.USED_INDEX]
+        self.marked_used = self.registers[self.plan.used]

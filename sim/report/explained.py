@@ -23,6 +23,8 @@ _SCOPE_TITLES = {
     "wakeup": "each wake-up",
     "invalidation": "each invalidation of the ring's pages",
     "page_refill": "each page fragment",
+    "ring_batch": "each visit to the ptr_ring",
+    "socket_empty": "each time that no packet waits",
     "burst": "each burst",
     "kick": "each kick",
 }

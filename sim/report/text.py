@@ -73,11 +73,12 @@ def result_tables(result: Result, ties: Sequence[TieCheck] = ()) -> RenderableTy
     parts: list[RenderableType] = [heading(result.scenario)]
     for access in result.scenario.access:
         mine = [point for point in result.points if point.access == access.name]
+        actors = tuple(dict.fromkeys(name for point in mine for name in point.utilisation))
         made = table(
             f"{access.name}: {access.title}",
             (
-                "bytes", "Mpps", "95 % (run)", "ns/packet", "cycles/packet", "p50 us", "p99 us", "ring", "worker",
-                "driver", "bound by",
+                "bytes", "Mpps", "95 % (run)", "ns/packet", "cycles/packet", "p50 us", "p99 us", "ring", *actors,
+                "bound by",
             ),
             left=0,
         )  # fmt: skip
@@ -85,8 +86,8 @@ def result_tables(result: Result, ties: Sequence[TieCheck] = ()) -> RenderableTy
             made.add_row(
                 str(point.packet_bytes), f"{point.pps / 1e6:.3f}", interval(point), f"{point.ns_per_packet:.1f}",
                 f"{point.cycles_per_packet:.1f}", f"{point.latency_us['p50']:.1f}", f"{point.latency_us['p99']:.1f}",
-                f"{point.occupancy['mean']:.0f}", f"{point.utilisation['worker']:.0%}",
-                f"{point.utilisation['driver']:.0%}", point.bound_by,
+                f"{point.occupancy['mean']:.0f}", *(f"{point.utilisation[name]:.0%}" for name in actors),
+                point.bound_by,
             )  # fmt: skip
         parts.append(made)
     size = result.scenario.traffic.sizes[0]
@@ -109,7 +110,7 @@ def limit_table(limits: Sequence[Limit]) -> RenderableType:
     )  # fmt: skip
     for one in limits:
         rates = (one.ideal_pps, one.copy_pps, *one.line_rates_pps.values())
-        made.add_row(str(one.packet_bytes), *(f"{rate / 1e6:.3f}" for rate in rates))
+        made.add_row(str(one.packet_bytes), *("-" if rate is None else f"{rate / 1e6:.3f}" for rate in rates))
     return made
 
 

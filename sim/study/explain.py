@@ -28,6 +28,8 @@ SCOPES = {
     "wakeup": "per_wakeup",
     "page_refill": "per_page_refill",
     "invalidation": "per_invalidation",
+    "ring_batch": "per_ring_batch",
+    "socket_empty": "per_socket_empty",
     "call": "per_call",
 }
 
@@ -116,6 +118,11 @@ class Explanation:
             "device.reuse_bytes_per_packet": scenario.device.reuse_bytes_per_packet,
             "backend.program_instructions": scenario.backend.program_instructions,
             **_time_given_whole(scenario),
+            **(
+                {"receive.source.packet_cost": scenario.receive.source.packet_cost}
+                if "source" in self.plan.actors
+                else {}
+            ),
             **{f"kernel.steps.{step}.instructions": scenario.kernel.steps[step].instructions for step in sorted(steps)},
         }
         return found + [Input(key, quantity, None) for key, quantity in rest.items()]

@@ -35,7 +35,7 @@ class Limit:
 
     packet_bytes: int
     ideal_pps: float
-    copy_pps: float
+    copy_pps: float | None  # None where the device copies nothing
 
     @property
     def line_rates_pps(self) -> dict[int, float]:
@@ -62,8 +62,8 @@ def limits(scenario: Scenario, known: Iterable[Point] = ()) -> tuple[Limit, ...]
         points = {point.packet_bytes: point for point in run(bare).points}
     cores = scenario.queues.lanes
     return tuple(
-        Limit(size, points[size].pps, cores * 1e12 / copy_ps(build_plan(bare, IDEAL, size)))
-        for size in scenario.traffic.sizes
+        Limit(size, points[size].pps, cores * 1e12 / copying if copying else None)
+        for size, copying in ((size, copy_ps(build_plan(bare, IDEAL, size))) for size in scenario.traffic.sizes)
     )
 
 

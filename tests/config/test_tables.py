@@ -13,7 +13,13 @@ from sim.costs.audit import quantities
 from sim.study.tables import load
 
 TABLES = [(kind, name) for kind in paths.FOLDERS for name in sorted(paths.names(kind))]
-CPUS, KERNELS = sorted(paths.names("cpu")), sorted(paths.names("kernel"))
+CPUS = sorted(paths.names("cpu"))
+#: Tables of another device than vhost_net hold what that device uses.
+COMPETITORS = ["af-xdp", "dpdk-vhost"]
+KERNELS = sorted(set(paths.names("kernel")) - set(COMPETITORS))
+
+
+OF_COMPETITORS = {name for name in OPTIONAL_STEPS if name.startswith(("dpdk_", "xsk_"))}
 
 
 def test_the_tables_that_the_issue_names_are_shipped():
@@ -77,6 +83,16 @@ def test_a_kernel_has_every_accessor_and_every_step(name):
     assert isinstance(kernel, Kernel)
     assert set(ACCESSORS) <= set(kernel.accessors) <= {*ACCESSORS, *OPTIONAL_ACCESSORS}
     assert set(STEPS) <= set(kernel.steps) <= {*STEPS, *OPTIONAL_STEPS}
+
+
+@pytest.mark.parametrize("name", COMPETITORS)
+def test_a_table_of_a_device_beside_vhost_net_says_so_and_guesses_every_count(name):
+    kernel = load_table("kernel", name)
+    assert isinstance(kernel, Kernel)
+    assert kernel.device != "vhost_net"
+    assert {step.instructions.grade for step in kernel.steps.values()} == {"guess"}
+    executed = [item for accessor in kernel.accessors.values() for item in accessor.recipe]
+    assert not set(executed) & {"stac", "clac", "lfence", "access_ok", "mask", "object_size_check"}
 
 
 def test_haswell_has_no_smap_and_only_zen5_does_not_wait_for_loads_at_a_toggle():

@@ -8,7 +8,7 @@ import pytest
 
 import sim
 from sim.config.kernel import ACCESSORS, METADATA_ACCESSORS
-from sim.costs import Recipes
+from sim.costs import CostTable, Recipes
 from sim.costs.recipes import NOT_MAPPED, CopyRules, Item, copy_items
 
 SEED = "virtio-user-xdp1-tap"
@@ -150,3 +150,14 @@ def test_the_object_size_check_executes_what_the_kernel_file_counts():
 def test_instructions_of_an_accessor_are_those_of_its_primitives():
     recipe = recipes().accessor("avail_index_read", 2)
     assert recipes().instructions(recipe) == 2 + 1 + 1 + 1 + 1 + 2  # branch stac lfence load clac test
+
+
+@pytest.mark.parametrize(("n_bytes", "measured"), [(64, 8), (256, 12), (1500, 31)])
+def test_a_vector_copy_takes_the_cycles_measured_for_memcpy(n_bytes, measured):
+    """primitive-costs.md 3.4, memcpy back to back on granite-rapids, within 2 cycles."""
+    scenario = sim.load_scenario("vhost-user-tx", overrides=["cpu=granite-rapids"])
+    recipes = Recipes(scenario.kernel, scenario.variant("plain"), scenario.cpu, scenario.mitigations)
+    table = CostTable(scenario.cpu, 1.0, scenario.placement)
+    items = recipes.accessor("payload_copy", n_bytes)
+    cycles = sum(table.price(item.primitive)[0] * item.count for item in items) / table.cycle_ps
+    assert cycles == pytest.approx(measured, abs=2)

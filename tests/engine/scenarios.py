@@ -14,6 +14,7 @@ from sim.config.mapping import Memory
 from sim.config.mix import Mix
 from sim.config.placement import Placement
 from sim.config.queues import Queues
+from sim.config.receive import Receive, Source
 from sim.config.scenario import Run
 from sim.config.sides import Backend, Device, Driver
 from sim.config.traffic import Load, Traffic
@@ -77,6 +78,10 @@ mixes = st.sampled_from(
 
 #: More than any plan has.
 MOST_ACTORS = 8
+
+who_goes_first = st.fixed_dictionaries(
+    {"order": st.permutations(range(MOST_ACTORS)).map(tuple), "fuzz": st.integers(0, 5)}
+)
 
 PLACEMENTS = [
     Placement(),
@@ -150,7 +155,8 @@ backends = st.builds(
 
 
 @st.composite
-def cases(draw: st.DrawFn) -> Case:
+def transmitting(draw: st.DrawFn) -> Case:
+    """vhost_net that transmits, on any path, ring and driver."""
     queue = draw(queues())
     size = queue.size
     ring = size // queue.ring_entries_per_packet
@@ -200,7 +206,106 @@ def cases(draw: st.DrawFn) -> Case:
         scenario=scenario,
         access=draw(st.sampled_from(ACCESS)),
         apart=draw(st.booleans()),
-        order=tuple(draw(st.permutations(range(MOST_ACTORS)))),
-        fuzz=draw(st.integers(0, 5)),
+        **draw(who_goes_first),
         latencies=draw(st.just({}) | latencies),
     )
+
+
+@st.composite
+def competitors(draw: st.DrawFn) -> Case:
+    """Devices beside vhost_net, sending and receiving."""
+    name = draw(st.sampled_from(["vhost-user-tx", "vhost-user-rx", "af-xdp-tx", "af-xdp-rx"]))
+    load = {"kind": draw(st.sampled_from(["constant", "poisson"])), "pps": draw(st.sampled_from([2e5, 5e6, 5e7]))}
+    scenario = sim.load_scenario(
+        name,
+        overrides=[
+            f"virtqueue.size={1 << draw(st.integers(0, 8))}",
+            f"driver.burst={draw(st.sampled_from([1, 5, 32]))}",
+            f"device.batch={draw(st.sampled_from([1, 7, 64]))}",
+            f"driver.packet_cost={draw(st.sampled_from([0, 45, 900]))}",
+            f"traffic.packet_bytes={draw(st.sampled_from([14, 64, 1518]))}",
+        ],
+    )
+    if draw(st.booleans()):
+        changed = {"load": Load(backlog=draw(st.sampled_from([1, 64])), **load)}
+        scenario = scenario.model_copy(update={"traffic": scenario.traffic.model_copy(update=changed)})
+    run = Run(packets=draw(st.integers(1, 400)), seed=draw(st.integers(0, 2**63 - 1)), precision=0)
+    return Case(
+        scenario=scenario.model_copy(update={"run": run}),
+        access="plain",
+        apart=draw(st.booleans()),
+        **draw(who_goes_first),
+        latencies=draw(st.just({}) | latencies),
+    )
+
+
+@st.composite
+def receiving(draw: st.DrawFn) -> Case:
+    """vhost_net that receives, from either kind of source, with either driver."""
+    size = 1 << draw(st.integers(0, 10))
+    descriptors = draw(st.integers(1, min(2, size)))
+    iotlb = draw(st.booleans())
+    queue = Virtqueue(
+        size=size, event_idx=draw(st.booleans()), descriptors_per_packet=descriptors, iotlb=iotlb,
+        iotlb_updates_per_second=draw(st.sampled_from([0, 3e4])) if iotlb else 0,
+    )  # fmt: skip
+    ring = size // queue.ring_entries_per_packet
+    kind = draw(st.sampled_from(["virtio-user", "virtio-net"]))
+    load = Load(kind="saturate")
+    if draw(st.booleans()):
+        on_off = {"on_us": draw(st.sampled_from([5, 50])), "off_us": draw(st.sampled_from([0, 20, 300]))}
+        kind_of_load = draw(st.sampled_from(["constant", "poisson", "on-off"]))
+        load = Load(
+            kind=kind_of_load,
+            pps=draw(st.sampled_from([2e5, 2e6, 1e7])),
+            backlog=draw(st.sampled_from([1, 7, 512])),
+            **(on_off if kind_of_load == "on-off" else {}),
+        )
+    packet_bytes, mix = draw(st.sampled_from([14, 64, 65, 700, 1518, 3380])), draw(st.none() | mixes)
+    buffers = 1 if mix else draw(st.integers(1, max(1, min(4, ring // 2))))
+    largest = max(mix.bytes) if mix else packet_bytes
+    scenario = base(draw(st.sampled_from(KERNELS))).model_copy(
+        update={
+            "virtqueue": queue,
+            "driver": Driver(
+                kind=kind,
+                burst=draw(st.integers(1, min(64, ring))),
+                packet_cost=quick(draw(st.sampled_from([0, 45, 250, 2000]))),
+                free_threshold=draw(st.sampled_from([0, 32, size])),
+            ),
+            "device": Device(batch=draw(st.sampled_from([1, 2, 7, 64, 256])), direction="rx"),
+            "receive": Receive(
+                mergeable=buffers > 1 or draw(st.booleans()),
+                buffer_bytes=max(64, -(-(largest + 12) // buffers)),
+                ring_batch=draw(st.sampled_from([1, 5, 64])),
+                read_bytes=draw(st.sampled_from([0, 42, "full"])),
+                source=Source(
+                    kind=draw(st.sampled_from(["skb", "xdp_frame"])),
+                    queue=draw(st.sampled_from([2, 31, 32, 500])),
+                    burst=draw(st.sampled_from([1, 16])),
+                    packet_cost=quick(draw(st.sampled_from([0, 100, 3000]))),
+                ),
+            ),
+            "traffic": Traffic(
+                packet_bytes=[packet_bytes],
+                mix=mix,
+                dirty_bytes=draw(st.sampled_from([0, 42, "full"])),
+                load=load,
+            ),
+            "memory": Memory(invalidations_per_second=draw(st.sampled_from([0, 0, 2e3, 1e5]))),
+            "placement": draw(st.sampled_from(PLACEMENTS)),
+            "run": Run(packets=draw(st.integers(1, 400)), seed=draw(st.integers(0, 2**63 - 1)), precision=0),
+        }
+    )
+    return Case(
+        scenario=scenario,
+        access=draw(st.sampled_from(ACCESS)),
+        apart=draw(st.booleans()),
+        **draw(who_goes_first),
+        latencies=draw(st.just({}) | latencies),
+    )
+
+
+def cases() -> st.SearchStrategy[Case]:
+    """Anything that runs, vhost_net transmit more often than the others."""
+    return transmitting() | transmitting() | receiving() | competitors()

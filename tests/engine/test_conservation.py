@@ -40,7 +40,7 @@ def test_packets_and_time_are_conserved(kind):
             engine.run(packets)
             machine = engine.machine
             in_flight = machine.marked_posted - machine.marked_used
-            assert 0 <= in_flight <= machine.most_in_flight <= plan.ring_packets
+            assert 0 <= in_flight <= machine.most_in_flight <= plan.in_flight
             assert sum(int(count) for count in machine.histogram) == machine.marked_used >= packets
             # A row in progress has been paid up to its end, a wait in progress up to its start.
             assert [spent_ps(engine, actor) for actor in range(len(plan.actors))] == engine.accounted_ps

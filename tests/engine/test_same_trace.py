@@ -15,7 +15,7 @@ from sim.engine.fast import FastEngine
 from sim.engine.record import Step
 from sim.engine.reference import ReferenceEngine
 from sim.engine.simulate import simulate
-from tests.engine.scenarios import ENGINES, Case, base, cases
+from tests.engine.scenarios import ENGINES, Case, base, cases, competitors
 
 EVERY = 50
 TOTALS = ("executions", "units", "class_executions", "waits_ps", "wait_events", "histogram")
@@ -64,6 +64,15 @@ def assert_same_checkpoints(slow, fast):
 def test_generated_scenarios_give_the_same_trace(part):
     @examples(130)
     @given(cases())
+    def check(case: Case) -> None:
+        assert_same(case)
+
+    check()
+
+
+def test_generated_devices_beside_vhost_net_give_the_same_trace():
+    @examples(100)
+    @given(competitors())
     def check(case: Case) -> None:
         assert_same(case)
 

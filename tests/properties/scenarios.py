@@ -11,7 +11,7 @@ import sim
 from sim.config import Scenario, paths
 
 SEED = "virtio-user-xdp1-tap"
-KERNELS = sorted(paths.names("kernel"))
+KERNELS = sorted(set(paths.names("kernel")) - {"af-xdp", "dpdk-vhost"})
 CPUS = sorted(paths.names("cpu"))
 ACCESS = sorted(paths.names("access"))
 PACKETS = 16_000

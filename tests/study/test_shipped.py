@@ -21,3 +21,15 @@ def test_the_rows_of_a_shipped_scenario_add_up(name):
         assert all(executes(row) and numbers(row, explained.plan.cycle_ps) for row in rows)
         assert all(one.quantity.source for one in explained.inputs())
         assert explanation_tables(explained)
+
+
+@pytest.mark.parametrize("name", sorted(paths.names("scenario")))
+def test_a_shipped_scenario_runs_with_every_size_and_says_what_it_is(name):
+    scenario = sim.load_scenario(name)
+    assert scenario.name == name
+    assert scenario.title
+    assert scenario.source
+    short = scenario.model_copy(update={"run": scenario.run.model_copy(update={"packets": 3000})})
+    for one in sim.run(short).points:
+        assert one.pps > 0
+        assert sum(one.breakdown_ps.values()) == one.elapsed_ps

@@ -5,8 +5,11 @@ from __future__ import annotations
 from sim.config.scenario import Scenario
 from sim.datapath.draft import Draft
 from sim.datapath.driver.lockstep import lockstep_rows
+from sim.datapath.driver.receive import receive_driver_rows
 from sim.datapath.driver.virtio_net import virtio_net_rows
 from sim.datapath.driver.virtio_user import virtio_user_rows
+from sim.datapath.driver.xsk import xsk_rows
+from sim.datapath.driver.xsk_receive import xsk_receive_rows
 from sim.datapath.rings import SplitRing
 
 __all__ = ["driver_rows"]
@@ -14,6 +17,10 @@ __all__ = ["driver_rows"]
 
 def driver_rows(scenario: Scenario, packet_bytes: int) -> list[Draft]:
     """Return the rows of the driver that the scenario names, for packets of one size."""
+    if scenario.driver.kind == "xsk":
+        return xsk_receive_rows(scenario) if scenario.device.direction == "rx" else xsk_rows(scenario)
+    if scenario.device.direction == "rx":
+        return receive_driver_rows(scenario, packet_bytes)
     ring = SplitRing(scenario.virtqueue)
     if scenario.driver.kind == "virtio-net":
         return virtio_net_rows(scenario, ring, packet_bytes)

@@ -4,12 +4,23 @@ from __future__ import annotations
 
 from sim.config.scenario import Scenario
 from sim.datapath.draft import Draft
+from sim.datapath.worker.af_xdp import af_xdp_rows
+from sim.datapath.worker.af_xdp_receive import af_xdp_receive_rows
+from sim.datapath.worker.receive import receive_rows
 from sim.datapath.worker.round import with_round_rows
 from sim.datapath.worker.transmit import transmit_rows
+from sim.datapath.worker.vhost_user import vhost_user_rows
+from sim.datapath.worker.vhost_user_receive import vhost_user_receive_rows
 
 __all__ = ["worker_rows"]
 
 
 def worker_rows(scenario: Scenario, packet_bytes: int) -> list[Draft]:
     """Return the rows of the worker that the scenario names, for packets of one size."""
-    return with_round_rows(scenario, transmit_rows(scenario, packet_bytes))
+    device, receives = scenario.device.kind, scenario.device.direction == "rx"
+    if device == "af_xdp":
+        return af_xdp_receive_rows(scenario) if receives else af_xdp_rows(scenario)
+    if device == "vhost_user":
+        return (vhost_user_receive_rows if receives else vhost_user_rows)(scenario, packet_bytes)
+    rows = (receive_rows if receives else transmit_rows)(scenario, packet_bytes)
+    return with_round_rows(scenario, rows)

@@ -15,9 +15,9 @@ from sim.datapath.worker.window import window_rows
 R = Register
 
 
-def fetch_rows(scenario: Scenario, ring: SplitRing) -> list[Draft]:
-    """Return the rows that fetch one chain."""
-    empty, queue = where_empty(scenario), scenario.virtqueue
+def fetch_rows(scenario: Scenario, ring: SplitRing, empty: str | None = None) -> list[Draft]:
+    """Return the rows that fetch one chain; `empty` is the row for an empty ring, if it is not the transmit drain."""
+    empty, queue = empty or where_empty(scenario), scenario.virtqueue
     window = scenario.access[0].window
     refill = Draft(
         "refill", "worker", "avail->idx", ("refill", "drain"), kernel_step="refill", accessor="avail_index_read",

@@ -14,13 +14,34 @@ from sim.datapath.worker.path import TransmitPath
 
 R = Register
 
+#: Which row writes the used elements: one, some that wrap at the end of the ring, or (fallen through to) some.
+ELEMENTS = (Jump(R.DONE, "==", 1, "used_element"), Jump(R.DONE, ">=", 1, "used_wrapped", R.ROOM))
+
 
 def flush_rows(scenario: Scenario, ring: SplitRing, path: TransmitPath) -> list[Draft]:
     """Return the rows that hand a batch to the backend and give its buffers back."""
     end = R.USED_END if path.zerocopy else R.LAST
+    single = path.one_by_one and not scenario.virtqueue.one_used_element
+    elements = [_one_row(scenario, ring, path, end)] if single else _element_rows(scenario, ring, end)
     return [
         *_hand_over_rows(scenario, path),
-        *_used_rows(scenario, ring, path, end),
+        *elements,
+        *_used_index_rows(scenario, ring, end),
+        *_notify_rows(scenario, ring, path),
+    ]
+
+
+def used_rows(scenario: Scenario, ring: SplitRing) -> list[Draft]:
+    """Return the rows that give the buffers of a batch back and look whether the driver wants to know."""
+    return [
+        *_element_rows(scenario, ring, R.LAST),
+        *_used_index_rows(scenario, ring, R.LAST),
+        _check_row(scenario, ring),
+    ]
+
+
+def _used_index_rows(scenario: Scenario, ring: SplitRing, end: Register) -> list[Draft]:
+    return [
         worker_row(
             "used_index", "used->idx", "flush", "used_index", accessor="used_index_write",
             access=ring.used_index(write=True), marks="used",
@@ -32,17 +53,12 @@ def flush_rows(scenario: Scenario, ring: SplitRing, path: TransmitPath) -> list[
             "notify_barrier", "smp_mb before the notification check", "flush", function="vhost_notify",
             operation="barrier", primitives=("lock_rmw",), drains_stores=True,
         ),
-        *_notify_rows(scenario, ring, path),
     ]  # fmt: skip
 
 
 def _hand_over_rows(scenario: Scenario, path: TransmitPath) -> list[Draft]:
     """Return the sendmsg of a batch; packets that were sent one by one are there already."""
-    several: tuple[Jump, ...] = (
-        Jump(R.DONE, "==", 1, "used_element"), Jump(R.DONE, ">=", 1, "used_wrapped", R.ROOM),
-    )  # fmt: skip
-    if scenario.virtqueue.one_used_element:
-        several = ()
+    several = () if scenario.virtqueue.one_used_element else ELEMENTS
     if not path.batched:
         row = worker_row("flush", "buffers go back", "flush", function="vhost_net_signal_used")
         return [row if path.one_by_one else replace(row, jumps=several)]
@@ -56,16 +72,23 @@ def _hand_over_rows(scenario: Scenario, path: TransmitPath) -> list[Draft]:
     ]  # fmt: skip
 
 
-def _used_rows(scenario: Scenario, ring: SplitRing, path: TransmitPath, end: Register) -> list[Draft]:
-    """Return the writes of used elements: several at once, wrapping at the end of the ring, or a single one."""
-    elements = worker_row(
-        "used_elements", "used elements", "flush", "used_elements", accessor="used_elements_write",
-        bytes=8 * scenario.device.batch, unit=R.DONE, access=ring.used_elements(end, R.DONE), jumps=(go("used_index"),),
+def _one_row(scenario: Scenario, ring: SplitRing, path: TransmitPath, end: Register) -> Draft:
+    """vhost_add_used: the element is a variable on the stack; vhost_add_used_n takes it from an array."""
+    accessor = "used_head_write" if path.gives_back == "each" else "used_element_write"
+    one = _single_row(scenario, ring, end)
+    return replace(one, label="used_one", step="used element", accessor=accessor, jumps=())
+
+
+def _single_row(scenario: Scenario, ring: SplitRing, end: Register) -> Draft:
+    return worker_row(
+        "used_element", "used element (batch of one)", "flush", "used_element", accessor="used_element_write", bytes=8,
+        access=ring.used_elements(end, R.DONE), jumps=(go("used_index"),),
     )  # fmt: skip
-    one = replace(
-        elements, label="used_element", step="used element (batch of one)", kernel_step="used_element",
-        accessor="used_element_write", bytes=8, unit=None,
-    )  # fmt: skip
+
+
+def _element_rows(scenario: Scenario, ring: SplitRing, end: Register) -> list[Draft]:
+    """Return the writes of a batch's used elements: several at once, wrapping at the end of the ring, or one."""
+    one = _single_row(scenario, ring, end)
     if scenario.virtqueue.one_used_element:
         return [
             replace(
@@ -73,18 +96,24 @@ def _used_rows(scenario: Scenario, ring: SplitRing, path: TransmitPath, end: Reg
                 access=ring.used_slot(R.USED_INDEX), jumps=(),
             )
         ]  # fmt: skip
-    if path.one_by_one:
-        # vhost_add_used: the element is a variable on the stack; vhost_add_used_n takes it from an array.
-        accessor = "used_head_write" if path.gives_back == "each" else "used_element_write"
-        return [replace(one, label="used_one", step="used element", accessor=accessor, jumps=())]
-    return [
-        elements,
-        replace(
-            elements, label="used_wrapped", step="used elements, wrapping at the end of the ring",
-            times=1 if scenario.access[0].window else 2,
-        ),
-        one,
-    ]  # fmt: skip
+    elements = worker_row(
+        "used_elements", "used elements", "flush", "used_elements", accessor="used_elements_write",
+        bytes=8 * scenario.device.batch, unit=R.DONE, access=ring.used_elements(end, R.DONE), jumps=(go("used_index"),),
+    )  # fmt: skip
+    wrapped = replace(
+        elements, label="used_wrapped", step="used elements, wrapping at the end of the ring",
+        times=1 if scenario.access[0].window else 2,
+    )  # fmt: skip
+    return [elements, wrapped, one]
+
+
+def _check_row(scenario: Scenario, ring: SplitRing) -> Draft:
+    event_idx = scenario.virtqueue.event_idx
+    return worker_row(
+        "notify_check", "used_event" if event_idx else "avail->flags", "flush", "notify_check",
+        accessor="used_event_read" if event_idx else "avail_flags_read",
+        access=ring.used_event() if event_idx else ring.avail_flags(),
+    )  # fmt: skip
 
 
 def _notify_rows(scenario: Scenario, ring: SplitRing, path: TransmitPath) -> list[Draft]:
@@ -97,11 +126,7 @@ def _notify_rows(scenario: Scenario, ring: SplitRing, path: TransmitPath) -> lis
         *((Jump(R.MODE, "==", POLL, "poll_start"),) if scenario.device.busyloop_timeout_us else ()),
         *path.onward,
     )  # fmt: skip
-    check = worker_row(
-        "notify_check", "used_event" if event_idx else "avail->flags", "flush", "notify_check",
-        accessor="used_event_read" if event_idx else "avail_flags_read",
-        access=ring.used_event() if event_idx else ring.avail_flags(),
-    )  # fmt: skip
+    check = _check_row(scenario, ring)
     if scenario.driver.kind != "virtio-net":  # a driver that polls: it wants no calls, nothing depends on what is read
         return [replace(check, jumps=after)]
     return [

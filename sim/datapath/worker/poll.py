@@ -51,7 +51,7 @@ def poll_rows(scenario: Scenario, ring: SplitRing) -> list[Draft]:
 def polls_per_timeout(plan: Plan, timeout_us: float) -> int:
     """How often the worker looks at an empty ring before time is up (0 where the plan does not poll)."""
     poll = next((row for row in plan.rows if row.label == "poll" and row.actor == "worker"), None)
-    if poll is None:
+    if poll is None or not timeout_us:
         return 0
     exposed = max(0, plan.latencies.near_hit_ps - poll.hidden_ps)
     return max(1, round(timeout_us * 1e6 / (poll.cost_ps + exposed)))
