@@ -13,6 +13,9 @@ R = Register
 #: Preamble, start of frame, FCS and gap (DESIGN 6b.12).
 WIRE_OVERHEAD_BYTES = 24
 MIN_FRAME_BYTES = 60
+#: Ethernet header and VLAN tag beyond the MTU; Ethernet, IPv4 and TCP headers that each further frame repeats.
+FRAME_HEADER_BYTES = 18
+REPEATED_HEADER_BYTES = 54
 #: vhost_zerocopy_callback wakes the worker at the last completion and at each 16th.
 WAKE_EVERY = 16
 
@@ -22,11 +25,21 @@ def has_sink(scenario: Scenario) -> bool:
     return scenario.backend.has_nic or scenario.backend.has_receiver
 
 
+def wire_bytes(packet_bytes: int, mtu_bytes: int) -> int:
+    """Bytes on the wire: a packet beyond the MTU is cut into frames (TSO), which repeat its headers."""
+    frames = 1
+    if packet_bytes > mtu_bytes + FRAME_HEADER_BYTES:
+        carried = mtu_bytes + FRAME_HEADER_BYTES - REPEATED_HEADER_BYTES
+        frames = -(-(packet_bytes - REPEATED_HEADER_BYTES) // carried)
+    headers = (frames - 1) * REPEATED_HEADER_BYTES + frames * WIRE_OVERHEAD_BYTES
+    return max(packet_bytes, MIN_FRAME_BYTES) + headers
+
+
 def sink_ns(scenario: Scenario, packet_bytes: int) -> float:
     """Time that one packet takes there, in ns."""
     backend = scenario.backend
     if backend.has_nic:
-        return (max(packet_bytes, MIN_FRAME_BYTES) + WIRE_OVERHEAD_BYTES) * 8 / backend.line_gbps
+        return wire_bytes(packet_bytes, backend.mtu_bytes) * 8 / backend.line_gbps
     return backend.receiver_cost.value + packet_bytes * backend.receiver_byte_cost.value
 
 

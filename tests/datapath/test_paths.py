@@ -106,10 +106,19 @@ def test_every_pinned_frame_comes_back():
 
 
 @pytest.mark.parametrize("kind", ["tap-xdp-redirect", "tap-bridge"])
-@pytest.mark.parametrize("size", [64, 1500, 65535])
-def test_a_slow_line_gives_the_line_rate(kind, size):
+@pytest.mark.parametrize(
+    ("size", "on_the_wire"),
+    [
+        (14, 60 + WIRE),
+        (64, 64 + WIRE),
+        (1518, 1518 + WIRE),
+        (1519, 1519 + 54 + 2 * WIRE),
+        (65535, 65535 + 44 * 54 + 45 * WIRE),  # 65481 bytes behind the headers, 1464 in a frame
+    ],
+)
+def test_a_slow_line_gives_the_line_rate(kind, size, on_the_wire):
     found = point(f"backend.kind={kind}", "backend.line_gbps=0.5", packet_bytes=size)
-    assert found.pps == pytest.approx(0.5e9 / (8 * (size + WIRE)), rel=2e-3)
+    assert found.pps == pytest.approx(0.5e9 / (8 * on_the_wire), rel=2e-3)
     assert found.bound_by == "nic"
 
 
