@@ -8,8 +8,8 @@ from sim.config.errors import ConfigError
 from sim.config.scenario import Scenario
 from sim.costs import CostTable, Recipes
 from sim.datapath.driver import driver_rows
+from sim.datapath.features import with_features
 from sim.datapath.fuse import actors_of, fuse
-from sim.datapath.packed import ring_layout
 from sim.datapath.page_frag import PageFragment, largest_xdp_packet
 from sim.datapath.plan import Latencies, Plan, Register, Row, Segment
 from sim.datapath.pricing import Pricer
@@ -32,7 +32,7 @@ def build_plan(scenario: Scenario, access: str, packet_bytes: int, *, apart: boo
         _check_fits(scenario, size)
     table = CostTable(scenario.cpu, scenario.kernel.work_scale.value, scenario.placement)
     recipes = Recipes(scenario.kernel, variant, scenario.cpu, scenario.mitigations, scenario.virtqueue)
-    drafts = ring_layout(scenario, worker_rows(scenario, packet_bytes) + driver_rows(scenario))
+    drafts = with_features(scenario, worker_rows(scenario, packet_bytes) + driver_rows(scenario))
     drafts += iotlb_timers(scenario)
     rows = Pricer(scenario, recipes, table, packet_bytes).price(drafts)
     classes = size_classes(mix, scenario.run.seed)
@@ -70,7 +70,7 @@ def _class_rows(
     copies = {row.label: number for number, row in enumerate(rows) if row.operation == "copy"}
     found: dict[int, list[Row]] = {number: [] for label, number in copies.items() if label != "page_split"}
     for size in classes.sizes:
-        drafts = ring_layout(scenario, worker_rows(scenario, size))
+        drafts = with_features(scenario, worker_rows(scenario, size))
         for row in Pricer(scenario, recipes, table, size).price(drafts):
             if copies.get(row.label) in found:
                 found[copies[row.label]].append(row)

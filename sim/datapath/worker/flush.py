@@ -25,22 +25,6 @@ def flush_rows(scenario: Scenario, ring: SplitRing) -> list[Draft]:
         elements, label="used_element", step="used element (batch of one)", kernel_step="used_element",
         accessor="used_element_write", bytes=8, unit=None,
     )  # fmt: skip
-    wrapped = replace(
-        elements, label="used_wrapped", step="used elements, wrapping at the end of the ring",
-        times=1 if scenario.access[0].window else 2,
-    )  # fmt: skip
-    written = [elements, wrapped, one]
-    to_elements: tuple[Jump, ...] = (
-        Jump(R.DONE, "==", 1, "used_element"), Jump(R.DONE, ">=", 1, "used_wrapped", R.ROOM),
-    )  # fmt: skip
-    if scenario.virtqueue.one_used_element:
-        written = [
-            replace(
-                one, label="used_of_batch", step="one used element for the batch, IN_ORDER",
-                access=ring.used_slot(R.USED_INDEX), jumps=(),
-            )
-        ]  # fmt: skip
-        to_elements = ()
     return [
         worker_row(
             "flush", "hand the batch to the backend", "flush", "send_batch",
@@ -48,9 +32,11 @@ def flush_rows(scenario: Scenario, ring: SplitRing) -> list[Draft]:
         worker_row(
             "backend", "XDP program on each packet", "packet", "backend_packet", unit=R.DONE, per_unit=True,
             extra_instructions=scenario.backend.program_instructions.value,
-            jumps=to_elements,
+            jumps=(Jump(R.DONE, "==", 1, "used_element"), Jump(R.DONE, ">=", 1, "used_wrapped", R.ROOM)),
         ),
-        *written,
+        elements,
+        replace(elements, label="used_wrapped", step="used elements, wrapping at the end of the ring", times=2),
+        one,
         worker_row(
             "used_index", "used->idx", "flush", "used_index", accessor="used_index_write",
             access=ring.used_index(write=True), marks="used",
