@@ -14,9 +14,9 @@ from sim.datapath.page_frag import PageFragment, largest_xdp_packet
 from sim.datapath.plan import Latencies, Plan, Register, Row, Segment
 from sim.datapath.pricing import Pricer
 from sim.datapath.rings import ring_of
+from sim.datapath.rounds import iotlb_timers
 from sim.datapath.traffic import SizeClasses, arrivals_of, size_classes
 from sim.datapath.worker import worker_rows
-from sim.datapath.worker.round import iotlb_timers
 
 
 def build_plan(scenario: Scenario, access: str, packet_bytes: int, *, apart: bool = False) -> Plan:

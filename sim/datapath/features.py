@@ -1,7 +1,8 @@
 """What ring features and access variants change in the rows of handlers and drivers.
 
-Handlers and drivers are written for a plain split ring, reached access by access. IN_ORDER, a deeper device IOTLB, user
-access windows around batches and the packed layout are translations of those rows, so that each works with all of them.
+Handlers and drivers are written for a plain split ring, reached access by access. What a round begins with, IN_ORDER, a
+deeper device IOTLB, user access windows around batches and the packed layout are translations of those rows, so that
+each works with all of them.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from sim.datapath.draft import Draft
 from sim.datapath.packed import packed_rows
 from sim.datapath.plan import Register
 from sim.datapath.rings import PackedRing, SplitRing, ring_of
+from sim.datapath.rounds import with_round_rows
 from sim.datapath.window import with_windows
 
 R = Register
@@ -27,6 +29,7 @@ _TRANSLATING = ("descriptor", "next_descriptor", "indirect_table", "indirect_des
 def with_features(scenario: Scenario, drafts: list[Draft]) -> list[Draft]:
     """Return the rows for the scenario's virtqueue and access variant."""
     queue, ring, window = scenario.virtqueue, ring_of(scenario.virtqueue), scenario.access[0].window
+    drafts = with_round_rows(scenario, drafts)
     deeper = tree_levels(scenario.kernel, queue)
     if deeper:
         drafts = [_deeper(row, deeper) for row in drafts]

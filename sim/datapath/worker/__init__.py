@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from sim.config.scenario import Scenario
 from sim.datapath.draft import Draft
-from sim.datapath.worker.round import with_round_rows
 from sim.datapath.worker.transmit import transmit_rows
 
 __all__ = ["worker_rows"]
@@ -12,4 +11,4 @@ __all__ = ["worker_rows"]
 
 def worker_rows(scenario: Scenario, packet_bytes: int) -> list[Draft]:
     """Return the rows of the worker that the scenario names, for packets of one size."""
-    return with_round_rows(scenario, transmit_rows(scenario, packet_bytes))
+    return transmit_rows(scenario, packet_bytes)
