@@ -8,6 +8,7 @@ import pytest
 from pydantic import ValidationError
 
 import sim
+from sim.config import paths
 from sim.config.errors import ConfigError, nearest
 from sim.config.load import load_table
 from sim.config.quantity import Quantity
@@ -221,7 +222,7 @@ def test_paths_that_cannot_be_read(tmp_path):
 
 
 def test_an_unknown_scenario_lists_what_there_is():
-    assert message("nope") == f"unknown scenario 'nope'; valid: {SEED}"
+    assert message("nope") == f"unknown scenario 'nope'; valid: {', '.join(sorted(paths.names('scenario')))}"
 
 
 def test_binary_files_are_refused(write):
