@@ -12,14 +12,15 @@ from sim.costs.table import Component
 from sim.datapath.draft import Draft
 from sim.datapath.driver import driver_rows
 from sim.datapath.feasible import at_size, check
+from sim.datapath.features import with_features
 from sim.datapath.fuse import actors_of, fuse
-from sim.datapath.packed import ring_layout
 from sim.datapath.placed import competing, receiving
 from sim.datapath.plan import BANK, Latencies, Plan, Register, Row, Segment
 from sim.datapath.pricing import Pricer
 from sim.datapath.queues import regions_of_queues, serve_queues
 from sim.datapath.ring_memory import KERNEL_OWN, RingMemory, effective_variant
 from sim.datapath.rings import LINE_BYTES, PackedRing, SplitRing, ring_of
+from sim.datapath.rounds import iotlb_timers
 from sim.datapath.sink import WAKE_EVERY, sink_rows
 from sim.datapath.source import source_rows
 from sim.datapath.storms import around_rounds, host_rows, period_ps
@@ -27,7 +28,6 @@ from sim.datapath.traffic import SizeClasses, arrivals_of, size_classes
 from sim.datapath.worker import worker_rows
 from sim.datapath.worker.path import transmit_path
 from sim.datapath.worker.poll import polls_per_timeout
-from sim.datapath.worker.round import iotlb_timers
 
 
 def build_plan(scenario: Scenario, access: str, packet_bytes: int, *, apart: bool = False) -> Plan:
@@ -87,7 +87,7 @@ def _rows(scenario: Scenario, variant: Access, table: CostTable, packet_bytes: i
         recipes = Recipes(scenario.kernel, how, scenario.cpu, scenario.mitigations, scenario.virtqueue)
         return Pricer(scenario, recipes, table, packet_bytes).price(drafts)
 
-    drafts = ring_layout(scenario, worker_rows(scenario, packet_bytes) + driver_rows(scenario, packet_bytes))
+    drafts = with_features(scenario, worker_rows(scenario, packet_bytes) + driver_rows(scenario, packet_bytes))
     if scenario.device.kind == "vhost_net" and scenario.device.direction == "rx":
         drafts += source_rows(scenario, packet_bytes)
     elif scenario.device.kind == "vhost_net":

@@ -12,26 +12,22 @@ from sim.config.errors import ConfigError
 from sim.config.scenario import Scenario
 from sim.datapath.draft import Draft, copy
 from sim.datapath.plan import Jump, Register
-from sim.datapath.rings import PACKED_FLAGS, PackedRing, ring_of
+from sim.datapath.rings import PACKED_FLAGS, PackedRing
 
 R = Register
 
 _SPLIT_REGIONS = ("desc", "avail", "used")
 _EVENT_WRITES = ("used_flags_write", "avail_event_write")
 _CHECKS = ("avail_flags_read", "used_event_read")
-#: Rows of the split ring's flush for a batch that wraps, and for one of a single buffer.
-_SPLIT_FLUSHES = ("used_wrapped", "used_element")
-_USED = ("used_elements_write", "used_element_write")
+_USED = ("used_elements_write", "used_element_write", "used_head_write")
 
 
-def ring_layout(scenario: Scenario, drafts: list[Draft]) -> list[Draft]:
-    """Return the rows for the scenario's ring layout; those of a split ring as they are."""
-    ring = ring_of(scenario.virtqueue)
-    if not isinstance(ring, PackedRing):
-        return drafts
-    drafts = _one_flush(drafts)
+def packed_rows(scenario: Scenario, ring: PackedRing, drafts: list[Draft]) -> list[Draft]:
+    """Return the rows of handlers and drivers on a packed ring; ConfigError for a device without one."""
     refills = [row for row in drafts if row.label == "refill"]
-    device = _Device(ring, scenario.virtqueue.packed_access == "rfc", refills[0].jumps if refills else ())
+    calls = any(row.label == "call" and row.actor == "worker" for row in drafts)
+    rfc = scenario.virtqueue.packed_access == "rfc"
+    device = _Device(ring, rfc, refills[0].jumps if refills else (), calls)
     packed = [
         one for row in drafts for one in (device.rows(row) if row.actor == "worker" else [_driver_row(ring, row)])
     ]  # fmt: skip
@@ -40,27 +36,17 @@ def ring_layout(scenario: Scenario, drafts: list[Draft]) -> list[Draft]:
     return packed
 
 
-def _one_flush(drafts: list[Draft]) -> list[Draft]:
-    """A batch of one and one that wraps are written like any other."""
-    if not any(row.label == "used_elements" for row in drafts):
-        return drafts
-    return [
-        replace(row, jumps=tuple(jump for jump in row.jumps if jump.target not in _SPLIT_FLUSHES))
-        for row in drafts
-        if row.label not in _SPLIT_FLUSHES
-    ]
-
-
 class _Device:
     """The worker's rows on a packed ring; `rfc` as the RFC accessed it, else with as few accesses as possible.
 
-    `empty` are the jumps of a fetch that finds no buffer.
+    `empty` are the jumps of a fetch that finds no buffer; `calls` says that a row behind the check calls the driver.
     """
 
-    def __init__(self, ring: PackedRing, rfc: bool, empty: tuple[Jump, ...]) -> None:
+    def __init__(self, ring: PackedRing, rfc: bool, empty: tuple[Jump, ...], calls: bool) -> None:
         self.ring = ring
         self.rfc = rfc
         self.empty = empty
+        self.calls = calls
 
     def rows(self, row: Draft) -> list[Draft]:
         """Return what takes the place of one row of the split ring."""
@@ -137,10 +123,12 @@ class _Device:
         if not self.rfc:
             event = self.ring.event("driver", write=False)
             return _instead(row, "packed_driver_event_read", step="driver event structure", access=event)
-        return replace(
-            row, step="signal, whether wanted or not", accessor=None, spared=row.accessor, access=None,
-            primitives=("eventfd_signal",),
+        unread = replace(
+            row, step="signal, whether wanted or not", accessor=None, spared=row.accessor, access=None
         )  # fmt: skip
+        if self.calls:  # the row of the call follows
+            return replace(unread, sample=None, jumps=())
+        return replace(unread, primitives=("eventfd_signal",))
 
 
 def _instead(row: Draft, accessor: str, **fields: object) -> Draft:
@@ -158,9 +146,11 @@ def _driver_row(ring: PackedRing, row: Draft) -> Draft:
         step = "write the descriptors, flags last"
         return replace(row, step=step, access=ring.chain_write(R.POSTED), effects=published, marks="posted")
     if access.region == "avail":
-        if row.marks == "posted":  # what counts as new at a kick check is what came behind the last one
-            effects = (copy(R.PUBLISHED, R.PUBLISHED_LAST), copy(R.PUBLISHED_LAST, R.AVAIL_INDEX))
-            return replace(row, step="end of a burst", access=None, effects=effects, marks=None)
+        if row.marks == "posted":
+            effects = tuple(effect for effect in row.effects if effect.target != R.AVAIL_INDEX)
+            if copy(R.PUBLISHED, R.AVAIL_INDEX) in effects:  # new at a kick check is what came behind the last one
+                effects = (copy(R.PUBLISHED, R.PUBLISHED_LAST), copy(R.PUBLISHED_LAST, R.AVAIL_INDEX))
+            return replace(row, step="available already", access=None, effects=effects, marks=None)
         if access.stride:
             return replace(row, step="no avail ring", access=None)
         return replace(row, step="driver event structure", access=ring.event("driver", access.write))

@@ -18,9 +18,9 @@ def virtio_user_rows(scenario: Scenario, ring: SplitRing) -> list[Draft]:
     chain, threshold = ring.chain, ring.queue.size - scenario.driver.free_threshold
     full = Jump(R.FREE, "<", chain, "reclaim")
     bulk_from = max(1, threshold // chain + 1)
-    # In order, the used index says which buffers are back.
-    element = None if ring.queue.in_order else ring.used_element(R.RECLAIMED)
-    used = driver_row("reclaim_one", "used->ring[i].id", "packet", "virtio_xmit_cleanup", access=element)
+    used = driver_row(
+        "reclaim_one", "used->ring[i].id", "packet", "virtio_xmit_cleanup", access=ring.used_element(R.RECLAIMED)
+    )
     freed = (add(R.RECLAIMED), add(R.FREE, chain))
     return [
         driver_row(

@@ -7,7 +7,6 @@ from sim.datapath.draft import Draft
 from sim.datapath.worker.af_xdp import af_xdp_rows
 from sim.datapath.worker.af_xdp_receive import af_xdp_receive_rows
 from sim.datapath.worker.receive import receive_rows
-from sim.datapath.worker.round import with_round_rows
 from sim.datapath.worker.transmit import transmit_rows
 from sim.datapath.worker.vhost_user import vhost_user_rows
 from sim.datapath.worker.vhost_user_receive import vhost_user_receive_rows
@@ -22,5 +21,4 @@ def worker_rows(scenario: Scenario, packet_bytes: int) -> list[Draft]:
         return af_xdp_receive_rows(scenario) if receives else af_xdp_rows(scenario)
     if device == "vhost_user":
         return (vhost_user_receive_rows if receives else vhost_user_rows)(scenario, packet_bytes)
-    rows = (receive_rows if receives else transmit_rows)(scenario, packet_bytes)
-    return with_round_rows(scenario, rows)
+    return (receive_rows if receives else transmit_rows)(scenario, packet_bytes)

@@ -21,8 +21,7 @@ ELEMENTS = (Jump(R.DONE, "==", 1, "used_element"), Jump(R.DONE, ">=", 1, "used_w
 def flush_rows(scenario: Scenario, ring: SplitRing, path: TransmitPath) -> list[Draft]:
     """Return the rows that hand a batch to the backend and give its buffers back."""
     end = R.USED_END if path.zerocopy else R.LAST
-    single = path.one_by_one and not scenario.virtqueue.one_used_element
-    elements = [_one_row(scenario, ring, path, end)] if single else _element_rows(scenario, ring, end)
+    elements = [_one_row(ring, path, end)] if path.one_by_one else _element_rows(scenario, ring, end)
     return [
         *_hand_over_rows(scenario, path),
         *elements,
@@ -58,12 +57,11 @@ def _used_index_rows(scenario: Scenario, ring: SplitRing, end: Register) -> list
 
 def _hand_over_rows(scenario: Scenario, path: TransmitPath) -> list[Draft]:
     """Return the sendmsg of a batch; packets that were sent one by one are there already."""
-    several = () if scenario.virtqueue.one_used_element else ELEMENTS
     if not path.batched:
         row = worker_row("flush", "buffers go back", "flush", function="vhost_net_signal_used")
-        return [row if path.one_by_one else replace(row, jumps=several)]
+        return [row if path.one_by_one else replace(row, jumps=ELEMENTS)]
     behind = backend_rows(scenario, batched=True)
-    behind[-1] = replace(behind[-1], effects=to_sink(scenario, batched=True), jumps=several)
+    behind[-1] = replace(behind[-1], effects=to_sink(scenario, batched=True), jumps=ELEMENTS)
     return [
         worker_row(
             "flush", "hand the batch to the backend", "flush", "send_batch", condition=room_at_sink(scenario),
@@ -72,14 +70,13 @@ def _hand_over_rows(scenario: Scenario, path: TransmitPath) -> list[Draft]:
     ]  # fmt: skip
 
 
-def _one_row(scenario: Scenario, ring: SplitRing, path: TransmitPath, end: Register) -> Draft:
+def _one_row(ring: SplitRing, path: TransmitPath, end: Register) -> Draft:
     """vhost_add_used: the element is a variable on the stack; vhost_add_used_n takes it from an array."""
     accessor = "used_head_write" if path.gives_back == "each" else "used_element_write"
-    one = _single_row(scenario, ring, end)
-    return replace(one, label="used_one", step="used element", accessor=accessor, jumps=())
+    return replace(_single_row(ring, end), label="used_one", step="used element", accessor=accessor, jumps=())
 
 
-def _single_row(scenario: Scenario, ring: SplitRing, end: Register) -> Draft:
+def _single_row(ring: SplitRing, end: Register) -> Draft:
     return worker_row(
         "used_element", "used element (batch of one)", "flush", "used_element", accessor="used_element_write", bytes=8,
         access=ring.used_elements(end, R.DONE), jumps=(go("used_index"),),
@@ -88,23 +85,15 @@ def _single_row(scenario: Scenario, ring: SplitRing, end: Register) -> Draft:
 
 def _element_rows(scenario: Scenario, ring: SplitRing, end: Register) -> list[Draft]:
     """Return the writes of a batch's used elements: several at once, wrapping at the end of the ring, or one."""
-    one = _single_row(scenario, ring, end)
-    if scenario.virtqueue.one_used_element:
-        return [
-            replace(
-                one, label="used_of_batch", step="one used element for the batch, IN_ORDER",
-                access=ring.used_slot(R.USED_INDEX), jumps=(),
-            )
-        ]  # fmt: skip
     elements = worker_row(
         "used_elements", "used elements", "flush", "used_elements", accessor="used_elements_write",
         bytes=8 * scenario.device.batch, unit=R.DONE, access=ring.used_elements(end, R.DONE), jumps=(go("used_index"),),
     )  # fmt: skip
-    wrapped = replace(
-        elements, label="used_wrapped", step="used elements, wrapping at the end of the ring",
-        times=1 if scenario.access[0].window else 2,
-    )  # fmt: skip
-    return [elements, wrapped, one]
+    return [
+        elements,
+        replace(elements, label="used_wrapped", step="used elements, wrapping at the end of the ring", times=2),
+        _single_row(ring, end),
+    ]
 
 
 def _check_row(scenario: Scenario, ring: SplitRing) -> Draft:

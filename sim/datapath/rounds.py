@@ -19,12 +19,12 @@ _PAGE = 4096
 def with_round_rows(scenario: Scenario, rows: list[Draft]) -> list[Draft]:
     """Put those rows in front of the row `round`, and take its label, so that every round begins with them."""
     before = [*_prefetch_rows(scenario), *_mapping_rows(scenario)]
-    if not before:
+    starts = [number for number, row in enumerate(rows) if row.label == "round"]
+    if not before or not starts:
         return rows
     before[0] = replace(before[0], label="round")
-    start = next(number for number, row in enumerate(rows) if row.label == "round")
-    begun = replace(rows[start], label="round_begin")
-    return [*rows[:start], *before, begun, *rows[start + 1 :]]
+    begun = replace(rows[starts[0]], label="round_begin")
+    return [*rows[: starts[0]], *before, begun, *rows[starts[0] + 1 :]]
 
 
 def _mapping_rows(scenario: Scenario) -> list[Draft]:

@@ -14,14 +14,24 @@ from sim.datapath.rings import SplitRing
 R = Register
 
 
-def window_rows(
-    scenario: Scenario, ring: SplitRing, window: Window, head: Draft, chain: list[Draft]
-) -> list[Draft]:  # fmt: skip
-    """Return the rows that fetch one chain, where up to `window.chains` are read ahead into an array of the worker.
+def with_windows(scenario: Scenario, ring: SplitRing, window: Window, drafts: list[Draft]) -> list[Draft]:
+    """Let up to `window.chains` chains be read at once into an array of the worker.
 
-    The loads inside the window overlap; `clac` waits for all of them at once. The rows of `head` and `chain` keep the
-    work of their steps and read the array instead of the ring.
+    The loads inside the window overlap; `clac` waits for all of them at once. Rows that read a ring entry or a
+    descriptor keep the work of their steps and read the array instead of the ring.
     """
+    rows: list[Draft] = []
+    for row in drafts:
+        if row.label == "head":
+            rows += [*_window_rows(scenario, ring, window), _from_array(replace(row, label="window_head"))]
+        elif row.label == "used_wrapped":
+            rows.append(replace(row, times=1))  # both parts in the window that writes the used index too
+        else:
+            rows.append(_from_array(row))
+    return rows
+
+
+def _window_rows(scenario: Scenario, ring: SplitRing, window: Window) -> list[Draft]:
     open_, close = (
         worker_row(
             label, step, "window", function="vhost_get_vq_desc", operation="window", primitives=tuple(primitives)
@@ -72,8 +82,6 @@ def window_rows(
         *([] if scenario.virtqueue.skips_avail_ring else [entries]),
         descriptors,
         close,
-        _from_array(replace(head, label="window_head")),
-        *(_from_array(row) for row in chain),
     ]  # fmt: skip
 
 
