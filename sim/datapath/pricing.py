@@ -12,7 +12,7 @@ from sim.costs.recipes import SERIALISING, Item
 from sim.costs.table import Component
 from sim.datapath.draft import Draft
 from sim.datapath.plan import LineAccess, Row
-from sim.datapath.rings import lines_of
+from sim.datapath.rings import LINE_BYTES, lines_of
 
 
 class Pricer:
@@ -85,7 +85,7 @@ class Pricer:
             after_access = True
             if behind >= enough:
                 break
-        return min(behind, enough)
+        return enough  # nothing waits before the reorder buffer is full, on the next laps if not on this one
 
     def _row(self, draft: Draft, items: list[Item], hidden_ps: int) -> Row:
         fixed, unit = self._split_by_unit(draft, items)
@@ -167,6 +167,7 @@ class Pricer:
         components: list[Component] = []
         if draft.copied in ("first", "whole"):
             transfer_ps = table.whole_ps(table.transfer_primitive)
+            hidden_ps += self._copied_meanwhile_ps(draft, dirty, lines_of(whole))
             exposed = self.scenario.cpu.payload_exposed.value * max(0, transfer_ps - hidden_ps) / transfer_ps
             components.append(
                 table.component(table.transfer_primitive, 1, exposed, "exposed part of the payload's line")
@@ -177,6 +178,16 @@ class Pricer:
             if lines_of(whole) > dirty:
                 components.append(table.component("clean_line", lines_of(whole) - dirty))
         return tuple(components)
+
+    def _copied_meanwhile_ps(self, draft: Draft, dirty: int, lines: int) -> int:
+        """Time in which the rest of one long copy moves while its first line travels; a short copy has no rest.
+
+        Measured: a dirty first line costs a copy of 1500 bytes less than one of 64 (docs/mismatches.md).
+        """
+        if draft.copied != "whole":
+            return 0
+        prices = {"copy_bytes": self._bytes(draft) - LINE_BYTES, "clean_line": lines - dirty, "line_stream": dirty - 1}
+        return sum(round(count * self.table.price(name)[0]) for name, count in prices.items() if count > 0)
 
     def _payload_access(self, draft: Draft) -> LineAccess | None:
         """Name the bytes of the packet's buffer that a copy reads (not tracked as cache lines)."""

@@ -194,7 +194,7 @@ def test_paths_that_cannot_be_read(tmp_path):
 
 
 def test_an_unknown_scenario_lists_what_there_is():
-    assert message("nope") == f"unknown scenario 'nope'; valid: {SEED}"
+    assert message("nope") == f"unknown scenario 'nope'; valid: user-ring, {SEED}"
 
 
 def test_binary_files_are_refused(write):

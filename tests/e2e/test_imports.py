@@ -13,8 +13,7 @@ import pytest
 import sim
 
 ROOT = Path(sim.__file__).parent
-# Each may import those before it; `host` never simulates, so it stands before the rooms that do.
-ROOMS = ("config", "costs", "host", "datapath", "engine", "study", "report", "cli")
+ROOMS = ("config", "costs", "datapath", "engine", "host", "study", "report", "cli")  # each may import those before it
 HEAVY = {"numba", "pandas", "scipy", "matplotlib"}
 MODULES = sorted(file for room in ROOMS for file in (*ROOT.glob(f"{room}/**/*.py"), *ROOT.glob(f"{room}.py")))
 
