@@ -39,8 +39,6 @@ class Toggles:
 
 def intercepted(recording: Recording) -> str:
     """Say why system calls of this recording are no measure of the kernel; empty when they are."""
-    if recording.machine.sandbox:
-        return f"system calls are intercepted by a sandbox ({recording.machine.sandbox})"
     calls = present(recording.cycles("sys_invalid 0"))
     if not calls:
         return "system calls are not answered as Linux does"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from sim.config.cpu import Cpu
 from sim.config.quantity import Grade
@@ -12,6 +13,7 @@ from sim.host.benchmarks import LONG_COPIES, SHORT_COPIES, sizes
 from sim.host.recording import Recording
 
 _LINE = 64
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -233,7 +235,7 @@ def _copies(recording: Recording) -> list[Entry]:
     ]  # fmt: skip
 
 
-def _per_round(series: Sequence[Sequence[float | None]], operation: Callable[[list[float]], object]) -> list:  # type: ignore[type-arg]
+def _per_round(series: Sequence[Sequence[float | None]], operation: Callable[[list[float]], T]) -> list[T]:
     """Apply an operation to the values of each round in which all of them were possible."""
     rounds = zip(*series, strict=True)
     return [operation([v for v in values if v is not None]) for values in rounds if None not in values]

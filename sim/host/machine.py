@@ -13,8 +13,6 @@ from sim.config.quantity import Strict
 
 #: Flags of /proc/cpuinfo that the profile depends on.
 FLAGS = ("constant_tsc", "erms", "fsrm", "hypervisor", "ibrs_enhanced", "nonstop_tsc", "pti", "smap")
-#: What sandboxes that intercept system calls say of themselves in /proc/version.
-SANDBOXES = ("gVisor",)
 _CPU = Path("sys/devices/system/cpu")
 
 
@@ -36,7 +34,6 @@ class Machine(Strict):
     microcode: str
     flags: list[str]
     kernel: str
-    kernel_banner: str
     vulnerabilities: dict[str, str]
     governor: str
     smt: bool
@@ -50,11 +47,6 @@ class Machine(Strict):
     def virtualised(self) -> bool:
         """Whether a hypervisor runs this kernel."""
         return "hypervisor" in self.flags
-
-    @property
-    def sandbox(self) -> str:
-        """Name of a sandbox that calls itself one; empty otherwise."""
-        return next((name for name in SANDBOXES if name.lower() in self.kernel_banner.lower()), "")
 
     @property
     def pti(self) -> bool:
@@ -134,7 +126,6 @@ def read_machine(allowed: list[int], root: Path = Path("/")) -> Machine:
     flags = set(fields.get("flags", "").split())
     folder = root / _CPU / "vulnerabilities"
     caches = _caches(root)
-    banner = _text(root / "proc/version")
     return Machine(
         vendor=fields.get("vendor_id", ""),
         family=_number(fields.get("cpu family", "")),
@@ -143,7 +134,6 @@ def read_machine(allowed: list[int], root: Path = Path("/")) -> Machine:
         microcode=fields.get("microcode", ""),
         flags=[flag for flag in FLAGS if flag in flags],
         kernel=_text(root / "proc/sys/kernel/osrelease") or platform.release(),
-        kernel_banner=banner,
         vulnerabilities={file.name: _text(file) for file in sorted(folder.glob("*"))},
         governor=_text(root / _CPU / "cpu0/cpufreq/scaling_governor"),
         smt=_text(root / _CPU / "smt/active") == "1",

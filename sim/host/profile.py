@@ -11,7 +11,7 @@ import yaml
 from sim.config.cpu import Cpu, CpuFeatures, Measured, Repeats
 from sim.config.load import read_table, validate
 from sim.config.primitives import PRICED_BY_CPI, PRIMITIVES
-from sim.host.access import Toggles, intercepted, kernel_entries, toggles
+from sim.host.access import Toggles, kernel_entries, toggles
 from sim.host.derive import Entry, derive
 from sim.host.machine import Machine
 from sim.host.nearest import nearest_table
@@ -106,18 +106,17 @@ def build_profile(recording: Recording, name: str, configs: Path | None = None) 
 
 def _judged(recording: Recording, nearest: Cpu, access: Toggles) -> tuple[list[Entry], dict[str, str]]:
     """Return the entries that stand, and why the others do not."""
-    clock = wrong_clock(recording)
     found = derive(recording, nearest)
-    refused: dict[str, str] = {}
-    if clock:
-        refused |= {one.key: clock for one in found if one.unit != "ns"}
-    no_kernel = intercepted(recording)
     of_kernel = kernel_entries(recording)
-    if no_kernel:
-        refused |= {one.key: no_kernel for one in of_kernel}
-        refused |= {f"primitives.{side}": no_kernel for side in ("stac", "clac")}
-        of_kernel = []
-    found = [*found, *access.entries, *of_kernel]
+    refused: dict[str, str] = {}
+    if access.why_not:
+        keys = [*(one.key for one in of_kernel), "primitives.stac", "primitives.clac"]
+        refused = dict.fromkeys(keys, access.why_not)
+    else:
+        found += [*access.entries, *of_kernel]
+    clock = wrong_clock(recording)
+    if clock:
+        refused |= {one.key: clock for one in found}
     refused = impossible(found) | refused
     return split(found, refused), refused
 
@@ -156,7 +155,7 @@ def _constants(recording: Recording) -> dict[str, dict[str, Any]]:
         for key, value in given.items()
         if value
     }
-    if not machine.sandbox and "meltdown" in machine.vulnerabilities:
+    if "meltdown" in machine.vulnerabilities:
         text = "is on, and inside the measured system call" if machine.pti else "is off"
         found["primitives.pti"] = _fixed(0.0, "cycles", f"page-table isolation {text} (vulnerabilities/meltdown)")
     return found
@@ -170,8 +169,8 @@ def _borrowed(entry: dict[str, Any], key: str, nearest: str, refused: str | None
 
 def _features(recording: Recording, nearest: Cpu, access: Toggles) -> dict[str, Any]:
     machine = recording.machine
-    if machine.sandbox or access.why_not:
-        return _borrowed_features(nearest.features, nearest.name, machine.sandbox or access.why_not)
+    if access.why_not:  # flags that a sandbox shows are what it likes to show
+        return _borrowed_features(nearest.features, nearest.name, access.why_not)
     flag = {"source": "/proc/cpuinfo", "grade": "measured-here"}
     features: dict[str, Any] = {name: {"value": name in machine.flags, **flag} for name in ("smap", "erms", "fsrm")}
     features["eibrs"] = {"value": machine.eibrs, "source": "vulnerabilities/spectre_v2", "grade": "measured-here"}

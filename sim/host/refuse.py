@@ -29,6 +29,7 @@ BOUNDS = {
     "primitives.memory_local": (20.0, 5000.0),
     "primitives.syscall": (30.0, 1e5),
 }
+STEADY = 0.01  # of the time-stamp counter against the clock of the kernel
 #: Entries that are a cost of nothing on some CPUs; the others must be above 0.
 MAY_BE_ZERO = ("primitives.stac", "primitives.clac", "primitives.clean_line", "overlap", "payload_exposed")
 
@@ -62,7 +63,10 @@ def _ns(value: float, unit: str, ghz: float) -> float:
 
 
 def wrong_clock(recording: Recording) -> str:
-    """Say why core cycles of a recording are none; empty when a chain of multiplications takes 3 of them each."""
+    """Say why cycles of a recording are none; empty when ticks are steady and a chained multiplication takes 3."""
+    clocks = [one.ticks_per_ns for one in recording.rounds]
+    if max(clocks) > min(clocks) * (1 + STEADY):
+        return f"the time-stamp counter is not steady ({min(clocks):.4g} to {max(clocks):.4g} ticks per ns)"
     multiplications = present(recording.cycles("imul_chain 0"))
     if not multiplications:
         return "the chain of multiplications was not possible"

@@ -122,14 +122,15 @@ def run_rings(
                 progress(
                     min(share, 0.99), f"ring, {settings.packet_bytes} B, {'fenced' if settings.fenced else 'plain'}"
                 )
-            runs[place].append(_run(ring, bench, settings, (pair[0], pair[1])))
+            runs[place].append(run_ring(ring, bench, settings, (pair[0], pair[1])))
 
 
 def _counts(run: RingRun, expected_ns: float | None) -> bool:
     return run.ns_per_packet is not None and in_place(run, expected_ns)
 
 
-def _run(ring: Path, bench: Path, settings: RingSettings, pair: tuple[int, int]) -> RingRun:
+def run_ring(ring: Path, bench: Path, settings: RingSettings, pair: tuple[int, int]) -> RingRun:
+    """Run the program once, after a look at how fast lines travel just now."""
     ticks_per_ns, (there, back) = run_round(bench, pair, ("transfer 0", "transfer 1"))
     both = [answer.ticks / ticks_per_ns for answer in (there, back) if answer.ticks is not None]
     numbers = (

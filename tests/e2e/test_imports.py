@@ -49,6 +49,12 @@ def test_a_module_imports_from_its_own_room_and_those_before_it(module):
     assert upward == []
 
 
+def test_the_room_that_measures_cannot_simulate():
+    for module in ROOT.glob("host/*.py"):
+        rooms = {name for name, _ in rooms_imported(module.read_text(encoding="utf-8"))}
+        assert rooms <= {"config", "costs", "host"}, module.name
+
+
 @pytest.mark.parametrize("arguments", [["--help"], ["run", "--help"], ["list", "cpus"]], ids=" ".join)
 def test_the_command_starts_without_the_heavy_libraries(arguments, empty):
     code = (
