@@ -11,7 +11,7 @@ from sim.host.recording import Recording, Round, Series, read_recording
 
 from .constructed import DATA
 
-RECORDINGS = ("zen5-vm", "zen5-vm-busy", "no-smap", "sandboxed")
+RECORDINGS = ("zen5-vm", "zen5-vm-busy", "zen5-vm-far", "no-smap", "sandboxed")
 
 
 def recording_of(name: str) -> Recording:
@@ -26,6 +26,11 @@ def quiet() -> Recording:
 @pytest.fixture(scope="session")
 def busy() -> Recording:
     return recording_of("zen5-vm-busy")
+
+
+@pytest.fixture(scope="session")
+def far() -> Recording:
+    return recording_of("zen5-vm-far")
 
 
 @pytest.fixture(scope="session")

@@ -117,6 +117,17 @@ def test_a_busy_machine_marks_what_its_repeats_disagree_about_and_keeps_what_the
     assert not {"primitives.lfence", "primitives.l1_hit", "primitives.copy_bytes"} & set(one.unstable)
 
 
+def test_cpus_that_are_far_apart_have_a_steady_long_way(far, quiet):
+    one, near = build_profile(far, "this-host"), build_profile(quiet, "this-host")
+    assert one.unstable == {}
+    assert one.cpu.primitives["line_transfer"].value > 5 * near.cpu.primitives["line_transfer"].value
+    # Each holds the other in its range: a hypervisor may move them.
+    for here, there in ((one, near), (near, one)):
+        entry = here.cpu.primitives["line_transfer"]
+        assert entry.low <= there.cpu.primitives["line_transfer"].value <= entry.high
+    assert one.cpu.primitives["lfence"].value == pytest.approx(near.cpu.primitives["lfence"].value, rel=0.02)
+
+
 def test_what_both_recordings_of_the_machine_find_stable_agrees(quiet, busy):
     first, second = build_profile(quiet, "this-host"), build_profile(busy, "this-host")
     stable = set(first.summaries) - set(first.unstable) - set(second.unstable)
