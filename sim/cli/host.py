@@ -33,6 +33,7 @@ def measure(
     What cannot be measured, what was refused as impossible and what was unstable is said; the profile takes it from the
     nearest shipped table. Leave the machine alone meanwhile. --ring takes another minute.
     """
+    from sim.host.evidence import sights
     from sim.host.measure import DEFAULT_NAME, check_same_machine, write_whole
     from sim.host.measure import measure as measure_host
     from sim.report.progress import progress
@@ -45,6 +46,7 @@ def measure(
         raw, profile = measure_host(source, out.stem if out else DEFAULT_NAME, configs, report)
     data: dict[str, Any] = {"schema": 1, "profile": profile.table, "refused": profile.refused}
     data |= {"unstable": profile.unstable, "nearest": profile.nearest, "rounds": len(raw.rounds)}
+    data["seen"] = [one.to_dict() for one in sights(raw)]
     written = []
     for file, text in ((out, profile.to_yaml()), (recording, raw.to_json())):
         if file is not None:

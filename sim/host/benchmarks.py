@@ -22,8 +22,9 @@ SYSTEM_CALLS = (
 )  # fmt: skip
 SHORT_COPIES = (8, 16, 32, 64, 96)
 LONG_COPIES = (256, 512, 1500, 2048, 4096, 9000)
-FENCED_COPIES = (64, 256, 1500, 4096)
-DIRTY_COPIES = (64, 256, 1500, 4096, 9000)
+FENCED_COPIES = (64, 256, 512, 1500, 4096)
+DIRTY_COPIES = (16, 64, 256, 1500, 4096, 9000)
+HEAD_COPIES = (64, 512, 1500)
 
 
 @dataclass(frozen=True)
@@ -71,12 +72,12 @@ def benchmarks(machine: Machine) -> list[str]:
         "ping_pong 200",
         *(f"copy_warm {n}" for n in (*SHORT_COPIES, 128, 192, *LONG_COPIES)),
         *(f"copy_warm_fenced {n}" for n in FENCED_COPIES),
-        *(f"loop_warm {n}" for n in (16, 64, 1500)),
+        *(f"loop_warm {n}" for n in DIRTY_COPIES),
         *(f"copy_dirty {n}" for n in DIRTY_COPIES),
-        *(f"loop_dirty {n}" for n in (64, 1500)),
-        *(f"copy_dirty_head {n}" for n in (64, 1500)),
-        *(f"copy_dirty_head_open {n}" for n in (64, 1500)),
-        *(f"copy_pool {n}" for n in (64, 1500)),
+        *(f"loop_dirty {n}" for n in DIRTY_COPIES),
+        *(f"copy_dirty_head {n}" for n in HEAD_COPIES),
+        *(f"copy_dirty_head_open {n}" for n in HEAD_COPIES),
+        *(f"copy_pool {n}" for n in HEAD_COPIES),
         *(f"{name} 0" for name in SYSTEM_CALLS),
         *(f"sys_pread {n}" for n in (8, 64, 1024, 4096)),
         *(f"sys_pwrite {n}" for n in (8, 64, 1024, 4096)),

@@ -9,6 +9,7 @@
 #define BUFFER_BYTES 16384 /* of the pool of buffers that the other core writes */
 #define POOL 256
 #define POOL_BYTES 2048
+#define POOL_STRIDE (2 * PAGE + LINE) /* as in ring.c: no two buffers in a page, and all cache sets used alike */
 #define SHUFFLED(number, count) ((number) * ((number) + 1) / 2 % (count)) /* triangular: no stride for a prefetcher */
 
 void copy_rep(void *to, const void *from, size_t bytes)
@@ -134,13 +135,13 @@ static double copy_pool(long bytes, int *disturbed)
 	if (bytes > POOL_BYTES)
 		return NAN;
 	if (!base)
-		base = memory((size_t)POOL * POOL_BYTES, 1);
+		base = memory((size_t)POOL * POOL_STRIDE, 1);
 	batches_begin(&all);
 	for (int batch = 0; batch < BATCHES; batch++) {
 		batches_start(&all);
 		uint64_t from = ticks();
 		for (int number = 0; number < POOL; number++) {
-			copy_rep(to + number % 16 * POOL_BYTES, base + SHUFFLED(number, POOL) * POOL_BYTES, bytes);
+			copy_rep(to + number % 16 * POOL_BYTES, base + SHUFFLED(number, POOL) * POOL_STRIDE, bytes);
 			__asm__ volatile("lfence" : : : "memory");
 		}
 		uint64_t elapsed = ticks() - from;

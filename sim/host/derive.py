@@ -14,6 +14,7 @@ from sim.host.recording import Recording
 
 _LINE = 64
 _TRAVEL_TOLERANCE = 0.1
+_PROCESS = " (differs from process to process)"
 T = TypeVar("T")
 
 
@@ -90,9 +91,9 @@ def _instructions(recording: Recording) -> list[Entry]:
         plain("mfence", "mfence alone, back to back"),
         plain("lock_rmw", "lock addl on an owned line, back to back"),
         plain("spin_lock", "lock cmpxchg and a byte store, back to back"),
-        plain("call", "direct call and return, back to back"),
-        plain("indirect_call", "predicted indirect call and return, back to back"),
-        plain("retpoline", "indirect call through a retpoline, back to back; differs from process to process", 0.2),
+        plain("call", "direct call and return, back to back" + _PROCESS, 0.3),
+        plain("indirect_call", "predicted indirect call and return, back to back" + _PROCESS, 0.3),
+        plain("retpoline", "indirect call through a retpoline, back to back" + _PROCESS, 0.2),
         Entry(
             "primitives.mask", "cycles", combine(lambda a, b: (a + b) / 2, chain, through),
             "cmp, sbb, and: middle between throughput before a load and latency of a chain", 0.05, 0.5,
@@ -125,12 +126,17 @@ def _caches(recording: Recording) -> list[Entry]:
             "primitives.stlb_hit", "cycles", combine(lambda more, less: more - less, some, few),
             f"one line in each of {size.some_pages} small pages, less the same in {size.few_pages}", 0.1, 1.0,
         ),
-        Entry(
-            "primitives.page_walk", "cycles", combine(lambda walk, hit: walk - hit, many, second),
-            f"one line in each of {size.many_pages} small pages, less an L2 hit"
-            + (" (nested walk of a virtual machine)" if recording.machine.virtualised else ""), 0.3, 3.0,
-        ),
+        _page_walk(recording, combine(lambda walk, hit: walk - hit, many, second), size.many_pages),
     ]  # fmt: skip
+
+
+def _page_walk(recording: Recording, walks: list[float], pages: int) -> Entry:
+    source = f"one line in each of {pages} small pages, less an L2 hit"
+    if not recording.machine.virtualised:
+        return Entry("primitives.page_walk", "cycles", walks, source, 0.2, 3.0)
+    source += " (nested walk; range: a factor of two, the hypervisor's tables lie elsewhere in each session)"
+    spans = tuple(value * factor for value in middles(walks) for factor in (0.5, 2.0))
+    return Entry("primitives.page_walk", "cycles", walks, source, 0.2, 3.0, spans=spans)
 
 
 def _lines(recording: Recording, nearest: Cpu) -> list[Entry]:
@@ -155,7 +161,7 @@ def _lines(recording: Recording, nearest: Cpu) -> list[Entry]:
         Entry(
             "primitives.line_stream", "ns", streamed,
             "loads of 64 adjacent modified lines less 8, per line; range holds requests for ownership" + moved, 0.15,
-            0.1, spans=(*middles(owned), *_elsewhere(recording, nearest, "line_stream")),
+            0.1, spans=(*middles(owned), *_streams(recording, nearest, key, streamed, transfer)),
         ),
         Entry(
             "primitives.clean_line", "ns", pool,
@@ -171,6 +177,16 @@ def _elsewhere(recording: Recording, nearest: Cpu, primitive: str) -> tuple[floa
     if entry is None or not recording.machine.virtualised:
         return ()
     return (1 - _TRAVEL_TOLERANCE) * entry.low, (1 + _TRAVEL_TOLERANCE) * entry.high
+
+
+def _streams(
+    recording: Recording, nearest: Cpu, primitive: str, streamed: list[float], transfer: list[float]
+) -> tuple[float, ...]:
+    """Range of streaming in a virtual machine: as a single line's, in proportion."""
+    scale = middles(transfer)
+    return tuple(
+        value * way / scale[0] for value in middles(streamed) for way in _elsewhere(recording, nearest, primitive)
+    )
 
 
 def _exposure(recording: Recording, nearest: Cpu) -> list[Entry]:
@@ -195,7 +211,7 @@ def _exposure(recording: Recording, nearest: Cpu) -> list[Entry]:
     cpi_low, cpi_high = (bound / nearest.cpi.value for bound in (nearest.cpi.low, nearest.cpi.high))
     spans = tuple(min(1.0, value / scale) for value in middles(hidden) for scale in (cpi_low, cpi_high))
     if recording.machine.virtualised:  # from afar, a line takes longer than the reorder buffer lasts
-        spans = (*spans, 1.0)
+        spans = (*spans, nearest.overlap.low, nearest.overlap.high)
     return [
         Entry(
             "payload_exposed", "fraction", [min(1.0, max(0.0, value)) for value in fenced],

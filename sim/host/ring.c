@@ -15,7 +15,9 @@
 
 #define VNET_HEADER 12
 #define WRITTEN 56	   /* vnet header and the 42 header bytes of a frame, in words of 8 */
-#define BUFFER 2048	   /* as an mbuf */
+/* No two buffers in a page, or prefetchers fetch the first line of one while the other is copied (docs/mismatches.md),
+ * and a line more than pages, so that first lines use all cache sets. */
+#define BUFFER (2 * PAGE + LINE)
 #define FRAGMENT 32768 /* as a page fragment */
 #define ROUND 256	   /* VHOST_NET_PKT_WEIGHT */
 #define MOST_RING 4096

@@ -119,7 +119,7 @@ def test_a_busy_machine_marks_what_its_repeats_disagree_about_and_keeps_what_the
 
 def test_cpus_that_are_far_apart_have_a_steady_long_way(far, quiet):
     one, near = build_profile(far, "this-host"), build_profile(quiet, "this-host")
-    assert one.unstable == {}
+    assert "primitives.line_transfer" not in one.unstable
     assert one.cpu.primitives["line_transfer"].value > 5 * near.cpu.primitives["line_transfer"].value
     # Each holds the other in its range: a hypervisor may move them.
     for here, there in ((one, near), (near, one)):
