@@ -68,6 +68,11 @@ def pair_differences(recording: Recording) -> dict[str, list[float]]:
     return found
 
 
+def body_of(recording: Recording) -> str:
+    """Name the benchmark that executes the body of put_user in user space, returning as this kernel does."""
+    return "user_access_body_safe_ret 0" if recording.machine.safe_ret else "user_access_body 0"
+
+
 def toggles(recording: Recording) -> Toggles:
     """Derive stac and clac: one user access less the same instructions in user space without them, split 1:1."""
     why_not = intercepted(recording)
@@ -77,8 +82,7 @@ def toggles(recording: Recording) -> Toggles:
         text = "no SMAP on this host (/proc/cpuinfo): stac and clac are not executed"
         zero = [0.0] * len(recording.used)
         return Toggles([Entry(f"primitives.{side}", "cycles", zero, text, 0.0) for side in ("stac", "clac")], None, "")
-    body_name = "user_access_body_safe_ret 0" if recording.machine.safe_ret else "user_access_body 0"
-    body = recording.cycles(body_name)
+    body = recording.cycles(body_of(recording))
     series = []
     for more, less, count, _ in PAIRS:
         access = combine(

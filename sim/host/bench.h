@@ -55,7 +55,5 @@ void other_core(task *run, void *what);
 int have_other_core(void);
 void pin(int cpu);
 void *memory(size_t bytes, int huge);
-void copy_rep(void *to, const void *from, size_t bytes);
-void copy_loop(void *to, const void *from, size_t bytes);
 
 #endif

@@ -5,20 +5,20 @@
 #include <string.h>
 
 #define BATCHES 32
-#define BUFFERS 64
-#define BUFFER_BYTES 16384 /* of the pool of buffers that the other core writes */
+#define BUFFERS 64 /* that the other core writes */
+#define BUFFER_BYTES 16384
 #define POOL 256
 #define POOL_BYTES 2048
 #define POOL_STRIDE (2 * PAGE + LINE) /* as in ring.c: no two buffers in a page, and all cache sets used alike */
 #define SHUFFLED(number, count) ((number) * ((number) + 1) / 2 % (count)) /* triangular: no stride for a prefetcher */
 
-void copy_rep(void *to, const void *from, size_t bytes)
+static void copy_rep(void *to, const void *from, size_t bytes)
 {
 	__asm__ volatile("rep movsb" : "+D"(to), "+S"(from), "+c"(bytes) : : "memory");
 }
 
 /* The kernel's loop for short copies: 8 bytes at a time, then single bytes. */
-void copy_loop(void *to, const void *from, size_t bytes)
+static void copy_loop(void *to, const void *from, size_t bytes)
 {
 	size_t words = bytes / 8, rest = bytes % 8;
 	uint64_t kept;

@@ -13,6 +13,14 @@ def test_readings_are_medians_in_ns_beside_each_other(made_up):
     assert (one.ns, one.beside, one.beside_ns) == (30 / 2, "warm", 4 / 2)
 
 
+def test_each_pair_of_calls_is_shown_beside_the_body_of_the_access(quiet, sandboxed):
+    seen = {one.what: one for one in sights(quiet)}
+    put = seen["put_user: getcpu(&cpu, &node)"]
+    assert put.ns > put.beside_ns > 1  # Safe RET makes the body dear, too
+    assert seen["copy_to_user of 8 bytes: gettimeofday(0, &zone)"].ns > put.beside_ns
+    assert not [one for one in sights(sandboxed) if "put_user" in one.what]
+
+
 def test_a_fence_behind_a_miss_costs_the_miss_on_every_recorded_machine():
     for name in RECORDINGS:
         seen = {one.what: one for one in sights(recording_of(name))}
