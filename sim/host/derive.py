@@ -212,6 +212,7 @@ def _exposure(recording: Recording, nearest: Cpu) -> list[Entry]:
     spans = tuple(min(1.0, value / scale) for value in middles(hidden) for scale in (cpi_low, cpi_high))
     if recording.machine.virtualised:  # from afar, a line takes longer than the reorder buffer lasts
         spans = (*spans, nearest.overlap.low, nearest.overlap.high)
+    limits = "that of the table, a hypervisor may move the CPUs" if recording.machine.virtualised else "that of the CPI"
     return [
         Entry(
             "payload_exposed", "fraction", [min(1.0, max(0.0, value)) for value in fenced],
@@ -222,7 +223,7 @@ def _exposure(recording: Recording, nearest: Cpu) -> list[Entry]:
             "overlap", "fraction", hidden,
             "the same without fences: hidden part of line_transfer over the time of a full reorder buffer "
             f"({nearest.reorder_buffer.value:g} instructions at {nearest.cpi.value:g} cycles, both of table "
-            f"{nearest.name}); range: that of the CPI", 0.15, 0.05, "derived", spans,
+            f"{nearest.name}); range: {limits}", 0.15, 0.05, "derived", spans,
         ),
     ]  # fmt: skip
 
