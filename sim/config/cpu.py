@@ -22,6 +22,37 @@ class CpuFeatures(Strict):
     pti: Flag
 
 
+class MachineState(Strict):
+    """The machine that a profile was measured on, and when."""
+
+    model: str
+    microcode: str
+    kernel: str
+    governor: str
+    virtualised: bool
+    smt: bool
+    mitigations: dict[str, str]
+    cpus: list[int]
+    started: str
+
+
+class Repeats(Strict):
+    """The repeats behind one measured entry, in its unit; an unstable one has repeats that disagree."""
+
+    repeats: list[float]
+    outliers: int
+    stable: bool
+
+
+class Measured(Strict):
+    """How a measured profile came about: the machine, the raw repeats of each entry, and what was refused."""
+
+    machine: MachineState
+    nearest: str
+    entries: dict[str, Repeats]
+    refused: dict[str, str]
+
+
 _UNITS = {
     "core_ghz": "GHz",
     "cpi": "cycles/instruction",
@@ -61,6 +92,7 @@ class Cpu(Strict):
     smt_slowdown: Quantity
     uncore_bandwidth: Quantity
     primitives: dict[str, Quantity]
+    measured: Measured | None = None
 
     @field_validator("primitives")
     @classmethod

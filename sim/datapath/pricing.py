@@ -135,7 +135,7 @@ class Pricer:
             after_access = True
             if behind >= enough:
                 break
-        return min(behind, enough)
+        return enough  # nothing waits before the reorder buffer is full, on the next laps if not on this one
 
     def _row(self, draft: Draft, items: list[Item], hidden_ps: int, new_window: bool) -> Row:
         fixed, unit = self._split_by_unit(draft, items)

@@ -13,7 +13,7 @@ import pytest
 import sim
 
 ROOT = Path(sim.__file__).parent
-ROOMS = ("config", "costs", "datapath", "engine", "study", "report", "cli")  # each may import those before it
+ROOMS = ("config", "costs", "datapath", "engine", "host", "study", "report", "cli")  # each may import those before it
 HEAVY = {"numba", "pandas", "scipy", "matplotlib"}
 MODULES = sorted(file for room in ROOMS for file in (*ROOT.glob(f"{room}/**/*.py"), *ROOT.glob(f"{room}.py")))
 
@@ -47,6 +47,12 @@ def test_a_module_imports_from_its_own_room_and_those_before_it(module):
         if name in ROOMS and name not in allowed
     ]
     assert upward == []
+
+
+def test_the_room_that_measures_cannot_simulate():
+    for module in ROOT.glob("host/*.py"):
+        rooms = {name for name, _ in rooms_imported(module.read_text(encoding="utf-8"))}
+        assert rooms <= {"config", "costs", "host"}, module.name
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["run", "--help"], ["list", "cpus"]], ids=" ".join)

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import venv
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -30,6 +31,8 @@ def test_the_wheel_runs_the_seed_scenario_by_name(tmp_path, empty):
             shutil.copyfile(ROOT / name, source / name)
     run(sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", tmp_path / "dist", ".", cwd=source)
     (wheel,) = (tmp_path / "dist").glob("vhost_sim-*.whl")
+    inside = set(zipfile.ZipFile(wheel).namelist())
+    assert {f"sim/host/{file.name}" for file in (ROOT / "sim/host").glob("*.[ch]")} <= inside
 
     venv.create(tmp_path / "fresh", with_pip=True)
     binaries = tmp_path / "fresh" / ("Scripts" if sys.platform == "win32" else "bin")

@@ -1,0 +1,110 @@
+"""Commands about the machine that they run on, and about CPU tables: measure, compare-cpu."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from sim.cli.options import Configs, Json, app, checked_folder, say_written, show_data
+
+
+@app.command()
+def measure(
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", metavar="FILE", help="where to write the CPU profile; its name is the file's"),
+    ] = None,
+    recording: Annotated[
+        Path | None, typer.Option("--recording", metavar="FILE", help="also write every raw repeat, as JSON")
+    ] = None,
+    source: Annotated[
+        Path | None, typer.Option("--from", metavar="FILE", help="derive the profile from this recording instead")
+    ] = None,
+    ring: Annotated[
+        bool, typer.Option("--ring", help="also run a real ring between two cores, beside its prediction")
+    ] = False,
+    configs: Configs = None,
+    as_json: Json = False,
+) -> None:
+    """Measure this host, unprivileged and in under a minute, and write a CPU profile that any scenario can name.
+
+    What cannot be measured, what was refused as impossible and what was unstable is said; the profile takes it from the
+    nearest shipped table. Leave the machine alone meanwhile. --ring takes another minute.
+    """
+    from sim.host.evidence import sights
+    from sim.host.measure import DEFAULT_NAME, check_same_machine, write_whole
+    from sim.host.measure import measure as measure_host
+    from sim.report.progress import progress
+    from sim.study.ring import ring_scenario, run_experiment
+
+    for file in (out, recording):
+        if file is not None:
+            checked_folder(file.parent)
+    with progress() as report:
+        raw, profile = measure_host(source, out.stem if out else DEFAULT_NAME, configs, report)
+    data: dict[str, Any] = {"schema": 1, "profile": profile.table, "refused": profile.refused}
+    data |= {"unstable": profile.unstable, "nearest": profile.nearest, "rounds": len(raw.rounds)}
+    data["seen"] = [one.to_dict() for one in sights(raw)]
+    written = []
+    for file, text in ((out, profile.to_yaml()), (recording, raw.to_json())):
+        if file is not None:
+            write_whole(file, text)
+            written.append(file)
+    compared = None
+    if ring:
+        check_same_machine(raw)
+        scenario = ring_scenario(profile.table, configs=configs)
+        with progress() as report:
+            compared = run_experiment(scenario, raw.pair, report)
+        data |= compared.to_dict()
+
+    def tables() -> Any:
+        from rich.console import Group
+
+        from sim.report import host
+
+        shown = [host.profile_tables(raw, profile)]
+        return Group(*shown, *([host.ring_table(compared)] if compared is not None else []))
+
+    show_data(as_json, data, tables)
+    for file in written:
+        say_written([file])
+
+
+@app.command("compare-cpu")
+def compare_cpu(
+    first: Annotated[str, typer.Argument(metavar="A", help="name of a CPU (see `list cpus`) or a YAML file")],
+    second: Annotated[str, typer.Argument(metavar="B", help="another one")],
+    scenario: Annotated[
+        str, typer.Option("--scenario", metavar="SCENARIO", help="the scenario that entries are weighed by")
+    ] = "virtio-user-xdp1-tap",
+    access: Annotated[
+        str | None, typer.Option("--access", metavar="A", help="access variant (default: the first)")
+    ] = None,
+    size: Annotated[
+        int | None, typer.Option("--size", metavar="N", help="packet size in bytes (default: the first)")
+    ] = None,
+    configs: Configs = None,
+    as_json: Json = False,
+) -> None:
+    """Show two CPU tables side by side, the entries that differ most for a scenario first.
+
+    Each entry is replaced alone and the scenario simulated: "ns/packet" is what a packet then takes more.
+    """
+    from sim.config import ConfigError
+    from sim.report.progress import progress
+    from sim.study.cpus import compare_cpus
+
+    if access is not None and "," in access:
+        raise ConfigError(f"--access {access}: compare-cpu takes one access variant")
+    with progress() as report:
+        comparison = compare_cpus(first, second, scenario, size, access, configs, report)
+
+    def tables() -> Any:
+        from sim.report.host import cpu_table
+
+        return cpu_table(comparison)
+
+    show_data(as_json, comparison.to_dict(), tables)

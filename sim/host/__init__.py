@@ -1,0 +1,1 @@
+"""Measures this machine and writes a CPU profile: C programs, recordings, rules of quality. It never simulates."""

@@ -1,0 +1,59 @@
+/* What the micro-benchmarks share: the clock, batches and their mean, and the two pinned threads. */
+#ifndef VHOST_SIM_BENCH_H
+#define VHOST_SIM_BENCH_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define LINE 64
+#define PAGE 4096
+#define MOST_BATCHES 256
+
+static inline uint64_t ticks(void)
+{
+	uint32_t low, high;
+	__asm__ volatile("lfence; rdtsc; lfence" : "=a"(low), "=d"(high) : : "memory");
+	return ((uint64_t)high << 32) | low;
+}
+
+static inline void relax(void) { __asm__ volatile("pause" : : : "memory"); }
+
+/* Ticks per operation of each undisturbed batch; a batch during which the kernel switched us out is thrown away. */
+struct batches {
+	double value[MOST_BATCHES];
+	int kept, disturbed;
+	long switches;
+};
+
+void batches_begin(struct batches *all);
+void batches_start(struct batches *all);
+void batches_add(struct batches *all, uint64_t elapsed, double operations);
+double midmean(double *values, int count);
+
+/* A benchmark returns ticks per operation (NAN: not possible here) and adds to `disturbed`. */
+typedef double benchmark(long argument, int *disturbed);
+
+struct entry {
+	const char *name;
+	benchmark *run;
+};
+
+extern const struct entry instruction_benchmarks[];
+extern const struct entry memory_benchmarks[];
+extern const struct entry core_benchmarks[];
+extern const struct entry copy_benchmarks[];
+extern const struct entry kernel_benchmarks[];
+
+double ticks_per_ns(void);
+double core_ratio(void); /* core cycles per tick, from a chain of dependent additions */
+
+/* The second thread: runs a task on the other CPU while the caller goes on (start, wait) or waits (other_core). */
+typedef void task(void *);
+void other_core_start(task *run, void *what);
+void other_core_wait(void);
+void other_core(task *run, void *what);
+int have_other_core(void);
+void pin(int cpu);
+void *memory(size_t bytes, int huge);
+
+#endif

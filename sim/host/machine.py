@@ -1,0 +1,153 @@
+"""What this machine is and what is switched on in its kernel, as the kernel shows it to everybody."""
+
+from __future__ import annotations
+
+import platform
+import re
+from pathlib import Path
+
+from pydantic import Field
+
+from sim.config.cpu import MachineState
+from sim.config.quantity import Strict
+
+#: Flags of /proc/cpuinfo that the profile depends on.
+FLAGS = ("constant_tsc", "erms", "fsrm", "hypervisor", "ibrs_enhanced", "nonstop_tsc", "pti", "smap")
+_CPU = Path("sys/devices/system/cpu")
+
+
+class Topology(Strict):
+    """Where one CPU of the machine sits."""
+
+    cpu: int = Field(ge=0)
+    core: int
+    package: int
+
+
+class Machine(Strict):
+    """The state of a machine, as read; an unknown text is empty, an unknown size 0."""
+
+    vendor: str
+    family: int
+    model: int
+    model_name: str
+    microcode: str
+    flags: list[str]
+    kernel: str
+    vulnerabilities: dict[str, str]
+    governor: str
+    smt: bool
+    l1_bytes: int = Field(ge=0)
+    l2_bytes: int = Field(ge=0)
+    l3_bytes: int = Field(ge=0)
+    nodes: int = Field(ge=1)
+    cpus: list[Topology] = Field(min_length=1)
+
+    @property
+    def virtualised(self) -> bool:
+        """Whether a hypervisor runs this kernel."""
+        return "hypervisor" in self.flags
+
+    @property
+    def pti(self) -> bool:
+        """Whether page tables are isolated."""
+        return "PTI" in self.vulnerabilities.get("meltdown", "") or "pti" in self.flags
+
+    @property
+    def eibrs(self) -> bool:
+        """Whether indirect branches are restricted by the CPU instead of by retpolines."""
+        state = self.vulnerabilities.get("spectre_v2", "")
+        return "ibrs_enhanced" in self.flags or re.search(r"Enhanced .*IBRS|Automatic IBRS", state) is not None
+
+    @property
+    def safe_ret(self) -> bool:
+        """Whether every return of the kernel goes through the thunk against SRSO, which always mispredicts."""
+        return "Safe RET" in self.vulnerabilities.get("spec_rstack_overflow", "")
+
+    def state(self, pair: tuple[int, int | None], started: str) -> MachineState:
+        """Return what a profile says about the machine."""
+        return MachineState(
+            model=f"{self.model_name} (family {self.family} model {self.model})",
+            microcode=self.microcode or "not shown",
+            kernel=self.kernel,
+            governor=self.governor or "not shown",
+            virtualised=self.virtualised,
+            smt=self.smt,
+            mitigations={name: state for name, state in self.vulnerabilities.items() if state != "Not affected"},
+            cpus=[cpu for cpu in pair if cpu is not None],
+            started=started,
+        )
+
+
+def _text(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8", errors="replace").strip()
+    except OSError:
+        return ""
+
+
+def _number(text: str) -> int:
+    found = re.match(r"-?\d+", text)
+    return int(found[0]) if found else 0
+
+
+def _size(text: str) -> int:
+    """Read a cache size such as `48K`."""
+    found = re.fullmatch(r"(\d+)([KMG]?)", text)
+    return int(found[1]) << {"": 0, "K": 10, "M": 20, "G": 30}[found[2]] if found else 0
+
+
+def _caches(root: Path) -> dict[str, int]:
+    """Sizes of the first CPU's data caches by level."""
+    sizes = {"1": 0, "2": 0, "3": 0}
+    for index in sorted((root / _CPU / "cpu0/cache").glob("index*")):
+        level = _text(index / "level")
+        if _text(index / "type") != "Instruction" and level in sizes:
+            sizes[level] = _size(_text(index / "size"))
+    return sizes
+
+
+def _topology(root: Path, allowed: list[int]) -> list[Topology]:
+    found = []
+    for cpu in allowed:
+        folder = root / _CPU / f"cpu{cpu}/topology"
+        core, package = _text(folder / "core_id"), _text(folder / "physical_package_id")
+        found.append(Topology(cpu=cpu, core=_number(core) if core else cpu, package=_number(package)))
+    return found
+
+
+def read_machine(allowed: list[int], root: Path = Path("/")) -> Machine:
+    """Read the machine's state from below `root`; `allowed` are the CPUs that this process may run on."""
+    fields: dict[str, str] = {}
+    for line in _text(root / "proc/cpuinfo").splitlines():
+        key, separator, value = line.partition(":")
+        if separator:
+            fields.setdefault(key.strip(), value.strip())
+    flags = set(fields.get("flags", "").split())
+    folder = root / _CPU / "vulnerabilities"
+    caches = _caches(root)
+    return Machine(
+        vendor=fields.get("vendor_id", ""),
+        family=_number(fields.get("cpu family", "")),
+        model=_number(fields.get("model", "")),
+        model_name=fields.get("model name", "unknown"),
+        microcode=fields.get("microcode", ""),
+        flags=[flag for flag in FLAGS if flag in flags],
+        kernel=_text(root / "proc/sys/kernel/osrelease") or platform.release(),
+        vulnerabilities={file.name: _text(file) for file in sorted(folder.glob("*"))},
+        governor=_text(root / _CPU / "cpu0/cpufreq/scaling_governor"),
+        smt=_text(root / _CPU / "smt/active") == "1",
+        l1_bytes=caches["1"],
+        l2_bytes=caches["2"],
+        l3_bytes=caches["3"],
+        nodes=max(1, len(list((root / "sys/devices/system/node").glob("node[0-9]*")))),
+        cpus=_topology(root, allowed),
+    )
+
+
+def choose_pair(machine: Machine) -> tuple[int, int | None]:
+    """Choose the CPU that measures and the one that it exchanges lines with: another core of its package, if any."""
+    first = machine.cpus[0]
+    others = [one for one in machine.cpus[1:] if (one.package, one.core) != (first.package, first.core)]
+    same = [one.cpu for one in others if one.package == first.package]
+    return first.cpu, next(iter(same or [one.cpu for one in others]), None)

@@ -1,0 +1,229 @@
+"""The CPU profile that a recording gives: measured entries, and the nearest table's for what cannot be measured."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from sim.config.cpu import Cpu, CpuFeatures, Measured, Repeats
+from sim.config.load import read_table, validate
+from sim.config.primitives import PRICED_BY_CPI, PRIMITIVES
+from sim.host.access import Toggles, kernel_entries, toggles
+from sim.host.derive import Entry, derive
+from sim.host.machine import Machine
+from sim.host.nearest import nearest_table
+from sim.host.quality import Summary, summarise
+from sim.host.recording import Recording
+from sim.host.refuse import impossible, split, wrong_clock
+
+_DIGITS = 4
+_TOP = (
+    "core_ghz", "cpi", "overlap", "reorder_buffer", "store_buffer", "payload_exposed",
+    "l1_bytes", "l2_bytes", "l3_bytes", "l1_dtlb_entries", "stlb_entries", "smt_slowdown", "uncore_bandwidth",
+)  # fmt: skip
+
+#: Why an entry is not measured, where the reason is not the same for all.
+NOT_MEASURED = {
+    **dict.fromkeys(("load", "store", "branch", "test", "pointer_load"), "a definition, not a measurement"),
+    **dict.fromkeys(("vm_exit_kick", "interrupt_inject"), "needs a virtual machine of its own"),
+    **dict.fromkeys(
+        ("vmap_fixed", "vmap_page", "tlb_shootdown", "vunmap", "dirty_page", "notifier_register", "synchronize_srcu",
+         "synchronize_rcu"), "needs kernel code",
+    ),
+    **dict.fromkeys(("idle_exit_c1", "idle_exit_c1e", "idle_exit_c6"), "the scheduler picks the idle state"),
+    **dict.fromkeys(("object_size_check", "object_size_check_stack", "access_ok"), "not told apart in a system call"),
+    "memory_remote": "needs a second memory node and permission to place pages",
+    "line_transfer_cross_socket": "the two CPUs share a socket",
+    "line_transfer_smt": "the two CPUs are different cores",
+    "context_switch": "cannot be told apart from the wake-up",
+    "cpi": "needs performance counters inside the kernel",
+    "reorder_buffer": "the vendor's figure",
+    **dict.fromkeys(("store_buffer", "l1_dtlb_entries", "stlb_entries"), "the vendor's figure"),
+    "smt_slowdown": "the two CPUs are different cores",
+    "uncore_bandwidth": "needs all cores of the socket",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Profile:
+    """A profile ready to be written, and what was found on the way."""
+
+    table: dict[str, Any]
+    cpu: Cpu
+    summaries: dict[str, Summary]
+    refused: dict[str, str]
+    nearest: str
+    why_nearest: str
+
+    @property
+    def unstable(self) -> dict[str, str]:
+        """Entries whose repeats disagree, and how."""
+        return {key: one.why_unstable for key, one in self.summaries.items() if not one.stable}
+
+    def to_yaml(self) -> str:
+        """Return the file's text: one line per entry."""
+        return _yaml(self.table)
+
+
+def rounded(value: float) -> float:
+    """Round to four significant digits; the order of values is kept."""
+    return float(f"{value:.{_DIGITS}g}")
+
+
+def build_profile(recording: Recording, name: str, configs: Path | None = None) -> Profile:
+    """Derive a profile from a recording: quality rules, refusals, and the nearest table for the rest."""
+    nearest, why = nearest_table(recording.machine, configs)
+    access = toggles(recording)
+    entries, refused = _judged(recording, nearest, access)
+    summaries = {one.key: summarise(one.repeats, one.tolerance, one.resolution) for one in entries}
+    quantities = {one.key: _quantity(one, summaries[one.key]) for one in entries} | _constants(recording)
+    raw, _ = read_table("cpu", nearest.name, configs)
+    table: dict[str, Any] = {
+        "schema": 1,
+        "kind": "cpu",
+        "name": name,
+        "title": f"{recording.machine.model_name}, measured here",
+        "extends": nearest.name,
+        "features": _features(recording, nearest, access),
+    }
+    for key in _TOP:
+        table[key] = quantities.get(key) or _borrowed(raw[key], key, nearest.name, refused.get(key))
+    primitives = {}
+    for primitive in PRIMITIVES:
+        key = f"primitives.{primitive}"
+        if primitive not in PRICED_BY_CPI:
+            primitives[primitive] = quantities.get(key) or _borrowed(
+                raw["primitives"][primitive], primitive, nearest.name, refused.get(key)
+            )
+    table["primitives"] = primitives
+    measured = Measured(
+        machine=recording.machine.state(recording.pair, recording.started),
+        nearest=f"{nearest.name}: {why}",
+        entries={one.key: _repeats(one, summaries[one.key]) for one in entries},
+        refused=refused,
+    )
+    table["measured"] = measured.model_dump(mode="json")
+    cpu = validate(Cpu, {key: value for key, value in table.items() if key != "extends"}, name)
+    return Profile(table, cpu, summaries, refused, nearest.name, why)
+
+
+def _judged(recording: Recording, nearest: Cpu, access: Toggles) -> tuple[list[Entry], dict[str, str]]:
+    """Return the entries that stand, and why the others do not."""
+    found = derive(recording, nearest)
+    of_kernel = kernel_entries(recording)
+    refused: dict[str, str] = {}
+    if access.why_not:
+        keys = [*(one.key for one in of_kernel), "primitives.stac", "primitives.clac"]
+        refused = dict.fromkeys(keys, access.why_not)
+    else:
+        found += [*access.entries, *of_kernel]
+    clock = wrong_clock(recording)
+    if clock:
+        refused |= {one.key: clock for one in found}
+    refused = impossible(found) | refused
+    return split(found, refused), refused
+
+
+def _quantity(entry: Entry, summary: Summary) -> dict[str, Any]:
+    low, high = min(summary.low, *entry.spans, summary.value), max(summary.high, *entry.spans, summary.value)
+    if entry.unit == "fraction":
+        high = min(1.0, high)
+    source = entry.source if summary.stable else f"UNSTABLE ({summary.why_unstable}): {entry.source}"
+    return {
+        "value": rounded(summary.value),
+        "unit": entry.unit,
+        "low": rounded(max(0.0, low)),
+        "high": rounded(high),
+        "source": source,
+        "grade": entry.grade,
+    }
+
+
+def _repeats(entry: Entry, summary: Summary) -> Repeats:
+    return Repeats(
+        repeats=[rounded(value) for value in entry.repeats], outliers=summary.outliers, stable=summary.stable
+    )
+
+
+def _fixed(value: float, unit: str, source: str) -> dict[str, Any]:
+    return {"value": value, "unit": unit, "low": value, "high": value, "source": source, "grade": "measured-here"}
+
+
+def _constants(recording: Recording) -> dict[str, dict[str, Any]]:
+    """Return entries that are read and not timed: cache sizes, and page-table isolation."""
+    machine = recording.machine
+    given = {"l1_bytes": machine.l1_bytes, "l2_bytes": machine.l2_bytes, "l3_bytes": machine.l3_bytes}
+    found = {
+        key: _fixed(float(value), "bytes", "/sys/devices/system/cpu/cpu0/cache (a hypervisor may show what it likes)")
+        for key, value in given.items()
+        if value
+    }
+    if "meltdown" in machine.vulnerabilities:
+        text = "is on, and inside the measured system call" if machine.pti else "is off"
+        found["primitives.pti"] = _fixed(0.0, "cycles", f"page-table isolation {text} (vulnerabilities/meltdown)")
+    return found
+
+
+def _borrowed(entry: dict[str, Any], key: str, nearest: str, refused: str | None) -> dict[str, Any]:
+    """Return an entry of the nearest table, saying so."""
+    reason = f"refused: {refused}" if refused else NOT_MEASURED.get(key, "cannot be measured here")
+    return {**entry, "source": f"not measured ({reason}); table {nearest}: {entry['source']}"}
+
+
+def _features(recording: Recording, nearest: Cpu, access: Toggles) -> dict[str, Any]:
+    machine = recording.machine
+    if access.why_not:  # flags that a sandbox shows are what it likes to show
+        return _borrowed_features(nearest.features, nearest.name, access.why_not)
+    flag = {"source": "/proc/cpuinfo", "grade": "measured-here"}
+    features: dict[str, Any] = {name: {"value": name in machine.flags, **flag} for name in ("smap", "erms", "fsrm")}
+    features["eibrs"] = {"value": machine.eibrs, "source": "vulnerabilities/spectre_v2", "grade": "measured-here"}
+    features["pti"] = {"value": machine.pti, "source": "vulnerabilities/meltdown", "grade": "measured-here"}
+    waits = _borrowed_features(nearest.features, nearest.name, "two cold fields were not possible")[
+        "smap_waits_for_loads"
+    ]
+    if access.waits is not None:
+        text = "settimeofday with two fields on two flushed lines costs {} more than with one"
+        source = text.format("a whole latency" if access.waits else "less than half a latency")
+        waits = {"value": access.waits, "source": source, "grade": "measured-here"}
+    features["smap_waits_for_loads"] = waits
+    return features
+
+
+def _borrowed_features(features: CpuFeatures, nearest: str, reason: str) -> dict[str, Any]:
+    return {
+        name: {"value": flag["value"], "source": f"not measured ({reason}); table {nearest}", "grade": flag["grade"]}
+        for name, flag in features.model_dump().items()
+    }
+
+
+def _flow(value: object) -> str:
+    text: str = yaml.safe_dump(value, default_flow_style=True, width=100_000, sort_keys=False, allow_unicode=True)
+    return text.removesuffix("\n").removesuffix("\n...").strip()
+
+
+def _yaml(table: dict[str, Any]) -> str:
+    """Write a table with one line per entry, as the shipped ones are written."""
+    lines = [
+        "# Written by `vhost-sim measure`. Entries that say `not measured` stand in the nearest table as they do here;",
+        "# `measured` holds the machine and the raw repeats of each entry.",
+    ]
+    for key, value in table.items():
+        nested = isinstance(value, dict) and "grade" not in value
+        if not nested:
+            lines.append(f"{key}: {_flow(value)}")
+            continue
+        lines.append(f"{key}:")
+        for name, item in value.items():
+            deep = key == "measured" and name in ("entries", "refused") and item
+            lines.append(f"  {name}:" if deep else f"  {name}: {_flow(item)}")
+            lines += [f"    {inner}: {_flow(one)}" for inner, one in item.items()] if deep else []
+    return "\n".join(lines) + "\n"
+
+
+def machine_line(machine: Machine) -> str:
+    """Describe a machine in one line."""
+    kind = "virtual machine" if machine.virtualised else "bare metal"
+    return f"{machine.model_name}, microcode {machine.microcode or 'not shown'}, Linux {machine.kernel}, {kind}"

@@ -1,0 +1,123 @@
+"""The raw repeats of one session of measurements, as a JSON file: what a profile is derived from, now or later."""
+
+from __future__ import annotations
+
+import json
+import statistics
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, ValidationError, model_validator
+
+from sim.config.errors import ConfigError
+from sim.config.quantity import Strict
+from sim.host.machine import Machine
+
+#: A round is quiet when both CPUs were at least this idle before it, and little was stolen from them during it.
+QUIET_IDLE = 0.9
+QUIET_STEAL = 0.02
+FEWEST_ROUNDS = 5
+
+
+class Round(Strict):
+    """One pass through all benchmarks, in a process of its own."""
+
+    ticks_per_ns: float = Field(gt=0)
+    idle: float = Field(ge=0, le=1, description="share of time in which both CPUs were idle, just before")
+    steal: float = Field(ge=0, le=1, description="share of time that the hypervisor took from them, during")
+
+    @property
+    def quiet(self) -> bool:
+        """Whether nothing else seems to have run."""
+        return self.idle >= QUIET_IDLE and self.steal <= QUIET_STEAL
+
+
+class Series(Strict):
+    """One benchmark in every round: ticks per operation (null: not possible), core cycles per tick beside it."""
+
+    ticks: list[float | None]
+    ratio: list[float]
+    disturbed: list[int]
+
+
+class Recording(Strict):
+    """A session: the machine, its rounds, and every benchmark's repeats. `series` is keyed by `NAME ARGUMENT`."""
+
+    schema_: Literal[1] = Field(alias="schema")
+    kind: Literal["host-recording"]
+    origin: str = Field(min_length=1, description="how this recording came about")
+    started: str
+    machine: Machine
+    pair: tuple[int, int | None]
+    rounds: list[Round] = Field(min_length=1)
+    series: dict[str, Series]
+
+    @model_validator(mode="after")
+    def _one_value_per_round(self) -> Recording:
+        for name, one in self.series.items():
+            if {len(one.ticks), len(one.ratio), len(one.disturbed)} != {len(self.rounds)}:
+                raise ValueError(f"series '{name}': a value for each of {len(self.rounds)} rounds is needed")
+        return self
+
+    @property
+    def used(self) -> list[int]:
+        """Numbers of the rounds that count: the quiet ones if there are enough, else all."""
+        quiet = [number for number, one in enumerate(self.rounds) if one.quiet]
+        return quiet if len(quiet) >= FEWEST_ROUNDS else list(range(len(self.rounds)))
+
+    def cycles(self, name: str) -> list[float | None]:
+        """Core cycles per operation in each round that counts; None where it was not possible."""
+        return self._scaled(name, lambda ticks, ratio, _: ticks * ratio)
+
+    def ns(self, name: str) -> list[float | None]:
+        """Nanoseconds per operation in each round that counts; None where it was not possible."""
+        return self._scaled(name, lambda ticks, _, clock: ticks / clock)
+
+    def _scaled(self, name: str, scale: Any) -> list[float | None]:
+        one = self.series.get(name)
+        if one is None:
+            return [None] * len(self.used)
+        values: list[float | None] = []
+        for number in self.used:
+            ticks = one.ticks[number]
+            clock = self.rounds[number].ticks_per_ns
+            values.append(None if ticks is None else scale(ticks, one.ratio[number], clock))
+        return values
+
+    def core_ghz(self) -> list[float]:
+        """Core clock in each round that counts, the median over its benchmarks."""
+        return [
+            statistics.median(one.ratio[number] for one in self.series.values()) * self.rounds[number].ticks_per_ns
+            for number in self.used
+        ]
+
+    def core_ghz_range(self) -> tuple[float, float]:
+        """Slowest and fastest core clock that was seen beside any benchmark (turbo steps are visible here)."""
+        seen = [
+            one.ratio[number] * self.rounds[number].ticks_per_ns for one in self.series.values() for number in self.used
+        ]
+        return min(seen), max(seen)
+
+    def to_json(self) -> str:
+        """Return the file's text."""
+        return json.dumps(self.model_dump(mode="json", by_alias=True), allow_nan=False) + "\n"
+
+
+def read_recording(file: Path) -> Recording:
+    """Read a recording; ConfigError, one line, when it is none."""
+    try:
+        data = json.loads(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"{file}: cannot be read: {error.strerror}") from None
+    except (ValueError, RecursionError):
+        raise ConfigError(f"{file}: is not a JSON file") from None
+    if not isinstance(data, dict) or data.get("kind") != "host-recording":
+        raise ConfigError(f"{file}: is not a recording of `vhost-sim measure` (kind: host-recording)")
+    try:
+        return Recording.model_validate(data)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise ConfigError(
+            f"{file}: {where + ': ' if where else ''}{first['msg'].removeprefix('Value error, ')}"
+        ) from None

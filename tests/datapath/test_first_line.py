@@ -1,0 +1,49 @@
+"""What a copy pays for its first dirty line: the instructions behind it hide it."""
+
+from __future__ import annotations
+
+import pytest
+
+import sim
+from sim.datapath import build_plan
+
+SEED = "virtio-user-xdp1-tap"
+
+
+def row(plan, label):
+    (found,) = [one for one in plan.rows if one.label == label]
+    return found
+
+
+def paid_ps(plan, label):
+    """Picoseconds that a copy pays for the line that the driver has written."""
+    transfer = plan.latencies.transfer_name
+    return sum(part.cost_ps for part in row(plan, label).components if part.primitive == transfer)
+
+
+@pytest.fixture(scope="module")
+def ring():
+    return sim.load_scenario("user-ring")
+
+
+@pytest.mark.parametrize("packet_bytes", [64, 512, 1518])
+def test_the_first_line_is_paid_beside_the_rest_of_the_copy(ring, packet_bytes):
+    cpu, plan = ring.cpu, build_plan(ring, "ring_fenced", packet_bytes)
+    behind_ns = row(plan, "payload_copy").hidden_ps / 1e3
+    paid_ns = cpu.payload_exposed.value * max(0.0, cpu.primitives["line_transfer"].value - behind_ns)
+    assert paid_ps(plan, "payload_copy") == pytest.approx(1e3 * paid_ns, abs=3)
+
+
+def test_a_header_copied_by_itself_pays_the_same_for_any_packet():
+    scenario = sim.load_scenario(SEED)  # v5.0 copies the header first
+    paid = {size: paid_ps(build_plan(scenario, "copy_user", size), "header_copy") for size in (64, 1518)}
+    assert paid[64] == paid[1518] > 0
+
+
+def test_where_nothing_waits_the_reorder_buffer_is_what_hides(ring):
+    cpu = ring.cpu
+    full_ns = cpu.overlap.value * cpu.reorder_buffer.value * cpu.cpi.value / cpu.core_ghz.value
+    plain = row(build_plan(ring, "ring_plain", 64), "payload_copy")
+    assert plain.hidden_ps == pytest.approx(1e3 * full_ns, abs=1)
+    # A fence waits: only what stands between the copy and the next fence hides.
+    assert row(build_plan(ring, "ring_fenced", 64), "payload_copy").hidden_ps < plain.hidden_ps / 2

@@ -1,0 +1,156 @@
+"""The arithmetic from ticks to entries, on recordings made up at 4 GHz (1 tick = 2 cycles = 0.5 ns)."""
+
+from __future__ import annotations
+
+import statistics
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sim.config.load import load_table
+from sim.host.benchmarks import LONG_COPIES, SHORT_COPIES, benchmarks, sizes
+from sim.host.derive import combine, derive, line_fit
+
+
+@pytest.fixture(scope="module")
+def nearest():
+    return load_table("cpu", "sapphire-rapids")
+
+
+def value(entries, key):
+    (one,) = [entry for entry in entries if entry.key == key]
+    return statistics.median(one.repeats), one
+
+
+def test_lfence_is_what_it_adds_to_a_load_and_ranges_from_alone_to_both(made_up, nearest):
+    entries = derive(made_up({"load_lfence 0": 9.0, "lfence 0": 6.0, "chase_huge 24": 2.5}), nearest)
+    lfence, one = value(entries, "primitives.lfence")
+    assert lfence == 9 * 2 - 2.5 * 2
+    assert one.spans == (6 * 2, 9 * 2)
+
+
+@pytest.mark.parametrize(
+    ("key", "timed"),
+    [("mfence", "mfence"), ("lock_rmw", "lock_add"), ("spin_lock", "spin_lock"), ("call", "call"),
+     ("indirect_call", "indirect_call"), ("retpoline", "retpoline")],
+)  # fmt: skip
+def test_an_instruction_costs_its_ticks_in_core_cycles(key, timed, made_up, nearest):
+    assert value(derive(made_up({f"{timed} 0": 7.0}), nearest), f"primitives.{key}")[0] == 7 * 2
+
+
+def test_cache_levels_in_cycles_and_memory_in_ns(made_up, nearest):
+    size = sizes(made_up({}).machine)
+    chases = {size.l1_kib: 2.5, size.l2_kib: 8.0, size.l3_kib: 70.0, size.memory_kib: 200.0}
+    pages = {size.few_pages: 2.5, size.some_pages: 6.0, size.many_pages: 30.0}
+    ticks = {f"chase_huge {kib}": v for kib, v in chases.items()} | {f"chase_pages {n}": v for n, v in pages.items()}
+    entries = derive(made_up(ticks), nearest)
+    found = {name: value(entries, f"primitives.{name}")[0] for name in ("l1_hit", "l2_hit", "l3_hit", "memory_local")}
+    assert found == {"l1_hit": 5, "l2_hit": 16, "l3_hit": 35, "memory_local": 100}
+    assert value(entries, "primitives.stlb_hit")[0] == (6 - 2.5) * 2
+    assert value(entries, "primitives.page_walk")[0] == (30 - 8) * 2
+
+
+def test_lines_travel_in_the_mean_of_both_directions_and_stream_by_the_slope(made_up, nearest):
+    ticks = {"transfer 0": 100.0, "transfer 1": 120.0, "stream_loads 8": 150.0, "stream_loads 64": 150.0 + 56 * 12}
+    entries = derive(made_up(ticks), nearest)
+    transfer, one = value(entries, "primitives.line_transfer")
+    assert (transfer, one.spans) == (55, (50, 60))
+    assert value(entries, "primitives.line_stream")[0] == pytest.approx(12 / 2)
+
+
+def test_cpus_of_two_sockets_give_the_cross_socket_entry(made_up, nearest, machine):
+    apart = [machine.cpus[0], machine.cpus[1].model_copy(update={"package": 1})]
+    keys = {one.key for one in derive(made_up({"transfer 0": 300.0, "transfer 1": 300.0}, cpus=apart), nearest)}
+    assert "primitives.line_transfer_cross_socket" in keys
+    assert "primitives.line_transfer" not in keys
+
+
+def test_a_virtual_machine_may_be_moved_so_its_range_holds_that_of_the_nearest_table(made_up, nearest):
+    ticks = {"transfer 0": 100.0, "transfer 1": 100.0}
+    table = nearest.primitives["line_transfer"]
+    assert value(derive(made_up(ticks), nearest), "primitives.line_transfer")[1].spans == (50, 50)
+    moved = value(derive(made_up(ticks, flags=["hypervisor"]), nearest), "primitives.line_transfer")[1]
+    assert moved.spans == (50, 50, pytest.approx(0.9 * table.low), pytest.approx(1.1 * table.high))
+    assert "hypervisor" in moved.source
+
+
+def test_startup_and_rate_of_copies_are_intercept_and_slope(made_up, nearest):
+    ticks = {f"copy_warm {n}": (30 + n / 50) / 2 for n in LONG_COPIES}
+    ticks |= {f"copy_warm {n}": (9 + n / 50) / 2 for n in SHORT_COPIES}
+    ticks |= {"copy_warm_fenced 1500": (30 + 1500 / 50 + 20) / 2}
+    entries = derive(made_up(ticks), nearest)
+    startup, one = value(entries, "primitives.copy_startup")
+    assert startup == pytest.approx(30)
+    assert one.spans == (pytest.approx(30 + 20),)
+    assert value(entries, "primitives.copy_startup_short")[0] == pytest.approx(9)
+    assert value(entries, "primitives.copy_bytes")[0] == pytest.approx(50)
+
+
+def test_exposure_of_a_dirty_first_line_with_a_fence_and_without(made_up, nearest):
+    # A line travels 50 ns; behind a fence 40 of them show, without one 15, so 50 - 15 / 0.8 hide.
+    ticks = {
+        "transfer 0": 100.0, "transfer 1": 100.0, "copy_warm 64": 4.0, "copy_warm_fenced 64": 10.0,
+        "copy_dirty_head 64": 10.0 + 80, "copy_dirty_head_open 64": 4.0 + 30,
+    }  # fmt: skip
+    entries = derive(made_up(ticks), nearest)
+    assert value(entries, "payload_exposed")[0] == pytest.approx(40 / 50)
+    full_ns = nearest.reorder_buffer.value * nearest.cpi.value / 4
+    overlap, one = value(entries, "overlap")
+    assert overlap == pytest.approx((50 - 15 / 0.8) / full_ns)
+    assert one.grade == "derived"
+
+
+def test_fractions_stay_fractions(made_up, nearest):
+    ticks = {
+        "transfer 0": 100.0, "transfer 1": 100.0, "copy_warm 64": 4.0, "copy_warm_fenced 64": 10.0,
+        "copy_dirty_head 64": 10.0 + 130, "copy_dirty_head_open 64": 3.0,
+    }  # fmt: skip
+    entries = derive(made_up(ticks), nearest)
+    assert value(entries, "payload_exposed")[0] == 1.0
+    assert 0 <= value(entries, "overlap")[0] <= 1.0
+
+
+def test_clean_lines_are_what_a_pool_adds_to_a_warm_copy(made_up, nearest):
+    entries = derive(made_up({"copy_pool 1500": 58.0, "copy_warm_fenced 1500": 34.0}), nearest)
+    assert value(entries, "primitives.clean_line")[0] == pytest.approx((58 - 34) / 2 / 24)  # 1500 bytes: 24 lines
+
+
+def test_the_clock_ranges_over_everything_that_was_seen(made_up, nearest):
+    one = made_up({"load 0": 1.0, "lfence 0": 1.0})
+    faster = one.series["load 0"].model_copy(update={"ratio": [2.0, 2.2, 2.0, 2.0, 1.9, 2.0]})
+    entries = derive(one.model_copy(update={"series": {**one.series, "load 0": faster}}), nearest)
+    clock, entry = value(entries, "core_ghz")
+    assert clock == 4.0
+    assert entry.spans == (pytest.approx(1.9 * 2), pytest.approx(2.2 * 2))
+
+
+def test_nothing_recorded_gives_no_repeats_and_no_error(made_up, nearest):
+    assert all(not one.repeats for one in derive(made_up({"load 0": 1.0}), nearest) if one.key != "core_ghz")
+
+
+def test_rounds_in_which_an_input_is_missing_are_left_out():
+    assert combine(lambda a, b: a - b, [5.0, None, 7.0], [1.0, 1.0, None]) == [4.0]
+
+
+@given(st.floats(0, 100), st.floats(0.01, 10))
+def test_a_line_is_recovered_from_points_on_it(intercept, slope):
+    found = line_fit([(x, intercept + slope * x) for x in (256, 512, 4096)])
+    assert found == (pytest.approx(intercept, abs=1e-6), pytest.approx(slope))
+
+
+def test_footprints_follow_the_caches_and_have_usual_sizes_where_none_are_shown(machine):
+    one = sizes(machine)
+    assert (one.l1_kib, one.l2_kib) == (24, 1024)
+    assert one.l3_kib < machine.l3_bytes // 1024 < one.memory_kib
+    unknown = sizes(machine.model_copy(update={"l1_bytes": 0, "l2_bytes": 0, "l3_bytes": 0}))
+    assert 0 < unknown.l1_kib < unknown.l2_kib < unknown.l3_kib < unknown.memory_kib
+
+
+def test_no_benchmark_is_listed_twice(machine):
+    names = benchmarks(machine)
+    assert len(set(names)) == len(names)
+
+
+def test_every_recorded_series_is_still_a_benchmark_of_its_machine(quiet):
+    assert set(quiet.series) == set(benchmarks(quiet.machine))

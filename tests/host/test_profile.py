@@ -1,0 +1,172 @@
+"""Profiles from recorded machines: complete, valid, honest about what they do not know."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+import yaml
+
+import sim
+from sim.config.errors import ConfigError
+from sim.config.load import load_table
+from sim.config.primitives import PRICED_BY_CPI, PRIMITIVES
+from sim.costs.audit import audit, quantities
+from sim.host.profile import build_profile, rounded
+
+from .agreement import outside
+from .conftest import RECORDINGS, recording_of
+
+TOGGLES = ("stac", "clac")
+OF_KERNEL = ("syscall", "eventfd_signal", "worker_wakeup", "pin_page")
+
+
+@pytest.fixture(scope="module", params=RECORDINGS)
+def profile(request):
+    return build_profile(recording_of(request.param), "this-host")
+
+
+def test_a_profile_loads_from_its_file_as_it_was_built(profile, tmp_path):
+    file = tmp_path / "this-host.yaml"
+    file.write_text(profile.to_yaml(), encoding="utf-8")
+    assert load_table("cpu", str(file)) == profile.cpu
+    assert yaml.safe_load(profile.to_yaml())["extends"] == profile.nearest
+
+
+def test_the_audit_finds_no_error_in_a_profile(profile):
+    assert [one for one in audit(profile.cpu) if one.severity == "error"] == []
+    assert set(profile.cpu.primitives) == set(PRIMITIVES) - set(PRICED_BY_CPI)
+
+
+def test_the_seed_scenario_runs_on_a_profile(profile):
+    scenario = sim.load_scenario(
+        "virtio-user-xdp1-tap", settings={"cpu": {k: v for k, v in profile.table.items() if k != "extends"}},
+        overrides=["traffic.packet_bytes=64", "run.packets=4000"],
+    )  # fmt: skip
+    assert all(point.pps > 1e5 for point in sim.run(scenario).points)
+
+
+def test_every_entry_says_whether_it_was_measured(profile):
+    assert profile.cpu.measured is not None
+    for key, entry in quantities(profile.cpu):
+        if key in profile.cpu.measured.entries:
+            assert entry.grade in ("measured-here", "derived"), key
+        elif entry.grade == "measured-here":
+            assert entry.source.startswith(("/sys/", "page-table isolation")), key
+        else:
+            assert re.match(r"not measured \(.+\); table zen5: ", entry.source), key
+
+
+def test_measured_entries_keep_their_repeats_and_the_state_of_the_machine(profile):
+    measured = profile.cpu.measured
+    assert measured is not None
+    assert "primitives.lfence" in measured.entries
+    assert all(len(one.repeats) >= 5 for one in measured.entries.values())
+    assert (measured.machine.model, measured.machine.virtualised) == (
+        measured.machine.model,
+        profile.cpu.measured.machine.virtualised,
+    )
+    assert measured.machine.kernel
+    assert measured.machine.cpus == [0, 1]
+
+
+def test_unstable_entries_are_marked_in_the_source_and_wide(profile):
+    assert profile.cpu.measured is not None
+    for key, one in profile.cpu.measured.entries.items():
+        entry = dict(quantities(profile.cpu))[key]
+        assert entry.source.startswith("UNSTABLE") == (not one.stable)
+        if not one.stable:
+            assert entry.low <= rounded(min(one.repeats))
+            assert rounded(max(one.repeats)) <= entry.high
+
+
+def test_a_measured_machine_with_smap_has_toggles_that_cost_something(quiet):
+    one = build_profile(quiet, "this-host")
+    assert one.refused == {}
+    pair = sum(one.cpu.primitives[side].value for side in TOGGLES)
+    assert 2 < pair < 60
+    assert one.cpu.features.smap.value is True
+    assert "with the return thunk of Safe RET" in one.cpu.primitives["stac"].source
+
+
+def test_a_host_without_smap_yields_zero_and_says_so(no_smap):
+    one = build_profile(no_smap, "this-host")
+    for side in TOGGLES:
+        entry = one.cpu.primitives[side]
+        assert (entry.value, entry.low, entry.high, entry.grade) == (0, 0, 0, "measured-here")
+        assert "no SMAP on this host" in entry.source
+    assert one.cpu.features.smap.value is False
+    assert not [finding for finding in audit(one.cpu) if "SMAP" in finding.message]
+
+
+def test_under_a_sandbox_the_entries_of_the_kernel_are_refused_and_the_rest_is_kept(sandboxed, quiet):
+    one, whole = build_profile(sandboxed, "this-host"), build_profile(quiet, "this-host")
+    assert set(one.refused) == {f"primitives.{name}" for name in (*TOGGLES, *OF_KERNEL)}
+    assert all("system calls are intercepted" in why for why in one.refused.values())
+    for name in (*TOGGLES, *OF_KERNEL):
+        entry = one.cpu.primitives[name]
+        assert entry.source.startswith("not measured (refused: system calls are intercepted")
+        assert entry.value == load_table("cpu", "zen5").primitives[name].value
+    assert one.cpu.primitives["lfence"] == whole.cpu.primitives["lfence"]
+    assert one.cpu.features.smap.grade == load_table("cpu", "zen5").features.smap.grade
+
+
+def test_a_busy_machine_marks_what_its_repeats_disagree_about_and_keeps_what_they_agree_about(busy):
+    one = build_profile(busy, "this-host")
+    assert "primitives.line_transfer" in one.unstable  # 22 ns in some rounds, 125 in others
+    assert one.cpu.primitives["line_transfer"].low < 22 < 125 < one.cpu.primitives["line_transfer"].high
+    assert not {"primitives.lfence", "primitives.l1_hit", "primitives.copy_bytes"} & set(one.unstable)
+
+
+def test_cpus_that_are_far_apart_have_a_steady_long_way(far, quiet):
+    one, near = build_profile(far, "this-host"), build_profile(quiet, "this-host")
+    assert "primitives.line_transfer" not in one.unstable
+    assert one.cpu.primitives["line_transfer"].value > 5 * near.cpu.primitives["line_transfer"].value
+    # Each holds the other in its range: a hypervisor may move them.
+    for here, there in ((one, near), (near, one)):
+        entry = here.cpu.primitives["line_transfer"]
+        assert entry.low <= there.cpu.primitives["line_transfer"].value <= entry.high
+    assert one.cpu.primitives["lfence"].value == pytest.approx(near.cpu.primitives["lfence"].value, rel=0.02)
+
+
+@pytest.mark.parametrize("names", [("zen5-vm", "zen5-vm-far"), ("zen5-vm-far", "zen5-vm"), ("zen5-vm", "zen5-vm-busy")])
+def test_what_two_sessions_find_stable_lies_within_the_interval_of_the_first(names):
+    count, lines = outside(*(recording_of(name) for name in names))
+    assert count > 15
+    assert lines == []
+
+
+def test_an_impossible_value_is_refused_by_name_and_the_tables_is_used(quiet):
+    first = quiet.series["chase_huge 24"]  # half of L1; "chase_huge 512" is half of L2
+    faster = first.model_copy(update={"ticks": [value and 0.9 * value for value in first.ticks]})
+    broken = quiet.model_copy(update={"series": {**quiet.series, "chase_huge 512": faster}})
+    one = build_profile(broken, "this-host")
+    assert "is not faster than l2_hit" in one.refused["primitives.l1_hit"]
+    assert one.cpu.primitives["l2_hit"].source.startswith("not measured (refused: l1_hit")
+    assert one.cpu.primitives["l2_hit"].value == load_table("cpu", "zen5").primitives["l2_hit"].value
+
+
+def test_without_core_cycles_nothing_that_needs_the_clock_is_measured(quiet):
+    chain = quiet.series["imul_chain 0"]
+    wrong = chain.model_copy(update={"ticks": [value and 1.4 * value for value in chain.ticks]})
+    one = build_profile(quiet.model_copy(update={"series": {**quiet.series, "imul_chain 0": wrong}}), "this-host")
+    assert "these are not core cycles" in one.refused["core_ghz"]
+    assert one.summaries == {}
+
+
+def test_a_profile_of_a_cpu_that_no_table_is_near_to_still_takes_the_nearest(quiet):
+    odd = quiet.machine.model_copy(update={"family": 99, "l2_bytes": 3 << 20})
+    one = build_profile(quiet.model_copy(update={"machine": odd}), "this-host")
+    assert one.nearest.startswith("zen")
+    assert "its caches are nearest" in one.why_nearest
+
+
+def test_the_section_about_the_measurement_is_strict(profile, tmp_path):
+    file = tmp_path / "this-host.yaml"
+    file.write_text(profile.to_yaml().replace("  nearest:", "  neareste:"), encoding="utf-8")
+    with pytest.raises(ConfigError, match=r"key 'measured\.nearest' is missing"):
+        load_table("cpu", str(file))
+
+
+def test_rounding_keeps_the_order_of_values():
+    assert [rounded(value) for value in (1.23449, 1.2345, 123456.0, 0.0)] == [1.234, 1.234, 123500.0, 0.0]

@@ -1,0 +1,79 @@
+"""Physically impossible values are refused by name."""
+
+from __future__ import annotations
+
+import pytest
+
+from sim.host.derive import Entry
+from sim.host.refuse import impossible, split, wrong_clock
+
+UNITS = {"l3_hit": "ns", "memory_local": "ns", "line_transfer": "ns", "line_stream": "ns", "copy_bytes": "bytes/cycle"}
+
+
+def entries(**values):
+    found = [
+        Entry(f"primitives.{name}", UNITS.get(name, "cycles"), [value] * 5, "", 0.1) for name, value in values.items()
+    ]
+    return [Entry("core_ghz", "GHz", [4.0] * 5, "", 0.1), *found]
+
+
+def test_an_ordinary_machine_is_possible():
+    usual = entries(
+        l1_hit=5, l2_hit=16, l3_hit=35, memory_local=110, line_transfer=60, line_stream=6, stac=0, copy_bytes=60
+    )
+    assert impossible(usual) == {}
+
+
+def test_l2_faster_than_l1_refuses_both_by_name():
+    text = "l1_hit (5 cycles) is not faster than l2_hit (4.5 cycles)"
+    assert impossible(entries(l1_hit=5, l2_hit=4.5)) == {"primitives.l1_hit": text, "primitives.l2_hit": text}
+
+
+def test_levels_in_cycles_and_ns_are_compared_in_ns():
+    # 16 cycles at 4 GHz are 4 ns.
+    assert set(impossible(entries(l2_hit=16, l3_hit=3.9))) == {"primitives.l2_hit", "primitives.l3_hit"}
+    assert impossible(entries(l2_hit=16, l3_hit=4.1)) == {}
+
+
+def test_a_negative_difference_is_refused_with_its_value():
+    assert impossible(entries(stac=-1.25)) == {"primitives.stac": "negative difference (-1.25 cycles)"}
+
+
+def test_a_difference_of_nothing_is_refused_unless_it_can_be_nothing():
+    assert impossible(entries(stlb_hit=0)) == {"primitives.stlb_hit": "no difference (0 cycles)"}
+    assert impossible(entries(stac=0, clac=0, clean_line=0)) == {}
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("l1_hit", 1.0), ("copy_bytes", 300.0), ("lock_rmw", 0.5), ("line_transfer", 1.0)]
+)
+def test_values_that_no_cpu_has_are_refused(name, value):
+    assert "which holds every x86-64 CPU" in impossible(entries(**{name: value}))[f"primitives.{name}"]
+
+
+def test_entries_without_repeats_are_neither_refused_nor_kept():
+    nothing = Entry("primitives.pin_page", "ns", [], "", 0.1)
+    assert impossible([nothing]) == {}
+    assert split([nothing], {}) == []
+
+
+def test_refused_entries_are_left_out():
+    assert [one.key for one in split(entries(l1_hit=1), {"primitives.l1_hit": "why"})] == ["core_ghz"]
+
+
+def test_cycles_are_believed_when_a_multiplication_takes_three(made_up):
+    assert wrong_clock(made_up({"imul_chain 0": 1.5})) == ""
+    assert "takes 3.6 cycles and not 3" in wrong_clock(made_up({"imul_chain 0": 1.8}))
+    assert "was not possible" in wrong_clock(made_up({}))
+
+
+def test_a_counter_that_drifts_is_not_believed(made_up):
+    one = made_up({"imul_chain 0": 1.5})
+    drifted = one.rounds[0].model_copy(update={"ticks_per_ns": 2.1})
+    assert "is not steady (2 to 2.1 ticks per ns)" in wrong_clock(
+        one.model_copy(update={"rounds": [drifted, *one.rounds[1:]]})
+    )
+
+
+def test_the_recorded_machines_keep_their_clock(quiet, busy):
+    assert (wrong_clock(quiet), wrong_clock(busy)) == ("", "")
