@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
 from rich import box
 from rich.console import Console, Group, RenderableType
@@ -10,7 +11,6 @@ from rich.table import Table
 from rich.text import Text
 
 from sim.config import Scenario
-from sim.config.calibration import Calibration
 from sim.config.sweep import Sweep
 from sim.engine import Point
 from sim.report.stack import LAYERS, stack
@@ -20,6 +20,10 @@ from sim.study.run import Result
 from sim.study.sweep import Outcome
 from sim.study.tables import Checked, Listed
 from sim.study.ties import TieCheck
+
+if TYPE_CHECKING:
+    from sim.study.ablation import Decomposition
+    from sim.study.uncertainty import Uncertainty
 
 _BAR_CELLS = 60
 _ROWS_SHOWN = 40
@@ -82,6 +86,17 @@ def result_tables(result: Result, ties: Sequence[TieCheck] = ()) -> RenderableTy
         stack_table([p for p in result.points if p.packet_bytes == size], f"worker cycles per packet at {size} B")
     )
     return Group(*parts, *([tie_table(ties)] if ties else []))
+
+
+def together(
+    tables: RenderableType, sure: Uncertainty | None, said: str | None, shares: Decomposition | None = None
+) -> RenderableType:
+    """Tables of an answer, what the gain is made of, how sure it is, and where it lies outside the evidence."""
+    from sim.report.evidence import uncertainty_tables
+    from sim.report.sensitive import decomposition_table
+
+    more = [decomposition_table(shares)] if shares else []
+    return Group(tables, *more, *([uncertainty_tables(sure)] if sure else []), *([Text(said)] if said else []))
 
 
 def tie_table(ties: Sequence[TieCheck]) -> RenderableType:
@@ -165,16 +180,6 @@ def capacity_table(capacities: Capacities) -> RenderableType:
             f"{one.below.latency_us['p99']:.1f}", f"{one.below.utilisation['worker']:.0%}", str(one.trials),
         )  # fmt: skip
     return Group(heading(capacities.scenario), made)
-
-
-def calibration_table(calibration: Calibration) -> RenderableType:
-    """What a calibration fitted: value, range, prior, and how far it went from the prior."""
-    made = table(f"calibration {calibration.name}", ("parameter", "value", "range", "prior", "pull"))
-    for one in calibration.parameters:
-        prior = f"{one.prior.value:g} [{one.prior.low:g}, {one.prior.high:g}]"
-        made.add_row(one.key, f"{one.value:g}", f"[{one.low:g}, {one.high:g}]", prior, f"{one.pull:+.2f}")
-    met = Text(f"target {calibration.target_pps:,.0f} pps, with the fit {calibration.predicted_pps:,.0f} pps")
-    return Group(made, met)
 
 
 def listing(kind: str, tables: Sequence[Listed]) -> RenderableType:

@@ -64,7 +64,10 @@ BAD = {
     "list": (("list", "cpu"), "list: unknown 'cpu'; did you mean 'cpus'?"),
     "check": (("check", "zenn4"), "unknown table 'zenn4'; did you mean 'zen4'?"),
     "check missing": (("check", "./missing.yaml"), "missing.yaml: cannot be read: No such file or directory"),
-    "calibrate": (("calibrate", "nope"), "unknown calibration-study 'nope'; valid: seed-copy-user"),
+    "calibrate": (
+        ("calibrate", "nope"),
+        "unknown calibration-study 'nope'; valid: all-published, seed-copy-user, seed-two-rates",
+    ),
     "hostile scenario": (("run", LONG), "unknown scenario"),
     "hostile file": (("run", f"./{LONG}.yaml"), "no such file"),
     "hostile key": (("run", SEED, "--set", f"{LONG}=1"), "unknown key"),
