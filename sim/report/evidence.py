@@ -106,10 +106,7 @@ def validation_tables(validation: Validation, everything: bool = False) -> Rende
         counts.add_row(name, str(len(group)), str(len(group) - len(off)), str(len(off)), worst, error)
     lines: list[RenderableType] = [made, *([] if everything else [counts])]
     lines += [Text(f"not modelled: {line}") for line in not_modelled_lines(validation)]
-    for label, used in (("all", None), ("not used for the calibration", False)):
-        summary = validation.summary(used)
-        if summary is not None:
-            lines.append(Text(f"{label}: {summary_text(summary)}"))
+    lines += [Text(f"{label}: {summary_text(one)}") for label, one in validation.summaries().items()]
     return Group(*lines)
 
 
@@ -153,7 +150,7 @@ def summary_text(summary: Summary) -> str:
     """One line: how many are how near, median, bias, coverage."""
     near = ", ".join(f"{share:.0%} within {limit}" for limit, share in summary.within.items())
     return (
-        f"{summary.figures} rates, ratios and shares: {near}; median error {summary.median_error:.1%}, bias "
+        f"{summary.figures} figures: {near}; median error {summary.median_error:.1%}, bias "
         f"{summary.bias:+.1%}, 90 % intervals hold {summary.coverage:.0%}"
     )
 
@@ -162,8 +159,7 @@ def left_out_table(rows: Sequence[tuple[str, Validation]]) -> RenderableType:
     """Each source predicted by a calibration that did not see it."""
     made = table("leave one source out", ("source", "figures", "median error", "bias", "within 10 %", "interval holds"))
     for name, validation in rows:
-        summary = validation.summary()
-        if summary is not None:
+        for summary in list(validation.summaries().values())[:1]:
             made.add_row(
                 name, str(summary.figures), f"{summary.median_error:.1%}", f"{summary.bias:+.1%}",
                 f"{summary.within['10%']:.0%}", f"{summary.coverage:.0%}",

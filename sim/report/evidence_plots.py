@@ -40,7 +40,8 @@ def validation_figure(rows: Sequence[Validated], title: str) -> Figure:
         axes.set(
             xscale="log", xlabel="predicted / measured (grey: within 10 %)", title=title, ylim=(-0.7, len(shown) - 0.3)
         )
-        ticks = (0.5, 0.7, 0.8, 0.9, 1, 1.1, 1.25, 1.5, 2, 3)
+        low, high = axes.get_xlim()
+        ticks = tuple(tick for tick in (0.3, 0.5, 0.7, 0.9, 1.1, 1.5, 2, 3, 5) if low <= tick <= high)
         axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
         axes.minorticks_off()
         axes.legend(frameon=False, fontsize=8, loc="lower right")

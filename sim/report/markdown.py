@@ -12,10 +12,11 @@ _HEAD = """# Validation
 Every published figure of `configs/measurements/` beside what the model predicts, worst first. Written by
 `vhost-sim validate --markdown docs/validation.md`; do not edit.
 
-*Error* is predicted over measured, less 1. The *90 % interval* is of what would be measured: ranges of the tables, noise
-of the figure and, for a rate, how far sessions lie apart; *inside* says whether it reaches the printed digits. A figure is
-*met* when it is off by no more than 10 % or the spread of its source, whichever is larger; a count when it is off by no
-more than its digits and noise. What is off has its cause in [mismatches.md](mismatches.md).
+*Error* is predicted over measured, less 1. The *90 % interval* is of what would be measured: ranges of the tables,
+noise of the figure and, for a rate, how far sessions lie apart; *inside* says whether it reaches the printed digits.
+A figure is *met* when it is off by no more than 10 %, a rate also when it is off by no more than the spread of its
+source, a count when it is off by no more than its digits and noise. What is off has its cause in
+[mismatches.md](mismatches.md).
 """
 
 
@@ -23,10 +24,7 @@ def validation_page(validation: Validation) -> str:
     """Return the page as Markdown."""
     rows = [row for row in validation.rows if row.error is not None and not row.figure.entry.is_count]
     parts = [_HEAD, f"Calibration of the measurements' scenarios: `{validation.calibration or 'none'}`.\n"]
-    for label, used in (("All", None), ("Not used for the calibration", False)):
-        summary = validation.summary(used)
-        if summary is not None:
-            parts.append(f"{label}: {summary_text(summary)}.\n")
+    parts.append("".join(f"- {name}: {summary_text(one)}\n" for name, one in validation.summaries().items()))
     parts.append("## Rates, ratios and profile shares\n")
     parts.append(
         _table(

@@ -21,10 +21,12 @@ from sim.study.values import entry, has_entry
 Varied = Callable[[float], Scenario]
 
 _TARGET = re.compile(r"\s*(\w+)\s*(>=|<=|>|<)\s*([-+]?[0-9.]+(?:[eE][-+]?\d+)?)\s*(%?)\s*")
-_UNITS = {"gain": "%", "saved_ns": "ns", "pps": "packets/s", "ns_per_packet": "ns"}
+_QUANTITIES = ("gain", "saved_ns", "pps", "ns_per_packet")
 _OF_PAIRS = ("gain", "saved_ns")
 #: Places at which the range is looked at before roots are searched between neighbours that differ.
 _LOOKS = 17
+#: Whole numbers next to the middle that are tried before a gap of refused ones is taken as it is.
+_TRIES = 32
 
 
 @dataclass(frozen=True)
@@ -39,8 +41,8 @@ class Target:
     def parse(cls, text: str) -> Target:
         """Read `gain>=10%`, `saved_ns>=30`, `pps>=6e6` or `ns_per_packet<=200`. ConfigError for anything else."""
         found = _TARGET.fullmatch(text)
-        if not found or found[1] not in _UNITS:
-            raise ConfigError(f"--target {text}: one of {', '.join(_UNITS)}, a relation and a number are needed")
+        if not found or found[1] not in _QUANTITIES:
+            raise ConfigError(f"--target {text}: one of {', '.join(_QUANTITIES)}, a relation and a number are needed")
         try:
             value = float(found[3])
         except ValueError:
@@ -58,8 +60,7 @@ class Target:
         return self.margin(value) > 0 or (self.margin(value) == 0 and self.relation.endswith("="))
 
     def __str__(self) -> str:
-        unit = {"%": " %", "packets/s": "", "ns": ""}[_UNITS[self.quantity]]
-        return f"{self.quantity} {self.relation} {self.value:g}{unit}"
+        return f"{self.quantity} {self.relation} {self.value:g}{' %' if self.quantity == 'gain' else ''}"
 
 
 @dataclass(frozen=True)
@@ -197,16 +198,23 @@ def _root(value_at: Callable[[float], float], target: Target, x1: float, x2: flo
 
 
 def _bisect(value_at: Callable[[float], float], target: Target, x1: float, x2: float) -> float:
-    """Return the first whole number on the side of `x2` that decides like it; stops at values that cannot be run."""
+    """Return the first whole number that meets the target, or the last where it ceases to be met."""
     wanted = target.met(value_at(x2))
-    while x2 - x1 > 1:
-        middle = (x1 + x2) // 2
-        try:
-            same = target.met(value_at(middle)) == wanted
-        except ConfigError:
-            break
-        x1, x2 = (x1, middle) if same else (middle, x2)
+    while (tried := _nearest_run(value_at, x1, x2)) is not None:
+        place, value = tried
+        x1, x2 = (x1, place) if target.met(value) == wanted else (place, x2)
     return x2 if wanted else x1
+
+
+def _nearest_run(value_at: Callable[[float], float], x1: float, x2: float) -> tuple[float, float] | None:
+    """Run the whole number between two others that is nearest to their middle and not refused."""
+    between = sorted(range(int(x1) + 1, int(x2)), key=lambda place: abs(place - (x1 + x2) / 2))
+    for place in between[:_TRIES]:
+        try:
+            return float(place), value_at(float(place))
+        except ConfigError:
+            continue
+    return None
 
 
 def _observe(scenario: Scenario, quantity: str) -> float:

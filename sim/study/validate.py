@@ -52,13 +52,16 @@ class Validated:
 
     @property
     def tolerance(self) -> float:
-        """Share by which a prediction may be off: of a count its digits and noise, else 10 % or the source's spread."""
+        """Share by which a prediction may be off: of a count its digits and noise, else 10 %.
+
+        A rate may be off by the spread of its source where that is larger; it cancels in ratios and shares.
+        """
         entry = self.figure.entry
         if entry.is_count:
             noise = (entry.noise if entry.noise is not None else self.figure.file.noise) or 0.0
             half = (entry.high - entry.low) / 2
             return noise + (half / entry.value if entry.value else half)
-        return max(TOLERANCE, self.figure.file.spread)
+        return max(TOLERANCE, self.figure.file.spread) if entry.quantity == "pps" else TOLERANCE
 
     @property
     def status(self) -> Status:
@@ -88,7 +91,7 @@ class Validated:
 
 @dataclass(frozen=True)
 class Summary:
-    """How well predictions do, over the figures that are no counts: shares of them, and signed errors."""
+    """How well predictions of some figures do: shares of them within limits, and signed errors."""
 
     figures: int
     within: dict[str, float]
@@ -114,12 +117,21 @@ class Validation:
             row for row in self.rows if row.status == status and counts in (None, row.figure.entry.is_count)
         ]  # fmt: skip
 
-    def summary(self, used: bool | None = None) -> Summary | None:
-        """Summarise rates, ratios and shares that are modelled (`used`: only those that were, or were not, fitted)."""
+    def summaries(self) -> dict[str, Summary]:
+        """Summarise what is modelled and no count: rates and ratios, those not fitted, and profile shares."""
+        rates, shares = ("pps", "ratio"), ("share",)
+        found = {
+            "rates and ratios": self._summary(rates),
+            "rates and ratios not used for the calibration": self._summary(rates, used=False),
+            "shares of a profile": self._summary(shares),
+        }
+        return {name: one for name, one in found.items() if one is not None}
+
+    def _summary(self, kinds: tuple[str, ...], used: bool | None = None) -> Summary | None:
         rows = [
             row
             for row in self.rows
-            if row.error is not None and not row.figure.entry.is_count and used in (None, row.used)
+            if row.error is not None and row.figure.entry.quantity in kinds and used in (None, row.used)
         ]
         if not rows:
             return None
@@ -135,12 +147,11 @@ class Validation:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON form of `vhost-sim validate`."""
-        whole = self.summary()
         return {
             "schema": 1,
             "calibration": self.calibration,
             "results": [row.to_dict() for row in self.rows],
-            "summary": whole.to_dict() if whole else None,
+            "summary": {name: one.to_dict() for name, one in self.summaries().items()},
         }
 
 
