@@ -44,7 +44,8 @@ def validation_figure(rows: Sequence[Validated], title: str) -> Figure:
         ticks = tuple(tick for tick in (0.3, 0.5, 0.7, 0.9, 1.1, 1.5, 2, 3, 5) if low <= tick <= high)
         axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
         axes.minorticks_off()
-        axes.legend(frameon=False, fontsize=8, loc="lower right")
+        if shown:
+            axes.legend(frameon=False, fontsize=8, loc="lower right")
         return figure
 
 

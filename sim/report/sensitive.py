@@ -10,22 +10,28 @@ from sim.study.ablation import MECHANISMS, Decomposition
 from sim.study.breakeven import BreakEven
 from sim.study.sensitivity import Sensitivities
 
+#: How half widths of intervals are printed.
+_WIDTHS = {"sobol": ".3f", "morris": ".2g", "tornado": ".2g"}
+
 
 def sensitivity_tables(found: Sensitivities) -> RenderableType:
     """Inputs, most important first; an index below zero is explained, not printed bare."""
     title = f"{found.study}: {found.method} on {found.output}, {found.nominal:.5g} {found.unit}, {found.runs} runs"
     names = list(found.indices[0].values) if found.indices else []
-    made = table(title, ("input", *(column for name in names for column in _columns(found, name)), "remark"))
+    made = table(title, ("input", *(column for name in names for column in _columns(found, name))))
     for one in found.indices:
         cells = []
         for name in names:
             value = one.values[name]
             below_zero = found.method == "sobol" and value < 0
-            cells.append("~0" if below_zero else f"{value:.3g}" if found.method == "sobol" else f"{value:.4g}")
+            cells.append("~0" if below_zero else f"{value:.3f}" if found.method == "sobol" else f"{value:.4g}")
             if name in one.half_widths:
-                cells.append(f"+/- {one.half_widths[name]:.2g}")
-        made.add_row(one.key, *cells, one.remark)
-    return Group(*([made] if found.indices else [Text(title)]), *(Text(f"- {line}") for line in found.findings))
+                cells.append(f"+/- {one.half_widths[name]:{_WIDTHS[found.method]}}")
+        made.add_row(one.key, *cells)
+    lines = [f"{one.key}: {one.remark}" for one in found.indices if one.remark]
+    return Group(
+        *([made] if found.indices else [Text(title)]), *(Text(f"- {line}") for line in (*lines, *found.findings))
+    )
 
 
 def _columns(found: Sensitivities, name: str) -> tuple[str, ...]:

@@ -28,7 +28,7 @@ from sim.config.quantity import Quantity
 from sim.config.scenario import Scenario
 from sim.study.batch import Job, Progress, run_jobs
 from sim.study.findings import calibration_findings
-from sim.study.measured import Figure, figures, load_measurements, select
+from sim.study.measured import Figure, load_measurements, select
 from sim.study.posterior import Data, Fit, fit
 from sim.study.ranges import at_scores
 from sim.study.values import entry
@@ -130,7 +130,7 @@ def calibrate(
     Raises ConfigError when a parameter is no entry or a measurement is unknown, and when nothing of it is modelled.
     """
     bare = {"calibration": None}
-    wanted = select(figures(load_measurements(configs), configs, bare), study.measurements)
+    wanted = select(load_measurements(configs), study.measurements, configs, bare)
     wanted = [figure for figure in wanted if figure.file.name != without]
     used = [figure for figure in wanted if figure.problem is None]
     if not used:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from sim.study.batch import Progress
 from sim.study.calibrate import calibrate, load_study, write_calibration
-from sim.study.measured import figures, load_measurements, select
+from sim.study.measured import load_measurements, select
 from sim.study.validate import Validation, predict
 
 
@@ -27,17 +27,15 @@ def leave_one_out(
     """
     study = load_study(reference, configs)
     files = load_measurements(configs)
-    wanted = [one for one in select(figures(files, configs), study.measurements) if one.problem is None]
+    wanted = [one for one in select(files, study.measurements, configs) if one.problem is None]
     found = []
     for source in dict.fromkeys(figure.file.name for figure in wanted):
         calibration = calibrate(study, configs, executor, progress, without=source)
         with tempfile.TemporaryDirectory() as folder:
             file = Path(folder) / f"{study.name}.yaml"
             write_calibration(calibration, file)
-            mine = [one for one in files if one.name == source]
-            resolved = select(figures(mine, configs, {"calibration": str(file)}), [source])
-            names = {figure.name for figure in wanted}
-            kept = [figure for figure in resolved if figure.name in names]
-            rows = predict(kept, set(), draws, seed, configs=configs, executor=executor, progress=progress)
+            names = [figure.name for figure in wanted if figure.file.name == source]
+            mine = select(files, names, configs, {"calibration": str(file)})
+            rows = predict(mine, set(), draws, seed, configs=configs, executor=executor, progress=progress)
         found.append((source, Validation(calibration.name, rows)))
     return found

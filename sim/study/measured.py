@@ -66,16 +66,22 @@ def figures(
     return [_resolve(file, entry, configs, settings or {}) for file in files for entry in file.figures()]
 
 
-def select(found: Sequence[Figure], names: Sequence[str]) -> list[Figure]:
-    """Return the figures that a study names, by file or as FILE/ID. ConfigError for a name that is none."""
-    chosen: dict[str, Figure] = {}
+def select(
+    files: Sequence[Measurements],
+    names: Sequence[str],
+    configs: Path | None = None,
+    settings: Mapping[str, Any] | None = None,
+) -> list[Figure]:
+    """Resolve the figures that a study names, by file or as FILE/ID. ConfigError for a name that is none."""
+    known = {f"{file.name}/{entry.id}": (file, entry) for file in files for entry in file.figures()}
+    chosen: dict[str, tuple[Measurements, Entry]] = {}
     for name in names:
-        mine = [figure for figure in found if name in (figure.name, figure.file.name)]
+        mine = {full: one for full, one in known.items() if name in (full, one[0].name)}
         if not mine:
-            known = [figure.name for figure in found if figure.entry.quantity not in COUNTS]
-            raise ConfigError(f"unknown measurement '{name}'{nearest(name, [*known, *(f.file.name for f in found)])}")
-        chosen.update({figure.name: figure for figure in mine})
-    return list(chosen.values())
+            rates = [full for full, (_, entry) in known.items() if entry.quantity not in COUNTS]
+            raise ConfigError(f"unknown measurement '{name}'{nearest(name, [*rates, *(file.name for file in files)])}")
+        chosen.update(mine)
+    return [_resolve(file, entry, configs, settings or {}) for file, entry in chosen.values()]
 
 
 def _resolve(file: Measurements, entry: Entry, configs: Path | None, settings: Mapping[str, Any]) -> Figure:

@@ -48,7 +48,10 @@ class Rate:
 
 @dataclass(frozen=True)
 class Gain:
-    """The difference between two variants at one size, draw by draw; `same_sign` of the draws share its sign."""
+    """The difference between two variants at one size, draw by draw.
+
+    `same_sign` is the share of draws with its sign; a draw within `resolution_ns`, what the runs resolve, has none.
+    """
 
     before: str
     after: str
@@ -56,16 +59,17 @@ class Gain:
     gain_percent: Interval
     saved_ns: Interval
     same_sign: float
+    resolution_ns: float
 
     @property
     def certain(self) -> bool:
         """Whether every draw has the same sign."""
-        return self.same_sign == 1.0 and self.saved_ns.value != 0
+        return self.same_sign == 1.0 and abs(self.saved_ns.value) > self.resolution_ns
 
     def sentence(self, draws: int) -> str:
         """Say whether the sign is certain."""
-        if self.saved_ns.value == 0 and self.same_sign in (0.0, 1.0):
-            return "no difference"
+        if abs(self.saved_ns.value) <= self.resolution_ns:
+            return f"no difference that the runs resolve ({self.resolution_ns:.1g} ns)"
         if self.certain:
             return (
                 f"the sign is certain: all of {draws} draws have it" if draws > 1 else "1 draw says nothing of the sign"
@@ -102,6 +106,7 @@ class Uncertainty:
                     "saved_ns": one.saved_ns.to_dict(),
                     "same_sign": one.same_sign,
                     "certain": one.certain,
+                    "resolution_ns": one.resolution_ns,
                 }
                 for one in self.gains
             ],
@@ -204,13 +209,14 @@ def _gains(sides: Sequence[Side], nominal: Floats, table: Floats) -> tuple[tuple
             continue
         gain, gains = (100 * (figures[number] / figures[start] - 1) for figures in (nominal, table))
         saved, saves = (1e9 / figures[start] - 1e9 / figures[number] for figures in (nominal, table))
-        same = float(np.mean(np.sign(saves) == np.sign(saved)))
+        resolution = side.case.scenario.run.precision * float(1e9 / nominal[number])
+        same = float(np.mean((np.sign(saves) == np.sign(saved)) & (np.abs(saves) > resolution)))
         if watched is None:
             watched = gains
         found.append(
             Gain(
                 sides[start].label, side.label, side.packet_bytes, _interval(float(gain), gains),
-                _interval(float(saved), saves), same,
+                _interval(float(saved), saves), same, resolution,
             )
         )  # fmt: skip
     return tuple(found), watched

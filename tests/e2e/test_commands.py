@@ -25,6 +25,7 @@ def as_json(done):
 
 def test_there_are_the_commands_that_the_issue_names():
     assert {"run", "compare", "explain", "list", "check", "calibrate"} <= set(COMMANDS)
+    assert {"validate", "sensitivity", "breakeven", "import-trace"} <= set(COMMANDS)
 
 
 @pytest.mark.parametrize("command", COMMANDS)

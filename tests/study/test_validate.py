@@ -10,7 +10,7 @@ import sim
 from sim.config import ConfigError
 from sim.config.load import load_table
 from sim.report.evidence import count_groups, not_modelled_lines
-from sim.study.measured import figures, load_measurements, select
+from sim.study.measured import load_measurements, select
 from sim.study.validate import Validated, validate
 
 PAGE = Path(__file__).parents[2] / "docs" / "validation.md"
@@ -80,12 +80,12 @@ def test_a_reason_not_to_be_modelled_comes_from_the_model(nominal):
 
 
 def test_tolerances():
-    (before,) = select(figures(load_measurements()), ["seed-vmap/A1 before"])
+    (before,) = select(load_measurements(), ["seed-vmap/A1 before"])
     assert Validated(before, False, 5.0e6 * 1.149).status == "met"  # spread of the source: 15 %
     assert Validated(before, False, 5.0e6 * 1.151).status == "off"
-    (share,) = select(figures(load_measurements()), ["profile-tx/TX user copies"])
+    (share,) = select(load_measurements(), ["profile-tx/TX user copies"])
     assert Validated(share, False, 0.49 * 1.11).status == "off"
-    (count,) = select(figures(load_measurements()), ["counts-seed-kernels/v5.0 d1_b32_s64 stac"])
+    (count,) = select(load_measurements(), ["counts-seed-kernels/v5.0 d1_b32_s64 stac"])
     assert Validated(count, False, 4.2549).status == "met"  # two digits
     assert Validated(count, False, 4.2551).status == "off"
 
