@@ -13,7 +13,8 @@ from sim.config.errors import nearest
 from sim.config.quantity import Grade, Strict
 
 #: What an entry measures, and its unit. `pps`: packets per second. `ratio`: rate of `set` over rate of `baseline`.
-#: `share`: part of the worker's time in kernel functions. Counts are executions per packet inside the handler.
+#: `share`: part of the worker's time in kernel functions. Counts are executions per packet inside the handler; with a
+#: baseline, how many more than there.
 UNITS = {
     "pps": "packets/s",
     "ratio": "ratio",
@@ -46,7 +47,7 @@ class Entry(Strict):
     high: float = Field(ge=0)
     access: str = "copy_user"
     set: Settings = Field(default_factory=dict, description="keys changed against the file's `set`")
-    baseline: Baseline | None = Field(None, description="of a ratio")
+    baseline: Baseline | None = Field(None, description="of a ratio, or of a difference of counts")
     functions: list[str] = Field(
         default_factory=list,
         description="of a share, or of part of the instructions: kernel functions, as rows name them",
@@ -68,8 +69,8 @@ class Entry(Strict):
     def _coherent(self) -> Entry:
         if not self.low <= self.value <= self.high:
             raise ValueError(f"{self.id}: low <= value <= high does not hold")
-        if (self.quantity == "ratio") != (self.baseline is not None):
-            raise ValueError(f"{self.id}: a ratio has a baseline, and nothing else has one")
+        if not self.is_count and (self.quantity == "ratio") != (self.baseline is not None):
+            raise ValueError(f"{self.id}: a ratio has a baseline, and a rate or share has none")
         if self.quantity != "instructions" and (self.quantity == "share") != bool(self.functions):
             raise ValueError(f"{self.id}: a share names kernel functions; of the others only instructions may")
         return self

@@ -149,10 +149,8 @@ def not_modelled_lines(validation: Validation) -> list[str]:
 def summary_text(summary: Summary) -> str:
     """One line: how many are how near, median, bias, coverage."""
     near = ", ".join(f"{share:.0%} within {limit}" for limit, share in summary.within.items())
-    return (
-        f"{summary.figures} figures: {near}; median error {summary.median_error:.1%}, bias "
-        f"{summary.bias:+.1%}, 90 % intervals hold {summary.coverage:.0%}"
-    )
+    held = "" if summary.coverage is None else f", 90 % intervals hold {summary.coverage:.0%}"
+    return f"{summary.figures} figures: {near}; median error {summary.median_error:.1%}, bias {summary.bias:+.1%}{held}"
 
 
 def left_out_table(rows: Sequence[tuple[str, Validation]]) -> RenderableType:
@@ -162,7 +160,7 @@ def left_out_table(rows: Sequence[tuple[str, Validation]]) -> RenderableType:
         for summary in list(validation.summaries().values())[:1]:
             made.add_row(
                 name, str(summary.figures), f"{summary.median_error:.1%}", f"{summary.bias:+.1%}",
-                f"{summary.within['10%']:.0%}", f"{summary.coverage:.0%}",
+                f"{summary.within['10%']:.0%}", "" if summary.coverage is None else f"{summary.coverage:.0%}",
             )  # fmt: skip
     return made
 

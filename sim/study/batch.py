@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
+from sim.config.errors import ConfigError
 from sim.study.observe import Case, observe
 from sim.study.sweep import local_executor
 from sim.study.values import with_values
@@ -76,8 +78,11 @@ def run_jobs(
             mine = sorted({job.case for job in chunk})
             sent = [Job(mine.index(job.case), job.values) for job in chunk]
             waiting[executor.submit(_run_chunk, [cases[case] for case in mine], sent)] = number
-        for future in as_completed(waiting):
-            settle(waiting[future], future.result())
+        try:
+            for future in as_completed(waiting):
+                settle(waiting[future], future.result())
+        except BrokenProcessPool:
+            raise ConfigError("a worker process died; nothing was written") from None
     results = [result for number in range(len(chunks)) for result in found[number]]
     figures = np.array([np.nan if isinstance(result, str) else result for result in results], dtype=np.float64)
     return Outcomes(figures, {number: result for number, result in enumerate(results) if isinstance(result, str)})

@@ -23,7 +23,10 @@ Floats = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Figure:
-    """One published figure and how the model makes it: a case, or two for a ratio; `problem` says why there is none."""
+    """One published figure and how the model makes it: a case, or two for a ratio or a difference.
+
+    `problem` says why there is none.
+    """
 
     file: Measurements
     entry: Entry
@@ -45,8 +48,10 @@ class Figure:
 
     def combine(self, figures: Floats) -> Floats:
         """Make the figure of what its cases gave (last axis)."""
-        made: Floats = figures[..., 0] / figures[..., 1] if len(self.cases) > 1 else figures[..., 0]
-        return made
+        if len(self.cases) == 1:
+            return np.asarray(figures[..., 0])
+        first, second = figures[..., 0], figures[..., 1]
+        return np.asarray(first - second if self.entry.is_count else first / second)
 
 
 def load_measurements(configs: Path | None = None) -> list[Measurements]:

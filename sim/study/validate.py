@@ -97,7 +97,7 @@ class Summary:
     within: dict[str, float]
     median_error: float
     bias: float
-    coverage: float
+    coverage: float | None
 
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON form."""
@@ -142,7 +142,7 @@ class Validation:
             {f"{limit:.0%}": float(np.mean(np.abs(errors) <= limit)) for limit in (0.05, 0.1, 0.2)},
             float(np.median(np.abs(errors))),
             float(errors.mean()),
-            float(np.mean(inside)) if inside else float("nan"),
+            float(np.mean(inside)) if inside else None,
         )
 
     def to_dict(self) -> dict[str, Any]:
