@@ -12,7 +12,7 @@ import typer
 from sim.cli import simulate, many, host, tables, evidence
 
 # isort: on
-from sim.cli.options import app
+from sim.cli.options import app, with_default_draws
 
 __all__ = ["app", "evidence", "host", "main", "many", "simulate", "tables"]
 
@@ -37,7 +37,9 @@ def _main(
 def main() -> None:
     """Run the command; bad input is one line on stderr and exit code 2."""
     try:
-        sys.exit(app(standalone_mode=False))  # the code of a typer.Exit comes back as a value
+        sys.exit(
+            app(with_default_draws(sys.argv[1:]), standalone_mode=False)
+        )  # the code of a typer.Exit comes back as a value
     except typer.TyperException as error:
         _fail(error.format_message())
     except typer.Abort:

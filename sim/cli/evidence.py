@@ -1,4 +1,4 @@
-"""Commands about evidence: calibrate."""
+"""Commands that weigh the evidence: calibrate, validate, sensitivity, breakeven, import-trace."""
 
 from __future__ import annotations
 
@@ -8,10 +8,16 @@ from typing import Annotated
 import typer
 
 from sim.cli.options import (
+    Accesses,
     Configs,
+    Jobs,
     Json,
+    Name,
+    Sets,
     app,
     checked_folder,
+    load,
+    one_of,
     say_written,
     show_data,
 )
@@ -21,19 +27,185 @@ from sim.cli.options import (
 def calibrate(
     study: Annotated[str, typer.Argument(metavar="STUDY", help="name of a calibration study or a YAML file")],
     out: Annotated[Path | None, typer.Option("--out", metavar="FILE", help="where to write the calibration")] = None,
+    jobs: Jobs = None,
     configs: Configs = None,
     as_json: Json = False,
 ) -> None:
-    """Fit the one parameter that a study names to its measured rate, and write it with prior and range."""
-    from sim.report.text import calibration_table
+    """Fit the parameters that a study names to its measurements; the tables' ranges are the priors.
+
+    Prints value +/- error, prior and pull, correlations, residuals, and what the data can and cannot tell apart. A
+    scenario with `calibration: NAME` or `--set calibration=./FILE` uses the values, `--uncertainty` the draws.
+    """
+    from sim.report.evidence import calibration_tables
+    from sim.report.progress import counted_progress
+    from sim.study.batch import pool_for
     from sim.study.calibrate import calibrate as fit
     from sim.study.calibrate import load_study, write_calibration
 
     loaded = load_study(study, configs)
     if out is not None:
         checked_folder(out.parent)
-    calibration = fit(loaded, configs)
-    show_data(as_json, calibration.to_dict(), lambda: calibration_table(calibration))
+    with counted_progress("runs") as report, pool_for(loaded.trials, jobs) as pool:
+        calibration = fit(loaded, configs, pool, report)
+    show_data(as_json, calibration.to_dict(), lambda: calibration_tables(calibration))
     if out is not None:
         write_calibration(calibration, out)
+        say_written([out])
+
+
+@app.command()
+def validate(
+    calibration: Annotated[
+        str | None,
+        typer.Option("--calibration", metavar="NAME", help="instead of the scenarios' own; none: tables as they are"),
+    ] = None,
+    draws: Annotated[int, typer.Option("--draws", metavar="N", help="draws of each 90 % interval")] = 100,
+    only: Annotated[str | None, typer.Option("--only", metavar="FILE,FILE", help="measurement files")] = None,
+    everything: Annotated[bool, typer.Option("--all", help="list every count, too")] = False,
+    left_out: Annotated[
+        str | None,
+        typer.Option("--leave-one-out", metavar="STUDY", help="fit this study without each of its sources in turn"),
+    ] = None,
+    out: Annotated[Path | None, typer.Option("--out", metavar="DIR", help="write CSV, Parquet and a plot")] = None,
+    markdown: Annotated[
+        Path | None, typer.Option("--markdown", metavar="FILE", help="write the page of the documentation")
+    ] = None,
+    seed: Annotated[int, typer.Option("--seed", help="seed of the draws (0 is a seed)")] = 1,
+    jobs: Jobs = None,
+    configs: Configs = None,
+    as_json: Json = False,
+) -> None:
+    """Lay every published figure beside its prediction: interval, signed error, used or not; worst first."""
+    from sim.report import evidence
+    from sim.report.progress import counted_progress
+    from sim.study.batch import pool_for
+    from sim.study.crossvalidate import leave_one_out
+    from sim.study.validate import validate as lay_beside
+
+    files = checked_folder(out)
+    names = [name.strip() for name in only.split(",")] if only else []
+    with counted_progress("runs") as report, pool_for(20 * draws, jobs) as pool:
+        if left_out is not None:
+            folds = leave_one_out(left_out, draws, seed, configs=configs, executor=pool, progress=report)
+            data = {"schema": 1, "left_out": {name: one.to_dict() for name, one in folds}}
+            show_data(as_json, data, lambda: evidence.left_out_table(folds))
+            return
+        validation = lay_beside(
+            calibration, draws, seed, configs=configs, executor=pool, progress=report, only=names
+        )  # fmt: skip
+    show_data(as_json, validation.to_dict(), lambda: evidence.validation_tables(validation, everything))
+    if markdown is not None:
+        from sim.report.files import write_all, write_text
+        from sim.report.markdown import validation_page
+
+        page = validation_page(validation)
+        say_written(write_all(markdown.parent, {markdown.name: lambda file: write_text(file, page)}))
+    if files is not None:
+        from sim.report.files import validation_writers, write_all
+
+        say_written(write_all(files, validation_writers(validation)))
+
+
+@app.command()
+def sensitivity(
+    study: Annotated[str, typer.Argument(metavar="STUDY", help="name of a sensitivity study or a YAML file")],
+    method: Annotated[
+        str, typer.Option("--method", metavar="tornado|morris|sobol", help="one at a time, screening, variance")
+    ] = "tornado",
+    samples: Annotated[
+        int | None, typer.Option("--samples", metavar="N", help="base samples (sobol) or trajectories (morris)")
+    ] = None,
+    out: Annotated[Path | None, typer.Option("--out", metavar="DIR", help="write CSV, Parquet and a plot")] = None,
+    seed: Annotated[int | None, typer.Option("--seed", help="seed of the samples (0 is a seed)")] = None,
+    jobs: Jobs = None,
+    configs: Configs = None,
+    as_json: Json = False,
+) -> None:
+    """Say which input moves an answer (packets per second, or a gain), and which to measure next.
+
+    tornado: each input alone between the ends of its central 90 %. morris: mean absolute effect of a step, cheap.
+    sobol: shares of the variance, alone (S1) and with interactions (ST), with 95 % intervals.
+    """
+    from sim.report.progress import counted_progress
+    from sim.report.sensitive import sensitivity_tables
+    from sim.study import sensitivity as sensitive
+    from sim.study.batch import pool_for
+
+    one_of("--method", method, sensitive.METHODS)
+    loaded = sensitive.load_sensitivity(study, configs)
+    changed = {"seed": seed, "samples": samples, "trajectories": samples}
+    loaded = loaded.model_copy(update={key: value for key, value in changed.items() if value is not None})
+    files = checked_folder(out)
+    size = {"sobol": loaded.samples, "morris": loaded.trajectories, "tornado": 2}[method]
+    with counted_progress("runs") as report, pool_for(size * (len(loaded.inputs) + 2), jobs) as pool:
+        found = sensitive.sensitivity(loaded, method, configs, pool, report)  # type: ignore[arg-type]
+    show_data(as_json, found.to_dict(), lambda: sensitivity_tables(found))
+    if files is not None:
+        from sim.report.files import sensitivity_writers, write_all
+
+        say_written(write_all(files, sensitivity_writers(found)))
+
+
+@app.command()
+def breakeven(
+    scenario: Name,
+    vary: Annotated[str, typer.Option("--vary", metavar="KEY", help="key whose value is searched")],
+    target: Annotated[
+        str, typer.Option("--target", metavar="'gain>=10%'", help="gain, saved_ns, pps or ns_per_packet, and a number")
+    ],
+    low: Annotated[float | None, typer.Option("--low", help="lower end (default: that of the table entry)")] = None,
+    high: Annotated[float | None, typer.Option("--high", help="upper end (default: that of the table entry)")] = None,
+    tolerance: Annotated[float, typer.Option("--tolerance", metavar="SHARE", help="of the range")] = 0.001,
+    sets: Sets = None,
+    access: Accesses = None,
+    size: Annotated[int | None, typer.Option("--size", metavar="N", help="packet size in bytes")] = None,
+    configs: Configs = None,
+    as_json: Json = False,
+) -> None:
+    """Find the value of one key at which a target is just met, or say that it is met always or never.
+
+    A gain is that of the second access variant over the first (--access A,B, or the first two of the scenario).
+    """
+    from sim.report.sensitive import breakeven_tables
+    from sim.study import breakeven as even
+
+    wanted = even.Target.parse(target)
+    base = load(scenario, sets, configs, access=access, sizes=size)
+    found = even.breakeven(
+        lambda value: load(scenario, [*(sets or []), f"{vary}={value!r}"], configs, access=access, sizes=size),
+        base, vary, wanted, low=low, high=high, tolerance=tolerance,
+    )  # fmt: skip
+    show_data(as_json, found.to_dict(), lambda: breakeven_tables(found))
+
+
+@app.command("import-trace")
+def import_trace(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="trace CSV, `perf report --stdio` or `perf stat` text")],
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", metavar="FILE", help="measurement file to write (DIR/measurements/NAME.yaml)"),
+    ] = None,
+    sets: Sets = None,
+    packets: Annotated[
+        int | None, typer.Option("--packets", metavar="N", help="packets sent meanwhile (perf stat, unnamed traces)")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Turn a trace or a profile of your own machine into measurements that calibrate and validate read.
+
+    --set KEY=VALUE says what it was taken with (kernel=v6.12, cpu=..., driver.burst=...). Put the file into a folder
+    `measurements` below DIR and name DIR with --configs.
+    """
+    from sim.config.load import split_assignment
+    from sim.report.evidence import measurement_table
+    from sim.study.importing import import_file, write_measurements
+
+    if out is not None:
+        checked_folder(out.parent)
+    settings = {".".join(keys): value for keys, value in map(split_assignment, sets or [])}
+    name = out.stem if out is not None else None
+    found = import_file(file, settings, name=name, packets=packets)
+    show_data(as_json, found.model_dump(mode="json"), lambda: measurement_table(found))
+    if out is not None:
+        write_measurements(found, out)
         say_written([out])

@@ -12,6 +12,8 @@ import typer
 if TYPE_CHECKING:
     from sim.config import Scenario
 
+DEFAULT_DRAWS = 200
+
 app = typer.Typer(
     help="Cost-model simulator of the Linux vhost_net datapath: packets per second against packet size, and why.",
     epilog="Start with: vhost-sim compare virtio-user-xdp1-tap. All costs are YAML: vhost-sim list cpus.",
@@ -38,7 +40,35 @@ Out = Annotated[
 Configs = Annotated[
     Path | None, typer.Option("--configs", metavar="DIR", help="folder with tables of your own (cpus/, ...)")
 ]
+Jobs = Annotated[int | None, typer.Option("--jobs", metavar="N", help="processes (default: one per core)")]
+Uncertain = Annotated[
+    int | None,
+    typer.Option(
+        "--uncertainty",
+        metavar="[N]",
+        help=f"draw every cost N times (default {DEFAULT_DRAWS}) from its range: 90 % intervals of rates and gains",
+    ),
+]
+Without = Annotated[
+    str | None,
+    typer.Option(
+        "--without",
+        metavar="NAME,NAME",
+        help="switch mechanisms off, for every variant: stac_clac, lfence, access_ok, object_size_check, misses",
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="print JSON instead of tables")]
+
+
+def with_default_draws(arguments: list[str]) -> list[str]:
+    """Give `--uncertainty` its default number where none follows it."""
+    made: list[str] = []
+    for place, argument in enumerate(arguments):
+        made.append(argument)
+        following = arguments[place + 1] if place + 1 < len(arguments) else ""
+        if argument == "--uncertainty" and not following.lstrip("-").isdigit():
+            made.append(str(DEFAULT_DRAWS))
+    return made
 
 
 def load(name: str, sets: list[str] | None, configs: Path | None, **short: object) -> Scenario:
@@ -50,6 +80,15 @@ def load(name: str, sets: list[str] | None, configs: Path | None, **short: objec
     if short.get("sizes") is not None:
         overrides.append("traffic.mix=null")
     return load_scenario(name, overrides=[*overrides, *(sets or [])], configs=configs)
+
+
+def ablated(scenario: Scenario, names: str | None) -> Scenario:
+    """Switch the mechanisms of `--without` off."""
+    if names is None:
+        return scenario
+    from sim.study.ablation import without
+
+    return without(scenario, [name.strip() for name in names.split(",") if name.strip()])
 
 
 def show_data(as_json: bool, data: Any, tables: Any) -> None:

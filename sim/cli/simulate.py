@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
-from typing import Annotated
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -16,6 +18,9 @@ from sim.cli.options import (
     Seed,
     Sets,
     Sizes,
+    Uncertain,
+    Without,
+    ablated,
     app,
     checked_folder,
     load,
@@ -24,6 +29,9 @@ from sim.cli.options import (
     show_data,
     text,
 )
+
+if TYPE_CHECKING:
+    from sim.study.uncertainty import Side, Uncertainty
 
 
 @app.command()
@@ -36,26 +44,35 @@ def run(
     tie_fuzz: Annotated[
         int, typer.Option("--tie-fuzz", metavar="N", help="also run under N shuffles of simultaneous events")
     ] = 0,
+    without: Without = None,
+    uncertain: Uncertain = None,
     out: Out = None,
     configs: Configs = None,
     as_json: Json = False,
 ) -> None:
     """Simulate every access variant of a scenario at every packet size."""
     from sim.report.progress import progress
+    from sim.study.envelope import outside
     from sim.study.limits import limits
     from sim.study.run import run as simulate
     from sim.study.ties import check_ties
+    from sim.study.uncertainty import sides_of
 
-    loaded = load(scenario, sets, configs, access=access, sizes=sizes, seed=seed)
+    loaded = ablated(load(scenario, sets, configs, access=access, sizes=sizes, seed=seed), without)
     files = checked_folder(out)
+    sure = None if uncertain is None else _uncertainty(sides_of(loaded), uncertain, loaded.run.seed, configs)
     with progress() as report:
         result = simulate(loaded, report)
         ties = [] if tie_fuzz == 0 else check_ties(loaded, tie_fuzz, report)
         bounds = limits(loaded, result.points)
+    said = outside([loaded], configs)
     data = {**result.to_dict(), "limits": [bound.to_dict() for bound in bounds]}
     if ties:
         data["tie_fuzz"] = [tie.to_dict() for tie in ties]
-    show_data(as_json, data, lambda: text().together(text().result_tables(result, ties), text().limit_table(bounds)))
+    show_data(
+        as_json, _with(data, sure, said),
+        lambda: text().together(text().result_tables(result, ties), bounds, sure, said),
+    )  # fmt: skip
     if files is not None:
         from sim.report.files import result_writers, write_all
 
@@ -72,6 +89,11 @@ def compare(
     access: Accesses = None,
     sizes: Sizes = None,
     seed: Seed = None,
+    without: Without = None,
+    shapley: Annotated[
+        bool, typer.Option("--shapley", help="share the gain out to mechanisms; the shares add up to the whole")
+    ] = False,
+    uncertain: Uncertain = None,
     out: Out = None,
     configs: Configs = None,
     as_json: Json = False,
@@ -82,23 +104,56 @@ def compare(
     """
     from sim.config import ConfigError
     from sim.report.progress import progress
+    from sim.study.ablation import decompose
     from sim.study.compare import compare as compare_scenarios
+    from sim.study.compare import sides
+    from sim.study.envelope import outside
     from sim.study.limits import limits
 
     if access is not None and access.count(",") > 1:
         raise ConfigError(f"--access {access}: compare takes two access variants")
-    first = load(scenario, sets, configs, access=access, sizes=sizes, seed=seed)
-    second = load(other, sets, configs, access=access, sizes=sizes, seed=seed) if other else None
+    first = ablated(load(scenario, sets, configs, access=access, sizes=sizes, seed=seed), without)
+    second = None
+    if other is not None:
+        second = ablated(load(other, sets, configs, access=access, sizes=sizes, seed=seed), without)
+    if shapley and second is not None:
+        raise ConfigError("--shapley shares out the gain between two access variants of one scenario")
     files = checked_folder(out)
     with progress() as report:
         comparison = compare_scenarios(first, second, progress=report)
         bounds = limits(first, comparison.points())
-    data = {**comparison.to_dict(), "limits": [bound.to_dict() for bound in bounds]}
-    show_data(as_json, data, lambda: text().together(text().comparison_tables(comparison), text().limit_table(bounds)))
+    both = sides(first, second)
+    sure = None if uncertain is None else _uncertainty(both, uncertain, first.run.seed, configs)
+    said = outside([side.case.scenario for side in both], configs)
+    shares = None
+    if shapley:
+        one = comparison.differences[0].packet_bytes
+        shares = decompose(first, comparison.before, comparison.after, one)
+    data = _with(comparison.to_dict() | {"limits": [bound.to_dict() for bound in bounds]}, sure, said)
+    data |= {"shapley": shares.to_dict()} if shares else {}
+    show_data(
+        as_json, data,
+        lambda: text().together(text().comparison_tables(comparison), bounds, sure, said, shares),
+    )  # fmt: skip
     if files is not None:
         from sim.report.files import comparison_writers, write_all
 
         say_written(write_all(files, comparison_writers(comparison, [first, second] if second else [first])))
+
+
+def _uncertainty(sides: Sequence[Side], draws: int, seed: int, configs: Path | None) -> Uncertainty:
+    """Draw the costs of every side, with a progress bar, on as many processes as are worth it."""
+    from sim.report.progress import counted_progress
+    from sim.study.batch import pool_for
+    from sim.study.uncertainty import uncertainty
+
+    with counted_progress("runs") as report, pool_for(len(sides) * draws) as pool:
+        return uncertainty(sides, draws, seed, configs=configs, executor=pool, progress=report)
+
+
+def _with(data: dict[str, Any], sure: Uncertainty | None, said: str | None) -> dict[str, Any]:
+    """Add what is known of the certainty of an answer to its JSON form."""
+    return {**data, **({"uncertainty": sure.to_dict()} if sure else {}), **({"evidence": said} if said else {})}
 
 
 @app.command()
@@ -153,6 +208,7 @@ def explain(
         bool, typer.Option("--sources", help="also print every input with its range, grade and source")
     ] = False,
     sets: Sets = None,
+    without: Without = None,
     configs: Configs = None,
     as_json: Json = False,
 ) -> None:
@@ -167,7 +223,7 @@ def explain(
     one_of("--by", by, ("row", "function"))
     if access is not None and "," in access:
         raise ConfigError(f"--access {access}: explain takes one access variant")
-    loaded = load(scenario, sets, configs, access=access, sizes=size)
+    loaded = ablated(load(scenario, sets, configs, access=access, sizes=size), without)
     explanation = explain_variant(loaded, loaded.access[0].name)
     one_of("--actor", actor, explanation.plan.actors)
     if as_json:

@@ -16,7 +16,8 @@ from sim.cli.options import (
 )
 
 KINDS = {"cpus": "cpu", "kernels": "kernel", "access": "access", "scenarios": "scenario",
-         "calibrations": "calibration", "studies": "calibration-study"}  # fmt: skip
+         "calibrations": "calibration", "studies": "calibration-study",
+         "measurements": "measurement"}  # fmt: skip
 
 
 @app.command("list")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable
 
 
@@ -22,3 +23,8 @@ def nearest(name: str, valid: Iterable[str]) -> str:
     if 0 < len(choices) <= 16:
         return f"; valid: {', '.join(choices)}"
     return ""
+
+
+def without_file(message: str) -> str:
+    """Return what a message says, without the file that it names first."""
+    return re.sub(r"^\S+\.ya?ml: ", "", message)

@@ -18,8 +18,10 @@ from sim.config.calibration import Calibration, CalibrationStudy
 from sim.config.cpu import Cpu
 from sim.config.errors import ConfigError, nearest
 from sim.config.kernel import Kernel
+from sim.config.measurement import Measurements
 from sim.config.mix import read_mix
 from sim.config.scenario import Scenario
+from sim.config.sensitivity import Sensitivity
 from sim.config.sweep import Sweep
 
 Table = dict[str, Any]
@@ -33,6 +35,8 @@ MODELS: dict[str, type[BaseModel]] = {
     "calibration": Calibration,
     "calibration-study": CalibrationStudy,
     "sweep": Sweep,
+    "measurement": Measurements,
+    "sensitivity": Sensitivity,
 }
 
 
@@ -190,7 +194,8 @@ def load_table(kind: str, reference: str, configs: Path | None = None) -> BaseMo
     return validate(MODELS[kind], table, str(file))
 
 
-def _split_assignment(assignment: str) -> tuple[list[str], Any]:
+def split_assignment(assignment: str) -> tuple[list[str], Any]:
+    """Split `KEY=VALUE` into the parts of the key and the value read as YAML. ConfigError when it is not that."""
     key, separator, text = assignment.partition("=")
     if not separator or not key.strip() or any(not part for part in key.strip().split(".")):
         raise ConfigError(f"--set {assignment}: KEY=VALUE is needed, as in cpu.core_ghz=3.2")
@@ -269,19 +274,29 @@ def _resolve_names(table: Table, configs: Path | None, beside: Path | None, wher
 
 
 def _apply_calibration(table: Table, configs: Path | None, beside: Path | None, only: set[str] | None) -> None:
-    """Put the fitted values of the named calibration (only those below the keys `only`) in the place of the table's."""
+    """Put the fitted values of the named calibration (only those below the keys `only`) in the place of the table's.
+
+    A parameter that was fitted for some CPUs or kernels is left alone on others.
+    """
     name = table.get("calibration")
     if not isinstance(name, str) or only == set():
         return
     data, file = read_table("calibration", name, configs, beside)
+    cpu, kernel = (_name_of(table.get(key)) for key in ("cpu", "kernel"))
     for fitted in validate(Calibration, data, str(file)).parameters:
         if only is not None and fitted.key.partition(".")[0] not in only:
+            continue
+        if not fitted.concerns(cpu, kernel):
             continue
         entry = fitted.model_dump(include={"value", "unit", "low", "high", "source", "grade"})
         try:
             _override(table, fitted.key.split("."), entry, Scenario)
         except ConfigError as error:
             raise ConfigError(f"{file}: {error}") from None
+
+
+def _name_of(table: object) -> str:
+    return str(table.get("name", "")) if isinstance(table, dict) else ""
 
 
 class Scenarios:
@@ -301,7 +316,7 @@ class Scenarios:
         """Return the scenario under settings, then overrides; ConfigError, one line, for anything that is wrong."""
         split = [(key.split("."), value) for key, value in settings.items()]
         assignments = [(keys, _as_list(keys, value)) for keys, value in split]
-        assignments += [_split_assignment(text) for text in overrides]
+        assignments += [split_assignment(text) for text in overrides]
         whole = [(keys, value) for keys, value in assignments if len(keys) == 1]
         name = repr(whole)
         if name not in self._named:
@@ -351,5 +366,6 @@ def dump_scenario(scenario: Scenario) -> str:
 
 def _plain(value: Any) -> Any:
     if isinstance(value, dict):
-        return {("schema" if key == "schema_" else key): _plain(item) for key, item in value.items()}
+        kept = {key: item for key, item in value.items() if item is not None or "grade" not in value}
+        return {("schema" if key == "schema_" else key): _plain(item) for key, item in kept.items()}
     return [_plain(item) for item in value] if isinstance(value, list) else value

@@ -16,6 +16,8 @@ FOLDERS = {
     "calibration": "calibrations",
     "calibration-study": "studies",
     "sweep": "studies",
+    "sensitivity": "studies",
+    "measurement": "measurements",
 }
 _SHARED = ("studies",)  # folders that hold more than one kind of table
 _KIND_LINE = re.compile(r"^kind:\s*(\S+)", re.MULTILINE)

@@ -8,6 +8,13 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Grade = Literal["measured-here", "measured-elsewhere", "vendor", "derived", "guess"]
 
+#: How a range is drawn from (docs/assumptions.md). Triangular: the value is the median, half of the draws lie on each
+#: side of it and get rarer linearly up to the end of the range; log-triangular: the same in the logarithm.
+Distribution = Literal["fixed", "triangular", "log-triangular", "uniform", "log-uniform"]
+
+#: A range whose ends are this many times apart is drawn in the logarithm unless its entry says otherwise.
+WIDE = 5.0
+
 
 class Strict(BaseModel):
     """Base of every table: unknown keys are refused, values cannot be changed after loading."""
@@ -24,6 +31,23 @@ class Quantity(Strict):
     high: float = Field(ge=0)
     source: str = Field(min_length=1)
     grade: Grade
+    distribution: Distribution | None = None
+    moves_with: str | None = Field(None, description="key of the entry that the same source gives it together with")
+
+    @property
+    def drawn_from(self) -> Distribution:
+        """The distribution of an entry: the one it names, else fixed without a range, log-triangular for a wide one."""
+        if self.low == self.high:
+            return "fixed"
+        if self.distribution is not None:
+            return self.distribution
+        return "log-triangular" if 0 < WIDE * self.low <= self.high else "triangular"
+
+    @model_validator(mode="after")
+    def _logarithm_above_zero(self) -> Quantity:
+        if self.distribution in ("log-triangular", "log-uniform") and self.low <= 0:
+            raise ValueError(f"distribution {self.distribution} needs a low above 0")
+        return self
 
     @model_validator(mode="after")
     def _range_holds_value(self) -> Quantity:

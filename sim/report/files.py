@@ -14,6 +14,8 @@ from sim.config import ConfigError, Scenario, dump_scenario
 from sim.study.capacity import Capacities
 from sim.study.compare import Comparison
 from sim.study.run import Result
+from sim.study.sensitivity import Sensitivities
+from sim.study.validate import Validation
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -39,10 +41,11 @@ def figure_writers(name: str, figure: Figure) -> dict[str, Writer]:
 
 def scenario_writer(name: str, scenario: Scenario) -> dict[str, Writer]:
     """Return the file of the resolved scenario: running it again gives the same bytes."""
-    return {f"{name}.yaml": lambda file: _write_text(file, dump_scenario(scenario))}
+    return {f"{name}.yaml": lambda file: write_text(file, dump_scenario(scenario))}
 
 
-def _write_text(file: Path, text: str) -> None:
+def write_text(file: Path, text: str) -> None:
+    """Write a text file."""
     file.write_text(text, encoding="utf-8")
 
 
@@ -80,6 +83,36 @@ def capacity_writers(capacities: Capacities) -> dict[str, Writer]:
     return {
         **frame_writers("capacity", capacities.to_frame()),
         **scenario_writer("scenario", capacities.scenario),
+    }
+
+
+def validation_writers(validation: Validation) -> dict[str, Writer]:
+    """Return the files of `vhost-sim validate --out`."""
+    import pandas as pd
+
+    from sim.report.evidence_plots import validation_figure
+
+    title = f"published figures, calibration {validation.calibration or 'none'}"
+    return {
+        **frame_writers("validation", pd.DataFrame([row.to_dict() for row in validation.rows])),
+        **figure_writers("validation", validation_figure(validation.rows, title)),
+    }
+
+
+def sensitivity_writers(found: Sensitivities) -> dict[str, Writer]:
+    """Return the files of `vhost-sim sensitivity --out`."""
+    import pandas as pd
+
+    from sim.report.evidence_plots import sensitivity_figure
+
+    rows = [
+        {"input": one.key, **one.values, **{f"{name}_half_width": width for name, width in one.half_widths.items()},
+         "remark": one.remark}
+        for one in found.indices
+    ]  # fmt: skip
+    return {
+        **frame_writers(found.method, pd.DataFrame(rows)),
+        **figure_writers(found.method, sensitivity_figure(found)),
     }
 
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 COLOURS = ("#6c7a89", "#d1495b", "#3d7ea6", "#4c9f70", "#e58f39", "#8f6bb3", "#b8a13a", "#7d5a50")
 
 #: Fixed, so that the same result gives the same bytes.
-_STYLE: dict[Any, Any] = {
+STYLE: dict[Any, Any] = {
     "svg.hashsalt": "vhost-sim",
     "font.size": 9,
     "axes.spines.top": False,
@@ -32,7 +32,7 @@ _STYLE: dict[Any, Any] = {
 
 def save(figure: Figure, file: Path) -> None:
     """Write a figure as SVG or PNG without dates and with fixed names: the same figure gives the same bytes."""
-    with matplotlib.rc_context(_STYLE):
+    with matplotlib.rc_context(STYLE):
         if file.suffix == ".svg":
             figure.savefig(file, metadata={"Date": None})
         else:
@@ -41,7 +41,7 @@ def save(figure: Figure, file: Path) -> None:
 
 def pps_figure(points: Sequence[Point], title: str) -> Figure:
     """Draw packets per second against packet size, a line per access variant, with line rates of 10/25/40 GbE."""
-    with matplotlib.rc_context(_STYLE):
+    with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(7.2, 4.4), layout="constrained")
         axes = figure.subplots()
         sizes = sorted({point.packet_bytes for point in points})
@@ -82,7 +82,7 @@ def _line_rates(axes: Axes, sizes: list[int], top: float) -> None:
 
 def cycles_figure(points: Sequence[Point], title: str) -> Figure:
     """Draw the stack of worker cycles per packet: a group of bars per packet size, a bar per access variant."""
-    with matplotlib.rc_context(_STYLE):
+    with matplotlib.rc_context(STYLE):
         accesses = list(dict.fromkeys(point.access for point in points))
         sizes = list(dict.fromkeys(point.packet_bytes for point in points))
         figure = Figure(figsize=(max(7.2, 1.2 + 0.42 * len(points)), 4.8), layout="constrained")

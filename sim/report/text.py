@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
 from rich import box
 from rich.console import Console, Group, RenderableType
@@ -10,7 +11,6 @@ from rich.table import Table
 from rich.text import Text
 
 from sim.config import Scenario
-from sim.config.calibration import Calibration
 from sim.config.sweep import Sweep
 from sim.config.virtqueue import Virtqueue
 from sim.engine import Point
@@ -22,6 +22,10 @@ from sim.study.run import Result
 from sim.study.sweep import Outcome
 from sim.study.tables import Checked, Listed
 from sim.study.ties import TieCheck
+
+if TYPE_CHECKING:
+    from sim.study.ablation import Decomposition
+    from sim.study.uncertainty import Uncertainty
 
 _BAR_CELLS = 60
 _ROWS_SHOWN = 40
@@ -97,11 +101,6 @@ def result_tables(result: Result, ties: Sequence[TieCheck] = ()) -> RenderableTy
     return Group(*parts, *([tie_table(ties)] if ties else []), *notes(result.points))
 
 
-def together(*parts: RenderableType) -> RenderableType:
-    """One part below the other."""
-    return Group(*parts)
-
-
 def limit_table(limits: Sequence[Limit]) -> RenderableType:
     """What bounds any access variant, by size."""
     made = table(
@@ -117,6 +116,22 @@ def limit_table(limits: Sequence[Limit]) -> RenderableType:
 def notes(points: Sequence[Point]) -> list[RenderableType]:
     """What to know about points that are not what they are called."""
     return [Text(f"note: {note}") for note in dict.fromkeys(note for point in points for note in point.notes)]
+
+
+def together(
+    tables: RenderableType,
+    limits: Sequence[Limit],
+    sure: Uncertainty | None,
+    said: str | None,
+    shares: Decomposition | None = None,
+) -> RenderableType:
+    """Tables of an answer, what the gain is made of, what bounds it, how sure it is, what the evidence leaves out."""
+    from sim.report.evidence import uncertainty_tables
+    from sim.report.sensitive import decomposition_table
+
+    parts: list[RenderableType] = [tables, *([decomposition_table(shares)] if shares else []), limit_table(limits)]
+    parts += [uncertainty_tables(sure)] if sure else []
+    return Group(*parts, *([Text(said)] if said else []))
 
 
 def tie_table(ties: Sequence[TieCheck]) -> RenderableType:
@@ -200,16 +215,6 @@ def capacity_table(capacities: Capacities) -> RenderableType:
             f"{one.below.latency_us['p99']:.1f}", f"{one.below.utilisation['worker']:.0%}", str(one.trials),
         )  # fmt: skip
     return Group(heading(capacities.scenario), made)
-
-
-def calibration_table(calibration: Calibration) -> RenderableType:
-    """What a calibration fitted: value, range, prior, and how far it went from the prior."""
-    made = table(f"calibration {calibration.name}", ("parameter", "value", "range", "prior", "pull"))
-    for one in calibration.parameters:
-        prior = f"{one.prior.value:g} [{one.prior.low:g}, {one.prior.high:g}]"
-        made.add_row(one.key, f"{one.value:g}", f"[{one.low:g}, {one.high:g}]", prior, f"{one.pull:+.2f}")
-    met = Text(f"target {calibration.target_pps:,.0f} pps, with the fit {calibration.predicted_pps:,.0f} pps")
-    return Group(made, met)
 
 
 def listing(kind: str, tables: Sequence[Listed]) -> RenderableType:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +10,7 @@ from sim.config.errors import ConfigError
 from sim.config.scenario import Scenario
 from sim.engine import Point
 from sim.study.run import Progress, run
+from sim.study.uncertainty import Side, sides_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -94,6 +96,26 @@ class Comparison:
         return pd.DataFrame(rows).fillna(0.0)
 
 
+def sides(scenario: Scenario, other: Scenario | None = None) -> list[Side]:
+    """Return what `compare` compares, size by size: the first two variants of one scenario, or the first of each."""
+    if other is None:
+        return sides_of(scenario, [variant.name for variant in scenario.access[:2]])
+    sizes = [size for size in scenario.traffic.sizes if size in other.traffic.sizes]
+    found = []
+    for one, label in zip((scenario, other), _labels((scenario, other)), strict=True):
+        traffic = one.traffic.model_copy(update={"packet_bytes": sizes})
+        made = sides_of(one.model_copy(update={"traffic": traffic}), [one.access[0].name])
+        found += [replace(side, label=label) for side in made]
+    return found
+
+
+def _labels(both: tuple[Scenario, Scenario], chosen: Sequence[str] | None = None) -> list[str]:
+    """Name two scenarios by name and variant, numbered where that does not tell them apart."""
+    names = chosen or [one.access[0].name for one in both]
+    labels = [f"{side.name} ({name})" for side, name in zip(both, names, strict=True)]
+    return labels if labels[0] != labels[1] else [f"{label} [{number}]" for number, label in enumerate(labels, 1)]
+
+
 def compare(
     scenario: Scenario,
     other: Scenario | None = None,
@@ -118,13 +140,13 @@ def compare(
         sizes = scenario.traffic.sizes
         found = tuple(Difference(result.at(access[0], size), result.at(access[1], size)) for size in sizes)
         return Comparison(access[0], access[1], found)
-    sides = (scenario, other)
-    chosen = [side.access[0].name if access is None else access[number] for number, side in enumerate(sides)]
+    both = (scenario, other)
+    chosen = [side.access[0].name if access is None else access[number] for number, side in enumerate(both)]
     sizes = [size for size in scenario.traffic.sizes if size in other.traffic.sizes]
     if not sizes:
         raise ConfigError(f"{scenario.name} and {other.name} have no packet size in common")
     results = []
-    for number, (side, name) in enumerate(zip(sides, chosen, strict=True)):
+    for number, (side, name) in enumerate(zip(both, chosen, strict=True)):
         traffic = side.traffic.model_copy(update={"packet_bytes": sizes})
         one = side.model_copy(update={"access": [side.variant(name)], "traffic": traffic})
 
@@ -133,8 +155,6 @@ def compare(
                 progress((number + share) / 2, label)
 
         results.append(run(one, half))
-    labels = [f"{side.name} ({name})" for side, name in zip(sides, chosen, strict=True)]
-    if labels[0] == labels[1]:
-        labels = [f"{label} [{number}]" for number, label in enumerate(labels, 1)]
+    labels = _labels(both, chosen)
     pairs = zip(results[0].points, results[1].points, strict=True)
     return Comparison(labels[0], labels[1], tuple(Difference(first, second) for first, second in pairs))

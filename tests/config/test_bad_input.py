@@ -23,7 +23,7 @@ OVERRIDES = {
     "cpu=broadwel": "unknown cpu 'broadwel'; did you mean 'broadwell-2.6ghz'?",
     "kernel=v5.1": "unknown kernel 'v5.1'; did you mean 'v6.1'?",
     "access=vmpa": "unknown access 'vmpa'; did you mean 'vmap'?",
-    "calibration=seed": "unknown calibration 'seed'; valid: seed-copy-user",
+    "calibration=sed": "unknown calibration 'sed'; valid: all-published, seed-copy-user, seed-two-rates",
     "cpu.primitives.lfence=-1": (
         "FILE: cpu.primitives.lfence.value: input should be greater than or equal to 0 (got -1)"
     ),
@@ -41,7 +41,7 @@ OVERRIDES = {
     "kernel.steps.head.instructions.unit=cycles": (
         "FILE: kernel: steps.head.instructions: unit 'cycles' should be 'instructions'"
     ),
-    "cpu.core_ghz.value=5": "FILE: cpu.core_ghz: low <= value <= high does not hold: 2.6, 5, 3.2",
+    "cpu.reorder_buffer.value=5": "FILE: cpu.reorder_buffer: low <= value <= high does not hold: 192, 5, 192",
     "cpu.primitives.copy_bytes=0": "FILE: cpu.primitives: copy_bytes: a rate must be above 0",
     "virtqueue.size=100": "FILE: virtqueue.size: 100 is not a power of two (a split ring's size is one) (got 100)",
     "virtqueue.iotlb=maybe": "FILE: virtqueue.iotlb: input should be a valid boolean, unable to interpret input",

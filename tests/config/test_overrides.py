@@ -97,10 +97,20 @@ def test_overrides_do_not_leak_into_the_next_load():
 
 def test_the_named_calibration_replaces_the_kernels_own_scale():
     fitted = load_table("calibration", "seed-copy-user").parameters[0]
-    scale = load().kernel.work_scale
+    scale = load("calibration=seed-copy-user").kernel.work_scale
     assert fitted.key == "kernel.work_scale"
     assert (scale.value, scale.low, scale.high) == (fitted.value, fitted.low, fitted.high)
-    assert scale.source.startswith("fitted by study seed-copy-user")
+    assert scale.source.startswith("fitted by calibration seed-copy-user")
+
+
+def test_a_value_fitted_for_some_cpus_is_left_alone_on_others():
+    fitted = {one.key: one for one in load_table("calibration", "seed-two-rates").parameters}
+    assert fitted["cpu.core_ghz"].cpus == ["broadwell-2.6ghz"]
+    assert load().cpu.core_ghz.value == fitted["cpu.core_ghz"].value
+    server = load("cpu=broadwell-ep-e5-2650v4").cpu
+    assert server.core_ghz == load_table("cpu", "broadwell-ep-e5-2650v4").core_ghz
+    assert server.cpi.value == fitted["cpu.cpi"].value  # the same core
+    assert load("cpu=zen4").cpu == load_table("cpu", "zen4")
 
 
 def test_without_a_calibration_the_kernels_own_scale_counts():

@@ -32,7 +32,7 @@ def test_dump_and_load_give_the_same_scenario_and_the_same_bytes(overrides, writ
 
 
 def test_a_resolved_scenario_needs_no_other_table(write):
-    text = dump_scenario(sim.load_scenario(SEED)).replace("seed-copy-user\n", "a-calibration-that-is-gone\n", 1)
+    text = dump_scenario(sim.load_scenario(SEED)).replace("seed-two-rates\n", "a-calibration-that-is-gone\n", 1)
     scenario = sim.load_scenario(write("scenario.yaml", text))
     assert scenario.calibration == "a-calibration-that-is-gone"
     assert scenario.kernel == sim.load_scenario(SEED).kernel

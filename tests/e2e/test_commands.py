@@ -25,6 +25,7 @@ def as_json(done):
 
 def test_there_are_the_commands_that_the_issue_names():
     assert {"run", "compare", "explain", "list", "check", "calibrate"} <= set(COMMANDS)
+    assert {"validate", "sensitivity", "breakeven", "import-trace"} <= set(COMMANDS)
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -127,6 +128,7 @@ def test_explain_prints_rows_functions_and_sources(options, shown, vhost_sim):
         ("scenarios", SEED),
         ("calibrations", "seed-copy-user"),
         ("studies", "seed-copy-user"),
+        ("measurements", "seed-vmap"),
     ],
 )
 def test_list(what, name, vhost_sim):
@@ -172,7 +174,7 @@ def test_calibrate(vhost_sim, empty):
     assert {"value", "low", "high", "source", "grade", "prior", "pull"} <= set(data["parameters"][0])
     assert done.stderr == "written to mine/: new.yaml\n"
     again = vhost_sim("run", SEED, "--set", "calibration=./mine/new.yaml", "--sizes", "64", "--json")
-    assert as_json(again)["results"][0]["pps"] == pytest.approx(5e6, rel=1e-3)
+    assert as_json(again)["results"][0]["pps"] == pytest.approx(5e6, rel=0.01)
 
 
 def test_the_json_of_a_calibration_says_its_schema_like_every_other(vhost_sim):

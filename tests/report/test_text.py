@@ -8,7 +8,7 @@ import pytest
 
 import sim
 from sim.config.load import load_table
-from sim.report import text
+from sim.report import evidence, text
 from sim.report.explained import count_table, explanation_tables, function_table, numbers, source_table
 from sim.report.stack import LAYERS, stack
 from sim.report.text import _BAR_CELLS
@@ -146,5 +146,9 @@ def test_the_list_shows_every_name(lines):
 def test_a_calibration_shows_value_range_prior_and_pull(lines):
     calibration = load_table("calibration", "seed-copy-user")
     (one,) = calibration.parameters
-    row = next(line for line in lines(text.calibration_table(calibration)) if one.key in line)
-    assert figures(row) == pytest.approx([one.value, one.low, one.high, 1, 0.8, 1.2, one.pull], abs=0.005)
+    shown = lines(evidence.calibration_tables(calibration))
+    row = next(line for line in shown if one.key in line)
+    share = 100 * one.error / one.value
+    expected = [one.value, one.error, share, one.low, one.high, 1, 0.8, 1.2, one.pull]
+    assert figures(row) == pytest.approx(expected, abs=0.01, rel=0.2)
+    assert any("1 measurements identify 1 combination of 1 values" in line for line in shown)

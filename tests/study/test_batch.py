@@ -1,0 +1,48 @@
+"""Many runs: the same figures whoever computed them, and failures by number."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import sim
+from sim.study.batch import Job, run_jobs
+from sim.study.observe import Case, executed, observe
+from sim.study.sweep import local_executor
+from sim.study.uncertainty import one_point
+
+SEED = "virtio-user-xdp1-tap"
+
+
+def case(access="copy_user", quantity="pps", functions=(), **overrides):
+    settings = {key.replace("__", "."): value for key, value in overrides.items()}
+    return Case(one_point(sim.load_scenario(SEED, settings=settings), access, 64), quantity, functions)
+
+
+def test_a_pool_gives_the_figures_of_this_process():
+    cases = [case(), case("vmap")]
+    jobs = [Job(number % 2, {"cpu.primitives.lfence": 9 + 0.1 * number}) for number in range(130)]  # three chunks
+    told = []
+    alone = run_jobs(cases, jobs, progress=lambda done, of: told.append((done, of)))
+    with local_executor(2) as pool:
+        together = run_jobs(cases, jobs, pool)
+    assert np.array_equal(alone.figures, together.figures)
+    assert told[-1] == (130, 130)
+
+
+def test_a_run_that_fails_is_nan_with_its_reason():
+    outcomes = run_jobs([case()], [Job(0, {}), Job(0, {"cpu.core_ghz": 0.0}), Job(0, {"kernel.nothing": 1.0})])
+    assert np.isnan(outcomes.figures).tolist() == [False, True, True]
+    assert set(outcomes.errors) == {1, 2}
+
+
+def test_shares_of_all_functions_add_up():
+    functions = ("copy_user", *{row.function for row in case().plan.rows if row.actor == "worker"})
+    assert observe(case(quantity="share", functions=functions)) == pytest.approx(1)
+
+
+def test_executed_counts_are_those_of_the_source():
+    counted = case(driver__kind="lockstep", driver__burst=32, backend__program_instructions=0, cpu="sapphire-rapids")
+    found = executed(counted.plan, counted.scenario)
+    assert (found["stac"], found["clac"], found["lfence"]) == (4.25, 4.25, 2.125)  # executed-counts.md, v5.0
+    assert found["instructions"] == pytest.approx(888, rel=0.004)

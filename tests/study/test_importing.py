@@ -1,0 +1,99 @@
+"""Traces, perf report and perf stat as measurements."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from sim.config import ConfigError
+from sim.config.load import load_table
+from sim.study.importing import import_file, write_measurements
+from sim.study.validate import validate
+
+TRACES = Path(__file__).parents[1] / "data" / "traces"
+REPORT = """\
+# Samples: 40K of event 'cycles'
+# Overhead  Command     Shared Object      Symbol
+    28.87%  vhost-1234  [kernel.kallsyms]  [k] copy_user_generic_unrolled
+     3.47%  vhost-1234  [kernel.kallsyms]  [k] copy_user_enhanced_fast_string
+    11.53%  vhost-1234  [vhost_net]        [k] handle_tx_copy.constprop.0
+     7.87%  vhost-1234  [vhost]            [k] vhost_get_vq_desc
+     0.10%  vhost-1234  [kernel.kallsyms]  [k] __fget
+"""
+STAT = """\
+ Performance counter stats for thread id '1234':
+
+     9,131,000,000      instructions:k            #    2.41  insn per cycle
+     3,786,100,300      cycles:k
+      10.001020300 seconds time elapsed
+"""
+
+
+def entries(found):
+    return {entry.id: entry for entry in found.figures()}
+
+
+def test_a_trace_is_counted_per_packet_and_its_name_says_how_it_was_taken():
+    found = import_file(TRACES / "v5.0.tx_xdp_ev0_d1_b32_s64.csv", {"kernel": "v5.0"})
+    counts = entries(found)
+    assert counts["stac"].value == counts["clac"].value == 4.25  # executed-counts.md
+    assert counts["lfence"].value == 2.125
+    assert counts["instructions"].value == pytest.approx(888, rel=0.02)
+    assert found.set["driver.burst"] == 32
+    assert found.set["virtqueue.event_idx"] is False
+    assert found.set["kernel"] == "v5.0"
+
+
+def test_an_imported_trace_is_validated_like_a_published_one(tmp_path):
+    found = import_file(
+        TRACES / "v5.0.tx_xdp_ev0_d1_b32_s64.csv", {"kernel": "v5.0", "cpu": "sapphire-rapids"}, name="mine"
+    )
+    file = tmp_path / "measurements" / "mine.yaml"
+    write_measurements(found, file)
+    assert load_table("measurement", str(file)) == found
+    rows = validate(configs=tmp_path, draws=0, only=["mine"]).rows
+    assert {row.figure.entry.quantity: row.status for row in rows} == dict.fromkeys(
+        ("stac", "clac", "lfence", "instructions"), "met"
+    )
+
+
+def test_a_perf_report_is_shares_by_function(tmp_path):
+    file = tmp_path / "perf.txt"
+    file.write_text(REPORT)
+    found = import_file(file, {"device.batch": 64})
+    shares = entries(found)
+    assert shares["copy_user"].value == pytest.approx(0.3234)  # 28.87 + 3.47
+    assert shares["handle_tx_copy"].functions == ["handle_tx_copy"]
+    assert "__fget" not in shares  # below half a percent
+    assert found.grade == "measured-here"
+
+
+def test_perf_stat_is_instructions_per_packet(tmp_path):
+    file = tmp_path / "stat.txt"
+    file.write_text(STAT)
+    found = entries(import_file(file, {}, packets=10_000_000))
+    assert found["instructions"].value == pytest.approx(913.1)
+    with pytest.raises(ConfigError, match="perf stat counts over a whole run: --packets N"):
+        import_file(file, {})
+
+
+BAD = {
+    "nothing.txt": ("hello\n", "is neither a trace"),
+    "odd.csv": ("instruction,event,region,offset,bytes,function\n1,stak,,,,f\n", "unknown event 'stak'"),
+    "unnamed.csv": ("instruction,event,region,offset,bytes,function\n1,stac,,,,f\n", "--packets N says how many"),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_what_is_no_trace_is_said(name, tmp_path):
+    text, said = BAD[name]
+    (tmp_path / name).write_text(text)
+    with pytest.raises(ConfigError) as error:
+        import_file(tmp_path / name, {}, packets=1 if name == "odd.csv" else None)
+    assert said in str(error.value)
+
+
+def test_a_file_that_cannot_be_read_is_said(tmp_path):
+    with pytest.raises(ConfigError, match="cannot be read: No such file"):
+        import_file(tmp_path / "gone.csv", {})
