@@ -115,6 +115,7 @@ def expected_pairs(descriptors: int, indirect: bool, event_idx: bool) -> dict[st
     d, t = ring_descriptors(descriptors, indirect), table_entries(descriptors, indirect)
     disable = 0 if event_idx else 1
     return {
+        **dict.fromkeys(SCOPES.values(), 0),
         "per_packet": 1 + d + t,  # H, D, I
         "per_refill": 1,  # A
         "per_flush": 3,  # Un, X, F or E
