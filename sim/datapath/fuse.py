@@ -48,13 +48,14 @@ def actors_of(rows: list[Row]) -> tuple[str, ...]:
 def fuse(rows: list[Row], apart: bool = False) -> list[Segment]:
     """Group rows into segments; `apart` keeps every row a segment of its own (for traces of single rows).
 
-    A row that others jump to starts a segment; it also ends the segments of those that fall through to it.
+    Labels are those of one actor. A row that others jump to starts a segment; it also ends the segments of those that
+    fall through to it.
     """
-    targets = {jump.target for row in rows for jump in row.jumps}
-    labels = [row.label for row in rows]
-    if twice := [label for label in sorted(targets) if labels.count(label) > 1]:
-        raise ValueError(f"rows jump to '{twice[0]}', which is the label of more than one row")
-    starts = {number for number, row in enumerate(rows) if number == 0 or row.label in targets}
+    targets = {(row.actor, jump.target) for row in rows for jump in row.jumps}
+    labels = [(row.actor, row.label) for row in rows]
+    if twice := [name for name in sorted(targets) if labels.count(name) > 1]:
+        raise ValueError(f"rows of the {twice[0][0]} jump to '{twice[0][1]}', which is the label of more than one row")
+    starts = {number for number, row in enumerate(rows) if number == 0 or (row.actor, row.label) in targets}
     groups: dict[int, list[int]] = {}
     while waiting := sorted(starts - set(groups)):
         first = waiting[0]
@@ -66,7 +67,7 @@ def fuse(rows: list[Row], apart: bool = False) -> list[Segment]:
             group.append(number)
         groups[first] = group
     order, actors = sorted(groups), actors_of(rows)
-    home = {rows[first].label: index for index, first in enumerate(order)}
+    home = {(rows[first].actor, rows[first].label): index for index, first in enumerate(order)}
     segments = []
     for index, first in enumerate(order):
         group = groups[first]
@@ -77,7 +78,7 @@ def fuse(rows: list[Row], apart: bool = False) -> list[Segment]:
 
 
 def _segment(
-    index: int, actor: int, rows: list[Row], numbers: tuple[int, ...], home: dict[str, int], following: int
+    index: int, actor: int, rows: list[Row], numbers: tuple[int, ...], home: dict[tuple[str, str], int], following: int
 ) -> Segment:
     first, last = rows[0], rows[-1]
     return Segment(
@@ -98,6 +99,6 @@ def _segment(
         condition=first.condition,
         takes_arrivals=first.takes_arrivals,
         marks=last.marks,
-        jumps=tuple((jump, home[jump.target]) for jump in last.jumps),
+        jumps=tuple((jump, home[last.actor, jump.target]) for jump in last.jumps),
         following=following,
     )

@@ -11,7 +11,7 @@ BAD = {
     "unknown command": (("rnu", SEED), "No such command 'rnu'"),
     "unknown option": (("run", SEED, "--sise", "64"), "No such option: --sise"),
     "no scenario": (("run",), "Missing argument 'SCENARIO'"),
-    "unknown scenario": (("run", "nope"), f"unknown scenario 'nope'; valid: {SEED}"),
+    "unknown scenario": (("run", "nope"), "unknown scenario 'nope'; valid: "),
     "second scenario": (("compare", SEED, "nope"), "unknown scenario 'nope'"),
     "wrong key": (
         ("run", SEED, "--set", "virtqueue.sise=3"),
