@@ -59,7 +59,7 @@ def fuse(rows: list[Row], apart: bool = False) -> list[Segment]:
     starts = {number for number, row in enumerate(rows) if number == 0 or (row.actor, row.label) in targets}
     labels = [(row.actor, row.label) for row in rows]
     if twice := [label for label in sorted(targets) if labels.count(label) > 1]:
-        raise ValueError(f"rows of {twice[0][0]} jump to '{twice[0][1]}', which is the label of more than one row")
+        raise ValueError(f"rows of the {twice[0][0]} jump to '{twice[0][1]}', which is the label of more than one row")
     groups: dict[int, list[int]] = {}
     while waiting := sorted(starts - set(groups)):
         first = waiting[0]

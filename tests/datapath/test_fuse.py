@@ -25,7 +25,7 @@ def test_a_row_that_takes_arrivals_ends_its_segment():
 
 def test_a_label_that_is_jumped_to_is_that_of_one_row():
     made = rows()
-    number = next(number for number, row in enumerate(made) if row.label == "poll")
+    number = next(number for number, row in enumerate(made) if row.label == "take")
     made[number] = replace(made[number], label="next")
-    with pytest.raises(ValueError, match="rows jump to 'next', which is the label of more than one row"):
+    with pytest.raises(ValueError, match="rows of the worker jump to 'next', which is the label of more than one row"):
         fuse(made)

@@ -1,58 +1,31 @@
-"""vhost_add_used_and_signal_n: used elements, used index, notification check."""
+"""The flush of transmit: sendmsg hands a batch to the backend, its buffers go back, the driver is told."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
 from sim.config.scenario import Scenario
-from sim.datapath.draft import Draft, copy, go, put, worker_row
+from sim.datapath.draft import Draft, copy, put, worker_row
 from sim.datapath.plan import Effect, Jump, Register
 from sim.datapath.rings import SplitRing
 from sim.datapath.worker.backend import backend_rows, room_at_sink, to_sink
 from sim.datapath.worker.modes import POLL, RECHECK, REQUEUE, SEND, SLEEP
 from sim.datapath.worker.path import TransmitPath
+from sim.datapath.worker.used import ELEMENTS, check_row, element_rows, single_row, used_index_rows
 
 R = Register
-
-#: Which row writes the used elements: one, some that wrap at the end of the ring, or (fallen through to) some.
-ELEMENTS = (Jump(R.DONE, "==", 1, "used_element"), Jump(R.DONE, ">=", 1, "used_wrapped", R.ROOM))
 
 
 def flush_rows(scenario: Scenario, ring: SplitRing, path: TransmitPath) -> list[Draft]:
     """Return the rows that hand a batch to the backend and give its buffers back."""
     end = R.USED_END if path.zerocopy else R.LAST
-    elements = [_one_row(ring, path, end)] if path.one_by_one else _element_rows(scenario, ring, end)
+    elements = [_one_row(ring, path, end)] if path.one_by_one else element_rows(scenario, ring, end)
     return [
         *_hand_over_rows(scenario, path),
         *elements,
-        *_used_index_rows(scenario, ring, end),
+        *used_index_rows(scenario, ring, end),
         *_notify_rows(scenario, ring, path),
     ]
-
-
-def used_rows(scenario: Scenario, ring: SplitRing) -> list[Draft]:
-    """Return the rows that give the buffers of a batch back and look whether the driver wants to know."""
-    return [
-        *_element_rows(scenario, ring, R.LAST),
-        *_used_index_rows(scenario, ring, R.LAST),
-        _check_row(scenario, ring),
-    ]
-
-
-def _used_index_rows(scenario: Scenario, ring: SplitRing, end: Register) -> list[Draft]:
-    return [
-        worker_row(
-            "used_index", "used->idx", "flush", "used_index", accessor="used_index_write",
-            access=ring.used_index(write=True), marks="used",
-            effects=(
-                copy(R.USED_INDEX, end), Effect("countdown", R.ROOM, R.DONE, scenario.virtqueue.size), put(R.DONE, 0),
-            ),
-        ),
-        worker_row(
-            "notify_barrier", "smp_mb before the notification check", "flush", function="vhost_notify",
-            operation="barrier", primitives=("lock_rmw",), drains_stores=True,
-        ),
-    ]  # fmt: skip
 
 
 def _hand_over_rows(scenario: Scenario, path: TransmitPath) -> list[Draft]:
@@ -73,36 +46,7 @@ def _hand_over_rows(scenario: Scenario, path: TransmitPath) -> list[Draft]:
 def _one_row(ring: SplitRing, path: TransmitPath, end: Register) -> Draft:
     """vhost_add_used: the element is a variable on the stack; vhost_add_used_n takes it from an array."""
     accessor = "used_head_write" if path.gives_back == "each" else "used_element_write"
-    return replace(_single_row(ring, end), label="used_one", step="used element", accessor=accessor, jumps=())
-
-
-def _single_row(ring: SplitRing, end: Register) -> Draft:
-    return worker_row(
-        "used_element", "used element (batch of one)", "flush", "used_element", accessor="used_element_write", bytes=8,
-        access=ring.used_elements(end, R.DONE), jumps=(go("used_index"),),
-    )  # fmt: skip
-
-
-def _element_rows(scenario: Scenario, ring: SplitRing, end: Register) -> list[Draft]:
-    """Return the writes of a batch's used elements: several at once, wrapping at the end of the ring, or one."""
-    elements = worker_row(
-        "used_elements", "used elements", "flush", "used_elements", accessor="used_elements_write",
-        bytes=8 * scenario.device.batch, unit=R.DONE, access=ring.used_elements(end, R.DONE), jumps=(go("used_index"),),
-    )  # fmt: skip
-    return [
-        elements,
-        replace(elements, label="used_wrapped", step="used elements, wrapping at the end of the ring", times=2),
-        _single_row(ring, end),
-    ]
-
-
-def _check_row(scenario: Scenario, ring: SplitRing) -> Draft:
-    event_idx = scenario.virtqueue.event_idx
-    return worker_row(
-        "notify_check", "used_event" if event_idx else "avail->flags", "flush", "notify_check",
-        accessor="used_event_read" if event_idx else "avail_flags_read",
-        access=ring.used_event() if event_idx else ring.avail_flags(),
-    )  # fmt: skip
+    return replace(single_row(ring, end), label="used_one", step="used element", accessor=accessor, jumps=())
 
 
 def _notify_rows(scenario: Scenario, ring: SplitRing, path: TransmitPath) -> list[Draft]:
@@ -115,7 +59,7 @@ def _notify_rows(scenario: Scenario, ring: SplitRing, path: TransmitPath) -> lis
         *((Jump(R.MODE, "==", POLL, "poll_start"),) if scenario.device.busyloop_timeout_us else ()),
         *path.onward,
     )  # fmt: skip
-    check = _check_row(scenario, ring)
+    check = check_row(scenario, ring)
     if scenario.driver.kind != "virtio-net":  # a driver that polls: it wants no calls, nothing depends on what is read
         return [replace(check, jumps=after)]
     return [

@@ -14,10 +14,10 @@ from sim.datapath.plan import Jump, Register
 from sim.datapath.receive_memory import ReceiveMemory
 from sim.datapath.rings import SplitRing
 from sim.datapath.worker.fetch import fetch_rows
-from sim.datapath.worker.flush import ELEMENTS, used_rows
 from sim.datapath.worker.modes import EMPTY, REQUEUE, SLEEP
 from sim.datapath.worker.receive_call import call_rows, with_decision
 from sim.datapath.worker.receive_wait import SOCKET, empty_ring_rows, empty_socket_rows, wake_rows
+from sim.datapath.worker.used import ELEMENTS, used_rows
 
 R = Register
 

@@ -9,7 +9,7 @@ from sim.datapath.draft import Draft, add, copy, go, put, worker_row
 from sim.datapath.plan import Condition, Jump, Register
 from sim.datapath.rings import SplitRing
 from sim.datapath.worker.fetch import fetch_rows
-from sim.datapath.worker.flush import ELEMENTS, used_rows
+from sim.datapath.worker.used import ELEMENTS, used_rows
 
 R = Register
 

@@ -11,8 +11,8 @@ from sim.datapath.plan import Condition, Jump, Register
 from sim.datapath.receive_memory import ReceiveMemory
 from sim.datapath.rings import SplitRing
 from sim.datapath.worker.fetch import fetch_rows
-from sim.datapath.worker.flush import ELEMENTS, used_rows
 from sim.datapath.worker.modes import CONTINUE, EMPTY, SLEEP
+from sim.datapath.worker.used import ELEMENTS, used_rows
 
 R = Register
 
