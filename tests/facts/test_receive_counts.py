@@ -9,12 +9,14 @@ from functools import cache
 import pytest
 
 import sim
-from sim.config.kernel import METADATA_ACCESSORS, RECEIVE_ACCESSORS
+from sim.config.kernel import METADATA_ACCESSORS, PAYLOAD_ACCESSORS
 from sim.datapath import Plan, build_plan
 from sim.engine.reference import ReferenceEngine
 from sim.study.explain import RARE, SCOPES, count_primitives
 
 from .model import HARDENED, KERNELS, NEW, OLD
+
+RECEIVE_ACCESSORS = tuple(name for name in PAYLOAD_ACCESSORS if name.startswith("rx_"))
 
 SCENARIO = "virtio-user-receive-skb"
 WINDOW = ("stac", "clac")
