@@ -136,6 +136,9 @@ def calibrate(
     used = [figure for figure in wanted if figure.problem is None]
     if not used:
         raise ConfigError(f"study {study.name}: none of its measurements is modelled")
+    for figure in used:
+        if figure.entry.is_count or not figure.entry.value:
+            raise ConfigError(f"study {study.name}: {figure.name} is a count or 0: no cost can be fitted to it")
     problem = Problem(study, used, _free(study, configs))
     problem.executor, problem.progress = executor, progress
     data = Data(problem.target, problem.sigma, problem.coordinates)
