@@ -138,10 +138,11 @@ def count_table(explanation: Explanation) -> RenderableType:
 
 def source_table(explanation: Explanation) -> RenderableType:
     """Every input of the answer with its range, distribution, grade and source, largest contribution first."""
-    made = table("inputs", ("key", "value", "drawn", "grade", "source", "cycles/packet"), left=5)
+    made = table("inputs", ("key", "value", "grade", "source", "cycles/packet"), left=4)
     for entry in explanation.inputs():
         quantity, cycles = entry.quantity, entry.cycles_per_packet
         value = f"{quantity.value:.4g} [{quantity.low:.4g}, {quantity.high:.4g}] {quantity.unit}"
         shown = "" if cycles is None else f"{cycles:.2f}"
-        made.add_row(entry.key, value, quantity.drawn_from, quantity.grade, quantity.source, shown)
+        source = f"{quantity.source} (drawn: {quantity.drawn_from})"
+        made.add_row(entry.key, value, quantity.grade, source, shown)
     return made

@@ -63,8 +63,9 @@ class Problem:
     def __init__(self, study: CalibrationStudy, used: Sequence[Figure], free: Sequence[Free]) -> None:
         self.study, self.used, self.free = study, list(used), list(free)
         reference = study.reference
-        files = {figure.file.name: figure.file.spread for figure in used if figure.file.name != reference}
-        self.sessions = {name: spread / 2 for name, spread in files.items() if spread} if reference else {}
+        rates = [figure for figure in used if figure.entry.quantity == "pps" and figure.file.name != reference]
+        spreads = {figure.file.name: figure.file.spread / 2 for figure in rates if figure.file.spread}
+        self.sessions = spreads if reference else {}
         self.cases = [case for figure in used for case in figure.cases]
         self.target = np.log([figure.entry.value for figure in used])
         self.sigma = np.array([figure.sigma for figure in used])
@@ -135,6 +136,9 @@ def calibrate(
     used = [figure for figure in wanted if figure.problem is None]
     if not used:
         raise ConfigError(f"study {study.name}: none of its measurements is modelled")
+    for figure in used:
+        if figure.entry.is_count or not figure.entry.value:
+            raise ConfigError(f"study {study.name}: {figure.name} is a count or 0: no cost can be fitted to it")
     problem = Problem(study, used, _free(study, configs))
     problem.executor, problem.progress = executor, progress
     data = Data(problem.target, problem.sigma, problem.coordinates)

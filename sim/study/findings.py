@@ -25,7 +25,7 @@ def calibration_findings(
         _identified(used, parameters, known),
         *_fixed(parameters),
         *_edges(parameters),
-        *_contradictions(used, found),
+        *_contradictions(study, used, found),
         *_thin(study, found),
     ]
 
@@ -57,7 +57,7 @@ def _edges(parameters: Sequence[Fitted]) -> list[str]:
     ]
 
 
-def _contradictions(used: Sequence[Figure], found: Fit) -> list[str]:
+def _contradictions(study: CalibrationStudy, used: Sequence[Figure], found: Fit) -> list[str]:
     """Say when the data cannot all hold, and name the pairs that measured the same thing differently."""
     said = []
     for a, b in pairs(range(len(used)), 2):
@@ -66,9 +66,11 @@ def _contradictions(used: Sequence[Figure], found: Fit) -> list[str]:
             apart = abs(log(first / second)) / hypot(used[a].sigma, used[b].sigma)
             if apart > _FAR:
                 names = f"{used[a].name} and {used[b].name}"
+                shifted = study.reference is not None and used[a].file.name != used[b].file.name
+                way_out = ", only shifts of their sessions" if shifted else ""
                 said.append(
                     f"{names} measured the same configuration {first / second - 1:+.1%} apart "
-                    f"({apart:.0f} times their errors): no parameter can meet both"
+                    f"({apart:.0f} times their errors): no parameter can meet both{way_out}"
                 )
     if found.consistency < CONTRADICTION:
         worst = max(range(len(used)), key=lambda number: abs(found.residuals[number]))

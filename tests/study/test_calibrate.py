@@ -127,6 +127,11 @@ def test_a_seed_gives_the_same_and_0_is_a_seed(tmp_path):
     assert len(first.sample()) == 1
 
 
+def test_a_count_is_refused(tmp_path):
+    with pytest.raises(ConfigError, match=r"v5.0 d1_b32_s64 stac is a count or 0: no cost can be fitted to it"):
+        calibrate(study("cpu.cpi", measurements=["counts-seed-kernels/v5.0 d1_b32_s64 stac"]), tmp_path)
+
+
 def test_an_unknown_measurement_is_said(tmp_path):
     with pytest.raises(ConfigError, match="unknown measurement 'seed-vmp'; did you mean 'seed-vmap'"):
         calibrate(study("cpu.cpi", measurements=["seed-vmp"]))
