@@ -16,7 +16,9 @@ from sim.study.validate import Summary, Validated, Validation
 
 def uncertainty_tables(found: Uncertainty) -> RenderableType:
     """Rates and differences with their 90 % intervals, the sign in words, and what makes them wide."""
-    rates = table(f"90 % intervals, {found.draws} draws", ("access", "bytes", "Mpps", ""))
+    rates = table(
+        f"90 % intervals, {found.draws} draw{'s' if found.draws != 1 else ''}", ("access", "bytes", "Mpps", "")
+    )
     for rate in found.rates:
         rates.add_row(rate.access, str(rate.packet_bytes), f"{rate.pps.value / 1e6:.3f}", _range(rate.pps, 1e-6, 2))
     parts: list[RenderableType] = [rates]
