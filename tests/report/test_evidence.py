@@ -57,7 +57,7 @@ def test_validation_shows_each_rate_and_sums_up_counts(validation, lines):
     assert "3.333M" in row
     assert "+17." in row
     counts = next(line for line in shown if line.strip().startswith("counts-seed-kernels v5.0 stac"))
-    assert counts.split()[3:] == ["7", "7", "0"]
+    assert counts.split()[3:] == ["8", "8", "0"]
     assert sum("not modelled: in-order" in line for line in shown) == 1 or not validation.of("not modelled", False)
     assert any(line.startswith("rates and ratios: ") for line in shown)
 
