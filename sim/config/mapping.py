@@ -82,6 +82,11 @@ class Memory(Strict):
     def _units(self) -> Memory:
         if 0 < self.invalidations_per_second < LEAST_PER_SECOND:
             raise ValueError(f"invalidations_per_second: 0 (none), or at least {LEAST_PER_SECOND:g}")
+        if self.invalidations_per_second * self.invalidation_stall.value >= 0.9e6:
+            raise ValueError(
+                f"invalidations_per_second: {self.invalidations_per_second:g} stalls of "
+                f"{self.invalidation_stall.value:g} us leave the worker no time"
+            )
         require_unit("other_pages", self.other_pages, "entries")
         require_unit("invalidation_window", self.invalidation_window, "us")
         require_unit("invalidation_stall", self.invalidation_stall, "us")

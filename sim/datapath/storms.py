@@ -20,7 +20,7 @@ R = Register
 #: Rows of a round that runs through the kernel's own accessors because the mapping is gone.
 FALLBACK = "@copy_user"
 
-_ROUND, _ENDS = "round", ("end_requeue", "end_sleep", "end_socket")
+_ROUND, _PACKET, _ENDS = "round", "head", ("end_requeue", "end_sleep", "end_socket")
 _SLEEP = "idle"
 
 _MM, _NOTIFIER, _OTHER = BACKGROUND[:3]
@@ -37,8 +37,10 @@ def around_rounds(scenario: Scenario, variant: Access, drafts: list[Draft]) -> t
     if not _is_torn_down(scenario, variant):
         return [*drafts[:start], *before, *drafts[start:]], []
     drafts = [row for draft in drafts for row in _ending(scenario, draft)]
-    start = next(number for number, draft in enumerate(drafts) if draft.label == _ROUND)
     slow = [_fallback(draft, entry) for draft in drafts if draft.label != _SLEEP]
+    if variant.mapping.torn_down == "at once":
+        drafts = [row for draft in drafts for row in _checked(draft)]
+    start = next(number for number, draft in enumerate(drafts) if draft.label == _ROUND)
     return [*drafts[:start], *before, *drafts[start:]], slow
 
 
@@ -73,6 +75,15 @@ def _fallback(draft: Draft, entry: str) -> Draft:
     """Return the row of a round without the mapping; it starts and sleeps where every round does."""
     renamed = _jumping(draft, lambda label: label if label in (entry, _SLEEP) else label + FALLBACK)
     return replace(renamed, label=draft.label + FALLBACK, step=f"{draft.step} (not mapped)")
+
+
+def _checked(draft: Draft) -> list[Draft]:
+    """Let a packet whose mapping is gone go on through the kernel's own accessors."""
+    if draft.label != _PACKET:
+        return [draft]
+    gone = (Jump(R.MAPPED, "<", 1, _PACKET + FALLBACK),)
+    still = worker_row(_PACKET, "is the ring still mapped?", "packet", function=draft.function, jumps=gone)
+    return [still, replace(draft, label=f"{_PACKET}_mapped")]
 
 
 def _ending(scenario: Scenario, draft: Draft) -> list[Draft]:

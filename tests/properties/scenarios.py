@@ -11,9 +11,10 @@ import sim
 from sim.config import Scenario, paths
 
 SEED = "virtio-user-xdp1-tap"
-KERNELS = sorted(set(paths.names("kernel")) - {"af-xdp", "dpdk-vhost"})
+#: Tables of kernels; the others stand for a user-space device or for a program of this project.
+KERNELS = sorted(set(paths.names("kernel")) - {"af-xdp", "dpdk-vhost", "user-ring"})
 CPUS = sorted(paths.names("cpu"))
-ACCESS = sorted(paths.names("access"))
+ACCESS = sorted(set(paths.names("access")) - {"plain", "ring_fenced", "ring_plain"})
 PACKETS = 16_000
 
 #: Same examples each time, so that a change that breaks a law fails on everybody's machine.
