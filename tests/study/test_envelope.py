@@ -30,7 +30,7 @@ def test_outside_it_says_in_what():
     said = outside([load("cpu=zen4", "traffic.packet_bytes=64,512,1518", "traffic.load=1000000")])
     assert said is not None
     assert said.startswith("outside the evidence: CPU zen4 (measured: ")
-    assert "512, 1518 B (measured: 64 B)" in said
+    assert "512, 1518 B (measured: 64, 65535 B)" in said
     assert "load constant (measured: saturate)" in said
 
 
