@@ -15,13 +15,13 @@ from sim.config.quantity import Strict
 class AccessRules(Strict):
     """Changes to the accessors of one family: whole recipes by class or by name, then single primitives."""
 
-    read: list[str] | None = None
-    write: list[str] | None = None
-    recipes: dict[str, list[str]] = Field(default_factory=dict)
+    read: list[str] | None = Field(None, description="recipe of every accessor that reads")
+    write: list[str] | None = Field(None, description="recipe of every accessor that writes")
+    recipes: dict[str, list[str]] = Field(default_factory=dict, description="recipes of single accessors, by name")
     replace: dict[str, list[str]] = Field(
         default_factory=dict, description="primitives put in the place of one, in recipes that are not given whole"
     )
-    remove: list[str] = Field(default_factory=list)
+    remove: list[str] = Field(default_factory=list, description="primitives taken out of every recipe")
 
     @field_validator("read", "write", "remove")
     @classmethod

@@ -214,17 +214,17 @@ class CountedWith(Strict):
 class Behaviour(Strict):
     """Where the transmit handlers differ in order, not in cost."""
 
-    flush_before_recheck: bool
-    recheck_updates_cache: bool
-    header_with_payload: bool
-    splits_copy_at_page: bool
-    page_frag_bytes: int = Field(gt=0)
-    headroom_bytes: int = Field(ge=0)
-    headroom_without_xdp_bytes: int = Field(ge=0)
-    shared_info_bytes: int = Field(ge=0)
-    page_bytes: int = Field(gt=0)
-    round_packets: int = Field(gt=0)
-    round_bytes: int = Field(gt=0)
+    flush_before_recheck: bool = Field(description="a drain flushes first, then enables notifications and rechecks")
+    recheck_updates_cache: bool = Field(description="a recheck that finds work caches the avail index it has read")
+    header_with_payload: bool = Field(description="vnet header and packet of one segment are one copy")
+    splits_copy_at_page: bool = Field(description="a copy splits where the page fragment crosses a 4 KiB page")
+    page_frag_bytes: int = Field(gt=0, description="bytes of a page fragment")
+    headroom_bytes: int = Field(ge=0, description="bytes in front of the vnet header with an XDP program")
+    headroom_without_xdp_bytes: int = Field(ge=0, description="bytes in front of the vnet header without a program")
+    shared_info_bytes: int = Field(ge=0, description="bytes of skb_shared_info behind the packet")
+    page_bytes: int = Field(gt=0, description="bytes of a page: an XDP buffer fits one")
+    round_packets: int = Field(gt=0, description="packets after which a round ends (VHOST_NET_PKT_WEIGHT)")
+    round_bytes: int = Field(gt=0, description="bytes after which a round ends (VHOST_NET_WEIGHT)")
 
 
 class CopyRoutine(Strict):
