@@ -83,6 +83,8 @@ def validate(
     from sim.study.validate import validate as lay_beside
 
     files = checked_folder(out)
+    if markdown is not None:
+        checked_folder(markdown.parent)
     names = [name.strip() for name in only.split(",")] if only else []
     with counted_progress("runs") as report, pool_for(20 * draws, jobs) as pool:
         if left_out is not None:

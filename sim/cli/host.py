@@ -33,8 +33,9 @@ def measure(
     What cannot be measured, what was refused as impossible and what was unstable is said; the profile takes it from the
     nearest shipped table. Leave the machine alone meanwhile. --ring takes another minute.
     """
+    from sim.config.whole import write_whole
     from sim.host.evidence import sights
-    from sim.host.measure import DEFAULT_NAME, check_same_machine, write_whole
+    from sim.host.measure import DEFAULT_NAME, check_same_machine
     from sim.host.measure import measure as measure_host
     from sim.report.progress import progress
     from sim.study.ring import ring_scenario, run_experiment
