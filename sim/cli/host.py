@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from sim.cli.options import Configs, Json, app, checked_folder, say_written, show_data
+from sim.cli.options import Configs, Json, app, checked_file, say_written, show_data
 
 
 @app.command()
@@ -40,9 +40,8 @@ def measure(
     from sim.report.progress import progress
     from sim.study.ring import ring_scenario, run_experiment
 
-    for file in (out, recording):
-        if file is not None:
-            checked_folder(file.parent)
+    checked_file("--out", out)
+    checked_file("--recording", recording)
     with progress() as report:
         raw, profile = measure_host(source, out.stem if out else DEFAULT_NAME, configs, report)
     data: dict[str, Any] = {"schema": 1, "profile": profile.table, "refused": profile.refused}
