@@ -15,6 +15,8 @@ from sim.cli.options import (
     Name,
     Sets,
     app,
+    at_least,
+    checked_file,
     checked_folder,
     load,
     one_of,
@@ -43,8 +45,7 @@ def calibrate(
     from sim.study.calibrate import load_study, write_calibration
 
     loaded = load_study(study, configs)
-    if out is not None:
-        checked_folder(out.parent)
+    checked_file("--out", out)
     with counted_progress("runs") as report, pool_for(loaded.trials, jobs) as pool:
         calibration = fit(loaded, configs, pool, report)
     show_data(as_json, calibration.to_dict(), lambda: calibration_tables(calibration))
@@ -82,7 +83,10 @@ def validate(
     from sim.study.crossvalidate import leave_one_out
     from sim.study.validate import validate as lay_beside
 
+    at_least("--draws", 0, draws)
+    at_least("--seed", 0, seed)
     files = checked_folder(out)
+    checked_file("--markdown", markdown)
     names = [name.strip() for name in only.split(",")] if only else []
     with counted_progress("runs") as report, pool_for(20 * draws, jobs) as pool:
         if left_out is not None:
@@ -132,6 +136,8 @@ def sensitivity(
     from sim.study.batch import pool_for
 
     one_of("--method", method, sensitive.METHODS)
+    at_least("--samples", 1, samples)
+    at_least("--seed", 0, seed)
     loaded = sensitive.load_sensitivity(study, configs)
     changed = {"seed": seed, "samples": samples, "trajectories": samples}
     loaded = loaded.model_copy(update={key: value for key, value in changed.items() if value is not None})
@@ -200,8 +206,7 @@ def import_trace(
     from sim.report.evidence import measurement_table
     from sim.study.importing import import_file, write_measurements
 
-    if out is not None:
-        checked_folder(out.parent)
+    checked_file("--out", out)
     settings = {".".join(keys): value for keys, value in map(split_assignment, sets or [])}
     name = out.stem if out is not None else None
     found = import_file(file, settings, name=name, packets=packets)

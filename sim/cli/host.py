@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from sim.cli.options import Configs, Json, app, checked_folder, say_written, show_data
+from sim.cli.options import Configs, Json, app, checked_file, say_written, show_data
 
 
 @app.command()
@@ -33,15 +33,15 @@ def measure(
     What cannot be measured, what was refused as impossible and what was unstable is said; the profile takes it from the
     nearest shipped table. Leave the machine alone meanwhile. --ring takes another minute.
     """
+    from sim.config.whole import write_whole
     from sim.host.evidence import sights
-    from sim.host.measure import DEFAULT_NAME, check_same_machine, write_whole
+    from sim.host.measure import DEFAULT_NAME, check_same_machine
     from sim.host.measure import measure as measure_host
     from sim.report.progress import progress
     from sim.study.ring import ring_scenario, run_experiment
 
-    for file in (out, recording):
-        if file is not None:
-            checked_folder(file.parent)
+    checked_file("--out", out)
+    checked_file("--recording", recording)
     with progress() as report:
         raw, profile = measure_host(source, out.stem if out else DEFAULT_NAME, configs, report)
     data: dict[str, Any] = {"schema": 1, "profile": profile.table, "refused": profile.refused}

@@ -122,6 +122,25 @@ def checked_folder(out: Path | None) -> Path | None:
     return out
 
 
+def checked_file(option: str, file: Path | None) -> Path | None:
+    """Refuse a file that cannot be written before anything is simulated."""
+    from sim.config.errors import ConfigError
+
+    if file is not None:
+        if file.is_dir():
+            raise ConfigError(f"{option} {file}: is a folder; the name of a file is needed")
+        checked_folder(file.parent)
+    return file
+
+
+def at_least(option: str, least: int, value: int | None) -> None:
+    """Refuse a number below what an option takes."""
+    from sim.config.errors import ConfigError
+
+    if value is not None and value < least:
+        raise ConfigError(f"{option}: at least {least} is needed (got {value})")
+
+
 def one_of(option: str, value: str, valid: tuple[str, ...]) -> None:
     """Refuse a value that an option does not know."""
     from sim.config.errors import ConfigError, nearest

@@ -15,9 +15,15 @@ from sim.cli.options import (
     text,
 )
 
-KINDS = {"cpus": "cpu", "kernels": "kernel", "access": "access", "scenarios": "scenario",
-         "calibrations": "calibration", "studies": "calibration-study",
-         "measurements": "measurement"}  # fmt: skip
+KINDS = {
+    "cpus": ("cpu",),
+    "kernels": ("kernel",),
+    "access": ("access",),
+    "scenarios": ("scenario",),
+    "calibrations": ("calibration",),
+    "studies": ("calibration-study", "sensitivity", "sweep"),
+    "measurements": ("measurement",),
+}
 
 
 @app.command("list")
@@ -30,10 +36,9 @@ def list_tables(
     from sim.study.tables import list_tables as listed
 
     one_of("list", what, tuple(KINDS))
-    tables = listed(KINDS[what], configs)
-    show_data(
-        as_json, {"schema": 1, what: [one.to_dict() for one in tables]}, lambda: text().listing(KINDS[what], tables)
-    )
+    found = {kind: listed(kind, configs) for kind in KINDS[what]}
+    data = {"schema": 1, what: [one.to_dict() for tables in found.values() for one in tables]}
+    show_data(as_json, data, lambda: text().listings(found))
 
 
 @app.command()

@@ -22,7 +22,7 @@ class Driver(Strict):
         default_factory=lambda: guess(
             45, "ns", 30, 120, "DESIGN 6b.10: testpmd txonly per packet, line transfers apart"
         ),
-        description="virtio-user, lockstep: driver's own work per packet",
+        description="driver's own work per packet (virtio-net: on receive)",
     )
     stack_cost: Quantity = Field(
         default_factory=lambda: guess(
@@ -33,7 +33,7 @@ class Driver(Strict):
             "about 1000 instructions, by analogy: the host's receive path executes 884-1020 per packet "
             "(executed-counts.md, xdppass); pktgen needs less, a UDP socket more",
         ),
-        description="virtio-net: guest network stack and start_xmit per packet",
+        description="virtio-net, transmit: guest network stack and start_xmit per packet",
     )
     byte_cost: Quantity = Field(
         default_factory=lambda: guess(0, "ns/byte", 0, 0.3, "pktgen sends the same bytes again"),

@@ -11,6 +11,7 @@ from sim.datapath.receive_memory import check_receives
 from sim.datapath.rings import ring_of
 from sim.datapath.storms import message_rates
 from sim.datapath.worker.path import transmit_path
+from sim.datapath.worker.zerocopy import keeps_pages
 from sim.datapath.xsk_rings import check_competes
 
 
@@ -57,6 +58,8 @@ def _check_queues(scenario: Scenario) -> None:
         raise ConfigError("queues: several queues on one core take a saturating load of one packet size")
     if scenario.device.kind != "vhost_net" or scenario.device.direction == "rx":
         raise ConfigError("queues: several queues on one core are modelled for vhost_net transmit only")
+    if scenario.device.busyloop_timeout_us:
+        raise ConfigError("queues: a worker that serves several queues is not modelled with busy polling")
     if any(message_rates(scenario)):
         raise ConfigError("queues: several queues on one core cannot be combined with invalidations or IOTLB messages")
 
@@ -70,6 +73,8 @@ def _check_simple_ring(scenario: Scenario) -> None:
         "virtqueue.in_order": queue.in_order,
         "device.zerocopy_tx": device.zerocopy_tx,
         "device.busyloop_timeout_us": device.busyloop_timeout_us > 0,
+        "device.schedule_out": device.schedule_out,
+        "device.sndbuf_limited": device.sndbuf_limited,
     }
     if device.kind != "vhost_net":
         odd["virtqueue.iotlb"] = queue.iotlb
@@ -81,6 +86,14 @@ def _check_simple_ring(scenario: Scenario) -> None:
 
 def _check_transmits(scenario: Scenario) -> None:
     mix = scenario.traffic.mix
+    if scenario.queues.pairs > 1 and scenario.backend.has_nic:
+        raise ConfigError(
+            f"queues: backend.kind {scenario.backend.kind} has one NIC, which is modelled for one queue pair"
+        )
+    if scenario.virtqueue.in_order and scenario.device.zerocopy_tx and keeps_pages(scenario):
+        raise ConfigError(
+            f"virtqueue.in_order: with zero copy and {scenario.backend.kind} buffers come back out of order"
+        )
     if mix is not None:
         paths = {replace(transmit_path(scenario, size), packet_bytes=0) for size in mix.bytes}
         if len(paths) > 1 or any(path.zerocopy or path.buffer == "alloc" for path in paths):

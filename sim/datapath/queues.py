@@ -16,7 +16,10 @@ from sim.datapath.plan import BANK, Condition, Effect, Jump, LineAccess, Registe
 R = Register
 
 MARK = "#"
-_IDLE = "idle"
+#: Rows of a worker that has nothing to do, whichever queue was empty last.
+_RESTING = _SWITCHED_OUT, _IDLE = "schedule_out", "idle"
+#: Registers of the core, whichever queue it serves.
+_OF_THE_CORE = (R.OTHER_TASK,)
 
 
 def serve_queues(scenario: Scenario, worker: list[Draft], driver: list[Draft]) -> tuple[list[Draft], list[Draft]]:
@@ -25,7 +28,8 @@ def serve_queues(scenario: Scenario, worker: list[Draft], driver: list[Draft]) -
     if count == 1:
         return worker, driver
     (idle,) = (draft for draft in worker if draft.label == _IDLE)
-    handler = [draft for draft in worker if draft.label != _IDLE]
+    switched_out = [draft for draft in worker if draft.label == _SWITCHED_OUT]
+    handler = [draft for draft in worker if draft.label not in _RESTING]
     rows = [
         replace(
             idle, condition=Condition(R.WORKER_KICKS, "!=", 0, R.WORKER_KICKS_SEEN),
@@ -35,7 +39,8 @@ def serve_queues(scenario: Scenario, worker: list[Draft], driver: list[Draft]) -
     for number in range(count):
         rows += _visit_rows(scenario, number, handler[0].label)
         rows += _moved_handler(handler, number, count)
-    return [*rows, *_cycle_rows()], [_moved_driver(draft, number) for number in range(count) for draft in driver]
+    rows += [*_cycle_rows(_SWITCHED_OUT if switched_out else _IDLE), *switched_out]
+    return rows, [_moved_driver(draft, number) for number in range(count) for draft in driver]
 
 
 def regions_of_queues(regions: dict[str, int], count: int) -> dict[str, int]:
@@ -56,7 +61,7 @@ def _moved_handler(handler: list[Draft], number: int, count: int) -> list[Draft]
     entry = handler[0].label
 
     def renamed(label: str) -> str:
-        if label == _IDLE:
+        if label in _RESTING:
             return _next(number, count)
         return _named("requeue" if label == entry else label, number)
 
@@ -86,14 +91,14 @@ def _visit_rows(scenario: Scenario, number: int, entry: str) -> list[Draft]:
     ]  # fmt: skip
 
 
-def _cycle_rows() -> list[Draft]:
-    """After the last queue: go round again while any had work or was kicked, else sleep."""
+def _cycle_rows(rest: str) -> list[Draft]:
+    """After the last queue: go round again while any had work or was kicked, else sleep (the row `rest`)."""
     return [
         worker_row(
             "cycle", "all queues visited", "round", function="vhost_worker",
             jumps=(
                 Jump(R.WORKED, ">=", 1, "again"), Jump(R.WORKER_KICKS, "!=", 0, "woken", R.WORKER_KICKS_SEEN),
-                go(_IDLE),
+                go(rest),
             ),
         ),
         worker_row(
@@ -115,7 +120,7 @@ def _moved_driver(draft: Draft, number: int) -> Draft:
 
 
 def _bank(register: int, number: int) -> int:
-    return register + number * BANK
+    return register if register in _OF_THE_CORE else register + number * BANK
 
 
 def _moved(draft: Draft, number: int, renamed: Callable[[str], str]) -> Draft:

@@ -17,8 +17,6 @@ POINTER_BYTES = 8
 CLEARED_AT_ONCE = 16
 #: Pages that the source fills for packets too large for one buffer (skb_page_frag_refill, order 3).
 FRAGMENT_BYTES = 32768
-#: VHOST_NET_WEIGHT: a round ends after that many bytes.
-ROUND_BYTES = 0x80000
 #: Lines of a packet's description: sk_buff (4; the length is in the second) and skb_shared_info, or xdp_frame and the
 #: struct page that its return touches.
 PACKET_LINES = {"skb": 5, "xdp_frame": 2}
@@ -45,12 +43,6 @@ class ReceiveMemory:
     def pieces(self) -> int:
         """Copies of a packet's bytes: one per buffer, and one more for each further fragment of the source's packet."""
         return self.heads + -(-self.packet_bytes // FRAGMENT_BYTES) - 1
-
-    @property
-    def round_packets(self) -> int:
-        """Packets after which a round ends: by number or by bytes."""
-        by_bytes = -(-ROUND_BYTES // (self.packet_bytes + VNET_HEADER_BYTES))
-        return min(self.scenario.kernel.behaviour.round_packets, by_bytes)
 
     @property
     def cleared_at_once(self) -> int:

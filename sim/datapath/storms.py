@@ -63,6 +63,10 @@ def message_rates(scenario: Scenario) -> tuple[float, float, float]:
     )  # fmt: skip
 
 
+def _handler(scenario: Scenario) -> str:
+    return "handle_rx" if scenario.device.direction == "rx" else "handle_tx"
+
+
 def _is_torn_down(scenario: Scenario, variant: Access) -> bool:
     return scenario.memory.invalidations_per_second > 0 and variant.mapping.torn_down != "never"
 
@@ -91,7 +95,7 @@ def _ending(scenario: Scenario, draft: Draft) -> list[Draft]:
     if draft.label not in _ENDS:
         return [draft]
     unlock = worker_row(
-        f"{draft.label}_unlock", "mutex_unlock", "round", function="handle_tx", effects=(put(R.IN_ROUND, 0),)
+        f"{draft.label}_unlock", "mutex_unlock", "round", function=_handler(scenario), effects=(put(R.IN_ROUND, 0),)
     )
     return [_stalled(scenario, draft.label), unlock, replace(draft, label=f"{draft.label}_work")]
 
@@ -133,7 +137,7 @@ def _invalidated_rows(scenario: Scenario, variant: Access) -> list[Draft]:
     if not _is_torn_down(scenario, variant):
         return [_stalled(scenario, "invalidated")]
     lock = worker_row(
-        "mutex_lock", "mutex_lock", "round", function="handle_tx", condition=Condition(R.TEARING_DOWN, "==", 0),
+        "mutex_lock", "mutex_lock", "round", function=_handler(scenario), condition=Condition(R.TEARING_DOWN, "==", 0),
         effects=(put(R.IN_ROUND, 1),),
     )  # fmt: skip
     prefetch = worker_row(

@@ -35,14 +35,3 @@ def check_same_machine(recording: Recording) -> None:
     there = recording.machine
     if (here.vendor, here.family, here.model) != (there.vendor, there.family, there.model):
         raise ConfigError(f"measure --ring: the recording is of another machine ({there.model_name})")
-
-
-def write_whole(file: Path, text: str) -> None:
-    """Write a file whole or not at all; ConfigError when it cannot be written."""
-    partial = file.with_name(file.name + ".partial")
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_text(text, encoding="utf-8")
-        os.replace(partial, file)
-    except OSError as error:
-        raise ConfigError(f"{file}: cannot be written: {error.strerror}") from None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from rich import box
@@ -223,6 +223,11 @@ def listing(kind: str, tables: Sequence[Listed]) -> RenderableType:
     for one in tables:
         made.add_row(one.name, one.title, str(one.entries), str(one.guesses))
     return made
+
+
+def listings(found: Mapping[str, Sequence[Listed]]) -> RenderableType:
+    """Return the names of several kinds of table, kind by kind."""
+    return Group(*(listing(kind, tables) for kind, tables in found.items()))
 
 
 def sweep_table(sweep: Sweep, outcome: Outcome) -> RenderableType:

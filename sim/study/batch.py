@@ -47,6 +47,8 @@ class Outcomes:
 @contextmanager
 def pool_for(runs: int, jobs: int | None = None) -> Iterator[Executor | None]:
     """Give a pool of processes if so many runs are worth one, else None."""
+    if jobs is not None and jobs < 1:
+        raise ConfigError(f"--jobs: at least 1 is needed (got {jobs})")
     if runs < _WORTH_A_POOL or (jobs or os.cpu_count() or 1) == 1:
         yield None
         return

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
+from math import isfinite
 from typing import Any
 
 from scipy.optimize import brentq
@@ -47,6 +48,8 @@ class Target:
             value = float(found[3])
         except ValueError:
             raise ConfigError(f"--target {text}: '{found[3]}' is not a number") from None
+        if not isfinite(value):
+            raise ConfigError(f"--target {text}: '{found[3]}' is out of range")
         if (found[1] == "gain") != (found[4] == "%"):
             raise ConfigError(f"--target {text}: a gain is given in percent (gain>=10%), nothing else is")
         return cls(found[1], found[2], value)
@@ -136,8 +139,12 @@ def breakeven(
         whole = isinstance(_plain(base, key), int)
     if low is None or high is None:
         raise ConfigError(f"--vary {key}: has no range of its own; --low and --high are needed")
+    if not (isfinite(low) and isfinite(high)):
+        raise ConfigError(f"--low {low:g} --high {high:g}: both ends have to be finite")
     if not low <= high:
         raise ConfigError(f"--low {low:g} is above --high {high:g}")
+    if not 0 < tolerance <= 1:
+        raise ConfigError(f"--tolerance: a share above 0 and up to 1 is needed (got {tolerance:g})")
     if target.quantity in _OF_PAIRS and len(base.access) < 2:
         raise ConfigError(f"--target {target}: needs two access variants (--access A,B)")
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
@@ -26,6 +25,7 @@ from sim.config.errors import ConfigError
 from sim.config.load import load_scenario, load_table
 from sim.config.quantity import Quantity
 from sim.config.scenario import Scenario
+from sim.config.whole import write_whole
 from sim.study.batch import Job, Progress, run_jobs
 from sim.study.findings import calibration_findings
 from sim.study.measured import Figure, load_measurements, select
@@ -265,13 +265,7 @@ def write_calibration(calibration: Calibration, file: Path) -> None:
     """Write a calibration file, whole or not at all."""
     text = "# Written by `vhost-sim calibrate`; the numbers are fitted, not measured.\n"
     text += yaml.dump(calibration.to_dict(), Dumper=_Dumper, sort_keys=False, width=120, allow_unicode=True)
-    partial = file.with_suffix(".partial")
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_text(text, encoding="utf-8")
-        os.replace(partial, file)
-    except OSError as error:
-        raise ConfigError(f"{file}: cannot be written: {error.strerror}") from None
+    write_whole(file, text)
 
 
 class _Dumper(yaml.SafeDumper):

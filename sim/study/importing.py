@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import os
 import re
 from collections import Counter
 from collections.abc import Mapping
@@ -15,6 +14,7 @@ import yaml
 from sim.config.errors import ConfigError
 from sim.config.load import validate
 from sim.config.measurement import Measurements
+from sim.config.whole import write_whole
 
 #: What a trace's file name says of its configuration.
 _NAME = re.compile(r"(?:.+\.)?tx_xdp_ev([01])_d(\d+)_b(\d+)_s(\d+)")
@@ -142,7 +142,7 @@ def _stat(lines: list[str]) -> dict[str, float]:
     for line in lines:
         if match := _STAT.match(line):
             digits = re.sub(r"[^\d.]", "", match[1].replace(",", ""))
-            found[match[2]] = float(digits)
+            found[match[2]] = float(digits if digits.count(".") < 2 else digits.replace(".", ""))
     return found if "instructions" in found else {}
 
 
@@ -152,10 +152,4 @@ def write_measurements(found: Measurements, file: Path) -> None:
     data = {"schema": data.pop("schema_"), "kind": "measurement", **data}
     text = "# Written by `vhost-sim import-trace`. Complete `set`: CPU, kernel, mitigations, ring, burst.\n"
     text += yaml.safe_dump(data, sort_keys=False, width=120, allow_unicode=True)
-    partial = file.with_suffix(".partial")
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_text(text, encoding="utf-8")
-        os.replace(partial, file)
-    except OSError as error:
-        raise ConfigError(f"{file}: cannot be written: {error.strerror}") from None
+    write_whole(file, text)

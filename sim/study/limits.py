@@ -12,13 +12,12 @@ from sim.config.primitives import PRIMITIVES
 from sim.config.scenario import Scenario
 from sim.datapath import Plan, build_plan
 from sim.datapath.plan import Row
+from sim.datapath.sink import WIRE_OVERHEAD_BYTES
 from sim.engine import Point
 from sim.study.run import run
 
 IDEAL = "ideal"
 
-#: On the wire a frame takes its bytes, FCS, preamble and gap (DESIGN 6b.12).
-WIRE_OVERHEAD_BYTES = 24
 LINK_GBIT = (10, 25, 40, 100)
 
 _MOVING = ("copy", "cache")  # groups of primitives that move bytes

@@ -153,10 +153,15 @@ def test_numa_rebalancing_brings_all_together_but_pinned_pages():
 
 
 @pytest.mark.parametrize(("state", "extra_us"), [("poll", 0), ("c1", 2), ("c1e", 10), ("c6", 133)])
-def test_a_sleeping_core_leaves_its_idle_state_first(state, extra_us):
-    plan = build_plan(load(f"placement.idle_state={state}"), "copy_user", 64)
-    (idle,) = (row for row in plan.rows if row.label == "idle")
-    assert idle.cost_ps == (1.5 + extra_us) * 1e6
+@pytest.mark.parametrize("name", [SEED, "virtio-user-receive-skb", "af-xdp-tx", "af-xdp-rx"])
+def test_a_sleeping_core_leaves_its_idle_state_first(name, state, extra_us):
+    scenario = sim.load_scenario(name, overrides=["calibration=null", f"placement.idle_state={state}"])
+    plan = build_plan(scenario, scenario.access[0].name, 64)
+    asleep = [row for row in plan.rows if row.actor == "worker" and row.label.startswith("idle")]
+    wake_up = {"virtio-user-receive-skb": 2}  # no packets, or no buffers
+    assert len(asleep) == wake_up.get(name, 1)
+    at_once = scenario.cpu.primitives["worker_wakeup"].value
+    assert {row.cost_ps for row in asleep} == {round((at_once + extra_us) * 1e6)}
 
 
 @pytest.mark.parametrize(

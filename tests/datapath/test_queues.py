@@ -82,6 +82,24 @@ def test_a_single_queue_is_far_from_the_uncore_bound():
     assert "uncore" not in run().breakdown_ps
 
 
+def test_another_task_takes_its_share_of_the_core_whichever_queue_is_served():
+    """A round of 256 packets takes some 43 us, so four queues are gone round in more than the period."""
+    other = "placement={preempted_us: 5, preempted_every_us: 100}"
+    shares = [run(other, f"queues.pairs={pairs}").breakdown_ps["preempted"] for pairs in (1, 4)]
+    times = [run(other, f"queues.pairs={pairs}").elapsed_ps for pairs in (1, 4)]
+    one, four = (share / time for share, time in zip(shares, times, strict=True))
+    assert one == pytest.approx(5 / 100, rel=0.1)
+    assert four == pytest.approx(one, rel=0.1)
+
+
+def test_a_worker_is_switched_out_when_all_of_its_queues_are_empty():
+    slow = ("driver.burst=1", "driver.packet_cost=20000", "device.schedule_out=true", "run.packets=3000")
+    rates = run(*slow, "queues.pairs=3").row_rates
+    switches = sum(rate for row, rate in rates.items() if row.startswith("worker.schedule_out"))
+    assert switches == pytest.approx(rates["worker.idle"], rel=0.02)
+    assert switches > 0
+
+
 @pytest.mark.parametrize("driver", ["virtio-user", "lockstep"])
 def test_no_kick_is_lost_between_queues(driver):
     """Every packet wakes the worker: a kick that goes missing would stop a queue for good."""
@@ -112,6 +130,9 @@ def test_queues_that_make_no_sense_are_said_in_a_sentence(override, sentence):
         ("traffic.load=1e6", "a saturating load of one packet size"),
         ("traffic.mix=imix", "a saturating load of one packet size"),
         ("memory.invalidations_per_second=10", "cannot be combined with invalidations"),
+        ("device.busyloop_timeout_us=10", "several queues is not modelled with busy polling"),
+        ("backend.kind=tap-xdp-redirect", "backend.kind tap-xdp-redirect has one NIC"),
+        ("backend.kind=tap-bridge", "backend.kind tap-bridge has one NIC"),
     ],
 )
 def test_what_several_queues_cannot_be_combined_with_is_refused(override, sentence):

@@ -81,6 +81,16 @@ def test_napi_is_interrupted_once_per_packet_at_low_load_and_seldom_when_busy(ev
     assert slow.bound_by == "driver"
 
 
+def test_a_kick_is_an_exit_only_where_the_driver_runs_in_a_virtual_machine():
+    def primitives(*overrides: str) -> list[str]:
+        scenario = sim.load_scenario(SCENARIO, overrides=["driver.kind=virtio-net", *overrides])
+        (kick,) = (row for row in build_plan(scenario, "copy_user", 64).rows if row.label == "kick")
+        return [part.primitive for part in kick.components]
+
+    assert primitives() == ["vm_exit_kick"]
+    assert primitives("driver.in_vm=false") == ["syscall", "pti", "eventfd_signal"]
+
+
 def test_a_polling_guest_is_never_interrupted():
     assert point("traffic.load=100000").row_rates["worker.call"] == 0
 
@@ -111,6 +121,10 @@ def test_mapping_the_metadata_saves_2_of_5_windows_and_leaves_the_copies():
 @pytest.mark.parametrize(
     ("overrides", "sentence"),
     [
+        (("device.schedule_out=true",), "device.schedule_out: is not modelled with device.direction rx"),
+        (("device.sndbuf_limited=true",), "device.sndbuf_limited: is not modelled with device.direction rx"),
+        (("virtqueue.in_order=true",), "virtqueue.in_order: is not modelled with device.direction rx"),
+        (("virtqueue.layout=packed",), "virtqueue.layout: is not modelled with device.direction rx"),
         (("driver.kind=lockstep",), "driver.kind: lockstep only sends; device.direction rx needs virtio-user or"),
         (("virtqueue.indirect=true",), "virtqueue.indirect: receive buffers are direct chains; only false"),
         (("receive.mergeable=false", "receive.buffer_bytes=75"), "receive.mergeable: 64 bytes do not fit one buffer"),

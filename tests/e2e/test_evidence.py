@@ -80,6 +80,12 @@ def test_a_trace_becomes_a_measurement_that_validate_reads(vhost_sim, empty):
     assert "mine" in vhost_sim("list", "measurements", "--configs", "mine").stdout
 
 
+def test_every_kind_of_study_is_listed(vhost_sim):
+    listed = {one["name"] for one in as_json(vhost_sim("list", "studies", "--json"))["studies"]}
+    assert {"seed-two-rates", "seed-gain", "cost-ranges"} <= listed
+    assert "sensitivity" in vhost_sim("list", "studies").stdout
+
+
 def test_leave_one_out(vhost_sim, empty):
     folder = empty / "mine" / "studies"
     folder.mkdir(parents=True)

@@ -166,6 +166,12 @@ def transmitting(draw: st.DrawFn) -> Case:
     timed = queue.iotlb_updates_per_second or queue.iotlb_misses_per_second
     pairs = Queues() if timed else pairs
     several = pairs.per_core > 1
+    device, backend = draw(devices()), draw(backends)
+    if several:
+        device = device.model_copy(update={"busyloop_timeout_us": 0})
+    in_order = queue.in_order and device.zerocopy_tx and backend.kind == "tap-bridge"
+    if in_order or (pairs.pairs > 1 and backend.has_nic):
+        backend = backend.model_copy(update={"kind": "tap-skb"})
     if kind != "lockstep" and not several and draw(st.booleans()):
         on_off = {"on_us": draw(st.sampled_from([5, 50])), "off_us": draw(st.sampled_from([0, 20, 300]))}
         kind_of_load = draw(st.sampled_from(["constant", "poisson", "on-off"]))
@@ -175,7 +181,6 @@ def transmitting(draw: st.DrawFn) -> Case:
             backlog=draw(st.sampled_from([1, 7, 512])),
             **(on_off if kind_of_load == "on-off" else {}),
         )
-    device, backend = draw(devices()), draw(backends)
     mix = None if device.zerocopy_tx or device.sndbuf_limited else draw(st.none() | mixes)
     scenario = base(draw(st.sampled_from(KERNELS))).model_copy(
         update={

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from hypothesis import given
+import pytest
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from sim.datapath import build_plan
@@ -10,7 +11,7 @@ from sim.engine import simulate
 from sim.engine.fast import FastEngine
 from sim.study.explain import count_primitives
 
-from .scenarios import flag, load, one, queues, quick
+from .scenarios import ACCESS, flag, load, one, queues, quick
 
 KINDS = ("tap-xdp-drop", "tap-xdp-pass", "tap-xdp-redirect", "tap-skb", "tap-bridge")
 PATHS = (
@@ -26,12 +27,21 @@ PATHS = (
     flag("device.sndbuf_limited"),
     one("traffic.packet_bytes", (64, 300, 1500, 3381, 65535)),
 )
+
+
+def is_modelled(path, queue):
+    """Zero copy to a NIC gives buffers back out of order."""
+    in_order = "virtqueue.in_order=true" in queue
+    return not (in_order and {"device.zerocopy_tx=true", "backend.kind=tap-bridge"} <= set(path))
+
+
 SATURATED = ("driver.packet_cost=1", "driver.stack_cost=1", "driver.burst=32", "traffic.packet_bytes=64")
 
 
 @quick
 @given(st.tuples(*PATHS), queues(), flag("mitigations.hardened_usercopy"))
 def test_mapping_the_metadata_never_changes_what_the_payload_executes(path, queue, hardened):
+    assume(is_modelled(path, queue))
     counts = []
     for access in ("copy_user", "vmap"):
         scenario = load(*path, *queue, hardened, f"access={access}", "driver.burst=1")
@@ -48,6 +58,7 @@ def test_mapping_the_metadata_never_changes_what_the_payload_executes(path, queu
     st.sampled_from(("saturate", "100000", "3000000", "{kind: on-off, pps: 5000000, on_us: 5, off_us: 30}")),
 )
 def test_every_packet_is_used_and_no_kick_or_call_is_lost(path, queue, seed, offered):
+    assume(is_modelled(path, queue))
     offered = "saturate" if "driver.kind=lockstep" in path else offered
     scenario = load(*path, *queue, seed, f"traffic.load={offered}", "driver.burst=1", "access=copy_user")
     engine = FastEngine(build_plan(scenario, "copy_user", scenario.traffic.packet_bytes[0]), 10**9)
@@ -86,3 +97,25 @@ def test_batching_is_never_slower_than_one_sendmsg_per_packet(backend, kernel, s
         scenario = load(backend, kernel, size, device, "access=copy_user", "driver.packet_cost=1", "run.packets=16000")
         rates.append(simulate(build_plan(scenario, "copy_user", scenario.traffic.packet_bytes[0]), scenario.run).pps)
     assert rates == sorted(rates, reverse=True)
+
+
+WAYS = (
+    (),
+    ("device.xdp_batching=false",),
+    ("device.zerocopy_tx=true",),
+    ("device.zerocopy_tx=true", "backend.kind=tap-bridge", "traffic.packet_bytes=1500"),
+    ("traffic.packet_bytes=9000",),
+    ("virtqueue.in_order=true",),
+    ("virtqueue.layout=packed",),
+    ("virtqueue.iotlb=true", "driver.kind=virtio-net", "virtqueue.event_idx=true"),
+    ("device.direction=rx", "driver.kind=virtio-net"),
+)
+
+
+@pytest.mark.parametrize("way", WAYS, ids=" ".join)
+@pytest.mark.parametrize("access", [name for name in ACCESS if not name.startswith("ring_")])
+def test_every_user_access_window_that_is_opened_is_closed(access, way):
+    short = ("run.packets=1500", "run.precision=0", "cpu.primitives.stac=10", "cpu.primitives.clac=10")
+    scenario = load("traffic.packet_bytes=64", "driver.burst=3", *short, *way, f"access={access}")
+    spent = simulate(build_plan(scenario, access, scenario.traffic.sizes[0]), scenario.run).breakdown_ps
+    assert spent.get("stac", 0) == pytest.approx(spent.get("clac", 0), rel=0.01)

@@ -1,4 +1,4 @@
-"""What transmit batching gained (published-measurements.md B8), as far as the model goes: docs/mismatches.md 10."""
+"""What transmit batching gained (published-measurements.md B8), as far as the model goes: docs/mismatches.md, 14."""
 
 from __future__ import annotations
 

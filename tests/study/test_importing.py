@@ -45,6 +45,20 @@ def test_a_trace_is_counted_per_packet_and_its_name_says_how_it_was_taken():
     assert found.set["kernel"] == "v5.0"
 
 
+def test_perf_stat_in_a_locale_with_points_between_thousands(tmp_path):
+    file = tmp_path / "stat.txt"
+    file.write_text(STAT.replace("9,131,000,000", "9.131.000.000"), encoding="utf-8")
+    assert entries(import_file(file, {}, packets=10_000_000))["instructions"].value == 913.1
+
+
+def test_a_file_that_cannot_be_written_leaves_nothing_behind(tmp_path):
+    found = import_file(TRACES / "v5.0.tx_xdp_ev0_d1_b32_s64.csv", {"kernel": "v5.0"})
+    (tmp_path / "mine.yaml").mkdir()
+    with pytest.raises(ConfigError, match=r"mine\.yaml: cannot be written"):
+        write_measurements(found, tmp_path / "mine.yaml")
+    assert [file.name for file in tmp_path.iterdir()] == ["mine.yaml"]
+
+
 def test_an_imported_trace_is_validated_like_a_published_one(tmp_path):
     found = import_file(
         TRACES / "v5.0.tx_xdp_ev0_d1_b32_s64.csv", {"kernel": "v5.0", "cpu": "sapphire-rapids"}, name="mine"

@@ -57,8 +57,9 @@ def kick_rows(scenario: Scenario, ring: SplitRing, back: str) -> list[Draft]:
         )  # fmt: skip
     else:
         check = replace(check, sample=(R.QUIET_SEEN, R.NO_NOTIFY), jumps=(Jump(R.QUIET_SEEN, "==", 1, back),))
+    step = "kick: exit of the virtual machine" if scenario.driver.kicks_by_exit else "kick: write to the eventfd"
     kick = driver_row(
-        "kick", "kick: write to the eventfd", "kick", "virtqueue_notify",
+        "kick", step, "kick", "virtqueue_notify",
         primitives=kick_primitives(scenario), effects=(add(R.KICKS),), jumps=(go(back),),
     )  # fmt: skip
     return [check, kick]

@@ -9,6 +9,7 @@ from __future__ import annotations
 from sim.config.scenario import Scenario
 from sim.datapath.draft import Draft, add, copy, go, put, worker_row
 from sim.datapath.plan import Condition, Jump, Register
+from sim.datapath.worker.wake import wake_primitives
 from sim.datapath.xsk_rings import XskRings
 
 R = Register
@@ -20,7 +21,7 @@ def af_xdp_rows(scenario: Scenario) -> list[Draft]:
     """Return the rows of the NAPI poll: batches of `device.batch` descriptors, one index write each way per batch."""
     rings = XskRings(scenario.virtqueue)
     return [
-        idle_row(),
+        idle_row(scenario),
         worker_row("poll", "start of a poll", "round", "xsk_poll", jumps=(Jump(R.QUIET, "==", 1, "peek"),)),
         awake_row(rings, "tx"),
         *_batch_rows(scenario, rings),
@@ -62,11 +63,11 @@ def _batch_rows(scenario: Scenario, rings: XskRings) -> list[Draft]:
     ]  # fmt: skip
 
 
-def idle_row() -> Draft:
+def idle_row(scenario: Scenario) -> Draft:
     """Return the row in which a poll that has ended waits for the program's system call."""
     return worker_row(
         "idle", "sleep until woken by sendto()", "wakeup", function="net_rx_action", operation="hold",
-        primitives=("worker_wakeup",), condition=Condition(R.KICKS, "!=", 0, R.KICKS_SEEN),
+        primitives=wake_primitives(scenario), condition=Condition(R.KICKS, "!=", 0, R.KICKS_SEEN),
         sample=(R.KICKS_SEEN, R.KICKS),
     )  # fmt: skip
 

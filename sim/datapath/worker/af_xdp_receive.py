@@ -49,11 +49,11 @@ def af_xdp_receive_rows(scenario: Scenario) -> list[Draft]:
             access=rings.descriptor("rx", R.LAST, write=True), effects=(add(R.LAST), add(R.DONE)),
             jumps=(Jump(R.BURST_LEFT, ">=", 1, "packet"),),
         ),
-        *_end_rows(rings),
+        *_end_rows(scenario, rings),
     ]  # fmt: skip
 
 
-def _end_rows(rings: XskRings) -> list[Draft]:
+def _end_rows(scenario: Scenario, rings: XskRings) -> list[Draft]:
     """The packets of a poll are handed over; without a frame the poll ends until the program has posted some."""
     return [
         worker_row(
@@ -70,7 +70,7 @@ def _end_rows(rings: XskRings) -> list[Draft]:
             jumps=(Jump(R.DONE, ">=", 1, "fill_consumer"),),
         ),
         *sleep_rows(rings, "fill", again="frames"),
-        idle_row(),
+        idle_row(scenario),
         worker_row(
             "frames", "frames in the fill ring", "wakeup", function="xsk_buff_alloc", effects=(put(R.MODE, CONTINUE),),
             jumps=(Jump(R.QUIET, "==", 1, "fill_index"),),

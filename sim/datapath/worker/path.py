@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from sim.config.scenario import Scenario
+from sim.config.traffic import VNET_HEADER_BYTES
 from sim.datapath.draft import go
 from sim.datapath.page_frag import PageFragment, largest_xdp_packet
 from sim.datapath.plan import Jump
@@ -68,6 +69,6 @@ def transmit_path(scenario: Scenario, packet_bytes: int) -> TransmitPath:
         buffer="build" if fits and not device.sndbuf_limited else "alloc",
         gives_back=gives_back,
         zerocopy_function=device.zerocopy_tx,
-        zerocopy=device.zerocopy_tx and packet_bytes + 12 >= GOOD_COPY_BYTES,
+        zerocopy=device.zerocopy_tx and VNET_HEADER_BYTES + packet_bytes >= GOOD_COPY_BYTES,
         packet_bytes=packet_bytes,
     )

@@ -14,9 +14,9 @@ from sim.datapath.plan import Jump, Register
 from sim.datapath.receive_memory import ReceiveMemory
 from sim.datapath.rings import SplitRing
 from sim.datapath.worker.fetch import fetch_rows
-from sim.datapath.worker.modes import EMPTY, REQUEUE, SLEEP
+from sim.datapath.worker.modes import EMPTY, REQUEUE, SLEEP, SOCKET, round_packets
 from sim.datapath.worker.receive_call import call_rows, with_decision
-from sim.datapath.worker.receive_wait import SOCKET, empty_ring_rows, empty_socket_rows, wake_rows
+from sim.datapath.worker.receive_wait import empty_ring_rows, empty_socket_rows, wake_rows
 from sim.datapath.worker.used import ELEMENTS, used_rows
 
 R = Register
@@ -127,7 +127,7 @@ def _packet_end_rows(scenario: Scenario, memory: ReceiveMemory) -> list[Draft]:
             "packet_done", "packet into the batch", "packet", "rx_packet_done",
             effects=(add(R.DONE, memory.heads), add(R.SENT), add(R.RECEIVED), add(R.BUFFERED, -1)),
             jumps=(
-                Jump(R.SENT, ">=", memory.round_packets, "weight"),
+                Jump(R.SENT, ">=", round_packets(scenario, memory.packet_bytes), "weight"),
                 Jump(R.DONE, ">=", scenario.device.batch + 1, "flush"), go("next"),
             ),
         ),

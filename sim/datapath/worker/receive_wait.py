@@ -9,19 +9,17 @@ from sim.datapath.draft import Draft, copy, go, put, worker_row
 from sim.datapath.plan import Condition, Jump, Register
 from sim.datapath.receive_memory import ReceiveMemory
 from sim.datapath.rings import SplitRing
-from sim.datapath.worker.modes import CONTINUE, SLEEP
+from sim.datapath.worker.modes import CONTINUE, SLEEP, SOCKET
+from sim.datapath.worker.wake import wake_primitives
 
 R = Register
-
-#: Value of MODE besides those of transmit: after the flush wait for the socket.
-SOCKET = 4
 
 
 def wake_rows(scenario: Scenario, ring: SplitRing) -> list[Draft]:
     """Return the rows from sleep to the first packet of a round."""
     idle = worker_row(
         "idle", "sleep until kicked, wake up", "wakeup", function="vhost_worker", operation="hold",
-        primitives=("worker_wakeup",), condition=Condition(R.KICKS, "!=", 0, R.KICKS_SEEN),
+        primitives=wake_primitives(scenario), condition=Condition(R.KICKS, "!=", 0, R.KICKS_SEEN),
         sample=(R.KICKS_SEEN, R.KICKS), jumps=(go("round"),),
     )  # fmt: skip
     disable = worker_row(
@@ -37,7 +35,7 @@ def wake_rows(scenario: Scenario, ring: SplitRing) -> list[Draft]:
         # The first packet wakes a worker that waits for the socket.
         worker_row(
             "idle_socket", "sleep until a packet comes, wake up", "wakeup", function="vhost_worker", operation="hold",
-            primitives=("worker_wakeup",), condition=Condition(R.WAKES, "!=", 0, R.WAKES_SEEN),
+            primitives=wake_primitives(scenario), condition=Condition(R.WAKES, "!=", 0, R.WAKES_SEEN),
             sample=(R.WAKES_SEEN, R.WAKES), jumps=(go("round"),),
         ),
         idle,

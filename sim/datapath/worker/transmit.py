@@ -16,7 +16,7 @@ from sim.datapath.rings import SplitRing
 from sim.datapath.worker.drain import drain_rows
 from sim.datapath.worker.fetch import fetch_rows
 from sim.datapath.worker.flush import flush_rows
-from sim.datapath.worker.modes import REQUEUE
+from sim.datapath.worker.modes import REQUEUE, round_packets
 from sim.datapath.worker.path import TransmitPath, transmit_path
 from sim.datapath.worker.poll import poll_rows
 from sim.datapath.worker.single import before_send_rows, send_rows
@@ -77,12 +77,6 @@ def _copy_rows(scenario: Scenario, packet_bytes: int) -> list[Draft]:
     header_step = "second_segment" if behaviour.header_with_payload else "header_copy"
     header = worker_row("header_copy", "vnet header", "packet", header_step, accessor="header_copy", copied="first")
     return [*work, header, payload]
-
-
-def round_packets(scenario: Scenario, packet_bytes: int) -> int:
-    """Packets after which a round ends: VHOST_NET_PKT_WEIGHT of them, or VHOST_NET_WEIGHT bytes."""
-    behaviour = scenario.kernel.behaviour
-    return min(behaviour.round_packets, -(-behaviour.round_bytes // (VNET_HEADER_BYTES + packet_bytes)))
 
 
 def _packet_end_rows(scenario: Scenario, path: TransmitPath) -> list[Draft]:

@@ -13,12 +13,12 @@ from sim.datapath.worker.path import TransmitPath
 
 R = Register
 
-
 #: What leaving an idle state costs; a core that polls leaves none.
 _IDLE_EXIT = {"poll": (), "c1": ("idle_exit_c1",), "c1e": ("idle_exit_c1e",), "c6": ("idle_exit_c6",)}
 
 
-def _wake_up(scenario: Scenario) -> tuple[str, ...]:
+def wake_primitives(scenario: Scenario) -> tuple[str, ...]:
+    """Primitives of a wake-up: the declared idle state is left first."""
     return ("worker_wakeup", *_IDLE_EXIT[scenario.placement.idle_state])
 
 
@@ -28,7 +28,7 @@ def wake_rows(scenario: Scenario, ring: SplitRing, path: TransmitPath) -> list[D
     rows = [
         worker_row(
             "idle", "sleep until kicked, wake up", "wakeup", function="vhost_worker", operation="hold",
-            primitives=_wake_up(scenario), condition=Condition(R.KICKS, "!=", 0, R.KICKS_SEEN),
+            primitives=wake_primitives(scenario), condition=Condition(R.KICKS, "!=", 0, R.KICKS_SEEN),
             sample=(R.KICKS_SEEN, R.KICKS),
         ),
         worker_row(
