@@ -37,7 +37,8 @@ def list_tables(
 
     one_of("list", what, tuple(KINDS))
     found = {kind: listed(kind, configs) for kind in KINDS[what]}
-    data = {"schema": 1, what: [one.to_dict() for tables in found.values() for one in tables]}
+    named = sorted((one for tables in found.values() for one in tables), key=lambda one: one.name)
+    data = {"schema": 1, what: [one.to_dict() for one in named]}
     show_data(as_json, data, lambda: text().listings(found))
 
 

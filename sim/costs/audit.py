@@ -134,8 +134,8 @@ def _whole_accesses(access: Access) -> Iterator[tuple[str, list[str]]]:
         recipes = {"read": rules.read or [], "write": rules.write or [], **rules.recipes}
         if access.window is not None:
             closing = recipes.pop("used_index_write", [])
-            for key in {"used_element_write", "used_elements_write"} & set(recipes):
-                recipes[key] = [*recipes[key], *closing]
+            for key in ("used_element_write", "used_elements_write", "used_head_write") if closing else ():
+                recipes[key] = [*recipes.get(key, []), *closing]
         yield from ((f"{family}.{key}", recipe) for key, recipe in recipes.items())
     if access.window is not None:
         yield "window", [*access.window.open, *access.window.close]

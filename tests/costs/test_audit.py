@@ -99,6 +99,15 @@ def test_toggles_of_an_access_variant_must_pair():
     ]
 
 
+@pytest.mark.parametrize("accessor", ["used_element_write", "used_elements_write", "used_head_write"])
+def test_a_window_that_the_used_index_closes_is_opened_by_each_write_of_used_elements(accessor):
+    variant = load_table("access", "uaccess_batched")
+    recipes = {name: recipe for name, recipe in variant.metadata.recipes.items() if name != accessor}
+    rules = variant.metadata.model_copy(update={"recipes": recipes})
+    found = findings(variant.model_copy(update={"metadata": rules}), "warning")
+    assert found == [(f"metadata.{accessor}", "stac and clac do not pair")]
+
+
 def test_every_guess_is_listed_with_its_value_and_source(cpu):
     guess = next(one for one in audit(cpu) if one.key == "overlap")
     assert guess == Finding("guess", "cpu broadwell-2.6ghz", "overlap", f"0.5 fraction: {cpu.overlap.source}")

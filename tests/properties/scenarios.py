@@ -11,7 +11,7 @@ import sim
 from sim.config import Scenario, paths
 
 SEED = "virtio-user-xdp1-tap"
-#: Tables of kernels; the others stand for a user-space device or for a program of this project.
+#: Tables that stand for a user-space device or for a program of this project are left out.
 KERNELS = sorted(set(paths.names("kernel")) - {"af-xdp", "dpdk-vhost", "user-ring"})
 CPUS = sorted(paths.names("cpu"))
 ACCESS = sorted(set(paths.names("access")) - {"plain", "ring_fenced", "ring_plain"})

@@ -59,6 +59,7 @@ def test_validation_shows_each_rate_and_sums_up_counts(validation, lines):
     counts = next(line for line in shown if line.strip().startswith("counts-seed-kernels v5.0 stac"))
     assert counts.split()[3:] == ["8", "8", "0"]
     missing = {row.figure.file.name for row in validation.of("not modelled", False)}
+    assert missing
     assert all(any(f"not modelled: {name}" in line for line in shown) for name in missing)
     assert any(line.startswith("rates and ratios: ") for line in shown)
 
