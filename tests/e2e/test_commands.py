@@ -206,3 +206,15 @@ def test_a_reader_that_stops_early_is_no_error_of_ours(arguments, empty, compile
         assert process.stderr is not None
         process.stdout.close()
         assert process.stderr.read() == b""
+
+
+def test_trace_writes_a_timeline(vhost_sim, empty):
+    done = vhost_sim("trace", SEED, "--packets", "10", "--access", "vmap", "--size", "64", "-o", "trace.json", "--json")
+    assert (done.returncode, done.stderr) == (0, "written to ./: trace.json\n")
+    said = json.loads(done.stdout)
+    assert (said["access"], said["packet_bytes"]) == ("vmap", 64)
+    for spent in said["actors"].values():
+        assert sum(spent.values()) == pytest.approx(said["elapsed_us"])
+    events = json.loads((empty / "trace.json").read_text())["traceEvents"]
+    tracks = {event["args"]["name"] for event in events if event.get("name") == "thread_name"}
+    assert tracks == set(said["actors"])
