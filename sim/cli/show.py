@@ -1,14 +1,71 @@
-"""Commands that show one answer to others: trace."""
+"""Commands that show one answer to others: report, trace."""
 
 from __future__ import annotations
 
 import os
+import shlex
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from sim.cli.options import Configs, Json, Name, Seed, Sets, app, checked_folder, load, say_written, show_data
+from sim.cli.options import (
+    Accesses,
+    Configs,
+    Jobs,
+    Json,
+    Name,
+    Seed,
+    Sets,
+    Sizes,
+    app,
+    checked_folder,
+    load,
+    overrides,
+    say_written,
+    show_data,
+)
+
+
+@app.command()
+def report(
+    scenario: Annotated[
+        str, typer.Argument(metavar="SCENARIO|STUDY", help="a scenario or a sensitivity study: its name or a YAML file")
+    ],
+    out: Annotated[Path, typer.Option("--out", "-o", metavar="FILE", help="HTML file to write")],
+    draws: Annotated[int, typer.Option("--draws", metavar="N", help="draws of each 90 % interval")] = 100,
+    sets: Sets = None,
+    access: Accesses = None,
+    sizes: Sizes = None,
+    seed: Seed = None,
+    jobs: Jobs = None,
+    configs: Configs = None,
+    as_json: Json = False,
+) -> None:
+    """Write one self-contained page for a design review: the answer, how sure it is, why, and what would change it.
+
+    The second access variant is compared with the first, at the first packet size; a study brings its own tornado.
+    """
+    from sim.report.files import write_file
+    from sim.report.page import page
+    from sim.report.progress import counted_progress
+    from sim.study.batch import pool_for
+    from sim.study.review import asked, review
+
+    _a_file(out)
+    short = {"access": access, "sizes": sizes, "seed": seed}
+    changes = overrides(sets, **short)
+    with counted_progress("runs") as told, pool_for(20 * draws, jobs) as pool:
+        loaded, question, tornado = asked(scenario, configs, changes, pool)
+        found = review(
+            loaded, draws, question=question, study_tornado=tornado, configs=configs, executor=pool, progress=told
+        )  # fmt: skip
+    words = ["vhost-sim", "report", scenario]
+    words += [word for change in changes for word in ("--set", change)]
+    words += ["--draws", str(draws), *(["--configs", str(configs)] if configs else []), "-o", out.name]
+    written = write_file(out, page(found, shlex.join(words)))
+    show_data(as_json, found.to_dict(), lambda: found.sentence())
+    say_written([written])
 
 
 @app.command()
@@ -33,16 +90,24 @@ def trace(
     post of a packet to its completion, marks for kicks and calls. Time starts with empty caches and rings.
     """
     from sim.config import ConfigError
-    from sim.report.timeline import timeline_table, write_trace
+    from sim.report.files import write_file
+    from sim.report.timeline import timeline_table, trace_text
     from sim.study.timeline import timeline
 
     if access is not None and "," in access:
         raise ConfigError(f"--access {access}: trace takes one access variant")
-    if os.path.isdir(out):  # unlike Path.is_dir, False for a name that is too long
-        raise ConfigError(f"--out {out}: is a folder, a file is needed")
+    _a_file(out)
     loaded = load(scenario, sets, configs, access=access, sizes=size, seed=seed)
-    checked_folder(out.parent)
     found = timeline(loaded, packets)
-    written = write_trace(found, out)
+    written = write_file(out, trace_text(found))
     show_data(as_json, found.to_dict(), lambda: timeline_table(found))
     say_written([written])
+
+
+def _a_file(out: Path) -> None:
+    """Refuse a place that no file can be written to, before anything is simulated."""
+    from sim.config import ConfigError
+
+    if os.path.isdir(out):  # unlike Path.is_dir, False for a name that is too long
+        raise ConfigError(f"--out {out}: is a folder, a file is needed")
+    checked_folder(out.parent)

@@ -132,6 +132,12 @@ def check_folder(folder: Path) -> None:
         raise ConfigError(f"--out {folder}: cannot be written: {error.strerror}") from None
 
 
+def write_file(file: Path, text: str) -> Path:
+    """Write one text file whole or not at all; return it."""
+    (written,) = write_all(file.parent, {file.name: lambda place: write_text(place, text)})
+    return written
+
+
 def write_all(folder: Path, writers: dict[str, Writer]) -> list[Path]:
     """Write every file beside the folder first and move them in when all are whole; return what was written."""
     check_folder(folder)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 from rich.console import Group as Lines
@@ -94,15 +93,6 @@ def _parts(step: Step, where: dict[str, int]) -> Iterator[Event]:
         yield time_ps, {"ph": "B", "cat": kind, "name": part.name, **where, "args": said}
         time_ps += part.duration_ps
         yield time_ps, {"ph": "E", **where}
-
-
-def write_trace(timeline: Timeline, file: Path) -> Path:
-    """Write the file whole or not at all; return it. Raises ConfigError when it cannot be written."""
-    from sim.report.files import write_all, write_text
-
-    text = trace_text(timeline)
-    (written,) = write_all(file.parent, {file.name: lambda place: write_text(place, text)})
-    return written
 
 
 def timeline_table(timeline: Timeline) -> RenderableType:

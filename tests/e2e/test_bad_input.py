@@ -104,6 +104,14 @@ BAD = {
     "trace": (("import-trace", "gone.csv"), "gone.csv: cannot be read"),
     "no trace": (("import-trace", "bracket.yaml"), "is neither a trace"),
     "setting of a trace": (("import-trace", "bracket.yaml", "--set", "kernel"), "KEY=VALUE is needed"),
+    "report of nothing": (("report", "seed-gian", "-o", "r.html"), "unknown scenario 'seed-gian'"),
+    "report of a sweep": (("report", "cost-ranges", "-o", "r.html"), "unknown scenario 'cost-ranges'"),
+    "report of a changed study": (
+        ("report", "seed-gain", "--sizes", "64", "-o", "r.html"),
+        "seed-gain: a study states its own settings; --set and the other options go with a scenario",
+    ),
+    "report without draws": (("report", SEED, "--sizes", "64", "--draws", "0", "-o", "r.html"), "at least 1 draw"),
+    "report to a folder": (("report", SEED, "-o", "."), "--out .: is a folder, a file is needed"),
     "no packets": (("trace", SEED, "--packets", "0", "-o", "t.json"), "--packets 0: a timeline holds 1 to 10000"),
     "too many packets": (("trace", SEED, "--packets", "10001", "-o", "t.json"), "--packets 10001: a timeline holds"),
     "two timelines": (

@@ -1,0 +1,29 @@
+"use strict";
+// Draws the charts of the page; without it (or in a browser that cannot inflate) the tables say the same.
+(async () => {
+  const read = (id) => document.getElementById(id).textContent;
+  const figures = JSON.parse(read("figures"));
+  const packed = Uint8Array.from(atob(read("plotly").trim()), (one) => one.charCodeAt(0));
+  const inflated = new Blob([packed]).stream().pipeThrough(new DecompressionStream("deflate"));
+  const script = document.createElement("script");
+  script.textContent = await new Response(inflated).text();
+  document.head.append(script);
+  const colours = () => {
+    const style = getComputedStyle(document.documentElement);
+    return { "font.color": style.getPropertyValue("--text"), "hoverlabel.bgcolor": style.getPropertyValue("--box") };
+  };
+  const charts = Object.keys(figures).map((name) => document.getElementById(name));
+  const small = window.innerWidth < 600;
+  for (const place of charts) {
+    const { data, layout } = figures[place.id];
+    const found = colours();
+    layout.font = { ...layout.font, color: found["font.color"], size: small ? 10 : 12 };
+    layout.hoverlabel = { ...layout.hoverlabel, bgcolor: found["hoverlabel.bgcolor"] };
+    await Plotly.newPlot(place, data, layout, { responsive: true, displaylogo: false, displayModeBar: small ? false : "hover" });
+  }
+  const recolour = () => charts.forEach((place) => Plotly.relayout(place, colours()));
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", recolour);
+  matchMedia("print").addEventListener("change", recolour);
+  addEventListener("beforeprint", () => document.querySelectorAll("details").forEach((one) => { one.open = true; }));
+  document.documentElement.dataset.drawn = String(charts.length);
+})();
