@@ -24,6 +24,8 @@ Figure = dict[str, Any]
 _LONGEST_NAME = 48
 #: Bars of a tornado, and parts of a waterfall that are not added up as "everything else".
 _BARS, _PARTS = 12, 9
+#: One for each link.
+_DASHES = ("dot", "dash", "dashdot", "longdash")
 _FAINT, _BETTER, _WORSE = "#9aa5b1", "#4c9f70", "#d1495b"
 
 
@@ -49,7 +51,7 @@ def _axis(title: str, **more: Any) -> dict[str, Any]:
 
 def _figure(data: list[dict[str, Any]], height: int, **layout: Any) -> Figure:
     base = {
-        "height": height, "margin": {"l": 50, "r": 12, "t": 12, "b": 48}, "paper_bgcolor": "rgba(0,0,0,0)",
+        "height": height, "margin": {"l": 50, "r": 12, "t": 34, "b": 48}, "paper_bgcolor": "rgba(0,0,0,0)",
         "plot_bgcolor": "rgba(0,0,0,0)", "font": {"size": 12}, "legend": {"orientation": "h", "y": -0.25},
         "hoverlabel": {"namelength": -1},
         "modebar": {"bgcolor": "rgba(0,0,0,0)", "color": _FAINT},
@@ -80,14 +82,14 @@ def rates(review: Review) -> Figure:
     top = max(rate.pps.high for rate in review.sure.rates) * 1.15e-6
     low, high = sizes[0], max(sizes[-1], 2 * sizes[0])
     between = [low * (high / low) ** (step / 48) for step in range(49)]
-    for gbit in LINK_GBIT:
+    for gbit, dash in zip(LINK_GBIT, _DASHES, strict=True):
         inside = [(size, rate) for size in between if (rate := line_rate_pps(size, gbit) / 1e6) <= top]
         if inside:
             data.append(
                 {
                     "type": "scatter", "mode": "lines", "name": f"{gbit} GbE",
                     "x": [round(one, 2) for one, _ in inside],
-                    "y": [round(one, 5) for _, one in inside], "line": {"dash": "dash", "width": 1, "color": _FAINT},
+                    "y": [round(one, 5) for _, one in inside], "line": {"dash": dash, "width": 1, "color": _FAINT},
                     "hovertemplate": f"{gbit} GbE is full: %{{y:.2f}} Mpps<extra></extra>",
                 }
             )  # fmt: skip

@@ -14,12 +14,15 @@
   };
   const charts = Object.keys(figures).map((name) => document.getElementById(name));
   const small = window.innerWidth < 600;
+  // Named one by one: among the buttons that Plotly has by itself is one that uploads the chart.
+  const buttons = [["toImage", "zoom2d", "pan2d", "resetScale2d"]];
   for (const place of charts) {
     const { data, layout } = figures[place.id];
     const found = colours();
     layout.font = { ...layout.font, color: found["font.color"], size: small ? 10 : 12 };
     layout.hoverlabel = { ...layout.hoverlabel, bgcolor: found["hoverlabel.bgcolor"] };
-    await Plotly.newPlot(place, data, layout, { responsive: true, displaylogo: false, displayModeBar: small ? false : "hover" });
+    const bar = { displaylogo: false, displayModeBar: small ? false : "hover", modeBarButtons: buttons };
+    await Plotly.newPlot(place, data, layout, { responsive: true, plotlyServerURL: "", ...bar });
   }
   const recolour = () => charts.forEach((place) => Plotly.relayout(place, colours()));
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", recolour);

@@ -20,10 +20,13 @@ from sim.report.charts import charts
 from sim.report.stack import LAYERS, stack
 from sim.study.limits import LINK_GBIT
 from sim.study.review import Review
-from sim.study.uncertainty import Interval
+from sim.study.uncertainty import FEW_DRAWS, Interval
 
 #: Nothing is fetched and nothing is sent, whatever a text in the page may try.
-_POLICY = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data: blob:"
+_POLICY = (
+    "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data: blob:; "
+    "form-action 'none'; base-uri 'none'"
+)
 _LONGEST = 300
 
 
@@ -124,9 +127,13 @@ def _answer(review: Review) -> str:
     return (
         f'<header><h1>{_text(review.question)}</h1>\n<p class="answer">{_text(review.sentence())}</p>\n'
         f"{next_one}</header>\n{_table(('', 'what was asked'), about, left=2)}\n"
-        f'<p class="small">Intervals are 90 %: {review.sure.draws} draws of every cost from its range, '
-        "the same for all variants.</p>"
+        f'<p class="small">Intervals are {_kind_of_interval(review.sure.draws)} of {review.sure.draws} draws of every '
+        "cost from its range, the same draws for all variants.</p>"
     )
+
+
+def _kind_of_interval(draws: int) -> str:
+    return "the central 90 %" if draws >= FEW_DRAWS else "the lowest and the highest"
 
 
 def _rates(review: Review) -> str:
@@ -142,12 +149,12 @@ def _rates(review: Review) -> str:
     if review.sure.gains:
         gains = [
             (
-                f"{one.before} → {one.after}", one.sentence(review.sure.draws), str(one.packet_bytes),
-                _interval(one.gain_percent, 1, 1), _interval(one.saved_ns, 1, 1),
+                f"{one.before} → {one.after}", str(one.packet_bytes), _interval(one.gain_percent, 1, 1),
+                _interval(one.saved_ns, 1, 1), one.sentence(review.sure.draws),
             )
             for one in review.sure.gains
         ]  # fmt: skip
-        parts.append(_table(("difference", "sign", "bytes", "gain, %", "saved, ns"), gains, left=2))
+        parts.append(_table(("difference", "bytes", "gain, %", "saved, ns", "sign"), gains))
     parts += [f'<p class="small">{_text(note)}</p>' for note in review.sure.notes]
     return "\n".join(parts)
 
@@ -189,6 +196,8 @@ def _changes(review: Review) -> str:
         "<h2>What would change the answer</h2>",
         *([_chart("tornado", "the answer when one input stands at either end of its range")] if rows else []),
         "".join(f'<p class="next">{_text(one)}</p>' for one in found.findings),
+        '<p class="small">Each input moves alone over its range; what a calibration ties together is only in the '
+        "intervals above.</p>",
         _folded(
             f"every input alone at the ends of its central 90 % ({unit}; as it is: {found.nominal * factor:.3f})",
             _table(("input", "low end", "high end", "swing"), rows),

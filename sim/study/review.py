@@ -61,7 +61,8 @@ class Review:
 
     def sentence(self) -> str:
         """Give the answer in one sentence with its 90 % interval."""
-        where = f"at {self.first_size} B on {_title(self.scenario.cpu)}, {_title(self.scenario.kernel)}"
+        size = f"{self.first_size} B" if self.scenario.traffic.mix is None else f"a mix of mean {self.first_size} B"
+        where = f"at {size} on {_title(self.scenario.cpu)}, {_title(self.scenario.kernel)}"
         if not self.sure.gains:
             rate = self.sure.rates[0]
             low, value, high = (one / 1e6 for one in (rate.pps.low, rate.pps.value, rate.pps.high))
@@ -93,6 +94,8 @@ def _title(table: Any) -> str:
 def _gained(gain: Gain) -> str:
     """Say how much is won or lost; the ends of the interval keep their signs when they differ."""
     one = gain.gain_percent
+    if abs(gain.saved_ns.value) <= gain.resolution_ns:
+        return f"{gain.after} does not differ from {gain.before}: {one.value:+.1f} % [{one.low:+.1f}, {one.high:+.1f}]"
     if one.value < 0:
         return f"{gain.after} loses {-one.value:.0f} % [{-one.high:.0f}, {-one.low:.0f}] against {gain.before}"
     return f"{gain.after} gains {one.value:.0f} % [{one.low:.0f}, {one.high:.0f}] over {gain.before}"

@@ -11,7 +11,7 @@ from sim.config.errors import ConfigError
 from sim.study.batch import Job, Progress, run_jobs
 from sim.study.ranges import Ranged, at_shares, used_entries
 from sim.study.sensitivity import ENDS, Index, Sensitivities, measure_next
-from sim.study.uncertainty import Side
+from sim.study.uncertainty import Side, measured_together
 
 
 def swings(sides: Sequence[Side], executor: Executor | None = None, progress: Progress | None = None) -> Sensitivities:
@@ -24,7 +24,7 @@ def swings(sides: Sequence[Side], executor: Executor | None = None, progress: Pr
     entries = {one.key: one for case in cases for one in used_entries(case.scenario, [case.plan])}
     together: dict[str, list[Ranged]] = {}
     for one in entries.values():
-        together.setdefault(one.quantity.moves_with or one.key, []).append(one)
+        together.setdefault(measured_together(one.quantity.moves_with or one.key), []).append(one)
     values: list[dict[str, float]] = [{}]
     for group in together.values():
         values += [{one.key: float(at_shares(one.quantity, np.array(end))) for one in group} for end in ENDS]
@@ -37,9 +37,8 @@ def swings(sides: Sequence[Side], executor: Executor | None = None, progress: Pr
     if not np.isfinite(nominal):
         raise ConfigError(next(iter(outcomes.errors.values())))
     indices, failed = [], []
-    for number, group in enumerate(together.values()):
+    for number, name in enumerate(together):
         low, high = (float(answers[1 + 2 * number + end]) for end in (0, 1))
-        name = " + ".join(one.key if not place else one.key.rpartition(".")[2] for place, one in enumerate(group))
         if not np.isfinite([low, high]).all():
             failed.append(name)
             continue

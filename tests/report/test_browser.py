@@ -31,6 +31,7 @@ const look = () => {
       c.querySelectorAll("MARKS").length])),
     sticking: [...one.querySelectorAll("h1, h2, p, .chart, .chart svg, summary, pre")].filter(
       (c) => c.getBoundingClientRect().right > one.documentElement.clientWidth + 1).length,
+    buttons: [...one.querySelectorAll(".modebar-btn")].map((c) => c.dataset.title),
     scripts: one.querySelectorAll("body script").length, alarm: one.defaultView.alarm === undefined,
   })));
 };
@@ -57,7 +58,9 @@ def test_the_page_is_drawn_at_desktop_and_phone_width(hostile_review, tmp_path):
         assert one["drawn"] == 5
         assert set(one["marks"]) == {"rates", "stack", "waterfall", "tornado", "latency"}
         assert min(one["marks"].values()) >= 1
+        assert not [title for title in one["buttons"] if "loud" in title or "hare" in title]
         assert (one["scripts"], one["alarm"]) == (3, True)
+    assert set(seen[0]["buttons"]) == {"Download plot as a PNG", "Zoom", "Pan", "Reset axes"}
     browse(
         tmp_path,
         "--window-size=1280,3000",

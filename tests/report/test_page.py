@@ -84,6 +84,8 @@ def test_a_loss_is_called_one():
 
     lost = Gain("a", "b", 64, Interval(-5.2, -8.1, 1.4), Interval(-9, -14, 2), 0.9, 0.1)
     assert _gained(lost) == "b loses 5 % [-1, 8] against a"
+    same = Gain("a", "b", 64, Interval(0.01, -0.02, 0.1), Interval(0.05, -0.1, 0.5), 0.5, 0.1)
+    assert _gained(same) == "b does not differ from a: +0.0 % [-0.0, +0.1]"
 
 
 def test_totals_of_the_tables_are_the_points_own(text, plain_review):
@@ -122,7 +124,7 @@ def test_hostile_texts_are_text(hostile, text):
         assert "<b" not in json.dumps(figure["data"])  # Plotly reads markup in its own texts
 
 
-def test_a_command_is_text():
+def test_what_is_embedded_cannot_end_its_element():
     assert embedded("</script>&") == '"\\u003c/script\\u003e\\u0026"'
     assert json.loads(embedded({"a": "</script>&<!--"})) == {"a": "</script>&<!--"}
 
