@@ -26,6 +26,7 @@ _LONGEST_NAME = 48
 _BARS, _PARTS = 12, 9
 #: One for each link.
 _DASHES = ("dot", "dash", "dashdot", "longdash")
+_SYMBOLS = ("circle", "square", "diamond", "x")
 _FAINT, _BETTER, _WORSE = "#9aa5b1", "#4c9f70", "#d1495b"
 
 
@@ -78,7 +79,7 @@ def rates(review: Review) -> Figure:
     accesses = list(dict.fromkeys(rate.access for rate in review.sure.rates))
     for number, (access, shown) in enumerate(zip(accesses, labels(accesses), strict=True)):
         mine = sorted((one for one in review.sure.rates if one.access == access), key=lambda one: one.packet_bytes)
-        data += _line_with_band(shown, mine, COLOURS[number % len(COLOURS)])
+        data += _line_with_band(shown, mine, *_look(number))
     top = max(rate.pps.high for rate in review.sure.rates) * 1.15e-6
     low, high = sizes[0], max(sizes[-1], 2 * sizes[0])
     between = [low * (high / low) ** (step / 48) for step in range(49)]
@@ -108,7 +109,12 @@ def rates(review: Review) -> Figure:
     )  # fmt: skip
 
 
-def _line_with_band(shown: str, mine: Sequence[Rate], colour: str) -> list[dict[str, Any]]:
+def _look(number: int) -> tuple[str, str]:
+    """Return colour and mark of a line: beyond as many lines as there are colours, the marks tell them apart."""
+    return COLOURS[number % len(COLOURS)], _SYMBOLS[number // len(COLOURS) % len(_SYMBOLS)]
+
+
+def _line_with_band(shown: str, mine: Sequence[Rate], colour: str, symbol: str) -> list[dict[str, Any]]:
     sizes = [one.packet_bytes for one in mine]
     ends = [one.pps.low / 1e6 for one in mine], [one.pps.high / 1e6 for one in mine]
     red, green, blue = (int(colour[place : place + 2], 16) for place in (1, 3, 5))
@@ -120,6 +126,7 @@ def _line_with_band(shown: str, mine: Sequence[Rate], colour: str) -> list[dict[
     line = {
         "type": "scatter", "mode": "lines+markers", "name": shown, "legendgroup": shown, "x": sizes,
         "y": [one.pps.value / 1e6 for one in mine], "line": {"color": colour, "width": 2},
+        "marker": {"symbol": symbol, "size": 7},
         "customdata": [list(one) for one in zip(*ends, strict=True)],
         "hovertemplate": "%{y:.3f} Mpps [%{customdata[0]:.2f}, %{customdata[1]:.2f}] at %{x} B",
     }  # fmt: skip

@@ -21,6 +21,8 @@
     const found = colours();
     layout.font = { ...layout.font, color: found["font.color"], size: small ? 10 : 12 };
     layout.hoverlabel = { ...layout.hoverlabel, bgcolor: found["hoverlabel.bgcolor"] };
+    const names = data.filter((one) => one.name && one.showlegend !== false).length;
+    layout.height += small && layout.showlegend !== false ? 16 * names : 0;  // the legend takes that much of a narrow chart
     const bar = { displaylogo: false, displayModeBar: small ? false : "hover", modeBarButtons: buttons };
     await Plotly.newPlot(place, data, layout, { responsive: true, plotlyServerURL: "", ...bar });
   }

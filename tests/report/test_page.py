@@ -141,3 +141,10 @@ def test_every_assumption_of_the_documentation_is_listed():
     assert "instructions x CPI x scale" in rows[0][1]
     assert len(rows) > 50
     assert all(len(sentence) > 10 for _, sentence, _ in rows)
+
+
+def test_more_variants_than_colours_still_look_different():
+    from sim.report.charts import _look
+
+    looks = [_look(number) for number in range(16)]
+    assert len(set(looks)) == 16
