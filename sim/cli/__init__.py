@@ -9,12 +9,12 @@ import typer
 
 # In the order of the help.
 # isort: off
-from sim.cli import simulate, many, host, tables, evidence
+from sim.cli import simulate, show, many, host, tables, evidence
 
 # isort: on
 from sim.cli.options import app, with_default_draws
 
-__all__ = ["app", "evidence", "host", "main", "many", "simulate", "tables"]
+__all__ = ["app", "evidence", "host", "main", "many", "show", "simulate", "tables"]
 
 
 def _version(wanted: bool) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -75,11 +76,16 @@ def load(name: str, sets: list[str] | None, configs: Path | None, **short: objec
     """Load a scenario; the short options come before `--set`, which therefore wins."""
     from sim.config import load_scenario
 
+    return load_scenario(name, overrides=overrides(sets, **short), configs=configs)
+
+
+def overrides(sets: list[str] | None, **short: object) -> list[str]:
+    """Return the short options as changes of keys, then those of `--set`."""
     keys = {"access": "access", "sizes": "traffic.packet_bytes", "seed": "run.seed"}
-    overrides = [f"{keys[option]}={value}" for option, value in short.items() if value is not None]
+    changes = [f"{keys[option]}={value}" for option, value in short.items() if value is not None]
     if short.get("sizes") is not None:
-        overrides.append("traffic.mix=null")
-    return load_scenario(name, overrides=[*overrides, *(sets or [])], configs=configs)
+        changes.append("traffic.mix=null")
+    return [*changes, *(sets or [])]
 
 
 def ablated(scenario: Scenario, names: str | None) -> Scenario:
@@ -127,7 +133,7 @@ def checked_file(option: str, file: Path | None) -> Path | None:
     from sim.config.errors import ConfigError
 
     if file is not None:
-        if file.is_dir():
+        if os.path.isdir(file):  # unlike Path.is_dir, False for a name that is too long
             raise ConfigError(f"{option} {file}: is a folder; the name of a file is needed")
         checked_folder(file.parent)
     return file

@@ -23,7 +23,7 @@ Method = Literal["tornado", "morris", "sobol"]
 
 METHODS: tuple[Method, ...] = ("tornado", "morris", "sobol")
 #: Shares of a range between which a tornado swings: its central 90 %.
-_ENDS = (0.05, 0.95)
+ENDS = (0.05, 0.95)
 _LEVELS = 4
 _SHOWN = 5
 
@@ -102,7 +102,7 @@ def sensitivity(
 
         indices, said = screen(at, inputs.keys, size, study.seed)
         findings += said
-    findings += _next(method, indices)
+    findings += measure_next(method, indices)
     unit = "%" if study.output == "gain" else "packets/s"
     total = runs["points"] * len(study.access if study.output == "gain" else [1])
     return Sensitivities(
@@ -130,7 +130,7 @@ def _tornado(inputs: Inputs, answer: Callable[[list[Point]], Floats], nominal: f
         if choices is not None:
             points += [{key: choice} for choice in choices]
         else:
-            for end in _ENDS:
+            for end in ENDS:
                 whole = inputs.point(np.where(np.arange(len(inputs.keys)) == place, end, 0.5))
                 points.append({name: value for name, value in whole.items() if inputs.belongs(name, key)})
         spans.append((key, first, len(points)))
@@ -248,7 +248,7 @@ def _constant(answers: Floats) -> str:
     return "too few points for indices"
 
 
-def _next(method: Method, indices: Sequence[Index]) -> list[str]:
+def measure_next(method: Method, indices: Sequence[Index]) -> list[str]:
     """Say which input to measure next: the one whose range makes the answer widest."""
     name = {"tornado": "swing", "morris": "mu_star", "sobol": "ST"}[method]
     ranked = [one for one in indices if one.values[name] > 0]

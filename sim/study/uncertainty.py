@@ -20,7 +20,7 @@ from sim.study.observe import Case
 Floats = npt.NDArray[np.float64]
 
 #: Fewer draws have no quantiles worth the name: their range is shown instead.
-_FEW = 20
+FEW_DRAWS = 20
 _SHOWN = 6
 
 
@@ -195,7 +195,7 @@ def _marks(scenario: Scenario) -> str:
 
 
 def _interval(value: float, drawn: Floats) -> Interval:
-    low, high = (drawn.min(), drawn.max()) if len(drawn) < _FEW else np.quantile(drawn, (0.05, 0.95))
+    low, high = (drawn.min(), drawn.max()) if len(drawn) < FEW_DRAWS else np.quantile(drawn, (0.05, 0.95))
     return Interval(value, float(low), float(high))
 
 
@@ -240,13 +240,14 @@ def _widest(
     shares = slopes * (inputs * centred[:, None]).mean(axis=0) / variance
     merged: dict[str, float] = {}
     for name, share in zip(names, shares, strict=True):
-        merged[_merged(name)] = merged.get(_merged(name), 0.0) + float(share)
+        answer = measured_together(name)
+        merged[answer] = merged.get(answer, 0.0) + float(share)
     order = sorted(merged, key=lambda name: -merged[name])[:_SHOWN]
     return {name: merged[name] for name in order}, float(shares.sum())
 
 
-def _merged(name: str) -> str:
-    """Entries that one source gives together are one answer to the question what to measure next."""
+def measured_together(name: str) -> str:
+    """Name what to measure next for an entry: entries that one source gives together are one answer."""
     return "cpu.primitives.stac + clac" if name in ("cpu.primitives.stac", "cpu.primitives.clac") else name
 
 
@@ -254,7 +255,7 @@ def _notes(draws: int, failed: int, errors: Mapping[int, str], table: Floats) ->
     notes = []
     if draws == 1:
         notes.append("1 draw: no interval, the ends shown are that draw")
-    elif draws < _FEW:
+    elif draws < FEW_DRAWS:
         notes.append(f"{draws} draws: too few for quantiles, the ends shown are the lowest and the highest draw")
     if failed:
         notes.append(f"{failed} of {draws} draws failed and are left out: {next(iter(errors.values()))}")

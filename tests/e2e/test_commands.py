@@ -206,3 +206,41 @@ def test_a_reader_that_stops_early_is_no_error_of_ours(arguments, empty, compile
         assert process.stderr is not None
         process.stdout.close()
         assert process.stderr.read() == b""
+
+
+def test_report_writes_one_page_and_the_same_bytes_each_time(vhost_sim, empty):
+    options = ("--sizes", "64", "--access", "copy_user,vmap", *SHORT, "--draws", "20")
+    for folder in ("a", "b"):
+        done = vhost_sim("report", SEED, *options, "-o", f"{folder}/report.html", "--json")
+        assert (done.returncode, done.stderr) == (0, f"written to {folder}/: report.html\n")
+    said = json.loads(done.stdout)
+    assert said["answer"].startswith("vmap gains ")
+    assert {"uncertainty", "tornado", "limits", "evidence", "inputs", "comparison"} <= set(said)
+    first, second = ((empty / folder / "report.html").read_bytes() for folder in ("a", "b"))
+    assert first == second
+    command = "vhost-sim report virtio-user-xdp1-tap --set access=copy_user,vmap --set traffic.packet_bytes=64"
+    assert command.encode() in first
+
+
+def test_report_of_a_study_has_its_question_and_its_inputs(vhost_sim, empty):
+    (empty / "small.yaml").write_text(
+        f"schema: 1\nkind: sensitivity\nname: small\ntitle: does it pay\nscenario: {SEED}\naccess: [copy_user, vmap]\n"
+        "set: {traffic.packet_bytes: 64, run.packets: 2000}\ninputs: {cpu.primitives.stac: , cpu.cpi: }\n"
+    )
+    done = vhost_sim("report", "small.yaml", "--draws", "2", "-o", "small.html", "--json")
+    assert (done.returncode, done.stderr) == (0, "written to ./: small.html\n")
+    said = json.loads(done.stdout)
+    assert said["question"] == "does it pay"
+    assert {one["key"] for one in said["tornado"]["indices"]} == {"cpu.primitives.stac", "cpu.cpi"}
+
+
+def test_trace_writes_a_timeline(vhost_sim, empty):
+    done = vhost_sim("trace", SEED, "--packets", "10", "--access", "vmap", "--size", "64", "-o", "trace.json", "--json")
+    assert (done.returncode, done.stderr) == (0, "written to ./: trace.json\n")
+    said = json.loads(done.stdout)
+    assert (said["access"], said["packet_bytes"]) == ("vmap", 64)
+    for spent in said["actors"].values():
+        assert sum(spent.values()) == pytest.approx(said["elapsed_us"])
+    events = json.loads((empty / "trace.json").read_text())["traceEvents"]
+    tracks = {event["args"]["name"] for event in events if event.get("name") == "thread_name"}
+    assert tracks == set(said["actors"])

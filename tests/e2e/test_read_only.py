@@ -22,8 +22,11 @@ axes: {{access: {{values: [vmap]}}}}
 COMMANDS = {
     "run": ("run", SEED, "--sizes", "64", "--set", "run.packets=500"),
     "compare": ("compare", SEED, "--sizes", "64", "--set", "run.packets=500"),
+    "trace": ("trace", SEED, "--packets", "1"),
+    "report": ("report", SEED, "--sizes", "64", "--draws", "1"),
     "sweep": ("sweep", "study.yaml", "--jobs", "1"),
 }
+WRITE_A_FILE = ("trace", "report")
 _DROP_FROM_BOUNDING_SET, _OVERRIDES = 24, (1, 2)  # PR_CAPBSET_DROP; CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH
 
 
@@ -58,7 +61,7 @@ def refused(empty, *arguments):
 @pytest.mark.parametrize("name", COMMANDS)
 @pytest.mark.parametrize("out", ["kept", "kept/below"])
 def test_a_read_only_folder_is_one_line_and_stays_as_it_was(compiled, empty, kept, name, out):
-    told = refused(empty, *COMMANDS[name], "--out", out)
+    told = refused(empty, *COMMANDS[name], "--out", f"{out}/file" if name in WRITE_A_FILE else out)
     assert f"--out {out}: " in told
     assert "Permission denied" in told
     assert [file.name for file in kept.iterdir()] == ["results.csv"]

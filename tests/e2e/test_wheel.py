@@ -32,6 +32,7 @@ def test_the_wheel_runs_the_seed_scenario_by_name(tmp_path, empty):
     run(sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", tmp_path / "dist", ".", cwd=source)
     (wheel,) = (tmp_path / "dist").glob("vhost_sim-*.whl")
     inside = set(zipfile.ZipFile(wheel).namelist())
+    assert {"sim/docs/assumptions.md", "sim/report/page.css", "sim/report/page.js"} <= inside
     assert {f"sim/host/{file.name}" for file in (ROOT / "sim/host").glob("*.[ch]")} <= inside
 
     venv.create(tmp_path / "fresh", with_pip=True)
@@ -41,7 +42,10 @@ def test_the_wheel_runs_the_seed_scenario_by_name(tmp_path, empty):
 
     shown = run(binaries / "vhost-sim", "run", "virtio-user-xdp1-tap", "--sizes", "64", "--json", cwd=empty)
     results = {point["access"]: point for point in json.loads(shown)["results"]}
-    assert results["copy_user"]["pps"] == pytest.approx(5.0e6, rel=1e-3)
-    assert results["vmap"]["pps"] == pytest.approx(6.1e6, rel=0.05)
+    assert results["copy_user"]["pps"] == pytest.approx(5.0e6, rel=0.01)
+    assert results["vmap"]["pps"] == pytest.approx(6.1e6, rel=0.01)
     assert list(empty.iterdir()) == []
+    short = ("--sizes", "64", "--draws", "2", "--out", tmp_path / "report.html")
+    run(binaries / "vhost-sim", "report", "virtio-user-xdp1-tap", *short, cwd=empty)
+    assert "instructions x CPI x scale" in (tmp_path / "report.html").read_text(encoding="utf-8")
     assert "0 errors, 0 warnings" in run(binaries / "vhost-sim", "check", cwd=empty)

@@ -8,9 +8,11 @@ import pytest
 from rich.console import Console, RenderableType
 
 import sim
+from sim.study.review import Review, review
 from sim.study.run import Result
 
 SEED = "virtio-user-xdp1-tap"
+SHORT = ["run.packets=3000", "traffic.packet_bytes=64,1518", "access=copy_user,vmap", "run.precision=0"]
 
 
 @pytest.fixture(scope="session")
@@ -29,3 +31,24 @@ def lines() -> Callable[[RenderableType], list[str]]:
         return capture.get().splitlines()
 
     return render
+
+
+#: Text that is markup in HTML, in a script, in Plotly and in a terminal; then from right to left; then far too long.
+HOSTILE = '</script><script>alarm=1</script><b onclick="alarm=1">&amp;\u202e\u05d0\u05d1' + "x" * 10_000
+
+
+@pytest.fixture(scope="session")
+def plain_review() -> Review:
+    return review(sim.load_scenario(SEED, overrides=SHORT), 20)
+
+
+@pytest.fixture(scope="session")
+def hostile_review() -> Review:
+    """A review in which every text that a file can give is hostile."""
+    scenario = sim.load_scenario(SEED, overrides=SHORT)
+    first, *others = scenario.access
+    named = first.model_copy(update={"name": HOSTILE, "title": HOSTILE})
+    same_start = others[0].model_copy(update={"name": HOSTILE + "y"})
+    cpu = scenario.cpu.model_copy(update={"title": HOSTILE})
+    texts = {"name": HOSTILE, "title": HOSTILE, "source": HOSTILE, "cpu": cpu, "access": [named, same_start]}
+    return review(scenario.model_copy(update=texts), 20)

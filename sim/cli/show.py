@@ -1,0 +1,103 @@
+"""Commands that show one answer to others: report, trace."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sim.cli.options import (
+    Accesses,
+    Configs,
+    Jobs,
+    Json,
+    Name,
+    Seed,
+    Sets,
+    Sizes,
+    app,
+    checked_file,
+    load,
+    overrides,
+    say_written,
+    show_data,
+)
+
+
+@app.command()
+def report(
+    scenario: Annotated[
+        str, typer.Argument(metavar="SCENARIO|STUDY", help="a scenario or a sensitivity study: its name or a YAML file")
+    ],
+    out: Annotated[Path, typer.Option("--out", "-o", metavar="FILE", help="HTML file to write")],
+    draws: Annotated[int, typer.Option("--draws", metavar="N", help="draws of each 90 % interval")] = 100,
+    sets: Sets = None,
+    access: Accesses = None,
+    sizes: Sizes = None,
+    seed: Seed = None,
+    jobs: Jobs = None,
+    configs: Configs = None,
+    as_json: Json = False,
+) -> None:
+    """Write one self-contained page for a design review: the answer, how sure it is, why, and what would change it.
+
+    The second access variant is compared with the first, at the first packet size; a study brings its own tornado.
+    """
+    from sim.config.whole import write_whole
+    from sim.report.page import page
+    from sim.report.progress import counted_progress
+    from sim.study.batch import pool_for
+    from sim.study.review import asked, review
+
+    checked_file("--out", out)
+    short = {"access": access, "sizes": sizes, "seed": seed}
+    changes = overrides(sets, **short)
+    with counted_progress("runs") as told, pool_for(20 * draws, jobs) as pool:
+        loaded, question, tornado = asked(scenario, configs, changes, pool)
+        found = review(
+            loaded, draws, question=question, study_tornado=tornado, configs=configs, executor=pool, progress=told
+        )  # fmt: skip
+    words = ["vhost-sim", "report", scenario]
+    words += [word for change in changes for word in ("--set", change)]
+    words += ["--draws", str(draws), *(["--configs", str(configs)] if configs else []), "-o", out.name]
+    write_whole(out, page(found, shlex.join(words)))
+    show_data(as_json, found.to_dict(), lambda: found.sentence())
+    say_written([out])
+
+
+@app.command()
+def trace(
+    scenario: Name,
+    packets: Annotated[int, typer.Option("--packets", metavar="N", help="run until so many packets are used")],
+    out: Annotated[Path, typer.Option("--out", "-o", metavar="FILE", help="trace-event JSON to write")],
+    access: Annotated[
+        str | None, typer.Option("--access", metavar="A", help="access variant (default: the first)")
+    ] = None,
+    size: Annotated[
+        int | None, typer.Option("--size", metavar="N", help="packet size in bytes (default: the first)")
+    ] = None,
+    sets: Sets = None,
+    seed: Seed = None,
+    configs: Configs = None,
+    as_json: Json = False,
+) -> None:
+    """Write the simulated execution as a timeline that the Perfetto viewer (or chrome://tracing) opens.
+
+    A track per actor with slices packet > step > primitive or wait, counters of ring, stores and loads, arrows from the
+    post of a packet to its completion, marks for kicks and calls. Time starts with empty caches and rings.
+    """
+    from sim.config import ConfigError
+    from sim.config.whole import write_whole
+    from sim.report.timeline import timeline_table, trace_text
+    from sim.study.timeline import timeline
+
+    if access is not None and "," in access:
+        raise ConfigError(f"--access {access}: trace takes one access variant")
+    checked_file("--out", out)
+    loaded = load(scenario, sets, configs, access=access, sizes=size, seed=seed)
+    found = timeline(loaded, packets)
+    write_whole(out, trace_text(found))
+    show_data(as_json, found.to_dict(), lambda: timeline_table(found))
+    say_written([out])

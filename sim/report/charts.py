@@ -1,0 +1,216 @@
+"""Charts of a review as Plotly figures: plain data that a page embeds, with colours that it takes from its own theme.
+
+Plotly reads `<b>` and the like in any text, so every name that comes from a file is escaped and cut short here.
+"""
+
+from __future__ import annotations
+
+import html
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from sim.engine import Point
+from sim.report.plots import COLOURS
+from sim.report.stack import LAYERS, stack
+from sim.study.compare import Difference
+from sim.study.limits import LINK_GBIT, line_rate_pps
+from sim.study.review import Review
+from sim.study.sensitivity import Sensitivities
+from sim.study.uncertainty import Rate
+
+Figure = dict[str, Any]
+
+_LONGEST_NAME = 48
+#: Bars of a tornado, and parts of a waterfall that are not added up as "everything else".
+_BARS, _PARTS = 12, 9
+#: One for each link.
+_DASHES = ("dot", "dash", "dashdot", "longdash")
+_SYMBOLS = ("circle", "square", "diamond", "x")
+_FAINT, _BETTER, _WORSE = "#9aa5b1", "#4c9f70", "#d1495b"
+
+
+def label(name: str) -> str:
+    """Return a name as Plotly may show it: at most 48 characters, nothing in it read as markup."""
+    return html.escape(name if len(name) <= _LONGEST_NAME else name[: _LONGEST_NAME - 1] + "…", quote=False)
+
+
+def labels(names: Sequence[str]) -> list[str]:
+    """Return names as Plotly may show them, numbered where they would be the same."""
+    found: list[str] = []
+    for name in names:
+        short, number = label(name), 2
+        while short in found:
+            short, number = f"{label(name)} ({number})", number + 1
+        found.append(short)
+    return found
+
+
+def _axis(title: str, **more: Any) -> dict[str, Any]:
+    return {"title": {"text": title}, "automargin": True, "gridcolor": "rgba(128,128,128,0.25)", **more}
+
+
+def _figure(data: list[dict[str, Any]], height: int, **layout: Any) -> Figure:
+    base = {
+        "height": height, "margin": {"l": 50, "r": 12, "t": 34, "b": 48}, "paper_bgcolor": "rgba(0,0,0,0)",
+        "plot_bgcolor": "rgba(0,0,0,0)", "font": {"size": 12}, "legend": {"orientation": "h", "y": -0.25},
+        "hoverlabel": {"namelength": -1},
+        "modebar": {"bgcolor": "rgba(0,0,0,0)", "color": _FAINT},
+    }  # fmt: skip
+    return {"data": data, "layout": {**base, **layout}}
+
+
+def charts(review: Review) -> dict[str, Figure]:
+    """Return the charts by the id of their place in the page."""
+    at_first = [point for point in review.result.points if point.packet_bytes == review.first_size]
+    found = {"rates": rates(review), "stack": cycle_stack(at_first)}
+    if review.comparison is not None:
+        found["waterfall"] = waterfall(review.comparison.differences[0])
+    if review.tornado.indices:
+        found["tornado"] = tornado(review.tornado)
+    found["latency"] = latency(at_first)
+    return found
+
+
+def rates(review: Review) -> Figure:
+    """Packets per second against packet size: a line and a 90 % band per variant, and the rates of full links."""
+    sizes = sorted({rate.packet_bytes for rate in review.sure.rates})
+    data: list[dict[str, Any]] = []
+    accesses = list(dict.fromkeys(rate.access for rate in review.sure.rates))
+    for number, (access, shown) in enumerate(zip(accesses, labels(accesses), strict=True)):
+        mine = sorted((one for one in review.sure.rates if one.access == access), key=lambda one: one.packet_bytes)
+        data += _line_with_band(shown, mine, *_look(number))
+    top = max(rate.pps.high for rate in review.sure.rates) * 1.15e-6
+    low, high = sizes[0], max(sizes[-1], 2 * sizes[0])
+    between = [low * (high / low) ** (step / 48) for step in range(49)]
+    for gbit, dash in zip(LINK_GBIT, _DASHES, strict=True):
+        inside = [(size, rate) for size in between if (rate := line_rate_pps(size, gbit) / 1e6) <= top]
+        if inside:
+            data.append(
+                {
+                    "type": "scatter", "mode": "lines", "name": f"{gbit} GbE",
+                    "x": [round(one, 2) for one, _ in inside],
+                    "y": [round(one, 5) for _, one in inside], "line": {"dash": dash, "width": 1, "color": _FAINT},
+                    "hovertemplate": f"{gbit} GbE is full: %{{y:.2f}} Mpps<extra></extra>",
+                }
+            )  # fmt: skip
+    ticks = {"tickvals": sizes, "ticktext": [str(size) for size in sizes]}
+    switch = {
+        "type": "buttons", "direction": "right", "x": 0, "xanchor": "left", "y": 1.02, "yanchor": "bottom",
+        "bgcolor": "rgba(128,128,128,0.15)", "active": 0, "showactive": False,
+        "buttons": [
+            {"label": kind, "method": "relayout", "args": [{"yaxis.type": kind, "yaxis.autorange": True}]}
+            for kind in ("linear", "log")
+        ],
+    }  # fmt: skip
+    return _figure(
+        data, 440, xaxis=_axis("packet size (bytes, without FCS)", type="log", **ticks), updatemenus=[switch],
+        yaxis=_axis("Mpps", type="linear", range=[0, top]), margin={"l": 50, "r": 12, "t": 40, "b": 48},
+    )  # fmt: skip
+
+
+def _look(number: int) -> tuple[str, str]:
+    """Return colour and mark of a line: beyond as many lines as there are colours, the marks tell them apart."""
+    return COLOURS[number % len(COLOURS)], _SYMBOLS[number // len(COLOURS) % len(_SYMBOLS)]
+
+
+def _line_with_band(shown: str, mine: Sequence[Rate], colour: str, symbol: str) -> list[dict[str, Any]]:
+    sizes = [one.packet_bytes for one in mine]
+    ends = [one.pps.low / 1e6 for one in mine], [one.pps.high / 1e6 for one in mine]
+    red, green, blue = (int(colour[place : place + 2], 16) for place in (1, 3, 5))
+    band = {
+        "type": "scatter", "mode": "lines", "x": sizes + sizes[::-1], "y": ends[1] + ends[0][::-1], "fill": "toself",
+        "fillcolor": f"rgba({red},{green},{blue},0.18)", "line": {"width": 0}, "hoverinfo": "skip",
+        "legendgroup": shown, "showlegend": False,
+    }  # fmt: skip
+    line = {
+        "type": "scatter", "mode": "lines+markers", "name": shown, "legendgroup": shown, "x": sizes,
+        "y": [one.pps.value / 1e6 for one in mine], "line": {"color": colour, "width": 2},
+        "marker": {"symbol": symbol, "size": 7},
+        "customdata": [list(one) for one in zip(*ends, strict=True)],
+        "hovertemplate": "%{y:.3f} Mpps [%{customdata[0]:.2f}, %{customdata[1]:.2f}] at %{x} B",
+    }  # fmt: skip
+    return [band, line]
+
+
+def cycle_stack(points: Sequence[Point]) -> Figure:
+    """Worker cycles per packet of each variant, by layer of the stack's taxonomy."""
+    stacks = [{layer.key: value for layer, value in stack(point.breakdown_cycles)} for point in points]
+    names = labels([point.access for point in points])[::-1]
+    data = [
+        {
+            "type": "bar", "orientation": "h", "name": layer.title, "y": names, "marker": {"color": layer.colour},
+            "x": [one.get(layer.key, 0.0) for one in stacks][::-1],
+            "hovertemplate": f"{html.escape(layer.title)}: %{{x:.1f}} cycles",
+        }
+        for layer in LAYERS
+        if any(layer.key in one for one in stacks)
+    ]  # fmt: skip
+    return _figure(
+        data, 220 + 44 * len(points), barmode="stack", xaxis=_axis("worker cycles per packet"),
+        yaxis=_axis("", type="category"), legend={"orientation": "h", "y": -0.35, "traceorder": "normal"},
+    )  # fmt: skip
+
+
+def waterfall(difference: Difference) -> Figure:
+    """From the nanoseconds of the first variant to those of the second, by what saves or costs them."""
+    parts = [(name, value) for name, value in difference.made_up_of.items() if abs(value) >= 0.005]
+    shown, rest = parts[:_PARTS], parts[_PARTS:]
+    if rest:
+        shown.append(("everything else", sum(value for _, value in rest)))
+    before, after = difference.before, difference.after
+    names = labels([before.access, *(name for name, _ in shown), after.access])
+    values = [before.ns_per_packet, *(-value for _, value in shown), after.ns_per_packet]
+    data = {
+        "type": "waterfall", "orientation": "h", "y": names, "x": values,
+        "measure": ["absolute", *("relative" for _ in shown), "total"], "textposition": "none",
+        "increasing": {"marker": {"color": _WORSE}}, "decreasing": {"marker": {"color": _BETTER}},
+        "totals": {"marker": {"color": COLOURS[0]}}, "hovertemplate": "%{y}: %{delta:+.2f} ns<extra></extra>",
+    }  # fmt: skip
+    return _figure(
+        [data], 120 + 30 * len(names), showlegend=False, xaxis=_axis("ns per packet"),
+        yaxis=_axis("", type="category", autorange="reversed"),
+    )  # fmt: skip
+
+
+def tornado(found: Sensitivities) -> Figure:
+    """What the answer becomes when one input alone stands at either end of its central 90 %."""
+    shown = [one for one in found.indices if one.values["swing"] > 0][:_BARS]
+    factor, unit = (1e-6, "Mpps") if found.output == "pps" else (1.0, "gain, %")
+    base = found.nominal * factor
+    data = [
+        {
+            "type": "bar", "orientation": "h", "name": f"{end} end of the range",
+            "y": labels([_short(one.key) for one in shown]),
+            "x": [one.values[end] * factor - base for one in shown], "base": [base] * len(shown),
+            "customdata": [one.values[end] * factor for one in shown], "marker": {"color": colour},
+            "hovertemplate": f"%{{y}}: %{{customdata:.2f}} {unit}<extra>{end} end</extra>",
+        }
+        for end, colour in (("low", COLOURS[2]), ("high", COLOURS[4]))
+    ]  # fmt: skip
+    return _figure(
+        data, 160 + 28 * len(shown), barmode="overlay", xaxis=_axis(unit, zeroline=False),
+        yaxis=_axis("", type="category", autorange="reversed"),
+    )  # fmt: skip
+
+
+def latency(points: Sequence[Point]) -> Figure:
+    """Median and tail latency from posting to use, per variant."""
+    data = [
+        {
+            "type": "bar", "name": name, "x": labels([point.access for point in points]),
+            "y": [_finite(point.latency_us[key]) for point in points],
+            "marker": {"color": colour}, "hovertemplate": f"{name}: %{{y:.2f}} us<extra></extra>",
+        }
+        for key, name, colour in zip(("p50", "p99", "p999"), ("median", "99 %", "99.9 %"), COLOURS[2:5], strict=True)
+    ]  # fmt: skip
+    return _figure(data, 320, barmode="group", xaxis=_axis("", type="category"), yaxis=_axis("us, posting to use"))
+
+
+def _short(key: str) -> str:
+    """Return a key without the parts that most keys share; the table beside the chart has it whole."""
+    return key.removeprefix("cpu.primitives.").removeprefix("kernel.steps.").removesuffix(".instructions")
+
+
+def _finite(value: float) -> float | None:
+    return round(value, 6) if math.isfinite(value) else None

@@ -1,0 +1,126 @@
+"""What a timeline is made of: tracks of groups of steps of parts, levels of counters, notifications, journeys."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A primitive, `count` times, or a wait (then `count` is that of the lines or stalls waited for)."""
+
+    name: str
+    waits: bool
+    count: float
+    duration_ps: int
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One execution of one row: its waits, then its primitives in the order in which its recipe first meets them."""
+
+    name: str
+    label: str
+    function: str
+    start_ps: int
+    parts: tuple[Part, ...]
+
+    @property
+    def end_ps(self) -> int:
+        """When the row ends."""
+        return self.start_ps + sum(part.duration_ps for part in self.parts)
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Steps that belong together: those of one packet, or of one flush, refill, burst and so on."""
+
+    name: str
+    start_ps: int
+    steps: tuple[Step, ...]
+
+    @property
+    def end_ps(self) -> int:
+        """When the last step ends."""
+        return self.steps[-1].end_ps
+
+
+@dataclass(frozen=True, slots=True)
+class Track:
+    """All that one actor did; the groups, their steps and the parts of those follow each other without a gap."""
+
+    actor: str
+    groups: tuple[Group, ...]
+
+    def totals_ps(self) -> dict[str, int]:
+        """Add up the time of the actor by primitive and kind of waiting, largest first."""
+        found: dict[str, int] = {}
+        for part in (part for group in self.groups for step in group.steps for part in step.parts):
+            found[part.name] = found.get(part.name, 0) + part.duration_ps
+        return dict(sorted(found.items(), key=lambda item: (-item[1], item[0])))
+
+
+@dataclass(frozen=True, slots=True)
+class Level:
+    """A counter takes a value."""
+
+    counter: str
+    time_ps: int
+    value: int
+
+
+@dataclass(frozen=True, slots=True)
+class Notification:
+    """A kick, a call or a wake-up, at the end of the row that gives it."""
+
+    name: str
+    actor: int
+    time_ps: int
+
+
+@dataclass(frozen=True, slots=True)
+class Journey:
+    """One packet from the row that posts it to the row that hands it back: where those begin, and when they end."""
+
+    packet: int
+    posted_by: int
+    posting_ps: int
+    posted_ps: int
+    used_by: int
+    using_ps: int
+    used_ps: int
+
+
+@dataclass(frozen=True)
+class Timeline:
+    """Everything that happened from the start of time until `packets` packets were used, at `elapsed_ps`."""
+
+    scenario: str
+    access: str
+    packet_bytes: int
+    packets: int
+    elapsed_ps: int
+    tracks: tuple[Track, ...]
+    levels: tuple[Level, ...]
+    notifications: tuple[Notification, ...]
+    journeys: tuple[Journey, ...]
+    notes: tuple[str, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return a summary: per actor its time by primitive and kind of waiting, in us, which adds up to the whole."""
+        return {
+            "schema": 1,
+            "scenario": self.scenario,
+            "access": self.access,
+            "packet_bytes": self.packet_bytes,
+            "packets": self.packets,
+            "elapsed_us": self.elapsed_ps / 1e6,
+            "actors": {
+                track.actor: {name: time_ps / 1e6 for name, time_ps in track.totals_ps().items()}
+                for track in self.tracks
+            },
+            "kicks": sum(one.name == "kick" for one in self.notifications),
+            "calls": sum(one.name == "call" for one in self.notifications),
+            "notes": list(self.notes),
+        }

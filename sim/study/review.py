@@ -1,0 +1,174 @@
+"""Everything that a design review asks of one question: how much, how sure, why, what would change it, from what."""
+
+from __future__ import annotations
+
+import os
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sim.config.errors import ConfigError
+from sim.config.load import load_scenario, read_yaml
+from sim.config.paths import names
+from sim.config.quantity import Quantity
+from sim.config.scenario import Scenario
+from sim.study import batch
+from sim.study.compare import Comparison, Difference
+from sim.study.envelope import outside
+from sim.study.explain import explain
+from sim.study.limits import Limit, limits
+from sim.study.run import Result, run
+from sim.study.sensitivity import Sensitivities, load_sensitivity, sensitivity
+from sim.study.swings import swings
+from sim.study.uncertainty import Gain, Uncertainty, sides_of, uncertainty
+
+
+@dataclass(frozen=True)
+class Source:
+    """One table entry behind the answer, and the cycles per packet that it gives each variant (None: no sum)."""
+
+    key: str
+    quantity: Quantity
+    cycles: dict[str, float | None]
+
+
+@dataclass(frozen=True)
+class Review:
+    """One question and its whole answer; `comparison` and the gains are those of the first two variants.
+
+    Intervals of `sure` are of all variants at all sizes. The stack, the sources and the tornado are at the first size.
+    """
+
+    question: str
+    result: Result
+    comparison: Comparison | None
+    sure: Uncertainty
+    limits: tuple[Limit, ...]
+    tornado: Sensitivities
+    sources: tuple[Source, ...]
+    outside: str | None
+
+    @property
+    def scenario(self) -> Scenario:
+        """The scenario that was asked about."""
+        return self.result.scenario
+
+    @property
+    def first_size(self) -> int:
+        """The size that the answer is given for, in bytes."""
+        return self.scenario.traffic.sizes[0]
+
+    def sentence(self) -> str:
+        """Give the answer in one sentence with its 90 % interval."""
+        size = f"{self.first_size} B" if self.scenario.traffic.mix is None else f"a mix of mean {self.first_size} B"
+        where = f"at {size} on {_title(self.scenario.cpu)}, {_title(self.scenario.kernel)}"
+        if not self.sure.gains:
+            rate = self.sure.rates[0]
+            low, value, high = (one / 1e6 for one in (rate.pps.low, rate.pps.value, rate.pps.high))
+            return f"{rate.access} carries {value:.2f} Mpps [{low:.2f}, {high:.2f}] {where}"
+        gain = next(one for one in self.sure.gains if one.packet_bytes == self.first_size)
+        return f"{_gained(gain)} {where}; {gain.sentence(self.sure.draws)}"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the JSON form of `vhost-sim report`."""
+        return {
+            **self.result.to_dict(),
+            "question": self.question,
+            "answer": self.sentence(),
+            "comparison": self.comparison.to_dict() if self.comparison else None,
+            "limits": [one.to_dict() for one in self.limits],
+            "uncertainty": self.sure.to_dict(),
+            "tornado": self.tornado.to_dict(),
+            "evidence": self.outside,
+            "inputs": [
+                {"key": one.key, **one.quantity.model_dump(), "cycles_per_packet": one.cycles} for one in self.sources
+            ],
+        }
+
+
+def _title(table: Any) -> str:
+    return str(table.title or table.name)
+
+
+def _gained(gain: Gain) -> str:
+    """Say how much is won or lost; the ends of the interval keep their signs when they differ."""
+    one = gain.gain_percent
+    if abs(gain.saved_ns.value) <= gain.resolution_ns:
+        return f"{gain.after} does not differ from {gain.before}: {one.value:+.1f} % [{one.low:+.1f}, {one.high:+.1f}]"
+    if one.value < 0:
+        return f"{gain.after} loses {-one.value:.0f} % [{-one.high:.0f}, {-one.low:.0f}] against {gain.before}"
+    return f"{gain.after} gains {one.value:.0f} % [{one.low:.0f}, {one.high:.0f}] over {gain.before}"
+
+
+def review(
+    scenario: Scenario,
+    draws: int,
+    *,
+    question: str = "",
+    study_tornado: Sensitivities | None = None,
+    configs: Path | None = None,
+    executor: Executor | None = None,
+    progress: batch.Progress | None = None,
+) -> Review:
+    """Answer a scenario's question: its variants at its sizes, the second one against the first.
+
+    `study_tornado` stands in for the tornado over all entries that the answer depends on. ConfigError below 1 draw, and
+    for what cannot be simulated.
+    """
+    result = run(scenario)
+    accesses = [variant.name for variant in scenario.access]
+    sure = uncertainty(sides_of(scenario), draws, scenario.run.seed, configs=configs, executor=executor,
+                       progress=progress)  # fmt: skip
+    comparison = None
+    if len(accesses) > 1:
+        pairs = [(result.at(accesses[0], size), result.at(accesses[1], size)) for size in scenario.traffic.sizes]
+        comparison = Comparison(accesses[0], accesses[1], tuple(Difference(*pair) for pair in pairs))
+    size = scenario.traffic.sizes[0]
+    sides = [side for side in sides_of(scenario, accesses[:2]) if side.packet_bytes == size]
+    return Review(
+        question or _question(scenario), result, comparison, sure, limits(scenario, result.points),
+        study_tornado or swings(sides, executor, progress), _sources(scenario), outside([scenario], configs),
+    )  # fmt: skip
+
+
+def _question(scenario: Scenario) -> str:
+    accesses = [variant.name for variant in scenario.access]
+    what = f"What does {accesses[1]} gain over {accesses[0]}" if len(accesses) > 1 else f"What does {accesses[0]} carry"
+    return f"{what}: {scenario.title or scenario.name}?"
+
+
+def _sources(scenario: Scenario) -> tuple[Source, ...]:
+    """Merge the inputs of all variants at the first size; what matters most to any of them stands first."""
+    found: dict[str, Source] = {}
+    for variant in scenario.access:
+        for one in explain(scenario, variant.name).inputs():
+            known = found.get(one.key, Source(one.key, one.quantity, {}))
+            found[one.key] = Source(one.key, one.quantity, {**known.cycles, variant.name: one.cycles_per_packet})
+    most = {key: max((cycles or 0.0) for cycles in one.cycles.values()) for key, one in found.items()}
+    return tuple(found[key] for key in sorted(found, key=lambda key: -most[key]))
+
+
+def _is_study(name: str, configs: Path | None) -> bool:
+    if name in names("scenario", configs):
+        return False
+    if name in names("sensitivity", configs):
+        return True
+    named_file = name.endswith((".yaml", ".yml")) and os.path.isfile(name)
+    return named_file and read_yaml(Path(name)).get("kind") == "sensitivity"
+
+
+def asked(
+    name: str, configs: Path | None, overrides: list[str], executor: Executor | None = None
+) -> tuple[Scenario, str, Sensitivities | None]:
+    """Load what `report` is asked about, a scenario or a sensitivity study: scenario, question, the study's tornado.
+
+    Raises ConfigError for a name that is neither, and for overrides that would leave a study's own settings behind.
+    """
+    if not _is_study(name, configs):
+        return load_scenario(name, overrides=overrides, configs=configs), "", None
+    if overrides:
+        raise ConfigError(f"{name}: a study states its own settings; --set and the other options go with a scenario")
+    study = load_sensitivity(name, configs)
+    scenario = load_scenario(study.scenario, settings={**study.set, "access": study.access}, configs=configs)
+    return scenario, study.title, sensitivity(study, "tornado", configs, executor)

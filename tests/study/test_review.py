@@ -1,0 +1,92 @@
+"""The tornado of a scenario's own entries, and what a review says of one or two variants."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import sim
+from sim.config import ConfigError
+from sim.study.ranges import at_shares
+from sim.study.review import asked, review
+from sim.study.swings import swings
+from sim.study.uncertainty import one_point, sides_of
+from sim.study.values import entry, with_values
+
+SEED = "virtio-user-xdp1-tap"
+SHORT = ["run.packets=3000", "run.precision=0", "traffic.packet_bytes=64"]
+
+
+def rate(scenario, access, values):
+    return sim.run(one_point(with_values(scenario, values), access, 64)).points[0].pps
+
+
+@pytest.fixture(scope="module")
+def short():
+    return sim.load_scenario(SEED, overrides=[*SHORT, "access=copy_user,vmap", "calibration=null"])
+
+
+def test_an_entry_swings_the_gain_as_two_runs_each_say(short):
+    found = {one.key: one for one in swings(sides_of(short)).indices}
+    for end, share in (("low", 0.05), ("high", 0.95)):
+        value = {"cpu.primitives.lfence": float(at_shares(entry(short, "cpu.primitives.lfence"), np.array(share)))}
+        gain = 100 * (rate(short, "vmap", value) / rate(short, "copy_user", value) - 1)
+        assert found["cpu.primitives.lfence"].values[end] == pytest.approx(gain)
+
+
+@pytest.mark.parametrize("calibration", ["null", "seed-two-rates"])
+def test_stac_and_clac_swing_together_whether_calibrated_or_not(calibration):
+    scenario = sim.load_scenario(SEED, overrides=[*SHORT, "access=copy_user,vmap", f"calibration={calibration}"])
+    found = swings(sides_of(scenario))
+    (pair,) = (one for one in found.indices if "stac" in one.key or "clac" in one.key)
+    assert pair.key == "cpu.primitives.stac + clac"
+    both = {
+        key: float(at_shares(entry(scenario, key), np.array(0.95)))
+        for key in ("cpu.primitives.stac", "cpu.primitives.clac")
+    }
+    gain = 100 * (rate(scenario, "vmap", both) / rate(scenario, "copy_user", both) - 1)
+    assert pair.values["high"] == pytest.approx(gain)
+
+
+def test_the_widest_swing_stands_first_and_is_measured_next(short):
+    found = swings(sides_of(short))
+    widths = [one.values["swing"] for one in found.indices]
+    assert widths == sorted(widths, reverse=True)
+    assert found.findings[-1].startswith(f"measure this next: {found.indices[0].key} (")
+    for one in found.indices:
+        ends = (one.values["low"], one.values["high"], found.nominal)
+        assert one.values["swing"] == pytest.approx(max(ends) - min(ends))
+
+
+def test_one_variant_alone_has_a_rate_and_no_gain():
+    scenario = sim.load_scenario(SEED, overrides=[*SHORT, "access=vmap"])
+    found = review(scenario, 5)
+    assert found.comparison is None
+    assert (found.tornado.output, found.tornado.unit) == ("pps", "packets/s")
+    pps = found.sure.rates[0].pps
+    start = f"vmap carries {pps.value / 1e6:.2f} Mpps [{pps.low / 1e6:.2f}, {pps.high / 1e6:.2f}] at 64 B on "
+    assert found.sentence().startswith(start)
+
+
+def test_the_answer_is_that_of_compare(short):
+    found = review(short, 5)
+    compared = sim.compare(short)
+    assert found.comparison is not None
+    assert found.comparison.to_dict() == compared.to_dict()
+    assert found.sure.gains[0].gain_percent.value == pytest.approx(compared.differences[0].gain_percent)
+
+
+def test_every_source_is_an_entry_of_some_variant(short):
+    sources = {one.key: one for one in review(short, 5).sources}
+    assert sources["cpu.primitives.lfence"].cycles["copy_user"] > 0
+    assert sources["cpu.primitives.stac"].quantity == entry(short, "cpu.primitives.stac")
+    for access in ("copy_user", "vmap"):
+        explained = {one.key for one in sim.explain(short, access).inputs()}
+        assert explained <= set(sources)
+
+
+def test_a_study_brings_its_question_and_refuses_other_settings():
+    with pytest.raises(ConfigError, match="a study states its own settings"):
+        asked("seed-gain", None, ["run.packets=1"])
+    with pytest.raises(ConfigError, match="unknown scenario 'seed-gian'"):
+        asked("seed-gian", None, [])

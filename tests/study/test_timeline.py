@@ -1,0 +1,121 @@
+"""The timeline: every picosecond of every actor has one owner, and what it says is what the engine counted."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+
+import sim
+from sim.config import ConfigError
+from sim.datapath import build_plan
+from sim.engine.machine import Wait
+from sim.engine.reference import ReferenceEngine
+from sim.study.moments import Track
+from sim.study.timeline import timeline, watch
+from tests.engine.scenarios import Case, cases
+
+SEED = "virtio-user-xdp1-tap"
+
+
+def assert_tiles(track: Track, elapsed_ps: int) -> None:
+    """Each group begins where the last one ended, each step likewise, and no part is empty or lasts longer."""
+    now_ps = 0
+    for group in track.groups:
+        assert group.start_ps == now_ps
+        for step in group.steps:
+            assert step.start_ps == now_ps
+            assert all(part.duration_ps > 0 for part in step.parts)
+            now_ps += sum(part.duration_ps for part in step.parts)
+        assert group.end_ps == now_ps
+    assert now_ps == elapsed_ps
+    assert sum(track.totals_ps().values()) == elapsed_ps
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@given(cases())
+def test_the_slices_of_an_actor_tile_its_time(case: Case):
+    found = watch(case.plan, min(case.scenario.run.packets, 100))
+    assert [track.actor for track in found.tracks] == list(case.plan.actors)
+    for track in found.tracks:
+        assert_tiles(track, found.elapsed_ps)
+
+
+@settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck))
+@given(cases())
+def test_watching_changes_nothing_and_agrees_with_the_counts(case: Case):
+    plan, packets = case.plan, min(case.scenario.run.packets, 100)
+    alone = ReferenceEngine(plan, packets)
+    alone.run(packets)
+    found = watch(plan, packets)
+    machine = alone.machine
+    assert (found.elapsed_ps, found.packets) == (alone.now_ps, machine.marked_used)
+    journeys = found.journeys
+    assert [one.packet for one in journeys] == list(range(machine.marked_used))
+    assert sum(one.used_ps - one.posted_ps for one in journeys) == machine.latency_sum_ps
+    assert all(one.posting_ps <= one.posted_ps <= one.used_ps for one in journeys)
+    assert all(one.posting_ps <= one.using_ps <= one.used_ps for one in journeys)
+    in_ring = [level.value for level in found.levels if level.counter == "packets in the ring"]
+    assert max(in_ring) == machine.most_in_flight
+    assert min(level.value for level in found.levels) >= 0
+
+
+def test_waits_are_those_that_the_engine_counted_for_rows_that_ended(seed):
+    plan = build_plan(seed, "copy_user", 64)
+    counted = {}
+
+    def before_row(machine, segment):  # the row that begins here is not counted yet
+        if segment.actor == 0:
+            mine = [one.index for one in plan.segments if one.actor == 0]
+            counted.update({kind: sum(machine.waits_ps[number][kind] for number in mine) for kind in Wait})
+
+    ReferenceEngine(plan, 256, before_row).run(256)
+    worker = watch(plan, 256).tracks[0].totals_ps()
+    assert worker["l1_hit"] == counted[Wait.NEAR_HIT] > 0
+    assert worker["idle"] == counted[Wait.BLOCKED] > 0
+    assert worker["store_drain"] == counted[Wait.STORES] > 0
+
+
+def test_a_packet_is_a_group_whose_steps_are_its_rows(seed):
+    plan = build_plan(seed, "copy_user", 64)
+    worker = timeline(seed, 64, "copy_user", 64).tracks[0]
+    names = [group.name for group in worker.groups if group.name.startswith("packet")]
+    assert names[:64] == [f"packet {number}" for number in range(64)]
+    assert names[64:] in ([], ["packet"])  # the run ends before it is known that there is one more
+    first = next(group for group in worker.groups if group.name == "packet 0")
+    rows = [row for row in plan.rows if row.actor == "worker" and row.scopes[0] == "packet" and row.cost_ps]
+    labels = [step.label for step in first.steps]
+    assert labels == [row.label for row in rows if row.label in labels]
+    assert {"stac", "clac", "lfence"} <= {part.name for step in first.steps for part in step.parts}
+    for step in first.steps:
+        row = next(row for row in rows if row.label == step.label)
+        priced = [(part.name, part.count, part.duration_ps) for part in step.parts if not part.waits]
+        assert priced == [(one.primitive, one.count, one.cost_ps) for one in row.components if one.cost_ps]
+
+
+def test_kicks_and_calls_are_as_many_as_the_registers_say():
+    scenario = sim.load_scenario("virtio-net-low-load")
+    found = timeline(scenario, 20)
+    kicks = [one for one in found.notifications if one.name == "kick"]
+    assert kicks
+    assert {found.tracks[one.actor].actor for one in kicks} == {"driver"}
+    assert found.to_dict()["kicks"] == len(kicks)
+
+
+def test_stores_under_way_come_back_one_by_one(seed):
+    counters = {"driver": [], "worker": []}
+    for level in timeline(seed, 256, "copy_user", 64).levels:
+        name, _, actor = level.counter.partition(": ")
+        if name == "stores under way":
+            counters[actor].append(level.value)
+    for values in counters.values():
+        falls = [before - after for before, after in pairwise(values) if after < before]
+        assert set(falls) == {1}
+        assert values[-1] >= 0
+
+
+@pytest.mark.parametrize("packets", [0, -1, 10_001])
+def test_more_packets_than_a_viewer_opens_are_refused(seed, packets):
+    with pytest.raises(ConfigError, match="a timeline holds 1 to 10000 packets"):
+        timeline(seed, packets)
