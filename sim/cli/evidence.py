@@ -99,11 +99,12 @@ def validate(
         )  # fmt: skip
     show_data(as_json, validation.to_dict(), lambda: evidence.validation_tables(validation, everything))
     if markdown is not None:
-        from sim.report.files import write_all, write_text
+        from sim.config.whole import write_whole
         from sim.report.markdown import validation_page
 
         page = validation_page(validation)
-        say_written(write_all(markdown.parent, {markdown.name: lambda file: write_text(file, page)}))
+        write_whole(markdown, page)
+        say_written([markdown])
     if files is not None:
         from sim.report.files import validation_writers, write_all
 

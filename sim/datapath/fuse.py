@@ -20,8 +20,8 @@ def _closed(row: Row) -> bool:
 
 def _registers(row: Row) -> set[int]:
     """Registers that a row reads for itself: where its access lies, and how many units it runs for."""
-    used = {row.unit} if row.access is None else {row.unit, row.access.index, row.access.count}
-    return used - {None}  # type: ignore[return-value]
+    used = [row.unit] if row.access is None else [row.unit, row.access.index, row.access.count]
+    return {register for register in used if register is not None}
 
 
 def _group(rows: list[Row], first: int) -> list[int]:

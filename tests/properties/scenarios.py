@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import lru_cache
 
 from hypothesis import settings
@@ -32,9 +33,9 @@ def flag(key: str) -> st.SearchStrategy[str]:
     return st.booleans().map(lambda value: f"{key}={str(value).lower()}")
 
 
-def one(key: str, values: object) -> st.SearchStrategy[str]:
+def one(key: str, values: Iterable[object]) -> st.SearchStrategy[str]:
     """One of some values."""
-    return st.sampled_from(list(values)).map(lambda value: f"{key}={value}")  # type: ignore[call-overload]
+    return st.sampled_from(list(values)).map(lambda value: f"{key}={value}")
 
 
 MACHINE = (

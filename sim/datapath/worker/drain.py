@@ -14,9 +14,12 @@ from sim.datapath.worker.path import TransmitPath
 R = Register
 
 
-def drain_rows(scenario: Scenario, ring: SplitRing, path: TransmitPath) -> list[Draft]:
-    """Return the rows of a drain and of the end of a round."""
-    event_idx, behaviour = scenario.virtqueue.event_idx, scenario.kernel.behaviour
+def look_again_rows(scenario: Scenario, ring: SplitRing, *otherwise: Jump) -> list[Draft]:
+    """Notifications on and one more look at the ring; `otherwise` says where to go from a ring that is still empty.
+
+    With work in the ring, the row "found" is next: the caller's last word about it follows these rows.
+    """
+    event_idx = scenario.virtqueue.event_idx
     enable = worker_row(
         "enable", "used->flags = 0", "drain", "enable_notify", accessor="used_flags_write",
         access=ring.used_flags(write=True), effects=(put(R.NO_NOTIFY, 0), put(R.QUIET, 0)),
@@ -26,7 +29,37 @@ def drain_rows(scenario: Scenario, ring: SplitRing, path: TransmitPath) -> list[
             enable, step="avail_event", accessor="avail_event_write", access=ring.avail_event(write=True),
             effects=(copy(R.AVAIL_EVENT, R.SEEN), put(R.QUIET, 0)),
         )  # fmt: skip
-    seen = R.SEEN if behaviour.recheck_updates_cache else R.PEEK
+    seen = R.SEEN if scenario.kernel.behaviour.recheck_updates_cache else R.PEEK
+    found_write = worker_row(
+        "found_work", "used->flags = NO_NOTIFY again", "drain_found_work", "disable_notify",
+        accessor="used_flags_write", access=ring.used_flags(write=True), effects=(put(R.NO_NOTIFY, 1),),
+    )  # fmt: skip
+    return [
+        enable,
+        worker_row(
+            "enable_barrier", "smp_mb before the recheck", "drain", function="vhost_enable_notify",
+            operation="barrier", primitives=("lock_rmw",), drains_stores=True,
+        ),
+        worker_row(
+            "recheck", "avail->idx, recheck", "drain", "recheck", accessor="avail_index_read",
+            access=ring.avail_index(), sample=(seen, R.AVAIL_INDEX),
+            jumps=(Jump(seen, "!=", 0, "found" if event_idx else "found_work", R.LAST), *otherwise),
+        ),
+        *([] if event_idx else [found_write]),
+    ]  # fmt: skip
+
+
+def kicked_row() -> Draft:
+    """Return the row of a worker that was kicked between its recheck and its sleep."""
+    return worker_row(
+        "kicked", "kicked meanwhile", "round", function="vhost_worker", sample=(R.KICKS_SEEN, R.KICKS),
+        jumps=(go("round"),),
+    )  # fmt: skip
+
+
+def drain_rows(scenario: Scenario, ring: SplitRing, path: TransmitPath) -> list[Draft]:
+    """Return the rows of a drain and of the end of a round."""
+    behaviour = scenario.kernel.behaviour
     pending = (Jump(R.DONE, ">=", 1, "final"),) if not behaviour.flush_before_recheck else ()
     flush_first = worker_row(
         "flush_first", "flush before the recheck", "drain", function="handle_tx",
@@ -36,10 +69,6 @@ def drain_rows(scenario: Scenario, ring: SplitRing, path: TransmitPath) -> list[
         "found", "notifications off again", "drain_found_work", "get_descriptor",
         effects=(put(R.QUIET, 1), put(R.MODE, CONTINUE)), jumps=path.onward,
     )  # fmt: skip
-    found_write = worker_row(
-        "found_work", "used->flags = NO_NOTIFY again", "drain_found_work", "disable_notify",
-        accessor="used_flags_write", access=ring.used_flags(write=True), effects=(put(R.NO_NOTIFY, 1),),
-    )  # fmt: skip
     rest = "schedule_out" if scenario.device.schedule_out else "idle"
     asleep = worker_row(
         "schedule_out", "scheduled out", "wakeup", function="schedule", primitives=("context_switch",),
@@ -47,17 +76,7 @@ def drain_rows(scenario: Scenario, ring: SplitRing, path: TransmitPath) -> list[
     )  # fmt: skip
     return [
         *([flush_first] if behaviour.flush_before_recheck else []),
-        enable,
-        worker_row(
-            "enable_barrier", "smp_mb before the recheck", "drain", function="vhost_enable_notify",
-            operation="barrier", primitives=("lock_rmw",), drains_stores=True,
-        ),
-        worker_row(
-            "recheck", "avail->idx, recheck", "drain", "recheck", accessor="avail_index_read",
-            access=ring.avail_index(), sample=(seen, R.AVAIL_INDEX),
-            jumps=(Jump(seen, "!=", 0, "found" if event_idx else "found_work", R.LAST), *pending, go("end_sleep")),
-        ),
-        *([] if event_idx else [found_write]),
+        *look_again_rows(scenario, ring, *pending, go("end_sleep")),
         found,
         worker_row(
             "final", "last flush of the round", "drain", function="handle_tx", effects=(put(R.MODE, SLEEP),),
@@ -71,8 +90,5 @@ def drain_rows(scenario: Scenario, ring: SplitRing, path: TransmitPath) -> list[
             jumps=(Jump(R.KICKS, "!=", 0, "kicked", R.KICKS_SEEN), go(rest)),
         ),
         *([asleep] if scenario.device.schedule_out else []),
-        worker_row(
-            "kicked", "kicked meanwhile", "round", function="vhost_worker", sample=(R.KICKS_SEEN, R.KICKS),
-            jumps=(go("round"),),
-        ),
+        kicked_row(),
     ]  # fmt: skip

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from sim.config.scenario import Scenario
 from sim.datapath.draft import Draft, copy, go, put, worker_row
 from sim.datapath.plan import Condition, Jump, Register
 from sim.datapath.receive_memory import ReceiveMemory
 from sim.datapath.rings import SplitRing
+from sim.datapath.worker.drain import kicked_row, look_again_rows
 from sim.datapath.worker.modes import CONTINUE, SLEEP, SOCKET
 from sim.datapath.worker.wake import wake_primitives
 
@@ -53,33 +52,8 @@ def empty_ring_rows(scenario: Scenario, ring: SplitRing) -> list[Draft]:
 
     Flushes last on every kernel: the flush before the recheck of v7.3 is in the transmit handler only.
     """
-    event_idx = scenario.virtqueue.event_idx
-    enable = worker_row(
-        "enable", "used->flags = 0", "drain", "enable_notify", accessor="used_flags_write",
-        access=ring.used_flags(write=True), effects=(put(R.NO_NOTIFY, 0), put(R.QUIET, 0)),
-    )  # fmt: skip
-    if event_idx:
-        enable = replace(
-            enable, step="avail_event", accessor="avail_event_write", access=ring.avail_event(write=True),
-            effects=(copy(R.AVAIL_EVENT, R.SEEN), put(R.QUIET, 0)),
-        )  # fmt: skip
-    seen = R.SEEN if scenario.kernel.behaviour.recheck_updates_cache else R.PEEK
-    found_write = worker_row(
-        "found_work", "used->flags = NO_NOTIFY again", "drain_found_work", "disable_notify",
-        accessor="used_flags_write", access=ring.used_flags(write=True), effects=(put(R.NO_NOTIFY, 1),),
-    )  # fmt: skip
     return [
-        enable,
-        worker_row(
-            "enable_barrier", "smp_mb before the recheck", "drain", function="vhost_enable_notify",
-            operation="barrier", primitives=("lock_rmw",), drains_stores=True,
-        ),
-        worker_row(
-            "recheck", "avail->idx, recheck", "drain", "recheck", accessor="avail_index_read",
-            access=ring.avail_index(), sample=(seen, R.AVAIL_INDEX),
-            jumps=(Jump(seen, "!=", 0, "found" if event_idx else "found_work", R.LAST), go("final")),
-        ),
-        *([] if event_idx else [found_write]),
+        *look_again_rows(scenario, ring, go("final")),
         worker_row(
             "found", "notifications off again, heads put back", "drain_found_work", function="vhost_discard_vq_desc",
             effects=(put(R.QUIET, 1), copy(R.LAST, R.SAVED)), jumps=(go("next"),),
@@ -97,10 +71,7 @@ def empty_ring_rows(scenario: Scenario, ring: SplitRing) -> list[Draft]:
             "end_sleep", "end of a round, no buffers", "round", "round_end", function="handle_rx",
             jumps=(Jump(R.KICKS, "!=", 0, "kicked", R.KICKS_SEEN), go("idle")),
         ),
-        worker_row(
-            "kicked", "kicked meanwhile", "round", function="vhost_worker", sample=(R.KICKS_SEEN, R.KICKS),
-            jumps=(go("round"),),
-        ),
+        kicked_row(),
     ]  # fmt: skip
 
 
