@@ -3,8 +3,10 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+READY_DOCS := $(VENV)/.ready-docs
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable
 
-.PHONY: run test test-deep bench lint clean
+.PHONY: run test test-deep bench notebooks docs lint clean
 
 run: $(READY)            ## the seed comparison: copy_user against vmap, with its plots in out/seed
 	$(BIN)/vhost-sim compare virtio-user-xdp1-tap --access copy_user,vmap --out out/seed
@@ -12,11 +14,18 @@ run: $(READY)            ## the seed comparison: copy_user against vmap, with it
 test: $(READY)           ## every test but the slow ones
 	$(BIN)/pytest -n auto
 
-test-deep: $(READY)      ## the slow tests too
+test-deep: $(READY_DOCS) ## the slow tests too, with notebooks and documentation
 	$(BIN)/pytest -n auto -m "deep or not deep"
 
 bench: $(READY)          ## benchmarks of both engines, sweeps and start-up, as one table
 	$(BIN)/pytest tests/bench -n 0 --benchmark-enable --benchmark-quiet
+
+notebooks: $(READY_DOCS) ## run every notebook and compare it with what is kept
+	$(BIN)/pytest -n auto -m "deep or not deep" tests/notebooks
+
+docs: $(READY_DOCS)      ## build the site in out/site, look at it, and run every command that it shows
+	$(BIN)/mkdocs build --quiet --strict
+	$(BIN)/pytest -n auto -m "deep or not deep" tests/docs
 
 lint: $(READY)
 	$(BIN)/ruff check .
@@ -26,7 +35,11 @@ lint: $(READY)
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "vhost-sim needs Python 3.11 or later; set PYTHON=...")'
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	$(INSTALL) '.[dev]'
+	touch $@
+
+$(READY_DOCS): $(READY)
+	$(INSTALL) '.[dev,docs]'
 	touch $@
 
 clean:
