@@ -15,7 +15,7 @@ SEED = "virtio-user-xdp1-tap"
 NEEDED = {
     "M": {"name", "pid", "args"},
     "B": {"name", "cat", "ts", "pid", "tid"},
-    "E": {"ts", "pid", "tid"},
+    "E": {"name", "ts", "pid", "tid"},
     "C": {"name", "ts", "pid", "args"},
     "i": {"name", "ts", "pid", "tid", "s"},
     "s": {"name", "cat", "id", "ts", "pid", "tid"},
@@ -61,6 +61,7 @@ def test_slices_nest_as_packet_step_primitive_and_fill_each_track(both):
                 stack.append(event)
             else:
                 opened = stack.pop()
+                assert event["name"] == opened["name"]
                 if not stack:
                     spent += event["ts"] - opened["ts"]
                 assert event["ts"] > opened["ts"]
