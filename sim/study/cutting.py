@@ -11,7 +11,7 @@ from sim.study.moments import Group, Level, Part, Step, Timeline, Track
 def after(timeline: Timeline, start_ps: int, packets: int) -> Timeline:
     """Return what happened after `start_ps`, when `packets` packets had been used; times stay those of the whole run.
 
-    A packet that was posted before has no journey. Counters begin with the value that they had.
+    The journey of a packet that was posted before begins there. Counters begin with the value that they had.
     """
     if start_ps == 0:
         return timeline
@@ -23,7 +23,11 @@ def after(timeline: Timeline, start_ps: int, packets: int) -> Timeline:
         tracks=tuple(Track(track.actor, tuple(_groups(track.groups, start_ps))) for track in timeline.tracks),
         levels=tuple(_levels(timeline.levels, start_ps)),
         notifications=tuple(one for one in timeline.notifications if one.time_ps > start_ps),
-        journeys=tuple(one for one in timeline.journeys if one.posting_ps >= start_ps),
+        journeys=tuple(
+            replace(one, posting_ps=max(one.posting_ps, start_ps))
+            for one in timeline.journeys
+            if one.used_ps > start_ps
+        ),
     )
 
 
