@@ -159,7 +159,7 @@ def gains(found: Sequence[Gain]) -> Figure:
     return _figure(
         [data], 120 + 26 * len(found), showlegend=False, yaxis=_axis("", type="category", autorange="reversed"),
         xaxis=_axis(f"gain over {label(found[0].before)} at {found[0].packet_bytes} B, % (hollow: the sign is open)",
-                    zeroline=True, zerolinecolor=_FAINT),
+                    rangemode="tozero", zeroline=True, zerolinecolor=_FAINT),
     )  # fmt: skip
 
 

@@ -84,17 +84,11 @@ def _interval(one: Interval, factor: float, digits: int) -> str:
 
 def rates(review: Review) -> str:
     """Packets per second against packet size, the gains, and what was published for the same."""
-    accesses = list(dict.fromkeys(rate.access for rate in review.sure.rates))
-    found = {(rate.access, rate.packet_bytes): rate.pps for rate in review.sure.rates}
-    sizes = review.scenario.traffic.sizes
     parts = [
         "<h2>How much: packets per second against packet size</h2>",
         chart("rates", "packets per second against packet size with 90 % bands and the rates of full links"),
         '<p class="small">A name in the legend hides its line and shows it again.</p>',
-        table(
-            ("Mpps", *(f"{size} B" for size in sizes)),
-            [(access, *(_interval(found[access, size], 1e-6, 3) for size in sizes)) for access in accesses],
-        ),
+        _rate_table(review),
     ]
     if len(review.first_gains()) > 1:
         parts.append(chart("gains", f"what each variant gains over the first at {review.first_size} B, with intervals"))
@@ -109,6 +103,18 @@ def rates(review: Review) -> str:
         parts.append(table(("difference", "sign", "bytes", "gain, %", "saved, ns per packet"), gains, left=2))
     parts += [f'<p class="small">{isolated(note)}</p>' for note in review.sure.notes]
     return "\n".join((*parts, *_published(review)))
+
+
+def _rate_table(review: Review) -> str:
+    """Rates with their intervals; of variants and sizes, the more numerous ones are the rows."""
+    accesses = list(dict.fromkeys(rate.access for rate in review.sure.rates))
+    sizes = review.scenario.traffic.sizes
+    found = {(rate.access, rate.packet_bytes): _interval(rate.pps, 1e-6, 3) for rate in review.sure.rates}
+    if len(accesses) > len(sizes):
+        head = ("Mpps", *(f"{size} B" for size in sizes))
+        return table(head, [(access, *(found[access, size] for size in sizes)) for access in accesses])
+    head = ("bytes", *(f"{access}, Mpps" for access in accesses))
+    return table(head, [(str(size), *(found[access, size] for access in accesses)) for size in sizes])
 
 
 def _sign(one: Gain) -> str:
