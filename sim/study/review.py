@@ -27,6 +27,9 @@ from sim.study.sensitivity import Sensitivities, load_sensitivity, sensitivity
 from sim.study.swings import swings
 from sim.study.uncertainty import Gain, Uncertainty, sides_of, uncertainty
 
+_STUDY = "sensitivity"
+_OTHER_STUDIES = ("sweep", "calibration-study")
+
 
 @dataclass(frozen=True)
 class Source:
@@ -182,10 +185,17 @@ def _sources(explanations: Sequence[Explanation]) -> tuple[Source, ...]:
 def _is_study(name: str, configs: Path | None) -> bool:
     if name in names("scenario", configs):
         return False
-    if name in names("sensitivity", configs):
-        return True
-    named_file = name.endswith((".yaml", ".yml")) and os.path.isfile(name)
-    return named_file and read_yaml(Path(name)).get("kind") == "sensitivity"
+    kind = _kind(name, configs)
+    if kind in _OTHER_STUDIES:
+        raise ConfigError(f"{name} is a {kind}: a report is of a scenario or of a sensitivity study")
+    return kind == _STUDY
+
+
+def _kind(name: str, configs: Path | None) -> str | None:
+    """Return the kind of study that a name or a file is, None for a scenario's or for what does not exist."""
+    if name.endswith((".yaml", ".yml")) and os.path.isfile(name):
+        return str(read_yaml(Path(name)).get("kind"))
+    return next((kind for kind in (_STUDY, *_OTHER_STUDIES) if name in names(kind, configs)), None)
 
 
 def asked(

@@ -100,3 +100,9 @@ def test_a_study_brings_its_question_and_refuses_other_settings():
         asked("seed-gain", None, ["run.packets=1"])
     with pytest.raises(ConfigError, match="unknown scenario 'seed-gian'"):
         asked("seed-gian", None, [])
+
+
+@pytest.mark.parametrize(("name", "kind"), [("cost-ranges", "sweep"), ("seed-two-rates", "calibration-study")])
+def test_a_study_of_another_kind_is_called_by_its_kind(name, kind):
+    with pytest.raises(ConfigError, match=f"{name} is a {kind}: a report is of a scenario or of a sensitivity study"):
+        asked(name, None, [])
