@@ -10,9 +10,9 @@ from html.parser import HTMLParser
 
 import pytest
 
-from sim.report.charts import label, labels
-from sim.report.html import Link, embedded, table
-from sim.report.page import page
+from sim.report.page.charts import label, labels
+from sim.report.page.html import Link, embedded, table
+from sim.report.page.whole import page
 from sim.study.uncertainty import Gain, Interval
 
 COMMAND = "vhost-sim report x -o report.html"
@@ -83,7 +83,9 @@ def test_a_loss_is_called_one():
     from sim.study.review import gained
 
     lost = Gain("a", "b", 64, Interval(-5.2, -8.1, 1.4), Interval(-9, -14, 2), 0.9, 0.1)
-    assert gained(lost) == "b loses 5 % [-1, 8] against a"
+    assert gained(lost) == "b loses 5.2 % [-1.4, 8.1] against a"
+    more = Gain("a", "b", 64, Interval(-15.2, -18.1, -11.4), Interval(-29, -34, -22), 1.0, 0.1)
+    assert gained(more) == "b loses 15 % [11, 18] against a"
     same = Gain("a", "b", 64, Interval(0.01, -0.02, 0.1), Interval(0.05, -0.1, 0.5), 0.5, 0.1)
     assert gained(same) == "b does not differ from a: +0.0 % [-0.0, +0.1]"
 
@@ -178,7 +180,7 @@ def test_a_third_variant_has_its_gain_and_its_waterfall():
 
     found = review(sim.load_scenario(SEED, overrides=[*SHORT, "access=copy_user,vmap,ideal"]), 20)
     shown = figures(page(found, COMMAND))
-    assert shown["gains"]["data"][0]["y"] == ["vmap", "ideal"]
+    assert shown["gains"]["data"][0]["y"] == ["ideal", "vmap"]  # the largest gain first
     assert [one["visible"] for one in shown["waterfall"]["data"]] == [True, False]
     (choice,) = shown["waterfall"]["layout"]["updatemenus"]
     assert [one["label"] for one in choice["buttons"]] == ["vmap", "ideal"]
@@ -195,7 +197,7 @@ def test_a_table_marks_its_total_and_the_places_of_its_rows():
 
 
 def test_more_variants_than_colours_still_look_different():
-    from sim.report.charts import _look
+    from sim.report.page.charts import _look
 
     looks = [_look(number) for number in range(16)]
     assert len(set(looks)) == 16

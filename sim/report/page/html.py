@@ -7,7 +7,8 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-_LONGEST = 300
+#: Characters of a text that are shown; sentences of the documentation are shorter.
+_LONGEST = 1000
 
 
 @dataclass(frozen=True)
@@ -22,7 +23,7 @@ Cell = str | Link
 
 
 def escaped(text: str) -> str:
-    """Return a text as HTML shows it, at most 300 characters of it."""
+    """Return a text as HTML shows it, at most 1000 characters of it."""
     short = text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"
     return html.escape(short.replace("\0", "\ufffd"))
 
