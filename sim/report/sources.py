@@ -52,8 +52,11 @@ def citations(source: str) -> list[str]:
     """Return the names of everything that a source text cites, whether `docs/sources.md` has a row of it or not."""
     found = [(place, name) for pattern, name in _WORDS for place, name in _matches(pattern, name, source)]
     found += [(one.start(), one[0]) for one in re.finditer(_words_of_the_page(), source)]
-    for one in re.finditer(r"([\w-]+\.md)((?:(?![\w-]+\.md).)*)", source):
-        found += [(one.start(), name) for name in _parts(one[1], one[2])]
+    place = 0
+    for before, file, behind in _files(source):
+        place += len(before)
+        found += [(place, name) for name in _parts(file, behind)]
+        place += len(file)
     return list(dict.fromkeys(name for _, name in sorted(found, key=lambda one: one[0])))
 
 
@@ -85,6 +88,12 @@ def _matches(pattern: str, name: str, source: str) -> list[tuple[int, str]]:
         texts = re.findall(r"\d+", one[1]) if one.re.groups else [one[0]]
         found += [(one.start(), name.format(text)) for text in texts]
     return found
+
+
+def _files(source: str) -> list[tuple[str, str, str]]:
+    """Return each file that is named: the text between it and the one before, its name, the text up to the next."""
+    pieces = re.split(r"(?<![\w-])([\w-]+\.md)\b", source)
+    return list(zip(pieces[::2], pieces[1::2], pieces[2::2], strict=False))
 
 
 def _parts(file: str, text: str) -> list[str]:
