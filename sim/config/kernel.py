@@ -12,9 +12,11 @@ from sim.config.primitives import PRIMITIVES
 from sim.config.quantity import Quantity, Strict, require_unit
 from sim.config.steps import OPTIONAL_STEPS, STEPS
 
-#: Items that a recipe may hold besides primitives: `copy` becomes a loop or `rep movsb` by size, kernel and CPU;
-#: `vector_copy` is the memcpy of a program in user space.
-RECIPE_WORDS = ("copy", "vector_copy")
+#: Items that a recipe may hold besides primitives, and what becomes of them.
+RECIPE_WORDS = {
+    "copy": "the bytes of the access, in a loop or by `rep movsb` according to size, kernel and CPU",
+    "vector_copy": "the bytes of the access, by the vector memcpy of a program in user space",
+}
 _RECIPE_VALID = frozenset((*PRIMITIVES, *RECIPE_WORDS))
 
 SWITCHES = ("smap", "spectre_v1", "hardened_usercopy", "retpoline")

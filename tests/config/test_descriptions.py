@@ -9,6 +9,7 @@ from pydantic import BaseModel
 
 import sim
 from sim.config import accessors, paths, steps
+from sim.config.kernel import RECIPE_WORDS
 from sim.config.load import MODELS
 from sim.config.primitives import PRIMITIVES
 from sim.config.scenario import Scenario
@@ -73,7 +74,7 @@ def test_every_accessor_and_step_is_explained_and_every_explanation_is_of_one():
     assert set(accessors.MEANINGS) == {*accessors.METADATA_ACCESSORS, *accessors.PAYLOAD_ACCESSORS}
     assert set(accessors.MEANINGS) == {*accessors.ACCESSORS, *accessors.OPTIONAL_ACCESSORS}
     assert len(steps.MEANINGS) == len(steps.STEPS) + len(steps.OPTIONAL_STEPS)
-    for table in (accessors.MEANINGS, steps.MEANINGS, operations.MEANINGS):
+    for table in (accessors.MEANINGS, steps.MEANINGS, operations.MEANINGS, RECIPE_WORDS):
         assert len(set(table.values())) == len(table)  # nothing is said of two
         assert all(said and "\n" not in said for said in table.values())
     assert all(one.meaning for one in PRIMITIVES.values())
