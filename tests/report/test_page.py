@@ -13,6 +13,7 @@ import pytest
 from sim.report.page.charts import label, labels
 from sim.report.page.html import Link, embedded, table
 from sim.report.page.whole import page
+from sim.report.sources import cited
 from sim.study.uncertainty import Gain, Interval
 
 COMMAND = "vhost-sim report x -o report.html"
@@ -155,6 +156,16 @@ def test_every_link_leads_to_the_source_of_what_it_names(text, plain_review):
     }
     for target, name in links:
         assert rows[target] in (name, f"cpu.primitives.{name}", name.split(" + ")[0])
+
+
+def test_a_source_leads_to_what_it_cites(text, plain_review):
+    links = set(re.findall(r'<a href="#(reference-[^"]+)">', text))
+    places = re.findall(r'<tr id="(reference-[^"]+)">', text)
+    assert links <= set(places)
+    assert len(places) == len(set(places))
+    lfence = next(one.quantity.source for one in plain_review.sources if one.key == "cpu.primitives.lfence")
+    assert {f"reference-{row.anchor}" for row in cited(lfence)} <= links
+    assert cited(lfence)
 
 
 def test_bars_lead_to_sources_too(text):

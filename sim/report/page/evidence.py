@@ -7,9 +7,10 @@ from collections.abc import Sequence
 
 from sim.config import dump_scenario
 from sim.config.quantity import Quantity
-from sim.report.page.html import Cell, chart, folded, isolated, table, whole
+from sim.report.page.html import Cell, Link, chart, folded, isolated, table, whole
 from sim.report.page.places import entry, sources_by_key
 from sim.report.page.words import WORDS
+from sim.report.sources import cited
 from sim.study.limits import LINK_GBIT
 from sim.study.review import Review
 
@@ -91,20 +92,33 @@ def assumptions(review: Review) -> str:
 def sources(review: Review) -> str:
     """Every table entry behind the answer: value, range, grade, source, and what it adds to each variant."""
     accesses = [variant.name for variant in review.scenario.access]
-    rows = []
+    rows: list[Sequence[Cell]] = []
     for one in review.sources:
         quantity = one.quantity
         value = f"{quantity.value:.4g} [{quantity.low:.4g}, {quantity.high:.4g}] {quantity.unit}"
         cycles = (one.cycles.get(access) for access in accesses)
         shown = ("" if number is None else f"{number:.2f}" for number in cycles)
-        rows.append((one.key, value, *_origin(quantity, review.priors.get(one.key)), *shown))
-    head = ("key", "value [range]", "grade", "source", *(f"cycles, {access}" for access in accesses))
+        links = tuple(Link(row.key, f"reference-{row.anchor}") for row in cited(quantity.source))
+        rows.append((one.key, value, *_origin(quantity, review.priors.get(one.key)), links, *shown))
+    head = ("key", "value [range]", "grade", "source", "cites", *(f"cycles, {access}" for access in accesses))
     grades = Counter("fitted" if one.key in review.priors else one.quantity.grade for one in review.sources)
     counts = ", ".join(f"{count} {grade}" for grade, count in sorted(grades.items()))
     ids = list(sources_by_key(review).values())
-    return "<h2>Sources of every number used</h2>\n" + folded(
-        f"{len(rows)} table entries ({counts})", table(head, rows, left=4, ids=ids)
+    return (
+        "<h2>Sources of every number used</h2>\n"
+        + folded(f"{len(rows)} table entries ({counts})", table(head, rows, left=5, ids=ids))
+        + _references(review)
     )
+
+
+def _references(review: Review) -> str:
+    """What the sources cite: the rows of docs/sources.md, so that a number can be followed without the repository."""
+    texts = [*(one.quantity.source for one in review.sources), *(one.source for one in review.published)]
+    found = list(dict.fromkeys(row for text in texts for row in cited(text)))
+    rows = [(row.key, *(text.replace("`", "") for text in (row.found, row.where, row.sure))) for row in found]
+    head = ("cited as", "what was found", "where", "how sure")
+    ids = [f"reference-{row.anchor}" for row in found]
+    return folded(f"what they cite: {len(rows)} sources", table(head, rows, left=4, ids=ids))
 
 
 def _origin(quantity: Quantity, prior: Quantity | None) -> tuple[str, str]:

@@ -19,7 +19,8 @@ class Link:
     place: str
 
 
-Cell = str | Link
+#: A text, or links that stand behind each other.
+Cell = str | Link | tuple[Link, ...]
 
 
 def escaped(text: str) -> str:
@@ -65,9 +66,10 @@ def table(
 
 
 def _content(cell: Cell) -> str:
-    if isinstance(cell, Link):
-        return f'<a href="#{cell.place}">{isolated(cell.text)}</a>'
-    return isolated(cell)
+    if isinstance(cell, str):
+        return isolated(cell)
+    links = (cell,) if isinstance(cell, Link) else cell
+    return ", ".join(f'<a href="#{one.place}">{isolated(one.text)}</a>' for one in links)
 
 
 def chart(name: str, says: str) -> str:
