@@ -177,9 +177,9 @@ def breakeven(
     from sim.study import breakeven as even
 
     wanted = even.Target.parse(target)
-    base = load(scenario, sets, configs, access=access, sizes=size)
+    base = load(scenario, sets, configs, access=access, size=size)
     found = even.breakeven(
-        lambda value: load(scenario, [*(sets or []), f"{vary}={value!r}"], configs, access=access, sizes=size),
+        lambda value: load(scenario, [*(sets or []), f"{vary}={value!r}"], configs, access=access, size=size),
         base, vary, wanted, low=low, high=high, tolerance=tolerance,
     )  # fmt: skip
     show_data(as_json, found.to_dict(), lambda: breakeven_tables(found))

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from sim.cli.options import Configs, Json, app, checked_file, say_written, show_data
+from sim.cli.options import Configs, Json, app, checked_file, named_as_given, overrides, say_written, show_data
 
 
 @app.command()
@@ -99,8 +99,9 @@ def compare_cpu(
 
     if access is not None and "," in access:
         raise ConfigError(f"--access {access}: compare-cpu takes one access variant")
-    with progress() as report:
-        comparison = compare_cpus(first, second, scenario, size, access, configs, report)
+    short = {"access": access, "size": size}
+    with progress() as report, named_as_given(**short):
+        comparison = compare_cpus(first, second, scenario, overrides(None, **short), configs, report)
 
     def tables() -> Any:
         from sim.report.host import cpu_table

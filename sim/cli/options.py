@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,6 +16,9 @@ if TYPE_CHECKING:
     from sim.config import Scenario
 
 DEFAULT_DRAWS = 200
+
+#: The key that a short option changes.
+_KEYS = {"access": "access", "size": "traffic.packet_bytes", "sizes": "traffic.packet_bytes", "seed": "run.seed"}
 
 app = typer.Typer(
     help="Cost-model simulator of the Linux vhost_net datapath: packets per second against packet size, and why.",
@@ -76,16 +81,32 @@ def load(name: str, sets: list[str] | None, configs: Path | None, **short: objec
     """Load a scenario; the short options come before `--set`, which therefore wins."""
     from sim.config import load_scenario
 
-    return load_scenario(name, overrides=overrides(sets, **short), configs=configs)
+    with named_as_given(**short):
+        return load_scenario(name, overrides=overrides(sets, **short), configs=configs)
 
 
 def overrides(sets: list[str] | None, **short: object) -> list[str]:
     """Return the short options as changes of keys, then those of `--set`."""
-    keys = {"access": "access", "sizes": "traffic.packet_bytes", "seed": "run.seed"}
-    changes = [f"{keys[option]}={value}" for option, value in short.items() if value is not None]
-    if short.get("sizes") is not None:
+    changes = [f"{_KEYS[option]}={value}" for option, value in short.items() if value is not None]
+    if any(short.get(option) is not None for option in ("size", "sizes")):
         changes.append("traffic.mix=null")
     return [*changes, *(sets or [])]
+
+
+@contextmanager
+def named_as_given(**short: object) -> Iterator[None]:
+    """Let an error about a short option name that option instead of the `--set` that it stands for."""
+    from sim.config.errors import ConfigError
+
+    try:
+        yield
+    except ConfigError as error:
+        for option, value in short.items():
+            stands_for = f"{ConfigError(f'--set {_KEYS[option]}={value}:')} "
+            if value is not None and str(error).startswith(stands_for):
+                said = value if str(value).strip() else "''"
+                raise ConfigError(f"--{option} {said}: {str(error).removeprefix(stands_for)}") from None
+        raise
 
 
 def ablated(scenario: Scenario, names: str | None) -> Scenario:
@@ -119,12 +140,12 @@ def text() -> Any:
     return text
 
 
-def checked_folder(out: Path | None) -> Path | None:
+def checked_folder(out: Path | None, option: str = "--out") -> Path | None:
     """Refuse a folder that cannot be written before anything is simulated."""
     if out is not None:
         from sim.report.files import check_folder
 
-        check_folder(out)
+        check_folder(out, option)
     return out
 
 
@@ -135,7 +156,13 @@ def checked_file(option: str, file: Path | None) -> Path | None:
     if file is not None:
         if os.path.isdir(file):  # unlike Path.is_dir, False for a name that is too long
             raise ConfigError(f"{option} {file}: is a folder; the name of a file is needed")
-        checked_folder(file.parent)
+        try:
+            file.lstat()
+        except (FileNotFoundError, NotADirectoryError):  # for the folder to be made, or refused below
+            pass
+        except OSError as error:  # a name that is too long
+            raise ConfigError(f"{option} {file}: cannot be written: {error.strerror}") from None
+        checked_folder(file.parent, option)
     return file
 
 

@@ -20,6 +20,7 @@ from sim.cli.options import (
     app,
     checked_file,
     load,
+    named_as_given,
     overrides,
     say_written,
     show_data,
@@ -55,7 +56,8 @@ def report(
     short = {"access": access, "sizes": sizes, "seed": seed}
     changes = overrides(sets, **short)
     with counted_progress("runs") as told, pool_for(20 * draws, jobs) as pool:
-        loaded, question, tornado = asked(scenario, configs, changes, pool)
+        with named_as_given(**short):
+            loaded, question, tornado = asked(scenario, configs, changes, pool)
         found = review(
             loaded, draws, question=question, study_tornado=tornado, configs=configs, executor=pool, progress=told
         )  # fmt: skip
@@ -96,7 +98,7 @@ def trace(
     if access is not None and "," in access:
         raise ConfigError(f"--access {access}: trace takes one access variant")
     checked_file("--out", out)
-    loaded = load(scenario, sets, configs, access=access, sizes=size, seed=seed)
+    loaded = load(scenario, sets, configs, access=access, size=size, seed=seed)
     found = timeline(loaded, packets)
     write_whole(out, trace_text(found))
     show_data(as_json, found.to_dict(), lambda: timeline_table(found))

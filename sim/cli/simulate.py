@@ -223,7 +223,7 @@ def explain(
     one_of("--by", by, ("row", "function"))
     if access is not None and "," in access:
         raise ConfigError(f"--access {access}: explain takes one access variant")
-    loaded = ablated(load(scenario, sets, configs, access=access, sizes=size), without)
+    loaded = ablated(load(scenario, sets, configs, access=access, size=size), without)
     explanation = explain_variant(loaded, loaded.access[0].name)
     one_of("--actor", actor, explanation.plan.actors)
     if as_json:
