@@ -21,6 +21,7 @@ from sim.cli.options import (
     Seed,
     Sets,
     Sizes,
+    at_least,
     checked_file,
     command,
     csv_rows,
@@ -53,7 +54,8 @@ def report(
 ) -> None:
     """Write one self-contained page for a design review: the answer, how sure it is, why, and what would change it.
 
-    The second access variant is compared with the first, at the first packet size; a study brings its own tornado.
+    Every access variant is compared with the first, at the first packet size; the headline is about the second, of more
+    than three about the one that gains most. A study brings its own tornado.
     """
     from sim.config.whole import write_whole
     from sim.report.page.whole import page
@@ -61,6 +63,7 @@ def report(
     from sim.study.batch import pool_for
     from sim.study.review import asked, review
 
+    at_least("--draws", 1, draws)
     checked_file("--out", out)
     short = {"access": access, "sizes": sizes, "seed": seed}
     changes = overrides(sets, **short)

@@ -124,7 +124,12 @@ BAD = {
     "page is a folder": (("validate", "--markdown", "folder.yaml"), "--markdown folder.yaml: is a folder"),
     "profile is a folder": (("measure", "--out", "."), "--out .: is a folder; the name of a file is needed"),
     "report of nothing": (("report", "seed-gian", "-o", "r.html"), "unknown scenario 'seed-gian'"),
-    "report of a sweep": (("report", "cost-ranges", "-o", "r.html"), "unknown scenario 'cost-ranges'"),
+    "report of a sweep": (
+        ("report", "cost-ranges", "-o", "r.html"),
+        "cost-ranges is a sweep: a report is of a scenario or of a sensitivity study",
+    ),
+    "report without a draw": (("report", SEED, "--draws", "0", "-o", "r.html"), "--draws: at least 1 is needed"),
+    "a negative skip": (("trace", SEED, "--packets", "1", "--skip", "-1", "-o", "t.json"), "--skip -1: 0 to 9999"),
     "report of a changed study": (
         ("report", "seed-gain", "--sizes", "64", "-o", "r.html"),
         "seed-gain: a study states its own settings; --set and the other options go with a scenario",
