@@ -128,7 +128,6 @@ BAD = {
         ("report", "cost-ranges", "-o", "r.html"),
         "cost-ranges is a sweep: a report is of a scenario or of a sensitivity study",
     ),
-    "report without a draw": (("report", SEED, "--draws", "0", "-o", "r.html"), "--draws: at least 1 is needed"),
     "a negative skip": (("trace", SEED, "--packets", "1", "--skip", "-1", "-o", "t.json"), "--skip -1: 0 to 9999"),
     "report of a changed study": (
         ("report", "seed-gain", "--sizes", "64", "-o", "r.html"),
