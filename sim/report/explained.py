@@ -10,7 +10,7 @@ from sim.datapath.plan import Register, Row
 from sim.report.text import heading, notes, table
 from sim.study.explain import SCOPES, SHOWN, Explanation
 
-_SCOPE_TITLES = {
+SCOPE_TITLES = {
     "packet": "each packet",
     "refill": "each refill (the avail index is read)",
     "window": "each user access window around a batch",
@@ -37,7 +37,7 @@ def explanation_tables(explanation: Explanation, actor: str = "worker") -> Rende
     """
     lines = [Text(""), Text(_line("row", "kernel function", "times/packet", "waits", "cycles/packet"), style="bold")]
     total = 0.0
-    for scope, title in _SCOPE_TITLES.items():
+    for scope, title in SCOPE_TITLES.items():
         rows = [row for row in explanation.plan.rows if row.actor == actor and row.scopes[0] == scope]
         if rows:
             lines.append(Text(f"{title}:", style="bold"))
