@@ -49,7 +49,7 @@ def _entry_cells(entry: Quantity) -> tuple[str, str, str, str]:
 
 def _primitives(cpus: dict[str, Cpu]) -> str:
     meanings = (
-        (code(one.name), plain(one.unit), str(one.instructions), one.group, said(one.meaning))
+        (code(one.name), said(one.meaning), plain(one.unit), str(one.instructions), one.group)
         for one in PRIMITIVES.values()
     )
     prices = (
@@ -67,7 +67,7 @@ def _primitives(cpus: dict[str, Cpu]) -> str:
         "Primitives",
         about,
         "## What they mean\n",
-        table(("primitive", "unit", "instructions", "group", "meaning"), meanings),
+        table(("primitive", "meaning", "unit", "instructions", "group"), meanings),
         f"## What they cost\n\n{_LETTERS} The page of a CPU has ranges and sources.\n",
         table(("primitive", *links), prices),
     )
@@ -100,8 +100,8 @@ def _kernels(kernels: dict[str, Kernel]) -> str:
     behaviour = (
         (
             code(key),
-            *(str(getattr(one.behaviour, key)).lower() for one in handlers.values()),
             said(field.description or ""),
+            *(str(getattr(one.behaviour, key)).lower() for one in handlers.values()),
         )
         for key, field in Behaviour.model_fields.items()
     )
@@ -116,7 +116,7 @@ def _kernels(kernels: dict[str, Kernel]) -> str:
         f"What each kernel executes. Use one with {code('--set kernel=NAME')}.",
         table(("name", "what", "device"), listed),
         "## Behaviour\n\nWhere the handlers differ in order, not in cost.\n",
-        table(("key", *columns, "meaning"), behaviour),
+        table(("key", "meaning", *columns), behaviour),
         f"## Instructions by step\n\nThe step's accessor is included. {_LETTERS}\n",
         table(("step", *columns), counts),
     )

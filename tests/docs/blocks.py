@@ -83,7 +83,7 @@ def differs(shown: str, printed: str) -> str | None:
     wanted, lines = _lines(shown), _lines(printed)
     place, free = 0, False
     for want in wanted:
-        if want.startswith("..."):
+        if want.lstrip().startswith("..."):
             free = True
             continue
         places = range(place, len(lines)) if free else range(place, min(place + 1, len(lines)))

@@ -34,6 +34,7 @@ SLOW = {
     "vhost-sim sensitivity seed-gain --method sobol": "14 338 runs: 40 s",
     "vhost-sim validate": "every published figure with its interval: 40 s",
     "vhost-sim calibrate seed-two-rates": "a fit and its posterior: 30 s",
+    "vhost-sim capacity": "a search of thirty runs: 5 s",
     "vhost-sim measure": "micro-benchmarks of this machine: up to a minute",
     "this-host": "needs what `measure` writes",
 }
@@ -61,7 +62,7 @@ def targets() -> dict[str, str]:
 
 
 def run_page(name: str, folder: Path, wanted: Callable[[Command], bool]) -> list[str]:
-    """Run the commands of a page that are wanted, and all of its Python; return what is wrong."""
+    """Run the commands of a page that are wanted, with its files and its Python; return what is wrong."""
     found = blocks_of(name)
     if name in CHECKOUTS:
         for part in ("sim", "configs", "docs"):

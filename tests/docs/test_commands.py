@@ -38,14 +38,20 @@ def test_an_entry_of_the_slow_table_stands_for_a_command(part):
 
 
 @pytest.mark.parametrize("name", WITH_BLOCKS)
+def test_an_output_is_that_of_commands_which_run_together(name):
+    for block in blocks_of(name):
+        assert block.output is None or len({is_slow(command) for command in block.commands}) == 1, block.line
+
+
+@pytest.mark.parametrize("name", WITH_BLOCKS)
 def test_the_commands_of_a_page_do_what_it_says(name, tmp_path):
     assert run_page(name, tmp_path, lambda command: not is_slow(command)) == []
 
 
 @pytest.mark.deep
 @pytest.mark.parametrize("name", WITH_SLOW)
-def test_so_do_all_of_them_with_those_that_take_long(name, tmp_path):
-    assert run_page(name, tmp_path, lambda command: True) == []
+def test_so_do_those_that_take_long(name, tmp_path):
+    assert run_page(name, tmp_path, is_slow) == []
 
 
 @pytest.mark.parametrize(("name", "span"), [(name, span) for name in NAMES for span in spans(name, "vhost-sim")])
