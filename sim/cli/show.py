@@ -70,7 +70,7 @@ def report(
 @app.command()
 def trace(
     scenario: Name,
-    packets: Annotated[int, typer.Option("--packets", metavar="N", help="run until so many packets are used")],
+    packets: Annotated[int, typer.Option("--packets", metavar="N", help="how many packets the timeline holds")],
     out: Annotated[Path, typer.Option("--out", "-o", metavar="FILE", help="trace-event JSON to write")],
     access: Annotated[
         str | None, typer.Option("--access", metavar="A", help="access variant (default: the first)")
@@ -78,6 +78,9 @@ def trace(
     size: Annotated[
         int | None, typer.Option("--size", metavar="N", help="packet size in bytes (default: the first)")
     ] = None,
+    skip: Annotated[
+        int, typer.Option("--skip", metavar="N", help="begin when so many packets are used: leaves warming up out")
+    ] = 0,
     sets: Sets = None,
     seed: Seed = None,
     configs: Configs = None,
@@ -86,7 +89,8 @@ def trace(
     """Write the simulated execution as a timeline that the Perfetto viewer (or chrome://tracing) opens.
 
     A track per actor with slices packet > step > primitive or wait, counters of ring, stores and loads, arrows from the
-    post of a packet to its completion, marks for kicks and calls. Time starts with empty caches and rings.
+    post of a packet to its completion, marks for kicks and calls. Without --skip, time starts with empty caches and
+    rings.
     """
     from sim.config import ConfigError
     from sim.config.whole import write_whole
@@ -97,7 +101,7 @@ def trace(
         raise ConfigError(f"--access {access}: trace takes one access variant")
     checked_file("--out", out)
     loaded = load(scenario, sets, configs, access=access, sizes=size, seed=seed)
-    found = timeline(loaded, packets)
+    found = timeline(loaded, packets, skip=skip)
     write_whole(out, trace_text(found))
     show_data(as_json, found.to_dict(), lambda: timeline_table(found))
     say_written([out])

@@ -1,29 +1,35 @@
 """Charts of a review as Plotly figures: plain data that a page embeds, with colours that it takes from its own theme.
 
-Plotly reads `<b>` and the like in any text, so every name that comes from a file is escaped and cut short here.
+Plotly reads `<b>` and the like in any text, so every name that comes from a file is escaped and cut short here. Where a
+bar stands for a table entry, its `customdata` ends with the place of that entry's source on the page.
 """
 
 from __future__ import annotations
 
 import html
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sim.engine import Point
 from sim.report.plots import COLOURS
-from sim.report.stack import LAYERS, stack
-from sim.study.compare import Difference
+from sim.report.sections import place, sources_by_key
+from sim.report.stack import drawn, stack
+from sim.study.compare import Comparison, Difference
 from sim.study.limits import LINK_GBIT, line_rate_pps
 from sim.study.review import Review
 from sim.study.sensitivity import Sensitivities
-from sim.study.uncertainty import Rate
+from sim.study.uncertainty import Gain, Rate
 
 Figure = dict[str, Any]
 
 _LONGEST_NAME = 48
 #: Bars of a tornado, and parts of a waterfall that are not added up as "everything else".
 _BARS, _PARTS = 12, 9
+#: Choices that stand side by side.
+_BUTTONS = 3
+#: Share of a difference that a part needs for its number to stand inside its bar.
+_ROOM = 0.06
 #: One for each link.
 _DASHES = ("dot", "dash", "dashdot", "longdash")
 _SYMBOLS = ("circle", "square", "diamond", "x")
@@ -64,10 +70,13 @@ def charts(review: Review) -> dict[str, Figure]:
     """Return the charts by the id of their place in the page."""
     at_first = [point for point in review.result.points if point.packet_bytes == review.first_size]
     found = {"rates": rates(review), "stack": cycle_stack(at_first)}
-    if review.comparison is not None:
-        found["waterfall"] = waterfall(review.comparison.differences[0])
+    if len(review.first_gains()) > 1:
+        found["gains"] = gains(review.first_gains())
+    places = sources_by_key(review)
+    if review.comparisons:
+        found["waterfall"] = waterfall(review.comparisons, places)
     if review.tornado.indices:
-        found["tornado"] = tornado(review.tornado)
+        found["tornado"] = tornado(review.tornado, places)
     found["latency"] = latency(at_first)
     return found
 
@@ -95,14 +104,12 @@ def rates(review: Review) -> Figure:
                 }
             )  # fmt: skip
     ticks = {"tickvals": sizes, "ticktext": [str(size) for size in sizes]}
-    switch = {
-        "type": "buttons", "direction": "right", "x": 0, "xanchor": "left", "y": 1.02, "yanchor": "bottom",
-        "bgcolor": "rgba(128,128,128,0.15)", "active": 0, "showactive": False,
-        "buttons": [
+    switch = _buttons(
+        [
             {"label": kind, "method": "relayout", "args": [{"yaxis.type": kind, "yaxis.autorange": True}]}
             for kind in ("linear", "log")
-        ],
-    }  # fmt: skip
+        ]
+    )
     return _figure(
         data, 440, xaxis=_axis("packet size (bytes, without FCS)", type="log", **ticks), updatemenus=[switch],
         yaxis=_axis("Mpps", type="linear", range=[0, top]), margin={"l": 50, "r": 12, "t": 40, "b": 48},
@@ -133,18 +140,38 @@ def _line_with_band(shown: str, mine: Sequence[Rate], colour: str, symbol: str) 
     return [band, line]
 
 
+def gains(found: Sequence[Gain]) -> Figure:
+    """What each later variant gains over the first: a mark and its 90 % interval; hollow where the sign is open."""
+    names = labels([one.after for one in found])
+    mine = [one.gain_percent for one in found]
+    data = {
+        "type": "scatter", "mode": "markers", "x": [one.value for one in mine], "y": names,
+        "marker": {
+            "size": 10, "color": COLOURS[2], "symbol": ["circle" if one.certain else "circle-open" for one in found],
+        },
+        "error_x": {
+            "type": "data", "symmetric": False, "array": [one.high - one.value for one in mine],
+            "arrayminus": [one.value - one.low for one in mine], "thickness": 1.5, "width": 4, "color": COLOURS[2],
+        },
+        "customdata": [[one.low, one.high] for one in mine],
+        "hovertemplate": "%{y}: %{x:+.1f} % [%{customdata[0]:+.1f}, %{customdata[1]:+.1f}]<extra></extra>",
+    }  # fmt: skip
+    return _figure(
+        [data], 120 + 26 * len(found), showlegend=False, yaxis=_axis("", type="category", autorange="reversed"),
+        xaxis=_axis(f"gain over {label(found[0].before)} at {found[0].packet_bytes} B, % (hollow: the sign is open)",
+                    rangemode="tozero", zeroline=True, zerolinecolor=_FAINT),
+    )  # fmt: skip
+
+
 def cycle_stack(points: Sequence[Point]) -> Figure:
     """Worker cycles per packet of each variant, by layer of the stack's taxonomy."""
-    stacks = [{layer.key: value for layer, value in stack(point.breakdown_cycles)} for point in points]
     names = labels([point.access for point in points])[::-1]
     data = [
         {
             "type": "bar", "orientation": "h", "name": layer.title, "y": names, "marker": {"color": layer.colour},
-            "x": [one.get(layer.key, 0.0) for one in stacks][::-1],
-            "hovertemplate": f"{html.escape(layer.title)}: %{{x:.1f}} cycles",
+            "x": heights[::-1], "hovertemplate": f"{layer.group}: {layer.title}: %{{x:.1f}} cycles",
         }
-        for layer in LAYERS
-        if any(layer.key in one for one in stacks)
+        for layer, heights in drawn([stack(point.breakdown_cycles) for point in points])
     ]  # fmt: skip
     return _figure(
         data, 220 + 44 * len(points), barmode="stack", xaxis=_axis("worker cycles per packet"),
@@ -152,28 +179,69 @@ def cycle_stack(points: Sequence[Point]) -> Figure:
     )  # fmt: skip
 
 
-def waterfall(difference: Difference) -> Figure:
-    """From the nanoseconds of the first variant to those of the second, by what saves or costs them."""
+def waterfall(comparisons: Sequence[Comparison], places: Mapping[str, str]) -> Figure:
+    """From the nanoseconds of the first variant to those of another, by what saves or costs them; a button for each.
+
+    Only the end of the long bars is shown: the axis begins where the differences can be seen, and its title says so.
+    """
+    first = [one.differences[0] for one in comparisons]
+    data = [{**_fall(one, places), "visible": number == 0} for number, one in enumerate(first)]
+    spans = [_span(one) for one in first]
+    names = labels([one.after for one in comparisons])
+    shown = [{"visible": [number == other for other in range(len(first))]} for number in range(len(first))]
+    buttons = [
+        {"label": name, "method": "update", "args": [see, {"xaxis.range": list(span)}]}
+        for name, see, span in zip(names, shown, spans, strict=True)
+    ]
+    most = max(len(one["y"]) for one in data)
+    return _figure(
+        data, 140 + 30 * most, showlegend=False, margin={"l": 50, "r": 12, "t": 50, "b": 48},
+        xaxis=_axis("ns per packet (the axis does not begin at 0)", range=list(spans[0])),
+        yaxis=_axis("", type="category", autorange="reversed"),
+        updatemenus=[_buttons(buttons)] if len(buttons) > 1 else [],
+    )  # fmt: skip
+
+
+def _fall(difference: Difference, places: Mapping[str, str]) -> dict[str, Any]:
     parts = [(name, value) for name, value in difference.made_up_of.items() if abs(value) >= 0.005]
     shown, rest = parts[:_PARTS], parts[_PARTS:]
     if rest:
         shown.append(("everything else", sum(value for _, value in rest)))
     before, after = difference.before, difference.after
-    names = labels([before.access, *(name for name, _ in shown), after.access])
     values = [before.ns_per_packet, *(-value for _, value in shown), after.ns_per_packet]
-    data = {
-        "type": "waterfall", "orientation": "h", "y": names, "x": values,
-        "measure": ["absolute", *("relative" for _ in shown), "total"], "textposition": "none",
+    reach = abs(values[0] - values[-1]) or 1.0
+    inside = [True, *(abs(value) > _ROOM * reach for value in values[1:-1]), True]
+    said = [f"{values[0]:.1f}", *(f"{value:+.2f}" for value in values[1:-1]), f"{values[-1]:.1f}"]
+    return {
+        "type": "waterfall", "orientation": "h", "x": values,
+        "y": labels([before.access, *(name for name, _ in shown), after.access]),
+        "measure": ["absolute", *("relative" for _ in shown), "total"],
+        "customdata": [None, *(place(name, places) for name, _ in shown), None],
+        "text": said, "textposition": ["inside" if room else "outside" for room in inside], "textangle": 0,
+        "insidetextanchor": "end", "constraintext": "none", "cliponaxis": False,
         "increasing": {"marker": {"color": _WORSE}}, "decreasing": {"marker": {"color": _BETTER}},
         "totals": {"marker": {"color": COLOURS[0]}}, "hovertemplate": "%{y}: %{delta:+.2f} ns<extra></extra>",
     }  # fmt: skip
-    return _figure(
-        [data], 120 + 30 * len(names), showlegend=False, xaxis=_axis("ns per packet"),
-        yaxis=_axis("", type="category", autorange="reversed"),
-    )  # fmt: skip
 
 
-def tornado(found: Sensitivities) -> Figure:
+def _span(difference: Difference) -> tuple[float, float]:
+    """Return the ends of the axis: all that lies between the two rates, and half as much of what they share."""
+    ends = difference.before.ns_per_packet, difference.after.ns_per_packet
+    reach = max(max(ends) - min(ends), 0.02 * max(ends))
+    return round(max(0.0, min(ends) - reach / 2), 3), round(max(ends) + reach / 8, 3)
+
+
+def _buttons(buttons: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return a choice: buttons side by side, or a list that opens where they would not fit on a phone."""
+    few = len(buttons) <= _BUTTONS
+    return {
+        "type": "buttons" if few else "dropdown", "direction": "right" if few else "down", "buttons": buttons,
+        "x": 0, "xanchor": "left", "y": 1.02, "yanchor": "bottom", "bgcolor": "rgba(128,128,128,0.15)", "active": 0,
+        "showactive": not few,
+    }  # fmt: skip
+
+
+def tornado(found: Sensitivities, places: Mapping[str, str]) -> Figure:
     """What the answer becomes when one input alone stands at either end of its central 90 %."""
     shown = [one for one in found.indices if one.values["swing"] > 0][:_BARS]
     factor, unit = (1e-6, "Mpps") if found.output == "pps" else (1.0, "gain, %")
@@ -183,8 +251,9 @@ def tornado(found: Sensitivities) -> Figure:
             "type": "bar", "orientation": "h", "name": f"{end} end of the range",
             "y": labels([_short(one.key) for one in shown]),
             "x": [one.values[end] * factor - base for one in shown], "base": [base] * len(shown),
-            "customdata": [one.values[end] * factor for one in shown], "marker": {"color": colour},
-            "hovertemplate": f"%{{y}}: %{{customdata:.2f}} {unit}<extra>{end} end</extra>",
+            "customdata": [[one.values[end] * factor, place(one.key, places)] for one in shown],
+            "marker": {"color": colour},
+            "hovertemplate": f"%{{y}}: %{{customdata[0]:.2f}} {unit}<extra>{end} end</extra>",
         }
         for end, colour in (("low", COLOURS[2]), ("high", COLOURS[4]))
     ]  # fmt: skip

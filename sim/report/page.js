@@ -1,4 +1,11 @@
 "use strict";
+// A link to something that is folded away opens it.
+const show = () => {
+  const place = document.getElementById(location.hash.slice(1));
+  for (let box = place; box; box = box.parentElement) if (box.tagName === "DETAILS") box.open = true;
+  if (place) place.scrollIntoView({ block: "center" });
+};
+show();
 // Draws the charts of the page; without it (or in a browser that cannot inflate) the tables say the same.
 (async () => {
   const read = (id) => document.getElementById(id).textContent;
@@ -25,10 +32,15 @@
     layout.height += small && layout.showlegend !== false ? 16 * names : 0;  // the legend takes that much of a narrow chart
     const bar = { displaylogo: false, displayModeBar: small ? false : "hover", modeBarButtons: buttons };
     await Plotly.newPlot(place, data, layout, { responsive: true, plotlyServerURL: "", ...bar });
+    place.on("plotly_click", ({ points }) => {
+      const source = [points[0].customdata].flat().at(-1);
+      if (typeof source === "string") location.hash = source;
+    });
   }
   const recolour = () => charts.forEach((place) => Plotly.relayout(place, colours()));
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", recolour);
   matchMedia("print").addEventListener("change", recolour);
-  addEventListener("beforeprint", () => document.querySelectorAll("details").forEach((one) => { one.open = true; }));
+  addEventListener("hashchange", show);
+  addEventListener("beforeprint", () => document.querySelectorAll("details.printed").forEach((one) => { one.open = true; }));
   document.documentElement.dataset.drawn = String(charts.length);
 })();

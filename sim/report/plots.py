@@ -11,7 +11,7 @@ matplotlib.use("Agg")
 from matplotlib.figure import Figure
 
 from sim.engine import Point
-from sim.report.stack import LAYERS, stack
+from sim.report.stack import drawn, stack
 from sim.study.limits import LINK_GBIT, line_rate_pps
 
 if TYPE_CHECKING:
@@ -89,12 +89,9 @@ def cycles_figure(points: Sequence[Point], title: str) -> Figure:
         axes = figure.subplots()
         places = [sizes.index(p.packet_bytes) * (len(accesses) + 0.7) + accesses.index(p.access) for p in points]
         bottoms = [0.0] * len(points)
-        stacks = [{layer.key: value for layer, value in stack(point.breakdown_cycles)} for point in points]
-        for layer in LAYERS:
-            heights = [one.get(layer.key, 0.0) for one in stacks]
-            if any(heights):
-                axes.bar(places, heights, 0.86, bottom=bottoms, color=layer.colour, label=layer.title)
-                bottoms = [bottom + height for bottom, height in zip(bottoms, heights, strict=True)]
+        for layer, heights in drawn([stack(point.breakdown_cycles) for point in points]):
+            axes.bar(places, heights, 0.86, bottom=bottoms, color=layer.colour, label=layer.title)
+            bottoms = [bottom + height for bottom, height in zip(bottoms, heights, strict=True)]
         for place, total in zip(places, bottoms, strict=True):
             axes.annotate(
                 f"{total:.0f}", (place, total), xytext=(0, 2), textcoords="offset points", ha="center", fontsize=7

@@ -2,6 +2,7 @@
 
 Times of that format are microseconds; here they are decimal numbers with six places, so that no picosecond is lost.
 Slices are pairs of begin and end events: a viewer that rounds each time by itself cannot make one stick out of another.
+The format needs no name at an end, but some viewers match by it. An arrow says what it is at its start only.
 """
 
 from __future__ import annotations
@@ -31,7 +32,8 @@ def trace_text(timeline: Timeline) -> str:
     lines += [_line(time_ps, event) for time_ps, event in sorted(_events(timeline), key=lambda one: one[0])]
     about = {
         "scenario": timeline.scenario, "access": timeline.access, "packet_bytes": timeline.packet_bytes,
-        "packets": timeline.packets, "elapsed_ps": timeline.elapsed_ps, "notes": list(timeline.notes),
+        "packets": timeline.packets, "start_ps": timeline.start_ps, "elapsed_ps": timeline.elapsed_ps,
+        "notes": list(timeline.notes),
     }  # fmt: skip
     body = ",\n".join(lines)
     return f'{{"displayTimeUnit": "ns",\n"otherData": {json.dumps(about)},\n"traceEvents": [\n{body}\n]}}\n'
@@ -65,7 +67,7 @@ def _events(timeline: Timeline) -> Iterator[Event]:
         arrow = {"cat": "packet", "name": "posted to used", "id": one.packet, "pid": _PROCESS}
         said = {"packet": one.packet, "posted_us": one.posted_ps / 1e6, "used_us": one.used_ps / 1e6}
         yield one.posting_ps, {"ph": "s", **arrow, "tid": one.posted_by + 1, "args": said}
-        yield one.using_ps, {"ph": "f", "bp": "e", **arrow, "tid": one.used_by + 1, "args": said}
+        yield one.using_ps, {"ph": "f", "bp": "e", **arrow, "tid": one.used_by + 1}
     for told in timeline.notifications:
         yield told.time_ps, {
             "ph": "i", "s": "t", "cat": "notification", "name": told.name, "pid": _PROCESS, "tid": told.actor + 1,
@@ -81,8 +83,8 @@ def _group(group: Group, track: int) -> Iterator[Event]:
         said = {"row": step.label, "function": step.function, "ps": step.end_ps - step.start_ps}
         yield step.start_ps, {"ph": "B", "cat": "step", "name": step.name, **where, "args": said}
         yield from _parts(step, where)
-        yield step.end_ps, {"ph": "E", **where}
-    yield group.end_ps, {"ph": "E", **where}
+        yield step.end_ps, {"ph": "E", "name": step.name, **where}
+    yield group.end_ps, {"ph": "E", "name": group.name, **where}
 
 
 def _parts(step: Step, where: dict[str, int]) -> Iterator[Event]:
@@ -92,7 +94,7 @@ def _parts(step: Step, where: dict[str, int]) -> Iterator[Event]:
         said = {"count": part.count, "ps": part.duration_ps}
         yield time_ps, {"ph": "B", "cat": kind, "name": part.name, **where, "args": said}
         time_ps += part.duration_ps
-        yield time_ps, {"ph": "E", **where}
+        yield time_ps, {"ph": "E", "name": part.name, **where}
 
 
 def timeline_table(timeline: Timeline) -> RenderableType:
@@ -100,6 +102,7 @@ def timeline_table(timeline: Timeline) -> RenderableType:
     title = (
         f"{timeline.scenario}, {timeline.access}, {timeline.packet_bytes} B: {timeline.packets} packets in "
         f"{timeline.elapsed_ps / 1e6:.3f} us"
+        + (f", from {timeline.start_ps / 1e6:.3f} us on" if timeline.start_ps else "")
     )
     made = table("", ("actor", "", "us", "share"), left=2)
     for track in timeline.tracks:

@@ -94,7 +94,7 @@ class Journey:
 
 @dataclass(frozen=True)
 class Timeline:
-    """Everything that happened from the start of time until `packets` packets were used, at `elapsed_ps`."""
+    """Everything that happened for `elapsed_ps` from `start_ps` on (0: the start of time); `packets` were used."""
 
     scenario: str
     access: str
@@ -106,6 +106,7 @@ class Timeline:
     notifications: tuple[Notification, ...]
     journeys: tuple[Journey, ...]
     notes: tuple[str, ...]
+    start_ps: int = 0
 
     def to_dict(self) -> dict[str, Any]:
         """Return a summary: per actor its time by primitive and kind of waiting, in us, which adds up to the whole."""
@@ -115,6 +116,7 @@ class Timeline:
             "access": self.access,
             "packet_bytes": self.packet_bytes,
             "packets": self.packets,
+            "start_us": self.start_ps / 1e6,
             "elapsed_us": self.elapsed_ps / 1e6,
             "actors": {
                 track.actor: {name: time_ps / 1e6 for name, time_ps in track.totals_ps().items()}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,14 +15,20 @@ from sim.config.paths import names
 from sim.config.quantity import Quantity
 from sim.config.scenario import Scenario
 from sim.study import batch
+from sim.study.answers import answers
+from sim.study.assumptions import Assumption, assumed_by
 from sim.study.compare import Comparison, Difference
 from sim.study.envelope import outside
-from sim.study.explain import explain
+from sim.study.explain import Explanation, explain
 from sim.study.limits import Limit, limits
+from sim.study.published import Published, published_for
 from sim.study.run import Result, run
 from sim.study.sensitivity import Sensitivities, load_sensitivity, sensitivity
 from sim.study.swings import swings
 from sim.study.uncertainty import Gain, Uncertainty, sides_of, uncertainty
+
+_STUDY = "sensitivity"
+_OTHER_STUDIES = ("sweep", "calibration-study")
 
 
 @dataclass(frozen=True)
@@ -35,18 +42,22 @@ class Source:
 
 @dataclass(frozen=True)
 class Review:
-    """One question and its whole answer; `comparison` and the gains are those of the first two variants.
+    """One question and its whole answer; `comparisons` lay each later variant beside the first.
 
-    Intervals of `sure` are of all variants at all sizes. The stack, the sources and the tornado are at the first size.
+    Intervals of `sure` are of all variants at all sizes. Explanations (one per variant), sources and the tornado (of
+    the first two variants) are at the first size.
     """
 
     question: str
     result: Result
-    comparison: Comparison | None
+    comparisons: tuple[Comparison, ...]
     sure: Uncertainty
     limits: tuple[Limit, ...]
     tornado: Sensitivities
+    explanations: tuple[Explanation, ...]
     sources: tuple[Source, ...]
+    published: tuple[Published, ...]
+    assumptions: tuple[Assumption, ...]
     outside: str | None
 
     @property
@@ -63,12 +74,24 @@ class Review:
         """Give the answer in one sentence with its 90 % interval."""
         size = f"{self.first_size} B" if self.scenario.traffic.mix is None else f"a mix of mean {self.first_size} B"
         where = f"at {size} on {_title(self.scenario.cpu)}, {_title(self.scenario.kernel)}"
-        if not self.sure.gains:
+        gains = self.first_gains()
+        if not gains:
             rate = self.sure.rates[0]
             low, value, high = (one / 1e6 for one in (rate.pps.low, rate.pps.value, rate.pps.high))
             return f"{rate.access} carries {value:.2f} Mpps [{low:.2f}, {high:.2f}] {where}"
-        gain = next(one for one in self.sure.gains if one.packet_bytes == self.first_size)
-        return f"{_gained(gain)} {where}; {gain.sentence(self.sure.draws)}"
+        return f"{gained(gains[0])} {where}; {gains[0].sentence(self.sure.draws)}"
+
+    def further_sentences(self) -> list[str]:
+        """Say the same, in short, of the third variant and those behind it."""
+        return [f"{gained(one)}; {one.sentence(self.sure.draws)}" for one in self.first_gains()[1:]]
+
+    def first_gains(self) -> list[Gain]:
+        """Return what each later variant gains over the first, at the first size."""
+        return [one for one in self.sure.gains if one.packet_bytes == self.first_size]
+
+    def answers(self) -> dict[str, str]:
+        """Answer the questions of a review in a sentence or two each, by question."""
+        return answers(self)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON form of `vhost-sim report`."""
@@ -76,11 +99,14 @@ class Review:
             **self.result.to_dict(),
             "question": self.question,
             "answer": self.sentence(),
-            "comparison": self.comparison.to_dict() if self.comparison else None,
+            "answers": self.answers(),
+            "comparisons": [one.to_dict() for one in self.comparisons],
             "limits": [one.to_dict() for one in self.limits],
             "uncertainty": self.sure.to_dict(),
             "tornado": self.tornado.to_dict(),
             "evidence": self.outside,
+            "published": [one.to_dict() for one in self.published],
+            "assumptions": [one.number for one in self.assumptions],
             "inputs": [
                 {"key": one.key, **one.quantity.model_dump(), "cycles_per_packet": one.cycles} for one in self.sources
             ],
@@ -91,10 +117,10 @@ def _title(table: Any) -> str:
     return str(table.title or table.name)
 
 
-def _gained(gain: Gain) -> str:
+def gained(gain: Gain) -> str:
     """Say how much is won or lost; the ends of the interval keep their signs when they differ."""
     one = gain.gain_percent
-    if abs(gain.saved_ns.value) <= gain.resolution_ns:
+    if not gain.resolved:
         return f"{gain.after} does not differ from {gain.before}: {one.value:+.1f} % [{one.low:+.1f}, {one.high:+.1f}]"
     if one.value < 0:
         return f"{gain.after} loses {-one.value:.0f} % [{-one.high:.0f}, {-one.low:.0f}] against {gain.before}"
@@ -111,7 +137,7 @@ def review(
     executor: Executor | None = None,
     progress: batch.Progress | None = None,
 ) -> Review:
-    """Answer a scenario's question: its variants at its sizes, the second one against the first.
+    """Answer a scenario's question: its variants at its sizes, each later one against the first.
 
     `study_tornado` stands in for the tornado over all entries that the answer depends on. ConfigError below 1 draw, and
     for what cannot be simulated.
@@ -120,16 +146,22 @@ def review(
     accesses = [variant.name for variant in scenario.access]
     sure = uncertainty(sides_of(scenario), draws, scenario.run.seed, configs=configs, executor=executor,
                        progress=progress)  # fmt: skip
-    comparison = None
-    if len(accesses) > 1:
-        pairs = [(result.at(accesses[0], size), result.at(accesses[1], size)) for size in scenario.traffic.sizes]
-        comparison = Comparison(accesses[0], accesses[1], tuple(Difference(*pair) for pair in pairs))
+    explanations = tuple(explain(scenario, name) for name in accesses)
     size = scenario.traffic.sizes[0]
     sides = [side for side in sides_of(scenario, accesses[:2]) if side.packet_bytes == size]
     return Review(
-        question or _question(scenario), result, comparison, sure, limits(scenario, result.points),
-        study_tornado or swings(sides, executor, progress), _sources(scenario), outside([scenario], configs),
+        question or _question(scenario), result, tuple(_comparison(result, accesses[0], name) for name in accesses[1:]),
+        sure, limits(scenario, result.points), study_tornado or swings(sides, executor, progress), explanations,
+        _sources(explanations), published_for(scenario, result.points, configs), assumed_by(scenario),
+        outside([scenario], configs),
     )  # fmt: skip
+
+
+def _comparison(result: Result, before: str, after: str) -> Comparison:
+    sizes = result.scenario.traffic.sizes
+    return Comparison(
+        before, after, tuple(Difference(result.at(before, size), result.at(after, size)) for size in sizes)
+    )
 
 
 def _question(scenario: Scenario) -> str:
@@ -138,13 +170,14 @@ def _question(scenario: Scenario) -> str:
     return f"{what}: {scenario.title or scenario.name}?"
 
 
-def _sources(scenario: Scenario) -> tuple[Source, ...]:
-    """Merge the inputs of all variants at the first size; what matters most to any of them stands first."""
+def _sources(explanations: Sequence[Explanation]) -> tuple[Source, ...]:
+    """Merge the inputs of all variants; what matters most to any of them stands first."""
     found: dict[str, Source] = {}
-    for variant in scenario.access:
-        for one in explain(scenario, variant.name).inputs():
+    for explained in explanations:
+        for one in explained.inputs():
             known = found.get(one.key, Source(one.key, one.quantity, {}))
-            found[one.key] = Source(one.key, one.quantity, {**known.cycles, variant.name: one.cycles_per_packet})
+            cycles = {**known.cycles, explained.plan.access: one.cycles_per_packet}
+            found[one.key] = Source(one.key, one.quantity, cycles)
     most = {key: max((cycles or 0.0) for cycles in one.cycles.values()) for key, one in found.items()}
     return tuple(found[key] for key in sorted(found, key=lambda key: -most[key]))
 
@@ -152,10 +185,17 @@ def _sources(scenario: Scenario) -> tuple[Source, ...]:
 def _is_study(name: str, configs: Path | None) -> bool:
     if name in names("scenario", configs):
         return False
-    if name in names("sensitivity", configs):
-        return True
-    named_file = name.endswith((".yaml", ".yml")) and os.path.isfile(name)
-    return named_file and read_yaml(Path(name)).get("kind") == "sensitivity"
+    kind = _kind(name, configs)
+    if kind in _OTHER_STUDIES:
+        raise ConfigError(f"{name} is a {kind}: a report is of a scenario or of a sensitivity study")
+    return kind == _STUDY
+
+
+def _kind(name: str, configs: Path | None) -> str | None:
+    """Return the kind of study that a name or a file is, None for a scenario's or for what does not exist."""
+    if name.endswith((".yaml", ".yml")) and os.path.isfile(name):
+        return str(read_yaml(Path(name)).get("kind"))
+    return next((kind for kind in (_STUDY, *_OTHER_STUDIES) if name in names(kind, configs)), None)
 
 
 def asked(

@@ -11,6 +11,7 @@ from sim.datapath import Plan, build_plan
 from sim.datapath.plan import BANK, Register, Row, Segment
 from sim.engine.machine import Machine, Wait
 from sim.engine.reference import ReferenceEngine
+from sim.study.cutting import after
 from sim.study.moments import Group, Journey, Level, Notification, Part, Step, Timeline, Track
 
 #: A packet of the seed scenario is about 200 events of the file, so that this many are some 300 MB.
@@ -26,27 +27,35 @@ _NOTIFICATIONS = {Register.KICKS: "kick", Register.CALLS: "call", Register.WAKES
 _STILL_WAITING = "waiting"
 
 
-def timeline(scenario: Scenario, packets: int, access: str | None = None, packet_bytes: int | None = None) -> Timeline:
-    """Simulate one variant at one size (default: the first of each) from the start of time and keep every moment.
+def timeline(
+    scenario: Scenario, packets: int, access: str | None = None, packet_bytes: int | None = None, *, skip: int = 0
+) -> Timeline:
+    """Simulate one variant at one size (default: the first of each) and keep every moment behind `skip` packets.
 
-    The run ends with the flush that hands back packet number `packets`, so a few more may be used. Raises ConfigError
-    for fewer than 1 or more than `MOST_PACKETS` packets, and for what cannot be simulated.
+    A timeline begins with empty caches and rings, or behind the flush that hands back packet number `skip`; it ends
+    with a flush, so a few more may be used than `packets`. Raises ConfigError for fewer than 1 or more than
+    `MOST_PACKETS` packets in all, for a negative `skip`, and for what cannot be simulated.
     """
-    if not 1 <= packets <= MOST_PACKETS:
-        raise ConfigError(f"--packets {packets}: a timeline holds 1 to {MOST_PACKETS} packets")
+    if not 0 <= skip < MOST_PACKETS:
+        raise ConfigError(f"--skip {skip}: 0 to {MOST_PACKETS - 1} packets can be skipped")
+    if not 1 <= packets <= MOST_PACKETS - skip:
+        behind = f" behind {skip} that are skipped" if skip else ""
+        raise ConfigError(f"--packets {packets}: a timeline holds 1 to {MOST_PACKETS - skip} packets{behind}")
     name = scenario.access[0].name if access is None else access
     size = scenario.traffic.sizes[0] if packet_bytes is None else packet_bytes
-    return watch(build_plan(scenario, name, size), packets, scenario.name)
+    return watch(build_plan(scenario, name, size), packets, scenario.name, skip)
 
 
-def watch(plan: Plan, packets: int, name: str = "") -> Timeline:
-    """Run a plan on the reference engine and write down what its observer sees."""
+def watch(plan: Plan, packets: int, name: str = "", skip: int = 0) -> Timeline:
+    """Run a plan on the reference engine and write down what its observer sees, the first `skip` packets left out."""
     recorder = _Recorder(plan)
     engine = ReferenceEngine(plan, packets, before_row=recorder.before_row)
     engine.trace = []
     recorder.engine = engine
-    engine.run(packets)
-    return recorder.timeline(name)
+    engine.run(skip)
+    start_ps, used = engine.now_ps, engine.machine.marked_used
+    engine.run(used + packets)
+    return after(recorder.timeline(name), start_ps, used)
 
 
 @dataclass(slots=True)
@@ -220,8 +229,8 @@ class _Recorder:
 
     def _journeys(self) -> Iterator[Journey]:
         """Pair each packet that was used with its posting: both happen in the order of the packets."""
-        for (packet, after), (_, before) in zip(_each_packet(self._used), _each_packet(self._posted), strict=False):
-            yield Journey(packet, before[3], before[2], before[1], after[3], after[2], after[1])
+        for (packet, used), (_, posted) in zip(_each_packet(self._used), _each_packet(self._posted), strict=False):
+            yield Journey(packet, posted[3], posted[2], posted[1], used[3], used[2], used[1])
 
     def _levels(self, end_ps: int) -> list[Level]:
         """Return the counters in the order of time: packets in the ring, stores and loads of each actor."""

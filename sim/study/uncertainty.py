@@ -62,13 +62,18 @@ class Gain:
     resolution_ns: float
 
     @property
+    def resolved(self) -> bool:
+        """Whether the runs resolve a difference at all."""
+        return abs(self.saved_ns.value) > self.resolution_ns
+
+    @property
     def certain(self) -> bool:
         """Whether every draw has the same sign."""
-        return self.same_sign == 1.0 and abs(self.saved_ns.value) > self.resolution_ns
+        return self.same_sign == 1.0 and self.resolved
 
     def sentence(self, draws: int) -> str:
         """Say whether the sign is certain."""
-        if abs(self.saved_ns.value) <= self.resolution_ns:
+        if not self.resolved:
             return f"no difference that the runs resolve ({self.resolution_ns:.1g} ns)"
         if self.certain:
             return (

@@ -215,7 +215,7 @@ def test_report_writes_one_page_and_the_same_bytes_each_time(vhost_sim, empty):
         assert (done.returncode, done.stderr) == (0, f"written to {folder}/: report.html\n")
     said = json.loads(done.stdout)
     assert said["answer"].startswith("vmap gains ")
-    assert {"uncertainty", "tornado", "limits", "evidence", "inputs", "comparison"} <= set(said)
+    assert {"uncertainty", "tornado", "limits", "evidence", "inputs", "comparisons"} <= set(said)
     first, second = ((empty / folder / "report.html").read_bytes() for folder in ("a", "b"))
     assert first == second
     command = "vhost-sim report virtio-user-xdp1-tap --set access=copy_user,vmap --set traffic.packet_bytes=64"

@@ -10,9 +10,9 @@ from html.parser import HTMLParser
 
 import pytest
 
-from sim.report.assumptions import assumptions
 from sim.report.charts import label, labels
-from sim.report.page import embedded, page
+from sim.report.html import Link, embedded, table
+from sim.report.page import page
 from sim.study.uncertainty import Gain, Interval
 
 COMMAND = "vhost-sim report x -o report.html"
@@ -80,19 +80,20 @@ def test_the_answer_has_its_interval_and_its_sign(plain_review):
 
 
 def test_a_loss_is_called_one():
-    from sim.study.review import _gained
+    from sim.study.review import gained
 
     lost = Gain("a", "b", 64, Interval(-5.2, -8.1, 1.4), Interval(-9, -14, 2), 0.9, 0.1)
-    assert _gained(lost) == "b loses 5 % [-1, 8] against a"
+    assert gained(lost) == "b loses 5 % [-1, 8] against a"
     same = Gain("a", "b", 64, Interval(0.01, -0.02, 0.1), Interval(0.05, -0.1, 0.5), 0.5, 0.1)
-    assert _gained(same) == "b does not differ from a: +0.0 % [-0.0, +0.1]"
+    assert gained(same) == "b does not differ from a: +0.0 % [-0.0, +0.1]"
 
 
 def test_totals_of_the_tables_are_the_points_own(text, plain_review):
     point = plain_review.result.at("copy_user", 64)
     total = re.search(r'<tr class="total">(.*?)</tr>', text)[1]
     assert f"<bdi>{point.cycles_per_packet:.1f}</bdi>" in total
-    waterfall = figures(text)["waterfall"]["data"][0]["x"]
+    (one,) = figures(text)["waterfall"]["data"]
+    waterfall = one["x"]
     assert waterfall[0] + sum(waterfall[1:-1]) == pytest.approx(waterfall[-1], abs=0.05)
 
 
@@ -101,7 +102,8 @@ def test_nothing_is_fetched_and_the_page_is_small(text, hostile):
         assert len(one.encode()) < 5_000_000
         read = Reader(one)
         assert not {"link", "img", "iframe", "object", "base", "form"} & set(read.tags)
-        assert not {"src", "href"} & {name for name, _ in read.attributes}
+        assert "src" not in {name for name, _ in read.attributes}
+        assert all(value.startswith("#") for name, value in read.attributes if name == "href")
         assert "default-src 'none'" in one
 
 
@@ -135,12 +137,61 @@ def test_names_in_charts_are_short_escaped_and_different():
     assert labels(["x" * 100, "x" * 101, "y"]) == ["x" * 47 + "…", "x" * 47 + "… (2)", "y"]
 
 
-def test_every_assumption_of_the_documentation_is_listed():
-    rows = assumptions()
-    assert rows[0][0] == "1"
-    assert "instructions x CPI x scale" in rows[0][1]
-    assert len(rows) > 50
-    assert all(len(sentence) > 10 for _, sentence, _ in rows)
+def test_the_assumptions_are_those_that_the_scenario_rests_on(text, plain_review):
+    said = " ".join(Reader(text).texts)
+    assert f"the {len(plain_review.assumptions)} assumptions of the model that this scenario rests on" in said
+    assert "testpmd txonly spends 45 ns" in said
+    assert "The receive handler was not executed" not in said
+
+
+def test_every_link_leads_to_the_source_of_what_it_names(text, plain_review):
+    rows = dict(re.findall(r'<tr id="(source-\d+)"><td class="text"><bdi>(.*?)</bdi>', text))
+    assert list(rows.values()) == [one.key for one in plain_review.sources]
+    links = re.findall(r'<a href="#(source-\d+)"><bdi>(.*?)</bdi></a>', text)
+    assert {"stac", "clac", "lfence", "cpu.primitives.lfence", "cpu.primitives.stac + clac"} <= {
+        one for _, one in links
+    }
+    for target, name in links:
+        assert rows[target] in (name, f"cpu.primitives.{name}", name.split(" + ")[0])
+
+
+def test_bars_lead_to_sources_too(text):
+    places = set(re.findall(r'<tr id="(source-\d+)">', text))
+    shown = figures(text)
+    (fall,) = shown["waterfall"]["data"]
+    assert (fall["customdata"][0], fall["customdata"][-1]) == (None, None)
+    assert fall["customdata"][fall["y"].index("lfence")] in places
+    assert {place for bar in shown["tornado"]["data"] for _, place in bar["customdata"]} <= places
+
+
+def test_the_questions_of_a_review_are_answered_at_the_top(text, plain_review):
+    top = text[: text.index("<h2>")]
+    for question, said in plain_review.answers().items():
+        assert f"<dt>{question}</dt>" in top
+        assert said in " ".join(Reader(top).texts)
+
+
+def test_a_third_variant_has_its_gain_and_its_waterfall():
+    import sim
+    from sim.study.review import review
+    from tests.report.conftest import SEED, SHORT
+
+    found = review(sim.load_scenario(SEED, overrides=[*SHORT, "access=copy_user,vmap,ideal"]), 20)
+    shown = figures(page(found, COMMAND))
+    assert shown["gains"]["data"][0]["y"] == ["vmap", "ideal"]
+    assert [one["visible"] for one in shown["waterfall"]["data"]] == [True, False]
+    (choice,) = shown["waterfall"]["layout"]["updatemenus"]
+    assert [one["label"] for one in choice["buttons"]] == ["vmap", "ideal"]
+    for comparison, button in zip(found.comparisons, choice["buttons"], strict=True):
+        low, high = button["args"][1]["xaxis.range"]
+        first = comparison.differences[0]
+        assert low < first.after.ns_per_packet < first.before.ns_per_packet < high
+
+
+def test_a_table_marks_its_total_and_the_places_of_its_rows():
+    made = table(("a", "b"), [(Link("<x>", "here"), "1"), ("y", "2")], ids=["here", "there"], total=True)
+    assert '<tr id="here"><td class="text"><a href="#here"><bdi>&lt;x&gt;</bdi></a></td>' in made
+    assert '<tr id="there" class="total"><td class="text"><bdi>y</bdi></td><td class="number"><bdi>2</bdi></td>' in made
 
 
 def test_more_variants_than_colours_still_look_different():

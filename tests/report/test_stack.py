@@ -9,7 +9,7 @@ import pytest
 from sim.config.primitives import PRIMITIVES
 from sim.engine.machine import Wait
 from sim.engine.result import Point
-from sim.report.stack import LAYER_OF, LAYERS, stack
+from sim.report.stack import LAYER_OF, LAYERS, REST, drawn, stack
 
 WAITS = ("store_drain", "idle", "l1_hit", "l2_hit", "l3_hit", "line_transfer")
 
@@ -28,7 +28,7 @@ def test_a_layer_holds_each_name_once_and_nothing_unknown():
 
 def test_layers_can_be_told_apart():
     for part in ("key", "letter", "title", "colour"):
-        assert len({getattr(layer, part) for layer in LAYERS}) == len(LAYERS), part
+        assert len({getattr(layer, part) for layer in (*LAYERS, REST)}) == len(LAYERS) + 1, part
     assert all(len(layer.letter) == 1 for layer in LAYERS)
 
 
@@ -51,3 +51,23 @@ def test_the_layers_of_a_result_add_up_to_its_cycles(result):
         assert isinstance(point, Point)
         total = sum(value for _, value in stack(point.breakdown_cycles))
         assert total == pytest.approx(point.cycles_per_packet, rel=1e-12)
+
+
+def test_layers_that_are_too_small_in_every_stack_are_drawn_together_and_the_sums_stay():
+    first = stack({"instruction": 990.0, "lock_rmw": 4.0, "call": 6.0})  # barrier and calls: both below 1 %
+    second = stack({"instruction": 90.0, "lock_rmw": 0.5})
+    assert [(layer.key, heights) for layer, heights in drawn([first, second])] == [
+        ("work", [990.0, 90.0]), ("rest", [6.0 + 4.0, 0.0 + 0.5]),
+    ]  # fmt: skip
+
+
+def test_a_layer_that_is_large_enough_in_one_stack_is_drawn_in_all():
+    first = stack({"instruction": 999.0, "lock_rmw": 1.0, "call": 2.0})
+    second = stack({"instruction": 98.0, "lock_rmw": 2.0})
+    assert [layer.key for layer, _ in drawn([first, second])] == ["work", "call", "barrier"]  # calls alone are small
+
+
+def test_what_is_argued_about_is_always_drawn():
+    for key in ("work", "copy", "line", "smap", "speculation"):
+        assert next(layer.threshold for layer in LAYERS if layer.key == key) == 0
+    assert all(0 <= layer.threshold < 0.05 and layer.group for layer in LAYERS)

@@ -15,7 +15,7 @@ SEED = "virtio-user-xdp1-tap"
 NEEDED = {
     "M": {"name", "pid", "args"},
     "B": {"name", "cat", "ts", "pid", "tid"},
-    "E": {"ts", "pid", "tid"},
+    "E": {"name", "ts", "pid", "tid"},
     "C": {"name", "ts", "pid", "args"},
     "i": {"name", "ts", "pid", "tid", "s"},
     "s": {"name", "cat", "id", "ts", "pid", "tid"},
@@ -61,6 +61,7 @@ def test_slices_nest_as_packet_step_primitive_and_fill_each_track(both):
                 stack.append(event)
             else:
                 opened = stack.pop()
+                assert event["name"] == opened["name"]
                 if not stack:
                     spent += event["ts"] - opened["ts"]
                 assert event["ts"] > opened["ts"]
@@ -83,6 +84,22 @@ def test_each_arrow_begins_and_ends_once_inside_a_slice(both):
             inside += 1
     assert inside == 2 * found.packets
     assert all(starts[packet]["ts"] <= ends[packet]["ts"] for packet in starts)
+
+
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_behind_skipped_packets_arrows_begin_inside_a_slice_too(name):
+    found = timeline(sim.load_scenario(name), 70, skip=300)
+    events = json.loads(trace_text(found), parse_float=Decimal)["traceEvents"]
+    depth, starts, ends = {}, {}, {}
+    for event in events:
+        track = event.get("tid")
+        depth[track] = depth.get(track, 0) + {"B": 1, "E": -1}.get(event["ph"], 0)
+        if event["ph"] in "sf":
+            assert depth[track] == 3
+            {"s": starts, "f": ends}[event["ph"]][event["id"]] = event["ts"]
+    assert starts.keys() == ends.keys()
+    assert len(ends) == found.packets >= 70
+    assert min(starts.values()) >= Decimal(found.start_ps) / 10**6
 
 
 def test_the_same_scenario_gives_the_same_bytes():

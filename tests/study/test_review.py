@@ -61,7 +61,7 @@ def test_the_widest_swing_stands_first_and_is_measured_next(short):
 def test_one_variant_alone_has_a_rate_and_no_gain():
     scenario = sim.load_scenario(SEED, overrides=[*SHORT, "access=vmap"])
     found = review(scenario, 5)
-    assert found.comparison is None
+    assert found.comparisons == ()
     assert (found.tornado.output, found.tornado.unit) == ("pps", "packets/s")
     pps = found.sure.rates[0].pps
     start = f"vmap carries {pps.value / 1e6:.2f} Mpps [{pps.low / 1e6:.2f}, {pps.high / 1e6:.2f}] at 64 B on "
@@ -71,9 +71,19 @@ def test_one_variant_alone_has_a_rate_and_no_gain():
 def test_the_answer_is_that_of_compare(short):
     found = review(short, 5)
     compared = sim.compare(short)
-    assert found.comparison is not None
-    assert found.comparison.to_dict() == compared.to_dict()
+    (comparison,) = found.comparisons
+    assert comparison.to_dict() == compared.to_dict()
     assert found.sure.gains[0].gain_percent.value == pytest.approx(compared.differences[0].gain_percent)
+
+
+def test_each_later_variant_is_laid_beside_the_first():
+    scenario = sim.load_scenario(SEED, overrides=[*SHORT, "access=copy_user,vmap,ideal"])
+    found = review(scenario, 5)
+    assert [(one.before, one.after) for one in found.comparisons] == [("copy_user", "vmap"), ("copy_user", "ideal")]
+    (further,) = found.further_sentences()
+    gain = found.first_gains()[1].gain_percent
+    assert further.startswith(f"ideal gains {gain.value:.0f} % [{gain.low:.0f}, {gain.high:.0f}] over copy_user; ")
+    assert [one.plan.access for one in found.explanations] == ["copy_user", "vmap", "ideal"]
 
 
 def test_every_source_is_an_entry_of_some_variant(short):
@@ -90,3 +100,9 @@ def test_a_study_brings_its_question_and_refuses_other_settings():
         asked("seed-gain", None, ["run.packets=1"])
     with pytest.raises(ConfigError, match="unknown scenario 'seed-gian'"):
         asked("seed-gian", None, [])
+
+
+@pytest.mark.parametrize(("name", "kind"), [("cost-ranges", "sweep"), ("seed-two-rates", "calibration-study")])
+def test_a_study_of_another_kind_is_called_by_its_kind(name, kind):
+    with pytest.raises(ConfigError, match=f"{name} is a {kind}: a report is of a scenario or of a sensitivity study"):
+        asked(name, None, [])

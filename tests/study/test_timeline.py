@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
 from hypothesis import HealthCheck, given, settings
+from hypothesis.strategies import integers
 
 import sim
 from sim.config import ConfigError
@@ -19,9 +21,9 @@ from tests.engine.scenarios import Case, cases
 SEED = "virtio-user-xdp1-tap"
 
 
-def assert_tiles(track: Track, elapsed_ps: int) -> None:
+def assert_tiles(track: Track, elapsed_ps: int, start_ps: int = 0) -> None:
     """Each group begins where the last one ended, each step likewise, and no part is empty or lasts longer."""
-    now_ps = 0
+    now_ps = start_ps
     for group in track.groups:
         assert group.start_ps == now_ps
         for step in group.steps:
@@ -29,7 +31,7 @@ def assert_tiles(track: Track, elapsed_ps: int) -> None:
             assert all(part.duration_ps > 0 for part in step.parts)
             now_ps += sum(part.duration_ps for part in step.parts)
         assert group.end_ps == now_ps
-    assert now_ps == elapsed_ps
+    assert now_ps == start_ps + elapsed_ps
     assert sum(track.totals_ps().values()) == elapsed_ps
 
 
@@ -119,3 +121,48 @@ def test_stores_under_way_come_back_one_by_one(seed):
 def test_more_packets_than_a_viewer_opens_are_refused(seed, packets):
     with pytest.raises(ConfigError, match="a timeline holds 1 to 10000 packets"):
         timeline(seed, packets)
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+@given(cases(), integers(1, 90))
+def test_what_follows_the_skipped_packets_is_what_the_whole_timeline_has_there(case: Case, skip: int):
+    alone = ReferenceEngine(case.plan, skip)
+    alone.run(skip)
+    start_ps, used = alone.now_ps, alone.machine.marked_used
+    whole, found = watch(case.plan, used + 50), watch(case.plan, 50, skip=skip)
+    assert (found.start_ps, found.start_ps + found.elapsed_ps) == (start_ps, whole.elapsed_ps)
+    assert found.packets == whole.packets - used
+    for track, all_of_it in zip(found.tracks, whole.tracks, strict=True):
+        assert_tiles(track, found.elapsed_ps, start_ps)
+        later = [group for group in all_of_it.groups if group.start_ps >= start_ps]
+        assert list(track.groups)[len(track.groups) - len(later) :] == later
+        assert len(track.groups) <= len(later) + 1
+    assert list(found.journeys) == [
+        replace(one, posting_ps=max(one.posting_ps, start_ps)) for one in whole.journeys[used:]
+    ]
+    assert [one for one in found.levels if one.time_ps > start_ps] == [
+        one for one in whole.levels if one.time_ps > start_ps
+    ]
+
+
+def test_behind_the_start_a_worker_no_longer_waits_for_its_first_kick(seed):
+    warm = timeline(seed, 64, "copy_user", 64, skip=1024).to_dict()
+    cold = timeline(seed, 64, "copy_user", 64).to_dict()
+    assert "worker_wakeup" in cold["actors"]["worker"]
+    assert "worker_wakeup" not in warm["actors"]["worker"]
+    assert warm["start_us"] > 0
+    assert sum(warm["actors"]["worker"].values()) == pytest.approx(warm["elapsed_us"])
+
+
+@pytest.mark.parametrize(
+    ("packets", "skip", "said"),
+    [
+        (1, -1, "--skip -1: 0 to 9999 packets can be skipped"),
+        (9_000, 1_001, "--packets 9000: a timeline holds 1 to 8999 packets behind 1001 that are skipped"),
+        (1, 10_000, "--skip 10000: 0 to 9999 packets can be skipped"),
+    ],
+)
+def test_what_cannot_be_skipped_is_refused(seed, packets, skip, said):
+    with pytest.raises(ConfigError) as error:
+        timeline(seed, packets, skip=skip)
+    assert str(error.value) == said
