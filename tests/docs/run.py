@@ -61,8 +61,8 @@ def targets() -> dict[str, str]:
     return {name: recipe.strip().splitlines()[-1].strip() if recipe.strip() else "" for name, recipe in found}
 
 
-def run_page(name: str, folder: Path, wanted: Callable[[Command], bool]) -> list[str]:
-    """Run the commands of a page that are wanted, with its files and its Python; return what is wrong."""
+def run_page(name: str, folder: Path, wanted: Callable[[Command], bool], python: bool = True) -> list[str]:
+    """Write the files of a page and run the commands that are wanted, and its Python; return what is wrong."""
     found = blocks_of(name)
     if name in CHECKOUTS:
         for part in ("sim", "configs", "docs"):
@@ -73,7 +73,7 @@ def run_page(name: str, folder: Path, wanted: Callable[[Command], bool]) -> list
         place.write_text(text, encoding="utf-8")
     wrong = []
     for block in found:
-        if block.python:
+        if block.python and python:
             done = _call([sys.executable, "-c", block.text], name, folder)
             wrong += [f"line {block.line}: {done.stderr[-500:]}"] if done.returncode else []
         printed = ""
