@@ -46,7 +46,7 @@ def report(
     The second access variant is compared with the first, at the first packet size; a study brings its own tornado.
     """
     from sim.config.whole import write_whole
-    from sim.report.page import page
+    from sim.report.page.whole import page
     from sim.report.progress import counted_progress
     from sim.study.batch import pool_for
     from sim.study.review import asked, review

@@ -6,8 +6,9 @@ from typing import Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from sim.config.accessors import ACCESSORS, OPTIONAL_ACCESSORS
 from sim.config.errors import nearest
-from sim.config.kernel import ACCESSORS, OPTIONAL_ACCESSORS, check_recipe
+from sim.config.kernel import check_recipe
 from sim.config.mapping import Mapping
 from sim.config.quantity import Strict
 
@@ -61,14 +62,14 @@ class Access(Strict):
 
     schema_: Literal[1]
     kind: Literal["access"] = "access"
-    name: str
-    title: str
-    source: str = Field(min_length=1)
+    name: str = Field(description="name by which scenarios and --access refer to it")
+    title: str = Field(description="what tables and reports call it")
+    source: str = Field(min_length=1, description="where the variant was read, or who has thought of it")
     mapping: Mapping = Field(
         default_factory=Mapping, description="kernel mapping of the rings; not used with a device IOTLB"
     )
-    metadata: AccessRules = Field(default_factory=AccessRules)
-    payload: AccessRules = Field(default_factory=AccessRules)
+    metadata: AccessRules = Field(default_factory=AccessRules, description="changes to the accessors of ring metadata")
+    payload: AccessRules = Field(default_factory=AccessRules, description="changes to the accessors of packet bytes")
     round: list[str] = Field(default_factory=list, description="primitives executed once per round of the handler")
     used_page: list[str] = Field(
         default_factory=list, description="primitives executed once per round for each page of the used ring"

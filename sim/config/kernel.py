@@ -6,155 +6,17 @@ from typing import Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from sim.config.accessors import ACCESSORS, OPTIONAL_ACCESSORS
 from sim.config.errors import ConfigError, nearest
 from sim.config.primitives import PRIMITIVES
 from sim.config.quantity import Quantity, Strict, require_unit
+from sim.config.steps import OPTIONAL_STEPS, STEPS
 
-#: Accessors of kernel-accesses.md A.2 (its letter), and the two payload copies.
-METADATA_ACCESSORS = {
-    "avail_index_read": "A",
-    "avail_entry_read": "H",
-    "descriptor_read": "D",
-    "indirect_descriptor_read": "I",
-    "used_element_write": "U1",
-    "used_head_write": "U1",
-    "used_elements_write": "Un",
-    "used_index_write": "X",
-    "avail_flags_read": "F",
-    "used_event_read": "E",
-    "avail_event_write": "V",
-    "used_flags_write": "W",
-    "used_index_read": "R",
-    "packed_flags_read": "PF",
-    "packed_descriptor_read": "PD",
-    "packed_whole_read": "PW",
-    "packed_used_write": "PU",
-    "packed_used_flags_write": "PX",
-    "packed_driver_event_read": "PE",
-    "packed_device_event_write": "PV",
+#: Items that a recipe may hold besides primitives, and what becomes of them.
+RECIPE_WORDS = {
+    "copy": "the bytes of the access, in a loop or by `rep movsb` according to size, kernel and CPU",
+    "vector_copy": "the bytes of the access, by the vector memcpy of a program in user space",
 }
-PAYLOAD_ACCESSORS = {
-    "header_copy": "vnet header",
-    "payload_copy": "packet bytes",
-    "single_header": "first 10 bytes of the vnet header",
-    "single_copy": "packet bytes, one packet at a time",
-    "skb_copy": "packet bytes into an skb",
-    "kernel_copy": "packet bytes, from kernel memory",
-    "rx_header_copy": "vnet header, to the guest",
-    "rx_payload_copy": "packet bytes, to the guest",
-    "rx_num_buffers_copy": "num_buffers, to the guest",
-}
-
-#: Accessors that only some datapaths use; a kernel file may leave them out, and a plan that needs one says so.
-OPTIONAL_ACCESSORS: tuple[str, ...] = (
-    *(name for name in METADATA_ACCESSORS if name.startswith("packed_")),
-    "used_head_write",
-    "single_header",
-    "single_copy",
-    "skb_copy",
-    "kernel_copy",
-    "rx_header_copy",
-    "rx_payload_copy",
-    "rx_num_buffers_copy",
-)
-ACCESSORS = tuple(name for name in (*METADATA_ACCESSORS, *PAYLOAD_ACCESSORS) if name not in OPTIONAL_ACCESSORS)
-
-#: Steps of the transmit path whose instructions a kernel file must count.
-STEPS = (
-    "round_start",
-    "disable_notify",
-    "get_descriptor",
-    "head",
-    "refill",
-    "descriptor",
-    "translate",
-    "iov_iter",
-    "build_xdp",
-    "next_descriptor",
-    "indirect_table",
-    "indirect_descriptor",
-    "copy_chain",
-    "header_copy",
-    "payload_copy",
-    "second_segment",
-    "page_split",
-    "packet_done",
-    "page_refill",
-    "send_batch",
-    "backend_packet",
-    "used_element",
-    "used_elements",
-    "used_index",
-    "notify_check",
-    "enable_notify",
-    "recheck",
-    "round_end",
-)
-
-#: Steps that only some datapaths take; a kernel file may leave them out, and a plan that needs one says so.
-OPTIONAL_STEPS: tuple[str, ...] = (
-    "packed_used",
-    "iotlb_cache_hit",
-    "iotlb_tree_access",
-    "iotlb_tree_copy",
-    "iotlb_level",
-    "iotlb_prefetch",
-    "single_send",
-    "single_header",
-    "single_build",
-    "single_copy",
-    "skb_alloc",
-    "skb_page",
-    "skb_copy",
-    "skb_receive",
-    "generic_xdp",
-    "redirect_packet",
-    "redirect_flush",
-    "bridge_packet",
-    "zerocopy_select",
-    "zerocopy_send",
-    "zerocopy_page",
-    "zerocopy_orphan",
-    "zerocopy_signal",
-    "busy_poll",
-    "rx_round_start",
-    "rx_peek",
-    "rx_take",
-    "rx_taken",
-    "rx_packet",
-    "rx_tun_skb",
-    "rx_tun_frame",
-    "rx_header_copy",
-    "rx_payload_copy",
-    "rx_free_skb",
-    "rx_free_frame",
-    "rx_num_buffers",
-    "rx_packet_done",
-    "rx_poll_start",
-    "dpdk_burst",
-    "dpdk_mbuf",
-    "dpdk_copy",
-    "dpdk_packet_done",
-    "dpdk_flush",
-    "dpdk_free",
-    "dpdk_nic",
-    "xsk_poll",
-    "xsk_peek",
-    "xsk_descriptor",
-    "xsk_nic_descriptor",
-    "xsk_release",
-    "xsk_complete",
-    "xsk_complete_index",
-    "xsk_need_wakeup",
-    "xsk_program",
-    "xsk_rx_descriptor",
-    "xsk_fill",
-    "xsk_rx_index",
-)
-
-#: Items that a recipe may hold besides primitives: `copy` becomes a loop or `rep movsb` by size, kernel and CPU;
-#: `vector_copy` is the memcpy of a program in user space.
-RECIPE_WORDS = ("copy", "vector_copy")
 _RECIPE_VALID = frozenset((*PRIMITIVES, *RECIPE_WORDS))
 
 SWITCHES = ("smap", "spectre_v1", "hardened_usercopy", "retpoline")
@@ -174,10 +36,10 @@ def check_recipe(recipe: list[str]) -> list[str]:
 class Accessor(Strict):
     """What one access executes, in order. `bytes` 0 means that the row says how many; `parts` repeats the recipe."""
 
-    recipe: list[str]
-    bytes: int = Field(default=0, ge=0)
-    parts: int = Field(default=1, ge=1)
-    source: str = Field(min_length=1)
+    recipe: list[str] = Field(description="primitives that one access executes, in order; `3 load` repeats one")
+    bytes: int = Field(default=0, ge=0, description="bytes that it moves; 0: as many as the row says")
+    parts: int = Field(default=1, ge=1, description="times that the recipe runs, each for an equal part of the bytes")
+    source: str = Field(min_length=1, description="where the recipe was read")
 
     _recipe = field_validator("recipe")(check_recipe)
 
@@ -185,8 +47,10 @@ class Accessor(Strict):
 class Step(Strict):
     """Instructions of one step, its accessor included, and the kernel function that a profiler would show."""
 
-    instructions: Quantity
-    function: str
+    instructions: Quantity = Field(
+        description="instructions executed each time, the accessor's included, as counted under `counted_with`"
+    )
+    function: str = Field(description="kernel function whose time this is in `perf report`")
     calls: list[str] = Field(default_factory=list, description="primitives executed besides the accessor's recipe")
 
     _calls = field_validator("calls")(check_recipe)
@@ -195,8 +59,10 @@ class Step(Strict):
 class Mitigation(Strict):
     """What switching one mitigation off takes away, or puts in place of something."""
 
-    removes: list[str] = Field(default_factory=list)
-    replaces: dict[str, str] = Field(default_factory=dict)
+    removes: list[str] = Field(default_factory=list, description="primitives that are gone with it off")
+    replaces: dict[str, str] = Field(
+        default_factory=dict, description="primitive: the one in its place with it off (retpoline: indirect_call)"
+    )
 
     _removes = field_validator("removes")(check_recipe)
 
@@ -204,11 +70,11 @@ class Mitigation(Strict):
 class CountedWith(Strict):
     """The configuration in which the instruction counts of `steps` were taken."""
 
-    smap: bool
-    spectre_v1: bool
-    hardened_usercopy: bool
-    retpoline: bool
-    fsrm: bool
+    smap: bool = Field(description="SMAP was on: stac and clac were executed")
+    spectre_v1: bool = Field(description="barrier_nospec() was an lfence")
+    hardened_usercopy: bool = Field(description="HARDENED_USERCOPY was on: object size checks were executed")
+    retpoline: bool = Field(description="indirect calls went through retpolines")
+    fsrm: bool = Field(description="the CPU showed FSRM: short copies were one `rep movsb`")
 
 
 class Behaviour(Strict):
@@ -230,10 +96,10 @@ class Behaviour(Strict):
 class CopyRoutine(Strict):
     """How copy_user moves bytes: loop below `loop_below` bytes unless FSRM is used, else `rep movsb`."""
 
-    loop_below: int = Field(ge=0)
-    uses_fsrm: bool
-    inline_with_fsrm: bool
-    source: str = Field(min_length=1)
+    loop_below: int = Field(ge=0, description="bytes below which it moves 8 at a time in a loop (0: never)")
+    uses_fsrm: bool = Field(description="with FSRM every size is one `rep movsb`, the short ones too")
+    inline_with_fsrm: bool = Field(description="with FSRM the `rep movsb` stands in the caller: no call")
+    source: str = Field(min_length=1, description="where the routine was read")
 
 
 class Kernel(Strict):
@@ -241,21 +107,25 @@ class Kernel(Strict):
 
     schema_: Literal[1]
     kind: Literal["kernel"] = "kernel"
-    name: str
-    title: str
+    name: str = Field(description="name by which scenarios refer to it")
+    title: str = Field(description="what tables and reports call it")
     device: Literal["vhost_net", "vhost_user", "af_xdp"] = Field(
         "vhost_net",
         description="device whose work the steps are; for another than vhost_net a table names what it uses",
     )
-    work_scale: Quantity
-    zerocopy_tx_default: bool
-    counted_with: CountedWith
-    behaviour: Behaviour
-    copy_routine: CopyRoutine
-    object_size_check_instructions: Quantity
-    mitigations: dict[str, Mitigation]
-    accessors: dict[str, Accessor]
-    steps: dict[str, Step]
+    work_scale: Quantity = Field(
+        description="factor on the instructions between accesses: how far another configuration or compiler moves them"
+    )
+    zerocopy_tx_default: bool = Field(description="experimental_zcopytx as this version sets it by default")
+    counted_with: CountedWith = Field(description="configuration in which the instructions of `steps` were counted")
+    behaviour: Behaviour = Field(description="where the handlers of versions differ in order, not in cost")
+    copy_routine: CopyRoutine = Field(description="how copy_user moves bytes")
+    object_size_check_instructions: Quantity = Field(
+        description="instructions of one HARDENED_USERCOPY check of a heap object, taken out where it is off"
+    )
+    mitigations: dict[str, Mitigation] = Field(description="each mitigation: what switching it off changes in a recipe")
+    accessors: dict[str, Accessor] = Field(description="each accessor: what one access executes")
+    steps: dict[str, Step] = Field(description="each step of the handlers: how many instructions it executes")
 
     @model_validator(mode="after")
     def _complete(self) -> Kernel:

@@ -33,19 +33,22 @@ Settings = dict[str, Any]
 class Baseline(Strict):
     """The other side of a ratio: what it changes against the entry's own configuration."""
 
-    access: str | None = None
-    set: Settings = Field(default_factory=dict)
+    access: str | None = Field(None, description="access variant of the baseline (default: the entry's own)")
+    set: Settings = Field(default_factory=dict, description="keys changed against the entry's configuration")
 
 
 class Entry(Strict):
     """One published figure: `low` to `high` is what the printed digits leave open."""
 
-    id: str = Field(min_length=1)
-    quantity: Literal["pps", "ratio", "share", "stac", "clac", "lfence", "instructions", "throughput"]
-    value: float = Field(ge=0)
-    low: float = Field(ge=0)
-    high: float = Field(ge=0)
-    access: str = "copy_user"
+    id: str = Field(min_length=1, description="name within its file; studies refer to it as FILE/ID")
+    quantity: Literal["pps", "ratio", "share", "stac", "clac", "lfence", "instructions", "throughput"] = Field(
+        description="what was measured: pps (packets/s), ratio (of two rates), share (of the worker's time), stac, "
+        "clac, lfence, instructions (executed per packet), throughput (Gbit/s)"
+    )
+    value: float = Field(ge=0, description="published value, in the quantity's unit")
+    low: float = Field(ge=0, description="lowest value that the printed digits leave open")
+    high: float = Field(ge=0, description="highest value that the printed digits leave open")
+    access: str = Field("copy_user", description="access variant that the figure was taken with")
     set: Settings = Field(default_factory=dict, description="keys changed against the file's `set`")
     baseline: Baseline | None = Field(None, description="of a ratio, or of a difference of counts")
     functions: list[str] = Field(
@@ -53,7 +56,7 @@ class Entry(Strict):
         description="of a share, or of part of the instructions: kernel functions, as rows name them",
     )
     noise: float | None = Field(None, ge=0, lt=1, description="instead of the file's")
-    note: str = ""
+    note: str = Field("", description="what else is to be known of the figure")
 
     @property
     def unit(self) -> str:
@@ -79,11 +82,13 @@ class Entry(Strict):
 class CountTable(Strict):
     """Counts of many configurations as a literal table: keys of a scenario | quantities; a row per configuration."""
 
-    name: str
-    set: Settings = Field(default_factory=dict)
-    access: str = "copy_user"
+    name: str = Field(description="first word of its entries' names")
+    set: Settings = Field(default_factory=dict, description="keys changed in every row, against the file's `set`")
+    access: str = Field("copy_user", description="access variant that was counted")
     noise: dict[str, float] = Field(default_factory=dict, description="relative error by quantity, 0 where not named")
-    table: str
+    table: str = Field(
+        description="header `id KEY ... | QUANTITY ...`, then a row per configuration (- where no figure)"
+    )
 
     def entries(self) -> list[Entry]:
         """Return one entry per figure. ValueError names the row that does not fit its header."""
@@ -127,21 +132,25 @@ class Measurements(Strict):
 
     schema_: Literal[1]
     kind: Literal["measurement"] = "measurement"
-    name: str
-    title: str
+    name: str = Field(description="name by which studies and `validate` refer to it")
+    title: str = Field(description="what was measured, for people")
     source: str = Field(min_length=1, description="who, where, when")
     read: Literal["full", "excerpt", "executed"] = Field(description="how the figures were obtained")
-    grade: Grade = "measured-elsewhere"
+    grade: Grade = Field("measured-elsewhere", description="how the figures were obtained, as for a number of a table")
     scenario: str = Field("virtio-user-xdp1-tap", description="scenario that `set` changes")
     set: Settings = Field(default_factory=dict, description="keys changed in every entry")
-    not_stated: list[str] = Field(default_factory=list)
-    assumed: list[str] = Field(default_factory=list)
+    not_stated: list[str] = Field(default_factory=list, description="what the source does not say")
+    assumed: list[str] = Field(default_factory=list, description="what is assumed in its place")
+    not_modelled: dict[str, str] = Field(
+        default_factory=dict,
+        description="KEY: in words, why no figure can be made while the model refuses that setting",
+    )
     noise: float = Field(
         0.02, ge=0, lt=1, description="relative error of one figure within its session, rounding apart"
     )
     spread: float = Field(0.0, ge=0, lt=1, description="how far the same baseline moves between sessions, as a share")
-    entries: list[Entry] = Field(default_factory=list)
-    counts: list[CountTable] = Field(default_factory=list)
+    entries: list[Entry] = Field(default_factory=list, description="the figures, one by one")
+    counts: list[CountTable] = Field(default_factory=list, description="figures of many configurations, as tables")
 
     @model_validator(mode="after")
     def _named_once(self) -> Measurements:

@@ -25,13 +25,17 @@ class Strict(BaseModel):
 class Quantity(Strict):
     """One table entry; `low <= value <= high`, none of them negative."""
 
-    value: float = Field(ge=0)
-    unit: str
-    low: float = Field(ge=0)
-    high: float = Field(ge=0)
-    source: str = Field(min_length=1)
-    grade: Grade
-    distribution: Distribution | None = None
+    value: float = Field(ge=0, description="the number that the model uses; the median of its range")
+    unit: str = Field(description="unit of value, low and high")
+    low: float = Field(ge=0, description="lower end of what the source leaves open")
+    high: float = Field(ge=0, description="upper end of what the source leaves open")
+    source: str = Field(min_length=1, description="where the number comes from, as docs/sources.md lists it")
+    grade: Grade = Field(
+        description="how it was obtained: measured-here, measured-elsewhere, vendor, derived (by arithmetic), or guess"
+    )
+    distribution: Distribution | None = Field(
+        None, description="how draws spread over the range (default: triangular, in the logarithm for a wide range)"
+    )
     moves_with: str | None = Field(None, description="key of the entry that the same source gives it together with")
 
     @property
@@ -65,9 +69,9 @@ def require_unit(name: str, quantity: Quantity, unit: str) -> None:
 class Flag(Strict):
     """A yes or no with its evidence."""
 
-    value: bool
-    source: str = Field(min_length=1)
-    grade: Grade
+    value: bool = Field(description="yes or no")
+    source: str = Field(min_length=1, description="where the answer comes from, as docs/sources.md lists it")
+    grade: Grade = Field(description="how it was obtained, as for a number")
 
 
 def guess(value: float, unit: str, low: float, high: float, source: str) -> Quantity:

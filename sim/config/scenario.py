@@ -45,24 +45,26 @@ class Scenario(Strict):
 
     schema_: Literal[1]
     kind: Literal["scenario"] = "scenario"
-    name: str
-    title: str = ""
-    source: str = ""
-    cpu: Cpu
-    kernel: Kernel
-    calibration: str | None = None
-    mitigations: Mitigations = Field(default_factory=Mitigations)
-    virtqueue: Virtqueue = Field(default_factory=Virtqueue)
-    driver: Driver = Field(default_factory=Driver)
-    device: Device = Field(default_factory=Device)
-    backend: Backend = Field(default_factory=Backend)
-    receive: Receive = Field(default_factory=Receive)
-    placement: Placement = Field(default_factory=Placement)
-    queues: Queues = Field(default_factory=Queues)
-    memory: Memory = Field(default_factory=Memory)
-    traffic: Traffic
-    access: list[Access] = Field(min_length=1)
-    run: Run = Field(default_factory=Run)
+    name: str = Field(description="name by which commands refer to it")
+    title: str = Field("", description="what tables and reports call it")
+    source: str = Field("", description="where the configuration comes from, and what of it is assumed")
+    cpu: Cpu = Field(description="CPU of driver and worker: a name of `list cpus`, a file, or the table itself")
+    kernel: Kernel = Field(description="kernel of the host: a name of `list kernels`, a file, or the table itself")
+    calibration: str | None = Field(None, description="calibration whose fitted values replace those of the tables")
+    mitigations: Mitigations = Field(default_factory=Mitigations, description="what is switched on in the host kernel")
+    virtqueue: Virtqueue = Field(default_factory=Virtqueue, description="the ring and its features")
+    driver: Driver = Field(default_factory=Driver, description="guest side: who fills the ring")
+    device: Device = Field(default_factory=Device, description="host side: who empties it")
+    backend: Backend = Field(default_factory=Backend, description="what happens to a packet behind the device")
+    receive: Receive = Field(default_factory=Receive, description="the guest's buffers and who sends to them")
+    placement: Placement = Field(
+        default_factory=Placement, description="where driver and worker run, and who else does"
+    )
+    queues: Queues = Field(default_factory=Queues, description="how many queue pairs there are, and who serves them")
+    memory: Memory = Field(default_factory=Memory, description="the host's memory management, and the ring's pages")
+    traffic: Traffic = Field(description="what is sent")
+    access: list[Access] = Field(min_length=1, description="access variants to run: names of `list access`, or tables")
+    run: Run = Field(default_factory=Run, description="how long and how to simulate")
 
     @model_validator(mode="after")
     def _coherent(self) -> Scenario:

@@ -49,8 +49,8 @@ class Sweep(Strict):
 
     schema_: Literal[1]
     kind: Literal["sweep"] = "sweep"
-    name: str
-    title: str = ""
+    name: str = Field(description="name by which `sweep` refers to it")
+    title: str = Field("", description="what tables and reports call it")
     scenario: str = Field(description="name or path of the base scenario")
     set: dict[str, Value] = Field(default_factory=dict, description="keys set in every point, as with --set")
     design: Literal["grid", "latin-hypercube", "sobol"] = Field("grid", description="how the axes are combined")

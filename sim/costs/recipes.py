@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from math import log2
 
 from sim.config.access import Access, AccessRules
+from sim.config.accessors import METADATA_ACCESSORS
 from sim.config.cpu import Cpu
-from sim.config.kernel import METADATA_ACCESSORS, Accessor, CountedWith, Kernel
+from sim.config.kernel import Accessor, CountedWith, Kernel
 from sim.config.mitigations import Mitigations
 from sim.config.primitives import PRIMITIVES
 from sim.config.virtqueue import Virtqueue

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
+from sim.config.accessors import METADATA_ACCESSORS, PAYLOAD_ACCESSORS
 from sim.config.errors import ConfigError
-from sim.config.kernel import METADATA_ACCESSORS, PAYLOAD_ACCESSORS
 from sim.config.scenario import Scenario
 from sim.config.traffic import VNET_HEADER_BYTES
 from sim.costs import CostTable, Recipes

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from sim.config.errors import ConfigError
 from sim.config.scenario import Scenario
 from sim.datapath.worker.path import transmit_path
+from sim.study.documents import table_rows
 
 ALWAYS = "always"
 #: What is asked for when a command runs, and stands in no scenario.
@@ -33,17 +33,8 @@ class Assumption:
 
 
 def assumptions() -> list[Assumption]:
-    """Read the tables of `docs/assumptions.md`: beside the package in a checkout, inside it in a wheel."""
-    package = Path(__file__).resolve().parent.parent
-    inside = package / "docs"
-    file = (inside if inside.is_dir() else package.parent / "docs") / "assumptions.md"
-    found = []
-    for line in file.read_text(encoding="utf-8").splitlines():
-        cells = [cell.strip() for cell in line.strip("|").split("|")]
-        if line.startswith("|") and cells[0][:1].isdigit():
-            number, sentence, key, applies = cells
-            found.append(Assumption(number, sentence, key, applies))
-    return found
+    """Read the tables of `docs/assumptions.md`."""
+    return [Assumption(*cells) for cells in table_rows("assumptions.md", 4)]
 
 
 def assumed_by(scenario: Scenario) -> tuple[Assumption, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,32 +15,47 @@ from sim.study.measured import figures, load_measurements
 
 @dataclass(frozen=True)
 class Envelope:
-    """Everything that modelled published rates and ratios were measured with."""
+    """Everything that the published rates and ratios of one way of the packet were measured with."""
 
     cpus: frozenset[str]
     kernels: frozenset[str]
     access: frozenset[str]
     packet_bytes: frozenset[int]
     loads: frozenset[str]
-    directions: frozenset[str]
+
+    @classmethod
+    def of(cls, scenarios: Iterable[Scenario]) -> Envelope:
+        """Collect what some scenarios run with."""
+        known = list(scenarios)
+        return cls(
+            frozenset(one.cpu.name for one in known),
+            frozenset(one.kernel.name for one in known),
+            frozenset(variant.name for one in known for variant in one.access),
+            frozenset(size for one in known for size in one.traffic.sizes),
+            frozenset(one.traffic.load.kind for one in known),
+        )
 
 
-def envelope(configs: Path | None = None) -> Envelope:
-    """Derive the envelope from every published rate and ratio that the model can make."""
+def way_of(scenario: Scenario) -> str:
+    """Name what a packet goes through, in its order: a rate is evidence for others of the same way only.
+
+    Driver, device and, with vhost_net, the backend (transmit) or the kind of source (receive).
+    """
+    from_guest = [scenario.driver.kind, scenario.device.kind]
+    beyond = {"tx": scenario.backend.kind, "rx": scenario.receive.source.kind}[scenario.device.direction]
+    steps = [*from_guest, beyond] if scenario.device.kind == "vhost_net" else from_guest
+    return " -> ".join(steps if scenario.device.direction == "tx" else reversed(steps))
+
+
+def envelope(configs: Path | None = None) -> dict[str, Envelope]:
+    """Derive the envelope of each way of the packet from every published rate and ratio that the model can make."""
     files = [
         file.model_copy(update={"entries": rates, "counts": []})
         for file in load_measurements(configs)
         if (rates := [entry for entry in file.entries if entry.quantity in ("pps", "ratio")])
     ]
-    covered = [case.scenario for figure in figures(files, configs) for case in figure.cases]
-    return Envelope(
-        frozenset(one.cpu.name for one in covered),
-        frozenset(one.kernel.name for one in covered),
-        frozenset(one.access[0].name for one in covered),
-        frozenset(size for one in covered for size in one.traffic.sizes),
-        frozenset(one.traffic.load.kind for one in covered),
-        frozenset(one.device.direction for one in covered),
-    )
+    ways = _by_way(case.scenario for figure in figures(files, configs) for case in figure.cases)
+    return {way: Envelope.of(scenarios) for way, scenarios in ways.items()}
 
 
 def outside(scenarios: Iterable[Scenario], configs: Path | None = None) -> str | None:
@@ -52,22 +68,35 @@ def outside(scenarios: Iterable[Scenario], configs: Path | None = None) -> str |
         covered = envelope(configs)
     except ConfigError as error:
         return f"evidence not checked: {error}"
-    sizes = sorted({size for one in asked for size in one.traffic.sizes} - covered.packet_bytes)
+    beyond = [_outside(way, Envelope.of(same), covered.get(way)) for way, same in _by_way(asked).items()]
+    lines = [f"outside the evidence: {said}" for said in beyond if said]
+    fitted = "; ".join(dict.fromkeys(line for one in asked if (line := _not_fitted_here(one, configs))))
+    return ". ".join([*lines, fitted] if fitted else lines) or None
+
+
+def _by_way(scenarios: Iterable[Scenario]) -> dict[str, list[Scenario]]:
+    ways: dict[str, list[Scenario]] = defaultdict(list)
+    for scenario in scenarios:
+        ways[way_of(scenario)].append(scenario)
+    return ways
+
+
+def _outside(way: str, asked: Envelope, covered: Envelope | None) -> str | None:
+    if covered is None:
+        return f"no published rate of {way}"
+    sizes = sorted(asked.packet_bytes - covered.packet_bytes)
     parts = [
-        _beyond("CPU", {one.cpu.name for one in asked}, covered.cpus),
-        _beyond("kernel", {one.kernel.name for one in asked}, covered.kernels),
-        _beyond("access", {variant.name for one in asked for variant in one.access}, covered.access),
+        _beyond("CPU", asked.cpus, covered.cpus),
+        _beyond("kernel", asked.kernels, covered.kernels),
+        _beyond("access", asked.access, covered.access),
         f"{_spans(sizes)} B (measured: {_spans(sorted(covered.packet_bytes))} B)" if sizes else None,
-        _beyond("load", {one.traffic.load.kind for one in asked}, covered.loads),
-        _beyond("direction", {one.device.direction for one in asked}, covered.directions),
+        _beyond("load", asked.loads, covered.loads),
     ]
     said = "; ".join(part for part in parts if part)
-    fitted = "; ".join(dict.fromkeys(line for one in asked if (line := _not_fitted_here(one, configs))))
-    lines = ([f"outside the evidence: {said}"] if said else []) + ([fitted] if fitted else [])
-    return ". ".join(lines) or None
+    return f"{said}, compared with figures of {way}" if said else None
 
 
-def _beyond(what: str, asked: set[str], covered: frozenset[str]) -> str | None:
+def _beyond(what: str, asked: frozenset[str], covered: frozenset[str]) -> str | None:
     names = sorted(asked - covered)
     return f"{what} {', '.join(names)} (measured: {', '.join(sorted(covered))})" if names else None
 

@@ -94,8 +94,13 @@ def _resolve(file: Measurements, entry: Entry, configs: Path | None, settings: M
     try:
         cases = tuple(_case(file, entry, {**settings, **side}, configs) for side in sides)
     except ConfigError as error:
-        return Figure(file, entry, problem=without_file(str(error)))
+        return Figure(file, entry, problem=_in_words(file, without_file(str(error))))
     return Figure(file, entry, cases)
+
+
+def _in_words(file: Measurements, problem: str) -> str:
+    """Say a problem in the words that the file has for the setting that it names, if it has any."""
+    return next((words for key, words in file.not_modelled.items() if key in problem), problem)
 
 
 def _case(file: Measurements, entry: Entry, settings: Mapping[str, Any], configs: Path | None) -> Case:

@@ -29,6 +29,8 @@ class Published:
     predicted_pps: float
     used: bool
     source: str
+    not_stated: tuple[str, ...]
+    assumed: tuple[str, ...]
 
     @property
     def error(self) -> float:
@@ -60,7 +62,7 @@ def published_for(scenario: Scenario, points: Sequence[Point], configs: Path | N
     return tuple(
         Published(
             figure.name, point.access, point.packet_bytes, figure.entry.value, point.pps, figure.name in used,
-            figure.file.source,
+            figure.file.source, tuple(figure.file.not_stated), tuple(figure.file.assumed),
         )
         for figure in known
         for point, question in asked

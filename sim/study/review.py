@@ -18,15 +18,21 @@ from sim.study import batch
 from sim.study.answers import answers
 from sim.study.assumptions import Assumption, assumed_by
 from sim.study.compare import Comparison, Difference
+from sim.study.draws import calibration_of
 from sim.study.envelope import outside
 from sim.study.explain import Explanation, explain
-from sim.study.limits import Limit, limits
+from sim.study.limits import IDEAL, Limit, limits
 from sim.study.published import Published, published_for
 from sim.study.run import Result, run
 from sim.study.sensitivity import Sensitivities, load_sensitivity, sensitivity
 from sim.study.swings import swings
+from sim.study.switches import Switch, turned_over
 from sim.study.uncertainty import Gain, Uncertainty, sides_of, uncertainty
 
+#: From so many percent on, a gain is written without a decimal.
+_WHOLE_PERCENT = 10
+#: So many variants are compared in the order in which they are named; of more, the headline is about the best.
+_FEW = 3
 _STUDY = "sensitivity"
 _OTHER_STUDIES = ("sweep", "calibration-study")
 
@@ -44,18 +50,22 @@ class Source:
 class Review:
     """One question and its whole answer; `comparisons` lay each later variant beside the first.
 
-    Intervals of `sure` are of all variants at all sizes. Explanations (one per variant), sources and the tornado (of
-    the first two variants) are at the first size.
+    Headline, tornado and switches are about `focus`: the second variant, or of many the one that gains most.
+    Intervals of `sure` are of all variants at all sizes; everything else is at the first size. `priors` are what the
+    table says of the entries that the calibration moved.
     """
 
     question: str
+    focus: str
     result: Result
     comparisons: tuple[Comparison, ...]
     sure: Uncertainty
     limits: tuple[Limit, ...]
     tornado: Sensitivities
+    switches: tuple[Switch, ...]
     explanations: tuple[Explanation, ...]
     sources: tuple[Source, ...]
+    priors: dict[str, Quantity]
     published: tuple[Published, ...]
     assumptions: tuple[Assumption, ...]
     outside: str | None
@@ -74,20 +84,33 @@ class Review:
         """Give the answer in one sentence with its 90 % interval."""
         size = f"{self.first_size} B" if self.scenario.traffic.mix is None else f"a mix of mean {self.first_size} B"
         where = f"at {size} on {_title(self.scenario.cpu)}, {_title(self.scenario.kernel)}"
-        gains = self.first_gains()
-        if not gains:
+        gain = self.gain
+        if gain is None:
             rate = self.sure.rates[0]
             low, value, high = (one / 1e6 for one in (rate.pps.low, rate.pps.value, rate.pps.high))
             return f"{rate.access} carries {value:.2f} Mpps [{low:.2f}, {high:.2f}] {where}"
-        return f"{gained(gains[0])} {where}; {gains[0].sentence(self.sure.draws)}"
+        return f"{gained(gain)} {where}; {gain.sentence(self.sure.draws)}"
 
     def further_sentences(self) -> list[str]:
-        """Say the same, in short, of the third variant and those behind it."""
-        return [f"{gained(one)}; {one.sentence(self.sure.draws)}" for one in self.first_gains()[1:]]
+        """Say the same, in short, of every other variant, the largest gain first."""
+        return [
+            f"{gained(one)}; {one.sentence(self.sure.draws)}" for one in self.first_gains() if one.after != self.focus
+        ]
 
     def first_gains(self) -> list[Gain]:
-        """Return what each later variant gains over the first, at the first size."""
-        return [one for one in self.sure.gains if one.packet_bytes == self.first_size]
+        """Return what each later variant gains over the first, at the first size; the largest gain first."""
+        found = [one for one in self.sure.gains if one.packet_bytes == self.first_size]
+        return sorted(found, key=lambda one: -one.gain_percent.value)
+
+    @property
+    def gain(self) -> Gain | None:
+        """What the headline is about, None for a single variant."""
+        return next((one for one in self.first_gains() if one.after == self.focus), None)
+
+    @property
+    def comparison(self) -> Comparison | None:
+        """The comparison that the headline is about, None for a single variant."""
+        return next((one for one in self.comparisons if one.after == self.focus), None)
 
     def answers(self) -> dict[str, str]:
         """Answer the questions of a review in a sentence or two each, by question."""
@@ -98,12 +121,14 @@ class Review:
         return {
             **self.result.to_dict(),
             "question": self.question,
+            "focus": self.focus,
             "answer": self.sentence(),
             "answers": self.answers(),
             "comparisons": [one.to_dict() for one in self.comparisons],
             "limits": [one.to_dict() for one in self.limits],
             "uncertainty": self.sure.to_dict(),
             "tornado": self.tornado.to_dict(),
+            "switches": [one.to_dict() for one in self.switches],
             "evidence": self.outside,
             "published": [one.to_dict() for one in self.published],
             "assumptions": [one.number for one in self.assumptions],
@@ -120,11 +145,14 @@ def _title(table: Any) -> str:
 def gained(gain: Gain) -> str:
     """Say how much is won or lost; the ends of the interval keep their signs when they differ."""
     one = gain.gain_percent
+    digits = 0 if abs(one.value) >= _WHOLE_PERCENT else 1
     if not gain.resolved:
         return f"{gain.after} does not differ from {gain.before}: {one.value:+.1f} % [{one.low:+.1f}, {one.high:+.1f}]"
     if one.value < 0:
-        return f"{gain.after} loses {-one.value:.0f} % [{-one.high:.0f}, {-one.low:.0f}] against {gain.before}"
-    return f"{gain.after} gains {one.value:.0f} % [{one.low:.0f}, {one.high:.0f}] over {gain.before}"
+        ends = f"[{-one.high:.{digits}f}, {-one.low:.{digits}f}]"
+        return f"{gain.after} loses {-one.value:.{digits}f} % {ends} against {gain.before}"
+    ends = f"[{one.low:.{digits}f}, {one.high:.{digits}f}]"
+    return f"{gain.after} gains {one.value:.{digits}f} % {ends} over {gain.before}"
 
 
 def review(
@@ -147,14 +175,30 @@ def review(
     sure = uncertainty(sides_of(scenario), draws, scenario.run.seed, configs=configs, executor=executor,
                        progress=progress)  # fmt: skip
     explanations = tuple(explain(scenario, name) for name in accesses)
+    focus = _focus(result)
     size = scenario.traffic.sizes[0]
-    sides = [side for side in sides_of(scenario, accesses[:2]) if side.packet_bytes == size]
+    sides = [side for side in sides_of(scenario, [accesses[0], focus][: len(accesses)]) if side.packet_bytes == size]
     return Review(
-        question or _question(scenario), result, tuple(_comparison(result, accesses[0], name) for name in accesses[1:]),
-        sure, limits(scenario, result.points), study_tornado or swings(sides, executor, progress), explanations,
-        _sources(explanations), published_for(scenario, result.points, configs), assumed_by(scenario),
-        outside([scenario], configs),
+        question or _question(scenario), focus, result,
+        tuple(_comparison(result, accesses[0], name) for name in accesses[1:]), sure, limits(scenario, result.points),
+        study_tornado or swings(sides, executor, progress), turned_over(sides, executor), explanations,
+        _sources(explanations), _priors(scenario, configs), published_for(scenario, result.points, configs),
+        assumed_by(scenario), outside([scenario], configs),
     )  # fmt: skip
+
+
+def _focus(result: Result) -> str:
+    """Return the variant that the headline is about; a bound is no candidate among many."""
+    accesses = [variant.name for variant in result.scenario.access]
+    if len(accesses) <= _FEW:
+        return accesses[min(1, len(accesses) - 1)]
+    candidates = [name for name in accesses[1:] if name != IDEAL]
+    return max(candidates, key=lambda name: result.at(name, result.scenario.traffic.sizes[0]).pps)
+
+
+def _priors(scenario: Scenario, configs: Path | None) -> dict[str, Quantity]:
+    calibration = calibration_of(scenario, configs)
+    return {one.key: one.prior for one in calibration.parameters} if calibration else {}
 
 
 def _comparison(result: Result, before: str, after: str) -> Comparison:
@@ -166,6 +210,8 @@ def _comparison(result: Result, before: str, after: str) -> Comparison:
 
 def _question(scenario: Scenario) -> str:
     accesses = [variant.name for variant in scenario.access]
+    if len(accesses) > _FEW:
+        return f"Which of {len(accesses) - 1} variants gains over {accesses[0]}: {scenario.title or scenario.name}?"
     what = f"What does {accesses[1]} gain over {accesses[0]}" if len(accesses) > 1 else f"What does {accesses[0]} carry"
     return f"{what}: {scenario.title or scenario.name}?"
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -71,6 +72,19 @@ class Gain:
         """Whether every draw has the same sign."""
         return self.same_sign == 1.0 and self.resolved
 
+    def to_dict(self) -> dict[str, Any]:
+        """Return the JSON form."""
+        return {
+            "before": self.before,
+            "after": self.after,
+            "packet_bytes": self.packet_bytes,
+            "gain_percent": self.gain_percent.to_dict(),
+            "saved_ns": self.saved_ns.to_dict(),
+            "same_sign": self.same_sign,
+            "certain": self.certain,
+            "resolution_ns": self.resolution_ns,
+        }
+
     def sentence(self, draws: int) -> str:
         """Say whether the sign is certain."""
         if not self.resolved:
@@ -84,12 +98,17 @@ class Gain:
 
 @dataclass(frozen=True)
 class Uncertainty:
-    """Rates, gains, and which entries make the first gain (or rate) wide: shares of its variance."""
+    """Rates, gains, and which entries make the first gain (or rate) wide: shares of its variance.
+
+    `gains` are over the first variant, at each size; `pairs` are of every later one over each before it but the first,
+    at the first size.
+    """
 
     draws: int
     seed: int
     rates: tuple[Rate, ...]
     gains: tuple[Gain, ...]
+    pairs: tuple[Gain, ...]
     widest: dict[str, float]
     explained: float
     notes: tuple[str, ...]
@@ -102,19 +121,8 @@ class Uncertainty:
             "rates": [
                 {"access": one.access, "packet_bytes": one.packet_bytes, "pps": one.pps.to_dict()} for one in self.rates
             ],
-            "gains": [
-                {
-                    "before": one.before,
-                    "after": one.after,
-                    "packet_bytes": one.packet_bytes,
-                    "gain_percent": one.gain_percent.to_dict(),
-                    "saved_ns": one.saved_ns.to_dict(),
-                    "same_sign": one.same_sign,
-                    "certain": one.certain,
-                    "resolution_ns": one.resolution_ns,
-                }
-                for one in self.gains
-            ],
+            "gains": [one.to_dict() for one in self.gains],
+            "pairs": [one.to_dict() for one in self.pairs],
             "share_of_variance": self.widest,
             "explained": self.explained,
             "notes": list(self.notes),
@@ -183,9 +191,11 @@ def uncertainty(
         for number, side in enumerate(sides)
     )
     gains, watched = _gains(sides, nominal, table)
+    at_first = [number for number, side in enumerate(sides) if side.packet_bytes == sides[0].packet_bytes]
+    pairs = [_gain(sides, start, number, nominal, table) for start, number in combinations(at_first[1:], 2)]
     focus = watched if watched is not None else table[0]
     widest, explained = _widest(drawn[0].columns, good, focus) if len(groups) == 1 else ({}, 0.0)
-    return Uncertainty(draws, seed, rates, gains, widest, explained, notes)
+    return Uncertainty(draws, seed, rates, gains, tuple(pairs), widest, explained, notes)
 
 
 def _tables(scenario: Scenario) -> str:
@@ -212,19 +222,23 @@ def _gains(sides: Sequence[Side], nominal: Floats, table: Floats) -> tuple[tuple
         start = first.setdefault(side.packet_bytes, number)
         if start == number:
             continue
-        gain, gains = (100 * (figures[number] / figures[start] - 1) for figures in (nominal, table))
-        saved, saves = (1e9 / figures[start] - 1e9 / figures[number] for figures in (nominal, table))
-        resolution = side.case.scenario.run.precision * float(1e9 / nominal[number])
-        same = float(np.mean((np.sign(saves) == np.sign(saved)) & (np.abs(saves) > resolution)))
         if watched is None:
-            watched = gains
-        found.append(
-            Gain(
-                sides[start].label, side.label, side.packet_bytes, _interval(float(gain), gains),
-                _interval(float(saved), saves), same, resolution,
-            )
-        )  # fmt: skip
+            watched = 100 * (table[number] / table[start] - 1)
+        found.append(_gain(sides, start, number, nominal, table))
     return tuple(found), watched
+
+
+def _gain(sides: Sequence[Side], start: int, number: int, nominal: Floats, table: Floats) -> Gain:
+    """Compare one side with another, draw by draw."""
+    side = sides[number]
+    gain, gains = (100 * (figures[number] / figures[start] - 1) for figures in (nominal, table))
+    saved, saves = (1e9 / figures[start] - 1e9 / figures[number] for figures in (nominal, table))
+    resolution = side.case.scenario.run.precision * float(1e9 / nominal[number])
+    same = float(np.mean((np.sign(saves) == np.sign(saved)) & (np.abs(saves) > resolution)))
+    return Gain(
+        sides[start].label, side.label, side.packet_bytes, _interval(float(gain), gains),
+        _interval(float(saved), saves), same, resolution,
+    )  # fmt: skip
 
 
 def _widest(

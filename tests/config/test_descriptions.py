@@ -1,4 +1,4 @@
-"""Every key that a scenario or an access table takes says in one line what it is."""
+"""Every key of every kind of table says in one line what it is; so do the words that tables are made of."""
 
 from __future__ import annotations
 
@@ -7,14 +7,17 @@ from typing import get_args
 import pytest
 from pydantic import BaseModel
 
-from sim.config.cpu import Cpu
-from sim.config.kernel import Behaviour, Kernel
-from sim.config.quantity import Flag, Quantity
+import sim
+from sim.config import accessors, paths, steps
+from sim.config.kernel import RECIPE_WORDS
+from sim.config.load import MODELS
+from sim.config.primitives import PRIMITIVES
 from sim.config.scenario import Scenario
+from sim.datapath import build_plan, operations
 
-#: Names of the table itself, and tables that have a file of their own.
-PLAIN = {"schema_", "kind", "name", "title", "source"}
-TABLES = (Cpu, Kernel, Quantity, Flag)
+#: Keys that say which table a file is, not what is in it.
+PLAIN = {"schema_", "kind"}
+TABLES = {"scenario": Scenario, **MODELS}
 
 
 def models(annotation):
@@ -25,30 +28,63 @@ def models(annotation):
         yield from models(part)
 
 
-def keys(model, prefix=""):
+def described(model, seen):
+    """Each key of a model and of those inside it, once: (model's name, key) and what it says."""
+    if model in seen:
+        return
+    seen.add(model)
     for name, field in model.model_fields.items():
-        inner = [one for one in models(field.annotation) if one not in TABLES]
-        if not inner:
-            yield f"{prefix}{name}", field.description
-        for one in inner:
-            yield from keys(one, f"{prefix}{name}.")
+        if name not in PLAIN or model not in TABLES.values():
+            yield f"{model.__name__}.{name}", field.description
+        for inner in models(field.annotation):
+            yield from described(inner, seen)
 
 
-UNDESCRIBED = {"cpu", "kernel", "calibration"}
-DESCRIBED = [
-    (key, said)
-    for key, said in [*keys(Scenario), *keys(Behaviour, "behaviour.")]
-    if key.rpartition(".")[2] not in PLAIN and key not in UNDESCRIBED
-]
+SEEN: set[type[BaseModel]] = set()
+KEYS = {key: said for table in TABLES.values() for key, said in described(table, SEEN)}
 
 
-def test_the_test_goes_through_every_section():
-    found = dict(DESCRIBED)
-    assert {"virtqueue.iotlb_cache", "receive.source.queue", "memory.invalidation_stall", "queues.pairs"} <= set(found)
-    assert {"access.mapping.torn_down", "behaviour.round_bytes"} <= set(found)
+def test_the_test_goes_through_every_kind_of_table_and_what_is_inside():
+    assert set(TABLES.values()) <= SEEN
+    assert {"Quantity.low", "Flag.grade", "Step.instructions", "Accessor.parts", "Behaviour.round_bytes"} <= set(KEYS)
+    assert {"Virtqueue.iotlb_cache", "Source.queue", "Memory.invalidation_stall", "Mapping.torn_down"} <= set(KEYS)
+    assert {"Fitted.pull", "Parameter.key", "CountTable.table", "Axis.count", "MachineState.smt"} <= set(KEYS)
 
 
-@pytest.mark.parametrize(("key", "description"), DESCRIBED, ids=[key for key, _ in DESCRIBED])
-def test_a_key_is_described_in_one_line(key, description):
-    assert description, key
-    assert "\n" not in description
+@pytest.mark.parametrize("key", KEYS)
+def test_a_key_is_described_in_one_line(key):
+    said = KEYS[key]
+    assert said, key
+    assert "\n" not in said
+    assert said == said.strip()
+    assert not said.endswith(".")
+
+
+@pytest.mark.parametrize("kind", TABLES)
+def test_the_schema_of_a_kind_carries_the_descriptions(kind):
+    schema = TABLES[kind].model_json_schema()
+    places = [schema, *schema.get("$defs", {}).values()]
+    keys = [(name, key) for place in places for name, key in place.get("properties", {}).items()]
+    assert keys
+    for name, key in keys:
+        assert name in PLAIN or key["description"], name
+
+
+def test_every_accessor_and_step_is_explained_and_every_explanation_is_of_one():
+    assert set(accessors.MEANINGS) == {*accessors.METADATA_ACCESSORS, *accessors.PAYLOAD_ACCESSORS}
+    assert set(accessors.MEANINGS) == {*accessors.ACCESSORS, *accessors.OPTIONAL_ACCESSORS}
+    assert len(steps.MEANINGS) == len(steps.STEPS) + len(steps.OPTIONAL_STEPS)
+    for table in (accessors.MEANINGS, steps.MEANINGS, operations.MEANINGS, RECIPE_WORDS):
+        assert len(set(table.values())) == len(table)  # nothing is said of two
+        assert all(said and "\n" not in said for said in table.values())
+    assert all(one.meaning for one in PRIMITIVES.values())
+
+
+def test_every_operation_of_a_row_is_explained_and_every_explanation_is_of_one():
+    found = set()
+    for name in paths.names("scenario"):
+        scenario = sim.load_scenario(name)
+        for variant in scenario.access:
+            rows = build_plan(scenario, variant.name, scenario.traffic.sizes[0]).rows
+            found |= {row.operation for row in rows}
+    assert found == set(operations.MEANINGS)

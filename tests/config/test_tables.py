@@ -5,10 +5,12 @@ from __future__ import annotations
 import pytest
 
 from sim.config import paths
+from sim.config.accessors import ACCESSORS, OPTIONAL_ACCESSORS
 from sim.config.cpu import Cpu
-from sim.config.kernel import ACCESSORS, OPTIONAL_ACCESSORS, OPTIONAL_STEPS, STEPS, Kernel
+from sim.config.kernel import Kernel
 from sim.config.load import load_table
 from sim.config.primitives import PRICED_BY_CPI, PRIMITIVES
+from sim.config.steps import OPTIONAL_STEPS, STEPS
 from sim.costs.audit import quantities
 from sim.study.tables import load
 

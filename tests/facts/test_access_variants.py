@@ -7,7 +7,7 @@ from itertools import product
 
 import pytest
 
-from sim.config.kernel import METADATA_ACCESSORS
+from sim.config.accessors import METADATA_ACCESSORS
 from sim.config.load import load_table
 from sim.study.explain import SCOPES
 

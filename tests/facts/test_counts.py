@@ -12,7 +12,7 @@ from itertools import pairwise, product
 import pytest
 
 import sim
-from sim.config.kernel import METADATA_ACCESSORS, PAYLOAD_ACCESSORS
+from sim.config.accessors import METADATA_ACCESSORS, PAYLOAD_ACCESSORS
 from sim.study.explain import RARE, SCOPES, SHOWN, count_primitives
 
 from .model import (

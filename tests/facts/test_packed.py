@@ -7,7 +7,7 @@ from fractions import Fraction
 
 import pytest
 
-from sim.config.kernel import METADATA_ACCESSORS
+from sim.config.accessors import METADATA_ACCESSORS
 from sim.study.explain import SCOPES
 
 from .model import HARDENED, OLD, WITHOUT_FSRM, counts, executed, lockstep, plan, queue

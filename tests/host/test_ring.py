@@ -8,8 +8,8 @@ from dataclasses import replace
 import pytest
 
 from sim.config.errors import ConfigError
-from sim.config.kernel import STEPS
 from sim.config.load import load_table
+from sim.config.steps import STEPS
 from sim.host.compiler import SOURCES
 from sim.host.profile import build_profile
 from sim.host.ring import MOVED, RingRun, RingSettings, in_place, parse_run, point

@@ -10,9 +10,10 @@ from html.parser import HTMLParser
 
 import pytest
 
-from sim.report.charts import label, labels
-from sim.report.html import Link, embedded, table
-from sim.report.page import page
+from sim.report.page.charts import label, labels
+from sim.report.page.html import Link, embedded, table
+from sim.report.page.whole import page
+from sim.report.sources import cited
 from sim.study.uncertainty import Gain, Interval
 
 COMMAND = "vhost-sim report x -o report.html"
@@ -83,7 +84,9 @@ def test_a_loss_is_called_one():
     from sim.study.review import gained
 
     lost = Gain("a", "b", 64, Interval(-5.2, -8.1, 1.4), Interval(-9, -14, 2), 0.9, 0.1)
-    assert gained(lost) == "b loses 5 % [-1, 8] against a"
+    assert gained(lost) == "b loses 5.2 % [-1.4, 8.1] against a"
+    more = Gain("a", "b", 64, Interval(-15.2, -18.1, -11.4), Interval(-29, -34, -22), 1.0, 0.1)
+    assert gained(more) == "b loses 15 % [11, 18] against a"
     same = Gain("a", "b", 64, Interval(0.01, -0.02, 0.1), Interval(0.05, -0.1, 0.5), 0.5, 0.1)
     assert gained(same) == "b does not differ from a: +0.0 % [-0.0, +0.1]"
 
@@ -155,6 +158,16 @@ def test_every_link_leads_to_the_source_of_what_it_names(text, plain_review):
         assert rows[target] in (name, f"cpu.primitives.{name}", name.split(" + ")[0])
 
 
+def test_a_source_leads_to_what_it_cites(text, plain_review):
+    links = set(re.findall(r'<a href="#(reference-[^"]+)">', text))
+    places = re.findall(r'<tr id="(reference-[^"]+)">', text)
+    assert links <= set(places)
+    assert len(places) == len(set(places))
+    lfence = next(one.quantity.source for one in plain_review.sources if one.key == "cpu.primitives.lfence")
+    assert {f"reference-{row.anchor}" for row in cited(lfence)} <= links
+    assert cited(lfence)
+
+
 def test_bars_lead_to_sources_too(text):
     places = set(re.findall(r'<tr id="(source-\d+)">', text))
     shown = figures(text)
@@ -178,7 +191,7 @@ def test_a_third_variant_has_its_gain_and_its_waterfall():
 
     found = review(sim.load_scenario(SEED, overrides=[*SHORT, "access=copy_user,vmap,ideal"]), 20)
     shown = figures(page(found, COMMAND))
-    assert shown["gains"]["data"][0]["y"] == ["vmap", "ideal"]
+    assert shown["gains"]["data"][0]["y"] == ["ideal", "vmap"]  # the largest gain first
     assert [one["visible"] for one in shown["waterfall"]["data"]] == [True, False]
     (choice,) = shown["waterfall"]["layout"]["updatemenus"]
     assert [one["label"] for one in choice["buttons"]] == ["vmap", "ideal"]
@@ -195,7 +208,7 @@ def test_a_table_marks_its_total_and_the_places_of_its_rows():
 
 
 def test_more_variants_than_colours_still_look_different():
-    from sim.report.charts import _look
+    from sim.report.page.charts import _look
 
     looks = [_look(number) for number in range(16)]
     assert len(set(looks)) == 16

@@ -81,9 +81,35 @@ def test_each_later_variant_is_laid_beside_the_first():
     found = review(scenario, 5)
     assert [(one.before, one.after) for one in found.comparisons] == [("copy_user", "vmap"), ("copy_user", "ideal")]
     (further,) = found.further_sentences()
-    gain = found.first_gains()[1].gain_percent
+    gain = next(one for one in found.first_gains() if one.after == "ideal").gain_percent
+    assert found.focus == "vmap"
     assert further.startswith(f"ideal gains {gain.value:.0f} % [{gain.low:.0f}, {gain.high:.0f}] over copy_user; ")
     assert [one.plan.access for one in found.explanations] == ["copy_user", "vmap", "ideal"]
+
+
+def test_of_many_variants_the_headline_is_about_the_one_that_gains_most_and_is_no_bound():
+    access = "access=copy_user,direct_map_spinlock,vmap,copy_user_masked,ideal"
+    found = review(sim.load_scenario(SEED, overrides=[*SHORT, access]), 5)
+    assert found.question.startswith("Which of 4 variants gains over copy_user: ")
+    assert found.focus == "vmap"
+    assert found.sentence().startswith("vmap gains ")
+    assert [one.after for one in found.first_gains()] == ["ideal", "vmap", "direct_map_spinlock", "copy_user_masked"]
+    assert found.comparison is not None
+    assert found.tornado.nominal == pytest.approx(found.comparison.differences[0].gain_percent)
+
+
+def test_every_other_pair_is_compared_draw_by_draw():
+    found = review(sim.load_scenario(SEED, overrides=[*SHORT, "access=copy_user,vmap,ideal"]), 5)
+    (pair,) = found.sure.pairs
+    assert (pair.before, pair.after) == ("vmap", "ideal")
+    rates = found.result.at("vmap", 64).pps, found.result.at("ideal", 64).pps
+    assert pair.gain_percent.value == pytest.approx(100 * (rates[1] / rates[0] - 1))
+
+
+def test_the_priors_are_those_of_the_calibration():
+    found = review(sim.load_scenario(SEED, overrides=[*SHORT, "access=copy_user,vmap"]), 5)
+    before = sim.load_scenario(SEED, overrides=[*SHORT, "access=copy_user,vmap", "calibration=null"])
+    assert found.priors["cpu.primitives.lfence"].value == entry(before, "cpu.primitives.lfence").value
 
 
 def test_every_source_is_an_entry_of_some_variant(short):

@@ -74,9 +74,32 @@ def test_the_counts_of_windows_and_fences_are_exact(nominal):
 def test_a_reason_not_to_be_modelled_comes_from_the_model(nominal):
     rows = by_name(nominal)
     problems = {name: row.problem for name, row in rows.items() if row.problem}
-    assert "unknown kernel 'v4.7'" in problems["rx-skb-array/B14 before"]
-    assert "traffic.application" in problems["tx-batching-tcp/B9 64 B x 1"]
+    assert problems["profile-rx/RX tun_recvmsg"] == "no row of the plan stands for tun_recvmsg"
     assert not any(str(Path.cwd()) in problem or "/configs/" in problem for problem in problems.values())
+
+
+def test_a_setting_that_the_model_does_not_know_is_said_in_words(nominal):
+    problems = {row.figure.name: row.problem for row in nominal.rows if row.problem}
+    assert not any("unknown" in problem for problem in problems.values())
+    assert "v4.7 and v4.8, have no table" in problems["rx-skb-array/B14 before"]
+    assert problems["tx-batching-tcp/B9 64 B x 1"].startswith("a TCP stream by message size, while the model")
+    for file in load_measurements():
+        mine = {problem for name, problem in problems.items() if name.startswith(f"{file.name}/")}
+        assert set(file.not_modelled.values()) <= mine, file.name  # words that nothing needs any more
+
+
+def test_words_for_one_setting_do_not_hide_what_is_wrong_with_another(tmp_path):
+    folder = tmp_path / "measurements"
+    folder.mkdir()
+    (folder / "mine.yaml").write_text(
+        "schema: 1\nkind: measurement\nname: mine\ntitle: mine\nsource: me\nread: full\n"
+        "set: {traffic.packet_bytes: 64}\nnot_modelled: {driver.mood: drivers have no mood}\nentries:\n"
+        "  - {id: a, quantity: pps, value: 5, low: 5, high: 5, set: {driver.mood: calm}}\n"
+        "  - {id: b, quantity: pps, value: 5, low: 5, high: 5, set: {driver.burts: 1, driver.mood: calm}}\n"
+    )
+    said = {row.figure.entry.id: row.problem for row in validate(draws=0, only=["mine"], configs=tmp_path).rows}
+    assert said["a"] == "drivers have no mood"
+    assert "unknown key 'driver.burts'; did you mean 'burst'" in said["b"]
 
 
 def test_tolerances():

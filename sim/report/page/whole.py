@@ -10,9 +10,10 @@ import zlib
 from importlib.resources import files
 from pathlib import Path
 
-from sim.report.charts import charts
-from sim.report.html import embedded, escaped, whole
-from sim.report.sections import SECTIONS
+from sim import __version__
+from sim.report.page.charts import charts
+from sim.report.page.html import embedded, escaped, whole
+from sim.report.page.sections import SECTIONS
 from sim.study.review import Review
 
 #: Nothing is fetched and nothing is sent, whatever a text in the page may try.
@@ -24,7 +25,7 @@ _POLICY = (
 
 def page(review: Review, command: str) -> str:
     """Return the page; `command` is the one that makes it again."""
-    body = "\n".join((*(section(review) for section in SECTIONS), "<h2>Make this page again</h2>", whole(command)))
+    body = "\n".join((*(section(review) for section in SECTIONS), _again(command)))
     text = f"""<!DOCTYPE html>
 <html lang="en">
 <head>
@@ -45,6 +46,10 @@ def page(review: Review, command: str) -> str:
 </html>
 """
     return text.encode("utf-8", "replace").decode("utf-8")  # a YAML text may hold half a character
+
+
+def _again(command: str) -> str:
+    return f'<h2>Make this page again</h2>\n{whole(command)}\n<p class="small">vhost-sim {escaped(__version__)}</p>'
 
 
 def _beside(name: str) -> str:

@@ -9,11 +9,12 @@ from __future__ import annotations
 import html
 import math
 from collections.abc import Mapping, Sequence
+from itertools import accumulate
 from typing import Any
 
 from sim.engine import Point
+from sim.report.page.places import place, sources_by_key
 from sim.report.plots import COLOURS
-from sim.report.sections import place, sources_by_key
 from sim.report.stack import drawn, stack
 from sim.study.compare import Comparison, Difference
 from sim.study.limits import LINK_GBIT, line_rate_pps
@@ -175,7 +176,8 @@ def cycle_stack(points: Sequence[Point]) -> Figure:
     ]  # fmt: skip
     return _figure(
         data, 220 + 44 * len(points), barmode="stack", xaxis=_axis("worker cycles per packet"),
-        yaxis=_axis("", type="category"), legend={"orientation": "h", "y": -0.35, "traceorder": "normal"},
+        yaxis=_axis("", type="category"), margin={"l": 50, "r": 12, "t": 34, "b": 110},
+        legend={"orientation": "h", "yref": "container", "y": 0, "yanchor": "bottom", "traceorder": "normal"},
     )  # fmt: skip
 
 
@@ -225,8 +227,9 @@ def _fall(difference: Difference, places: Mapping[str, str]) -> dict[str, Any]:
 
 
 def _span(difference: Difference) -> tuple[float, float]:
-    """Return the ends of the axis: all that lies between the two rates, and half as much of what they share."""
-    ends = difference.before.ns_per_packet, difference.after.ns_per_packet
+    """Return the ends of the axis: everything that a part of the fall passes, and half as much of what is shared."""
+    steps = (-value for value in difference.made_up_of.values())
+    ends = list(accumulate(steps, initial=difference.before.ns_per_packet))
     reach = max(max(ends) - min(ends), 0.02 * max(ends))
     return round(max(0.0, min(ends) - reach / 2), 3), round(max(ends) + reach / 8, 3)
 
@@ -273,7 +276,10 @@ def latency(points: Sequence[Point]) -> Figure:
         }
         for key, name, colour in zip(("p50", "p99", "p999"), ("median", "99 %", "99.9 %"), COLOURS[2:5], strict=True)
     ]  # fmt: skip
-    return _figure(data, 320, barmode="group", xaxis=_axis("", type="category"), yaxis=_axis("us, posting to use"))
+    legend = {"orientation": "h", "y": 1.02, "yanchor": "bottom"}
+    return _figure(
+        data, 340, barmode="group", legend=legend, xaxis=_axis("", type="category"), yaxis=_axis("us, posting to use")
+    )
 
 
 def _short(key: str) -> str:

@@ -7,7 +7,8 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-_LONGEST = 300
+#: Characters of a text that are shown; sentences of the documentation are shorter.
+_LONGEST = 1000
 
 
 @dataclass(frozen=True)
@@ -18,11 +19,12 @@ class Link:
     place: str
 
 
-Cell = str | Link
+#: A text, or links that stand behind each other.
+Cell = str | Link | tuple[Link, ...]
 
 
 def escaped(text: str) -> str:
-    """Return a text as HTML shows it, at most 300 characters of it."""
+    """Return a text as HTML shows it, at most 1000 characters of it."""
     short = text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"
     return html.escape(short.replace("\0", "\ufffd"))
 
@@ -64,9 +66,10 @@ def table(
 
 
 def _content(cell: Cell) -> str:
-    if isinstance(cell, Link):
-        return f'<a href="#{cell.place}">{isolated(cell.text)}</a>'
-    return isolated(cell)
+    if isinstance(cell, str):
+        return isolated(cell)
+    links = (cell,) if isinstance(cell, Link) else cell
+    return ", ".join(f'<a href="#{one.place}">{isolated(one.text)}</a>' for one in links)
 
 
 def chart(name: str, says: str) -> str:

@@ -1,0 +1,1 @@
+"""The page for a design review: `whole` puts it together from sections and charts; `html` escapes what files say."""

@@ -1,0 +1,72 @@
+"""The head of the page: question, answer, the six questions of a review in short, and what exactly was asked."""
+
+from __future__ import annotations
+
+from sim.report.page.html import chart, escaped, isolated, table
+from sim.study.review import Review
+from sim.study.uncertainty import FEW_DRAWS
+
+_MAPPED = {"user": "not mapped", "vmap": "vmap, 4 KiB pages", "direct": "the direct map"}
+#: Variants beyond the second that get a sentence under the answer; of more, the chart and the table of gains have them.
+_SENTENCES = 2
+
+
+def answer(review: Review) -> str:
+    """The question, the answer in one sentence, and the six questions of a review in short."""
+    rows = review.answers().items()
+    others = review.further_sentences()
+    said = others if len(others) <= _SENTENCES else []
+    further = "".join(f'<p class="further">{isolated(one)}</p>' for one in said)
+    ranked = ""
+    if others:
+        ranked = chart("gains", f"what each variant gains over the first at {review.first_size} B, with intervals")
+    short = "".join(f"<dt>{escaped(question)}</dt><dd><bdi>{_long(said)}</bdi></dd>" for question, said in rows)
+    return (
+        f'<header><h1>{isolated(review.question)}</h1>\n<p class="answer">{isolated(review.sentence())}</p>\n{further}'
+        '<p class="small">Computed by vhost-sim, a cost model of the datapath: nothing was run on this CPU.</p>'
+        "</header>\n"
+        f'<dl class="short">{short}</dl>\n{ranked}\n{_asked(review)}'
+    )
+
+
+def _long(said: str) -> str:
+    """Escape a sentence of many names: each word may be hostile, but none of it may be lost to the cut."""
+    return " ".join(escaped(word) for word in said.split(" "))
+
+
+def _asked(review: Review) -> str:
+    scenario = review.scenario
+    about = (
+        ("scenario", f"{scenario.name}: {scenario.title}"),
+        ("CPU", scenario.cpu.title or scenario.cpu.name),
+        ("kernel", scenario.kernel.title or scenario.kernel.name),
+        ("driver, device, backend", f"{scenario.driver.kind}, {scenario.device.kind}, {scenario.backend.kind}"),
+        ("ring", f"{scenario.virtqueue.layout}, {scenario.virtqueue.size} entries"),
+        *((variant.name, variant.title) for variant in scenario.access),
+        ("calibration", scenario.calibration or "none"),
+    )
+    return (
+        f"{table(('', 'what was asked'), about, left=2)}\n"
+        f'<p class="small">Intervals are {_kind_of_interval(review.sure.draws)} of {review.sure.draws} draws of every '
+        "cost from its range, the same draws for all variants. A variant changes how ring metadata is accessed; copies "
+        "of vnet headers and packet bytes keep their checks, except in ideal, which is a bound and no patch.</p>\n"
+        f"{_variants(review)}"
+    )
+
+
+def _kind_of_interval(draws: int) -> str:
+    return "the central 90 %" if draws >= FEW_DRAWS else "the lowest and the highest"
+
+
+def _variants(review: Review) -> str:
+    """What a variant does to memory beside the fast path."""
+    rows = [
+        (
+            variant.name, _MAPPED[variant.mapping.pages], "yes" if variant.mapping.pinned else "no",
+            variant.mapping.torn_down,
+            f"{sum(part.cost_ps for part in explained.plan.setup) / 1e6:.1f}" if explained.plan.setup else "-",
+        )
+        for variant, explained in zip(review.scenario.access, review.explanations, strict=True)
+    ]  # fmt: skip
+    head = ("variant", "ring mapped through", "pages pinned", "torn down by MMU notifiers", "set-up, us")
+    return table(head, rows, left=4)

@@ -1,0 +1,143 @@
+"""What the answer rests on: inputs that move it, the reach of the evidence, assumptions, sources, the scenario."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+from sim.config import dump_scenario
+from sim.config.quantity import Quantity
+from sim.report.page.html import Cell, Link, chart, folded, isolated, table, whole
+from sim.report.page.places import entry, sources_by_key
+from sim.report.page.words import WORDS
+from sim.report.sources import cited
+from sim.study.limits import LINK_GBIT
+from sim.study.review import Review
+
+
+def changes(review: Review) -> str:
+    """Which inputs move the answer, how far, and what to measure next."""
+    found, places = review.tornado, sources_by_key(review)
+    factor, unit = (1e-6, "Mpps") if found.output == "pps" else (1.0, "gain, %")
+    rows = [
+        (entry(one.key, places), *(f"{one.values[name] * factor:.3f}" for name in ("low", "high", "swing")))
+        for one in found.indices
+    ]
+    parts = [
+        "<h2>What would change the answer, and what to measure next</h2>",
+        *([chart("tornado", "the answer when one input stands at either end of its range")] if rows else []),
+        "".join(f'<p class="next">{isolated(one)}</p>' for one in found.findings),
+        f'<p class="small">Of {isolated(_pair(review))}. Each input moves alone between the ends of the central 90 % '
+        "of its range, as if no calibration tied them together: the bars do not add up. Shares of the width are of the "
+        "squared lengths. A bar, and a name in the tables, leads to the source of the entry.</p>",
+        folded(
+            f"every input alone at the ends of its central 90 % ({unit}; as it is: {found.nominal * factor:.3f})",
+            table(("input", "low end", "high end", "swing"), rows),
+        ),
+    ]
+    parts.append(_switches(review, factor, unit))
+    if review.sure.widest:
+        shares: list[Sequence[Cell]] = [
+            (entry(name, places), f"{share:.0%}") for name, share in review.sure.widest.items()
+        ]
+        shares.append(("all entries, as far as a straight line explains it", f"{review.sure.explained:.0%}"))
+        parts.append(table(("share of the variance when all vary together", ""), shares, total=True))
+    return "\n".join(parts)
+
+
+def _pair(review: Review) -> str:
+    pair = review.comparison
+    return f"{pair.before} → {pair.after}" if pair else review.scenario.access[0].name
+
+
+def _switches(review: Review, factor: float, unit: str) -> str:
+    """What the answer becomes when one yes-or-no setting is turned over."""
+    rows = [
+        (
+            one.key, "on" if one.is_on else "off", " ".join(part for part in (one.grade, one.source) if part),
+            f"{one.answer * factor:.1f}",
+        )
+        for one in review.switches
+    ]  # fmt: skip
+    head = ("switch", "as it is", "source", f"{unit} when turned over")
+    return f"<p>Switches, each turned over alone:</p>{table(head, rows, left=3)}" if rows else ""
+
+
+def validity(review: Review) -> str:
+    """What lies outside the evidence, and what bounds any variant."""
+    said = review.outside or "inside the evidence: CPU, kernel, variants, sizes and load are those of published figures"
+    notes = dict.fromkeys(note for point in review.result.points for note in point.notes)
+    rows = []
+    for one in review.limits:
+        lines = (f"{rate / 1e6:.2f}" for rate in one.line_rates_pps.values())
+        copies = "-" if one.copy_pps is None else f"{one.copy_pps / 1e6:.2f}"
+        rows.append((str(one.packet_bytes), f"{one.ideal_pps / 1e6:.2f}", copies, *lines))
+    head = ("bytes", "no checks", "copies only", *(f"{gbit} GbE" for gbit in LINK_GBIT))
+    return (
+        f'<h2>How far the evidence reaches</h2>\n<p class="next">{isolated(said)}</p>\n'
+        + "".join(f"<p>{isolated(note)}</p>" for note in notes)
+        + f"<p>What bounds any variant, in Mpps:</p>{table(head, rows)}"
+    )
+
+
+def assumptions(review: Review) -> str:
+    """The assumptions that this scenario rests on, of all that the model makes."""
+    rows = [(one.number, one.sentence.replace("`", ""), one.key.replace("`", "")) for one in review.assumptions]
+    return "<h2>Assumptions</h2>\n" + folded(
+        f"the {len(rows)} assumptions of the model that this scenario rests on, each with the key that changes it",
+        table(("", "assumption", "key"), rows, left=3),
+    )
+
+
+def sources(review: Review) -> str:
+    """Every table entry behind the answer: value, range, grade, source, and what it adds to each variant."""
+    accesses = [variant.name for variant in review.scenario.access]
+    rows: list[Sequence[Cell]] = []
+    for one in review.sources:
+        quantity = one.quantity
+        value = f"{quantity.value:.4g} [{quantity.low:.4g}, {quantity.high:.4g}] {quantity.unit}"
+        cycles = (one.cycles.get(access) for access in accesses)
+        shown = ("" if number is None else f"{number:.2f}" for number in cycles)
+        links = tuple(Link(row.key, f"reference-{row.anchor}") for row in cited(quantity.source))
+        rows.append((one.key, value, *_origin(quantity, review.priors.get(one.key)), links, *shown))
+    head = ("key", "value [range]", "grade", "source", "cites", *(f"cycles, {access}" for access in accesses))
+    grades = Counter("fitted" if one.key in review.priors else one.quantity.grade for one in review.sources)
+    counts = ", ".join(f"{count} {grade}" for grade, count in sorted(grades.items()))
+    ids = list(sources_by_key(review).values())
+    return (
+        "<h2>Sources of every number used</h2>\n"
+        + folded(f"{len(rows)} table entries ({counts})", table(head, rows, left=5, ids=ids))
+        + _references(review)
+    )
+
+
+def _references(review: Review) -> str:
+    """What the sources cite: the rows of docs/sources.md, so that a number can be followed without the repository."""
+    texts = [*(one.quantity.source for one in review.sources), *(one.source for one in review.published)]
+    found = list(dict.fromkeys(row for text in texts for row in cited(text)))
+    rows = [(row.key, *(text.replace("`", "") for text in (row.found, row.where, row.sure))) for row in found]
+    head = ("cited as", "what was found", "where", "how sure")
+    ids = [f"reference-{row.anchor}" for row in found]
+    return folded(f"what they cite: {len(rows)} sources", table(head, rows, left=4, ids=ids))
+
+
+def _origin(quantity: Quantity, prior: Quantity | None) -> tuple[str, str]:
+    """Return grade and source of an entry; of a fitted one also what the table said before."""
+    if prior is None:
+        return quantity.grade, quantity.source
+    before = f"{prior.value:.4g} [{prior.low:.4g}, {prior.high:.4g}] {prior.unit}, {prior.grade}"
+    return "fitted", f"{quantity.source} (prior {before})"
+
+
+def words(review: Review) -> str:
+    """The words that a reader may not know."""
+    del review
+    return f"<h2>Words</h2>\n{table(('', ''), WORDS, left=2)}"
+
+
+def scenario(review: Review) -> str:
+    """The resolved scenario, whole."""
+    text = whole(dump_scenario(review.scenario))
+    return "<h2>The resolved scenario</h2>\n" + folded(
+        "every table that the answer depends on (printed only when it is open)", text, printed=False
+    )
