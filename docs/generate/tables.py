@@ -6,11 +6,13 @@ from collections.abc import Iterable
 
 from generate.markdown import DIGITS, code, page, plain, said, table
 from sim.config import load_scenario, paths
+from sim.config.accessors import MEANINGS, METADATA_ACCESSORS, PAYLOAD_ACCESSORS
 from sim.config.cpu import Cpu, CpuFeatures
-from sim.config.kernel import METADATA_ACCESSORS, PAYLOAD_ACCESSORS, Behaviour, Kernel
+from sim.config.kernel import Behaviour, Kernel
 from sim.config.load import load_table
 from sim.config.primitives import PRICED_BY_CPI, PRIMITIVES
 from sim.config.quantity import Quantity
+from sim.config.steps import OPTIONAL_STEPS, STEPS
 from sim.costs.recipes import Item, Recipes
 
 #: One letter for a grade, so that a table of many CPUs stays readable.
@@ -22,6 +24,7 @@ GRADES = {
     "guess": "g",
 }
 _LETTERS = "Grade: " + ", ".join(f"*{letter}* {grade}" for grade, letter in GRADES.items()) + "."
+_STEPS = STEPS | OPTIONAL_STEPS
 _SEED = "virtio-user-xdp1-tap"
 
 
@@ -107,7 +110,11 @@ def _kernels(kernels: dict[str, Kernel]) -> str:
     )
     steps = list(dict.fromkeys(step for one in handlers.values() for step in one.steps))
     counts = (
-        (code(step), *(_short(one.steps[step].instructions) if step in one.steps else "" for one in handlers.values()))
+        (
+            code(step),
+            plain(_STEPS[step]),
+            *(_short(one.steps[step].instructions) if step in one.steps else "" for one in handlers.values()),
+        )
         for step in steps
     )
     listed = ((f"[{name}](kernels/{name}.md)", said(one.title), one.device) for name, one in kernels.items())
@@ -118,29 +125,35 @@ def _kernels(kernels: dict[str, Kernel]) -> str:
         "## Behaviour\n\nWhere the handlers differ in order, not in cost.\n",
         table(("key", "meaning", *columns), behaviour),
         f"## Instructions by step\n\nThe step's accessor is included. {_LETTERS}\n",
-        table(("step", *columns), counts),
+        table(("step", "what it is", *columns), counts),
     )
 
 
 def _kernel(kernel: Kernel) -> str:
     recipes = (
         (
-            code(name), str(one.bytes or "row"),
+            code(name), plain(MEANINGS[name]), str(one.bytes or "row"),
             code(", ".join(one.recipe)) + (f", {one.parts} times" if one.parts > 1 else ""), plain(one.source),
         )
         for name, one in kernel.accessors.items()
     )  # fmt: skip
     steps = (
-        (code(name), code(one.function), *_entry_cells(one.instructions), code(", ".join(one.calls)))
+        (
+            code(name),
+            plain(_STEPS[name]),
+            code(one.function),
+            *_entry_cells(one.instructions),
+            code(", ".join(one.calls)),
+        )
         for name, one in kernel.steps.items()
     )
     return page(
         f"Kernel: {kernel.name}",
         f"{said(kernel.title)}. Use it with {code(f'--set kernel={kernel.name}')}.",
         "## Accessors\n\nPrimitives in order; *row* bytes are those that the row says.\n",
-        table(("accessor", "bytes", "recipe", "source"), recipes),
+        table(("accessor", "what it reaches", "bytes", "recipe", "source"), recipes),
         "## Steps\n",
-        table(("step", "function", "instructions", "range", "grade", "source", "calls"), steps),
+        table(("step", "what it is", "function", "instructions", "range", "grade", "source", "calls"), steps),
     )
 
 

@@ -80,19 +80,18 @@ def differs(shown: str, printed: str) -> str | None:
     A line of `...` (and what stands behind it) is any number of lines; one that ends in ` ...` is the start of one. A
     title may be printed in two lines: it is wrapped at the width of its table.
     """
-    wanted, lines = _lines(shown), _lines(printed)
-    place, free = 0, False
-    for want in wanted:
+    lines = _lines(printed)
+    places = {0}  # where the printed lines may stand when all shown lines so far are found
+    for want in _lines(shown):
         if want.lstrip().startswith("..."):
-            free = True
+            places = set(range(min(places), len(lines) + 1))
             continue
-        places = range(place, len(lines)) if free else range(place, min(place + 1, len(lines)))
-        ends = (one + taken for one in places for taken in (1, 2) if _same(want, " ".join(lines[one : one + taken])))
-        end = next(ends, None)
-        if end is None:
+        ends = {(place, place + taken) for place in places for taken in (1, 2) if place + taken <= len(lines)}
+        found = {end for place, end in ends if _same(want, " ".join(lines[place:end]))}
+        if not found:
             return want
-        place, free = end, False
-    return None if free or place == len(lines) else f"(end; printed: {lines[place]})"
+        places = found
+    return None if len(lines) in places else f"(end; printed: {lines[max(places)]})"
 
 
 def _same(want: str, line: str) -> bool:

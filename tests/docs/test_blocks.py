@@ -62,6 +62,7 @@ def test_a_block_that_would_be_skipped_is_refused(block):
         ("a\n...\nc", "a\nb\nb\nc", None),
         ("a\n... (more)\nd", "a\nb\nc", "d"),
         ("b\n...\na", "a\nb", "b"),
+        ("a\n...\n\nc", "a\n\nb\n\nc", None),
         ("a\n ...\nc", "a\nb\nb\nc", None),
         ("vmap gains ...", "vmap gains 21 %", None),
         ("vmap gains ...", "vmap loses 21 %", "vmap gains ..."),
