@@ -10,14 +10,18 @@ import typer
 from sim.cli.options import (
     Accesses,
     Configs,
+    Draws,
+    Form,
     Jobs,
     Json,
     Name,
+    OneSize,
     Sets,
-    app,
     at_least,
     checked_file,
     checked_folder,
+    command,
+    csv_rows,
     load,
     one_of,
     say_written,
@@ -25,12 +29,17 @@ from sim.cli.options import (
 )
 
 
-@app.command()
+@command(
+    "calibrate seed-two-rates --out mine/calibrations/mine.yaml",
+)
 def calibrate(
     study: Annotated[str, typer.Argument(metavar="STUDY", help="name of a calibration study or a YAML file")],
-    out: Annotated[Path | None, typer.Option("--out", metavar="FILE", help="where to write the calibration")] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", metavar="FILE", help="where to write the calibration")
+    ] = None,
     jobs: Jobs = None,
     configs: Configs = None,
+    form: Form = None,
     as_json: Json = False,
 ) -> None:
     """Fit the parameters that a study names to its measurements; the tables' ranges are the priors.
@@ -48,32 +57,41 @@ def calibrate(
     checked_file("--out", out)
     with counted_progress("runs") as report, pool_for(loaded.trials, jobs) as pool:
         calibration = fit(loaded, configs, pool, report)
-    show_data(as_json, calibration.to_dict(), lambda: calibration_tables(calibration))
+    show_data(
+        form, as_json, data=calibration.to_dict(),
+        rows=lambda: csv_rows().calibration_rows(calibration), tables=lambda: calibration_tables(calibration),
+    )  # fmt: skip
     if out is not None:
         write_calibration(calibration, out)
         say_written([out])
 
 
-@app.command()
+@command(
+    "validate",
+    "validate --only seed-vmap --format csv",
+)
 def validate(
     calibration: Annotated[
         str | None,
         typer.Option("--calibration", metavar="NAME", help="instead of the scenarios' own; none: tables as they are"),
     ] = None,
-    draws: Annotated[int, typer.Option("--draws", metavar="N", help="draws of each 90 % interval")] = 100,
+    draws: Draws = 100,
     only: Annotated[str | None, typer.Option("--only", metavar="FILE,FILE", help="measurement files")] = None,
     everything: Annotated[bool, typer.Option("--all", help="list every count, too")] = False,
     left_out: Annotated[
         str | None,
         typer.Option("--leave-one-out", metavar="STUDY", help="fit this study without each of its sources in turn"),
     ] = None,
-    out: Annotated[Path | None, typer.Option("--out", metavar="DIR", help="write CSV, Parquet and a plot")] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", metavar="DIR", help="write CSV, Parquet and a plot")
+    ] = None,
     markdown: Annotated[
         Path | None, typer.Option("--markdown", metavar="FILE", help="write the page of the documentation")
     ] = None,
-    seed: Annotated[int, typer.Option("--seed", help="seed of the draws (0 is a seed)")] = 1,
+    seed: Annotated[int, typer.Option("--seed", metavar="N", help="seed of the draws (0 is a seed)")] = 1,
     jobs: Jobs = None,
     configs: Configs = None,
+    form: Form = None,
     as_json: Json = False,
 ) -> None:
     """Lay every published figure beside its prediction: interval, signed error, used or not; worst first."""
@@ -92,12 +110,19 @@ def validate(
         if left_out is not None:
             folds = leave_one_out(left_out, draws, seed, configs=configs, executor=pool, progress=report)
             data = {"schema": 1, "left_out": {name: one.to_dict() for name, one in folds}}
-            show_data(as_json, data, lambda: evidence.left_out_table(folds))
+            show_data(
+                form, as_json, data=data,
+                rows=lambda: csv_rows().left_out_rows(folds), tables=lambda: evidence.left_out_table(folds),
+            )  # fmt: skip
             return
         validation = lay_beside(
             calibration, draws, seed, configs=configs, executor=pool, progress=report, only=names
         )  # fmt: skip
-    show_data(as_json, validation.to_dict(), lambda: evidence.validation_tables(validation, everything))
+    show_data(
+        form, as_json, data=validation.to_dict(),
+        rows=lambda: csv_rows().validation_rows(validation),
+        tables=lambda: evidence.validation_tables(validation, everything),
+    )  # fmt: skip
     if markdown is not None:
         from sim.config.whole import write_whole
         from sim.report.markdown import validation_page
@@ -111,7 +136,10 @@ def validate(
         say_written(write_all(files, validation_writers(validation)))
 
 
-@app.command()
+@command(
+    "sensitivity seed-gain",
+    "sensitivity seed-gain --method sobol --out out/gain",
+)
 def sensitivity(
     study: Annotated[str, typer.Argument(metavar="STUDY", help="name of a sensitivity study or a YAML file")],
     method: Annotated[
@@ -120,10 +148,13 @@ def sensitivity(
     samples: Annotated[
         int | None, typer.Option("--samples", metavar="N", help="base samples (sobol) or trajectories (morris)")
     ] = None,
-    out: Annotated[Path | None, typer.Option("--out", metavar="DIR", help="write CSV, Parquet and a plot")] = None,
-    seed: Annotated[int | None, typer.Option("--seed", help="seed of the samples (0 is a seed)")] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", metavar="DIR", help="write CSV, Parquet and a plot")
+    ] = None,
+    seed: Annotated[int | None, typer.Option("--seed", metavar="N", help="seed of the samples (0 is a seed)")] = None,
     jobs: Jobs = None,
     configs: Configs = None,
+    form: Form = None,
     as_json: Json = False,
 ) -> None:
     """Say which input moves an answer (packets per second, or a gain), and which to measure next.
@@ -146,14 +177,19 @@ def sensitivity(
     size = {"sobol": loaded.samples, "morris": loaded.trajectories, "tornado": 2}[method]
     with counted_progress("runs") as report, pool_for(size * (len(loaded.inputs) + 2), jobs) as pool:
         found = sensitive.sensitivity(loaded, method, configs, pool, report)  # type: ignore[arg-type]
-    show_data(as_json, found.to_dict(), lambda: sensitivity_tables(found))
+    show_data(
+        form, as_json, data=found.to_dict(),
+        rows=lambda: csv_rows().sensitivity_rows(found), tables=lambda: sensitivity_tables(found),
+    )  # fmt: skip
     if files is not None:
         from sim.report.files import sensitivity_writers, write_all
 
         say_written(write_all(files, sensitivity_writers(found)))
 
 
-@app.command()
+@command(
+    "breakeven virtio-user-xdp1-tap --vary cpu.primitives.stac --target 'gain>=20%'",
+)
 def breakeven(
     scenario: Name,
     vary: Annotated[str, typer.Option("--vary", metavar="KEY", help="key whose value is searched")],
@@ -165,8 +201,9 @@ def breakeven(
     tolerance: Annotated[float, typer.Option("--tolerance", metavar="SHARE", help="of the range")] = 0.001,
     sets: Sets = None,
     access: Accesses = None,
-    size: Annotated[int | None, typer.Option("--size", metavar="N", help="packet size in bytes")] = None,
+    size: OneSize = None,
     configs: Configs = None,
+    form: Form = None,
     as_json: Json = False,
 ) -> None:
     """Find the value of one key at which a target is just met, or say that it is met always or never.
@@ -177,25 +214,32 @@ def breakeven(
     from sim.study import breakeven as even
 
     wanted = even.Target.parse(target)
-    base = load(scenario, sets, configs, access=access, sizes=size)
+    base = load(scenario, sets, configs, access=access, size=size)
     found = even.breakeven(
-        lambda value: load(scenario, [*(sets or []), f"{vary}={value!r}"], configs, access=access, sizes=size),
+        lambda value: load(scenario, [*(sets or []), f"{vary}={value!r}"], configs, access=access, size=size),
         base, vary, wanted, low=low, high=high, tolerance=tolerance,
     )  # fmt: skip
-    show_data(as_json, found.to_dict(), lambda: breakeven_tables(found))
+    show_data(
+        form, as_json, data=found.to_dict(),
+        rows=lambda: csv_rows().breakeven_rows(found), tables=lambda: breakeven_tables(found),
+    )  # fmt: skip
 
 
-@app.command("import-trace")
+@command(
+    "import-trace perf.txt --set kernel=v6.12 --out mine/measurements/my.yaml",
+    name="import-trace",
+)
 def import_trace(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="trace CSV, `perf report --stdio` or `perf stat` text")],
     out: Annotated[
         Path | None,
-        typer.Option("--out", metavar="FILE", help="measurement file to write (DIR/measurements/NAME.yaml)"),
+        typer.Option("--out", "-o", metavar="FILE", help="measurement file to write (DIR/measurements/NAME.yaml)"),
     ] = None,
     sets: Sets = None,
     packets: Annotated[
         int | None, typer.Option("--packets", metavar="N", help="packets sent meanwhile (perf stat, unnamed traces)")
     ] = None,
+    form: Form = None,
     as_json: Json = False,
 ) -> None:
     """Turn a trace or a profile of your own machine into measurements that calibrate and validate read.
@@ -211,7 +255,10 @@ def import_trace(
     settings = {".".join(keys): value for keys, value in map(split_assignment, sets or [])}
     name = out.stem if out is not None else None
     found = import_file(file, settings, name=name, packets=packets)
-    show_data(as_json, found.model_dump(mode="json"), lambda: measurement_table(found))
+    show_data(
+        form, as_json, data=found.model_dump(mode="json"),
+        rows=lambda: csv_rows().measurement_rows(found), tables=lambda: measurement_table(found),
+    )  # fmt: skip
     if out is not None:
         write_measurements(found, out)
         say_written([out])

@@ -7,14 +7,30 @@ from typing import Annotated, Any
 
 import typer
 
-from sim.cli.options import Configs, Json, app, checked_file, say_written, show_data
+from sim.cli.options import (
+    Configs,
+    Form,
+    Json,
+    OneAccess,
+    OneSize,
+    checked_file,
+    command,
+    csv_rows,
+    named_as_given,
+    overrides,
+    say_written,
+    show_data,
+)
 
 
-@app.command()
+@command(
+    "measure --out mine/cpus/this-host.yaml",
+    "run virtio-user-xdp1-tap --configs mine --set cpu=this-host",
+)
 def measure(
     out: Annotated[
         Path | None,
-        typer.Option("--out", metavar="FILE", help="where to write the CPU profile; its name is the file's"),
+        typer.Option("--out", "-o", metavar="FILE", help="where to write the CPU profile; its name is the file's"),
     ] = None,
     recording: Annotated[
         Path | None, typer.Option("--recording", metavar="FILE", help="also write every raw repeat, as JSON")
@@ -26,6 +42,7 @@ def measure(
         bool, typer.Option("--ring", help="also run a real ring between two cores, beside its prediction")
     ] = False,
     configs: Configs = None,
+    form: Form = None,
     as_json: Json = False,
 ) -> None:
     """Measure this host, unprivileged and in under a minute, and write a CPU profile that any scenario can name.
@@ -68,25 +85,28 @@ def measure(
         shown = [host.profile_tables(raw, profile)]
         return Group(*shown, *([host.ring_table(compared)] if compared is not None else []))
 
-    show_data(as_json, data, tables)
+    def rows() -> Any:
+        return csv_rows().profile_rows(profile) if compared is None else csv_rows().ring_rows(compared)
+
+    show_data(form, as_json, data=data, rows=rows, tables=tables)
     for file in written:
         say_written([file])
 
 
-@app.command("compare-cpu")
+@command(
+    "compare-cpu zen4 zen5",
+    name="compare-cpu",
+)
 def compare_cpu(
     first: Annotated[str, typer.Argument(metavar="A", help="name of a CPU (see `list cpus`) or a YAML file")],
     second: Annotated[str, typer.Argument(metavar="B", help="another one")],
     scenario: Annotated[
         str, typer.Option("--scenario", metavar="SCENARIO", help="the scenario that entries are weighed by")
     ] = "virtio-user-xdp1-tap",
-    access: Annotated[
-        str | None, typer.Option("--access", metavar="A", help="access variant (default: the first)")
-    ] = None,
-    size: Annotated[
-        int | None, typer.Option("--size", metavar="N", help="packet size in bytes (default: the first)")
-    ] = None,
+    access: OneAccess = None,
+    size: OneSize = None,
     configs: Configs = None,
+    form: Form = None,
     as_json: Json = False,
 ) -> None:
     """Show two CPU tables side by side, the entries that differ most for a scenario first.
@@ -99,12 +119,15 @@ def compare_cpu(
 
     if access is not None and "," in access:
         raise ConfigError(f"--access {access}: compare-cpu takes one access variant")
-    with progress() as report:
-        comparison = compare_cpus(first, second, scenario, size, access, configs, report)
+    short = {"access": access, "size": size}
+    with progress() as report, named_as_given(**short):
+        comparison = compare_cpus(first, second, scenario, overrides(None, **short), configs, report)
 
     def tables() -> Any:
         from sim.report.host import cpu_table
 
         return cpu_table(comparison)
 
-    show_data(as_json, comparison.to_dict(), tables)
+    show_data(
+        form, as_json, data=comparison.to_dict(), rows=lambda: csv_rows().cpu_rows(comparison), tables=tables
+    )  # fmt: skip

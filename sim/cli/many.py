@@ -9,26 +9,33 @@ import typer
 
 from sim.cli.options import (
     Configs,
+    Form,
+    Jobs,
     Json,
-    app,
+    command,
+    csv_rows,
     notice,
     show_data,
     text,
 )
 
 
-@app.command()
+@command(
+    "sweep cost-ranges --out out/sweep",
+    "sweep cost-ranges --out out/sweep --resume",
+)
 def sweep(
     study: Annotated[str, typer.Argument(metavar="STUDY", help="name of a sweep (see `list studies`) or a YAML file")],
-    jobs: Annotated[int | None, typer.Option("--jobs", metavar="N", help="processes (default: one per core)")] = None,
+    jobs: Jobs = None,
     dask: Annotated[
         str | None, typer.Option("--dask", metavar="ADDRESS", help="run on this Dask scheduler instead")
     ] = None,
     out: Annotated[
-        Path | None, typer.Option("--out", metavar="DIR", help="stream rows to Parquet parts in DIR")
+        Path | None, typer.Option("--out", "-o", metavar="DIR", help="stream rows to Parquet parts in DIR")
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="continue what DIR holds; edited points run anew")] = False,
     configs: Configs = None,
+    form: Form = None,
     as_json: Json = False,
 ) -> None:
     """Run one scenario at many points: a grid, a Latin hypercube or a Sobol sequence over any keys.
@@ -50,4 +57,7 @@ def sweep(
         outcome = sweeps.run_sweep(
             loaded, pool, folder=out, resume=resume, configs=configs, jobs=jobs or 2, progress=report, notice=notice
         )
-    show_data(as_json, outcome.to_dict(), lambda: text().sweep_table(loaded, outcome))
+    show_data(
+        form, as_json, data=outcome.to_dict(),
+        rows=lambda: csv_rows().sweep_rows(outcome), tables=lambda: text().sweep_table(loaded, outcome),
+    )  # fmt: skip

@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import os
 import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 if TYPE_CHECKING:
+    from rich.console import RenderableType
+
     from sim.config import Scenario
 
 DEFAULT_DRAWS = 200
+
+#: The key that a short option changes.
+_KEYS = {"access": "access", "size": "traffic.packet_bytes", "sizes": "traffic.packet_bytes", "seed": "run.seed"}
 
 app = typer.Typer(
     help="Cost-model simulator of the Linux vhost_net datapath: packets per second against packet size, and why.",
@@ -22,6 +30,21 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+
+Command = Callable[[Callable[..., None]], Callable[..., None]]
+
+
+def command(*examples: str, name: str | None = None) -> Command:
+    """Register a command; its docstring flows with the width of the terminal, and examples stand below its help."""
+
+    def register(function: Callable[..., None]) -> Callable[..., None]:
+        paragraphs = (inspect.getdoc(function) or "").split("\n\n")
+        shown = "\n\n".join(" ".join(paragraph.split()) for paragraph in paragraphs)
+        below = "\n".join(("Examples:", *(f"vhost-sim {example}" for example in examples)))
+        return app.command(name, help=shown, epilog=below)(function)
+
+    return register
+
 
 Name = Annotated[
     str, typer.Argument(metavar="SCENARIO", help="name of a scenario (see `list scenarios`) or a YAML file")
@@ -33,14 +56,22 @@ Sets = Annotated[
     ),
 ]
 Accesses = Annotated[str | None, typer.Option("--access", metavar="A,B", help="access variants (see `list access`)")]
-Sizes = Annotated[str | None, typer.Option("--sizes", metavar="N,N", help="packet sizes in bytes, without FCS")]
-Seed = Annotated[int | None, typer.Option("--seed", help="seed of the random draws (0 is a seed)")]
-Out = Annotated[
-    Path | None, typer.Option("--out", metavar="DIR", help="write CSV, Parquet, the resolved scenario and plots")
+OneAccess = Annotated[
+    str | None, typer.Option("--access", metavar="A", help="access variant (default: the first; see `list access`)")
 ]
+OneSize = Annotated[
+    int | None, typer.Option("--size", metavar="N", help="packet size in bytes, without FCS (default: the first)")
+]
+Sizes = Annotated[str | None, typer.Option("--sizes", metavar="N,N", help="packet sizes in bytes, without FCS")]
+Seed = Annotated[int | None, typer.Option("--seed", metavar="N", help="seed of the random draws (0 is a seed)")]
+Out = Annotated[
+    Path | None, typer.Option("--out", "-o", metavar="DIR", help="write CSV, Parquet, the resolved scenario and plots")
+]
+Tables = Annotated[Path | None, typer.Option("--out", "-o", metavar="DIR", help="write CSV, Parquet and a plot")]
 Configs = Annotated[
     Path | None, typer.Option("--configs", metavar="DIR", help="folder with tables of your own (cpus/, ...)")
 ]
+Draws = Annotated[int, typer.Option("--draws", metavar="N", help="draws of each 90 % interval")]
 Jobs = Annotated[int | None, typer.Option("--jobs", metavar="N", help="processes (default: one per core)")]
 Uncertain = Annotated[
     int | None,
@@ -58,7 +89,39 @@ Without = Annotated[
         help="switch mechanisms off, for every variant: stac_clac, lfence, access_ok, object_size_check, misses",
     ),
 ]
-Json = Annotated[bool, typer.Option("--json", help="print JSON instead of tables")]
+FORMS = ("table", "csv", "json", "md")
+
+
+def _form(context: typer.Context, form: str | None) -> str | None:
+    """Refuse an unknown form, and `--json` beside another one, before anything is simulated."""
+    if form is not None:
+        one_of("--format", form, FORMS)
+    return _agreed(context, form, context.params.get("as_json"))
+
+
+def _json(context: typer.Context, as_json: bool) -> bool:
+    _agreed(context, context.params.get("form"), as_json)
+    return as_json
+
+
+def _agreed(context: typer.Context, form: str | None, as_json: bool | None) -> str | None:
+    from sim.config.errors import ConfigError
+
+    if as_json and form not in (None, "json"):
+        raise ConfigError(f"--format {form}: --json is short for --format json; give one of them")
+    return form
+
+
+Form = Annotated[
+    str | None,
+    typer.Option(
+        "--format",
+        metavar="|".join(FORMS),
+        callback=_form,
+        help="tables (default), full-precision rows as CSV, everything as JSON, or tables as Markdown",
+    ),
+]
+Json = Annotated[bool, typer.Option("--json", callback=_json, help="short for --format json")]
 
 
 def with_default_draws(arguments: list[str]) -> list[str]:
@@ -76,16 +139,32 @@ def load(name: str, sets: list[str] | None, configs: Path | None, **short: objec
     """Load a scenario; the short options come before `--set`, which therefore wins."""
     from sim.config import load_scenario
 
-    return load_scenario(name, overrides=overrides(sets, **short), configs=configs)
+    with named_as_given(**short):
+        return load_scenario(name, overrides=overrides(sets, **short), configs=configs)
 
 
 def overrides(sets: list[str] | None, **short: object) -> list[str]:
     """Return the short options as changes of keys, then those of `--set`."""
-    keys = {"access": "access", "sizes": "traffic.packet_bytes", "seed": "run.seed"}
-    changes = [f"{keys[option]}={value}" for option, value in short.items() if value is not None]
-    if short.get("sizes") is not None:
+    changes = [f"{_KEYS[option]}={value}" for option, value in short.items() if value is not None]
+    if any(short.get(option) is not None for option in ("size", "sizes")):
         changes.append("traffic.mix=null")
     return [*changes, *(sets or [])]
+
+
+@contextmanager
+def named_as_given(**short: object) -> Iterator[None]:
+    """Let an error about a short option name that option instead of the `--set` that it stands for."""
+    from sim.config.errors import ConfigError
+
+    try:
+        yield
+    except ConfigError as error:
+        for option, value in short.items():
+            stands_for = f"{ConfigError(f'--set {_KEYS[option]}={value}:')} "
+            if value is not None and str(error).startswith(stands_for):
+                said = value if str(value).strip() else "''"
+                raise ConfigError(f"--{option} {said}: {str(error).removeprefix(stands_for)}") from None
+        raise
 
 
 def ablated(scenario: Scenario, names: str | None) -> Scenario:
@@ -97,12 +176,27 @@ def ablated(scenario: Scenario, names: str | None) -> Scenario:
     return without(scenario, [name.strip() for name in names.split(",") if name.strip()])
 
 
-def show_data(as_json: bool, data: Any, tables: Any) -> None:
-    """Print JSON, or the tables that `tables()` makes."""
-    if as_json:
+def show_data(
+    form: str | None,
+    as_json: bool,
+    *,
+    data: dict[str, Any],
+    rows: Callable[[], Sequence[dict[str, Any]]],
+    tables: Callable[[], RenderableType],
+) -> None:
+    """Print an answer in the form that is asked for: its data as JSON, its rows as CSV, its tables."""
+    if as_json or form == "json":
         print(json.dumps(data, indent=1, allow_nan=False))
+    elif form == "csv":
+        from sim.report.rows import csv_text
+
+        print(csv_text(rows()), end="")
+    elif form == "md":
+        from sim.report.tables_as_markdown import markdown
+
+        print(markdown(tables()), end="")
     else:
-        from sim.report.text import show
+        from sim.report.terminal import show
 
         show(tables())
 
@@ -119,12 +213,19 @@ def text() -> Any:
     return text
 
 
-def checked_folder(out: Path | None) -> Path | None:
+def csv_rows() -> Any:
+    """Return the module of CSV rows, imported only when something is shown."""
+    from sim.report import rows
+
+    return rows
+
+
+def checked_folder(out: Path | None, option: str = "--out") -> Path | None:
     """Refuse a folder that cannot be written before anything is simulated."""
     if out is not None:
         from sim.report.files import check_folder
 
-        check_folder(out)
+        check_folder(out, option)
     return out
 
 
@@ -135,7 +236,13 @@ def checked_file(option: str, file: Path | None) -> Path | None:
     if file is not None:
         if os.path.isdir(file):  # unlike Path.is_dir, False for a name that is too long
             raise ConfigError(f"{option} {file}: is a folder; the name of a file is needed")
-        checked_folder(file.parent)
+        try:
+            file.lstat()
+        except (FileNotFoundError, NotADirectoryError):  # for the folder to be made, or refused below
+            pass
+        except OSError as error:  # a name that is too long
+            raise ConfigError(f"{option} {file}: cannot be written: {error.strerror}") from None
+        checked_folder(file.parent, option)
     return file
 
 

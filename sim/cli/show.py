@@ -11,34 +11,44 @@ import typer
 from sim.cli.options import (
     Accesses,
     Configs,
+    Draws,
+    Form,
     Jobs,
     Json,
     Name,
+    OneAccess,
+    OneSize,
     Seed,
     Sets,
     Sizes,
-    app,
     checked_file,
+    command,
+    csv_rows,
     load,
+    named_as_given,
     overrides,
     say_written,
     show_data,
 )
 
 
-@app.command()
+@command(
+    "report virtio-user-xdp1-tap -o report.html",
+    "report seed-gain -o gain.html",
+)
 def report(
     scenario: Annotated[
         str, typer.Argument(metavar="SCENARIO|STUDY", help="a scenario or a sensitivity study: its name or a YAML file")
     ],
     out: Annotated[Path, typer.Option("--out", "-o", metavar="FILE", help="HTML file to write")],
-    draws: Annotated[int, typer.Option("--draws", metavar="N", help="draws of each 90 % interval")] = 100,
+    draws: Draws = 100,
     sets: Sets = None,
     access: Accesses = None,
     sizes: Sizes = None,
     seed: Seed = None,
     jobs: Jobs = None,
     configs: Configs = None,
+    form: Form = None,
     as_json: Json = False,
 ) -> None:
     """Write one self-contained page for a design review: the answer, how sure it is, why, and what would change it.
@@ -55,7 +65,8 @@ def report(
     short = {"access": access, "sizes": sizes, "seed": seed}
     changes = overrides(sets, **short)
     with counted_progress("runs") as told, pool_for(20 * draws, jobs) as pool:
-        loaded, question, tornado = asked(scenario, configs, changes, pool)
+        with named_as_given(**short):
+            loaded, question, tornado = asked(scenario, configs, changes, pool)
         found = review(
             loaded, draws, question=question, study_tornado=tornado, configs=configs, executor=pool, progress=told
         )  # fmt: skip
@@ -63,27 +74,28 @@ def report(
     words += [word for change in changes for word in ("--set", change)]
     words += ["--draws", str(draws), *(["--configs", str(configs)] if configs else []), "-o", out.name]
     write_whole(out, page(found, shlex.join(words)))
-    show_data(as_json, found.to_dict(), lambda: found.sentence())
+    show_data(
+        form, as_json, data=found.to_dict(), rows=lambda: csv_rows().rate_rows(found.sure), tables=found.sentence
+    )  # fmt: skip
     say_written([out])
 
 
-@app.command()
+@command(
+    "trace virtio-user-xdp1-tap --packets 256 -o trace.json",
+)
 def trace(
     scenario: Name,
     packets: Annotated[int, typer.Option("--packets", metavar="N", help="how many packets the timeline holds")],
     out: Annotated[Path, typer.Option("--out", "-o", metavar="FILE", help="trace-event JSON to write")],
-    access: Annotated[
-        str | None, typer.Option("--access", metavar="A", help="access variant (default: the first)")
-    ] = None,
-    size: Annotated[
-        int | None, typer.Option("--size", metavar="N", help="packet size in bytes (default: the first)")
-    ] = None,
+    access: OneAccess = None,
+    size: OneSize = None,
     skip: Annotated[
         int, typer.Option("--skip", metavar="N", help="begin when so many packets are used: leaves warming up out")
     ] = 0,
     sets: Sets = None,
     seed: Seed = None,
     configs: Configs = None,
+    form: Form = None,
     as_json: Json = False,
 ) -> None:
     """Write the simulated execution as a timeline that the Perfetto viewer (or chrome://tracing) opens.
@@ -100,8 +112,11 @@ def trace(
     if access is not None and "," in access:
         raise ConfigError(f"--access {access}: trace takes one access variant")
     checked_file("--out", out)
-    loaded = load(scenario, sets, configs, access=access, sizes=size, seed=seed)
+    loaded = load(scenario, sets, configs, access=access, size=size, seed=seed)
     found = timeline(loaded, packets, skip=skip)
     write_whole(out, trace_text(found))
-    show_data(as_json, found.to_dict(), lambda: timeline_table(found))
+    show_data(
+        form, as_json, data=found.to_dict(),
+        rows=lambda: csv_rows().timeline_rows(found), tables=lambda: timeline_table(found),
+    )  # fmt: skip
     say_written([out])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -12,8 +11,11 @@ import typer
 from sim.cli.options import (
     Accesses,
     Configs,
+    Form,
     Json,
     Name,
+    OneAccess,
+    OneSize,
     Out,
     Seed,
     Sets,
@@ -21,8 +23,9 @@ from sim.cli.options import (
     Uncertain,
     Without,
     ablated,
-    app,
     checked_folder,
+    command,
+    csv_rows,
     load,
     one_of,
     say_written,
@@ -34,7 +37,10 @@ if TYPE_CHECKING:
     from sim.study.uncertainty import Side, Uncertainty
 
 
-@app.command()
+@command(
+    "run virtio-user-xdp1-tap --sizes 64,1518 --uncertainty",
+    "run virtio-user-xdp1-tap --set kernel=v6.12 --format csv",
+)
 def run(
     scenario: Name,
     sets: Sets = None,
@@ -48,6 +54,7 @@ def run(
     uncertain: Uncertain = None,
     out: Out = None,
     configs: Configs = None,
+    form: Form = None,
     as_json: Json = False,
 ) -> None:
     """Simulate every access variant of a scenario at every packet size."""
@@ -70,8 +77,9 @@ def run(
     if ties:
         data["tie_fuzz"] = [tie.to_dict() for tie in ties]
     show_data(
-        as_json, _with(data, sure, said),
-        lambda: text().together(text().result_tables(result, ties), bounds, sure, said),
+        form, as_json, data=_with(data, sure, said),
+        rows=lambda: csv_rows().result_rows(result, sure),
+        tables=lambda: text().together(text().result_tables(result, ties), bounds, sure, said),
     )  # fmt: skip
     if files is not None:
         from sim.report.files import result_writers, write_all
@@ -79,11 +87,14 @@ def run(
         say_written(write_all(files, result_writers(result)))
 
 
-@app.command()
+@command(
+    "compare virtio-user-xdp1-tap --access copy_user,vmap --sizes 64 --uncertainty",
+    "compare virtio-user-xdp1-tap vhost-user-tx --format md",
+)
 def compare(
     scenario: Name,
     other: Annotated[
-        str | None, typer.Argument(metavar="[SCENARIO2]", help="a second scenario: kernel, CPU, placement, ...")
+        str | None, typer.Argument(metavar="SCENARIO2", help="a second scenario: kernel, CPU, placement, ...")
     ] = None,
     sets: Sets = None,
     access: Accesses = None,
@@ -96,6 +107,7 @@ def compare(
     uncertain: Uncertain = None,
     out: Out = None,
     configs: Configs = None,
+    form: Form = None,
     as_json: Json = False,
 ) -> None:
     """Compare two access variants, or two scenarios: the gain by size, and what makes up the difference.
@@ -132,8 +144,9 @@ def compare(
     data = _with(comparison.to_dict() | {"limits": [bound.to_dict() for bound in bounds]}, sure, said)
     data |= {"shapley": shares.to_dict()} if shares else {}
     show_data(
-        as_json, data,
-        lambda: text().together(text().comparison_tables(comparison), bounds, sure, said, shares),
+        form, as_json, data=data,
+        rows=lambda: csv_rows().comparison_rows(comparison, sure),
+        tables=lambda: text().together(text().comparison_tables(comparison), bounds, sure, said, shares),
     )  # fmt: skip
     if files is not None:
         from sim.report.files import comparison_writers, write_all
@@ -156,7 +169,9 @@ def _with(data: dict[str, Any], sure: Uncertainty | None, said: str | None) -> d
     return {**data, **({"uncertainty": sure.to_dict()} if sure else {}), **({"evidence": said} if said else {})}
 
 
-@app.command()
+@command(
+    "capacity virtio-user-xdp1-tap --sizes 64 --set traffic.load=poisson",
+)
 def capacity(
     scenario: Name,
     sets: Sets = None,
@@ -168,6 +183,7 @@ def capacity(
     ] = 0.005,
     out: Out = None,
     configs: Configs = None,
+    form: Form = None,
     as_json: Json = False,
 ) -> None:
     """Search the highest offered rate without loss, per access variant and packet size, in the manner of RFC 2544.
@@ -182,22 +198,24 @@ def capacity(
     files = checked_folder(out)
     with progress() as report:
         capacities = search(loaded, resolution, report)
-    show_data(as_json, capacities.to_dict(), lambda: text().capacity_table(capacities))
+    show_data(
+        form, as_json, data=capacities.to_dict(),
+        rows=lambda: csv_rows().capacity_rows(capacities), tables=lambda: text().capacity_table(capacities),
+    )  # fmt: skip
     if files is not None:
         from sim.report.files import capacity_writers, write_all
 
         say_written(write_all(files, capacity_writers(capacities)))
 
 
-@app.command()
+@command(
+    "explain virtio-user-xdp1-tap --access vmap --size 64",
+    "explain virtio-user-xdp1-tap --by function",
+)
 def explain(
     scenario: Name,
-    access: Annotated[
-        str | None, typer.Option("--access", metavar="A", help="access variant (default: the first)")
-    ] = None,
-    size: Annotated[
-        int | None, typer.Option("--size", metavar="N", help="packet size in bytes (default: the first)")
-    ] = None,
+    access: OneAccess = None,
+    size: OneSize = None,
     by: Annotated[
         str, typer.Option("--by", metavar="row|function", help="the rows, or kernel functions as in `perf report`")
     ] = "row",
@@ -210,32 +228,27 @@ def explain(
     sets: Sets = None,
     without: Without = None,
     configs: Configs = None,
+    form: Form = None,
     as_json: Json = False,
 ) -> None:
     """Print the rows that a packet runs through: what each executes, formula, numbers, total.
 
-    "executes" lists the primitives, "cycles once" their prices in the same order; times/packet is how often the row ran
-    in a short run, "waits" what it waited for cache lines, stores or the other side. The total is cycles per packet.
+    Below each row stand the primitives that it executes and their prices in cycles, in the same order; times/packet is
+    how often the row ran in a short run, "waits" what it waited for cache lines, stores or the other side. The total is
+    cycles per packet. As CSV: the rows of the actor, or functions, or with --sources the inputs.
     """
     from sim.config import ConfigError
+    from sim.report.explained import chosen_tables
     from sim.study.explain import explain as explain_variant
 
     one_of("--by", by, ("row", "function"))
     if access is not None and "," in access:
         raise ConfigError(f"--access {access}: explain takes one access variant")
-    loaded = ablated(load(scenario, sets, configs, access=access, sizes=size), without)
+    loaded = ablated(load(scenario, sets, configs, access=access, size=size), without)
     explanation = explain_variant(loaded, loaded.access[0].name)
     one_of("--actor", actor, explanation.plan.actors)
-    if as_json:
-        print(json.dumps(explanation.to_dict(), indent=1, allow_nan=False))
-        return
-    from sim.report import explained
-    from sim.report.text import show
-
-    if by == "function":
-        show(explained.function_table(explanation))
-    else:
-        show(explained.explanation_tables(explanation, actor))
-        show(explained.count_table(explanation))
-    if sources:
-        show(explained.source_table(explanation))
+    show_data(
+        form, as_json, data=explanation.to_dict(),
+        rows=lambda: csv_rows().explanation_rows(explanation, by, actor, sources),
+        tables=lambda: chosen_tables(explanation, by, actor, sources),
+    )  # fmt: skip

@@ -8,8 +8,10 @@ import typer
 
 from sim.cli.options import (
     Configs,
+    Form,
     Json,
-    app,
+    command,
+    csv_rows,
     one_of,
     show_data,
     text,
@@ -26,10 +28,15 @@ KINDS = {
 }
 
 
-@app.command("list")
+@command(
+    "list cpus",
+    "list scenarios --format md",
+    name="list",
+)
 def list_tables(
     what: Annotated[str, typer.Argument(metavar="|".join(KINDS), help="kind of table")],
     configs: Configs = None,
+    form: Form = None,
     as_json: Json = False,
 ) -> None:
     """List the tables that can be named, shipped and your own."""
@@ -39,16 +46,23 @@ def list_tables(
     found = {kind: listed(kind, configs) for kind in KINDS[what]}
     named = sorted((one for tables in found.values() for one in tables), key=lambda one: one.name)
     data = {"schema": 1, what: [one.to_dict() for one in named]}
-    show_data(as_json, data, lambda: text().listings(found))
+    show_data(
+        form, as_json, data=data,
+        rows=lambda: csv_rows().listing_rows(found), tables=lambda: text().listings(found),
+    )  # fmt: skip
 
 
-@app.command()
+@command(
+    "check",
+    "check mine/cpus/this-host.yaml --guesses",
+)
 def check(
     tables: Annotated[
-        list[str] | None, typer.Argument(metavar="[FILE]...", help="files or names (default: every table)")
+        list[str] | None, typer.Argument(metavar="FILE", help="files or names (default: every table)")
     ] = None,
     guesses: Annotated[bool, typer.Option("--guesses", help="list the entries graded `guess`, too")] = False,
     configs: Configs = None,
+    form: Form = None,
     as_json: Json = False,
 ) -> None:
     """Audit tables: missing or guessed entries, ranges that do not hold their value, neighbours out of order.
@@ -58,6 +72,9 @@ def check(
     from sim.study.tables import check as check_tables
 
     checked = check_tables(tables or (), configs)
-    show_data(as_json, checked.to_dict(), lambda: text().findings(checked, guesses))
+    show_data(
+        form, as_json, data=checked.to_dict(),
+        rows=lambda: csv_rows().finding_rows(checked), tables=lambda: text().findings(checked, guesses),
+    )  # fmt: skip
     if checked.of("error"):
         raise typer.Exit(2)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import os
+import re
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -151,8 +152,12 @@ def _valid_keys(model: type[BaseModel], location: Sequence[int | str]) -> list[s
     return ["schema" if name == "schema_" else name for name in current.model_fields]
 
 
-def validate(model: type[Model], table: Table, where: str) -> Model:
-    """Validate a table; the first problem becomes one line that names file, key and nearest valid name."""
+def validate(model: type[Model], table: Table, where: str, given: Sequence[str] = ()) -> Model:
+    """Validate a table; the first problem becomes one line that names file, key and nearest valid name.
+
+    `given` are the assignments `KEY=VALUE` that the table was changed by: a problem of such a key names it instead of
+    the file.
+    """
     data = dict(table)
     if "schema" not in data:
         raise ConfigError(f"{where}: key 'schema' is missing (write 'schema: 1')")
@@ -162,16 +167,34 @@ def validate(model: type[Model], table: Table, where: str) -> Model:
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         key = _key_path(first["loc"])
+        text = first["msg"].removeprefix("Value error, ")
+        where = _blamed(_place(key, text), given) or where
         if first["type"] == "extra_forbidden":
             name = str(first["loc"][-1])
             hint = nearest(name, _valid_keys(model, first["loc"]))
             raise ConfigError(f"{where}: unknown key '{key}'{hint}") from None
         if first["type"] == "missing":
             raise ConfigError(f"{where}: key '{key}' is missing") from None
-        given = first.get("input")
-        text = first["msg"].removeprefix("Value error, ")
-        shown = f" (got {given!r})" if isinstance(given, str | int | float | bool) else ""
+        value = first.get("input")
+        shown = f" (got {value!r})" if isinstance(value, str | int | float | bool) else ""
         raise ConfigError(f"{where}: {key + ': ' if key else ''}{text[0].lower() + text[1:]}{shown}") from None
+
+
+def _place(key: str, problem: str) -> str:
+    """Return the key that a problem is about: a check of a whole table names the key within it first."""
+    inner = re.match(r"([\w.]+): ", problem)
+    if inner is None or key.endswith(inner[1]):
+        return key
+    return f"{key}.{inner[1]}" if key else inner[1]
+
+
+def _blamed(key: str, given: Sequence[str]) -> str | None:
+    """Return the last assignment of a key, of what it is in or of what is in it; None when there is none."""
+    for assignment in reversed(given):
+        name = assignment.partition("=")[0].strip()
+        if key == name or key.startswith((f"{name}.", f"{name}[")) or (key and name.startswith(f"{key}.")):
+            return f"--set {assignment}"
+    return None
 
 
 def _rename_schema(data: Table) -> Table:
@@ -212,6 +235,8 @@ def _as_list(keys: list[str], value: Any) -> Any:
         return value
     if isinstance(value, str):
         return [yaml.safe_load(item) for item in value.split(",") if item.strip()]
+    if value is None:
+        return []
     return value if isinstance(value, list) else [value]
 
 
@@ -258,22 +283,36 @@ def model_default(model: type[BaseModel], keys: Sequence[str]) -> Any:
     return default.model_dump() if isinstance(default, BaseModel) else default
 
 
-def _resolve_names(table: Table, configs: Path | None, beside: Path | None, where: str) -> None:
+def _read_named(
+    kind: str, name: str, configs: Path | None, beside: Path | None, given: Sequence[str]
+) -> tuple[Table, Path]:
+    """Read the table that a key of a scenario names; the key is called as its kind."""
+    try:
+        return read_table(kind, name, configs, beside)
+    except ConfigError as error:
+        blamed = _blamed(kind, given)
+        raise ConfigError(f"{blamed}: {error}" if blamed else str(error)) from None
+
+
+def _resolve_names(table: Table, configs: Path | None, beside: Path | None, where: str, given: Sequence[str]) -> None:
     for key, kind in _NAMED.items():
         if isinstance(table.get(key), str):
-            table[key], _ = read_table(kind, table[key], configs, beside)
+            table[key], _ = _read_named(kind, table[key], configs, beside, given)
     variants = table.get("access")
     if isinstance(variants, str):
         variants = [variants]
     if isinstance(variants, list):
         table["access"] = [
-            read_table("access", item, configs, beside)[0] if isinstance(item, str) else item for item in variants
+            _read_named("access", item, configs, beside, given)[0] if isinstance(item, str) else item
+            for item in variants
         ]
     elif variants is not None:
-        raise ConfigError(f"{where}: access: a list of names is needed")
+        raise ConfigError(f"{_blamed('access', given) or where}: access: a list of names is needed")
 
 
-def _apply_calibration(table: Table, configs: Path | None, beside: Path | None, only: set[str] | None) -> None:
+def _apply_calibration(
+    table: Table, configs: Path | None, beside: Path | None, only: set[str] | None, given: Sequence[str]
+) -> None:
     """Put the fitted values of the named calibration (only those below the keys `only`) in the place of the table's.
 
     A parameter that was fitted for some CPUs or kernels is left alone on others.
@@ -281,7 +320,7 @@ def _apply_calibration(table: Table, configs: Path | None, beside: Path | None, 
     name = table.get("calibration")
     if not isinstance(name, str) or only == set():
         return
-    data, file = read_table("calibration", name, configs, beside)
+    data, file = _read_named("calibration", name, configs, beside, given)
     cpu, kernel = (_name_of(table.get(key)) for key in ("cpu", "kernel"))
     for fitted in validate(Calibration, data, str(file)).parameters:
         if only is not None and fitted.key.partition(".")[0] not in only:
@@ -320,7 +359,7 @@ class Scenarios:
         whole = [(keys, value) for keys, value in assignments if len(keys) == 1]
         name = repr(whole)
         if name not in self._named:
-            self._named[name] = self._resolve(whole)
+            self._named[name] = self._resolve(whole, overrides)
         resolved, file = self._named[name]
         table = dict(resolved)
         for keys, value in assignments:
@@ -328,19 +367,19 @@ class Scenarios:
                 _override(table, keys, value, Scenario)
         if isinstance(table.get("traffic"), dict) and "mix" in table["traffic"]:
             table["traffic"] = {**table["traffic"], "mix": read_mix(table["traffic"]["mix"], file.parent)}
-        return validate(Scenario, table, str(file))
+        return validate(Scenario, table, str(file), overrides)
 
-    def _resolve(self, whole: list[tuple[list[str], Any]]) -> tuple[Table, Path]:
+    def _resolve(self, whole: list[tuple[list[str], Any]], overrides: Sequence[str]) -> tuple[Table, Path]:
         """Read the file, set whole keys, put tables in the place of names, and the calibration into them."""
         table, file = read_table("scenario", self._reference, self._root)
         was_resolved = isinstance(table.get("kernel"), dict)
         for keys, value in whole:
             _override(table, keys, value, Scenario)
         named = {key for key in _NAMED if isinstance(table.get(key), str)}
-        _resolve_names(table, self._root, file.parent, str(file))
+        _resolve_names(table, self._root, file.parent, str(file), overrides)
         # A resolved table holds the fitted values already; only what a name has replaced lacks them.
         everything = not was_resolved or any(keys == ["calibration"] for keys, _ in whole)
-        _apply_calibration(table, self._root, file.parent, None if everything else named)
+        _apply_calibration(table, self._root, file.parent, None if everything else named, overrides)
         return table, file
 
 

@@ -17,13 +17,13 @@ from sim.study.validate import Summary, Validated, Validation
 def uncertainty_tables(found: Uncertainty) -> RenderableType:
     """Rates and differences with their 90 % intervals, the sign in words, and what makes them wide."""
     rates = table(
-        f"90 % intervals, {found.draws} draw{'s' if found.draws != 1 else ''}", ("access", "bytes", "Mpps", "")
+        f"90 % intervals, {found.draws} draw{'s' if found.draws != 1 else ''}", ("access", "bytes", "Mpps", ""), keys=2
     )
     for rate in found.rates:
         rates.add_row(rate.access, str(rate.packet_bytes), f"{rate.pps.value / 1e6:.3f}", _range(rate.pps, 1e-6, 2))
     parts: list[RenderableType] = [rates]
     if found.gains:
-        gains = table("differences, draw by draw", ("", "bytes", "gain %", "", "saved ns", "", "sign"))
+        gains = table("differences, draw by draw", ("", "bytes", "gain %", "", "saved ns", "", "sign"), keys=2)
         for one in found.gains:
             gains.add_row(
                 f"{one.before} -> {one.after}", str(one.packet_bytes), f"{one.gain_percent.value:+.1f}",

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import textwrap
+
+from rich.cells import cell_len
 from rich.console import Group, RenderableType
 from rich.text import Text
 
 from sim.costs.table import Component
 from sim.datapath.plan import Register, Row
+from sim.report.fitted import Drawn
 from sim.report.text import heading, notes, table
 from sim.study.explain import SCOPES, SHOWN, Explanation
 
+_INDENT = "  "
 SCOPE_TITLES = {
     "packet": "each packet",
     "refill": "each refill (the avail index is read)",
@@ -30,27 +35,66 @@ SCOPE_TITLES = {
 }
 
 
+def chosen_tables(explanation: Explanation, by: str, actor: str, sources: bool) -> RenderableType:
+    """Rows of an actor with their counts, or functions, and the sources of every input where they are wanted."""
+    shown = [explanation_tables(explanation, actor), count_table(explanation)]
+    if by == "function":
+        shown = [function_table(explanation)]
+    return Group(*shown, *([source_table(explanation)] if sources else []))
+
+
 def explanation_tables(explanation: Explanation, actor: str = "worker") -> RenderableType:
     """Rows of one actor, grouped by what executes them once, and the total that they add up to.
 
     Below each row stand the primitives that one execution runs through, and their prices in the same order, in cycles.
     """
-    lines = [Text(""), Text(_line("row", "kernel function", "times/packet", "waits", "cycles/packet"), style="bold")]
+    rows = Drawn(lambda width: _row_lines(explanation, actor, width))
+    return Group(_head(explanation), Text(""), rows, *_setup(explanation), *notes([explanation.point]))
+
+
+def _row_lines(explanation: Explanation, actor: str, width: int) -> list[Text]:
+    """Draw the rows: step, kernel function and numbers on one line, or the function below where they have no room."""
+    rows = [row for row in explanation.plan.rows if row.actor == actor]
+    steps = max((cell_len(row.step) for row in rows), default=0) + len(_INDENT)
+    functions = max((cell_len(row.function) for row in rows), default=0)
+    wide = steps + functions + len(_figures("", "", "")) + 1 <= width
+    steps = steps if wide else max(width - len(_figures("", "", "")), 0)
+
+    def lines(step: str, function: str, figures: str, style: str = "") -> list[Text]:
+        if wide:
+            return [Text(f"{_filled(step, steps)} {_filled(function, functions)}{figures}".rstrip(), style=style)]
+        first = [_filled(step, steps) + figures] if cell_len(step) <= steps else [step, figures.rjust(width)]
+        second = [f"{_INDENT * 2}{function}"] if function else []
+        return [Text(line, style=style) for line in (*first, *second)]
+
+    shown = lines("row", "kernel function", _figures("times/packet", "waits", "cycles/packet"), "bold")
     total = 0.0
     for scope, title in SCOPE_TITLES.items():
-        rows = [row for row in explanation.plan.rows if row.actor == actor and row.scopes[0] == scope]
-        if rows:
-            lines.append(Text(f"{title}:", style="bold"))
-        for row in rows:
+        mine = [row for row in rows if row.scopes[0] == scope]
+        if mine:
+            shown.append(Text(f"{title}:", style="bold"))
+        for row in mine:
             cycles = explanation.time_cycles(row)
             total += cycles
             rate, waits = f"{explanation.rate(row):.4g}", f"{explanation.wait_cycles(row):.2f}"
-            lines.append(Text(_line(f"  {row.step}", row.function, rate, waits, f"{cycles:.2f}")))
+            shown += lines(f"{_INDENT}{row.step}", row.function, _figures(rate, waits, f"{cycles:.2f}"))
             if row.components or row.unit_components:
-                lines.append(Text(f"      {executes(row)}", style="dim"))
-                lines.append(Text(f"      {numbers(row, explanation.plan.cycle_ps)}", style="dim"))
-    lines.append(Text(_line(f"total of the {actor}", "", "", "", f"{total:.2f}"), style="bold"))
-    return Group(_head(explanation), *lines, *_setup(explanation), *notes([explanation.point]))
+                for text in (executes(row), numbers(row, explanation.plan.cycle_ps)):
+                    shown += [Text(line, style="dim") for line in _wrapped(text, width)]
+    return shown + lines(f"total of the {actor}", "", _figures("", "", f"{total:.2f}"), "bold")
+
+
+def _figures(rate: str, waits: str, cycles: str) -> str:
+    return f" {rate:>12} {waits:>8} {cycles:>14}"
+
+
+def _filled(text: str, cells: int) -> str:
+    return text + " " * (cells - cell_len(text))
+
+
+def _wrapped(text: str, width: int) -> list[str]:
+    """Break a formula where it is too long, all its lines as far in."""
+    return textwrap.wrap(text, width, initial_indent=_INDENT * 3, subsequent_indent=_INDENT * 3)
 
 
 def _unit(row: Row) -> str:
@@ -65,10 +109,6 @@ def _setup(explanation: Explanation) -> list[RenderableType]:
     total_us = sum(part.cost_ps for part in parts) / 1e6
     text = ", ".join(f"{part.primitive} {part.formula} = {part.cost_ps / 1e6:.3g} us" for part in parts)
     return [Text(f"mapping the ring once: {total_us:.4g} us ({text})")]
-
-
-def _line(step: str, function: str, rate: str, waits: str, cycles: str) -> str:
-    return f"{step:<44.44} {function:<30.30} {rate:>12} {waits:>8} {cycles:>14}"
 
 
 def _head(explanation: Explanation) -> RenderableType:

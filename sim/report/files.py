@@ -116,20 +116,20 @@ def sensitivity_writers(found: Sensitivities) -> dict[str, Writer]:
     }
 
 
-def check_folder(folder: Path) -> None:
+def check_folder(folder: Path, option: str = "--out") -> None:
     """Raise ConfigError, before anything is simulated, when results could not be written to `folder`."""
     place = folder
     while not os.path.exists(place):  # unlike Path.exists, False for a name that is too long
         place = place.parent
     if not place.is_dir():
-        raise ConfigError(f"--out {folder}: {place} is not a folder")
+        raise ConfigError(f"{option} {folder}: {place} is not a folder")
     try:
         with contextlib.suppress(FileNotFoundError):
             folder.stat()
         with tempfile.TemporaryFile(dir=place):
             pass
     except OSError as error:
-        raise ConfigError(f"--out {folder}: cannot be written: {error.strerror}") from None
+        raise ConfigError(f"{option} {folder}: cannot be written: {error.strerror}") from None
 
 
 def write_all(folder: Path, writers: dict[str, Writer]) -> list[Path]:

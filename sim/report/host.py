@@ -57,6 +57,7 @@ def ring_table(report: RingReport) -> RenderableType:
     made = table(
         "ring on this host against its prediction",
         ("access", "bytes", "measured Mpps", "ns", "predicted Mpps", "ns", "difference", "runs", ""),
+        keys=2,
     )
     for one in report.comparisons:
         summary, rate = one.measured.summary, one.measured.pps

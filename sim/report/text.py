@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from rich import box
-from rich.console import Console, Group, RenderableType
-from rich.table import Table
+from rich.cells import cell_len
+from rich.console import Group, RenderableType
 from rich.text import Text
 
 from sim.config import Scenario
 from sim.config.sweep import Sweep
 from sim.config.virtqueue import Virtqueue
 from sim.engine import Point
+from sim.report.fitted import Drawn, Fitted
 from sim.report.stack import LAYERS, stack
 from sim.study.capacity import Capacities
 from sim.study.compare import Comparison
@@ -31,14 +31,12 @@ _BAR_CELLS = 60
 _ROWS_SHOWN = 40
 
 
-def table(title: str, columns: Iterable[str], left: int = 1) -> Table:
-    """Return an empty table whose first `left` columns hold text and whose others hold numbers."""
-    made = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
-    for number, column in enumerate(columns):
-        made.add_column(
-            Text(column), justify="left" if number < left else "right", no_wrap=number == 0 or number >= left
-        )
-    return made
+def table(title: str, columns: Iterable[str], left: int = 1, keys: int = 1) -> Fitted:
+    """Return an empty table whose first `left` columns hold text and whose others hold numbers.
+
+    The first `keys` columns name a row.
+    """
+    return Fitted(title, columns, left, keys)
 
 
 def heading(scenario: Scenario) -> RenderableType:
@@ -137,7 +135,7 @@ def together(
 def tie_table(ties: Sequence[TieCheck]) -> RenderableType:
     """Whether the order of simultaneous events moves the rate."""
     title = f"order of simultaneous events: {ties[0].shuffles} shuffles"
-    made = table(title, ("access", "bytes", "Mpps", "lowest", "highest", "spread", "moves"))
+    made = table(title, ("access", "bytes", "Mpps", "lowest", "highest", "spread", "moves"), keys=2)
     for one in ties:
         rates = (f"{rate / 1e6:.4f}" for rate in (one.pps, one.pps_low, one.pps_high))
         made.add_row(one.access, str(one.packet_bytes), *rates, f"{one.spread:.3%}", "yes" if one.moves else "no")
@@ -145,26 +143,45 @@ def tie_table(ties: Sequence[TieCheck]) -> RenderableType:
 
 
 def stack_table(points: Sequence[Point], title: str) -> RenderableType:
-    """Layers of the cycle stack, one column per point; the last line is their sum."""
-    made = table(title, ("", *(point.access for point in points)))
-    stacks = [{layer.key: value for layer, value in stack(point.breakdown_cycles)} for point in points]
+    """Layers of the cycle stack, one column per point, their sum, and a bar per point."""
+    return _stacks({point.access: point.breakdown_cycles for point in points}, title)
+
+
+def _stacks(breakdowns: Mapping[str, Mapping[str, float]], title: str) -> RenderableType:
+    """Layers of some breakdowns by name; the last line is their sum."""
+    stacks = {name: {layer.key: value for layer, value in stack(one)} for name, one in breakdowns.items()}
+    made = table(title, ("", *stacks))
     for layer in LAYERS:
-        if any(layer.key in one for one in stacks):
+        if any(layer.key in one for one in stacks.values()):
             name = Text.assemble((layer.letter, f"black on {layer.colour}"), f" {layer.title}")
-            made.add_row(name, *(f"{one.get(layer.key, 0.0):.1f}" for one in stacks))
+            made.add_row(name, *(f"{one.get(layer.key, 0.0):.1f}" for one in stacks.values()))
     made.add_section()
-    made.add_row("total", *(f"{sum(one.values()):.1f}" for one in stacks))
-    most = max((sum(one.values()) for one in stacks), default=1.0)
-    bars = [_bar(point.access, one, most) for point, one in zip(points, stacks, strict=True)]
-    return Group(made, *bars, Text(""))
+    made.add_row("total", *(f"{sum(one.values()):.1f}" for one in stacks.values()))
+    return Group(made, Drawn(lambda width: bars(stacks, width)), Text(""))
 
 
-def _bar(name: str, layers: dict[str, float], most: float) -> Text:
+def bars(stacks: Mapping[str, Mapping[str, float]], width: int) -> list[Text]:
+    """Draw one bar per stack with its name and its total, the name above the bar where both have no room."""
+    totals = {name: sum(layers.values()) for name, layers in stacks.items()}
+    most = max(totals.values(), default=0.0) or 1.0
+    after = max((len(f" {total:.1f}") for total in totals.values()), default=0)
+    before = max((cell_len(name) for name in stacks), default=0) + 1
+    beside = before + after <= width // 2
+    cells = min(_BAR_CELLS, width - after - (before if beside else 0))
+    lines = []
+    for name, layers in stacks.items():
+        bar = _bar(layers, cells / most)
+        bar.append(f" {totals[name]:.1f}")
+        lines += [Text(name + " " * (before - cell_len(name))).append_text(bar)] if beside else [Text(name), bar]
+    return lines
+
+
+def _bar(layers: Mapping[str, float], scale: float) -> Text:
     """One bar of the stack; cells are shared out so that their number is that of the total."""
-    bar, drawn, total = Text(f"{name:<12.12} "), 0, 0.0
+    bar, drawn, total = Text(), 0, 0.0
     for layer in LAYERS:
         total += layers.get(layer.key, 0.0)
-        cells = round(total / most * _BAR_CELLS) - drawn
+        cells = round(total * scale) - drawn
         bar.append(layer.letter * cells, style=f"black on {layer.colour}")
         drawn += cells
     return bar
@@ -194,7 +211,17 @@ def comparison_tables(comparison: Comparison) -> RenderableType:
             parts.add_row(name, f"{value:+.2f}", f"{value / first.saved_ns:.0%}" if first.saved_ns else "")
     parts.add_section()
     parts.add_row("total", f"{sum(first.made_up_of.values()):+.2f}", "100%" if first.saved_ns else "")
-    return Group(gains, parts, *notes(comparison.points()))
+    names = (comparison.before, comparison.after)
+    if names[0] == names[1]:
+        names = (f"{names[0]} (before)", f"{names[1]} (after)")
+    both = dict(zip(names, (_breakdown_ns(first.before), _breakdown_ns(first.after)), strict=True))
+    stacks = _stacks(both, f"worker ns per packet at {first.packet_bytes} B")
+    return Group(gains, parts, stacks, *notes(comparison.points()))
+
+
+def _breakdown_ns(point: Point) -> dict[str, float]:
+    """The breakdown in ns, which two CPUs share where their cycles are not as long."""
+    return {name: cycles * point.cycle_ps / 1e3 for name, cycles in point.breakdown_cycles.items()}
 
 
 def capacity_table(capacities: Capacities) -> RenderableType:
@@ -207,6 +234,7 @@ def capacity_table(capacities: Capacities) -> RenderableType:
             "access", "bytes", "carries Mpps", "loses at Mpps", "saturated Mpps", "share", "p50 us", "p99 us", "worker",
             "trials",
         ),
+        keys=2,
     )  # fmt: skip
     for one in capacities.found:
         made.add_row(
@@ -236,17 +264,16 @@ def sweep_table(sweep: Sweep, outcome: Outcome) -> RenderableType:
     if outcome.folder is not None:
         return Text(f"{sweep.name}: {counts}, in {outcome.folder}/")
     axes = [key for key in sweep.axes if key != "access"]
-    made = table(
-        f"{sweep.name}: {sweep.title}", (*axes, "access", "bytes", "Mpps", "cycles/packet", "bound by"), left=0
-    )
-    for row in outcome.rows[:_ROWS_SHOWN]:
-        if row.get("error"):
-            made.add_row(*(_cell(row[key]) for key in axes), Text(row["error"], style="red"))
-            continue
-        made.add_row(
-            *(_cell(row[key]) for key in axes), row["access"], str(row["packet_bytes"]), f"{row['pps'] / 1e6:.3f}",
-            f"{row['cycles_per_packet']:.1f}", row["bound_by"],
+    shown = outcome.rows[:_ROWS_SHOWN]
+    errors = [row.get("error") or "" for row in shown]
+    columns = (*axes, "access", "bytes", "Mpps", "cycles/packet", "bound by", *(["error"] if any(errors) else []))
+    made = table(f"{sweep.name}: {sweep.title}", columns, left=0, keys=len(axes) + 2)
+    for row, error in zip(shown, errors, strict=True):
+        numbers = ("", "", "") if error else (
+            f"{row['pps'] / 1e6:.3f}", f"{row['cycles_per_packet']:.1f}", row["bound_by"]
         )  # fmt: skip
+        cells = (*(_cell(row[key]) for key in axes), _cell(row.get("access", "")), _cell(row.get("packet_bytes", "")))
+        made.add_row(*cells, *numbers, *([Text(error, style="red")] if any(errors) else []))
     more = len(outcome.rows) - _ROWS_SHOWN
     tail = f" ({more} more rows; --out DIR keeps them all)" if more > 0 else ""
     return Group(made, Text(counts + tail))
@@ -269,11 +296,3 @@ def findings(checked: Checked, show_guesses: bool) -> RenderableType:
         Text(f"{checked.tables} tables: {errors} errors, {warnings} warnings, {guesses} guessed entries{hint}")
     )
     return Group(*lines)
-
-
-def show(content: RenderableType) -> None:
-    """Print to the terminal; plain and of fixed width when piped."""
-    console = Console()
-    if not console.is_terminal:
-        console = Console(width=132, no_color=True, highlight=False)
-    console.print(content)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -102,17 +102,14 @@ def compare_cpus(
     first: str,
     second: str,
     scenario: str,
-    packet_bytes: int | None = None,
-    access: str | None = None,
+    overrides: Sequence[str] = (),
     configs: Path | None = None,
     progress: Callable[[float, str], None] | None = None,
 ) -> CpuComparison:
-    """Compare two CPU tables, by name or file, for the first (or the given) access variant and size of a scenario."""
-    settings: dict[str, Any] = {} if access is None else {"access": access}
-    if packet_bytes is not None:
-        settings |= {"traffic.packet_bytes": [packet_bytes], "traffic.mix": None}
-    one = load_scenario(scenario, settings={**settings, "cpu": first}, configs=configs)
-    other = load_scenario(scenario, settings={**settings, "cpu": second}, configs=configs)
+    """Compare two CPU tables, by name or file, for the first access variant and size of a scenario under overrides."""
+    one, other = (
+        load_scenario(scenario, settings={"cpu": cpu}, overrides=overrides, configs=configs) for cpu in (first, second)
+    )
     variant, size = one.access[0].name, one.traffic.sizes[0]
 
     def ns(cpu: Cpu) -> float:

@@ -107,6 +107,10 @@ class Review:
         """What the headline is about, None for a single variant."""
         return next((one for one in self.first_gains() if one.after == self.focus), None)
 
+    def ordered(self) -> list[Comparison]:
+        """Return the comparisons, that of the headline first."""
+        return sorted(self.comparisons, key=lambda one: one.after != self.focus)
+
     @property
     def comparison(self) -> Comparison | None:
         """The comparison that the headline is about, None for a single variant."""

@@ -160,6 +160,55 @@ BAD = {
 }
 
 
+#: What is wrong with an option names the option, not the file that it changes nor the key that it stands for.
+BLAMED = {
+    "sizes": (("run", SEED, "--sizes", "abc"), "--sizes abc: traffic.packet_bytes[0]: input should be a valid integer"),
+    "no sizes": (("compare", SEED, "--sizes", ""), "--sizes '': traffic.packet_bytes: list should have at least 1"),
+    "sizes of the second": (("compare", SEED, SEED, "--sizes", "64,1"), "--sizes 64,1: traffic.packet_bytes[1]: "),
+    "sizes of a search": (("capacity", SEED, "--sizes", "64;128"), "--sizes 64;128: traffic.packet_bytes[0]: "),
+    "sizes of a report": (("report", SEED, "--sizes", "abc", "-o", "r.html"), "--sizes abc: traffic.packet_bytes[0]: "),
+    "size": (("explain", SEED, "--size", "3"), "--size 3: traffic.packet_bytes[0]: input should be greater than"),
+    "size of a trace": (
+        ("trace", SEED, "--packets", "1", "--size", "3", "-o", "t.json"),
+        "--size 3: traffic.packet_byt",
+    ),
+    "size of a search": (
+        ("breakeven", SEED, "--vary", "cpu.cpi", "--target", "pps>=1", "--size", "3"),
+        "--size 3: traffic.packet_bytes[0]: ",
+    ),
+    "size of CPUs": (("compare-cpu", "zen4", "zen5", "--size", "3"), "--size 3: traffic.packet_bytes[0]: "),
+    "access": (("run", SEED, "--access", "vmpa"), "--access vmpa: unknown access 'vmpa'; did you mean 'vmap'?"),
+    "no access": (("run", SEED, "--access", " "), "--access '': access: list should have at least 1 item"),
+    "access of CPUs": (("compare-cpu", "zen4", "zen5", "--access", "vmpa"), "--access vmpa: unknown access 'vmpa'"),
+    "seed": (("run", SEED, "--seed", "-1"), "--seed -1: run.seed: input should be greater than or equal to 0 (got -1)"),
+    "set": (
+        ("run", SEED, "--set", "driver.burst=x"),
+        "--set driver.burst=x: driver.burst: input should be a valid int",
+    ),
+    "set below a list": (
+        ("run", SEED, "--set", "traffic.packet_bytes=64,x"),
+        "--set traffic.packet_bytes=64,x: traffic.",
+    ),
+    "set of a range": (("run", SEED, "--set", "cpu.core_ghz=.nan"), "--set cpu.core_ghz=.nan: cpu.core_ghz.value: "),
+    "set, by what keys are together": (
+        ("run", SEED, "--set", "virtqueue.size=100"),
+        "--set virtqueue.size=100: virtqueue.size: 100 is not a power of two",
+    ),
+    "the last set": (
+        ("run", SEED, "--sizes", "64", "--set", "traffic.packet_bytes=1"),
+        "--set traffic.packet_bytes=1: traffic.packet_bytes[0]: ",
+    ),
+    "set of a name": (
+        ("run", SEED, "--set", "cpu=zenn4"),
+        "--set cpu=zenn4: unknown cpu 'zenn4'; did you mean 'zen4'?",
+    ),
+    "set of a calibration": (("run", SEED, "--set", "calibration=nope"), "--set calibration=nope: unknown calibration"),
+    "page": (("validate", "--markdown", "list.yaml/v.md"), "--markdown list.yaml: list.yaml is not a folder"),
+    "recording": (("measure", "--recording", "list.yaml/r"), "--recording list.yaml: list.yaml is not a folder"),
+    "out": (("report", SEED, "-o", LONG), "--out xxx"),
+}
+
+
 @pytest.fixture
 def files(empty):
     (empty / "bracket.yaml").write_text("schema: [1\n")
@@ -176,6 +225,18 @@ def files(empty):
 def test_bad_input_is_one_line_and_leaves_nothing_behind(arguments, sentence, refused, files, empty):
     assert sentence in refused(*arguments)
     assert sorted(path.name for path in empty.iterdir()) == files
+
+
+@pytest.mark.parametrize(("arguments", "beginning"), BLAMED.values(), ids=BLAMED)
+def test_bad_input_names_the_option_that_it_came_by(arguments, beginning, refused, files, empty):
+    assert refused(*arguments).startswith(beginning)
+    assert sorted(path.name for path in empty.iterdir()) == files
+
+
+def test_what_is_wrong_with_a_file_names_the_file_whatever_the_options_change(refused, empty):
+    (empty / "own.yaml").write_text(f"schema: 1\nextends: {SEED}\nname: own\ndriver: {{burst: none}}\n")
+    said = refused("run", "own.yaml", "--sizes", "64", "--set", "run.packets=2000")
+    assert said.startswith("own.yaml: driver.burst: input should be a valid integer")
 
 
 def test_bad_input_is_the_same_with_json(refused):

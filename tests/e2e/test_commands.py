@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import subprocess
 from importlib.metadata import version
 
@@ -10,6 +11,7 @@ import pytest
 import typer
 
 from sim.cli import app
+from sim.cli.options import with_default_draws
 
 from .conftest import COMMAND
 
@@ -33,7 +35,7 @@ def test_every_command_has_help_and_json(command, vhost_sim):
     done = vhost_sim(command, "--help")
     assert (done.returncode, done.stderr) == (0, "")
     assert f"vhost-sim {command}" in done.stdout
-    assert "--json" in done.stdout
+    assert all(words in done.stdout for words in ("--format", "table|csv|json|md", "--json", "Examples:"))
 
 
 def test_help_lists_every_command(vhost_sim):
@@ -244,3 +246,14 @@ def test_trace_writes_a_timeline(vhost_sim, empty):
     events = json.loads((empty / "trace.json").read_text())["traceEvents"]
     tracks = {event["args"]["name"] for event in events if event.get("name") == "thread_name"}
     assert tracks == set(said["actors"])
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_the_examples_of_a_command_are_commands(command):
+    group = typer.main.get_command(app)
+    _, *examples = (group.commands[command].epilog or "").split("\n")
+    assert any(example.startswith(f"vhost-sim {command}") for example in examples)
+    for example in examples:
+        program, name, *arguments = shlex.split(example)
+        assert program == "vhost-sim"
+        group.commands[name].make_context(name, with_default_draws(arguments))

@@ -33,7 +33,7 @@ def test_the_wheel_runs_the_seed_scenario_by_name(tmp_path, empty):
     (wheel,) = (tmp_path / "dist").glob("vhost_sim-*.whl")
     inside = set(zipfile.ZipFile(wheel).namelist())
     documents = {"sim/docs/assumptions.md", "sim/docs/sources.md"}
-    assert documents | {"sim/report/page.css", "sim/report/page.js"} <= inside
+    assert documents | {"sim/report/page/page.css", "sim/report/page/page.js"} <= inside
     assert {f"sim/host/{file.name}" for file in (ROOT / "sim/host").glob("*.[ch]")} <= inside
 
     venv.create(tmp_path / "fresh", with_pip=True)

@@ -61,8 +61,27 @@ def test_the_bars_are_as_long_as_the_cycles(result, lines):
     shown = lines(text.stack_table(points, "cycles"))
     most = max(point.cycles_per_packet for point in points)
     for point in points:
-        bar = next(line for line in shown if line.startswith(f"{point.access:<12.12} "))[13:].rstrip()
+        name, bar, total = next(
+            line for line in shown if re.match(rf"{point.access} +[a-zA-Z.]+ [\d.]+$", line)
+        ).split()
+        assert (name, total) == (point.access, f"{point.cycles_per_packet:.1f}")
         assert len(bar) == pytest.approx(point.cycles_per_packet / most * _BAR_CELLS, abs=1)
+
+
+def test_bars_keep_the_difference_of_long_names_and_a_narrow_terminal():
+    stacks = {"uaccess_batched": {"work": 30.0, "smap": 10.0}, "uaccess_batched_and_masked": {"work": 20.0}}
+    assert [line.plain for line in text.bars(stacks, 80)] == [
+        # 80 cells less " 40.0" and the longer name with a space behind it; 3/4 of the longer bar is work.
+        "uaccess_batched            " + "w" * round(0.75 * (80 - 5 - 27)) + "S" * round(0.25 * (80 - 5 - 27)) + " 40.0",
+        "uaccess_batched_and_masked " + "w" * round(0.5 * (80 - 5 - 27)) + " 20.0",
+    ]
+    assert [line.plain for line in text.bars(stacks, 25)] == [
+        "uaccess_batched", "w" * 15 + "S" * 5 + " 40.0", "uaccess_batched_and_masked", "w" * 10 + " 20.0",
+    ]  # fmt: skip
+
+
+def test_bars_of_nothing_are_empty():
+    assert [line.plain for line in text.bars({"idle": {}}, 80)] == ["idle  0.0"]
 
 
 def test_the_comparison_prints_the_sum_of_its_parts(lines):
@@ -77,10 +96,24 @@ def test_the_comparison_prints_the_sum_of_its_parts(lines):
     assert sum(values[-2] for values in parts) == pytest.approx(saved, abs=0.02 + 0.005 * len(parts))
 
 
+def test_the_comparison_draws_both_sides_in_ns(lines):
+    scenario = sim.load_scenario(SEED, overrides=["run.packets=2000", "traffic.packet_bytes=64"])
+    comparison = sim.compare(scenario)
+    shown = after(lines(text.comparison_tables(comparison)), "worker ns per packet at 64 B")
+    first = comparison.differences[0]
+    for name, point in ((comparison.before, first.before), (comparison.after, first.after)):
+        bar = next(line for line in shown if line.startswith(f"{name} "))
+        assert float(bar.split()[-1]) == pytest.approx(point.ns_per_packet, abs=0.05)
+
+
 def test_a_comparison_without_a_difference_can_be_shown(lines):
     scenario = sim.load_scenario(SEED, overrides=["run.packets=2000", "traffic.packet_bytes=64"])
     shown = lines(text.comparison_tables(sim.compare(scenario, access=("vmap", "vmap"))))
     assert any("+0.0 %" in line for line in shown)
+    # Two names for the same variant, so that neither bar hides the other.
+    assert [line.split()[:2] for line in shown if line.startswith("vmap (")] == [
+        ["vmap", "(before)"], ["vmap", "(after)"],
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize("actor", ["worker", "driver"])

@@ -13,11 +13,11 @@ SEED = "virtio-user-xdp1-tap"
 
 @pytest.fixture(scope="module")
 def comparison():
-    return compare_cpus("zen4", "zen5", SEED, packet_bytes=64, access="copy_user")
+    return compare_cpus("zen4", "zen5", SEED, ["traffic.packet_bytes=64", "access=copy_user"])
 
 
 def test_a_table_compared_with_itself_has_no_differences():
-    same = compare_cpus("zen4", "zen4", SEED, packet_bytes=64)
+    same = compare_cpus("zen4", "zen4", SEED, ["traffic.packet_bytes=64"])
     assert same.differences == ()
     assert same.first_ns == same.second_ns
     assert same.together_ns == 0

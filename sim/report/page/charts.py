@@ -75,7 +75,7 @@ def charts(review: Review) -> dict[str, Figure]:
         found["gains"] = gains(review.first_gains())
     places = sources_by_key(review)
     if review.comparisons:
-        found["waterfall"] = waterfall(review.comparisons, places)
+        found["waterfall"] = waterfall(review.ordered(), places)
     if review.tornado.indices:
         found["tornado"] = tornado(review.tornado, places)
     found["latency"] = latency(at_first)

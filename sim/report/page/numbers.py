@@ -152,13 +152,14 @@ def difference(review: Review) -> str:
     if not review.comparisons:
         return ""
     places = sources_by_key(review)
-    first = [one.differences[0] for one in review.comparisons]
+    comparisons = review.ordered()
+    first = [one.differences[0] for one in comparisons]
     met = dict.fromkeys(name for one in first for name, value in one.made_up_of.items() if abs(value) >= _SEEN_NS)
     rows: list[Sequence[Cell]] = [
         (entry(name, places), *(f"{-one.made_up_of.get(name, 0.0):+.2f}" for one in first)) for name in met
     ]
     rows.append(("total", *(f"{-one.saved_ns:+.2f}" for one in first)))
-    names = [f"{one.before} → {one.after}" for one in review.comparisons]
+    names = [f"{one.before} → {one.after}" for one in comparisons]
     more = (
         '<p class="small">The choice above the chart shows another variant against the first.</p>'
         if len(names) > 1
@@ -166,7 +167,7 @@ def difference(review: Review) -> str:
     )
     return "\n".join(
         (
-            f"<h2>What makes up the difference from {isolated(review.comparisons[0].before)}</h2>",
+            f"<h2>What makes up the difference from {isolated(comparisons[0].before)}</h2>",
             chart("waterfall", "nanoseconds per packet from the first variant to another, by what saves them"),
             more,
             '<p class="small">With the tables as they are: the parts have no intervals of their own.</p>',
