@@ -102,7 +102,7 @@ def _run(command: Command, name: str, folder: Path) -> tuple[list[str], str]:
 
 
 def _call(words: list[str], name: str, folder: Path) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "PATH": f"{BIN}:{os.environ['PATH']}", "COLUMNS": "100", "NO_COLOR": "1"}
+    environment = {**os.environ, "PATH": f"{BIN}:{os.environ['PATH']}", "COLUMNS": "132", "NO_COLOR": "1"}
     if name in CHECKOUTS:
         environment["PYTHONPATH"] = str(folder)
     return subprocess.run(
