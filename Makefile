@@ -24,7 +24,7 @@ notebooks: $(READY_DOCS) ## run every notebook and compare it with what is kept
 	$(BIN)/pytest -n auto -m "deep or not deep" tests/notebooks
 
 docs: $(READY_DOCS)      ## build the site in out/site, look at it, and run every command that it shows
-	$(BIN)/mkdocs build --quiet --strict
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
 	$(BIN)/pytest -n auto -m "deep or not deep" tests/docs
 
 lint: $(READY)

@@ -66,7 +66,17 @@ def look(file: Path, folder: Path, more: str = "null", ready: str = "true") -> t
     Seen are `wide` (of the content), `window`, `sticking` (elements that stick out of the window, and of no box that
     scrolls) and `more`, the value of a JavaScript expression about the document `page`. `ready` says when to look.
     """
-    frames = "".join(f'<iframe src="{file.as_uri()}" width="{width}" height="900"></iframe>' for width in WIDTHS)
+    seen, said = look_at([file.as_uri()], folder, more, ready)
+    return seen[0], said
+
+
+def look_at(
+    pages: Sequence[str], folder: Path, more: str = "null", ready: str = "true"
+) -> tuple[list[list[dict[str, Any]]], list[str]]:
+    """Open several pages, by address, in one run of the browser; return what `look` does, for each, and the console."""
+    frames = "".join(
+        f'<iframe src="{page}" width="{width}" height="900"></iframe>' for page in pages for width in WIDTHS
+    )
     probe = folder / "probe.html"
     filled = _PROBE.replace("FRAMES", frames).replace("READY", ready).replace("MORE", more)
     probe.write_text(filled, encoding="utf-8")
@@ -74,7 +84,8 @@ def look(file: Path, folder: Path, more: str = "null", ready: str = "true") -> t
     seen = re.search(r'<pre id="seen">(.*?)</pre>', shown, re.DOTALL)
     assert seen is not None, "the probe itself was not shown"
     assert seen[1], "the page never got ready"
-    return json.loads(seen[1].replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")), said
+    every = json.loads(seen[1].replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&"))
+    return [every[first : first + len(WIDTHS)] for first in range(0, len(every), len(WIDTHS))], said
 
 
 def assert_fits(seen: Sequence[dict[str, Any]]) -> None:

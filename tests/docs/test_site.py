@@ -1,0 +1,109 @@
+"""The site as a reader opens it from disk: built strictly, every page looked at, nothing from the network."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+
+import pytest
+
+from sim.config import load_scenario
+from sim.report.picture import shown_rows
+from tests.browser import assert_fits, look_at, needs_browser, screenshot
+from tests.docs.blocks import ROOT
+
+pytestmark = pytest.mark.deep
+
+#: Pages that one run of the browser opens at once.
+AT_ONCE = 12
+WHAT_IS_THERE = """({
+  title: page.title,
+  equations: page.querySelectorAll("math").length,
+  arrows: page.querySelectorAll("svg.datapath path[data-row]").length,
+  rows: page.querySelectorAll("svg.datapath g.row").length,
+})"""
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory):
+    """The site, built as `make docs` builds it."""
+    folder = tmp_path_factory.mktemp("built") / "site"
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(folder)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    return folder
+
+
+@pytest.fixture(scope="module")
+def seen(site, tmp_path_factory):
+    """What is seen on every page at both widths, by its place, and the lines of the console."""
+    folder, found, lines = tmp_path_factory.mktemp("looked"), {}, []
+    files = sorted(site.rglob("*.html"))
+    for first in range(0, len(files), AT_ONCE):
+        some, place = files[first : first + AT_ONCE], folder / str(first)
+        place.mkdir()
+        pages, said = look_at([page.as_uri() for page in some], place, WHAT_IS_THERE, "page.readyState === 'complete'")
+        found |= {page.relative_to(site).as_posix(): one for page, one in zip(some, pages, strict=True)}
+        lines += said
+    return found, lines
+
+
+def test_nothing_is_loaded_from_the_network(site):
+    loads = re.compile(r"""<(?:script|img|iframe|link)\b[^>]*?(?:src|href)=["']?(https?:[^"'\s>]+)""")
+    assert loads.findall('<script src="https://a.example/b.js"></script><link rel="x" href=http://c.example/>')
+    assert {one for page in site.rglob("*.html") for one in loads.findall(page.read_text("utf-8"))} == set()
+
+
+def test_generated_pages_and_those_of_docs_are_there(site):
+    pages = {page.relative_to(site).as_posix() for page in site.rglob("*.html")}
+    written = {
+        page.relative_to(ROOT / "docs").with_suffix(".html").as_posix() for page in (ROOT / "docs").rglob("*.md")
+    }
+    assert written <= pages
+    assert {"reference/scenarios/virtio-user-xdp1-tap.html", "reference/keys/scenario.html"} <= pages
+    assert {f"notebooks/{one.stem}.html" for one in (ROOT / "notebooks").glob("*.ipynb")} <= pages
+    assert not list(site.rglob("*.py"))
+
+
+@needs_browser
+def test_every_page_fits_and_says_nothing_on_the_console(seen):
+    found, lines = seen
+    assert len(found) > 80
+    assert lines == []
+    for place, one in found.items():
+        assert one[0]["more"]["title"].endswith("vhost-sim"), place
+        assert_fits(one)
+
+
+@needs_browser
+def test_equations_and_pictures_are_drawn(seen):
+    found, _ = seen
+    text = (ROOT / "docs" / "model.md").read_text(encoding="utf-8")
+    assert found["model.html"][1]["more"]["equations"] >= text.count("$$") // 2 + 20
+    from generate.datapaths import plan_of
+
+    scenario = load_scenario("virtio-user-receive-skb")
+    plan = plan_of(scenario, scenario.access[0].name)
+    drawn = found["reference/scenarios/virtio-user-receive-skb.html"][0]["more"]
+    assert drawn["rows"] == len(shown_rows(plan))
+    assert drawn["arrows"] == sum(
+        one is not None for row in shown_rows(plan) for one in (row.access, row.payload_access)
+    )
+
+
+@needs_browser
+def test_the_search_works_from_disk(site, tmp_path):
+    results = """({results: [...page.querySelectorAll(".md-search-result__item a")].map((one) => one.href)})"""
+    ready = """page.querySelectorAll(".md-search-result__item a").length"""
+    seen, said = look_at([f"{(site / 'index.html').as_uri()}?q=smap_waits_for_loads"], tmp_path, results, ready)
+    assert said == []
+    for one in seen[0]:
+        assert any("assumptions.html" in link for link in one["more"]["results"])
+
+
+@needs_browser
+@pytest.mark.parametrize("width", [1280, 390])
+@pytest.mark.parametrize("page", ["index", "tutorial", "model", "reference/scenarios/virtio-user-xdp1-tap"])
+def test_main_pages_make_a_picture(site, tmp_path, page, width):
+    screenshot(site / f"{page}.html", tmp_path / "page.png", width, 1600)
