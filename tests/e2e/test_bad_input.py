@@ -133,7 +133,10 @@ BAD = {
         ("report", "seed-gain", "--sizes", "64", "-o", "r.html"),
         "seed-gain: a study states its own settings; --set and the other options go with a scenario",
     ),
-    "report without draws": (("report", SEED, "--sizes", "64", "--draws", "0", "-o", "r.html"), "at least 1 draw"),
+    "report without draws": (
+        ("report", SEED, "--sizes", "64", "--draws", "0", "-o", "r.html"),
+        "--draws: at least 1 is",
+    ),
     "report to a folder": (("report", SEED, "-o", "."), "--out .: is a folder; the name of a file is needed"),
     "no packets": (("trace", SEED, "--packets", "0", "-o", "t.json"), "--packets 0: a timeline holds 1 to 10000"),
     "too many packets": (("trace", SEED, "--packets", "10001", "-o", "t.json"), "--packets 10001: a timeline holds"),
