@@ -9,6 +9,7 @@ import re
 import pytest
 from rich.cells import cell_len
 
+import sim
 from sim.report import text
 from sim.report.rows import csv_text, result_rows
 from sim.report.tables_as_markdown import markdown, text_of
@@ -20,7 +21,8 @@ from .conftest import HOSTILE
 @pytest.fixture(scope="module")
 def tables(hostile_review):
     review = hostile_review
-    shown = text.together(text.comparison_tables(review.comparison), review.limits, review.sure, review.outside)
+    both = text.comparison_tables(sim.compare(review.result.scenario))
+    shown = text.together(both, review.limits, review.sure, review.outside)
     return [text.result_tables(review.result), shown]
 
 
