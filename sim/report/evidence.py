@@ -106,7 +106,7 @@ def validation_tables(validation: Validation, everything: bool = False) -> Rende
         off = [row for row in group if row.status == "off"]
         worst, error = (group[0].figure.entry.id, f"{group[0].error:+.2%}") if off else ("", "")
         counts.add_row(name, str(len(group)), str(len(group) - len(off)), str(len(off)), worst, error)
-    lines: list[RenderableType] = [made, *([] if everything else [counts])]
+    lines: list[RenderableType] = [made, *([counts] if counts.rows and not everything else [])]
     lines += [Text(f"not modelled: {line}") for line in not_modelled_lines(validation)]
     lines += [Text(f"{label}: {summary_text(one)}") for label, one in validation.summaries().items()]
     return Group(*lines)

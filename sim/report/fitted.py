@@ -8,11 +8,13 @@ from dataclasses import dataclass
 from rich import box
 from rich.cells import cell_len
 from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
+from rich.padding import PaddingDimensions
 from rich.table import Column, Table
 from rich.text import Text
 
-#: Between two columns of the box stand a space, the divider and a space; its edges take one cell on each side.
-_GAP = 3
+#: Between two columns of the box stand a space, the divider and a space, or the first two where that spares a block;
+#: its edges take one cell on each side.
+_GAPS: dict[int, PaddingDimensions] = {3: (0, 1), 2: (0, 1, 0, 0)}
 _EDGES = 2
 #: Below this width nothing can be laid out, and what is wider than the terminal is left to wrap there.
 LEAST_WIDTH = 20
@@ -44,12 +46,15 @@ class Fitted(Table):
         """Yield the title over the whole width, then the blocks."""
         if self.title:
             yield Text(str(self.title), style="bold")
-        for widths in blocks([_Room.of(column) for column in self.columns], self.keys, options.max_width):
-            yield self._block(widths)
+        rooms = [_Room.of(column) for column in self.columns]
+        ways = {gap: blocks(rooms, self.keys, options.max_width, gap) for gap in _GAPS}
+        gap = min(ways, key=lambda gap: len(ways[gap]))
+        for widths in ways[gap]:
+            yield self._block(widths, _GAPS[gap])
 
-    def _block(self, widths: dict[int, int]) -> Table:
+    def _block(self, widths: dict[int, int], padding: PaddingDimensions) -> Table:
         """Return the table of some columns, each as wide as it is told."""
-        block = Table(box=self.box, pad_edge=False)
+        block = Table(box=self.box, pad_edge=False, padding=padding)
         for number, width in widths.items():
             column = self.columns[number]
             block.add_column(column.header, justify=column.justify, width=width, overflow="fold")
@@ -87,41 +92,41 @@ def _longest_word(text: str) -> int:
     return max((cell_len(word) for word in text.split()), default=0)
 
 
-def blocks(columns: Sequence[_Room], keys: int, width: int) -> list[dict[int, int]]:
+def blocks(columns: Sequence[_Room], keys: int, width: int, gap: int) -> list[dict[int, int]]:
     """Share columns out to blocks that fit a width; return the width of each column, by its number, in each block."""
     room = max(width, LEAST_WIDTH) - _EDGES
     everything = range(len(columns))
-    if _taken([one.want for one in columns]) <= room:
+    if _taken([one.want for one in columns], gap) <= room:
         return [{number: columns[number].want for number in everything}]
     keys = max(1, min(keys, room // _KEY_CELLS))
     heads, others = list(everything[:keys]), everything[keys:]
     needs = [one.need for one in columns]
     beside = [min(max(columns[number].need for number in others), room // 2)] if others else []
-    while _taken([*(needs[number] for number in heads), *beside]) > room:
+    while _taken([*(needs[number] for number in heads), *beside], gap) > room:
         longest = max(heads, key=lambda number: needs[number])
         if needs[longest] <= _SIGN_CELLS:
             break
         needs[longest] -= 1
-    left = max(room - _taken([needs[number] for number in heads]) - _GAP, _SIGN_CELLS)
+    left = max(room - _taken([needs[number] for number in heads], gap) - gap, _SIGN_CELLS)
     for number in others:
         needs[number] = min(needs[number], left)
     shared: list[list[int]] = []
     for number in others:
-        if shared and _taken([needs[one] for one in (*heads, *shared[-1], number)]) <= room:
+        if shared and _taken([needs[one] for one in (*heads, *shared[-1], number)], gap) <= room:
             shared[-1].append(number)
         else:
             shared.append([number])
-    return [_grown([*heads, *block], needs, columns, room) for block in shared or [[]]]
+    return [_grown([*heads, *block], needs, columns, room, gap) for block in shared or [[]]]
 
 
-def _taken(widths: Sequence[int]) -> int:
-    return sum(widths) + _GAP * (len(widths) - 1)
+def _taken(widths: Sequence[int], gap: int) -> int:
+    return sum(widths) + gap * (len(widths) - 1)
 
 
-def _grown(block: Sequence[int], needs: Sequence[int], columns: Sequence[_Room], room: int) -> dict[int, int]:
+def _grown(block: Sequence[int], needs: Sequence[int], columns: Sequence[_Room], room: int, gap: int) -> dict[int, int]:
     """Give the room that is left to numbers first, then to texts in turn."""
     widths = {number: needs[number] for number in block}
-    spare = max(room - _taken(list(widths.values())), 0)
+    spare = max(room - _taken(list(widths.values()), gap), 0)
     for texts in (False, True):
         growing = [number for number in block if columns[number].is_text == texts]
         while spare and (growing := [number for number in growing if widths[number] < columns[number].want]):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import unicodedata
 from collections.abc import Iterator
 
@@ -14,15 +15,16 @@ from sim.report.fitted import LEAST_WIDTH
 
 #: The width in a pipe, where COLUMNS does not say another.
 PIPE_WIDTH = 132
+#: The width of a terminal that does not know its own.
+TERMINAL_WIDTH = 80
 
 
 def show(content: RenderableType) -> None:
     """Print tables, as wide as COLUMNS says or the terminal is; in a pipe without colours and spaces at the ends."""
-    console = Console(width=_columns(), highlight=False)
-    if console.is_terminal:
-        console.print(_Visible(content))
+    if Console().is_terminal:
+        Console(width=_width(TERMINAL_WIDTH), highlight=False).print(_Visible(content))
     else:
-        for line in plain_lines(content, _columns() or PIPE_WIDTH):
+        for line in plain_lines(content, _width(PIPE_WIDTH)):
             print(line)
 
 
@@ -34,12 +36,16 @@ def plain_lines(content: RenderableType, width: int) -> Iterator[str]:
     yield from (line.rstrip(" ") for line in capture.get().split("\n")[:-1])
 
 
-def _columns() -> int | None:
-    """Return the width that COLUMNS says, if it says one, and no less than anything can be laid out in."""
-    text = os.environ.get("COLUMNS", "")
-    if not (text.isascii() and text.isdigit() and text.strip("0")):
-        return None
-    return max(int(text[:6]), LEAST_WIDTH)
+def _width(fallback: int) -> int:
+    """Return the width that COLUMNS says or the terminal has, and no less than anything can be laid out in."""
+    columns = os.environ.get("COLUMNS", "")
+    if columns.isascii() and columns.isdigit() and columns.strip("0"):
+        return max(int(columns[:6]), LEAST_WIDTH)
+    try:
+        width = os.get_terminal_size(sys.stdout.fileno()).columns
+    except (OSError, ValueError):  # no terminal
+        width = 0
+    return max(width or fallback, LEAST_WIDTH)
 
 
 class _Visible:

@@ -204,7 +204,7 @@ def test_no_number_is_cut_at_any_width(columns, call):
 
 
 def on_a_terminal(arguments, **environment):
-    """What the command prints on a terminal of 80 columns."""
+    """What the command prints on a terminal that does not know its width."""
     leader, follower = pty.openpty()
     kept = {name: value for name, value in os.environ.items() if name not in ("NO_COLOR", "FORCE_COLOR", "CI")}
     kept |= {"TERM": "xterm-256color", "COLUMNS": "80", **environment}
@@ -229,3 +229,9 @@ def test_bars_are_coloured_on_a_terminal_unless_it_is_not_wanted(compiled):
     plain = on_a_terminal(arguments, NO_COLOR="1")
     assert not re.search("\x1b\\[[0-9;]*[34][0-9]", plain)
     assert "wwww" in plain
+
+
+@pytest.mark.parametrize("columns", ["0", "wide", ""])
+def test_a_terminal_whose_columns_say_nothing_is_80_wide(columns, compiled):
+    lines = on_a_terminal(("list", "cpus"), COLUMNS=columns, NO_COLOR="1").replace("\x1b[0m", "").split("\r\n")
+    assert max(len(re.sub("\x1b\\[[0-9;]*m", "", line)) for line in lines) == 80

@@ -58,6 +58,14 @@ def test_columns_that_have_no_room_go_below_beside_the_name_of_their_row():
     ]
 
 
+def test_columns_stand_closer_where_that_spares_a_block():
+    made = filled(("name", "packets", "bytes"), [("first", "1234567.125", "64")])
+    # 5 + 11 + 5 cells and two edges leave two gaps of 2 in 27 cells, of 3 in 29.
+    assert " first   1234567.125      64" in list(plain_lines(made, 29))
+    assert " first  1234567.125     64" in list(plain_lines(made, 27))
+    assert not any("1234567.125" in line and "64" in line for line in plain_lines(made, 26))
+
+
 def test_text_wraps_before_a_column_goes_below():
     made = filled(("name", "what it says", "ns"), [("a", "some words that go on and on to the end", "12.5")], left=2)
     lines = list(plain_lines(made, 40))

@@ -12,6 +12,7 @@ from sim.report import evidence, text
 from sim.report.explained import count_table, explanation_tables, function_table, numbers, source_table
 from sim.report.stack import LAYERS, stack
 from sim.report.text import _BAR_CELLS
+from sim.study.sweep import Outcome
 from sim.study.tables import check, list_tables
 
 SEED = "virtio-user-xdp1-tap"
@@ -185,3 +186,15 @@ def test_a_calibration_shows_value_range_prior_and_pull(lines):
     expected = [one.value, one.error, share, one.low, one.high, 1, 0.8, 1.2, one.pull]
     assert figures(row) == pytest.approx(expected, abs=0.01, rel=0.2)
     assert any("1 measurements identify 1 combination of 1 values" in line for line in shown)
+
+
+def test_a_point_that_fails_stands_beside_the_others_with_its_error(lines):
+    study = load_table("sweep", "cost-ranges").model_copy(update={"axes": {"driver.burst": None}})
+    fine = {"driver.burst": 32, "access": "vmap", "packet_bytes": 64, "pps": 6.1e6, "cycles_per_packet": 496.5}
+    rows = [fine | {"bound_by": "worker"}, {"driver.burst": 512, "access": "vmap", "error": "does not fit the ring"}]
+    shown = lines(text.sweep_table(study, Outcome(2, 2, 0, 1, None, rows)))
+    (first,) = [line.split() for line in shown if "6.100" in line]
+    (second,) = [line.split() for line in shown if "512" in line]
+    assert first == ["32", "vmap", "64", "6.100", "496.5", "worker"]
+    assert second == ["512", "vmap", *["does", "not", "fit", "the", "ring"]]
+    assert shown[-1] == "2 points: 2 computed, 0 reused, 1 failed"
