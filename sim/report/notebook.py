@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _MOST_PLACES = 4
-#: Cells of fewer characters stay on one line; a column with cells of more gets a width that is worth reading.
+#: Cells of fewer characters stay on one line; columns of longer ones get a width that is worth reading.
 _SHORT, _LONG = 24, 60
 
 
@@ -84,7 +84,8 @@ def _cell(value: object, places: int) -> str:
 def _line(cells: list[str], tag: str, numeric: list[bool]) -> str:
     made = []
     for text, number in zip(cells, numeric, strict=True):
-        wraps = "; white-space: nowrap" if len(text) < _SHORT else "; min-width: 24em" if len(text) > _LONG else ""
+        least = "24em" if len(text) > _LONG else "14em"
+        wraps = "; white-space: nowrap" if len(text) < _SHORT else f"; min-width: {least}"
         style = f"text-align: {'right' if number else 'left'}{'' if tag == 'th' else wraps}"
         made.append(f'<{tag} style="{style}">{html.escape(text)}</{tag}>')
     return f"<tr>{''.join(made)}</tr>"
