@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
-from sim.report.documents import table_rows
+from pathlib import Path
 
 
 def assumptions() -> list[tuple[str, str, str]]:
-    """Read the table of `docs/assumptions.md`."""
-    return [(number, text, key) for number, text, key in table_rows("assumptions.md", 3) if number[:1].isdigit()]
+    """Read the table of `docs/assumptions.md`: beside the package in a checkout, inside it in a wheel."""
+    package = Path(__file__).resolve().parent.parent
+    inside = package / "docs"
+    file = (inside if inside.is_dir() else package.parent / "docs") / "assumptions.md"
+    rows = []
+    for line in file.read_text(encoding="utf-8").splitlines():
+        cells = [cell.strip() for cell in line.strip("|").split("|")]
+        if line.startswith("|") and len(cells) == 3 and cells[0][:1].isdigit():
+            rows.append((cells[0], cells[1], cells[2]))
+    return rows
