@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 READY_DOCS := $(VENV)/.ready-docs
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable
 
-.PHONY: run test test-deep bench notebooks docs lint clean
+.PHONY: run test test-deep bench notebooks notebooks-write docs lint clean
 
 run: $(READY)            ## the seed comparison: copy_user against vmap, with its plots in out/seed
 	$(BIN)/vhost-sim compare virtio-user-xdp1-tap --access copy_user,vmap --out out/seed
@@ -22,6 +22,10 @@ bench: $(READY)          ## benchmarks of both engines, sweeps and start-up, as 
 
 notebooks: $(READY_DOCS) ## run every notebook and compare it with what is kept
 	$(BIN)/pytest -n auto -m "deep or not deep" tests/notebooks
+
+notebooks-write: $(READY_DOCS) ## run every notebook, keep its outputs, and write it as a page into out/notebooks
+	$(BIN)/python -m notebooks.write
+	$(BIN)/python -m notebooks.pages out/notebooks
 
 docs: $(READY_DOCS)      ## build the site in out/site, look at it, and run every command that it shows
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict

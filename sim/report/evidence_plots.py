@@ -12,6 +12,8 @@ from sim.report.plots import COLOURS, STYLE
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from matplotlib.axes import Axes
+
     from sim.study.sensitivity import Sensitivities
     from sim.study.validate import Validated
 
@@ -40,12 +42,28 @@ def validation_figure(rows: Sequence[Validated], title: str) -> Figure:
         axes.set(
             xscale="log", xlabel="predicted / measured (grey: within 10 %)", title=title, ylim=(-0.7, len(shown) - 0.3)
         )
-        low, high = axes.get_xlim()
-        ticks = tuple(tick for tick in (0.3, 0.5, 0.7, 0.9, 1.1, 1.5, 2, 3, 5) if low <= tick <= high)
-        axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
-        axes.minorticks_off()
+        _ratio_ticks(axes)
         if shown:
             axes.legend(frameon=False, fontsize=8, loc="lower right")
+        return figure
+
+
+def causes_figure(groups: Sequence[tuple[str, Sequence[Validated]]], title: str) -> Figure:
+    """Draw predicted over measured, a line of marks per group of figures, the first on top; hollow marks are off."""
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(figsize=(5.4, 1.3 + 0.34 * max(1, len(groups))), layout="constrained")
+        axes = figure.subplots()
+        axes.axvspan(0.9, 1.1, color="#eef1f4", zorder=0)
+        axes.axvline(1, color="#6c7a89", linewidth=0.8, zorder=1)
+        for place, (_, rows) in enumerate(groups):
+            for row in rows:
+                colour = COLOURS[2] if row.status == "met" else COLOURS[1]
+                axes.plot(1 + (row.error or 0), place, marker="o", markersize=5.5, markeredgecolor=colour,
+                          markerfacecolor=colour if row.status == "met" else "none", zorder=3)  # fmt: skip
+        axes.set_yticks(range(len(groups)), [name for name, _ in groups], fontsize=8.5)
+        axes.set(xscale="log", xlabel="predicted / measured (grey: within 10 %)", ylim=(len(groups) - 0.4, -0.6))
+        _ratio_ticks(axes)
+        figure.suptitle(title, fontsize=9.5)
         return figure
 
 
@@ -53,7 +71,7 @@ def sensitivity_figure(found: Sensitivities) -> Figure:
     """Draw the inputs, most important on top: swings around the answer, or bars of indices with their intervals."""
     shown = found.indices[::-1]
     with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(7.6, 1.5 + 0.28 * max(1, len(shown))), layout="constrained")
+        figure = Figure(figsize=(5.8, 1.5 + 0.28 * max(1, len(shown))), layout="constrained")
         axes = figure.subplots()
         if found.method == "tornado":
             factor, unit = (1e-6, "Mpps") if found.output == "pps" else (1.0, "gain, %")
@@ -81,6 +99,13 @@ def sensitivity_figure(found: Sensitivities) -> Figure:
         if shown:
             axes.legend(frameon=False, fontsize=8, loc="lower right")
         return figure
+
+
+def _ratio_ticks(axes: Axes) -> None:
+    low, high = axes.get_xlim()
+    ticks = tuple(tick for tick in (0.3, 0.5, 0.7, 0.9, 1.1, 1.5, 2, 3, 5) if low <= tick <= high)
+    axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
+    axes.minorticks_off()
 
 
 def _numbers(row: Validated) -> tuple[float, float, float]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,19 +25,28 @@ COLOURS = ("#6c7a89", "#d1495b", "#3d7ea6", "#4c9f70", "#e58f39", "#8f6bb3", "#b
 #: Fixed, so that the same result gives the same bytes.
 STYLE: dict[Any, Any] = {
     "svg.hashsalt": "vhost-sim",
+    "text.parse_math": False,  # a name with dollars in it is a name
     "font.size": 9,
     "axes.spines.top": False,
     "axes.spines.right": False,
 }
 
 
-def save(figure: Figure, file: Path) -> None:
-    """Write a figure as SVG or PNG without dates and with fixed names: the same figure gives the same bytes."""
+def svg(figure: Figure) -> str:
+    """Return a figure as SVG without dates and with fixed names: the same figure gives the same text."""
+    text = StringIO()
     with matplotlib.rc_context(STYLE):
-        if file.suffix == ".svg":
-            figure.savefig(file, metadata={"Date": None})
-        else:
-            figure.savefig(file, dpi=150, metadata={"Software": None})
+        figure.savefig(text, format="svg", metadata={"Date": None})
+    return text.getvalue()
+
+
+def save(figure: Figure, file: Path) -> None:
+    """Write a figure as SVG or PNG: the same figure gives the same bytes."""
+    if file.suffix == ".svg":
+        file.write_text(svg(figure), encoding="utf-8")
+        return
+    with matplotlib.rc_context(STYLE):
+        figure.savefig(file, dpi=150, metadata={"Software": None})
 
 
 def pps_figure(points: Sequence[Point], title: str) -> Figure:

@@ -13,7 +13,7 @@ from itertools import accumulate
 from typing import Any
 
 from sim.engine import Point
-from sim.report.page.places import place, sources_by_key
+from sim.report.page.links import place, sources_by_key
 from sim.report.plots import COLOURS
 from sim.report.stack import drawn, stack
 from sim.study.compare import Comparison, Difference

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from sim.report.explained import SCOPE_TITLES, executes
 from sim.report.page.html import Cell, chart, folded, isolated, table
-from sim.report.page.places import entry, sources_by_key
+from sim.report.page.links import entry, sources_by_key
 from sim.report.stack import LAYER_OF, LAYERS, stack
 from sim.study.explain import Explanation
 from sim.study.review import Review

@@ -1,0 +1,43 @@
+"""Notebooks run anew: the same cells and the same outputs, to the byte, as those that are kept."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.notebooks.test_kept import FOLDER, NAMES
+
+STALE = "is stale: write it anew with `make notebooks-write`, and look at what has changed"
+
+
+@pytest.mark.deep
+@pytest.mark.parametrize("name", NAMES)
+def test_text_form_and_notebook_hold_the_same_cells(name):
+    import nbformat
+
+    from notebooks.write import cells_of
+
+    kept = nbformat.read(FOLDER / f"{name}.ipynb", as_version=4)
+    pairs = [[(cell.cell_type, cell.source) for cell in one.cells] for one in (cells_of(FOLDER / f"{name}.py"), kept)]
+    assert pairs[0] == pairs[1], f"{name}.ipynb {STALE}"
+
+
+@pytest.mark.deep
+@pytest.mark.parametrize("name", NAMES)
+def test_running_the_text_form_gives_what_is_kept(name):
+    import nbformat
+
+    from notebooks.write import as_text, executed
+
+    file = FOLDER / f"{name}.ipynb"
+    made = executed(FOLDER / f"{name}.py")
+    for number, (now, kept) in enumerate(zip(made.cells, nbformat.read(file, as_version=4).cells, strict=True)):
+        assert now == kept, f"cell {number} of {name}.ipynb {STALE}"
+    assert as_text(made) == file.read_text(encoding="utf-8"), f"{name}.ipynb {STALE}"
+
+
+@pytest.mark.deep
+def test_a_name_that_is_none_is_refused_before_anything_runs(capsys):
+    from notebooks.write import main
+
+    assert main(["06-nothing"]) == 2
+    assert capsys.readouterr().err == f"unknown notebook '06-nothing'; valid: {', '.join(NAMES)}\n"
