@@ -247,7 +247,7 @@ def import_trace(
     --set KEY=VALUE says what it was taken with (kernel=v6.12, cpu=..., driver.burst=...). Put the file into a folder
     `measurements` below DIR and name DIR with --configs.
     """
-    from sim.config.load import split_assignment
+    from sim.config.overrides import split_assignment
     from sim.report.evidence import measurement_table
     from sim.study.importing import import_file, write_measurements
 

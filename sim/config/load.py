@@ -1,12 +1,10 @@
-"""From a name or a file to a validated table: reading, `extends`, names, calibration, overrides, errors."""
+"""From a name or a file to a validated table: `extends`, names, calibration, errors that name the key."""
 
 from __future__ import annotations
 
-import copy
 import os
 import re
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -21,11 +19,12 @@ from sim.config.errors import ConfigError, nearest
 from sim.config.kernel import Kernel
 from sim.config.measurement import Measurements
 from sim.config.mix import read_mix
+from sim.config.overrides import as_list, override, split_assignment
+from sim.config.reading import Table, read_yaml
 from sim.config.scenario import Scenario
 from sim.config.sensitivity import Sensitivity
 from sim.config.sweep import Sweep
 
-Table = dict[str, Any]
 Model = TypeVar("Model", bound=BaseModel)
 
 _NAMED = {"cpu": "cpu", "kernel": "kernel"}
@@ -39,50 +38,6 @@ MODELS: dict[str, type[BaseModel]] = {
     "measurement": Measurements,
     "sensitivity": Sensitivity,
 }
-
-
-#: What YAML raises: besides its own, for a key that is no scalar, a date that is none, a number or nesting too long.
-_UNREADABLE = (yaml.YAMLError, TypeError, ValueError, RecursionError)
-
-
-class _StrictLoader(yaml.SafeLoader):
-    """YAML loader that refuses a key given twice."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        seen = set()
-        for key_node, _ in node.value:
-            key = self.construct_object(key_node, deep=True)
-            if key in seen:
-                raise yaml.constructor.ConstructorError(None, None, f"key '{key}' is given twice", key_node.start_mark)
-            seen.add(key)
-        return super().construct_mapping(node, deep)
-
-
-@lru_cache(maxsize=256)
-def _parsed(file: Path, modified_ns: int, size: int) -> Any:
-    """Parse a file once as long as it does not change: a sweep resolves its tables thousands of times."""
-    return yaml.load(file.read_text(encoding="utf-8"), Loader=_StrictLoader)
-
-
-def read_yaml(file: Path) -> Table:
-    """Read one mapping with text keys from a YAML file; every failure is a ConfigError that names the file."""
-    try:
-        state = file.stat()
-        data = copy.deepcopy(_parsed(file, state.st_mtime_ns, state.st_size))
-    except OSError as error:
-        raise ConfigError(f"{file}: cannot be read: {error.strerror}") from None
-    except UnicodeDecodeError:
-        raise ConfigError(f"{file}: is not a YAML file: not UTF-8 text") from None
-    except _UNREADABLE as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f" (line {mark.line + 1})" if mark else ""
-        raise ConfigError(f"{file}: is not a YAML file{where}: {getattr(error, 'problem', None) or error}") from None
-    if not isinstance(data, dict):
-        raise ConfigError(f"{file}: is not a YAML mapping (found {type(data).__name__})")
-    bad = next((key for key in data if not isinstance(key, str)), None)
-    if bad is not None:
-        raise ConfigError(f"{file}: key {bad!r} is not text")
-    return data
 
 
 def _is_entry(value: object) -> bool:
@@ -217,72 +172,6 @@ def load_table(kind: str, reference: str, configs: Path | None = None) -> BaseMo
     return validate(MODELS[kind], table, str(file))
 
 
-def split_assignment(assignment: str) -> tuple[list[str], Any]:
-    """Split `KEY=VALUE` into the parts of the key and the value read as YAML. ConfigError when it is not that."""
-    key, separator, text = assignment.partition("=")
-    if not separator or not key.strip() or any(not part for part in key.strip().split(".")):
-        raise ConfigError(f"--set {assignment}: KEY=VALUE is needed, as in cpu.core_ghz=3.2")
-    keys = key.strip().split(".")
-    try:
-        return keys, _as_list(keys, yaml.load(text, Loader=_StrictLoader))
-    except _UNREADABLE:
-        raise ConfigError(f"--set {assignment}: the value is not readable as YAML") from None
-
-
-def _as_list(keys: list[str], value: Any) -> Any:
-    """`access=copy_user,vmap` and `traffic.packet_bytes=64,128` are lists."""
-    if keys not in (["access"], ["traffic", "packet_bytes"]):
-        return value
-    if isinstance(value, str):
-        return [yaml.safe_load(item) for item in value.split(",") if item.strip()]
-    if value is None:
-        return []
-    return value if isinstance(value, list) else [value]
-
-
-def _override(table: Table, keys: list[str], value: Any, model: type[BaseModel]) -> None:
-    """Set one key; a bare number on a table entry replaces value, low and high, and says where it came from.
-
-    Tables below `table` are not changed but replaced, so that others may share them.
-    """
-    place: Any = table
-    fields: Any = model
-    for depth, key in enumerate(keys):
-        known = list(getattr(fields, "model_fields", {})) or list(place)
-        name = "schema_" if key == "schema" else key
-        if name not in known and key not in place:
-            raise ConfigError(f"--set: unknown key '{'.'.join(keys[: depth + 1])}'{nearest(key, known)}")
-        annotation = fields.model_fields[name].annotation if name in getattr(fields, "model_fields", {}) else None
-        fields = annotation if isinstance(annotation, type) and issubclass(annotation, BaseModel) else None
-        if depth == len(keys) - 1:
-            break
-        # Absent, or a short form such as `load: saturate`.
-        if fields is not None and not isinstance(place.get(key), dict):
-            place[key] = model_default(model, keys[: depth + 1]) if "grade" in fields.model_fields else {}
-        if not isinstance(place[key], dict):
-            raise ConfigError(f"--set: '{'.'.join(keys[: depth + 1])}' has no keys below it")
-        place[key] = dict(place[key])
-        place = place[key]
-    old = place.get(keys[-1])
-    if old is None and fields is not None and "grade" in fields.model_fields:
-        old = model_default(model, keys)
-    if isinstance(old, dict) and "grade" in old and not isinstance(value, dict):
-        entry = {**old, "value": value, "source": "set by the user", "grade": "guess"}
-        if "unit" in old:
-            entry |= {"low": value, "high": value}
-        value = entry
-    place[keys[-1]] = value
-
-
-def model_default(model: type[BaseModel], keys: Sequence[str]) -> Any:
-    """Return the default of a nested key as plain data."""
-    current: Any = model
-    for key in keys[:-1]:
-        current = current.model_fields[key].annotation
-    default = current.model_fields[keys[-1]].get_default(call_default_factory=True)
-    return default.model_dump() if isinstance(default, BaseModel) else default
-
-
 def _read_named(
     kind: str, name: str, configs: Path | None, beside: Path | None, given: Sequence[str]
 ) -> tuple[Table, Path]:
@@ -329,7 +218,7 @@ def _apply_calibration(
             continue
         entry = fitted.model_dump(include={"value", "unit", "low", "high", "source", "grade"})
         try:
-            _override(table, fitted.key.split("."), entry, Scenario)
+            override(table, fitted.key.split("."), entry, Scenario)
         except ConfigError as error:
             raise ConfigError(f"{file}: {error}") from None
 
@@ -354,7 +243,7 @@ class Scenarios:
     def load(self, settings: Mapping[str, Any], overrides: Sequence[str] = ()) -> Scenario:
         """Return the scenario under settings, then overrides; ConfigError, one line, for anything that is wrong."""
         split = [(key.split("."), value) for key, value in settings.items()]
-        assignments = [(keys, _as_list(keys, value)) for keys, value in split]
+        assignments = [(keys, as_list(keys, value)) for keys, value in split]
         assignments += [split_assignment(text) for text in overrides]
         whole = [(keys, value) for keys, value in assignments if len(keys) == 1]
         name = repr(whole)
@@ -364,7 +253,7 @@ class Scenarios:
         table = dict(resolved)
         for keys, value in assignments:
             if len(keys) > 1:
-                _override(table, keys, value, Scenario)
+                override(table, keys, value, Scenario)
         if isinstance(table.get("traffic"), dict) and "mix" in table["traffic"]:
             table["traffic"] = {**table["traffic"], "mix": read_mix(table["traffic"]["mix"], file.parent)}
         return validate(Scenario, table, str(file), overrides)
@@ -374,7 +263,7 @@ class Scenarios:
         table, file = read_table("scenario", self._reference, self._root)
         was_resolved = isinstance(table.get("kernel"), dict)
         for keys, value in whole:
-            _override(table, keys, value, Scenario)
+            override(table, keys, value, Scenario)
         named = {key for key in _NAMED if isinstance(table.get(key), str)}
         _resolve_names(table, self._root, file.parent, str(file), overrides)
         # A resolved table holds the fitted values already; only what a name has replaced lacks them.

@@ -50,12 +50,12 @@ def _how_much(review: Review) -> str:
     rates = {(rate.access, rate.packet_bytes): rate.pps for rate in review.sure.rates}
     size = review.first_size
     if review.gain is None:
-        return f"{_mpps(rates[review.scenario.access[0].name, size])} Mpps at {size} B"
+        return f"{_mpps(rates[review.scenario.access[0].name, size])} Mpps at {review.size_text}"
     gains = [one for one in review.sure.gains if one.after == review.focus]
     first, last = gains[0], gains[-1]
     saved, gain = first.saved_ns, first.gain_percent
     said = (
-        f"{_mpps(rates[first.before, size])} to {_mpps(rates[first.after, size])} Mpps at {size} B: "
+        f"{_mpps(rates[first.before, size])} to {_mpps(rates[first.after, size])} Mpps at {review.size_text}: "
         f"{gain.value:+.1f} % [{gain.low:+.1f}, {gain.high:+.1f}], "
         f"{saved.value:+.1f} ns [{saved.low:+.1f}, {saved.high:+.1f}] saved per packet"
     )

@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from sim.config.errors import ConfigError
-from sim.config.load import load_scenario, read_yaml
+from sim.config.load import load_scenario
 from sim.config.paths import names
 from sim.config.quantity import Quantity
+from sim.config.reading import read_yaml
 from sim.config.scenario import Scenario
 from sim.study import batch
 from sim.study.answers import answers
@@ -80,10 +81,14 @@ class Review:
         """The size that the answer is given for, in bytes."""
         return self.scenario.traffic.sizes[0]
 
+    @property
+    def size_text(self) -> str:
+        """The first size in words; of a mix its mean."""
+        return f"{self.first_size} B" if self.scenario.traffic.mix is None else f"a mix of mean {self.first_size} B"
+
     def sentence(self) -> str:
         """Give the answer in one sentence with its 90 % interval."""
-        size = f"{self.first_size} B" if self.scenario.traffic.mix is None else f"a mix of mean {self.first_size} B"
-        where = f"at {size} on {_title(self.scenario.cpu)}, {_title(self.scenario.kernel)}"
+        where = f"at {self.size_text} on {_title(self.scenario.cpu)}, {_title(self.scenario.kernel)}"
         gain = self.gain
         if gain is None:
             rate = self.sure.rates[0]

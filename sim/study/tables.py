@@ -9,7 +9,8 @@ from typing import Any
 
 from sim.config import ConfigError, Scenario, load_scenario, paths
 from sim.config.errors import nearest
-from sim.config.load import load_table, read_yaml
+from sim.config.load import load_table
+from sim.config.reading import read_yaml
 from sim.costs.audit import Finding, audit, quantities
 from sim.datapath import build_plan
 

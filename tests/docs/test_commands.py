@@ -43,6 +43,7 @@ def test_an_output_is_that_of_commands_which_run_together(name):
         assert block.output is None or len({is_slow(command) for command in block.commands}) == 1, block.line
 
 
+@pytest.mark.deep
 @pytest.mark.parametrize("name", WITH_BLOCKS)
 def test_the_commands_of_a_page_do_what_it_says(name, tmp_path):
     assert run_page(name, tmp_path, lambda command: not is_slow(command)) == []

@@ -126,4 +126,4 @@ def test_keeping_rows_apart_does_not_change_the_answer():
 
 
 def test_every_scope_has_a_title_so_that_no_row_is_left_out():
-    assert set(explained._SCOPE_TITLES) == set(get_args(Scope))
+    assert set(explained.SCOPE_TITLES) == set(get_args(Scope))

@@ -15,8 +15,8 @@ def answer(review: Review) -> str:
     """The question, the answer in one sentence, and the six questions of a review in short."""
     rows = review.answers().items()
     others = review.further_sentences()
-    said = others if len(others) <= _SENTENCES else []
-    further = "".join(f'<p class="further">{isolated(one)}</p>' for one in said)
+    few = others if len(others) <= _SENTENCES else []
+    further = "".join(f'<p class="further">{isolated(one)}</p>' for one in few)
     ranked = ""
     if others:
         ranked = chart("gains", f"what each variant gains over the first at {review.first_size} B, with intervals")

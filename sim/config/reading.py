@@ -1,0 +1,58 @@
+"""YAML files as mappings with text keys: a key given twice and whatever YAML cannot read is one clear error."""
+
+from __future__ import annotations
+
+import copy
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from sim.config.errors import ConfigError
+
+Table = dict[str, Any]
+
+#: What YAML raises: besides its own, for a key that is no scalar, a date that is none, a number or nesting too long.
+UNREADABLE = (yaml.YAMLError, TypeError, ValueError, RecursionError)
+
+
+class StrictLoader(yaml.SafeLoader):
+    """YAML loader that refuses a key given twice."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        """Return a mapping as YAML has it; ConstructorError for a key that it has twice."""
+        seen = set()
+        for key_node, _ in node.value:
+            key = self.construct_object(key_node, deep=True)
+            if key in seen:
+                raise yaml.constructor.ConstructorError(None, None, f"key '{key}' is given twice", key_node.start_mark)
+            seen.add(key)
+        return super().construct_mapping(node, deep)
+
+
+@lru_cache(maxsize=256)
+def _parsed(file: Path, modified_ns: int, size: int) -> Any:
+    """Parse a file once as long as it does not change: a sweep resolves its tables thousands of times."""
+    return yaml.load(file.read_text(encoding="utf-8"), Loader=StrictLoader)
+
+
+def read_yaml(file: Path) -> Table:
+    """Read one mapping with text keys from a YAML file; every failure is a ConfigError that names the file."""
+    try:
+        state = file.stat()
+        data = copy.deepcopy(_parsed(file, state.st_mtime_ns, state.st_size))
+    except OSError as error:
+        raise ConfigError(f"{file}: cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise ConfigError(f"{file}: is not a YAML file: not UTF-8 text") from None
+    except UNREADABLE as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f" (line {mark.line + 1})" if mark else ""
+        raise ConfigError(f"{file}: is not a YAML file{where}: {getattr(error, 'problem', None) or error}") from None
+    if not isinstance(data, dict):
+        raise ConfigError(f"{file}: is not a YAML mapping (found {type(data).__name__})")
+    bad = next((key for key in data if not isinstance(key, str)), None)
+    if bad is not None:
+        raise ConfigError(f"{file}: key {bad!r} is not text")
+    return data
