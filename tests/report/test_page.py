@@ -190,7 +190,10 @@ def test_a_third_variant_has_its_gain_and_its_waterfall():
     from tests.report.conftest import SEED, SHORT
 
     found = review(sim.load_scenario(SEED, overrides=[*SHORT, "access=copy_user,vmap,ideal"]), 20)
-    shown = figures(page(found, COMMAND))
+    whole = page(found, COMMAND)
+    assert "<bdi>+0.00</bdi>" in whole  # vmap executes as many access_ok as copy_user, ideal fewer
+    assert "<bdi>-0.00</bdi>" not in whole
+    shown = figures(whole)
     assert shown["gains"]["data"][0]["y"] == ["ideal", "vmap"]  # the largest gain first
     assert [one["visible"] for one in shown["waterfall"]["data"]] == [True, False]
     (choice,) = shown["waterfall"]["layout"]["updatemenus"]

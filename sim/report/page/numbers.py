@@ -156,9 +156,9 @@ def difference(review: Review) -> str:
     first = [one.differences[0] for one in comparisons]
     met = dict.fromkeys(name for one in first for name, value in one.made_up_of.items() if abs(value) >= _SEEN_NS)
     rows: list[Sequence[Cell]] = [
-        (entry(name, places), *(f"{-one.made_up_of.get(name, 0.0):+.2f}" for one in first)) for name in met
+        (entry(name, places), *(_change(one.made_up_of.get(name, 0.0)) for one in first)) for name in met
     ]
-    rows.append(("total", *(f"{-one.saved_ns:+.2f}" for one in first)))
+    rows.append(("total", *(_change(one.saved_ns) for one in first)))
     names = [f"{one.before} → {one.after}" for one in comparisons]
     more = (
         '<p class="small">The choice above the chart shows another variant against the first.</p>'
@@ -174,6 +174,11 @@ def difference(review: Review) -> str:
             table(("change, ns per packet", *names), rows, total=True),
         )
     )
+
+
+def _change(saved_ns: float) -> str:
+    """Return what is saved as a change; what rounds to nothing has the sign of a zero."""
+    return f"{round(-saved_ns, 2) + 0.0:+.2f}"
 
 
 def latency(review: Review) -> str:
