@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import Annotated
 
@@ -37,9 +38,9 @@ def _main(
 def main() -> None:
     """Run the command; bad input is one line on stderr and exit code 2."""
     try:
-        sys.exit(
-            app(with_default_draws(sys.argv[1:]), standalone_mode=False)
-        )  # the code of a typer.Exit comes back as a value
+        code = app(with_default_draws(sys.argv[1:]), standalone_mode=False)  # a typer.Exit returns its own
+        sys.stdout.flush()  # a reader that is gone shows here, and not when Python ends
+        sys.exit(code)
     except typer.TyperException as error:
         _fail(error.format_message())
     except typer.Abort:
@@ -47,12 +48,22 @@ def main() -> None:
     except KeyboardInterrupt:
         sys.exit(130)
     except BrokenPipeError:
-        sys.stderr.close()
+        _write_no_more()
         sys.exit(141)
+    except OSError as error:
+        if error.filename is not None:
+            raise
+        _write_no_more()
+        _fail(f"standard output cannot be written: {error.strerror}")
     except ValueError as error:
         if type(error).__name__ != "ConfigError":
             raise
         _fail(str(error))
+
+
+def _write_no_more() -> None:
+    """Let what is still to be written when Python ends go nowhere."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _fail(message: str) -> None:
