@@ -12,16 +12,16 @@ run: $(READY)            ## the seed comparison: copy_user against vmap, with it
 	$(BIN)/vhost-sim compare virtio-user-xdp1-tap --access copy_user,vmap --out out/seed
 
 test: $(READY)           ## every test but the slow ones
-	$(BIN)/pytest -n auto
+	$(BIN)/pytest -n auto --dist worksteal
 
 test-deep: $(READY_DOCS) ## the slow tests too, with notebooks and documentation
-	$(BIN)/pytest -n auto -m "deep or not deep"
+	$(BIN)/pytest -n auto --dist worksteal -m "deep or not deep"
 
 bench: $(READY)          ## benchmarks of both engines, sweeps and start-up, as one table
 	$(BIN)/pytest tests/bench -n 0 --benchmark-enable --benchmark-quiet
 
 notebooks: $(READY_DOCS) ## run every notebook and compare it with what is kept
-	$(BIN)/pytest -n auto -m "deep or not deep" tests/notebooks
+	$(BIN)/pytest -n auto --dist worksteal -m "deep or not deep" tests/notebooks
 
 notebooks-write: $(READY_DOCS) ## run every notebook, keep its outputs, and write it as a page into out/notebooks
 	$(BIN)/python -m notebooks.write
@@ -29,7 +29,7 @@ notebooks-write: $(READY_DOCS) ## run every notebook, keep its outputs, and writ
 
 docs: $(READY_DOCS)      ## build the site in out/site, look at it, and run every command that it shows
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
-	$(BIN)/pytest -n auto -m "deep or not deep" tests/docs
+	$(BIN)/pytest -n auto --dist worksteal -m "deep or not deep" tests/docs
 
 lint: $(READY)
 	$(BIN)/ruff check .
