@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from sim.engine import Point
 from sim.report.plots import COLOURS, STYLE
-from sim.report.stack import LAYER_OF, LAYERS, stack
+from sim.report.stack import LAYER_OF, drawn, stack
 from sim.study.compare import Difference
 from sim.study.uncertainty import Interval
 
@@ -30,12 +30,9 @@ def stack_figure(points: Sequence[Point], title: str) -> Figure:
         names = [point.access for point in points]
         lefts = [0.0] * len(points)
         parts = [{name: ps / point.packets / 1e3 for name, ps in point.breakdown_ps.items()} for point in points]
-        stacks = [{layer.key: value for layer, value in stack(one)} for one in parts]
-        for layer in LAYERS:
-            widths = [one.get(layer.key, 0.0) for one in stacks]
-            if any(widths):
-                axes.barh(range(len(points)), widths, 0.72, left=lefts, color=layer.colour, label=layer.title)
-                lefts = [left + width for left, width in zip(lefts, widths, strict=True)]
+        for layer, widths in drawn([stack(one) for one in parts]):
+            axes.barh(range(len(points)), widths, 0.72, left=lefts, color=layer.colour, label=layer.title)
+            lefts = [left + width for left, width in zip(lefts, widths, strict=True)]
         for place, total in enumerate(lefts):
             _beside(axes, total, place, f"{total:.0f}")
         _named(axes, names)
