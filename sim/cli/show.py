@@ -101,7 +101,7 @@ def trace(
     form: Form = None,
     as_json: Json = False,
 ) -> None:
-    """Write the simulated execution as a timeline that the Perfetto viewer (or chrome://tracing) opens.
+    """Write the simulated execution as a timeline in the trace-event format, which the Perfetto viewer reads.
 
     A track per actor with slices packet > step > primitive or wait, counters of ring, stores and loads, arrows from the
     post of a packet to its completion, marks for kicks and calls. Without --skip, time starts with empty caches and
