@@ -184,6 +184,18 @@ def test_the_questions_of_a_review_are_answered_at_the_top(text, plain_review):
         assert said in " ".join(Reader(top).texts)
 
 
+def test_the_interval_of_a_single_size_is_drawn_as_a_bar():
+    import sim
+    from sim.study.review import review
+    from tests.report.conftest import SEED, SHORT
+
+    found = review(sim.load_scenario(SEED, overrides=[*SHORT, "traffic.packet_bytes=64"]), 20)
+    line = next(one for one in figures(page(found, COMMAND))["rates"]["data"] if one.get("name") == "copy_user")
+    pps = found.sure.rates[0].pps
+    assert line["error_y"]["array"] == [pytest.approx((pps.high - pps.value) / 1e6)]
+    assert line["error_y"]["arrayminus"] == [pytest.approx((pps.value - pps.low) / 1e6)]
+
+
 def test_a_third_variant_has_its_gain_and_its_waterfall():
     import sim
     from sim.study.review import review

@@ -138,6 +138,10 @@ def _line_with_band(shown: str, mine: Sequence[Rate], colour: str, symbol: str) 
         "customdata": [list(one) for one in zip(*ends, strict=True)],
         "hovertemplate": "%{y:.3f} Mpps [%{customdata[0]:.2f}, %{customdata[1]:.2f}] at %{x} B",
     }  # fmt: skip
+    if len(mine) == 1:  # a band needs two sizes
+        one = mine[0].pps
+        above, below = [(one.high - one.value) / 1e6], [(one.value - one.low) / 1e6]
+        line["error_y"] = {"type": "data", "symmetric": False, "array": above, "arrayminus": below, "color": colour}
     return [band, line]
 
 
