@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from typing import Annotated
@@ -35,6 +36,10 @@ def _main(
     """Hold the options of the command itself."""
 
 
+#: What says that an output has no room, or is broken; any other failure of the system is no matter of standard output.
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EIO)
+
+
 def main() -> None:
     """Run the command; bad input is one line on stderr and exit code 2."""
     try:
@@ -51,7 +56,7 @@ def main() -> None:
         _write_no_more()
         sys.exit(141)
     except OSError as error:
-        if error.filename is not None:
+        if error.errno not in _FULL or error.filename is not None:
             raise
         _write_no_more()
         _fail(f"standard output cannot be written: {error.strerror}")

@@ -17,6 +17,7 @@ from sim.cli.options import (
     Name,
     OneSize,
     Sets,
+    Tables,
     at_least,
     checked_file,
     checked_folder,
@@ -82,9 +83,7 @@ def validate(
         str | None,
         typer.Option("--leave-one-out", metavar="STUDY", help="fit this study without each of its sources in turn"),
     ] = None,
-    out: Annotated[
-        Path | None, typer.Option("--out", "-o", metavar="DIR", help="write CSV, Parquet and a plot")
-    ] = None,
+    out: Tables = None,
     markdown: Annotated[
         Path | None, typer.Option("--markdown", metavar="FILE", help="write the page of the documentation")
     ] = None,
@@ -148,9 +147,7 @@ def sensitivity(
     samples: Annotated[
         int | None, typer.Option("--samples", metavar="N", help="base samples (sobol) or trajectories (morris)")
     ] = None,
-    out: Annotated[
-        Path | None, typer.Option("--out", "-o", metavar="DIR", help="write CSV, Parquet and a plot")
-    ] = None,
+    out: Tables = None,
     seed: Annotated[int | None, typer.Option("--seed", metavar="N", help="seed of the samples (0 is a seed)")] = None,
     jobs: Jobs = None,
     configs: Configs = None,

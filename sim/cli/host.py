@@ -17,6 +17,7 @@ from sim.cli.options import (
     command,
     csv_rows,
     named_as_given,
+    only_one,
     overrides,
     say_written,
     show_data,
@@ -113,12 +114,10 @@ def compare_cpu(
 
     Each entry is replaced alone and the scenario simulated: "ns/packet" is what a packet then takes more.
     """
-    from sim.config import ConfigError
     from sim.report.progress import progress
     from sim.study.cpus import compare_cpus
 
-    if access is not None and "," in access:
-        raise ConfigError(f"--access {access}: compare-cpu takes one access variant")
+    only_one("compare-cpu", access)
     short = {"access": access, "size": size}
     with progress() as report, named_as_given(**short):
         comparison = compare_cpus(first, second, scenario, overrides(None, **short), configs, report)

@@ -254,6 +254,14 @@ def at_least(option: str, least: int, value: int | None) -> None:
         raise ConfigError(f"{option}: at least {least} is needed (got {value})")
 
 
+def only_one(name: str, access: str | None) -> None:
+    """Refuse several access variants where a command takes one."""
+    from sim.config.errors import ConfigError
+
+    if access is not None and "," in access:
+        raise ConfigError(f"--access {access}: {name} takes one access variant")
+
+
 def one_of(option: str, value: str, valid: tuple[str, ...]) -> None:
     """Refuse a value that an option does not know."""
     from sim.config.errors import ConfigError, nearest

@@ -27,6 +27,7 @@ from sim.cli.options import (
     csv_rows,
     load,
     named_as_given,
+    only_one,
     overrides,
     say_written,
     show_data,
@@ -107,13 +108,11 @@ def trace(
     post of a packet to its completion, marks for kicks and calls. Without --skip, time starts with empty caches and
     rings.
     """
-    from sim.config import ConfigError
     from sim.config.whole import write_whole
     from sim.report.timeline import timeline_table, trace_text
     from sim.study.timeline import timeline
 
-    if access is not None and "," in access:
-        raise ConfigError(f"--access {access}: trace takes one access variant")
+    only_one("trace", access)
     checked_file("--out", out)
     loaded = load(scenario, sets, configs, access=access, size=size, seed=seed)
     found = timeline(loaded, packets, skip=skip)

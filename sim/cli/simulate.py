@@ -28,6 +28,7 @@ from sim.cli.options import (
     csv_rows,
     load,
     one_of,
+    only_one,
     say_written,
     show_data,
     text,
@@ -237,13 +238,11 @@ def explain(
     how often the row ran in a short run, "waits" what it waited for cache lines, stores or the other side. The total is
     cycles per packet. As CSV: the rows of the actor, or functions, or with --sources the inputs.
     """
-    from sim.config import ConfigError
     from sim.report.explained import chosen_tables
     from sim.study.explain import explain as explain_variant
 
     one_of("--by", by, ("row", "function"))
-    if access is not None and "," in access:
-        raise ConfigError(f"--access {access}: explain takes one access variant")
+    only_one("explain", access)
     loaded = ablated(load(scenario, sets, configs, access=access, size=size), without)
     explanation = explain_variant(loaded, loaded.access[0].name)
     one_of("--actor", actor, explanation.plan.actors)

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from sim.report.explained import SCOPE_TITLES, executes
+from sim.report.frames import interval, unsigned
 from sim.report.page.html import Cell, chart, folded, isolated, table
 from sim.report.page.links import entry, sources_by_key
 from sim.report.stack import LAYER_OF, LAYERS, stack
 from sim.study.explain import Explanation
 from sim.study.review import Review
-from sim.study.uncertainty import Gain, Interval
+from sim.study.uncertainty import Gain
 
 #: Parts of a difference below this are not worth a line, in ns.
 _SEEN_NS = 0.005
@@ -35,15 +36,11 @@ def rates(review: Review) -> str:
     return "\n".join((*parts, *_published(review)))
 
 
-def _interval(one: Interval, factor: float, digits: int) -> str:
-    return f"{one.value * factor:.{digits}f} [{one.low * factor:.{digits}f}, {one.high * factor:.{digits}f}]"
-
-
 def _rate_table(review: Review) -> str:
     """Rates with their intervals; of variants and sizes, the more numerous ones are the rows."""
     accesses = list(dict.fromkeys(rate.access for rate in review.sure.rates))
     sizes = review.scenario.traffic.sizes
-    found = {(rate.access, rate.packet_bytes): _interval(rate.pps, 1e-6, 3) for rate in review.sure.rates}
+    found = {(rate.access, rate.packet_bytes): interval(rate.pps, 3, 1e-6) for rate in review.sure.rates}
     if len(accesses) > len(sizes):
         head = ("Mpps", *(f"{size} B" for size in sizes))
         return table(head, [(access, *(found[access, size] for size in sizes)) for access in accesses])
@@ -53,8 +50,8 @@ def _rate_table(review: Review) -> str:
 
 def _gain_row(one: Gain) -> tuple[str, ...]:
     return (
-        f"{one.before} → {one.after}", _sign(one), str(one.packet_bytes), _interval(one.gain_percent, 1, 1),
-        _interval(one.saved_ns, 1, 1),
+        f"{one.before} → {one.after}", _sign(one), str(one.packet_bytes), interval(one.gain_percent),
+        interval(one.saved_ns),
     )  # fmt: skip
 
 
@@ -178,7 +175,7 @@ def difference(review: Review) -> str:
 
 def _change(saved_ns: float) -> str:
     """Return what is saved as a change; what rounds to nothing has the sign of a zero."""
-    return f"{round(-saved_ns, 2) + 0.0:+.2f}"
+    return f"{unsigned(-saved_ns, 2):+.2f}"
 
 
 def latency(review: Review) -> str:
