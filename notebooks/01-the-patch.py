@@ -26,12 +26,12 @@
 
 # %%
 import sim
-from sim.report.comparison_plots import curves_figure, stack_figure, waterfall_figure
-from sim.report.frames import access_frame, change_frame, fit_frame, interval, price_frame, share_frame
-from sim.report.notebook import chart, prose, table
-from sim.study.ablation import decompose
-from sim.study.measured import load_measurements
-from sim.study.uncertainty import sides_of, uncertainty
+from sim.report.notebook.frames import access_frame, change_frame, fit_frame, interval, price_frame, share_frame
+from sim.report.notebook.show import chart, prose, table
+from sim.report.plots.comparisons import curves_figure, stack_figure, waterfall_figure
+from sim.study.evidence.measured import load_measurements
+from sim.study.sensitivity.shapley import decompose
+from sim.study.uncertainty.intervals import sides_of, uncertainty
 
 DRAWS = 200
 PAIR = ["copy_user", "vmap"]

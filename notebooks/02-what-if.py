@@ -25,13 +25,13 @@
 
 # %%
 import sim
-from sim.config.load import load_table
-from sim.config.paths import names
-from sim.report.comparison_plots import curves_figure, gains_figure
-from sim.report.frames import gain_frame, interval
-from sim.report.notebook import chart, prose, table
-from sim.study.alternatives import alternatives
-from sim.study.envelope import outside
+from sim.config.loading.load import load_table
+from sim.config.loading.paths import names
+from sim.report.notebook.frames import gain_frame, interval
+from sim.report.notebook.show import chart, prose, table
+from sim.report.plots.comparisons import curves_figure, gains_figure
+from sim.study.evidence.envelope import outside
+from sim.study.review.alternatives import alternatives
 
 DRAWS = 40
 SCENARIO, PAIR = "virtio-user-xdp1-tap", ("copy_user", "vmap")

@@ -26,15 +26,15 @@
 import pandas as pd
 
 import sim
-from sim.report.comparison_plots import gains_figure
-from sim.report.evidence_plots import sensitivity_figure
-from sim.report.frames import gain_frame, interval
-from sim.report.notebook import chart, prose, table
-from sim.study.alternatives import alternatives, as_measured
-from sim.study.breakeven import Target, breakeven
-from sim.study.sensitivity import load_sensitivity, sensitivity
-from sim.study.swings import swings
-from sim.study.uncertainty import sides_of, uncertainty
+from sim.report.notebook.frames import gain_frame, interval
+from sim.report.notebook.show import chart, prose, table
+from sim.report.plots.comparisons import gains_figure
+from sim.report.plots.evidence import sensitivity_figure
+from sim.study.review.alternatives import alternatives, as_measured
+from sim.study.sensitivity.breakeven import Target, breakeven
+from sim.study.sensitivity.study import load_sensitivity, sensitivity
+from sim.study.sensitivity.tornado import swings
+from sim.study.uncertainty.intervals import sides_of, uncertainty
 
 SCENARIO, PAIR = "virtio-user-xdp1-tap", ("copy_user", "vmap")
 TABLES = {"calibration": None, "traffic.packet_bytes": 64}

@@ -29,12 +29,12 @@ from dataclasses import replace
 import pandas as pd
 
 import sim
-from sim.report.comparison_plots import curves_figure, gains_figure
-from sim.report.frames import gain_frame, interval
-from sim.report.notebook import chart, prose, table
-from sim.study.alternatives import alternatives, answers
-from sim.study.breakeven import Target, breakeven
-from sim.study.uncertainty import sides_of, uncertainty
+from sim.report.notebook.frames import gain_frame, interval
+from sim.report.notebook.show import chart, prose, table
+from sim.report.plots.comparisons import curves_figure, gains_figure
+from sim.study.review.alternatives import alternatives, answers
+from sim.study.sensitivity.breakeven import Target, breakeven
+from sim.study.uncertainty.intervals import sides_of, uncertainty
 
 DRAWS = 30
 SEED = "virtio-user-xdp1-tap"

@@ -26,11 +26,11 @@
 # %%
 import pandas as pd
 
-from sim.report.causes import by_cause
-from sim.report.evidence import count_groups, figure_text, not_modelled_lines
-from sim.report.evidence_plots import causes_figure
-from sim.report.notebook import chart, prose, table
-from sim.study.validate import TOLERANCE, validate
+from sim.report.notebook.show import chart, prose, table
+from sim.report.plots.evidence import causes_figure
+from sim.report.tables.causes import by_cause
+from sim.report.tables.evidence import count_groups, figure_text, not_modelled_lines
+from sim.study.evidence.validate import TOLERANCE, validate
 
 DRAWS = 20
 RATES, SHARES = ("pps", "ratio"), ("share",)

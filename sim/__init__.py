@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from sim.config import ConfigError, Scenario, load_scenario
     from sim.engine import Point
-    from sim.study.capacity import Capacities, capacity
-    from sim.study.compare import Comparison, compare
-    from sim.study.explain import Explanation, explain
-    from sim.study.run import Result, run
+    from sim.study.questions.capacity import Capacities, capacity
+    from sim.study.questions.compare import Comparison, compare
+    from sim.study.questions.explain import Explanation, explain
+    from sim.study.questions.run import Result, run
 
 __all__ = [
     "Capacities",
@@ -35,18 +35,18 @@ __all__ = [
 __version__ = "0.1.0"
 
 _HOME = {
-    "Capacities": "sim.study.capacity",
-    "Comparison": "sim.study.compare",
+    "Capacities": "sim.study.questions.capacity",
+    "Comparison": "sim.study.questions.compare",
     "ConfigError": "sim.config",
-    "Explanation": "sim.study.explain",
+    "Explanation": "sim.study.questions.explain",
     "Point": "sim.engine",
-    "Result": "sim.study.run",
+    "Result": "sim.study.questions.run",
     "Scenario": "sim.config",
-    "capacity": "sim.study.capacity",
-    "compare": "sim.study.compare",
-    "explain": "sim.study.explain",
+    "capacity": "sim.study.questions.capacity",
+    "compare": "sim.study.questions.compare",
+    "explain": "sim.study.questions.explain",
     "load_scenario": "sim.config",
-    "run": "sim.study.run",
+    "run": "sim.study.questions.run",
 }
 
 

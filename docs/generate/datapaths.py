@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from generate.markdown import code, page, plain, said, table
-from sim.config import Scenario, load_scenario, paths
+from sim.config import Scenario, load_scenario
+from sim.config.loading import paths
 from sim.datapath import Plan, build_plan
-from sim.datapath.plan import Row
-from sim.report.explained import executes
-from sim.report.picture import picture, shown_rows
+from sim.datapath.plan.plan import Row
+from sim.report.plots.picture import picture, shown_rows
+from sim.report.tables.explained import executes
 
 
 def datapath_pages() -> dict[str, str]:

@@ -11,10 +11,10 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from generate.markdown import code, page, plain, said, table
-from sim.config.load import MODELS
-from sim.config.paths import FOLDERS
-from sim.config.quantity import Flag, Quantity
-from sim.config.scenario import Scenario
+from sim.config.loading.load import MODELS
+from sim.config.loading.paths import FOLDERS
+from sim.config.scenario.scenario import Scenario
+from sim.config.tables.quantity import Flag, Quantity
 
 KINDS: dict[str, type[BaseModel]] = {"scenario": Scenario, **MODELS}
 #: What a file names instead of holding: a table of its own kind, or an entry with its evidence.

@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from generate.markdown import DIGITS, code, page, plain, said, table
-from sim.config import load_scenario, paths
-from sim.config.accessors import MEANINGS, METADATA_ACCESSORS, PAYLOAD_ACCESSORS
-from sim.config.cpu import Cpu, CpuFeatures
-from sim.config.kernel import Behaviour, Kernel
-from sim.config.load import load_table
-from sim.config.primitives import PRICED_BY_CPI, PRIMITIVES
-from sim.config.quantity import Quantity
-from sim.config.steps import OPTIONAL_STEPS, STEPS
+from sim.config import load_scenario
+from sim.config.loading import paths
+from sim.config.loading.load import load_table
+from sim.config.tables.accessors import MEANINGS, METADATA_ACCESSORS, PAYLOAD_ACCESSORS
+from sim.config.tables.cpu import Cpu, CpuFeatures
+from sim.config.tables.kernel import Behaviour, Kernel
+from sim.config.tables.primitives import PRICED_BY_CPI, PRIMITIVES
+from sim.config.tables.quantity import Quantity
+from sim.config.tables.steps import OPTIONAL_STEPS, STEPS
 from sim.costs.recipes import Item, Recipes
 
 #: One letter for a grade, so that a table of many CPUs stays readable.

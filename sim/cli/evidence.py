@@ -48,11 +48,11 @@ def calibrate(
     Prints value +/- error, prior and pull, correlations, residuals, and what the data can and cannot tell apart. A
     scenario with `calibration: NAME` or `--set calibration=./FILE` uses the values, `--uncertainty` the draws.
     """
-    from sim.report.evidence import calibration_tables
-    from sim.report.progress import counted_progress
-    from sim.study.batch import pool_for
-    from sim.study.calibrate import calibrate as fit
-    from sim.study.calibrate import load_study, write_calibration
+    from sim.report.export.progress import counted_progress
+    from sim.report.tables.evidence import calibration_tables
+    from sim.study.evidence.calibrate import calibrate as fit
+    from sim.study.evidence.calibrate import load_study, write_calibration
+    from sim.study.runs.pool import pool_for
 
     loaded = load_study(study, configs)
     checked_file("--out", out)
@@ -94,11 +94,11 @@ def validate(
     as_json: Json = False,
 ) -> None:
     """Lay every published figure beside its prediction: interval, signed error, used or not; worst first."""
-    from sim.report import evidence
-    from sim.report.progress import counted_progress
-    from sim.study.batch import pool_for
-    from sim.study.crossvalidate import leave_one_out
-    from sim.study.validate import validate as lay_beside
+    from sim.report.export.progress import counted_progress
+    from sim.report.tables import evidence
+    from sim.study.evidence.crossvalidate import leave_one_out
+    from sim.study.evidence.validate import validate as lay_beside
+    from sim.study.runs.pool import pool_for
 
     at_least("--draws", 0, draws)
     at_least("--seed", 0, seed)
@@ -123,14 +123,14 @@ def validate(
         tables=lambda: evidence.validation_tables(validation, everything),
     )  # fmt: skip
     if markdown is not None:
-        from sim.config.whole import write_whole
-        from sim.report.markdown import validation_page
+        from sim.config.loading.atomic_write import write_whole
+        from sim.report.tables.validation_page import validation_page
 
         page = validation_page(validation)
         write_whole(markdown, page)
         say_written([markdown])
     if files is not None:
-        from sim.report.files import validation_writers, write_all
+        from sim.report.export.files import validation_writers, write_all
 
         say_written(write_all(files, validation_writers(validation)))
 
@@ -159,10 +159,10 @@ def sensitivity(
     tornado: each input alone between the ends of its central 90 %. morris: mean absolute effect of a step, cheap.
     sobol: shares of the variance, alone (S1) and with interactions (ST), with 95 % intervals.
     """
-    from sim.report.progress import counted_progress
-    from sim.report.sensitive import sensitivity_tables
-    from sim.study import sensitivity as sensitive
-    from sim.study.batch import pool_for
+    from sim.report.export.progress import counted_progress
+    from sim.report.tables.sensitive import sensitivity_tables
+    from sim.study.runs.pool import pool_for
+    from sim.study.sensitivity import study as sensitive
 
     one_of("--method", method, sensitive.METHODS)
     at_least("--samples", 1, samples)
@@ -179,7 +179,7 @@ def sensitivity(
         rows=lambda: csv_rows().sensitivity_rows(found), tables=lambda: sensitivity_tables(found),
     )  # fmt: skip
     if files is not None:
-        from sim.report.files import sensitivity_writers, write_all
+        from sim.report.export.files import sensitivity_writers, write_all
 
         say_written(write_all(files, sensitivity_writers(found)))
 
@@ -207,8 +207,8 @@ def breakeven(
 
     A gain is that of the second access variant over the first (--access A,B, or the first two of the scenario).
     """
-    from sim.report.sensitive import breakeven_tables
-    from sim.study import breakeven as even
+    from sim.report.tables.sensitive import breakeven_tables
+    from sim.study.sensitivity import breakeven as even
 
     wanted = even.Target.parse(target)
     base = load(scenario, sets, configs, access=access, size=size)
@@ -244,9 +244,9 @@ def import_trace(
     --set KEY=VALUE says what it was taken with (kernel=v6.12, cpu=..., driver.burst=...). Put the file into a folder
     `measurements` below DIR and name DIR with --configs.
     """
-    from sim.config.overrides import split_assignment
-    from sim.report.evidence import measurement_table
-    from sim.study.importing import import_file, write_measurements
+    from sim.config.loading.overrides import split_assignment
+    from sim.report.tables.evidence import measurement_table
+    from sim.study.evidence.importing import import_file, write_measurements
 
     checked_file("--out", out)
     settings = {".".join(keys): value for keys, value in map(split_assignment, sets or [])}

@@ -51,12 +51,12 @@ def measure(
     What cannot be measured, what was refused as impossible and what was unstable is said; the profile takes it from the
     nearest shipped table. Leave the machine alone meanwhile. --ring takes another minute.
     """
-    from sim.config.whole import write_whole
+    from sim.config.loading.atomic_write import write_whole
     from sim.host.evidence import sights
     from sim.host.measure import DEFAULT_NAME, check_same_machine
     from sim.host.measure import measure as measure_host
-    from sim.report.progress import progress
-    from sim.study.ring import ring_scenario, run_experiment
+    from sim.report.export.progress import progress
+    from sim.study.questions.host_ring import ring_scenario, run_experiment
 
     checked_file("--out", out)
     checked_file("--recording", recording)
@@ -81,7 +81,7 @@ def measure(
     def tables() -> Any:
         from rich.console import Group
 
-        from sim.report import host
+        from sim.report.tables import host
 
         shown = [host.profile_tables(raw, profile)]
         return Group(*shown, *([host.ring_table(compared)] if compared is not None else []))
@@ -114,8 +114,8 @@ def compare_cpu(
 
     Each entry is replaced alone and the scenario simulated: "ns/packet" is what a packet then takes more.
     """
-    from sim.report.progress import progress
-    from sim.study.cpus import compare_cpus
+    from sim.report.export.progress import progress
+    from sim.study.questions.cpus import compare_cpus
 
     only_one("compare-cpu", access)
     short = {"access": access, "size": size}
@@ -123,7 +123,7 @@ def compare_cpu(
         comparison = compare_cpus(first, second, scenario, overrides(None, **short), configs, report)
 
     def tables() -> Any:
-        from sim.report.host import cpu_table
+        from sim.report.tables.host import cpu_table
 
         return cpu_table(comparison)
 

@@ -44,8 +44,8 @@ def sweep(
     printed and held in memory; with it they can be read with pandas.read_parquet("DIR").
     """
     from sim.config.errors import ConfigError
-    from sim.report.progress import counted_progress
-    from sim.study import sweep as sweeps
+    from sim.report.export.progress import counted_progress
+    from sim.study.sweep import run as sweeps
 
     if resume and out is None:
         raise ConfigError("--resume goes with --out")

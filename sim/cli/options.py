@@ -171,7 +171,7 @@ def ablated(scenario: Scenario, names: str | None) -> Scenario:
     """Switch the mechanisms of `--without` off."""
     if names is None:
         return scenario
-    from sim.study.ablation import without
+    from sim.study.sensitivity.shapley import without
 
     return without(scenario, [name.strip() for name in names.split(",") if name.strip()])
 
@@ -188,15 +188,15 @@ def show_data(
     if as_json or form == "json":
         print(json.dumps(data, indent=1, allow_nan=False))
     elif form == "csv":
-        from sim.report.rows import csv_text
+        from sim.report.tables.rows import csv_text
 
         print(csv_text(rows()), end="")
     elif form == "md":
-        from sim.report.tables_as_markdown import markdown
+        from sim.report.tables.markdown import markdown
 
         print(markdown(tables()), end="")
     else:
-        from sim.report.terminal import show
+        from sim.report.tables.terminal import show
 
         show(tables())
 
@@ -208,14 +208,14 @@ def notice(text: str) -> None:
 
 def text() -> Any:
     """Return the module of terminal tables, imported only when something is shown."""
-    from sim.report import text
+    from sim.report.tables import text
 
     return text
 
 
 def csv_rows() -> Any:
     """Return the module of CSV rows, imported only when something is shown."""
-    from sim.report import rows
+    from sim.report.tables import rows
 
     return rows
 
@@ -223,7 +223,7 @@ def csv_rows() -> Any:
 def checked_folder(out: Path | None, option: str = "--out") -> Path | None:
     """Refuse a folder that cannot be written before anything is simulated."""
     if out is not None:
-        from sim.report.files import check_folder
+        from sim.report.export.files import check_folder
 
         check_folder(out, option)
     return out

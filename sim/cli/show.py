@@ -58,11 +58,11 @@ def report(
     Every access variant is compared with the first, at the first packet size; the headline is about the second, of more
     than three about the one that gains most. A study brings its own tornado.
     """
-    from sim.config.whole import write_whole
+    from sim.config.loading.atomic_write import write_whole
+    from sim.report.export.progress import counted_progress
     from sim.report.page.whole import page
-    from sim.report.progress import counted_progress
-    from sim.study.batch import pool_for
-    from sim.study.review import asked, review
+    from sim.study.review.review import asked, review
+    from sim.study.runs.pool import pool_for
 
     at_least("--draws", 1, draws)
     checked_file("--out", out)
@@ -108,9 +108,9 @@ def trace(
     post of a packet to its completion, marks for kicks and calls. Without --skip, time starts with empty caches and
     rings.
     """
-    from sim.config.whole import write_whole
-    from sim.report.timeline import timeline_table, trace_text
-    from sim.study.timeline import timeline
+    from sim.config.loading.atomic_write import write_whole
+    from sim.report.export.trace_events import timeline_table, trace_text
+    from sim.study.timeline.record import timeline
 
     only_one("trace", access)
     checked_file("--out", out)

@@ -35,7 +35,7 @@ from sim.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from sim.study.uncertainty import Side, Uncertainty
+    from sim.study.uncertainty.intervals import Side, Uncertainty
 
 
 @command(
@@ -59,12 +59,12 @@ def run(
     as_json: Json = False,
 ) -> None:
     """Simulate every access variant of a scenario at every packet size."""
-    from sim.report.progress import progress
-    from sim.study.envelope import outside
-    from sim.study.limits import limits
-    from sim.study.run import run as simulate
-    from sim.study.ties import check_ties
-    from sim.study.uncertainty import sides_of
+    from sim.report.export.progress import progress
+    from sim.study.evidence.envelope import outside
+    from sim.study.questions.limits import limits
+    from sim.study.questions.run import run as simulate
+    from sim.study.questions.ties import check_ties
+    from sim.study.uncertainty.intervals import sides_of
 
     loaded = ablated(load(scenario, sets, configs, access=access, sizes=sizes, seed=seed), without)
     files = checked_folder(out)
@@ -83,7 +83,7 @@ def run(
         tables=lambda: text().together(text().result_tables(result, ties), bounds, sure, said),
     )  # fmt: skip
     if files is not None:
-        from sim.report.files import result_writers, write_all
+        from sim.report.export.files import result_writers, write_all
 
         say_written(write_all(files, result_writers(result)))
 
@@ -116,12 +116,12 @@ def compare(
     --set and the other options apply to both sides. With one scenario the variants are --access A,B, or the first two.
     """
     from sim.config import ConfigError
-    from sim.report.progress import progress
-    from sim.study.ablation import decompose
-    from sim.study.compare import compare as compare_scenarios
-    from sim.study.compare import sides
-    from sim.study.envelope import outside
-    from sim.study.limits import limits
+    from sim.report.export.progress import progress
+    from sim.study.evidence.envelope import outside
+    from sim.study.questions.compare import compare as compare_scenarios
+    from sim.study.questions.compare import sides
+    from sim.study.questions.limits import limits
+    from sim.study.sensitivity.shapley import decompose
 
     if access is not None and access.count(",") > 1:
         raise ConfigError(f"--access {access}: compare takes two access variants")
@@ -150,16 +150,16 @@ def compare(
         tables=lambda: text().together(text().comparison_tables(comparison), bounds, sure, said, shares),
     )  # fmt: skip
     if files is not None:
-        from sim.report.files import comparison_writers, write_all
+        from sim.report.export.files import comparison_writers, write_all
 
         say_written(write_all(files, comparison_writers(comparison, [first, second] if second else [first])))
 
 
 def _uncertainty(sides: Sequence[Side], draws: int, seed: int, configs: Path | None) -> Uncertainty:
     """Draw the costs of every side, with a progress bar, on as many processes as are worth it."""
-    from sim.report.progress import counted_progress
-    from sim.study.batch import pool_for
-    from sim.study.uncertainty import uncertainty
+    from sim.report.export.progress import counted_progress
+    from sim.study.runs.pool import pool_for
+    from sim.study.uncertainty.intervals import uncertainty
 
     with counted_progress("runs") as report, pool_for(len(sides) * draws) as pool:
         return uncertainty(sides, draws, seed, configs=configs, executor=pool, progress=report)
@@ -192,8 +192,8 @@ def capacity(
     Packets arrive as traffic.load says (constant, poisson or on-off; constant for saturate) and wait in a backlog of
     traffic.load.backlog packets while the ring is full; what finds no room there is lost.
     """
-    from sim.report.progress import progress
-    from sim.study.capacity import capacity as search
+    from sim.report.export.progress import progress
+    from sim.study.questions.capacity import capacity as search
 
     loaded = load(scenario, sets, configs, access=access, sizes=sizes, seed=seed)
     files = checked_folder(out)
@@ -204,7 +204,7 @@ def capacity(
         rows=lambda: csv_rows().capacity_rows(capacities), tables=lambda: text().capacity_table(capacities),
     )  # fmt: skip
     if files is not None:
-        from sim.report.files import capacity_writers, write_all
+        from sim.report.export.files import capacity_writers, write_all
 
         say_written(write_all(files, capacity_writers(capacities)))
 
@@ -238,8 +238,8 @@ def explain(
     how often the row ran in a short run, "waits" what it waited for cache lines, stores or the other side. The total is
     cycles per packet. As CSV: the rows of the actor, or functions, or with --sources the inputs.
     """
-    from sim.report.explained import chosen_tables
-    from sim.study.explain import explain as explain_variant
+    from sim.report.tables.explained import chosen_tables
+    from sim.study.questions.explain import explain as explain_variant
 
     one_of("--by", by, ("row", "function"))
     only_one("explain", access)

@@ -40,7 +40,7 @@ def list_tables(
     as_json: Json = False,
 ) -> None:
     """List the tables that can be named, shipped and your own."""
-    from sim.study.tables import list_tables as listed
+    from sim.study.catalogue import list_tables as listed
 
     one_of("list", what, tuple(KINDS))
     found = {kind: listed(kind, configs) for kind in KINDS[what]}
@@ -69,7 +69,7 @@ def check(
 
     Exit code 2 when a table has an error, 0 otherwise (warnings are for you to judge).
     """
-    from sim.study.tables import check as check_tables
+    from sim.study.catalogue import check as check_tables
 
     checked = check_tables(tables or (), configs)
     show_data(

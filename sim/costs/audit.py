@@ -9,11 +9,11 @@ from typing import Literal
 
 from pydantic import BaseModel
 
-from sim.config.access import Access
-from sim.config.cpu import Cpu
-from sim.config.kernel import Kernel
-from sim.config.primitives import PRICED_BY_CPI, PRIMITIVES
-from sim.config.quantity import Quantity
+from sim.config.tables.access import Access
+from sim.config.tables.cpu import Cpu
+from sim.config.tables.kernel import Kernel
+from sim.config.tables.primitives import PRICED_BY_CPI, PRIMITIVES
+from sim.config.tables.quantity import Quantity
 
 Severity = Literal["error", "warning", "guess"]
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import log2
 
-from sim.config.access import Access, AccessRules
-from sim.config.accessors import METADATA_ACCESSORS
-from sim.config.cpu import Cpu
-from sim.config.kernel import Accessor, CountedWith, Kernel
-from sim.config.mitigations import Mitigations
-from sim.config.primitives import PRIMITIVES
-from sim.config.virtqueue import Virtqueue
+from sim.config.scenario.mitigations import Mitigations
+from sim.config.scenario.virtqueue import Virtqueue
+from sim.config.tables.access import Access, AccessRules
+from sim.config.tables.accessors import METADATA_ACCESSORS
+from sim.config.tables.cpu import Cpu
+from sim.config.tables.kernel import Accessor, CountedWith, Kernel
+from sim.config.tables.primitives import PRIMITIVES
 
 #: Not reached through the ring areas, so a mapping of the ring does not help it (kernel-accesses.md A.5).
 NOT_MAPPED = ("indirect_descriptor_read",)

@@ -1,6 +1,6 @@
 """What one packet does: ring geometry, driver, worker and backend as rows of steps, and the Plan built from them."""
 
 from sim.datapath.build import build_plan
-from sim.datapath.plan import Plan
+from sim.datapath.plan.plan import Plan
 
 __all__ = ["Plan", "build_plan"]

@@ -4,30 +4,30 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from sim.config.access import Access
 from sim.config.errors import ConfigError
-from sim.config.scenario import Scenario
+from sim.config.scenario.scenario import Scenario
+from sim.config.tables.access import Access
 from sim.costs import CostTable, Recipes
 from sim.costs.table import Component
-from sim.datapath.draft import Draft
-from sim.datapath.driver import driver_rows
-from sim.datapath.feasible import at_size, check
-from sim.datapath.features import with_features
-from sim.datapath.fuse import actors_of, fuse
+from sim.datapath.checks import at_size, check
+from sim.datapath.drivers import driver_rows
+from sim.datapath.features.iotlb import iotlb_timers
+from sim.datapath.features.variants import with_features
+from sim.datapath.host.interference import around_rounds, host_rows, period_ps
+from sim.datapath.host.queues import regions_of_queues, serve_queues
+from sim.datapath.host.sink import WAKE_EVERY, sink_rows
+from sim.datapath.host.source import source_rows
+from sim.datapath.memory.ring_memory import KERNEL_OWN, RingMemory, effective_variant
+from sim.datapath.memory.rings import LINE_BYTES, PackedRing, SplitRing, ring_of
 from sim.datapath.placed import competing, receiving
-from sim.datapath.plan import BANK, Latencies, Plan, Register, Row, Segment
+from sim.datapath.plan.fuse import actors_of, fuse
+from sim.datapath.plan.plan import BANK, Latencies, Plan, Register, Row, Segment
+from sim.datapath.plan.step import Draft
 from sim.datapath.pricing import Pricer
-from sim.datapath.queues import regions_of_queues, serve_queues
-from sim.datapath.ring_memory import KERNEL_OWN, RingMemory, effective_variant
-from sim.datapath.rings import LINE_BYTES, PackedRing, SplitRing, ring_of
-from sim.datapath.rounds import iotlb_timers
-from sim.datapath.sink import WAKE_EVERY, sink_rows
-from sim.datapath.source import source_rows
-from sim.datapath.storms import around_rounds, host_rows, period_ps
 from sim.datapath.traffic import SizeClasses, arrivals_of, size_classes
-from sim.datapath.worker import worker_rows
-from sim.datapath.worker.path import transmit_path
-from sim.datapath.worker.poll import polls_per_timeout
+from sim.datapath.vhost_net import worker_rows
+from sim.datapath.vhost_net.path import transmit_path
+from sim.datapath.vhost_net.poll import polls_per_timeout
 
 
 def build_plan(scenario: Scenario, access: str, packet_bytes: int, *, apart: bool = False) -> Plan:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from sim.config.scenario import Scenario
-from sim.datapath.plan import Plan, Register
-from sim.datapath.receive_memory import ReceiveMemory
-from sim.datapath.xsk_rings import XskRings
+from sim.config.scenario.scenario import Scenario
+from sim.datapath.memory.receive_memory import ReceiveMemory
+from sim.datapath.memory.xsk_rings import XskRings
+from sim.datapath.plan.plan import Plan, Register
 
 
 def competing(scenario: Scenario, plan: Plan) -> Plan:

@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
-from sim.config.accessors import METADATA_ACCESSORS, PAYLOAD_ACCESSORS
 from sim.config.errors import ConfigError
-from sim.config.scenario import Scenario
-from sim.config.traffic import VNET_HEADER_BYTES
+from sim.config.scenario.scenario import Scenario
+from sim.config.scenario.traffic import VNET_HEADER_BYTES
+from sim.config.tables.accessors import METADATA_ACCESSORS, PAYLOAD_ACCESSORS
 from sim.costs import CostTable, Recipes
 from sim.costs.recipes import LOCKED, NOT_MAPPED, SERIALISING, Item
 from sim.costs.table import Component
-from sim.datapath.draft import Draft
-from sim.datapath.plan import LineAccess, Row
-from sim.datapath.ring_memory import RingMemory
-from sim.datapath.rings import lines_of
+from sim.datapath.memory.ring_memory import RingMemory
+from sim.datapath.memory.rings import lines_of
+from sim.datapath.plan.plan import LineAccess, Row
+from sim.datapath.plan.step import Draft
 
 #: Copies that were counted with 64-byte frames.
 _COUNTED_WITH_A_FRAME = ("payload_copy", "single_copy", "skb_copy", "kernel_copy", "rx_payload_copy")

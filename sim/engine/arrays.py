@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from sim.datapath.plan import BANK, Condition, Effect, Jump, LineAccess, Plan, Register, Segment
+from sim.datapath.plan.plan import BANK, Condition, Effect, Jump, LineAccess, Plan, Register, Segment
 from sim.engine import histogram, order
 from sim.engine.machine import FIRST_OWNER, LINE_SHIFT, NOBODY, Count, Wait
 from sim.engine.order import WORD, TieOrder

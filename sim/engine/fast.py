@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numba.core.event import Listener, register
 
-from sim.datapath.plan import Plan
+from sim.datapath.plan.plan import Plan
 from sim.engine.arrays import Arrays, Integers, Phase, pack
 from sim.engine.loop import Stop, simulate_events
 from sim.engine.machine import Count

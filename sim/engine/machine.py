@@ -15,7 +15,7 @@ from enum import IntEnum
 import numpy as np
 import numpy.typing as npt
 
-from sim.datapath.plan import BANK, Condition, Jump, LineAccess, Plan, Register, Segment
+from sim.datapath.plan.plan import BANK, Condition, Jump, LineAccess, Plan, Register, Segment
 from sim.datapath.traffic import Arrivals
 from sim.engine.histogram import bucket, buckets
 

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from sim.datapath.plan import Plan, Segment
+from sim.datapath.plan.plan import Plan, Segment
 from sim.engine.histogram import buckets
 from sim.engine.machine import Count
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Generator
 import simpy
 from simpy.events import URGENT, Event
 
-from sim.datapath.plan import Plan, Segment
+from sim.datapath.plan.plan import Plan, Segment
 from sim.engine.machine import Machine, Wait
 from sim.engine.order import TieOrder
 from sim.engine.record import Checkpoints, DeadlockError, Step

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from sim.datapath.plan import BACKGROUND, Plan, Register, Row, Segment
-from sim.datapath.queues import MARK
+from sim.datapath.host.queues import MARK
+from sim.datapath.plan.plan import BACKGROUND, Plan, Register, Row, Segment
 from sim.engine.histogram import percentile
 from sim.engine.machine import Wait
 from sim.engine.record import Checkpoint, Totals

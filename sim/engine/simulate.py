@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Literal
 
-from sim.config.scenario import Run
-from sim.datapath.plan import Plan
+from sim.config.scenario.scenario import Run
+from sim.datapath.plan.plan import Plan
 from sim.engine.order import TieOrder
 from sim.engine.record import Engine
 from sim.engine.reference import ReferenceEngine

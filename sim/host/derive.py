@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from sim.config.cpu import Cpu
-from sim.config.quantity import Grade
+from sim.config.tables.cpu import Cpu
+from sim.config.tables.quantity import Grade
 from sim.host.benchmarks import LONG_COPIES, SHORT_COPIES, sizes
 from sim.host.recording import Recording
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from pydantic import Field
 
-from sim.config.cpu import MachineState
-from sim.config.quantity import Strict
+from sim.config.tables.cpu import MachineState
+from sim.config.tables.quantity import Strict
 
 #: Flags of /proc/cpuinfo that the profile depends on.
 FLAGS = ("constant_tsc", "erms", "fsrm", "hypervisor", "ibrs_enhanced", "nonstop_tsc", "pti", "smap")

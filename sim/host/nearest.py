@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
-from sim.config import paths
-from sim.config.cpu import Cpu
 from sim.config.errors import ConfigError
-from sim.config.load import load_table
+from sim.config.loading import paths
+from sim.config.loading.load import load_table
+from sim.config.tables.cpu import Cpu
 from sim.host.machine import Machine
 
 #: Intel family 6: model -> table. Numbers as in the kernel's arch/x86/include/asm/intel-family.h.

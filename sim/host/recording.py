@@ -10,7 +10,7 @@ from typing import Any, Literal
 from pydantic import Field, ValidationError, model_validator
 
 from sim.config.errors import ConfigError
-from sim.config.quantity import Strict
+from sim.config.tables.quantity import Strict
 from sim.host.machine import Machine
 
 #: A round is quiet when both CPUs were at least this idle before it, and little was stolen from them during it.

@@ -7,7 +7,7 @@ import time
 import pytest
 
 import sim
-from sim.config.scenario import Run
+from sim.config.scenario.scenario import Run
 from sim.datapath import build_plan
 from sim.engine.fast import FastEngine
 from sim.engine.reference import ReferenceEngine

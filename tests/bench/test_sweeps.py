@@ -9,8 +9,8 @@ from contextlib import nullcontext
 import pandas as pd
 import pytest
 
-from sim.study import sweep as sweeps
-from sim.study.point import run_points
+from sim.study.sweep import run as sweeps
+from sim.study.sweep.points import run_points
 from tests.bench.commands import usage
 from tests.sweep.studies import Inline, sweep
 

@@ -9,8 +9,8 @@ from pydantic import ValidationError
 
 import sim
 from sim.config.errors import ConfigError, nearest
-from sim.config.load import load_table
-from sim.config.quantity import Quantity
+from sim.config.loading.load import load_table
+from sim.config.tables.quantity import Quantity
 
 SEED = "virtio-user-xdp1-tap"
 EXTENDS = f"schema: 1\nextends: {SEED}\n"

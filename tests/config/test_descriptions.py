@@ -8,12 +8,14 @@ import pytest
 from pydantic import BaseModel
 
 import sim
-from sim.config import accessors, paths, steps
-from sim.config.kernel import RECIPE_WORDS
-from sim.config.load import MODELS
-from sim.config.primitives import PRIMITIVES
-from sim.config.scenario import Scenario
-from sim.datapath import build_plan, operations
+from sim.config.loading import paths
+from sim.config.loading.load import MODELS
+from sim.config.scenario.scenario import Scenario
+from sim.config.tables import accessors, steps
+from sim.config.tables.kernel import RECIPE_WORDS
+from sim.config.tables.primitives import PRIMITIVES
+from sim.datapath import build_plan
+from sim.datapath.plan import operations
 
 #: Keys that say which table a file is, not what is in it.
 PLAIN = {"schema_", "kind"}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 import sim
-from sim.config.load import load_table, merge
+from sim.config.loading.load import load_table, merge
 
 SEED = "virtio-user-xdp1-tap"
 

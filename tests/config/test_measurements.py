@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from sim.config import ConfigError, paths
-from sim.config.load import load_table
-from sim.config.measurement import CountTable
+from sim.config import ConfigError
+from sim.config.loading import paths
+from sim.config.loading.load import load_table
+from sim.config.tables.measurement import CountTable
 
 HEAD = """
     schema: 1

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 import sim
-from sim.config.load import Scenarios, load_table
+from sim.config.loading.load import Scenarios, load_table
 
 SEED = "virtio-user-xdp1-tap"
 

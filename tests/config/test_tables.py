@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from sim.config import paths
-from sim.config.accessors import ACCESSORS, OPTIONAL_ACCESSORS
-from sim.config.cpu import Cpu
-from sim.config.kernel import Kernel
-from sim.config.load import load_table
-from sim.config.primitives import PRICED_BY_CPI, PRIMITIVES
-from sim.config.steps import OPTIONAL_STEPS, STEPS
+from sim.config.loading import paths
+from sim.config.loading.load import load_table
+from sim.config.tables.accessors import ACCESSORS, OPTIONAL_ACCESSORS
+from sim.config.tables.cpu import Cpu
+from sim.config.tables.kernel import Kernel
+from sim.config.tables.primitives import PRICED_BY_CPI, PRIMITIVES
+from sim.config.tables.steps import OPTIONAL_STEPS, STEPS
 from sim.costs.audit import quantities
-from sim.study.tables import load
+from sim.study.catalogue import load
 
 TABLES = [(kind, name) for kind in paths.FOLDERS for name in sorted(paths.names(kind))]
 CPUS = sorted(paths.names("cpu"))

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from sim.config.load import load_table
+from sim.config.loading.load import load_table
 from sim.costs.audit import RISING, Finding, audit, in_ns
-from sim.study.tables import check
+from sim.study.catalogue import check
 
 
 def changed(cpu, **values):

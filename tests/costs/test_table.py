@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 import sim
-from sim.config.placement import Placement
+from sim.config.scenario.placement import Placement
 from sim.costs import CostTable
 
 SEED = "virtio-user-xdp1-tap"
@@ -75,7 +75,7 @@ def test_an_unknown_cost_is_an_error_that_names_it_and_never_a_default():
 
 def test_a_missing_cost_stops_a_run_before_it_starts(tmp_path):
     from sim.config import dump_scenario
-    from sim.study.run import run
+    from sim.study.questions.run import run
 
     text = dump_scenario(sim.load_scenario(SEED, overrides=["access=copy_user"]))
     head, tail = text.split("    lfence:\n", 1)

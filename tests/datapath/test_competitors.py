@@ -8,7 +8,7 @@ import sim
 from sim.config.errors import ConfigError
 from sim.datapath import build_plan
 from sim.engine import simulate
-from sim.study.explain import count_primitives
+from sim.study.questions.explain import count_primitives
 
 SCENARIOS = ("vhost-user-tx", "af-xdp-tx", "vhost-user-rx", "af-xdp-rx")
 USER_ACCESS = ("stac", "clac", "lfence", "access_ok", "mask", "object_size_check")

@@ -8,7 +8,7 @@ import pytest
 
 import sim
 from sim.datapath import build_plan
-from sim.datapath.fuse import fuse
+from sim.datapath.plan.fuse import fuse
 
 
 def rows(*overrides: str):

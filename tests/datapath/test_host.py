@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 import sim
 from sim.config import ConfigError
 from sim.datapath import build_plan
-from sim.datapath.ring_memory import RingMemory
+from sim.datapath.memory.ring_memory import RingMemory
 from sim.engine import simulate
 
 SEED = "virtio-user-xdp1-tap"

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 import sim
-from sim.config.traffic import Load
+from sim.config.scenario.traffic import Load
 from sim.datapath.traffic import Arrivals, arrivals_of
 
 SEED = "virtio-user-xdp1-tap"

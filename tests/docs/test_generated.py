@@ -16,13 +16,14 @@ from generate.keys import KINDS, key_pages, keys
 from generate.markdown import code, plain, said, table
 from generate.tables import GRADES, table_pages
 from sim.cli import app
-from sim.config import load_scenario, paths
-from sim.config.load import load_table
-from sim.config.primitives import PRICED_BY_CPI, PRIMITIVES
-from sim.config.quantity import Grade, Quantity
+from sim.config import load_scenario
+from sim.config.loading import paths
+from sim.config.loading.load import load_table
+from sim.config.tables.primitives import PRICED_BY_CPI, PRIMITIVES
+from sim.config.tables.quantity import Grade, Quantity
 from sim.datapath import build_plan
-from sim.report.explained import executes
-from sim.report.picture import shown_rows
+from sim.report.plots.picture import shown_rows
+from sim.report.tables.explained import executes
 
 HOSTILE = "<script>alarm()</script> [x](y) `code` $a$ | *b* &amp; {{ c }} \u202e"
 

@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from sim.config import load_scenario
-from sim.report.picture import shown_rows
+from sim.report.plots.picture import shown_rows
 from tests.browser import assert_fits, look_at, needs_browser, screenshot
 from tests.docs.blocks import ROOT
 

@@ -9,18 +9,19 @@ from typing import Any
 from hypothesis import strategies as st
 
 import sim
-from sim.config import Scenario, paths
-from sim.config.mapping import Memory
-from sim.config.mix import Mix
-from sim.config.placement import Placement
-from sim.config.queues import Queues
-from sim.config.receive import Receive, Source
-from sim.config.scenario import Run
-from sim.config.sides import Backend, Device, Driver
-from sim.config.traffic import Load, Traffic
-from sim.config.virtqueue import Virtqueue
+from sim.config import Scenario
+from sim.config.loading import paths
+from sim.config.scenario.endpoints import Backend, Device, Driver
+from sim.config.scenario.mix import Mix
+from sim.config.scenario.placement import Placement
+from sim.config.scenario.queues import Queues
+from sim.config.scenario.receive import Receive, Source
+from sim.config.scenario.scenario import Run
+from sim.config.scenario.traffic import Load, Traffic
+from sim.config.scenario.virtqueue import Virtqueue
+from sim.config.tables.mapping import Memory
 from sim.datapath import build_plan
-from sim.datapath.plan import Plan
+from sim.datapath.plan.plan import Plan
 from sim.engine.fast import FastEngine
 from sim.engine.order import TieOrder
 from sim.engine.reference import ReferenceEngine

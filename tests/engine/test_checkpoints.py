@@ -7,8 +7,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from sim.config.scenario import Run
-from sim.config.sides import Driver
+from sim.config.scenario.endpoints import Driver
+from sim.config.scenario.scenario import Run
 from sim.datapath import build_plan
 from sim.engine.record import MOST_CHECKPOINTS, Checkpoints
 from sim.engine.simulate import simulate

@@ -7,10 +7,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from sim.config.sides import Driver
+from sim.config.scenario.endpoints import Driver
 from sim.datapath import build_plan
-from sim.datapath.page_frag import PageFragment
-from sim.datapath.plan import Plan
+from sim.datapath.memory.page_frag import PageFragment
+from sim.datapath.plan.plan import Plan
 from tests.engine.scenarios import ENGINES, base, quick
 
 #: Variants that add no row of their own.

@@ -10,9 +10,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from sim.config.scenario import Driver
+from sim.config.scenario.scenario import Driver
 from sim.datapath import build_plan
-from sim.datapath.plan import Condition, Register
+from sim.datapath.plan.plan import Condition, Register
 from sim.engine.arrays import pack
 from sim.engine.histogram import bucket
 from sim.engine.loop import Stop, simulate_events

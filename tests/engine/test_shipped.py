@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 import sim
-from sim.config import paths
+from sim.config.loading import paths
 from sim.datapath import build_plan
 from tests.engine.scenarios import ENGINES
 

@@ -7,10 +7,11 @@ from fractions import Fraction
 from functools import cache
 
 import sim
-from sim.config import Scenario, paths
+from sim.config import Scenario
+from sim.config.loading import paths
 from sim.datapath import Plan, build_plan
 from sim.engine.reference import ReferenceEngine
-from sim.study.explain import Counts, count_primitives
+from sim.study.questions.explain import Counts, count_primitives
 
 OLD = ("v4.20", "v5.0", "v5.2", "v5.3")
 NEW = ("v6.1", "v6.12", "v7.3")

@@ -12,8 +12,8 @@ from itertools import pairwise, product
 import pytest
 
 import sim
-from sim.config.accessors import METADATA_ACCESSORS, PAYLOAD_ACCESSORS
-from sim.study.explain import RARE, SCOPES, SHOWN, count_primitives
+from sim.config.tables.accessors import METADATA_ACCESSORS, PAYLOAD_ACCESSORS
+from sim.study.questions.explain import RARE, SCOPES, SHOWN, count_primitives
 
 from .model import (
     HARDENED,

@@ -7,8 +7,8 @@ from fractions import Fraction
 
 import pytest
 
-from sim.config.accessors import METADATA_ACCESSORS
-from sim.study.explain import SCOPES
+from sim.config.tables.accessors import METADATA_ACCESSORS
+from sim.study.questions.explain import SCOPES
 
 from .model import HARDENED, OLD, WITHOUT_FSRM, counts, executed, lockstep, plan, queue
 

@@ -9,10 +9,10 @@ from functools import cache
 import pytest
 
 import sim
-from sim.config.accessors import METADATA_ACCESSORS, PAYLOAD_ACCESSORS
+from sim.config.tables.accessors import METADATA_ACCESSORS, PAYLOAD_ACCESSORS
 from sim.datapath import Plan, build_plan
 from sim.engine.reference import ReferenceEngine
-from sim.study.explain import RARE, SCOPES, count_primitives
+from sim.study.questions.explain import RARE, SCOPES, count_primitives
 
 from .model import HARDENED, KERNELS, NEW, OLD
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from sim.costs import Recipes
 from sim.costs.recipes import Item
-from sim.datapath.plan import Register, Row, Segment
+from sim.datapath.plan.plan import Register, Row, Segment
 from sim.engine.machine import Machine
 from sim.engine.reference import ReferenceEngine
 

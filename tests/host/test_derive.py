@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sim.config.load import load_table
+from sim.config.loading.load import load_table
 from sim.host.benchmarks import LONG_COPIES, SHORT_COPIES, benchmarks, sizes
 from sim.host.derive import combine, derive, line_fit
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sim.config import paths
+from sim.config.loading import paths
 from sim.host.nearest import INTEL, by_model, nearest_table
 
 

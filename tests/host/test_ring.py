@@ -8,13 +8,13 @@ from dataclasses import replace
 import pytest
 
 from sim.config.errors import ConfigError
-from sim.config.load import load_table
-from sim.config.steps import STEPS
+from sim.config.loading.load import load_table
+from sim.config.tables.steps import STEPS
 from sim.host.compiler import SOURCES
 from sim.host.profile import build_profile
 from sim.host.ring import MOVED, RingRun, RingSettings, in_place, parse_run, point
-from sim.study import ring as study
-from sim.study.run import run
+from sim.study.questions import host_ring as study
+from sim.study.questions.run import run
 
 SETTINGS = RingSettings(size=256, burst=32, batch=64, packet_bytes=64, free_threshold=32, fenced=True)
 PRINTED = {

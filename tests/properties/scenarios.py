@@ -9,7 +9,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 
 import sim
-from sim.config import Scenario, paths
+from sim.config import Scenario
+from sim.config.loading import paths
 
 SEED = "virtio-user-xdp1-tap"
 #: Tables that stand for a user-space device or for a program of this project are left out.

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 import sim
 from sim.datapath import build_plan
 from sim.engine import Point, simulate
-from sim.study.explain import count_primitives
+from sim.study.questions.explain import count_primitives
 
 from .scenarios import PACKETS, any_scenario, busy_workers, drains, load, quick
 

@@ -7,10 +7,10 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sim.config.load import load_table
+from sim.config.loading.load import load_table
 from sim.datapath import build_plan
 from sim.engine import simulate
-from sim.study.breakeven import Target, breakeven
+from sim.study.sensitivity.breakeven import Target, breakeven
 
 from .scenarios import ACCESS, busy_workers, load, quick
 

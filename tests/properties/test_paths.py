@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from sim.datapath import build_plan
 from sim.engine import simulate
 from sim.engine.fast import FastEngine
-from sim.study.explain import count_primitives
+from sim.study.questions.explain import count_primitives
 
 from .scenarios import ACCESS, flag, load, one, queues, quick
 

@@ -12,11 +12,11 @@ import sim
 from sim.config import Scenario
 from sim.config.errors import ConfigError
 from sim.datapath import build_plan
-from sim.datapath.plan import Register
-from sim.datapath.receive_memory import ReceiveMemory
+from sim.datapath.memory.receive_memory import ReceiveMemory
+from sim.datapath.plan.plan import Register
 from sim.engine import simulate
 from sim.engine.reference import ReferenceEngine
-from sim.study.explain import count_primitives
+from sim.study.questions.explain import count_primitives
 
 from .scenarios import KERNELS, MACHINE, flag, one, quick
 

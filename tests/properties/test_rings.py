@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sim.config.access import Access
-from sim.config.load import load_table
+from sim.config.loading.load import load_table
+from sim.config.tables.access import Access
 from sim.datapath import build_plan
 from sim.engine import simulate
-from sim.study.explain import count_primitives
+from sim.study.questions.explain import count_primitives
 
 from .scenarios import ACCESS, KERNELS, MACHINE, any_scenario, load, one, queues, quick
 

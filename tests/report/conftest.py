@@ -8,8 +8,8 @@ import pytest
 from rich.console import Console, RenderableType
 
 import sim
-from sim.study.review import Review, review
-from sim.study.run import Result
+from sim.study.questions.run import Result
+from sim.study.review.review import Review, review
 
 SEED = "virtio-user-xdp1-tap"
 SHORT = ["run.packets=3000", "traffic.packet_bytes=64,1518", "access=copy_user,vmap", "run.precision=0"]

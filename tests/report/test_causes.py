@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from sim.report.causes import by_cause, causes, named_figures
-from sim.study.measured import load_measurements
-from sim.study.validate import validate
+from sim.report.tables.causes import by_cause, causes, named_figures
+from sim.study.evidence.measured import load_measurements
+from sim.study.evidence.validate import validate
 
 
 @pytest.fixture(scope="module")

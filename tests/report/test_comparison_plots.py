@@ -7,11 +7,11 @@ from xml.etree import ElementTree
 import pytest
 
 import sim
-from sim.report.comparison_plots import WIDTH_INCHES, curves_figure, gains_figure, stack_figure, waterfall_figure
-from sim.report.evidence_plots import causes_figure
-from sim.report.plots import svg
-from sim.study.uncertainty import Interval
-from sim.study.validate import validate
+from sim.report.plots.comparisons import WIDTH_INCHES, curves_figure, gains_figure, stack_figure, waterfall_figure
+from sim.report.plots.evidence import causes_figure
+from sim.report.plots.results import svg
+from sim.study.evidence.validate import validate
+from sim.study.uncertainty.intervals import Interval
 
 GAINS = [("a $name$ & <more>", Interval(20.0, 15.0, 30.0)), ("no sign", Interval(1.0, -2.0, 3.0))]
 
@@ -54,7 +54,7 @@ def test_a_waterfall_goes_from_one_side_to_the_other(difference):
 
 
 def test_a_waterfall_of_no_difference_can_be_drawn(difference):
-    from sim.study.compare import Difference
+    from sim.study.questions.compare import Difference
 
     (axes,) = waterfall_figure(Difference(difference.before, difference.before), "title").axes
     assert sorted(bars(axes)) == [0, 1, 2]

@@ -5,15 +5,15 @@ from __future__ import annotations
 import pytest
 
 import sim
-from sim.report import evidence, sensitive
-from sim.report.evidence_plots import sensitivity_figure, validation_figure
-from sim.report.markdown import validation_page
-from sim.report.plots import save
-from sim.study.ablation import MECHANISMS, decompose
-from sim.study.breakeven import Target, search
-from sim.study.sensitivity import Index, Sensitivities
-from sim.study.uncertainty import sides_of, uncertainty
-from sim.study.validate import validate
+from sim.report.plots.evidence import sensitivity_figure, validation_figure
+from sim.report.plots.results import save
+from sim.report.tables import evidence, sensitive
+from sim.report.tables.validation_page import validation_page
+from sim.study.evidence.validate import validate
+from sim.study.sensitivity.breakeven import Target, search
+from sim.study.sensitivity.shapley import MECHANISMS, decompose
+from sim.study.sensitivity.study import Index, Sensitivities
+from sim.study.uncertainty.intervals import sides_of, uncertainty
 
 SEED = "virtio-user-xdp1-tap"
 

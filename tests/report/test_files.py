@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from sim.config import ConfigError, load_scenario
-from sim.report.files import check_folder, result_writers, write_all
+from sim.report.export.files import check_folder, result_writers, write_all
 
 
 def text(content):

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 from rich.text import Text
 
-from sim.report.fitted import LEAST_WIDTH, Drawn, Fitted
-from sim.report.terminal import plain_lines, show
+from sim.report.tables.fitted import LEAST_WIDTH, Drawn, Fitted
+from sim.report.tables.terminal import plain_lines, show
 
 
 def filled(columns, rows, left=1, keys=1, title="a title"):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 import sim
-from sim.report.frames import (
+from sim.report.notebook.frames import (
     access_frame,
     change_frame,
     fit_frame,
@@ -15,9 +15,9 @@ from sim.report.frames import (
     share_frame,
     unsigned,
 )
-from sim.study.ablation import decompose
-from sim.study.alternatives import answers
-from sim.study.uncertainty import Interval, sides_of, uncertainty
+from sim.study.review.alternatives import answers
+from sim.study.sensitivity.shapley import decompose
+from sim.study.uncertainty.intervals import Interval, sides_of, uncertainty
 
 
 @pytest.fixture(scope="module")

@@ -10,10 +10,10 @@ import pytest
 from rich.cells import cell_len
 
 import sim
-from sim.report import text
-from sim.report.rows import csv_text, result_rows
-from sim.report.tables_as_markdown import markdown, text_of
-from sim.report.terminal import plain_lines
+from sim.report.tables import text
+from sim.report.tables.markdown import markdown, text_of
+from sim.report.tables.rows import csv_text, result_rows
+from sim.report.tables.terminal import plain_lines
 
 from .conftest import HOSTILE
 

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from sim.report.notebook import chart, prose, table
+from sim.report.notebook.show import chart, prose, table
 
 HOSTILE = '</td><script>alarm=1</script>"&\u202e\u05d0\u05d1' + "x" * 10_000
 

@@ -13,8 +13,8 @@ import pytest
 from sim.report.page.charts import label, labels
 from sim.report.page.html import Link, embedded, table
 from sim.report.page.whole import page
-from sim.report.sources import cited
-from sim.study.uncertainty import Gain, Interval
+from sim.report.tables.sources import cited
+from sim.study.uncertainty.intervals import Gain, Interval
 
 COMMAND = "vhost-sim report x -o report.html"
 TITLES = (
@@ -81,7 +81,7 @@ def test_the_answer_has_its_interval_and_its_sign(plain_review):
 
 
 def test_a_loss_is_called_one():
-    from sim.study.review import gained
+    from sim.study.review.review import gained
 
     lost = Gain("a", "b", 64, Interval(-5.2, -8.1, 1.4), Interval(-9, -14, 2), 0.9, 0.1)
     assert gained(lost) == "b loses 5.2 % [-1.4, 8.1] against a"
@@ -186,7 +186,7 @@ def test_the_questions_of_a_review_are_answered_at_the_top(text, plain_review):
 
 def test_the_interval_of_a_single_size_is_drawn_as_a_bar():
     import sim
-    from sim.study.review import review
+    from sim.study.review.review import review
     from tests.report.conftest import SEED, SHORT
 
     found = review(sim.load_scenario(SEED, overrides=[*SHORT, "traffic.packet_bytes=64"]), 20)
@@ -198,7 +198,7 @@ def test_the_interval_of_a_single_size_is_drawn_as_a_bar():
 
 def test_a_third_variant_has_its_gain_and_its_waterfall():
     import sim
-    from sim.study.review import review
+    from sim.study.review.review import review
     from tests.report.conftest import SEED, SHORT
 
     found = review(sim.load_scenario(SEED, overrides=[*SHORT, "access=copy_user,vmap,ideal"]), 20)

@@ -9,13 +9,14 @@ from xml.etree import ElementTree
 
 import pytest
 
-from sim.config import load_scenario, paths
-from sim.config.virtqueue import Virtqueue
+from sim.config import load_scenario
+from sim.config.loading import paths
+from sim.config.scenario.virtqueue import Virtqueue
 from sim.datapath import build_plan
-from sim.datapath.plan import LineAccess, Register
-from sim.datapath.rings import PackedRing, SplitRing
-from sim.report.picture import layers_marked, picture, shown_rows
-from sim.report.places import name_of, place_of
+from sim.datapath.memory.rings import PackedRing, SplitRing
+from sim.datapath.plan.plan import LineAccess, Register
+from sim.report.plots.picture import layers_marked, picture, shown_rows
+from sim.report.tables.places import name_of, place_of
 
 SVG = "{http://www.w3.org/2000/svg}"
 

@@ -8,9 +8,9 @@ from xml.etree import ElementTree
 
 import pytest
 
-from sim.report.files import figure_writers
-from sim.report.plots import cycles_figure, pps_figure
-from sim.report.stack import stack
+from sim.report.export.files import figure_writers
+from sim.report.plots.results import cycles_figure, pps_figure
+from sim.report.tables.stack import stack
 
 FIGURES = [pps_figure, cycles_figure]
 

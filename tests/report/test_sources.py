@@ -12,10 +12,11 @@ import yaml
 from pydantic import BaseModel
 
 import sim
-from sim.config import paths, steps
-from sim.config.quantity import Flag, Quantity
-from sim.config.scenario import Scenario
-from sim.report.sources import citations, cited, references
+from sim.config.loading import paths
+from sim.config.scenario.scenario import Scenario
+from sim.config.tables import steps
+from sim.config.tables.quantity import Flag, Quantity
+from sim.report.tables.sources import citations, cited, references
 
 ROOT = Path(__file__).parents[2]
 

@@ -6,10 +6,10 @@ from collections import Counter
 
 import pytest
 
-from sim.config.primitives import PRIMITIVES
+from sim.config.tables.primitives import PRIMITIVES
 from sim.engine.machine import Wait
 from sim.engine.result import Point
-from sim.report.stack import LAYER_OF, LAYERS, REST, drawn, stack
+from sim.report.tables.stack import LAYER_OF, LAYERS, REST, drawn, stack
 
 WAITS = ("store_drain", "idle", "l1_hit", "l2_hit", "l3_hit", "line_transfer")
 

@@ -11,8 +11,8 @@ from rich.console import Group
 from rich.panel import Panel
 from rich.text import Text
 
-from sim.report.fitted import Drawn, Fitted
-from sim.report.tables_as_markdown import markdown, paragraph_line, row_of, text_of
+from sim.report.tables.fitted import Drawn, Fitted
+from sim.report.tables.markdown import markdown, paragraph_line, row_of, text_of
 
 HOSTILE = ("<script>alert(1)</script>", "a|b", "`code`", "x\ny", "[a](b)", "*bold* _it_ ~~no~~", "&lt;", "\\|", "$x$")
 

@@ -7,13 +7,13 @@ import re
 import pytest
 
 import sim
-from sim.config.load import load_table
-from sim.report import evidence, text
-from sim.report.explained import count_table, explanation_tables, function_table, numbers, source_table
-from sim.report.stack import LAYERS, stack
-from sim.report.text import _BAR_CELLS
-from sim.study.sweep import Outcome
-from sim.study.tables import check, list_tables
+from sim.config.loading.load import load_table
+from sim.report.tables import evidence, text
+from sim.report.tables.explained import count_table, explanation_tables, function_table, numbers, source_table
+from sim.report.tables.stack import LAYERS, stack
+from sim.report.tables.text import _BAR_CELLS
+from sim.study.catalogue import check, list_tables
+from sim.study.sweep.run import Outcome
 
 SEED = "virtio-user-xdp1-tap"
 

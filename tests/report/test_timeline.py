@@ -8,8 +8,8 @@ from decimal import Decimal
 import pytest
 
 import sim
-from sim.report.timeline import microseconds, timeline_table, trace_text
-from sim.study.timeline import timeline
+from sim.report.export.trace_events import microseconds, timeline_table, trace_text
+from sim.study.timeline.record import timeline
 
 SEED = "virtio-user-xdp1-tap"
 NEEDED = {

@@ -6,7 +6,7 @@ import pytest
 
 import sim
 from sim.config import Scenario
-from sim.study.run import Result
+from sim.study.questions.run import Result
 
 SEED = "virtio-user-xdp1-tap"
 

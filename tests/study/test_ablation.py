@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 import sim
 from sim.config import ConfigError
-from sim.study.ablation import MECHANISMS, decompose, shapley, without
+from sim.study.sensitivity.shapley import MECHANISMS, decompose, shapley, without
 
 SEED = "virtio-user-xdp1-tap"
 HARDENED = ("mitigations.hardened_usercopy=true", "traffic.packet_bytes=64", "access=copy_user,vmap")

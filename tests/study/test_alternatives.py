@@ -6,8 +6,8 @@ import pytest
 
 import sim
 from sim.config import ConfigError
-from sim.study.alternatives import alternatives, answers, as_measured
-from sim.study.uncertainty import sides_of, uncertainty
+from sim.study.review.alternatives import alternatives, answers, as_measured
+from sim.study.uncertainty.intervals import sides_of, uncertainty
 
 SEED, PAIR = "virtio-user-xdp1-tap", ("copy_user", "vmap")
 SHORT = {"traffic.packet_bytes": 64, "run.packets": 20000}

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 import sim
-from sim.config import ConfigError, paths
-from sim.study.assumptions import ALWAYS, Assumption, assumed_by, assumptions
+from sim.config import ConfigError
+from sim.config.loading import paths
+from sim.study.evidence.assumptions import ALWAYS, Assumption, assumed_by, assumptions
 
 SEED = "virtio-user-xdp1-tap"
 

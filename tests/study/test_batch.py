@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 import sim
-from sim.study.batch import Job, run_jobs
-from sim.study.observe import Case, executed, observe
-from sim.study.sweep import local_executor
-from sim.study.uncertainty import one_point
+from sim.study.evidence.figures import Case, executed, observe
+from sim.study.runs.pool import Job, run_jobs
+from sim.study.sweep.run import local_executor
+from sim.study.uncertainty.intervals import one_point
 
 SEED = "virtio-user-xdp1-tap"
 

@@ -6,7 +6,7 @@ import pytest
 
 import sim
 from sim.config import ConfigError
-from sim.study.breakeven import Target, breakeven, search
+from sim.study.sensitivity.breakeven import Target, breakeven, search
 
 SEED = "virtio-user-xdp1-tap"
 

@@ -8,8 +8,8 @@ import pytest
 
 import sim
 from sim.config import ConfigError
-from sim.config.calibration import CalibrationStudy, Parameter
-from sim.study.calibrate import calibrate
+from sim.config.tables.calibration import CalibrationStudy, Parameter
+from sim.study.evidence.calibrate import calibrate
 
 SEED = "virtio-user-xdp1-tap"
 PLANTED = {"cpu.primitives.stac": 19.0, "cpu.cpi": 0.34}

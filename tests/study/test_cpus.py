@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from sim.config import ConfigError
-from sim.config.load import load_table
-from sim.study.cpus import compare_cpus, entries, replaced
+from sim.config.loading.load import load_table
+from sim.study.questions.cpus import compare_cpus, entries, replaced
 
 SEED = "virtio-user-xdp1-tap"
 

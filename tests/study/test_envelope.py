@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sim
-from sim.study.envelope import envelope, outside
+from sim.study.evidence.envelope import envelope, outside
 
 SEED = "virtio-user-xdp1-tap"
 

@@ -8,11 +8,11 @@ from typing import get_args
 import pytest
 
 import sim
-from sim.config.primitives import PRIMITIVES
+from sim.config.tables.primitives import PRIMITIVES
 from sim.costs.audit import quantities
 from sim.datapath import build_plan
-from sim.datapath.plan import Scope
-from sim.report import explained
+from sim.datapath.plan.plan import Scope
+from sim.report.tables import explained
 
 SEED = "virtio-user-xdp1-tap"
 WITHOUT_AN_ENTRY = {"instruction", "copy_loop", "store_drain", "idle", "driver_work"}

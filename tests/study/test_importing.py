@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from sim.config import ConfigError
-from sim.config.load import load_table
-from sim.study.importing import import_file, write_measurements
-from sim.study.validate import validate
+from sim.config.loading.load import load_table
+from sim.study.evidence.importing import import_file, write_measurements
+from sim.study.evidence.validate import validate
 
 TRACES = Path(__file__).parents[1] / "data" / "traces"
 REPORT = """\

@@ -6,7 +6,7 @@ import pytest
 
 import sim
 from sim.datapath import build_plan
-from sim.study.limits import copy_ps, limits, line_rate_pps
+from sim.study.questions.limits import copy_ps, limits, line_rate_pps
 
 SEED = "virtio-user-xdp1-tap"
 BARE = ["calibration=null"]  # the tables' own numbers
@@ -45,7 +45,7 @@ def exposed_line_ns() -> float:
 def test_no_variant_beats_its_limits_and_ideal_is_not_simulated_twice(monkeypatch):
     scenario = sim.load_scenario(SEED, overrides=["traffic.packet_bytes=64,1518"])
     result = sim.run(scenario)
-    monkeypatch.setattr("sim.study.limits.run", None)
+    monkeypatch.setattr("sim.study.questions.limits.run", None)
     bounds = {bound.packet_bytes: bound for bound in limits(scenario, result.points)}
     assert set(bounds) == {64, 1518}
     for point in result.points:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from sim.study.posterior import CONTRADICTION, Data, fit
+from sim.study.evidence.posterior import CONTRADICTION, Data, fit
 
 #: A linear model of three parameters and four figures, and one that bends.
 SLOPES = np.array([[0.10, 0.05, 0.00], [0.00, 0.08, -0.06], [0.05, 0.05, 0.05], [0.12, 0.00, 0.03]])

@@ -8,10 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import sim
-from sim.config.quantity import Quantity
+from sim.config.tables.quantity import Quantity
 from sim.costs.audit import quantities
-from sim.study.ranges import at_scores, at_shares, draw, latin_shares, ranged, score_of, used_entries
-from sim.study.values import with_values
+from sim.study.runs.values import with_values
+from sim.study.uncertainty.distributions import at_scores, at_shares, draw, latin_shares, ranged, score_of, used_entries
 
 SEED = "virtio-user-xdp1-tap"
 
@@ -114,7 +114,7 @@ def test_other_values_give_the_scenario_that_overrides_give():
 
 def test_a_key_that_is_no_entry_is_said_with_the_nearest():
     from sim.config import ConfigError
-    from sim.study.values import entry
+    from sim.study.runs.values import entry
 
     with pytest.raises(
         ConfigError, match=r"'cpu.primitives.lfenze' is not a table entry.*mean 'cpu.primitives.lfence'"

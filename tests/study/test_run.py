@@ -9,7 +9,7 @@ from itertools import pairwise
 import pytest
 
 import sim
-from sim.study.run import run
+from sim.study.questions.run import run
 
 SEED = "virtio-user-xdp1-tap"
 

@@ -8,9 +8,9 @@ from __future__ import annotations
 import pytest
 
 import sim
-from sim.config.load import load_table
+from sim.config.loading.load import load_table
 from sim.costs.audit import quantities
-from sim.study.calibrate import calibrate, load_study, write_calibration
+from sim.study.evidence.calibrate import calibrate, load_study, write_calibration
 
 BEFORE_PPS, AFTER_PPS = 5.0e6, 6.1e6
 SAVED_NS = 1e9 / BEFORE_PPS - 1e9 / AFTER_PPS
@@ -128,7 +128,7 @@ def test_writing_it_gives_a_file_that_loads_to_the_same(fitted, tmp_path):
 @pytest.mark.parametrize("key", ["cpu.features.smap", "cpu.primitives.lfenze", "virtqueue.size"])
 def test_only_an_entry_with_a_range_can_be_fitted(key):
     from sim.config import ConfigError
-    from sim.config.calibration import Parameter
+    from sim.config.tables.calibration import Parameter
 
     study = load_study("seed-copy-user").model_copy(update={"parameters": [Parameter(key=key)]})
     with pytest.raises(ConfigError, match=f"'{key}' is not a table entry with a range"):

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from sim.config import ConfigError
-from sim.config.sensitivity import Sensitivity
-from sim.study.sensitivity import load_sensitivity, morris, sensitivity, sobol
+from sim.config.tables.sensitivity import Sensitivity
+from sim.study.sensitivity.study import load_sensitivity, morris, sensitivity, sobol
 
 A, B = 7.0, 0.1
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 import sim
-from sim.config import paths
-from sim.report.explained import executes, explanation_tables, numbers
+from sim.config.loading import paths
+from sim.report.tables.explained import executes, explanation_tables, numbers
 
 
 @pytest.mark.parametrize("name", sorted(paths.names("scenario")))

@@ -14,8 +14,8 @@ from sim.config import ConfigError
 from sim.datapath import build_plan
 from sim.engine.machine import Wait
 from sim.engine.reference import ReferenceEngine
-from sim.study.moments import Track
-from sim.study.timeline import timeline, watch
+from sim.study.timeline.model import Track
+from sim.study.timeline.record import timeline, watch
 from tests.engine.scenarios import Case, cases
 
 SEED = "virtio-user-xdp1-tap"

@@ -7,11 +7,11 @@ import pytest
 
 import sim
 from sim.config import ConfigError
-from sim.config.load import load_table
-from sim.study.draws import draws_of
-from sim.study.ranges import used_entries
-from sim.study.uncertainty import sides_of, uncertainty
-from sim.study.values import with_values
+from sim.config.loading.load import load_table
+from sim.study.runs.values import with_values
+from sim.study.uncertainty.distributions import used_entries
+from sim.study.uncertainty.draws import draws_of
+from sim.study.uncertainty.intervals import sides_of, uncertainty
 
 SEED = "virtio-user-xdp1-tap"
 

@@ -8,10 +8,10 @@ import pytest
 
 import sim
 from sim.config import ConfigError
-from sim.config.load import load_table
-from sim.report.evidence import count_groups, not_modelled_lines
-from sim.study.measured import load_measurements, select
-from sim.study.validate import Validated, validate
+from sim.config.loading.load import load_table
+from sim.report.tables.evidence import count_groups, not_modelled_lines
+from sim.study.evidence.measured import load_measurements, select
+from sim.study.evidence.validate import Validated, validate
 
 PAGE = Path(__file__).parents[2] / "docs" / "validation.md"
 

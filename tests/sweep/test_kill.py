@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from sim.study import sweep as sweeps
+from sim.study.sweep import run as sweeps
 
 from .studies import Inline, sweep
 

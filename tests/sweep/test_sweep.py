@@ -8,8 +8,8 @@ import pytest
 import yaml
 
 import sim
-from sim.study import sweep as sweeps
-from sim.study.parts import Parts, row_schema
+from sim.study.sweep import run as sweeps
+from sim.study.sweep.parts import Parts, row_schema
 
 from .studies import Inline, Late, sweep
 

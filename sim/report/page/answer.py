@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from sim.report.page.html import chart, escaped, isolated, table
-from sim.study.review import Review
-from sim.study.uncertainty import FEW_DRAWS
+from sim.study.review.review import Review
+from sim.study.uncertainty.intervals import FEW_DRAWS
 
 _MAPPED = {"user": "not mapped", "vmap": "vmap, 4 KiB pages", "direct": "the direct map"}
 #: Variants beyond the second that get a sentence under the answer; of more, the chart and the table of gains have them.

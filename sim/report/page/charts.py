@@ -14,13 +14,13 @@ from typing import Any
 
 from sim.engine import Point
 from sim.report.page.links import place, sources_by_key
-from sim.report.plots import COLOURS
-from sim.report.stack import drawn, stack
-from sim.study.compare import Comparison, Difference
-from sim.study.limits import LINK_GBIT, line_rate_pps
-from sim.study.review import Review
-from sim.study.sensitivity import Sensitivities
-from sim.study.uncertainty import Gain, Rate
+from sim.report.plots.results import COLOURS
+from sim.report.tables.stack import drawn, stack
+from sim.study.questions.compare import Comparison, Difference
+from sim.study.questions.limits import LINK_GBIT, line_rate_pps
+from sim.study.review.review import Review
+from sim.study.sensitivity.study import Sensitivities
+from sim.study.uncertainty.intervals import Gain, Rate
 
 Figure = dict[str, Any]
 

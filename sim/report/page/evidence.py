@@ -6,13 +6,13 @@ from collections import Counter
 from collections.abc import Sequence
 
 from sim.config import dump_scenario
-from sim.config.quantity import Quantity
+from sim.config.tables.quantity import Quantity
 from sim.report.page.html import Cell, Link, chart, folded, isolated, table, whole
 from sim.report.page.links import entry, sources_by_key
 from sim.report.page.words import WORDS
-from sim.report.sources import cited
-from sim.study.limits import LINK_GBIT
-from sim.study.review import Review
+from sim.report.tables.sources import cited
+from sim.study.questions.limits import LINK_GBIT
+from sim.study.review.review import Review
 
 
 def changes(review: Review) -> str:

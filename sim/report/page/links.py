@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from sim.report.page.html import Cell, Link
-from sim.study.review import Review
+from sim.study.review.review import Review
 
 
 def sources_by_key(review: Review) -> dict[str, str]:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from sim.report.explained import SCOPE_TITLES, executes
-from sim.report.frames import interval, unsigned
+from sim.report.notebook.frames import interval, unsigned
 from sim.report.page.html import Cell, chart, folded, isolated, table
 from sim.report.page.links import entry, sources_by_key
-from sim.report.stack import LAYER_OF, LAYERS, stack
-from sim.study.explain import Explanation
-from sim.study.review import Review
-from sim.study.uncertainty import Gain
+from sim.report.tables.explained import SCOPE_TITLES, executes
+from sim.report.tables.stack import LAYER_OF, LAYERS, stack
+from sim.study.questions.explain import Explanation
+from sim.study.review.review import Review
+from sim.study.uncertainty.intervals import Gain
 
 #: Parts of a difference below this are not worth a line, in ns.
 _SEEN_NS = 0.005

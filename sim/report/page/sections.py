@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from sim.report.page import answer, evidence, numbers
-from sim.study.review import Review
+from sim.study.review.review import Review
 
 SECTIONS: tuple[Callable[[Review], str], ...] = (
     answer.answer, numbers.rates, numbers.why, numbers.difference, evidence.changes, numbers.latency,

@@ -14,7 +14,7 @@ from sim import __version__
 from sim.report.page.charts import charts
 from sim.report.page.html import embedded, escaped, whole
 from sim.report.page.sections import SECTIONS
-from sim.study.review import Review
+from sim.study.review.review import Review
 
 #: Nothing is fetched and nothing is sent, whatever a text in the page may try.
 _POLICY = (

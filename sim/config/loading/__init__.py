@@ -1,0 +1,1 @@
+"""From a file to a validated table: YAML, `extends`, overrides, search paths."""

@@ -1,0 +1,299 @@
+"""From a name or a file to a validated table: `extends`, names, calibration, errors that name the key."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from sim.config.errors import ConfigError, nearest
+from sim.config.loading import paths
+from sim.config.loading.overrides import as_list, override, split_assignment
+from sim.config.loading.yaml_file import Table, read_yaml
+from sim.config.scenario.mix import read_mix
+from sim.config.scenario.scenario import Scenario
+from sim.config.tables.access import Access
+from sim.config.tables.calibration import Calibration, CalibrationStudy
+from sim.config.tables.cpu import Cpu
+from sim.config.tables.kernel import Kernel
+from sim.config.tables.measurement import Measurements
+from sim.config.tables.sensitivity import Sensitivity
+from sim.config.tables.sweep import Sweep
+
+Model = TypeVar("Model", bound=BaseModel)
+
+_NAMED = {"cpu": "cpu", "kernel": "kernel"}
+MODELS: dict[str, type[BaseModel]] = {
+    "cpu": Cpu,
+    "kernel": Kernel,
+    "access": Access,
+    "calibration": Calibration,
+    "calibration-study": CalibrationStudy,
+    "sweep": Sweep,
+    "measurement": Measurements,
+    "sensitivity": Sensitivity,
+}
+
+
+def _is_entry(value: object) -> bool:
+    return isinstance(value, dict) and "grade" in value and "value" in value
+
+
+def merge(base: Table, over: Table) -> Table:
+    """Merge two tables deeply; a table entry (value with its grade) is replaced whole, lists too."""
+    merged = dict(base)
+    for key, value in over.items():
+        if isinstance(value, dict) and isinstance(merged.get(key), dict) and not _is_entry(value):
+            merged[key] = merge(merged[key], value)
+        else:
+            merged[key] = value
+    return merged
+
+
+def read_table(
+    kind: str, reference: str, configs: Path | None = None, beside: Path | None = None
+) -> tuple[Table, Path]:
+    """Read a table and what it extends, deepest first; a circle of `extends` is an error."""
+    file = paths.find(kind, reference, configs, beside)
+    chain: list[Path] = []
+    layers: list[Table] = []
+    while True:
+        if file.resolve() in chain:
+            raise ConfigError(f"{file}: extends itself in a circle")
+        chain.append(file.resolve())
+        layer = read_yaml(file)
+        found = layer.get("kind", kind)
+        if found != kind:
+            raise ConfigError(f"{file}: is a {found} table; a {kind} is needed here")
+        parent = layer.pop("extends", None)
+        layers.append(layer)
+        if parent is None:
+            break
+        if not isinstance(parent, str):
+            raise ConfigError(f"{file}: extends: a name or a path is needed")
+        # A user's table may extend the shipped one of the same name.
+        file = paths.find(kind, parent, *(() if parent == file.stem else (configs, file.parent)))
+    table: Table = {}
+    for layer in reversed(layers):
+        table = merge(table, layer)
+    return table, paths.find(kind, reference, configs, beside)
+
+
+def _key_path(location: Sequence[int | str]) -> str:
+    text = ""
+    for part in location:
+        name = "schema" if part == "schema_" else str(part)
+        text += f"[{part}]" if isinstance(part, int) else (f".{name}" if text else name)
+    return text
+
+
+def _valid_keys(model: type[BaseModel], location: Sequence[int | str]) -> list[str]:
+    """Return the key names that the schema has at the place of an unknown key."""
+    current: Any = model
+    for part in location[:-1]:
+        if isinstance(part, int):
+            continue
+        annotation = current.model_fields[part].annotation if part in getattr(current, "model_fields", {}) else None
+        options = [annotation, *getattr(annotation, "__args__", ())]
+        models = [option for option in options if isinstance(option, type) and issubclass(option, BaseModel)]
+        if not models:
+            continue
+        current = models[0]
+    return ["schema" if name == "schema_" else name for name in current.model_fields]
+
+
+def validate(model: type[Model], table: Table, where: str, given: Sequence[str] = ()) -> Model:
+    """Validate a table; the first problem becomes one line that names file, key and nearest valid name.
+
+    `given` are the assignments `KEY=VALUE` that the table was changed by: a problem of such a key names it instead of
+    the file.
+    """
+    data = dict(table)
+    if "schema" not in data:
+        raise ConfigError(f"{where}: key 'schema' is missing (write 'schema: 1')")
+    data["schema_"] = data.pop("schema")
+    try:
+        return model.model_validate(_rename_schema(data))
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        key = _key_path(first["loc"])
+        text = first["msg"].removeprefix("Value error, ")
+        where = _blamed(_place(key, text), given) or where
+        if first["type"] == "extra_forbidden":
+            name = str(first["loc"][-1])
+            hint = nearest(name, _valid_keys(model, first["loc"]))
+            raise ConfigError(f"{where}: unknown key '{key}'{hint}") from None
+        if first["type"] == "missing":
+            raise ConfigError(f"{where}: key '{key}' is missing") from None
+        value = first.get("input")
+        shown = f" (got {value!r})" if isinstance(value, str | int | float | bool) else ""
+        raise ConfigError(f"{where}: {key + ': ' if key else ''}{text[0].lower() + text[1:]}{shown}") from None
+
+
+def _place(key: str, problem: str) -> str:
+    """Return the key that a problem is about: a check of a whole table names the key within it first."""
+    inner = re.match(r"([\w.]+): ", problem)
+    if inner is None or key.endswith(inner[1]):
+        return key
+    return f"{key}.{inner[1]}" if key else inner[1]
+
+
+def _blamed(key: str, given: Sequence[str]) -> str | None:
+    """Return the last assignment of a key, of what it is in or of what is in it; None when there is none."""
+    for assignment in reversed(given):
+        name = assignment.partition("=")[0].strip()
+        if key == name or key.startswith((f"{name}.", f"{name}[")) or (key and name.startswith(f"{key}.")):
+            return f"--set {assignment}"
+    return None
+
+
+def _rename_schema(data: Table) -> Table:
+    """Inner tables spell their version `schema` in YAML and `schema_` in Python."""
+    renamed: Table = {key: _renamed(data[key]) for key in ("cpu", "kernel") if key in data}
+    if isinstance(data.get("access"), list):
+        renamed["access"] = [_renamed(variant) for variant in data["access"]]
+    return {**data, **renamed}
+
+
+def _renamed(inner: Any) -> Any:
+    if not isinstance(inner, dict) or "schema" not in inner:
+        return inner
+    return {("schema_" if key == "schema" else key): value for key, value in inner.items()}
+
+
+def load_table(kind: str, reference: str, configs: Path | None = None) -> BaseModel:
+    """Load and validate one CPU, kernel or access table by name or path."""
+    table, file = read_table(kind, reference, configs)
+    return validate(MODELS[kind], table, str(file))
+
+
+def _read_named(
+    kind: str, name: str, configs: Path | None, beside: Path | None, given: Sequence[str]
+) -> tuple[Table, Path]:
+    """Read the table that a key of a scenario names; the key is called as its kind."""
+    try:
+        return read_table(kind, name, configs, beside)
+    except ConfigError as error:
+        blamed = _blamed(kind, given)
+        raise ConfigError(f"{blamed}: {error}" if blamed else str(error)) from None
+
+
+def _resolve_names(table: Table, configs: Path | None, beside: Path | None, where: str, given: Sequence[str]) -> None:
+    for key, kind in _NAMED.items():
+        if isinstance(table.get(key), str):
+            table[key], _ = _read_named(kind, table[key], configs, beside, given)
+    variants = table.get("access")
+    if isinstance(variants, str):
+        variants = [variants]
+    if isinstance(variants, list):
+        table["access"] = [
+            _read_named("access", item, configs, beside, given)[0] if isinstance(item, str) else item
+            for item in variants
+        ]
+    elif variants is not None:
+        raise ConfigError(f"{_blamed('access', given) or where}: access: a list of names is needed")
+
+
+def _apply_calibration(
+    table: Table, configs: Path | None, beside: Path | None, only: set[str] | None, given: Sequence[str]
+) -> None:
+    """Put the fitted values of the named calibration (only those below the keys `only`) in the place of the table's.
+
+    A parameter that was fitted for some CPUs or kernels is left alone on others.
+    """
+    name = table.get("calibration")
+    if not isinstance(name, str) or only == set():
+        return
+    data, file = _read_named("calibration", name, configs, beside, given)
+    cpu, kernel = (_name_of(table.get(key)) for key in ("cpu", "kernel"))
+    for fitted in validate(Calibration, data, str(file)).parameters:
+        if only is not None and fitted.key.partition(".")[0] not in only:
+            continue
+        if not fitted.concerns(cpu, kernel):
+            continue
+        entry = fitted.model_dump(include={"value", "unit", "low", "high", "source", "grade"})
+        try:
+            override(table, fitted.key.split("."), entry, Scenario)
+        except ConfigError as error:
+            raise ConfigError(f"{file}: {error}") from None
+
+
+def _name_of(table: object) -> str:
+    return str(table.get("name", "")) if isinstance(table, dict) else ""
+
+
+class Scenarios:
+    """The scenarios that one file gives under different settings: what its names stand for is read once.
+
+    `reference` is a name or path. Raises ConfigError for a folder of tables that is none.
+    """
+
+    def __init__(self, reference: str | Path, configs: str | Path | None = None) -> None:
+        self._reference = str(reference)
+        self._root = Path(configs) if configs is not None else None
+        if self._root is not None and not os.path.isdir(self._root):  # unlike Path.is_dir, False for a name too long
+            raise ConfigError(f"--configs {self._root}: no such folder")
+        self._named: dict[str, tuple[Table, Path]] = {}
+
+    def load(self, settings: Mapping[str, Any], overrides: Sequence[str] = ()) -> Scenario:
+        """Return the scenario under settings, then overrides; ConfigError, one line, for anything that is wrong."""
+        split = [(key.split("."), value) for key, value in settings.items()]
+        assignments = [(keys, as_list(keys, value)) for keys, value in split]
+        assignments += [split_assignment(text) for text in overrides]
+        whole = [(keys, value) for keys, value in assignments if len(keys) == 1]
+        name = repr(whole)
+        if name not in self._named:
+            self._named[name] = self._resolve(whole, overrides)
+        resolved, file = self._named[name]
+        table = dict(resolved)
+        for keys, value in assignments:
+            if len(keys) > 1:
+                override(table, keys, value, Scenario)
+        if isinstance(table.get("traffic"), dict) and "mix" in table["traffic"]:
+            table["traffic"] = {**table["traffic"], "mix": read_mix(table["traffic"]["mix"], file.parent)}
+        return validate(Scenario, table, str(file), overrides)
+
+    def _resolve(self, whole: list[tuple[list[str], Any]], overrides: Sequence[str]) -> tuple[Table, Path]:
+        """Read the file, set whole keys, put tables in the place of names, and the calibration into them."""
+        table, file = read_table("scenario", self._reference, self._root)
+        was_resolved = isinstance(table.get("kernel"), dict)
+        for keys, value in whole:
+            override(table, keys, value, Scenario)
+        named = {key for key in _NAMED if isinstance(table.get(key), str)}
+        _resolve_names(table, self._root, file.parent, str(file), overrides)
+        # A resolved table holds the fitted values already; only what a name has replaced lacks them.
+        everything = not was_resolved or any(keys == ["calibration"] for keys, _ in whole)
+        _apply_calibration(table, self._root, file.parent, None if everything else named, overrides)
+        return table, file
+
+
+def load_scenario(
+    reference: str | Path,
+    *,
+    overrides: Sequence[str] = (),
+    settings: Mapping[str, Any] | None = None,
+    configs: str | Path | None = None,
+) -> Scenario:
+    """Load a scenario by name or path, resolve every name in it, apply its calibration, then the overrides in order.
+
+    Overrides are `KEY=VALUE` texts, as for `--set`; settings are the same as values by key and come first. Raises
+    ConfigError, one line, for anything that is wrong.
+    """
+    return Scenarios(reference, configs).load(settings or {}, overrides)
+
+
+def dump_scenario(scenario: Scenario) -> str:
+    """Return the resolved scenario as YAML text that loads to the same scenario."""
+    return yaml.safe_dump(_plain(scenario.model_dump(mode="json")), sort_keys=False, allow_unicode=True, width=120)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        kept = {key: item for key, item in value.items() if item is not None or "grade" not in value}
+        return {("schema" if key == "schema_" else key): _plain(item) for key, item in kept.items()}
+    return [_plain(item) for item in value] if isinstance(value, list) else value

@@ -1,0 +1,78 @@
+"""Changes of single keys, `KEY=VALUE`: read as YAML, checked against the schema, set in a table that is shared."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import yaml
+from pydantic import BaseModel
+
+from sim.config.errors import ConfigError, nearest
+from sim.config.loading.yaml_file import UNREADABLE, StrictLoader, Table
+
+
+def split_assignment(assignment: str) -> tuple[list[str], Any]:
+    """Split `KEY=VALUE` into the parts of the key and the value read as YAML. ConfigError when it is not that."""
+    key, separator, text = assignment.partition("=")
+    if not separator or not key.strip() or any(not part for part in key.strip().split(".")):
+        raise ConfigError(f"--set {assignment}: KEY=VALUE is needed, as in cpu.core_ghz=3.2")
+    keys = key.strip().split(".")
+    try:
+        return keys, as_list(keys, yaml.load(text, Loader=StrictLoader))
+    except UNREADABLE:
+        raise ConfigError(f"--set {assignment}: the value is not readable as YAML") from None
+
+
+def as_list(keys: list[str], value: Any) -> Any:
+    """`access=copy_user,vmap` and `traffic.packet_bytes=64,128` are lists."""
+    if keys not in (["access"], ["traffic", "packet_bytes"]):
+        return value
+    if isinstance(value, str):
+        return [yaml.safe_load(item) for item in value.split(",") if item.strip()]
+    if value is None:
+        return []
+    return value if isinstance(value, list) else [value]
+
+
+def override(table: Table, keys: list[str], value: Any, model: type[BaseModel]) -> None:
+    """Set one key; a bare number on a table entry replaces value, low and high, and says where it came from.
+
+    Tables below `table` are not changed but replaced, so that others may share them.
+    """
+    place: Any = table
+    fields: Any = model
+    for depth, key in enumerate(keys):
+        known = list(getattr(fields, "model_fields", {})) or list(place)
+        name = "schema_" if key == "schema" else key
+        if name not in known and key not in place:
+            raise ConfigError(f"--set: unknown key '{'.'.join(keys[: depth + 1])}'{nearest(key, known)}")
+        annotation = fields.model_fields[name].annotation if name in getattr(fields, "model_fields", {}) else None
+        fields = annotation if isinstance(annotation, type) and issubclass(annotation, BaseModel) else None
+        if depth == len(keys) - 1:
+            break
+        # Absent, or a short form such as `load: saturate`.
+        if fields is not None and not isinstance(place.get(key), dict):
+            place[key] = model_default(model, keys[: depth + 1]) if "grade" in fields.model_fields else {}
+        if not isinstance(place[key], dict):
+            raise ConfigError(f"--set: '{'.'.join(keys[: depth + 1])}' has no keys below it")
+        place[key] = dict(place[key])
+        place = place[key]
+    old = place.get(keys[-1])
+    if old is None and fields is not None and "grade" in fields.model_fields:
+        old = model_default(model, keys)
+    if isinstance(old, dict) and "grade" in old and not isinstance(value, dict):
+        entry = {**old, "value": value, "source": "set by the user", "grade": "guess"}
+        if "unit" in old:
+            entry |= {"low": value, "high": value}
+        value = entry
+    place[keys[-1]] = value
+
+
+def model_default(model: type[BaseModel], keys: Sequence[str]) -> Any:
+    """Return the default of a nested key as plain data."""
+    current: Any = model
+    for key in keys[:-1]:
+        current = current.model_fields[key].annotation
+    default = current.model_fields[keys[-1]].get_default(call_default_factory=True)
+    return default.model_dump() if isinstance(default, BaseModel) else default

@@ -1,0 +1,69 @@
+"""Where tables are found: a path as given, `--configs DIR`, then the tables shipped with the package."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+from sim.config.errors import ConfigError, nearest
+
+FOLDERS = {
+    "cpu": "cpus",
+    "kernel": "kernels",
+    "access": "access",
+    "scenario": "scenarios",
+    "calibration": "calibrations",
+    "calibration-study": "studies",
+    "sweep": "studies",
+    "sensitivity": "studies",
+    "measurement": "measurements",
+}
+_SHARED = ("studies",)  # folders that hold more than one kind of table
+_KIND_LINE = re.compile(r"^kind:\s*(\S+)", re.MULTILINE)
+
+
+def package_folder() -> Path:
+    """Return the folder of the package `sim`."""
+    return Path(__file__).resolve().parents[2]
+
+
+def shipped() -> Path:
+    """Return the folder of shipped tables: beside the package in a checkout, inside it in a wheel."""
+    package = package_folder()
+    inside = package / "configs"
+    return inside if inside.is_dir() else package.parent / "configs"
+
+
+def names(kind: str, configs: Path | None = None) -> dict[str, Path]:
+    """Map every name of a kind to its file; the tables of `configs` hide shipped ones of the same name."""
+    found: dict[str, Path] = {}
+    for root in (shipped(), configs):
+        if root is not None:
+            found.update({file.stem: file for file in sorted((root / FOLDERS[kind]).glob("*.yaml"))})
+    if FOLDERS[kind] in _SHARED:
+        return {name: file for name, file in found.items() if _declares(file, kind)}
+    return found
+
+
+def _declares(file: Path, kind: str) -> bool:
+    """Tell whether a file says that it is a table of this kind (one that cannot be read counts for each)."""
+    try:
+        declared = _KIND_LINE.search(file.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError):
+        return True
+    return declared is None or declared[1] == kind
+
+
+def find(kind: str, reference: str, configs: Path | None = None, beside: Path | None = None) -> Path:
+    """Return the file that a name or a path refers to; relative paths count from `beside`, then from here."""
+    if reference.endswith((".yaml", ".yml")) or "/" in reference:
+        for root in ([beside] if beside else []) + [Path()]:
+            if os.path.isfile(root / reference):  # unlike Path.is_file, False for a name that is too long
+                return root / reference
+        raise ConfigError(f"{reference}: no such file")
+    known = names(kind, configs)
+    if reference not in known:
+        hint = nearest(reference, known) or f"; see `vhost-sim list {FOLDERS[kind]}`"
+        raise ConfigError(f"unknown {kind} '{reference}'{hint}")
+    return known[reference]

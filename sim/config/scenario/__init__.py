@@ -1,0 +1,1 @@
+"""Schema of a scenario: one question, fully stated, section by section."""

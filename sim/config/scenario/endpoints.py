@@ -1,0 +1,195 @@
+"""Sections `driver`, `device` and `backend` of a scenario: who fills the ring, who empties it, what is behind."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field, ValidationInfo, field_validator, model_validator
+
+from sim.config.tables.quantity import Quantity, Strict, guess, require_unit
+
+
+class Driver(Strict):
+    """The guest side: who fills the ring."""
+
+    kind: Literal["virtio-user", "virtio-net", "xsk", "lockstep"] = Field(
+        "virtio-user",
+        description="virtio-user: DPDK testpmd; virtio-net: Linux, driven by interrupts; xsk: program on an AF_XDP "
+        "socket; lockstep: publishes `burst`, kicks, waits until all are used",
+    )
+    burst: int = Field(32, ge=1, le=32768, description="packets per index write (virtio-net: per xmit_more) at most")
+    packet_cost: Quantity = Field(
+        default_factory=lambda: guess(
+            45, "ns", 30, 120, "DESIGN 6b.10: testpmd txonly per packet, line transfers apart"
+        ),
+        description="driver's own work per packet (virtio-net: on receive)",
+    )
+    stack_cost: Quantity = Field(
+        default_factory=lambda: guess(
+            400,
+            "ns",
+            150,
+            1500,
+            "about 1000 instructions, by analogy: the host's receive path executes 884-1020 per packet "
+            "(executed-counts.md, xdppass); pktgen needs less, a UDP socket more",
+        ),
+        description="virtio-net, transmit: guest network stack and start_xmit per packet",
+    )
+    byte_cost: Quantity = Field(
+        default_factory=lambda: guess(0, "ns/byte", 0, 0.3, "pktgen sends the same bytes again"),
+        description="virtio-net: guest's work per byte (an application's copy into the packet)",
+    )
+    napi_tx: bool = Field(False, description="virtio-net: transmit completions by NAPI (default since v5.3)")
+    in_vm: bool | None = Field(
+        None, description="driver runs in a virtual machine: a kick is an exit (default: virtio-net only)"
+    )
+    scatter_bytes: int | None = Field(
+        None, ge=256, le=32768, description="packets beyond that have a descriptor for each so many further bytes"
+    )
+    free_threshold: int = Field(32, ge=0, description="DPDK tx_free_thresh: reclaim in bulk above size minus this")
+
+    @property
+    def kicks_by_exit(self) -> bool:
+        """Tell whether a kick leaves a virtual machine."""
+        return self.kind == "virtio-net" if self.in_vm is None else self.in_vm
+
+    def further_descriptors(self, packet_bytes: int) -> int:
+        """Descriptors of a packet beyond those of a small one: its bytes lie scattered over pages."""
+        return 0 if self.scatter_bytes is None else max(0, -(-packet_bytes // self.scatter_bytes) - 1)
+
+    @field_validator("packet_cost", "stack_cost", "byte_cost")
+    @classmethod
+    def _in_ns(cls, cost: Quantity, info: ValidationInfo) -> Quantity:
+        name = str(info.field_name)
+        require_unit(name, cost, "ns/byte" if name == "byte_cost" else "ns")
+        return cost
+
+
+class Device(Strict):
+    """The host side: the vhost worker."""
+
+    kind: Literal["vhost_net", "vhost_user", "af_xdp"] = Field(
+        "vhost_net",
+        description="vhost_net: kernel worker; vhost_user: DPDK polling in user space; af_xdp: kernel side of an "
+        "AF_XDP socket, whose rings have virtqueue.size entries each",
+    )
+    direction: Literal["tx", "rx"] = Field("tx", description="tx: guest to host; rx: host to guest")
+    batch: int = Field(64, ge=1, le=1024, description="VHOST_NET_BATCH: packets per flush")
+    zerocopy_tx: bool = Field(
+        False, description="experimental_zcopytx; v4.20 to v5.2 default to true, v5.3 and later to false"
+    )
+    max_pending: int = Field(
+        128, ge=1, le=1023, description="VHOST_MAX_PEND: zero-copy packets under way at most (a quarter of the ring)"
+    )
+    xdp_batching: bool = Field(
+        True, description="packets become XDP buffers, one sendmsg per batch (since v4.20); false: one per packet"
+    )
+    sndbuf_limited: bool = Field(False, description="the socket's send buffer is limited: no XDP batching, skbs")
+    busyloop_timeout_us: float = Field(
+        0.0, ge=0, le=1e6, description="the worker polls an empty ring for so long before it sleeps"
+    )
+    schedule_out: bool = Field(
+        False, description="a worker that finds nothing to do is switched out (context_switch) before it can be woken"
+    )
+    poll_pause: Quantity = Field(
+        default_factory=lambda: guess(
+            10,
+            "ns",
+            3,
+            50,
+            "cpu_relax: PAUSE is 34.7 cycles on Granite Rapids (primitive-costs.md 3.1), others unknown",
+        ),
+        description="pause between two looks at an empty ring",
+    )
+    reuse_bytes_per_packet: Quantity = Field(
+        default_factory=lambda: guess(
+            384,
+            "bytes",
+            192,
+            1024,
+            "bytes that the worker touches per packet besides the ring: payload, buffer, bookkeeping",
+        ),
+        description="with the ring size, decides whether a line met again a lap later comes from L1, L2 or L3",
+    )
+
+    @field_validator("poll_pause")
+    @classmethod
+    def _in_ns(cls, pause: Quantity) -> Quantity:
+        require_unit("poll_pause", pause, "ns")
+        return pause
+
+    @field_validator("reuse_bytes_per_packet")
+    @classmethod
+    def _in_bytes(cls, reuse: Quantity) -> Quantity:
+        require_unit("reuse_bytes_per_packet", reuse, "bytes")
+        return reuse
+
+    @model_validator(mode="after")
+    def _one_transmit_function(self) -> Device:
+        if self.zerocopy_tx and self.busyloop_timeout_us:
+            raise ValueError("busyloop_timeout_us: polling is not modelled for zerocopy_tx")
+        return self
+
+
+class Backend(Strict):
+    """What happens to a packet behind the worker."""
+
+    kind: Literal["tap-xdp-drop", "tap-xdp-pass", "tap-xdp-redirect", "tap-skb", "tap-bridge"] = Field(
+        "tap-xdp-drop",
+        description="TAP with a native XDP program that drops, passes or redirects to a NIC; or without one: the skb "
+        "goes up the host's stack, or is bridged to a NIC",
+    )
+    program_instructions: Quantity = Field(
+        default_factory=lambda: guess(
+            50, "instructions", 40, 60, "DESIGN 6b.15: xdp1 beyond the bare XDP_DROP that was counted"
+        ),
+        description="instructions of the XDP program beyond a bare XDP_DROP",
+    )
+    line_gbps: float = Field(10.0, gt=0, le=1600, description="line rate of the NIC, in Gbit/s")
+    mtu_bytes: int = Field(
+        1500, ge=68, le=65535, description="MTU of the NIC: longer packets are cut into frames, each with its headers"
+    )
+    queue: int = Field(1024, ge=1, le=65536, description="frames that wait for the NIC or the receiver at most")
+    stack_cost: Quantity = Field(
+        default_factory=lambda: guess(
+            0, "ns", 0, 1500, "the counted packets end in the host's stack; a protocol behind it adds its own"
+        ),
+        description="worker's further work per packet in the host's stack (tap-xdp-pass, tap-skb)",
+    )
+    receiver_cost: Quantity = Field(
+        default_factory=lambda: guess(0, "ns", 0, 5000, "nobody reads what the counted packets carry"),
+        description="work per packet of the process that reads, on a core of its own (tap-xdp-pass, tap-skb)",
+    )
+    receiver_byte_cost: Quantity = Field(
+        default_factory=lambda: guess(0, "ns/byte", 0, 0.3, "nobody reads what the counted packets carry"),
+        description="work per byte of the process that reads (tap-xdp-pass, tap-skb)",
+    )
+
+    @property
+    def runs_xdp(self) -> bool:
+        """Tell whether a native XDP program is attached."""
+        return self.kind in ("tap-xdp-drop", "tap-xdp-pass", "tap-xdp-redirect")
+
+    @property
+    def has_nic(self) -> bool:
+        """Tell whether frames leave through a NIC."""
+        return self.kind in ("tap-xdp-redirect", "tap-bridge")
+
+    @property
+    def has_receiver(self) -> bool:
+        """Tell whether a process reads the packets, at a cost of its own."""
+        read = self.kind in ("tap-xdp-pass", "tap-skb")
+        return read and bool(self.receiver_cost.value or self.receiver_byte_cost.value)
+
+    @field_validator("program_instructions")
+    @classmethod
+    def _in_instructions(cls, program: Quantity) -> Quantity:
+        require_unit("program_instructions", program, "instructions")
+        return program
+
+    @field_validator("stack_cost", "receiver_cost", "receiver_byte_cost")
+    @classmethod
+    def _in_ns(cls, cost: Quantity, info: ValidationInfo) -> Quantity:
+        name = str(info.field_name)
+        require_unit(name, cost, "ns/byte" if name == "receiver_byte_cost" else "ns")
+        return cost

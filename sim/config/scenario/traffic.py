@@ -1,0 +1,101 @@
+"""Section `traffic` of a scenario: packet sizes and the offered load."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from sim.config.scenario.mix import Mix, PacketBytes
+from sim.config.tables.quantity import Strict
+
+VNET_HEADER_BYTES = 12
+MIN_ON_THE_WIRE_BYTES = 42
+
+
+class Load(Strict):
+    """Offered load: the driver always has packets, or they arrive at a rate."""
+
+    kind: Literal["saturate", "constant", "poisson", "on-off"] = Field("saturate", description="arrival process")
+    pps: float = Field(0.0, ge=0, le=1e9, description="offered packets per second (not with saturate; on-off: when on)")
+    on_us: float = Field(0.0, ge=0, le=1e9, description="on-off: microseconds in which packets arrive")
+    off_us: float = Field(0.0, ge=0, le=1e9, description="on-off: microseconds in which none arrive")
+    backlog: int = Field(
+        512,
+        ge=1,
+        le=1 << 20,
+        description="packets that wait in front of the driver (its receive ring); more are dropped",
+    )
+
+    @model_validator(mode="after")
+    def _rate_where_needed(self) -> Load:
+        if (self.kind == "saturate") != (self.pps == 0):
+            raise ValueError("load needs a rate above 0 with constant, poisson or on-off, and none with saturate")
+        if (self.kind == "on-off") != (self.on_us > 0 or self.off_us > 0):
+            raise ValueError("on_us and off_us go with on-off, and it needs them")
+        if self.kind == "on-off" and self.packets_per_period < 1:
+            raise ValueError(f"on_us: no packet arrives within {self.on_us:g} us at {self.pps:g} packets/s")
+        return self
+
+    @property
+    def packets_per_period(self) -> int:
+        """Packets of one on-off period."""
+        return int(self.pps * self.on_us / 1e6)
+
+    @property
+    def mean_pps(self) -> float:
+        """Offered packets per second, averaged over on and off."""
+        if self.kind != "on-off":
+            return self.pps
+        return self.packets_per_period * 1e6 / (self.on_us + self.off_us)
+
+
+class Traffic(Strict):
+    """What is sent."""
+
+    packet_bytes: list[PacketBytes] = Field(min_length=1, description="frame sizes without vnet header and FCS")
+    mix: Mix | None = Field(
+        None, description="packet sizes drawn at random instead: imix, {bytes: [...], weights: [...]} or a CSV file"
+    )
+    dirty_bytes: int | Literal["full"] = Field(
+        MIN_ON_THE_WIRE_BYTES, description="bytes of a packet that the sender has just written, or 'full'"
+    )
+    load: Load = Field(default_factory=lambda: Load(kind="saturate", pps=0.0), description="offered load")
+
+    @property
+    def sizes(self) -> list[int]:
+        """Sizes to simulate one by one; a mix is one, named by its mean."""
+        return self.packet_bytes if self.mix is None else [self.mix.mean_bytes]
+
+    @field_validator("load", mode="before")
+    @classmethod
+    def _short_forms(cls, load: object) -> object:
+        if load == "saturate":
+            return {"kind": "saturate"}
+        if isinstance(load, str):  # YAML reads 5e6 as text, 5.0e+6 as a number
+            try:
+                load = float(load)
+            except ValueError:
+                raise ValueError("is 'saturate', a rate in packets per second, or a mapping of kind and pps") from None
+        if isinstance(load, int | float) and not isinstance(load, bool):
+            return {"kind": "constant", "pps": load}
+        return load
+
+    @field_validator("packet_bytes", mode="before")
+    @classmethod
+    def _one_or_many(cls, sizes: object) -> object:
+        return [sizes] if isinstance(sizes, int) else sizes
+
+    @field_validator("packet_bytes")
+    @classmethod
+    def _no_twins(cls, sizes: list[int]) -> list[int]:
+        if len(set(sizes)) != len(sizes):
+            raise ValueError("a size is given twice")
+        return sizes
+
+    @field_validator("dirty_bytes")
+    @classmethod
+    def _not_negative(cls, dirty: int | str) -> int | str:
+        if isinstance(dirty, int) and dirty < 0:
+            raise ValueError("must be at least 0, or 'full'")
+        return dirty

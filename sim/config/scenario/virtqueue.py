@@ -1,0 +1,87 @@
+"""Section `virtqueue` of a scenario: ring geometry and negotiated features."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field, ValidationInfo, field_validator, model_validator
+
+from sim.config.tables.quantity import Quantity, Strict, guess, require_unit
+
+
+class Virtqueue(Strict):
+    """Ring geometry and negotiated features."""
+
+    layout: Literal["split", "packed"] = Field("split", description="ring layout")
+    size: int = Field(256, ge=1, le=32768, description="ring entries; a power of two if split, any number if packed")
+    event_idx: bool = Field(False, description="VIRTIO_RING_F_EVENT_IDX")
+    indirect: bool = Field(False, description="each packet is one ring descriptor pointing at an indirect table")
+    packed_access: Literal["rfc", "ideal"] = Field(
+        "rfc",
+        description="packed ring; rfc: two reads per descriptor, one write per used buffer, a call at every flush; "
+        "ideal: one read, one write, the driver's event structure is read",
+    )
+    in_order: bool = Field(False, description="VIRTIO_F_IN_ORDER: buffers are used in the order of the ring")
+    in_order_device: Literal["full", "avail", "used"] = Field(
+        "full",
+        description="what the device makes of IN_ORDER; avail: no read of the avail ring; used: one used element per "
+        "batch; full: both",
+    )
+    iotlb: bool = Field(False, description="device IOTLB (VIRTIO_F_ACCESS_PLATFORM); mapped variants are not used")
+    iotlb_cache: bool = Field(
+        True, description="O(1) metadata cache; false: each ring access walks the interval tree, as before the cache"
+    )
+    iotlb_entries: int = Field(
+        64, ge=1, le=65536, description="mappings in the device IOTLB: how deep its interval tree is"
+    )
+    iotlb_updates_per_second: float = Field(
+        0, ge=0, le=1e6, description="UPDATE and INVALIDATE messages; each clears the metadata cache of all queues"
+    )
+    iotlb_misses_per_second: float = Field(
+        0, ge=0, le=1e6, description="invalidations of a ring's mapping; the next round waits until it is back"
+    )
+    iotlb_miss_cost: Quantity = Field(
+        default_factory=lambda: guess(50, "us", 10, 1000, "no figure found: message to userspace, lookup, answer"),
+        description="from a miss until userspace has answered and the worker is queued again",
+    )
+    descriptors_per_packet: int = Field(1, ge=1, le=16, description="descriptors in a chain, or in its indirect table")
+
+    @field_validator("iotlb_miss_cost")
+    @classmethod
+    def _in_us(cls, cost: Quantity) -> Quantity:
+        require_unit("iotlb_miss_cost", cost, "us")
+        return cost
+
+    @field_validator("size")
+    @classmethod
+    def _power_of_two(cls, size: int, info: ValidationInfo) -> int:
+        if size & (size - 1) and info.data.get("layout") == "split":
+            raise ValueError(f"{size} is not a power of two (a split ring's size is one)")
+        return size
+
+    @model_validator(mode="after")
+    def _coherent(self) -> Virtqueue:
+        if self.layout == "packed" and self.in_order:
+            raise ValueError("in_order: is modelled for the split layout only")
+        if not self.iotlb and (self.iotlb_updates_per_second or self.iotlb_misses_per_second):
+            raise ValueError("iotlb_updates_per_second and iotlb_misses_per_second need iotlb: true")
+        if self.ring_entries_per_packet > self.size:
+            raise ValueError(
+                f"a chain of {self.descriptors_per_packet} descriptors does not fit a queue of {self.size}"
+            )
+        return self
+
+    @property
+    def skips_avail_ring(self) -> bool:
+        """Tell whether the device takes the head from its own count instead of the avail ring."""
+        return self.in_order and self.in_order_device in ("full", "avail")
+
+    @property
+    def one_used_element(self) -> bool:
+        """Tell whether the device writes one used element per batch."""
+        return self.in_order and self.in_order_device in ("full", "used")
+
+    @property
+    def ring_entries_per_packet(self) -> int:
+        """Ring descriptors that one packet occupies."""
+        return 1 if self.indirect else self.descriptors_per_packet

@@ -1,0 +1,1 @@
+"""Schemas of the tables: quantities with evidence, CPUs, kernels, access variants, measurements, studies."""

@@ -1,0 +1,137 @@
+"""Schema of calibration studies (`configs/studies/`) and of what they write (`configs/calibrations/`)."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import Field, model_validator
+
+from sim.config.tables.quantity import Grade, Quantity, Strict
+
+
+class Parameter(Strict):
+    """A free parameter: a table entry, and the CPUs or kernels that it is one number for (none named: all)."""
+
+    key: str = Field(description="key of the table entry, as with --set")
+    cpus: list[str] = Field(default_factory=list, description="CPUs that share the value (none named: all)")
+    kernels: list[str] = Field(default_factory=list, description="kernels that share the value (none named: all)")
+
+    def concerns(self, cpu: str, kernel: str) -> bool:
+        """Whether a scenario with this CPU and kernel takes the parameter's value."""
+        return cpu in (self.cpus or [cpu]) and kernel in (self.kernels or [kernel])
+
+
+class CalibrationStudy(Strict):
+    """Which parameters are free, and which measurements they have to meet; the tables' ranges are the priors."""
+
+    schema_: Literal[1]
+    kind: Literal["calibration-study"] = "calibration-study"
+    name: str = Field(description="name by which `calibrate` refers to it, and of the calibration that it writes")
+    title: str = Field(description="what tables and reports call it")
+    scenario: str = Field(description="scenario whose tables give the priors of parameters that name no CPU or kernel")
+    parameters: list[Parameter] = Field(min_length=1, description="table entries that are fitted")
+    measurements: list[str] = Field(min_length=1, description="measurement files, or single entries as FILE/ID")
+    reference: str | None = Field(
+        None, description="file whose session is the state of the machine; every other one may be shifted as a whole"
+    )
+    draws: int = Field(256, ge=1, le=100_000, description="draws of the posterior that are kept")
+    trials: int = Field(1024, ge=1, le=1_000_000, description="points at which the model is run to find them")
+    seed: int = Field(1, ge=0, le=2**63 - 1, description="seed of trials and draws (0 is a seed)")
+
+
+class Fitted(Parameter):
+    """A fitted value with its prior: `low` to `high` is its 90 % interval, `pull` its distance from the prior.
+
+    The pull is a standard normal score of the prior: 0 is the table's value, +/- 1.64 end the central 90 %.
+    """
+
+    value: float = Field(description="fitted value, in `unit`")
+    error: float = Field(description="standard deviation of the fitted value, in `unit`")
+    unit: str = Field(description="unit of value, error, low and high")
+    low: float = Field(description="lower end of the central 90 % of the draws")
+    high: float = Field(description="upper end of the central 90 % of the draws")
+    source: str = Field(description="the calibration, and the source of the prior")
+    grade: Grade = Field(description="grade that the fitted value has in a table")
+    prior: Quantity = Field(description="the table's entry before the fit")
+    pull: float = Field(description="distance of the value from the prior's, as a standard normal score of the prior")
+    at_edge: bool = Field(False, description="the fit pushes the value against an end of its prior range")
+
+
+class Residual(Strict):
+    """One measurement after the fit; `sigma` is its standard deviation, rounding and noise, as a share."""
+
+    measurement: str = Field(description="the figure, as FILE/ID")
+    measured: float = Field(description="published value, in the figure's unit")
+    predicted: float = Field(description="what the model gives with the fitted values, in the same unit")
+    sigma: float = Field(description="standard deviation of the figure, as a share: noise and rounding")
+    residual: float = Field(description="(predicted / measured - 1) / sigma, shift of the session included")
+
+
+class Shift(Strict):
+    """How far a session as a whole lies from the reference; `spread` is its prior standard deviation."""
+
+    session: str = Field(description="measurement file whose figures were taken together")
+    value: float = Field(description="fitted shift of the session's rates, as a share")
+    error: float = Field(description="standard deviation of the shift, as a share")
+    spread: float = Field(description="prior standard deviation of the shift, as a share")
+
+
+class Correlation(Strict):
+    """Correlation of two parameters in the posterior draws."""
+
+    first: str = Field(description="one parameter, or session")
+    second: str = Field(description="the other")
+    value: float = Field(description="correlation of their draws, -1 to 1")
+
+
+class Combination(Strict):
+    """One direction in which the data knows more than the prior.
+
+    `information` is data over prior; weights are of scores (unit length), the largest only.
+    """
+
+    information: float = Field(description="what the data says of the direction, over what the prior says")
+    weights: dict[str, float] = Field(description="each parameter: its part in the direction, in scores of its prior")
+
+
+class Calibration(Strict):
+    """Everything that one calibration fixed, what it was fitted to, and how well that worked."""
+
+    schema_: Literal[1]
+    kind: Literal["calibration"] = "calibration"
+    name: str = Field(description="name by which scenarios refer to it")
+    title: str = Field("", description="what tables and reports call it")
+    study: str = Field(description="calibration study that it answers")
+    fitted_on: dict[str, list[str]] = Field(description="`cpus` and `kernels` that its measurements were taken with")
+    parameters: list[Fitted] = Field(description="fitted values, each with its prior")
+    shifts: list[Shift] = Field(default_factory=list, description="how far each session lies from the reference")
+    correlations: list[Correlation] = Field(default_factory=list, description="pairs of parameters that move together")
+    combinations: list[Combination] = Field(
+        default_factory=list, description="what the data knows more of than the priors"
+    )
+    residuals: list[Residual] = Field(description="each measurement used, with what the fit makes of it")
+    not_modelled: dict[str, str] = Field(
+        default_factory=dict, description="each measurement asked for that the model cannot make: why"
+    )
+    chi_square: float = Field(description="sum of the squares of the residuals")
+    findings: list[str] = Field(default_factory=list, description="what the fit says, in sentences")
+    effective_draws: float = Field(description="independent draws that the weighted ones are worth")
+    draws: str = Field(description="draws of the posterior, a row each, in the order of `parameters`")
+
+    @model_validator(mode="after")
+    def _draws_fit(self) -> Calibration:
+        for row in self.sample():
+            if len(row) != len(self.parameters):
+                raise ValueError(f"draws: a row of {len(row)} numbers for {len(self.parameters)} parameters")
+        return self
+
+    def sample(self) -> list[list[float]]:
+        """Return the draws, one list per draw in the order of `parameters`."""
+        return [[float(number) for number in row.split()] for row in self.draws.splitlines() if row.strip()]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the calibration as it stands in a file."""
+        data = self.model_dump(mode="json")
+        for one in data["parameters"]:
+            one["prior"] = {name: value for name, value in one["prior"].items() if value is not None}
+        return {"schema": data.pop("schema_"), **data}

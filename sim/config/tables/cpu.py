@@ -1,0 +1,133 @@
+"""Schema of `configs/cpus/*.yaml`: what one CPU is, and what each primitive costs on it."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from sim.config.errors import nearest
+from sim.config.tables.primitives import PRICED_BY_CPI, PRIMITIVES
+from sim.config.tables.quantity import Flag, Quantity, Strict, require_unit
+
+
+class CpuFeatures(Strict):
+    """Switches of a CPU that change what is executed or what waits."""
+
+    smap: Flag = Field(description="has SMAP: stac and clac open and close every user access")
+    smap_waits_for_loads: Flag = Field(description="stac and clac wait until all earlier loads have their data")
+    erms: Flag = Field(description="`rep movsb` is fast for long copies (Enhanced REP MOVSB)")
+    fsrm: Flag = Field(description="`rep movsb` is fast for copies of 1 to 128 bytes too (Fast Short REP MOVSB)")
+    eibrs: Flag = Field(
+        description="restricts indirect branches in hardware (eIBRS, AutoIBRS): no retpolines by default"
+    )
+    pti: Flag = Field(description="needs page-table isolation against Meltdown: each system call pays for it")
+
+
+class MachineState(Strict):
+    """The machine that a profile was measured on, and when."""
+
+    model: str = Field(description="model name of /proc/cpuinfo")
+    microcode: str = Field(description="microcode revision")
+    kernel: str = Field(description="release of the running kernel")
+    governor: str = Field(description="frequency governor")
+    virtualised: bool = Field(description="the machine is a virtual one")
+    smt: bool = Field(description="SMT is on")
+    mitigations: dict[str, str] = Field(description="each vulnerability: what the kernel says it does about it")
+    cpus: list[int] = Field(description="CPUs that the benchmarks ran on")
+    started: str = Field(description="date and time of the start (UTC)")
+
+
+class Repeats(Strict):
+    """The repeats behind one measured entry, in its unit; an unstable one has repeats that disagree."""
+
+    repeats: list[float] = Field(description="value of each round, in the entry's unit")
+    outliers: int = Field(description="rounds left out of the entry")
+    stable: bool = Field(description="the repeats agree")
+
+
+class Measured(Strict):
+    """How a measured profile came about: the machine, the raw repeats of each entry, and what was refused."""
+
+    machine: MachineState = Field(description="the machine that was measured")
+    nearest: str = Field(description="shipped CPU table that entries which cannot be measured come from")
+    entries: dict[str, Repeats] = Field(description="each measured entry: its raw repeats")
+    refused: dict[str, str] = Field(description="each entry that was measured and not used: why")
+
+
+_UNITS = {
+    "core_ghz": "GHz",
+    "cpi": "cycles/instruction",
+    "overlap": "fraction",
+    "reorder_buffer": "instructions",
+    "store_buffer": "entries",
+    "payload_exposed": "fraction",
+    "l1_bytes": "bytes",
+    "l2_bytes": "bytes",
+    "l3_bytes": "bytes",
+    "l1_dtlb_entries": "entries",
+    "stlb_entries": "entries",
+    "smt_slowdown": "ratio",
+    "uncore_bandwidth": "GB/s",
+}
+
+
+class Cpu(Strict):
+    """One CPU: clock, work rate, memory-level parallelism, caches, and the cost of every primitive."""
+
+    schema_: Literal[1]
+    kind: Literal["cpu"] = "cpu"
+    name: str = Field(description="name by which scenarios refer to it")
+    title: str = Field(description="what tables and reports call it")
+    features: CpuFeatures = Field(description="switches that change what is executed or what waits")
+    core_ghz: Quantity = Field(description="clock of the worker's core under load, in GHz")
+    cpi: Quantity = Field(
+        description="cycles per instruction of the work between accesses; barriers, SMAP toggles and misses apart"
+    )
+    overlap: Quantity = Field(description="share of the work behind a load miss that hides its latency (0 to 1)")
+    reorder_buffer: Quantity = Field(description="instructions that the core looks ahead while a load misses")
+    store_buffer: Quantity = Field(
+        description="entries of the store buffer; when it is full, stores wait for their lines"
+    )
+    payload_exposed: Quantity = Field(
+        description="share of a packet's first dirty line that its copy waits for (0 to 1)"
+    )
+    l1_bytes: Quantity = Field(description="size of the first-level data cache, in bytes")
+    l2_bytes: Quantity = Field(description="size of the core's second-level cache, in bytes")
+    l3_bytes: Quantity = Field(description="size of the last-level cache, in bytes")
+    l1_dtlb_entries: Quantity = Field(description="entries of the first-level data TLB")
+    stlb_entries: Quantity = Field(description="entries of the second-level TLB")
+    smt_slowdown: Quantity = Field(
+        description="cycles per instruction of a thread whose SMT sibling is busy, against alone (a ratio)"
+    )
+    uncore_bandwidth: Quantity = Field(
+        description="bytes that move between the cores, caches and memory of one socket, all cores together, in GB/s"
+    )
+    primitives: dict[str, Quantity] = Field(description="each primitive: what it costs each time, in its unit")
+    measured: Measured | None = Field(None, description="how a measured profile came about (shipped tables: none)")
+
+    @field_validator("primitives")
+    @classmethod
+    def _known_primitives(cls, table: dict[str, Quantity]) -> dict[str, Quantity]:
+        priced = set(PRIMITIVES) - set(PRICED_BY_CPI)
+        for name, entry in table.items():
+            if name not in priced:
+                raise ValueError(f"unknown primitive '{name}'{nearest(name, priced)}")
+            require_unit(name, entry, PRIMITIVES[name].unit)
+            if entry.unit == "bytes/cycle" and entry.value <= 0:
+                raise ValueError(f"{name}: a rate must be above 0")
+        return table
+
+    @model_validator(mode="after")
+    def _units_and_signs(self) -> Cpu:
+        for name, unit in _UNITS.items():
+            require_unit(name, getattr(self, name), unit)
+        for name in ("core_ghz", "cpi", "store_buffer", "uncore_bandwidth"):
+            if getattr(self, name).value <= 0:
+                raise ValueError(f"{name}: must be above 0")
+        if self.smt_slowdown.low < 1:
+            raise ValueError("smt_slowdown: sharing a core cannot make a thread faster")
+        for name in ("overlap", "payload_exposed"):
+            if getattr(self, name).high > 1:
+                raise ValueError(f"{name}: a fraction cannot exceed 1")
+        return self

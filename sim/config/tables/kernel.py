@@ -1,0 +1,164 @@
+"""Schema of `configs/kernels/*.yaml`: what a kernel executes. What an access variant changes is in `access`."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from sim.config.errors import ConfigError, nearest
+from sim.config.tables.accessors import ACCESSORS, OPTIONAL_ACCESSORS
+from sim.config.tables.primitives import PRIMITIVES
+from sim.config.tables.quantity import Quantity, Strict, require_unit
+from sim.config.tables.steps import OPTIONAL_STEPS, STEPS
+
+#: Items that a recipe may hold besides primitives, and what becomes of them.
+RECIPE_WORDS = {
+    "copy": "the bytes of the access, in a loop or by `rep movsb` according to size, kernel and CPU",
+    "vector_copy": "the bytes of the access, by the vector memcpy of a program in user space",
+}
+_RECIPE_VALID = frozenset((*PRIMITIVES, *RECIPE_WORDS))
+
+SWITCHES = ("smap", "spectre_v1", "hardened_usercopy", "retpoline")
+
+
+def check_recipe(recipe: list[str]) -> list[str]:
+    """Return a recipe with its repetitions (`9 instruction`) written out; ValueError names an unknown item."""
+    items: list[str] = []
+    for item in recipe:
+        count, _, name = item.rpartition(" ")
+        if name not in _RECIPE_VALID or (count and not count.isdecimal()):
+            raise ValueError(f"unknown primitive '{item}' in a recipe{nearest(name, _RECIPE_VALID)}")
+        items += [name] * int(count or 1)
+    return items
+
+
+class Accessor(Strict):
+    """What one access executes, in order. `bytes` 0 means that the row says how many; `parts` repeats the recipe."""
+
+    recipe: list[str] = Field(description="primitives that one access executes, in order; `3 load` repeats one")
+    bytes: int = Field(default=0, ge=0, description="bytes that it moves; 0: as many as the row says")
+    parts: int = Field(default=1, ge=1, description="times that the recipe runs, each for an equal part of the bytes")
+    source: str = Field(min_length=1, description="where the recipe was read")
+
+    _recipe = field_validator("recipe")(check_recipe)
+
+
+class Step(Strict):
+    """Instructions of one step, its accessor included, and the kernel function that a profiler would show."""
+
+    instructions: Quantity = Field(
+        description="instructions executed each time, the accessor's included, as counted under `counted_with`"
+    )
+    function: str = Field(description="kernel function whose time this is in `perf report`")
+    calls: list[str] = Field(default_factory=list, description="primitives executed besides the accessor's recipe")
+
+    _calls = field_validator("calls")(check_recipe)
+
+
+class Mitigation(Strict):
+    """What switching one mitigation off takes away, or puts in place of something."""
+
+    removes: list[str] = Field(default_factory=list, description="primitives that are gone with it off")
+    replaces: dict[str, str] = Field(
+        default_factory=dict, description="primitive: the one in its place with it off (retpoline: indirect_call)"
+    )
+
+    _removes = field_validator("removes")(check_recipe)
+
+
+class CountedWith(Strict):
+    """The configuration in which the instruction counts of `steps` were taken."""
+
+    smap: bool = Field(description="SMAP was on: stac and clac were executed")
+    spectre_v1: bool = Field(description="barrier_nospec() was an lfence")
+    hardened_usercopy: bool = Field(description="HARDENED_USERCOPY was on: object size checks were executed")
+    retpoline: bool = Field(description="indirect calls went through retpolines")
+    fsrm: bool = Field(description="the CPU showed FSRM: short copies were one `rep movsb`")
+
+
+class Behaviour(Strict):
+    """Where the transmit handlers differ in order, not in cost."""
+
+    flush_before_recheck: bool = Field(description="a drain flushes first, then enables notifications and rechecks")
+    recheck_updates_cache: bool = Field(description="a recheck that finds work caches the avail index it has read")
+    header_with_payload: bool = Field(description="vnet header and packet of one segment are one copy")
+    splits_copy_at_page: bool = Field(description="a copy splits where the page fragment crosses a 4 KiB page")
+    page_frag_bytes: int = Field(gt=0, description="bytes of a page fragment")
+    headroom_bytes: int = Field(ge=0, description="bytes in front of the vnet header with an XDP program")
+    headroom_without_xdp_bytes: int = Field(ge=0, description="bytes in front of the vnet header without a program")
+    shared_info_bytes: int = Field(ge=0, description="bytes of skb_shared_info behind the packet")
+    page_bytes: int = Field(gt=0, description="bytes of a page: an XDP buffer fits one")
+    round_packets: int = Field(gt=0, description="packets after which a round ends (VHOST_NET_PKT_WEIGHT)")
+    round_bytes: int = Field(gt=0, description="bytes after which a round ends (VHOST_NET_WEIGHT)")
+
+
+class CopyRoutine(Strict):
+    """How copy_user moves bytes: loop below `loop_below` bytes unless FSRM is used, else `rep movsb`."""
+
+    loop_below: int = Field(ge=0, description="bytes below which it moves 8 at a time in a loop (0: never)")
+    uses_fsrm: bool = Field(description="with FSRM every size is one `rep movsb`, the short ones too")
+    inline_with_fsrm: bool = Field(description="with FSRM the `rep movsb` stands in the caller: no call")
+    source: str = Field(min_length=1, description="where the routine was read")
+
+
+class Kernel(Strict):
+    """One kernel version: recipes of its accessors and instructions of its steps."""
+
+    schema_: Literal[1]
+    kind: Literal["kernel"] = "kernel"
+    name: str = Field(description="name by which scenarios refer to it")
+    title: str = Field(description="what tables and reports call it")
+    device: Literal["vhost_net", "vhost_user", "af_xdp"] = Field(
+        "vhost_net",
+        description="device whose work the steps are; for another than vhost_net a table names what it uses",
+    )
+    work_scale: Quantity = Field(
+        description="factor on the instructions between accesses: how far another configuration or compiler moves them"
+    )
+    zerocopy_tx_default: bool = Field(description="experimental_zcopytx as this version sets it by default")
+    counted_with: CountedWith = Field(description="configuration in which the instructions of `steps` were counted")
+    behaviour: Behaviour = Field(description="where the handlers of versions differ in order, not in cost")
+    copy_routine: CopyRoutine = Field(description="how copy_user moves bytes")
+    object_size_check_instructions: Quantity = Field(
+        description="instructions of one HARDENED_USERCOPY check of a heap object, taken out where it is off"
+    )
+    mitigations: dict[str, Mitigation] = Field(description="each mitigation: what switching it off changes in a recipe")
+    accessors: dict[str, Accessor] = Field(description="each accessor: what one access executes")
+    steps: dict[str, Step] = Field(description="each step of the handlers: how many instructions it executes")
+
+    @model_validator(mode="after")
+    def _complete(self) -> Kernel:
+        for what, table, needed, more in (
+            ("accessor", self.accessors, ACCESSORS, OPTIONAL_ACCESSORS),
+            ("step", self.steps, STEPS, OPTIONAL_STEPS),
+            ("mitigation", self.mitigations, SWITCHES, ()),
+        ):
+            valid = (*needed, *more)
+            for name in table:
+                if name not in valid:
+                    raise ValueError(f"unknown {what} '{name}'{nearest(name, valid)}")
+            missing = [
+                name for name in needed if name not in table and (self.device == "vhost_net" or what == "mitigation")
+            ]
+            if missing:
+                raise ValueError(
+                    f"no entry for {what} '{missing[0]}' ({len(missing)} missing); an unknown cost is an error"
+                )
+        require_unit("work_scale", self.work_scale, "ratio")
+        require_unit("object_size_check_instructions", self.object_size_check_instructions, "instructions")
+        for name, step in self.steps.items():
+            require_unit(f"steps.{name}.instructions", step.instructions, "instructions")
+        return self
+
+    def accessor(self, name: str) -> Accessor:
+        """Return what one access executes; ConfigError when this kernel's file does not say."""
+        if name not in self.accessors:
+            raise ConfigError(f"kernel {self.name}: no entry for accessor '{name}'; an unknown cost is an error")
+        return self.accessors[name]
+
+    def step(self, name: str) -> Step:
+        """Return the count of a step; ConfigError when this kernel's file does not say."""
+        if name not in self.steps:
+            raise ConfigError(f"kernel {self.name}: no entry for step '{name}'; an unknown cost is an error")
+        return self.steps[name]

@@ -1,0 +1,113 @@
+"""What cannot be built is refused before anything is priced; and what the size of a packet does to its chain."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from sim.config.errors import ConfigError
+from sim.config.scenario.scenario import Scenario
+from sim.datapath.host.interference import message_rates
+from sim.datapath.memory.page_frag import largest_xdp_packet
+from sim.datapath.memory.receive_memory import check_receives
+from sim.datapath.memory.rings import ring_of
+from sim.datapath.memory.xsk_rings import check_competes
+from sim.datapath.vhost_net.path import transmit_path
+from sim.datapath.vhost_net.zerocopy import keeps_pages
+
+
+def check(scenario: Scenario, packet_bytes: int) -> None:
+    """Raise ConfigError for sections of a scenario that do not go together, at one size or for the sizes of its mix."""
+    device, mix = scenario.device, scenario.traffic.mix
+    sizes = [packet_bytes] if mix is None else mix.bytes
+    _check_queues(scenario)
+    if device.kind != "vhost_net" or device.direction == "rx":
+        _check_simple_ring(scenario)
+    if device.kind != "vhost_net":
+        check_competes(scenario)
+    if device.direction == "rx" and device.kind != "af_xdp":
+        check_receives(scenario, sizes)
+    elif device.kind == "vhost_net":
+        _check_transmits(scenario)
+
+
+def at_size(scenario: Scenario, packet_bytes: int) -> Scenario:
+    """Return the scenario with the descriptors that packets of one size take.
+
+    A large packet lies in further descriptors where the driver scatters it; virtio_net uses an indirect table only for
+    more than one.
+    """
+    queue = scenario.virtqueue
+    if scenario.device.direction == "rx":
+        return scenario
+    descriptors = queue.descriptors_per_packet + scenario.driver.further_descriptors(packet_bytes)
+    indirect = queue.indirect and not (scenario.driver.kind == "virtio-net" and descriptors == 1)
+    if not indirect and descriptors > queue.size:
+        raise ConfigError(
+            f"virtqueue.size: {packet_bytes} bytes scattered over pages take a chain of {descriptors} descriptors, "
+            f"which does not fit a queue of {queue.size}"
+        )
+    changed = queue.model_copy(update={"descriptors_per_packet": descriptors, "indirect": indirect})
+    return scenario.model_copy(update={"virtqueue": changed})
+
+
+def _check_queues(scenario: Scenario) -> None:
+    """Refuse what several queues on one core cannot be combined with."""
+    if scenario.queues.per_core == 1:
+        return
+    if scenario.traffic.load.kind != "saturate" or scenario.traffic.mix is not None:
+        raise ConfigError("queues: several queues on one core take a saturating load of one packet size")
+    if scenario.device.kind != "vhost_net" or scenario.device.direction == "rx":
+        raise ConfigError("queues: several queues on one core are modelled for vhost_net transmit only")
+    if scenario.device.busyloop_timeout_us:
+        raise ConfigError("queues: a worker that serves several queues is not modelled with busy polling")
+    if any(message_rates(scenario)):
+        raise ConfigError("queues: several queues on one core cannot be combined with invalidations or IOTLB messages")
+
+
+def _check_simple_ring(scenario: Scenario) -> None:
+    """Refuse what is modelled for vhost_net transmit only."""
+    queue, device = scenario.virtqueue, scenario.device
+    what = f"device.kind {device.kind}" if device.kind != "vhost_net" else "device.direction rx"
+    odd = {
+        "virtqueue.layout": queue.layout == "packed",
+        "virtqueue.in_order": queue.in_order,
+        "device.zerocopy_tx": device.zerocopy_tx,
+        "device.busyloop_timeout_us": device.busyloop_timeout_us > 0,
+        "device.schedule_out": device.schedule_out,
+        "device.sndbuf_limited": device.sndbuf_limited,
+    }
+    if device.kind != "vhost_net":
+        odd["virtqueue.iotlb"] = queue.iotlb
+        odd["memory.invalidations_per_second"] = scenario.memory.invalidations_per_second > 0
+        odd["placement.preempted_us"] = scenario.placement.preempted_us > 0
+    for key in (key for key, on in odd.items() if on):
+        raise ConfigError(f"{key}: is not modelled with {what}")
+
+
+def _check_transmits(scenario: Scenario) -> None:
+    mix = scenario.traffic.mix
+    if scenario.queues.pairs > 1 and scenario.backend.has_nic:
+        raise ConfigError(
+            f"queues: backend.kind {scenario.backend.kind} has one NIC, which is modelled for one queue pair"
+        )
+    if scenario.virtqueue.in_order and scenario.device.zerocopy_tx and keeps_pages(scenario):
+        raise ConfigError(
+            f"virtqueue.in_order: with zero copy and {scenario.backend.kind} buffers come back out of order"
+        )
+    if mix is not None:
+        paths = {replace(transmit_path(scenario, size), packet_bytes=0) for size in mix.bytes}
+        if len(paths) > 1 or any(path.zerocopy or path.buffer == "alloc" for path in paths):
+            raise ConfigError(
+                f"traffic.mix: all sizes of a mix have to fit an XDP buffer (at most "
+                f"{largest_xdp_packet(scenario.kernel.behaviour, scenario.backend.runs_xdp)} bytes on "
+                f"{scenario.kernel.name}) and be copied; simulate the others one by one"
+            )
+        if scenario.driver.scatter_bytes is not None:
+            raise ConfigError(
+                "driver.scatter_bytes: not with traffic.mix; the sizes of a mix have chains of one length"
+            )
+    ring = ring_of(scenario.virtqueue)
+    if scenario.driver.kind == "lockstep" and scenario.driver.burst > ring.packets:
+        raise ConfigError(f"driver.burst: {scenario.driver.burst} packets do not fit a ring that holds {ring.packets}")
+    if scenario.driver.kind == "lockstep" and scenario.traffic.load.kind != "saturate":
+        raise ConfigError("traffic.load: the lockstep driver sets its own pace; only saturate is accepted")

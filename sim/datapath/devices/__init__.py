@@ -1,0 +1,1 @@
+"""Devices that compete with vhost_net, step by step."""

@@ -1,0 +1,35 @@
+"""The driver of the executed counts: publishes a burst, kicks once, waits until all are used."""
+
+from __future__ import annotations
+
+from sim.config.scenario.scenario import Scenario
+from sim.datapath.drivers.post import kick_primitives, publish_row, write_rows
+from sim.datapath.memory.rings import SplitRing
+from sim.datapath.plan.plan import Condition, Jump, Register
+from sim.datapath.plan.step import Draft, add, copy, driver_row, go, put
+
+R = Register
+
+
+def lockstep_rows(scenario: Scenario, ring: SplitRing) -> list[Draft]:
+    """Return a driver that publishes `burst` packets with one index write, kicks once and waits until all are used."""
+    return [
+        driver_row(
+            "burst", "start of a burst", "burst", "lockstep", effects=(put(R.BURST_LEFT, scenario.driver.burst),),
+        ),
+        *write_rows(scenario, ring, (Jump(R.BURST_LEFT, ">=", 1, "write"), go("publish"))),
+        publish_row(ring),
+        driver_row(
+            "kick", "kick: write to the eventfd", "kick", "lockstep",
+            primitives=kick_primitives(scenario), effects=(add(R.KICKS),),
+        ),
+        driver_row(
+            "wait", "wait until all are used, and the worker sleeps", "burst", "lockstep",
+            condition=Condition(R.USED_INDEX, "==", 0, R.AVAIL_INDEX),
+        ),
+        driver_row("settle", "wait for notifications on", "burst", "lockstep", condition=Condition(R.QUIET, "==", 0)),
+        driver_row(
+            "reclaim", "used->idx", "burst", "lockstep", access=ring.used_index(), sample=(R.USED_SEEN, R.USED_INDEX),
+            effects=(copy(R.RECLAIMED, R.USED_SEEN), put(R.FREE, ring.packets * ring.chain)), jumps=(go("burst"),),
+        ),
+    ]  # fmt: skip

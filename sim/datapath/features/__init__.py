@@ -1,0 +1,1 @@
+"""What ring features and access variants change in the steps of handlers and drivers."""

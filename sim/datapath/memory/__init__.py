@@ -1,0 +1,1 @@
+"""Memory that the actors share: rings, packets, page fragments, by cache line."""

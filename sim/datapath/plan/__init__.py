@@ -1,0 +1,1 @@
+"""The Plan: steps, registers, jumps, and how they are fused into segments."""

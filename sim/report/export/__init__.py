@@ -1,0 +1,1 @@
+"""Files: results in a folder, trace events."""

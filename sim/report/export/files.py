@@ -1,0 +1,150 @@
+"""Write a result to a folder: tables as CSV and Parquet, the resolved scenario, plots as SVG and PNG."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sim.config import ConfigError, Scenario, dump_scenario
+from sim.study.evidence.validate import Validation
+from sim.study.questions.capacity import Capacities
+from sim.study.questions.compare import Comparison
+from sim.study.questions.run import Result
+from sim.study.sensitivity.study import Sensitivities
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.figure import Figure
+
+Writer = Callable[[Path], None]
+
+
+def frame_writers(name: str, frame: pd.DataFrame) -> dict[str, Writer]:
+    """Return the files of a table: CSV for people, Parquet for programs."""
+    return {
+        f"{name}.csv": lambda file: frame.to_csv(file, index=False, lineterminator="\n"),
+        f"{name}.parquet": lambda file: frame.to_parquet(file, index=False),
+    }
+
+
+def figure_writers(name: str, figure: Figure) -> dict[str, Writer]:
+    """Return the files of a plot."""
+    from sim.report.plots.results import save
+
+    return {f"{name}{suffix}": lambda file: save(figure, file) for suffix in (".svg", ".png")}
+
+
+def scenario_writer(name: str, scenario: Scenario) -> dict[str, Writer]:
+    """Return the file of the resolved scenario: running it again gives the same bytes."""
+    return {f"{name}.yaml": lambda file: write_text(file, dump_scenario(scenario))}
+
+
+def write_text(file: Path, text: str) -> None:
+    """Write a text file."""
+    file.write_text(text, encoding="utf-8")
+
+
+def result_writers(result: Result) -> dict[str, Writer]:
+    """Return the files of `vhost-sim run --out`."""
+    from sim.report.plots.results import cycles_figure, pps_figure
+
+    title = result.scenario.name
+    return {
+        **frame_writers("results", result.to_frame()),
+        **scenario_writer("scenario", result.scenario),
+        **figure_writers("pps", pps_figure(result.points, title)),
+        **figure_writers("cycles", cycles_figure(result.points, title)),
+    }
+
+
+def comparison_writers(comparison: Comparison, scenarios: list[Scenario]) -> dict[str, Writer]:
+    """Return the files of `vhost-sim compare --out`; with two scenarios, both are kept."""
+    from sim.report.plots.results import cycles_figure, pps_figure
+
+    points = comparison.points()
+    title = " and ".join(dict.fromkeys(scenario.name for scenario in scenarios))
+    names = ["scenario"] if len(scenarios) == 1 else ["scenario-1", "scenario-2"]
+    kept = [scenario_writer(name, scenario) for name, scenario in zip(names, scenarios, strict=True)]
+    return {
+        **frame_writers("comparison", comparison.to_frame()),
+        **{name: write for files in kept for name, write in files.items()},
+        **figure_writers("pps", pps_figure(points, title)),
+        **figure_writers("cycles", cycles_figure(points, title)),
+    }
+
+
+def capacity_writers(capacities: Capacities) -> dict[str, Writer]:
+    """Return the files of `vhost-sim capacity --out`."""
+    return {
+        **frame_writers("capacity", capacities.to_frame()),
+        **scenario_writer("scenario", capacities.scenario),
+    }
+
+
+def validation_writers(validation: Validation) -> dict[str, Writer]:
+    """Return the files of `vhost-sim validate --out`."""
+    import pandas as pd
+
+    from sim.report.plots.evidence import validation_figure
+
+    title = f"published figures, calibration {validation.calibration or 'none'}"
+    return {
+        **frame_writers("validation", pd.DataFrame([row.to_dict() for row in validation.rows])),
+        **figure_writers("validation", validation_figure(validation.rows, title)),
+    }
+
+
+def sensitivity_writers(found: Sensitivities) -> dict[str, Writer]:
+    """Return the files of `vhost-sim sensitivity --out`."""
+    import pandas as pd
+
+    from sim.report.plots.evidence import sensitivity_figure
+
+    rows = [
+        {"input": one.key, **one.values, **{f"{name}_half_width": width for name, width in one.half_widths.items()},
+         "remark": one.remark}
+        for one in found.indices
+    ]  # fmt: skip
+    return {
+        **frame_writers(found.method, pd.DataFrame(rows)),
+        **figure_writers(found.method, sensitivity_figure(found)),
+    }
+
+
+def check_folder(folder: Path, option: str = "--out") -> None:
+    """Raise ConfigError, before anything is simulated, when results could not be written to `folder`."""
+    place = folder
+    while not os.path.exists(place):  # unlike Path.exists, False for a name that is too long
+        place = place.parent
+    if not place.is_dir():
+        raise ConfigError(f"{option} {folder}: {place} is not a folder")
+    try:
+        with contextlib.suppress(FileNotFoundError):
+            folder.stat()
+        with tempfile.TemporaryFile(dir=place):
+            pass
+    except OSError as error:
+        raise ConfigError(f"{option} {folder}: cannot be written: {error.strerror}") from None
+
+
+def write_all(folder: Path, writers: dict[str, Writer]) -> list[Path]:
+    """Write every file beside the folder first and move them in when all are whole; return what was written."""
+    check_folder(folder)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        partial = Path(tempfile.mkdtemp(prefix=".partial-", dir=folder))
+        try:
+            for name, write in writers.items():
+                write(partial / name)
+            for name in writers:
+                os.replace(partial / name, folder / name)
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
+    except OSError as error:
+        raise ConfigError(f"--out {folder}: cannot be written: {error.strerror}") from None
+    return [folder / name for name in writers]

@@ -1,0 +1,114 @@
+"""Plots of evidence: predictions against measurements, tornado, sensitivity indices."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import matplotlib
+from matplotlib.figure import Figure
+
+from sim.report.plots.results import COLOURS, STYLE
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from matplotlib.axes import Axes
+
+    from sim.study.evidence.validate import Validated
+    from sim.study.sensitivity.study import Sensitivities
+
+
+def validation_figure(rows: Sequence[Validated], title: str) -> Figure:
+    """Draw predicted over measured for every rate, ratio and share, worst on top, with 90 % intervals."""
+    shown = [row for row in rows if row.predicted is not None and not row.figure.entry.is_count][::-1]
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(figsize=(8.4, 1.4 + 0.23 * max(1, len(shown))), layout="constrained")
+        axes = figure.subplots()
+        axes.axvspan(0.9, 1.1, color="#eef1f4", zorder=0)
+        axes.axvline(1, color="#6c7a89", linewidth=0.8, zorder=1)
+        for used, colour, label in ((True, COLOURS[2], "used for the calibration"), (False, COLOURS[1], "predicted")):
+            mine = [(place, row) for place, row in enumerate(shown) if row.used == used]
+            if not mine:
+                continue
+            relative = [[number / row.figure.entry.value for number in _numbers(row)] for _, row in mine]
+            values = [value for _, value, _ in relative]
+            axes.errorbar(
+                values, [place for place, _ in mine],
+                xerr=[[max(0.0, value - low) for low, value, _ in relative],
+                      [max(0.0, high - value) for _, value, high in relative]],
+                fmt="o", markersize=4, capsize=2, linewidth=1.2, color=colour, label=label, zorder=3,
+            )  # fmt: skip
+        axes.set_yticks(range(len(shown)), [row.figure.name for row in shown], fontsize=7)
+        axes.set(
+            xscale="log", xlabel="predicted / measured (grey: within 10 %)", title=title, ylim=(-0.7, len(shown) - 0.3)
+        )
+        _ratio_ticks(axes)
+        if shown:
+            axes.legend(frameon=False, fontsize=8, loc="lower right")
+        return figure
+
+
+def causes_figure(groups: Sequence[tuple[str, Sequence[Validated]]], title: str) -> Figure:
+    """Draw predicted over measured, a line of marks per group of figures, the first on top; hollow marks are off."""
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(figsize=(5.4, 1.3 + 0.34 * max(1, len(groups))), layout="constrained")
+        axes = figure.subplots()
+        axes.axvspan(0.9, 1.1, color="#eef1f4", zorder=0)
+        axes.axvline(1, color="#6c7a89", linewidth=0.8, zorder=1)
+        for place, (_, rows) in enumerate(groups):
+            for row in rows:
+                colour = COLOURS[2] if row.status == "met" else COLOURS[1]
+                axes.plot(1 + (row.error or 0), place, marker="o", markersize=5.5, markeredgecolor=colour,
+                          markerfacecolor=colour if row.status == "met" else "none", zorder=3)  # fmt: skip
+        axes.set_yticks(range(len(groups)), [name for name, _ in groups], fontsize=8.5)
+        axes.set(xscale="log", xlabel="predicted / measured (grey: within 10 %)", ylim=(len(groups) - 0.4, -0.6))
+        _ratio_ticks(axes)
+        figure.suptitle(title, fontsize=9.5)
+        return figure
+
+
+def sensitivity_figure(found: Sensitivities) -> Figure:
+    """Draw the inputs, most important on top: swings around the answer, or bars of indices with their intervals."""
+    shown = found.indices[::-1]
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(figsize=(5.8, 1.5 + 0.28 * max(1, len(shown))), layout="constrained")
+        axes = figure.subplots()
+        if found.method == "tornado":
+            factor, unit = (1e-6, "Mpps") if found.output == "pps" else (1.0, "gain, %")
+            for place, one in enumerate(shown):
+                for end, colour in (("low", COLOURS[2]), ("high", COLOURS[1])):
+                    width = (one.values[end] - found.nominal) * factor
+                    axes.barh(place, width, 0.7, left=found.nominal * factor, color=colour,
+                              label=f"{end} end" if place == 0 else None)  # fmt: skip
+            axes.axvline(found.nominal * factor, color="#3b4650", linewidth=0.8)
+            axes.set_xlabel(unit)
+        else:
+            names = ("ST", "S1") if found.method == "sobol" else ("mu_star",)
+            for row, name in enumerate(names):
+                height = 0.8 / len(names)
+                places = [place + 0.4 - height * (row + 0.5) for place in range(len(shown))]
+                axes.barh(
+                    places, [max(0.0, one.values[name]) for one in shown], height,
+                    xerr=[one.half_widths[name] for one in shown], color=COLOURS[2 - row], ecolor="#3b4650", capsize=2,
+                    error_kw={"linewidth": 0.8}, label={"ST": "total", "S1": "alone"}.get(name, "mean absolute effect"),
+                )  # fmt: skip
+            axes.set_xlabel("share of the variance" if found.method == "sobol" else f"{found.unit} over the range")
+            axes.set_xlim(left=0)
+        axes.set_yticks(range(len(shown)), [one.key for one in shown], fontsize=8)
+        axes.set_title(f"{found.study}: {found.method}, {found.output}")
+        if shown:
+            axes.legend(frameon=False, fontsize=8, loc="lower right")
+        return figure
+
+
+def _ratio_ticks(axes: Axes) -> None:
+    low, high = axes.get_xlim()
+    ticks = tuple(tick for tick in (0.3, 0.5, 0.7, 0.9, 1.1, 1.5, 2, 3, 5) if low <= tick <= high)
+    axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
+    axes.minorticks_off()
+
+
+def _numbers(row: Validated) -> tuple[float, float, float]:
+    """Lower end, prediction, upper end (the prediction where there is no interval)."""
+    value = row.predicted or 0.0
+    return (value if row.low is None else row.low), value, (value if row.high is None else row.high)

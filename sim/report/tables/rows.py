@@ -1,0 +1,203 @@
+"""The answers as one table of full-precision values each, one row per case, and such a table as CSV.
+
+Units stand in the names of columns. What is unknown or undefined is an empty cell, infinity is `inf`.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from sim.config.tables.calibration import Calibration
+    from sim.config.tables.measurement import Measurements
+    from sim.host.profile import Profile
+    from sim.study.catalogue import Checked, Listed
+    from sim.study.evidence.validate import Validation
+    from sim.study.questions.capacity import Capacities
+    from sim.study.questions.compare import Comparison
+    from sim.study.questions.cpus import CpuComparison
+    from sim.study.questions.explain import Explanation
+    from sim.study.questions.host_ring import RingReport
+    from sim.study.questions.run import Result
+    from sim.study.sensitivity.breakeven import BreakEven
+    from sim.study.sensitivity.study import Sensitivities
+    from sim.study.sweep.run import Outcome
+    from sim.study.timeline.model import Timeline
+    from sim.study.uncertainty.intervals import Interval, Uncertainty
+
+Row = dict[str, Any]
+
+
+def csv_text(rows: Sequence[Row]) -> str:
+    """Return rows as CSV: a header, every column that any row has, lines that end as those of the files of `--out`."""
+    columns = list(dict.fromkeys(name for row in rows for name in row))
+    records: list[list[object]] = [[*columns], *([_cell(row.get(name)) for name in columns] for row in rows)]
+    return "".join(_line(cells) for cells in records) if columns else ""
+
+
+def _line(cells: Sequence[object]) -> str:
+    """Return one record. A cell with any end of line in it is quoted, so the writer has to know both signs."""
+    record = io.StringIO()
+    csv.writer(record, lineterminator="\r\n").writerow(cells)
+    return record.getvalue().removesuffix("\r\n") + "\n"
+
+
+def _cell(value: object) -> object:
+    return "" if value is None or (isinstance(value, float) and math.isnan(value)) else value
+
+
+def flat(values: Mapping[str, Any], prefix: str = "") -> Row:
+    """Return nested values under names that are joined by dots; lists become texts with spaces between their parts."""
+    row: Row = {}
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            row |= flat(value, f"{prefix}{name}.")
+        else:
+            row[f"{prefix}{name}"] = " ".join(map(str, value)) if isinstance(value, list | tuple) else value
+    return row
+
+
+def _records(frame: pd.DataFrame) -> list[Row]:
+    return [{str(name): value for name, value in row.items()} for row in frame.to_dict("records")]
+
+
+def _interval(name: str, found: Interval) -> Row:
+    return {f"{name}_90_low": found.low, f"{name}_90_high": found.high}
+
+
+def result_rows(result: Result, sure: Uncertainty | None = None) -> list[Row]:
+    """Return the rows of `results.csv`; with draws also the ends of the 90 % interval of each rate."""
+    ends = {(one.access, one.packet_bytes): _interval("pps", one.pps) for one in sure.rates} if sure else {}
+    rows = _records(result.to_frame())
+    return [{**row, **ends.get((row["access"], row["packet_bytes"]), {})} for row in rows]
+
+
+def comparison_rows(comparison: Comparison, sure: Uncertainty | None = None) -> list[Row]:
+    """Return the rows of `comparison.csv`; with draws also the ends of the 90 % intervals of gain and saving."""
+    ends = {
+        one.packet_bytes: {**_interval("gain_percent", one.gain_percent), **_interval("saved_ns", one.saved_ns)}
+        for one in (sure.gains if sure else ())
+    }
+    rows = _records(comparison.to_frame())
+    return [{**row, **ends.get(row["packet_bytes"], {})} for row in rows]
+
+
+def capacity_rows(capacities: Capacities) -> list[Row]:
+    """Return the rows of `capacity.csv`."""
+    return _records(capacities.to_frame())
+
+
+def explanation_rows(explanation: Explanation, by: str, actor: str, sources: bool) -> list[Row]:
+    """Return the rows of one actor, or the worker's cycles by kernel function, or every input with its source."""
+    data = explanation.to_dict()
+    if sources:
+        return [flat(one) for one in data["inputs"]]
+    if by == "function":
+        return [{"function": name, "cycles_per_packet": cycles} for name, cycles in data["by_function_cycles"].items()]
+    return [flat(row) for row in data["rows"] if row["actor"] == actor]
+
+
+def sweep_rows(outcome: Outcome) -> list[Row]:
+    """Return every point, or, when they were written to a folder, one row that says how many."""
+    return outcome.rows if outcome.folder is None else [outcome.to_dict()]
+
+
+def listing_rows(found: Mapping[str, Sequence[Listed]]) -> list[Row]:
+    """Return the names of several kinds of table."""
+    return [{"kind": kind, **one.to_dict()} for kind, tables in found.items() for one in tables]
+
+
+def finding_rows(checked: Checked) -> list[Row]:
+    """Return what a check found, guesses too."""
+    return list(checked.to_dict()["findings"])
+
+
+def calibration_rows(calibration: Calibration) -> list[Row]:
+    """Return the fitted parameters."""
+    return [flat(one) for one in calibration.to_dict()["parameters"]]
+
+
+def validation_rows(validation: Validation) -> list[Row]:
+    """Return every figure beside its prediction, the rows of `validation.csv`."""
+    return [row.to_dict() for row in validation.rows]
+
+
+def left_out_rows(folds: Iterable[tuple[str, Validation]]) -> list[Row]:
+    """Return every figure beside its prediction by a calibration that did not see its source."""
+    return [{"left_out": name, **row} for name, validation in folds for row in validation_rows(validation)]
+
+
+def sensitivity_rows(found: Sensitivities) -> list[Row]:
+    """Return the inputs, most important first; the unit is that of the answer."""
+    return [
+        {
+            "input": one.key, **one.values, **{f"{name}_half_width": width for name, width in one.half_widths.items()},
+            "unit": found.unit, "remark": one.remark,
+        }
+        for one in found.indices
+    ]  # fmt: skip
+
+
+def breakeven_rows(found: BreakEven) -> list[Row]:
+    """Return the values that were looked at, and whether the target was met there."""
+    return [
+        {
+            "key": found.key,
+            "value": place,
+            "unit": found.unit,
+            found.target.quantity: value,
+            "met": found.target.met(value),
+        }
+        for place, value in found.looks
+    ]
+
+
+def measurement_rows(found: Measurements) -> list[Row]:
+    """Return the figures of one source."""
+    return [{"id": one.id, "quantity": one.quantity, "value": one.value, "low": one.low, "high": one.high,
+             "unit": one.unit} for one in found.figures()]  # fmt: skip
+
+
+def profile_rows(profile: Profile) -> list[Row]:
+    """Return the measured entries of a CPU profile."""
+    from sim.report.tables.host import quantity
+
+    rows = []
+    for key, summary in profile.summaries.items():
+        entry = quantity(profile, key)
+        rows.append({"key": key, "value": entry.value, "low": entry.low, "high": entry.high, "unit": entry.unit,
+                     "outliers": summary.outliers, "stable": summary.stable})  # fmt: skip
+    return rows
+
+
+def ring_rows(report: RingReport) -> list[Row]:
+    """Return measured and predicted rates of the ring."""
+    return [flat(one.to_dict()) for one in report.comparisons]
+
+
+def cpu_rows(comparison: CpuComparison) -> list[Row]:
+    """Return the entries in which two CPU tables differ, those that matter most first."""
+    return [flat(one.to_dict()) for one in comparison.differences]
+
+
+def rate_rows(sure: Uncertainty) -> list[Row]:
+    """Return every rate with the ends of its 90 % interval."""
+    return [
+        {"access": one.access, "packet_bytes": one.packet_bytes, "pps": one.pps.value, **_interval("pps", one.pps)}
+        for one in sure.rates
+    ]
+
+
+def timeline_rows(timeline: Timeline) -> list[Row]:
+    """Return what each actor spent its time on."""
+    return [
+        {"actor": track.actor, "name": name, "us": time_ps / 1e6}
+        for track in timeline.tracks
+        for name, time_ps in track.totals_ps().items()
+    ]

@@ -1,0 +1,123 @@
+"""From a number to its source: the rows of `docs/sources.md` that a table's `source` text cites."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import cache
+
+from sim.study.evidence.documents import table_rows
+
+
+@dataclass(frozen=True)
+class Reference:
+    """One row of `docs/sources.md`; `anchor` is its place on that page, `names` are the texts that cite it."""
+
+    names: tuple[str, ...]
+    found: str
+    where: str
+    sure: str
+    anchor: str
+
+    @property
+    def key(self) -> str:
+        """The name by which the page lists it."""
+        return self.names[0]
+
+    @property
+    def background(self) -> bool:
+        """Whether no number rests on it: another row, a page or the code names it."""
+        return "background" in self.sure
+
+
+@cache
+def references() -> tuple[Reference, ...]:
+    """Read the rows of `docs/sources.md`, in the order of the page."""
+    found = []
+    for key, said, where, sure in table_rows("sources.md", 4):
+        names = tuple(re.findall(r"`([^`]+)`", key))
+        anchor = re.search(r'id="([^"]+)"', key)
+        if not names or anchor is None:
+            raise ValueError(f"docs/sources.md: row '{key}' has no name or no anchor")
+        found.append(Reference(names, said, where, sure, anchor[1]))
+    return tuple(found)
+
+
+def cited(source: str) -> list[Reference]:
+    """Return the rows that a source text cites, in the order in which it does; what has no row is left out."""
+    return list(dict.fromkeys(row for name in citations(source) if (row := _rows().get(name))))
+
+
+def citations(source: str) -> list[str]:
+    """Return the names of everything that a source text cites, whether `docs/sources.md` has a row of it or not."""
+    found = [(place, name) for pattern, name in _WORDS for place, name in _matches(pattern, name, source)]
+    found += [(one.start(), one[0]) for one in re.finditer(_words_of_the_page(), source)]
+    place = 0
+    for before, file, behind in _files(source):
+        place += len(before)
+        found += [(place, name) for name in _parts(file, behind)]
+        place += len(file)
+    return list(dict.fromkeys(name for _, name in sorted(found, key=lambda one: one[0])))
+
+
+#: How the parts of a file are cited behind its name.
+_PARTS = {
+    "primitive-costs.md": r"(?:\A |; | and )(\d+(?:\.\d+)?)(?![\d.])",
+    "kernel-accesses.md": r"(?:(?<=[ (])([A-H]\.\d(?: (?:[A-Z]\d|Un|[A-Z])\b(?!\.))?)|(?:\A,? | and )([A-H])\b(?!\.))",
+    "published-measurements.md": (
+        r"\b([AB]\d+)\b|\b(Batch-size sweep|Profiles of the vhost worker|RX profile|Size dependence)\b"
+    ),
+    "executed-counts.md": (
+        r"\b(first part|second part|Instructions per packet by what they are for|direct map|law|regions4)\b"
+        r"|(?:\b|_)(xdppass)\b"
+    ),
+}
+
+#: Citations that need no file: pattern, and the name of what it cites ({}: the text itself).
+_WORDS = (
+    (r"\bDESIGN \d+\w?(?:\.\d+)?", "{}"),
+    (r"\bS\d+\b", "{}"),
+    (r"\b\d+\.\.\d+\b", "trace"),  # a span of an executed trace, from instruction to instruction
+    (r"\barguments? (\d+(?:(?:, | and )\d+)*)", "argument {}"),
+)
+
+
+def _matches(pattern: str, name: str, source: str) -> list[tuple[int, str]]:
+    found = []
+    for one in re.finditer(pattern, source):
+        texts = re.findall(r"\d+", one[1]) if one.re.groups else [one[0]]
+        found += [(one.start(), name.format(text)) for text in texts]
+    return found
+
+
+def _files(source: str) -> list[tuple[str, str, str]]:
+    """Return each file that is named: the text between it and the one before, its name, the text up to the next."""
+    pieces = re.split(r"(?<![\w-])([\w-]+\.md)\b", source)
+    return list(zip(pieces[::2], pieces[1::2], pieces[2::2], strict=False))
+
+
+def _parts(file: str, text: str) -> list[str]:
+    """Return the parts of a file that the text behind its name cites, the file itself if it is cited as a whole."""
+    parts = [next(filter(None, one.groups())) for one in re.finditer(_PARTS.get(file, r"(?!)"), text)]
+    if parts or re.match(r", arguments? \d", text):
+        return [f"{file} {part}" for part in parts]
+    # As a whole: nothing, a remark or a figure follows.
+    return [file] if re.match(r"\Z|[:;)]| \d", text) else [f"{file}{text}"]
+
+
+@cache
+def _rows() -> dict[str, Reference]:
+    """Return the rows by everything that cites them: their names, and addresses where they can be read."""
+    return {name: row for row in references() for name in (*row.names, *re.findall(r"https?://[^\s>]+", row.where))}
+
+
+@cache
+def _words_of_the_page() -> str:
+    """Return a pattern of the names that are neither of a file nor of a form that is cited by pattern."""
+    words = [
+        name
+        for name in _rows()
+        if not re.match(r"[\w-]+\.md", name) and not any(re.match(pattern, name) for pattern, _ in _WORDS)
+    ]
+    longest_first = sorted(words, key=len, reverse=True)
+    return rf"(?<![\w.])(?:{'|'.join(map(re.escape, longest_first))})(?!\w)"

@@ -1,0 +1,109 @@
+"""Look over the shipped and the user's own tables: list them, and check them one by one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sim.config import ConfigError, Scenario, load_scenario
+from sim.config.errors import nearest
+from sim.config.loading import paths
+from sim.config.loading.load import load_table
+from sim.config.loading.yaml_file import read_yaml
+from sim.costs.audit import Finding, audit, quantities
+from sim.datapath import build_plan
+
+
+@dataclass(frozen=True)
+class Listed:
+    """One line of `vhost-sim list`: what the table is, and how much of it is guessed."""
+
+    name: str
+    title: str
+    file: Path
+    entries: int
+    guesses: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the JSON form."""
+        return {"name": self.name, "title": self.title, "entries": self.entries, "guesses": self.guesses}
+
+
+def list_tables(kind: str, configs: Path | None = None) -> list[Listed]:
+    """Return every table of a kind, in the order of names."""
+    found = []
+    for name, file in sorted(paths.names(kind, configs).items()):
+        table = load(kind, name, configs)
+        grades = [quantity.grade for _, quantity in quantities(table)]
+        found.append(Listed(name, getattr(table, "title", ""), file, len(grades), grades.count("guess")))
+    return found
+
+
+def load(kind: str, reference: str, configs: Path | None = None) -> Any:
+    """Load one table of any kind."""
+    return load_scenario(reference, configs=configs) if kind == "scenario" else load_table(kind, reference, configs)
+
+
+@dataclass(frozen=True)
+class Checked:
+    """What the check of some tables found."""
+
+    tables: int
+    findings: tuple[Finding, ...]
+
+    def of(self, severity: str) -> list[Finding]:
+        """Return the findings of one severity."""
+        return [finding for finding in self.findings if finding.severity == severity]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the JSON form of `vhost-sim check`."""
+        return {
+            "schema": 1,
+            "tables": self.tables,
+            "findings": [
+                {"severity": f.severity, "table": f.table, "key": f.key, "message": f.message} for f in self.findings
+            ],
+        }
+
+
+def check(files: Sequence[str] = (), configs: Path | None = None) -> Checked:
+    """Check the named tables (paths or names of any kind), or every table that can be found by name.
+
+    A table that does not load is a finding of severity `error`, not an exception.
+    """
+    wanted = [_kind_of(file, configs) for file in files] or [
+        (kind, name) for kind in paths.FOLDERS for name in sorted(paths.names(kind, configs))
+    ]
+    findings: list[Finding] = []
+    for kind, reference in wanted:
+        try:
+            table = load(kind, reference, configs)
+            findings += audit(table)
+            if isinstance(table, Scenario):
+                _build_all(table)
+        except ConfigError as error:
+            findings.append(Finding("error", f"{kind} {Path(reference).stem}", "", str(error)))
+    return Checked(len(wanted), tuple(findings))
+
+
+def _kind_of(reference: str, configs: Path | None) -> tuple[str, str]:
+    """Find out what kind of table a path or a name is."""
+    if "/" in reference or reference.endswith((".yaml", ".yml")):
+        declared = read_yaml(Path(reference)).get("kind", "")
+        if declared in paths.FOLDERS:
+            return str(declared), reference
+        raise ConfigError(f"{reference}: key 'kind' is one of {', '.join(paths.FOLDERS)} (got {declared!r})")
+    kinds = [kind for kind in paths.FOLDERS if reference in paths.names(kind, configs)]
+    if not kinds:
+        everything = [name for kind in paths.FOLDERS for name in paths.names(kind, configs)]
+        raise ConfigError(f"unknown table '{reference}'{nearest(reference, everything)}")
+    return kinds[0], reference
+
+
+def _build_all(scenario: Scenario) -> None:
+    """Price every access variant and size, so that a cost that a table lacks shows here and not in a run."""
+    for access in scenario.access:
+        for size in scenario.traffic.sizes:
+            build_plan(scenario, access.name, size)

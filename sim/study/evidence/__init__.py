@@ -1,0 +1,1 @@
+"""Published figures beside the model: validation, calibration, and what the evidence covers."""

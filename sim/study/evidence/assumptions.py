@@ -1,0 +1,79 @@
+"""The modelling assumptions as the documentation lists them, and which of them a scenario rests on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from sim.config.errors import ConfigError
+from sim.config.scenario.scenario import Scenario
+from sim.datapath.vhost_net.path import transmit_path
+from sim.study.evidence.documents import table_rows
+
+ALWAYS = "always"
+#: What is asked for when a command runs, and stands in no scenario.
+_OPTION = "with --"
+
+
+@dataclass(frozen=True)
+class Assumption:
+    """One row of `docs/assumptions.md`; `applies` is the condition under which a scenario rests on it."""
+
+    number: str
+    sentence: str
+    key: str
+    applies: str
+
+    def holds_for(self, scenario: Scenario) -> bool:
+        """Whether a scenario rests on it. ConfigError for a condition that names a key which no scenario has."""
+        if self.applies == ALWAYS or self.applies.startswith(_OPTION):
+            return self.applies == ALWAYS
+        return all(_holds(term, scenario) for term in self.applies.split(" and "))
+
+
+def assumptions() -> list[Assumption]:
+    """Read the tables of `docs/assumptions.md`."""
+    return [Assumption(*cells) for cells in table_rows("assumptions.md", 4)]
+
+
+def assumed_by(scenario: Scenario) -> tuple[Assumption, ...]:
+    """Return the assumptions that a scenario rests on, in the order of the documentation."""
+    return tuple(one for one in assumptions() if one.holds_for(scenario))
+
+
+def _holds(term: str, scenario: Scenario) -> bool:
+    wanted = not term.startswith("not ")
+    key, _, values = term.removeprefix("not ").partition("=")
+    found = [_plain(value) for value in _values(key, scenario)]
+    met = any(value in values.split(" or ") for value in found) if values else any(found)
+    return met is wanted
+
+
+def _values(key: str, scenario: Scenario) -> Iterator[Any]:
+    """Give what a key stands for in a scenario: one value, or that of each access variant, or each way of a packet."""
+    if key == "way":
+        yield from _ways(scenario)
+        return
+    first, _, rest = key.partition(".")
+    roots = scenario.access if first == "access" else [scenario]
+    for root in roots:
+        value: Any = root
+        for name in (rest if first == "access" else key).split("."):
+            if not hasattr(value, name):
+                raise ConfigError(f"assumptions: no scenario has the key '{key}'")
+            value = getattr(value, name)
+        yield value
+
+
+def _ways(scenario: Scenario) -> Iterator[str]:
+    if scenario.device.kind != "vhost_net" or scenario.device.direction != "tx":
+        return
+    for size in scenario.traffic.sizes:
+        path = transmit_path(scenario, size)
+        yield "batch" if path.batched else "zerocopy" if path.zerocopy_function else "single"
+
+
+def _plain(value: Any) -> str:
+    """Write a value as a condition has it; nothing for none, false, 0 and empty."""
+    return str(value) if value else ""

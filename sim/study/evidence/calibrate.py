@@ -1,0 +1,279 @@
+"""Fit free table entries to published figures: the maximum a posteriori and draws of the posterior."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import yaml
+
+from sim.config.errors import ConfigError
+from sim.config.loading.atomic_write import write_whole
+from sim.config.loading.load import load_scenario, load_table
+from sim.config.scenario.scenario import Scenario
+from sim.config.tables.calibration import (
+    Calibration,
+    CalibrationStudy,
+    Combination,
+    Correlation,
+    Fitted,
+    Parameter,
+    Residual,
+    Shift,
+)
+from sim.config.tables.quantity import Quantity
+from sim.study.evidence.findings import calibration_findings
+from sim.study.evidence.measured import Figure, load_measurements, select
+from sim.study.evidence.posterior import Data, Fit, fit
+from sim.study.runs.pool import Job, Progress, run_jobs
+from sim.study.runs.values import entry
+from sim.study.uncertainty.distributions import at_scores
+
+Floats = npt.NDArray[np.float64]
+
+#: Standard normal score that ends the central 90 %; a parameter pulled beyond 2 is reported as at the edge.
+EDGE = 2.0
+_STRONG = 0.3
+_PARTS = 6
+
+
+@dataclass(frozen=True)
+class Free:
+    """A free parameter with its prior; `tied` are the keys that take its score too, each with its own range."""
+
+    parameter: Parameter
+    prior: Quantity
+    tied: tuple[tuple[str, Quantity], ...]
+
+
+def load_study(reference: str, configs: Path | None = None) -> CalibrationStudy:
+    """Load a calibration study by name or path."""
+    study = load_table("calibration-study", reference, configs)
+    assert isinstance(study, CalibrationStudy)
+    return study
+
+
+class Problem:
+    """The model of one study: scores of parameters and sessions in, logarithms of the measured figures out."""
+
+    def __init__(self, study: CalibrationStudy, used: Sequence[Figure], free: Sequence[Free]) -> None:
+        self.study, self.used, self.free = study, list(used), list(free)
+        reference = study.reference
+        rates = [figure for figure in used if figure.entry.quantity == "pps" and figure.file.name != reference]
+        spreads = {figure.file.name: figure.file.spread / 2 for figure in rates if figure.file.spread}
+        self.sessions = spreads if reference else {}
+        self.cases = [case for figure in used for case in figure.cases]
+        self.target = np.log([figure.entry.value for figure in used])
+        self.sigma = np.array([figure.sigma for figure in used])
+        self.executor: Executor | None = None
+        self.progress: Progress | None = None
+
+    @property
+    def size(self) -> int:
+        """Number of scores: parameters, then sessions."""
+        return len(self.free) + len(self.sessions)
+
+    def values(self, scenario: Scenario, scores: Floats) -> dict[str, float]:
+        """Return the values that a scenario's entries take at some scores of the parameters."""
+        found = {}
+        for one, score in zip(self.free, scores, strict=False):
+            if one.parameter.concerns(scenario.cpu.name, scenario.kernel.name):
+                for key, prior in ((one.parameter.key, one.prior), *one.tied):
+                    found[key] = float(at_scores(prior, score))
+        return found
+
+    def coordinates(self, points: Floats) -> Floats:
+        """Return what the logarithms are smooth in: values as shares of their range, shifts as they are."""
+        columns = [
+            (at_scores(one.prior, points[:, number]) - one.prior.value) / ((one.prior.high - one.prior.low) or 1.0)
+            for number, one in enumerate(self.free)
+        ]
+        return np.concatenate([np.stack(columns, axis=1), points[:, len(self.free) :]], axis=1)
+
+    def __call__(self, points: Floats) -> Floats:
+        """Return the logarithms of the figures, one row per row of scores."""
+        jobs = [
+            Job(number, self.values(case.scenario, scores))
+            for scores in points
+            for number, case in enumerate(self.cases)
+        ]
+        outcomes = run_jobs(self.cases, jobs, self.executor, self.progress)
+        table = outcomes.figures.reshape(len(points), len(self.cases))
+        columns, first = [], 0
+        for figure in self.used:
+            columns.append(np.log(figure.combine(table[:, first : first + len(figure.cases)])))
+            first += len(figure.cases)
+        return np.stack(columns, axis=1) + points[:, len(self.free) :] @ self._shifts()
+
+    def _shifts(self) -> Floats:
+        """Return how each session's score moves each figure; ratios and shares are not moved."""
+        moves = np.zeros((len(self.sessions), len(self.used)))
+        for row, (name, spread) in enumerate(self.sessions.items()):
+            for column, figure in enumerate(self.used):
+                if figure.file.name == name and figure.entry.quantity == "pps":
+                    moves[row, column] = spread
+        return moves
+
+
+def calibrate(
+    study: CalibrationStudy,
+    configs: Path | None = None,
+    executor: Executor | None = None,
+    progress: Progress | None = None,
+    without: str | None = None,
+) -> Calibration:
+    """Fit a study; `without` leaves the figures of one measurement file out.
+
+    Raises ConfigError when a parameter is no entry or a measurement is unknown, and when nothing of it is modelled.
+    """
+    bare = {"calibration": None}
+    wanted = select(load_measurements(configs), study.measurements, configs, bare)
+    wanted = [figure for figure in wanted if figure.file.name != without]
+    used = [figure for figure in wanted if figure.problem is None]
+    if not used:
+        raise ConfigError(f"study {study.name}: none of its measurements is modelled")
+    for figure in used:
+        if figure.entry.is_count or not figure.entry.value:
+            raise ConfigError(f"study {study.name}: {figure.name} is a count or 0: no cost can be fitted to it")
+    problem = Problem(study, used, _free(study, configs))
+    problem.executor, problem.progress = executor, progress
+    data = Data(problem.target, problem.sigma, problem.coordinates)
+    found = fit(problem, data, problem.size, study.draws, study.trials, study.seed)
+    return _report(study, problem, found, {f.name: f.problem or "" for f in wanted if f.problem})
+
+
+def _free(study: CalibrationStudy, configs: Path | None) -> list[Free]:
+    found = []
+    for one in study.parameters:
+        settings: dict[str, str | None] = {"calibration": None}
+        settings |= {"cpu": one.cpus[0]} if one.cpus else {}
+        settings |= {"kernel": one.kernels[0]} if one.kernels else {}
+        scenario = load_scenario(study.scenario, settings=settings, configs=configs)
+        prior = entry(scenario, one.key)
+        leader, root = one.key, one.key.partition(".")[0]
+        table = scenario.cpu.primitives if root == "cpu" else {}
+        tied = tuple(
+            (f"cpu.primitives.{name}", quantity) for name, quantity in table.items() if quantity.moves_with == leader
+        )
+        found.append(Free(one, prior, tied))
+    return found
+
+
+def _report(study: CalibrationStudy, problem: Problem, found: Fit, missing: dict[str, str]) -> Calibration:
+    columns: list[Floats] = []
+    parameters: list[Fitted] = []
+    for number, one in enumerate(problem.free):
+        for key, prior in ((one.parameter.key, one.prior), *one.tied):
+            sample = at_scores(prior, found.draws[:, number])
+            parameters.append(_fitted(study, one.parameter, key, prior, float(found.scores[number]), sample))
+            columns.append(sample)
+    shifts = []
+    for number, (name, spread) in enumerate(problem.sessions.items(), len(problem.free)):
+        error = float(np.std(found.draws[:, number])) * spread
+        value = float(found.scores[number]) * spread
+        shifts.append(Shift(session=name, value=_short(value), error=_short(error), spread=_short(spread)))
+    residuals = [
+        Residual(
+            measurement=figure.name, measured=figure.entry.value, predicted=_short(float(np.exp(predicted))),
+            sigma=_short(figure.sigma), residual=_short(float(residual), 3),
+        )
+        for figure, predicted, residual in zip(problem.used, found.predicted, found.residuals, strict=True)
+    ]  # fmt: skip
+    scenarios = [case.scenario for case in problem.cases]
+    combinations = _combinations(problem, found)
+    return Calibration(
+        schema_=1,
+        name=study.name,
+        title=study.title,
+        study=study.name,
+        fitted_on={
+            "cpus": sorted({scenario.cpu.name for scenario in scenarios}),
+            "kernels": sorted({scenario.kernel.name for scenario in scenarios}),
+            "access": sorted({scenario.access[0].name for scenario in scenarios}),
+        },
+        parameters=parameters,
+        shifts=shifts,
+        correlations=_correlations(problem, found),
+        combinations=combinations,
+        residuals=residuals,
+        not_modelled=missing,
+        chi_square=_short(found.chi_square),
+        findings=calibration_findings(study, problem.used, found, parameters, combinations),
+        effective_draws=_short(found.effective, 3),
+        draws="".join(" ".join(f"{number:.5g}" for number in row) + "\n" for row in np.stack(columns, axis=1)),
+    )
+
+
+def _fitted(study: CalibrationStudy, one: Parameter, key: str, prior: Quantity, score: float, sample: Floats) -> Fitted:
+    value = float(f"{float(at_scores(prior, np.array(score))):.5g}")
+    low, high = (float(f"{number:.5g}") for number in np.quantile(sample, (0.05, 0.95)))
+    return Fitted(
+        key=key, cpus=one.cpus, kernels=one.kernels, value=value, error=_short(float(np.std(sample)), 3),
+        unit=prior.unit, low=min(low, value), high=max(high, value),
+        source=f"fitted by calibration {study.name}; prior: {prior.source}", grade="derived", prior=prior,
+        pull=_short(score, 3), at_edge=abs(score) > EDGE,
+    )  # fmt: skip
+
+
+def parameter_names(free: Sequence[Free]) -> list[str]:
+    """Return names of parameters: the key, with the first CPU or kernel where the same key is fitted twice."""
+    keys = [one.parameter.key for one in free]
+    return [
+        f"{key} ({', '.join(one.parameter.cpus[:1] + one.parameter.kernels[:1])})" if keys.count(key) > 1 else key
+        for key, one in zip(keys, free, strict=True)
+    ]
+
+
+def _correlations(problem: Problem, found: Fit) -> list[Correlation]:
+    """Return the stronger correlations of the draws, strongest first."""
+    names = [*parameter_names(problem.free), *(f"session {name}" for name in problem.sessions)]
+    if len(names) < 2 or len(found.draws) < 3:
+        return []
+    with np.errstate(invalid="ignore"):
+        table = np.atleast_2d(np.corrcoef(found.draws.T))
+    pairs = [
+        Correlation(first=names[a], second=names[b], value=_short(float(table[a, b]), 2))
+        for a in range(len(names))
+        for b in range(a + 1, len(names))
+        if abs(table[a, b]) >= _STRONG
+    ]
+    return sorted(pairs, key=lambda pair: -abs(pair.value))
+
+
+def _combinations(problem: Problem, found: Fit) -> list[Combination]:
+    """Return the directions that the data knows better than the prior, best known first."""
+    names = [*parameter_names(problem.free), *(f"session {name}" for name in problem.sessions)]
+    made = []
+    for information, direction in zip(*found.information(), strict=True):
+        if information > 1:
+            order = np.argsort(-np.abs(direction))[:_PARTS]
+            sign = np.sign(direction[order[0]])
+            weights = {names[number]: _short(float(sign * direction[number]), 2) for number in order}
+            made.append(Combination(information=_short(float(information), 3), weights=weights))
+    return made
+
+
+def _short(value: float, digits: int = 4) -> float:
+    return float(f"{value:.{digits}g}")
+
+
+def write_calibration(calibration: Calibration, file: Path) -> None:
+    """Write a calibration file, whole or not at all."""
+    text = "# Written by `vhost-sim calibrate`; the numbers are fitted, not measured.\n"
+    text += yaml.dump(calibration.to_dict(), Dumper=_Dumper, sort_keys=False, width=120, allow_unicode=True)
+    write_whole(file, text)
+
+
+class _Dumper(yaml.SafeDumper):
+    """Writes the table of draws as a block of lines."""
+
+
+def _text(dumper: yaml.SafeDumper, text: str) -> yaml.Node:
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style="|" if "\n" in text else None)
+
+
+_Dumper.add_representer(str, _text)

@@ -1,0 +1,124 @@
+"""What the evidence covers: CPUs, kernels, sizes and loads of the published rates; said outside of it."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from sim.config.errors import ConfigError
+from sim.config.scenario.scenario import Scenario
+from sim.study.evidence.measured import figures, load_measurements
+from sim.study.uncertainty.draws import calibration_of
+
+
+@dataclass(frozen=True)
+class Envelope:
+    """Everything that the published rates and ratios of one way of the packet were measured with."""
+
+    cpus: frozenset[str]
+    kernels: frozenset[str]
+    access: frozenset[str]
+    packet_bytes: frozenset[int]
+    loads: frozenset[str]
+
+    @classmethod
+    def of(cls, scenarios: Iterable[Scenario]) -> Envelope:
+        """Collect what some scenarios run with."""
+        known = list(scenarios)
+        return cls(
+            frozenset(one.cpu.name for one in known),
+            frozenset(one.kernel.name for one in known),
+            frozenset(variant.name for one in known for variant in one.access),
+            frozenset(size for one in known for size in one.traffic.sizes),
+            frozenset(one.traffic.load.kind for one in known),
+        )
+
+
+def way_of(scenario: Scenario) -> str:
+    """Name what a packet goes through, in its order: a rate is evidence for others of the same way only.
+
+    Driver, device and, with vhost_net, the backend (transmit) or the kind of source (receive).
+    """
+    from_guest = [scenario.driver.kind, scenario.device.kind]
+    beyond = {"tx": scenario.backend.kind, "rx": scenario.receive.source.kind}[scenario.device.direction]
+    steps = [*from_guest, beyond] if scenario.device.kind == "vhost_net" else from_guest
+    return " -> ".join(steps if scenario.device.direction == "tx" else reversed(steps))
+
+
+def envelope(configs: Path | None = None) -> dict[str, Envelope]:
+    """Derive the envelope of each way of the packet from every published rate and ratio that the model can make."""
+    files = [
+        file.model_copy(update={"entries": rates, "counts": []})
+        for file in load_measurements(configs)
+        if (rates := [entry for entry in file.entries if entry.quantity in ("pps", "ratio")])
+    ]
+    ways = _by_way(case.scenario for figure in figures(files, configs) for case in figure.cases)
+    return {way: Envelope.of(scenarios) for way, scenarios in ways.items()}
+
+
+def outside(scenarios: Iterable[Scenario], configs: Path | None = None) -> str | None:
+    """Say in one line in what the scenarios lie outside the evidence, and what of a calibration does not apply.
+
+    None when nothing is to be said. A measurement table that cannot be read does not stop a run: then that is said.
+    """
+    asked = list(scenarios)
+    try:
+        covered = envelope(configs)
+    except ConfigError as error:
+        return f"evidence not checked: {error}"
+    beyond = [_outside(way, Envelope.of(same), covered.get(way)) for way, same in _by_way(asked).items()]
+    lines = [f"outside the evidence: {said}" for said in beyond if said]
+    fitted = "; ".join(dict.fromkeys(line for one in asked if (line := _not_fitted_here(one, configs))))
+    return ". ".join([*lines, fitted] if fitted else lines) or None
+
+
+def _by_way(scenarios: Iterable[Scenario]) -> dict[str, list[Scenario]]:
+    ways: dict[str, list[Scenario]] = defaultdict(list)
+    for scenario in scenarios:
+        ways[way_of(scenario)].append(scenario)
+    return ways
+
+
+def _outside(way: str, asked: Envelope, covered: Envelope | None) -> str | None:
+    if covered is None:
+        return f"no published rate of {way}"
+    sizes = sorted(asked.packet_bytes - covered.packet_bytes)
+    parts = [
+        _beyond("CPU", asked.cpus, covered.cpus),
+        _beyond("kernel", asked.kernels, covered.kernels),
+        _beyond("access", asked.access, covered.access),
+        f"{_spans(sizes)} B (measured: {_spans(sorted(covered.packet_bytes))} B)" if sizes else None,
+        _beyond("load", asked.loads, covered.loads),
+    ]
+    said = "; ".join(part for part in parts if part)
+    return f"{said}, compared with figures of {way}" if said else None
+
+
+def _beyond(what: str, asked: frozenset[str], covered: frozenset[str]) -> str | None:
+    names = sorted(asked - covered)
+    return f"{what} {', '.join(names)} (measured: {', '.join(sorted(covered))})" if names else None
+
+
+def _spans(sizes: list[int]) -> str:
+    if len(sizes) > 2:
+        return f"{sizes[0]} to {sizes[-1]}"
+    return ", ".join(map(str, sizes))
+
+
+def _not_fitted_here(scenario: Scenario, configs: Path | None) -> str | None:
+    """Say which values of the calibration a scenario carries to a CPU or kernel that it was not fitted on."""
+    calibration = calibration_of(scenario, configs)
+    if calibration is None:
+        return None
+    cpus, kernels = (calibration.fitted_on.get(key, []) for key in ("cpus", "kernels"))
+    cpu, kernel = scenario.cpu.name, scenario.kernel.name
+    other = [name for name, known in ((cpu, cpus), (kernel, kernels)) if name not in known]
+    if not other:
+        return None
+    carried = [one.key for one in calibration.parameters if one.concerns(cpu, kernel)]
+    return (
+        f"calibration {calibration.name} was fitted on {', '.join((*cpus, *kernels))}, not on {', '.join(other)}, "
+        f"and gives it {', '.join(carried) or 'nothing'}"
+    )

@@ -1,0 +1,132 @@
+"""Published figures laid beside the model: which of them it can predict, and as which runs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import hypot, sqrt
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from sim.config.errors import ConfigError, nearest, without_file
+from sim.config.loading import paths
+from sim.config.loading.load import load_scenario, load_table
+from sim.config.tables.measurement import COUNTS, Entry, Measurements
+from sim.study.evidence.figures import Case, known_functions
+from sim.study.runs.pool import Job, Outcomes
+
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One published figure and how the model makes it: a case, or two for a ratio or a difference.
+
+    `problem` says why there is none.
+    """
+
+    file: Measurements
+    entry: Entry
+    cases: tuple[Case, ...] = ()
+    problem: str | None = None
+
+    @property
+    def name(self) -> str:
+        """Name by which studies refer to it: FILE/ID."""
+        return f"{self.file.name}/{self.entry.id}"
+
+    @property
+    def sigma(self) -> float:
+        """Relative standard deviation of the figure in its session: noise, and the rounding as an even error."""
+        noise = self.file.noise if self.entry.noise is None else self.entry.noise
+        if not self.entry.value:
+            return noise
+        return hypot(noise, (self.entry.high - self.entry.low) / self.entry.value / sqrt(12))
+
+    def combine(self, figures: Floats) -> Floats:
+        """Make the figure of what its cases gave (last axis)."""
+        if len(self.cases) == 1:
+            return np.asarray(figures[..., 0])
+        first, second = figures[..., 0], figures[..., 1]
+        return np.asarray(first - second if self.entry.is_count else first / second)
+
+
+def load_measurements(configs: Path | None = None) -> list[Measurements]:
+    """Load every measurement file, shipped and your own."""
+    found = []
+    for name in sorted(paths.names("measurement", configs)):
+        table = load_table("measurement", name, configs)
+        assert isinstance(table, Measurements)
+        found.append(table)
+    return found
+
+
+def figures(
+    files: Sequence[Measurements], configs: Path | None = None, settings: Mapping[str, Any] | None = None
+) -> list[Figure]:
+    """Resolve every figure of some files; `settings` (a calibration, say) come before the figure's own."""
+    return [_resolve(file, entry, configs, settings or {}) for file in files for entry in file.figures()]
+
+
+def select(
+    files: Sequence[Measurements],
+    names: Sequence[str],
+    configs: Path | None = None,
+    settings: Mapping[str, Any] | None = None,
+) -> list[Figure]:
+    """Resolve the figures that a study names, by file or as FILE/ID. ConfigError for a name that is none."""
+    known = {f"{file.name}/{entry.id}": (file, entry) for file in files for entry in file.figures()}
+    chosen: dict[str, tuple[Measurements, Entry]] = {}
+    for name in names:
+        mine = {full: one for full, one in known.items() if name in (full, one[0].name)}
+        if not mine:
+            rates = [full for full, (_, entry) in known.items() if entry.quantity not in COUNTS]
+            raise ConfigError(f"unknown measurement '{name}'{nearest(name, [*rates, *(file.name for file in files)])}")
+        chosen.update(mine)
+    return [_resolve(file, entry, configs, settings or {}) for file, entry in chosen.values()]
+
+
+def _resolve(file: Measurements, entry: Entry, configs: Path | None, settings: Mapping[str, Any]) -> Figure:
+    sides = [file.settings(entry)] + ([file.baseline_settings(entry)] if entry.baseline else [])
+    try:
+        cases = tuple(_case(file, entry, {**settings, **side}, configs) for side in sides)
+    except ConfigError as error:
+        return Figure(file, entry, problem=_in_words(file, without_file(str(error))))
+    return Figure(file, entry, cases)
+
+
+def _in_words(file: Measurements, problem: str) -> str:
+    """Say a problem in the words that the file has for the setting that it names, if it has any."""
+    return next((words for key, words in file.not_modelled.items() if key in problem), problem)
+
+
+def _case(file: Measurements, entry: Entry, settings: Mapping[str, Any], configs: Path | None) -> Case:
+    """Resolve one side of a figure; the plan is built, so that what the model does not know shows here."""
+    if entry.quantity == "throughput":
+        load_scenario(file.scenario, settings=settings, configs=configs)
+        raise ConfigError("the model has no throughput of a byte stream")
+    scenario = load_scenario(file.scenario, settings=settings, configs=configs)
+    quantity = "pps" if entry.quantity == "ratio" else entry.quantity
+    case = Case(scenario, quantity, tuple(entry.functions))
+    if entry.functions and not known_functions(case.plan) & set(entry.functions):
+        raise ConfigError(f"no row of the plan stands for {', '.join(entry.functions)}")
+    return case
+
+
+def jobs_of(wanted: Sequence[Figure]) -> tuple[list[Case], list[Job]]:
+    """Return the cases of figures one behind the other, and one job for each with the tables as they are."""
+    cases = [case for figure in wanted for case in figure.cases]
+    return cases, [Job(number, {}) for number in range(len(cases))]
+
+
+def collect(wanted: Sequence[Figure], outcomes: Outcomes, draws: int = 1) -> Floats:
+    """Return one row per figure and one column per draw, of outcomes in the order of cases, then draws."""
+    table = outcomes.figures.reshape(-1, draws)
+    made, first = [], 0
+    for figure in wanted:
+        made.append(figure.combine(table[first : first + len(figure.cases)].T))
+        first += len(figure.cases)
+    return np.array(made, dtype=np.float64).reshape(len(wanted), draws)

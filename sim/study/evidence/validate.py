@@ -1,0 +1,250 @@
+"""Every published figure beside its prediction: interval, signed error, used or not; worst first."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from math import hypot
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from sim.config.errors import ConfigError, nearest
+from sim.config.loading.load import load_table
+from sim.config.tables.calibration import Calibration
+from sim.study.evidence.measured import Figure, figures, load_measurements
+from sim.study.runs.pool import Job, Progress, run_jobs
+from sim.study.uncertainty.distributions import generator
+from sim.study.uncertainty.draws import draws_of
+
+Floats = npt.NDArray[np.float64]
+Status = Literal["met", "off", "not modelled"]
+
+#: A prediction within this share of the figure, or within the spread of its source if that is larger, meets it.
+TOLERANCE = 0.10
+_FAILED = "fails: "
+
+
+@dataclass(frozen=True)
+class Validated:
+    """One figure and its prediction; `low` to `high` is the 90 % interval of what would be measured.
+
+    It holds the ranges of the tables, the noise of the figure and, for a rate, the spread between sessions.
+    """
+
+    figure: Figure
+    used: bool
+    predicted: float | None = None
+    low: float | None = None
+    high: float | None = None
+    problem: str | None = None
+
+    @property
+    def error(self) -> float | None:
+        """Predicted against measured, as a signed share (of a figure of 0: the prediction itself)."""
+        if self.predicted is None:
+            return None
+        measured = self.figure.entry.value
+        return self.predicted / measured - 1 if measured else self.predicted
+
+    @property
+    def tolerance(self) -> float:
+        """Share by which a prediction may be off: of a count its digits and noise, else 10 %.
+
+        A rate may be off by the spread of its source where that is larger; it cancels in ratios and shares.
+        """
+        entry = self.figure.entry
+        if entry.is_count:
+            noise = (entry.noise if entry.noise is not None else self.figure.file.noise) or 0.0
+            half = (entry.high - entry.low) / 2
+            return noise + (half / entry.value if entry.value else half)
+        return max(TOLERANCE, self.figure.file.spread) if entry.quantity == "pps" else TOLERANCE
+
+    @property
+    def status(self) -> Status:
+        """Whether the figure is met."""
+        if self.error is None:
+            return "not modelled"
+        return "met" if abs(self.error) <= self.tolerance * (1 + 1e-9) else "off"
+
+    @property
+    def inside(self) -> bool | None:
+        """Whether the interval reaches what the printed digits leave open."""
+        if self.low is None or self.high is None:
+            return None
+        return self.low <= self.figure.entry.high and self.figure.entry.low <= self.high
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the JSON form."""
+        entry = self.figure.entry
+        return {
+            "measurement": self.figure.name, "quantity": entry.quantity, "unit": entry.unit, "measured": entry.value,
+            "measured_low": entry.low, "measured_high": entry.high, "predicted": self.predicted, "low": self.low,
+            "high": self.high, "error": self.error, "tolerance": self.tolerance, "status": self.status,
+            "inside": self.inside, "used_for_calibration": self.used, "problem": self.problem,
+            "source": self.figure.file.source,
+        }  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Summary:
+    """How well predictions of some figures do: shares of them within limits, and signed errors."""
+
+    figures: int
+    within: dict[str, float]
+    median_error: float
+    bias: float
+    coverage: float | None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the JSON form."""
+        return dict(self.__dict__)
+
+
+@dataclass(frozen=True)
+class Validation:
+    """All figures, worst first, those without a model last."""
+
+    calibration: str | None
+    rows: tuple[Validated, ...]
+
+    def of(self, status: Status, counts: bool | None = None) -> list[Validated]:
+        """Return the rows of one status; `counts` selects counts or everything else."""
+        return [
+            row for row in self.rows if row.status == status and counts in (None, row.figure.entry.is_count)
+        ]  # fmt: skip
+
+    def summaries(self) -> dict[str, Summary]:
+        """Summarise what is modelled and no count: rates and ratios, those not fitted, and profile shares."""
+        rates, shares = ("pps", "ratio"), ("share",)
+        found = {
+            "rates and ratios": self._summary(rates),
+            "rates and ratios not used for the calibration": self._summary(rates, used=False),
+            "shares of a profile": self._summary(shares),
+        }
+        return {name: one for name, one in found.items() if one is not None}
+
+    def _summary(self, kinds: tuple[str, ...], used: bool | None = None) -> Summary | None:
+        rows = [
+            row
+            for row in self.rows
+            if row.error is not None and row.figure.entry.quantity in kinds and used in (None, row.used)
+        ]
+        if not rows:
+            return None
+        errors = np.array([row.error for row in rows], dtype=np.float64)
+        inside = [row.inside for row in rows if row.inside is not None]
+        return Summary(
+            len(rows),
+            {f"{limit:.0%}": float(np.mean(np.abs(errors) <= limit)) for limit in (0.05, 0.1, 0.2)},
+            float(np.median(np.abs(errors))),
+            float(errors.mean()),
+            float(np.mean(inside)) if inside else None,
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the JSON form of `vhost-sim validate`."""
+        return {
+            "schema": 1,
+            "calibration": self.calibration,
+            "results": [row.to_dict() for row in self.rows],
+            "summary": {name: one.to_dict() for name, one in self.summaries().items()},
+        }
+
+
+def validate(
+    calibration: str | None = None,
+    draws: int = 100,
+    seed: int = 1,
+    *,
+    configs: Path | None = None,
+    executor: Executor | None = None,
+    progress: Progress | None = None,
+    only: Sequence[str] = (),
+) -> Validation:
+    """Predict every published figure (or those of the files `only`) and lay it beside the measured one.
+
+    `calibration` replaces that of the measurements' scenarios ("none": no calibration at all). Counts have no interval:
+    they depend on no cost. Nor has anything with 0 draws. Raises ConfigError for an unknown calibration.
+    """
+    settings: dict[str, Any] = {}
+    if calibration is not None:
+        settings["calibration"] = None if calibration == "none" else calibration
+        if calibration != "none":
+            load_table("calibration", calibration, configs)
+    files = load_measurements(configs)
+    unknown = next((name for name in only if name not in {file.name for file in files}), None)
+    if unknown is not None:
+        raise ConfigError(f"unknown measurement file '{unknown}'{nearest(unknown, [file.name for file in files])}")
+    files = [file for file in files if not only or file.name in only]
+    found = figures(files, configs, settings)
+    named = {case.scenario.calibration for figure in found for case in figure.cases} - {None}
+    used = {one.measurement for name in named for one in _residuals(str(name), configs)}
+    rows = predict(found, used, draws, seed, configs=configs, executor=executor, progress=progress)
+    return Validation(", ".join(sorted(map(str, named))) or None, rows)
+
+
+def _residuals(name: str, configs: Path | None) -> list[Any]:
+    table = load_table("calibration", name, configs)
+    assert isinstance(table, Calibration)
+    return table.residuals
+
+
+def predict(
+    found: Sequence[Figure],
+    used: set[str],
+    draws: int,
+    seed: int,
+    *,
+    configs: Path | None = None,
+    executor: Executor | None = None,
+    progress: Progress | None = None,
+) -> tuple[Validated, ...]:
+    """Predict figures with the tables as they are, and `draws` times with drawn ones; sort them worst first."""
+    modelled = [figure for figure in found if figure.problem is None]
+    cases = [case for figure in modelled for case in figure.cases]
+    jobs: list[Job] = []
+    places: list[tuple[Figure, list[int]]] = []
+    first = 0
+    for figure in modelled:
+        numbers = list(range(first, first + len(figure.cases)))
+        first += len(figure.cases)
+        places.append((figure, numbers))
+        jobs += [Job(number, {}) for number in numbers]
+        if not figure.entry.is_count:
+            drawn = [draws_of([cases[number]], draws, seed, configs) for number in numbers]
+            jobs += [
+                Job(number, column.row(row))
+                for row in range(draws)
+                for number, column in zip(numbers, drawn, strict=True)
+            ]
+    outcomes = run_jobs(cases, jobs, executor, progress)
+    rows, start = [Validated(figure, False, problem=figure.problem) for figure in found if figure.problem], 0
+    for figure, numbers in places:
+        wide = 1 if figure.entry.is_count else draws + 1
+        made = figure.combine(outcomes.figures[start : start + wide * len(numbers)].reshape(wide, len(numbers)))
+        why = outcomes.errors.get(start)
+        start += wide * len(numbers)
+        rows.append(_row(figure, figure.name in used, made, why, seed))
+    return tuple(sorted(rows, key=_worst_first))
+
+
+def _row(figure: Figure, used: bool, made: Floats, why: str | None, seed: int) -> Validated:
+    if not np.isfinite(made[0]):
+        return Validated(figure, used, problem=f"{_FAILED}{why}")
+    drawn = made[1:][np.isfinite(made[1:])]
+    between = figure.file.spread / 2 if figure.entry.quantity == "pps" else 0.0
+    scores = generator(seed, figure.name).standard_normal(len(drawn))
+    drawn = drawn * np.exp(hypot(figure.sigma, between) * scores)
+    low, high = np.quantile(drawn, (0.05, 0.95)) if len(drawn) else (None, None)
+    return Validated(
+        figure, used, float(made[0]), None if low is None else float(low), None if high is None else float(high)
+    )
+
+
+def _worst_first(row: Validated) -> tuple[bool, float, str]:
+    excess = 0.0 if row.error is None else abs(row.error)
+    return row.error is None, -excess, row.figure.name

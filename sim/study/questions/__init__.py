@@ -1,0 +1,1 @@
+"""One question and its answer: run, compare, explain, capacity, limits, ties, two CPUs, the ring of this host."""

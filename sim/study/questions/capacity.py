@@ -1,0 +1,136 @@
+"""The highest offered rate without loss, per access variant and packet size: a search in the manner of RFC 2544."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from sim.config.errors import ConfigError
+from sim.config.scenario.scenario import MAX_PACKETS, Scenario
+from sim.config.scenario.traffic import Load
+from sim.engine import Point
+from sim.study.questions.run import Progress, run
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_MOST_TRIALS = 40
+
+
+@dataclass(frozen=True)
+class Capacity:
+    """What one access variant carries at one packet size; `below` is the trial at that rate."""
+
+    access: str
+    packet_bytes: int
+    pps: float
+    loses_at_pps: float
+    saturated: Point
+    below: Point
+    trials: int
+
+    @property
+    def share(self) -> float:
+        """Capacity as a share of the rate of a driver that always has packets."""
+        return self.pps / self.saturated.pps
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the JSON form."""
+        return {
+            "access": self.access,
+            "packet_bytes": self.packet_bytes,
+            "capacity_pps": self.pps,
+            "loses_at_pps": self.loses_at_pps,
+            "saturated_pps": self.saturated.pps,
+            "share_of_saturated": self.share,
+            "latency_us": self.below.latency_us,
+            "utilisation": self.below.utilisation,
+            "trials": self.trials,
+        }
+
+
+@dataclass(frozen=True)
+class Capacities:
+    """The capacities of one scenario, in the order of its access variants, then sizes."""
+
+    scenario: Scenario
+    found: tuple[Capacity, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the JSON form of `vhost-sim capacity`."""
+        return {"schema": 1, "scenario": self.scenario.name, "results": [one.to_dict() for one in self.found]}
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return a tidy table: one row per access variant and packet size; rates in packets/s, times in us."""
+        import pandas as pd
+
+        rows = []
+        for one in self.found:
+            row = one.to_dict()
+            latency, utilisation = row.pop("latency_us"), row.pop("utilisation")
+            flat = {f"latency_{name}_us": value for name, value in latency.items()}
+            rows.append({**row, **flat, **{f"utilisation_{name}": value for name, value in utilisation.items()}})
+        return pd.DataFrame(rows)
+
+
+def capacity(scenario: Scenario, resolution: float = 0.005, progress: Progress | None = None) -> Capacities:
+    """Search the highest rate at which no packet of a trial is dropped, to within `resolution` of itself.
+
+    A trial simulates every packet, `run.packets` of them or as many as it takes for an excess of a fifth of the
+    resolution to overflow ring and backlog. Packets arrive in the manner of the scenario's load, constant unless it
+    says poisson or on-off; the rate is that of the load, for on-off the rate when on. All trials meet the same draws.
+    Raises ConfigError for a resolution that is not between 0 and 1, and for the lockstep driver.
+    """
+    if not 0 < resolution < 1:
+        raise ConfigError(f"resolution: a share between 0 and 1 is needed (got {resolution:g})")
+    wanted = [(variant.name, size) for variant in scenario.access for size in scenario.traffic.sizes]
+    found = []
+    for number, (access, size) in enumerate(wanted):
+        if progress is not None:
+            progress(number / len(wanted), f"{access}, {size} B")
+        found.append(_search(_long_enough(scenario, resolution), access, size, resolution))
+    return Capacities(scenario, tuple(found))
+
+
+def _long_enough(scenario: Scenario, resolution: float) -> Scenario:
+    room = scenario.traffic.load.backlog + scenario.virtqueue.size
+    packets = min(max(scenario.run.packets, math.ceil(5 * room / resolution)), MAX_PACKETS)
+    return scenario.model_copy(update={"run": scenario.run.model_copy(update={"packets": packets})})
+
+
+def _search(scenario: Scenario, access: str, size: int, resolution: float) -> Capacity:
+    saturated = _trial(scenario, access, size, None)
+    low, high, trials = 0.0, 0.0, 0
+    rate = saturated.pps * (1 + resolution) * _peak_factor(scenario.traffic.load)
+    below: Point | None = None
+    while trials < _MOST_TRIALS and (below is None or high == 0 or high - low > resolution * low):
+        trials += 1
+        point = _trial(scenario, access, size, rate)
+        if point.dropped:
+            high = rate
+        else:
+            low, below = rate, point
+        # A rate that carries doubles until one loses; then the interval is halved.
+        rate = (low + high) / 2 if high else 2 * rate
+    if below is None:  # loses at any rate that was tried: its backlog or ring is too small for its bursts
+        below, low = point, 0.0
+    return Capacity(access, size, low, high, saturated, below, trials)
+
+
+def _peak_factor(load: Load) -> float:
+    """How far the rate of a load stands above its mean."""
+    return (load.on_us + load.off_us) / load.on_us if load.kind == "on-off" else 1.0
+
+
+def _trial(scenario: Scenario, access: str, size: int, pps: float | None) -> Point:
+    """Run one variant at one size: saturated, or every packet of a trial at an offered rate."""
+    load, packets = Load(kind="saturate"), scenario.run
+    if pps is not None:
+        load = scenario.traffic.load
+        kind = "constant" if load.kind == "saturate" else load.kind
+        load = load.model_copy(update={"kind": kind, "pps": pps})
+        packets = scenario.run.model_copy(update={"precision": 0.0})
+    traffic = scenario.traffic.model_copy(update={"packet_bytes": [size], "load": load})
+    update = {"access": [scenario.variant(access)], "traffic": traffic, "run": packets}
+    return run(scenario.model_copy(update=update)).points[0]

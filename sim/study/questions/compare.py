@@ -1,0 +1,160 @@
+"""Compare two access variants, or two scenarios, size by size: how much, and what makes up the difference."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from sim.config.errors import ConfigError
+from sim.config.scenario.scenario import Scenario
+from sim.engine import Point
+from sim.study.questions.run import Progress, run
+from sim.study.uncertainty.intervals import Side, sides_of
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One size of a comparison: `before` against `after`, under the same random draws."""
+
+    before: Point
+    after: Point
+
+    @property
+    def packet_bytes(self) -> int:
+        """Frame size in bytes."""
+        return self.before.packet_bytes
+
+    @property
+    def gain_percent(self) -> float:
+        """How many more packets per second, in percent."""
+        return 100 * (self.after.pps / self.before.pps - 1)
+
+    @property
+    def saved_ns(self) -> float:
+        """Nanoseconds saved per packet (negative: lost)."""
+        return self.before.ns_per_packet - self.after.ns_per_packet
+
+    @property
+    def saved_cycles(self) -> float:
+        """Cycles saved per packet, each side counted at its own clock."""
+        return self.before.cycles_per_packet - self.after.cycles_per_packet
+
+    @property
+    def made_up_of(self) -> dict[str, float]:
+        """Nanoseconds saved per packet by primitive, largest first; they add up to `saved_ns`."""
+        before, after = ({n: v / p.packets / 1e3 for n, v in p.breakdown_ps.items()} for p in (self.before, self.after))
+        names = {*before, *after}
+        parts = {name: before.get(name, 0.0) - after.get(name, 0.0) for name in names}
+        return dict(sorted(parts.items(), key=lambda item: (-abs(item[1]), item[0])))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the JSON form."""
+        return {
+            "packet_bytes": self.packet_bytes,
+            "before_pps": self.before.pps,
+            "after_pps": self.after.pps,
+            "gain_percent": self.gain_percent,
+            "saved_ns": self.saved_ns,
+            "saved_cycles": self.saved_cycles,
+            "made_up_of_ns": self.made_up_of,
+            "bound_by": {"before": self.before.bound_by, "after": self.after.bound_by},
+        }
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Two sides and their differences, one per packet size."""
+
+    before: str
+    after: str
+    differences: tuple[Difference, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the JSON form of `vhost-sim compare`."""
+        sizes = [difference.to_dict() for difference in self.differences]
+        return {"schema": 1, "before": self.before, "after": self.after, "results": sizes}
+
+    def points(self) -> list[Point]:
+        """Return the points of both sides, each under the name of its side."""
+        sides = ((self.before, "before"), (self.after, "after"))
+        return [replace(getattr(one, side), access=name) for name, side in sides for one in self.differences]
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return a tidy table: one row per packet size."""
+        import pandas as pd
+
+        rows = []
+        for difference in self.differences:
+            row = difference.to_dict()
+            row.pop("bound_by")
+            parts = row.pop("made_up_of_ns")
+            rows.append({**row, **{f"saved_{name}_ns": value for name, value in parts.items()}})
+        return pd.DataFrame(rows).fillna(0.0)
+
+
+def sides(scenario: Scenario, other: Scenario | None = None) -> list[Side]:
+    """Return what `compare` compares, size by size: the first two variants of one scenario, or the first of each."""
+    if other is None:
+        return sides_of(scenario, [variant.name for variant in scenario.access[:2]])
+    sizes = [size for size in scenario.traffic.sizes if size in other.traffic.sizes]
+    found = []
+    for one, label in zip((scenario, other), _labels((scenario, other)), strict=True):
+        traffic = one.traffic.model_copy(update={"packet_bytes": sizes})
+        made = sides_of(one.model_copy(update={"traffic": traffic}), [one.access[0].name])
+        found += [replace(side, label=label) for side in made]
+    return found
+
+
+def _labels(both: tuple[Scenario, Scenario], chosen: Sequence[str] | None = None) -> list[str]:
+    """Name two scenarios by name and variant, numbered where that does not tell them apart."""
+    names = chosen or [one.access[0].name for one in both]
+    labels = [f"{side.name} ({name})" for side, name in zip(both, names, strict=True)]
+    return labels if labels[0] != labels[1] else [f"{label} [{number}]" for number, label in enumerate(labels, 1)]
+
+
+def compare(
+    scenario: Scenario,
+    other: Scenario | None = None,
+    *,
+    access: tuple[str, str] | None = None,
+    progress: Progress | None = None,
+) -> Comparison:
+    """Compare two variants of one scenario, or the same variant of two scenarios.
+
+    With one scenario, `access` names the pair (default: its first two variants). With two, each runs its first
+    variant, or `access[0]` and `access[1]`. Raises ConfigError when the two share no packet size.
+    """
+    if other is None and access is None:
+        names = [variant.name for variant in scenario.access]
+        if len(names) < 2:
+            raise ConfigError(f"{scenario.name}: compare needs two access variants (--access A,B) or a second scenario")
+        access = (names[0], names[1])
+    if other is None:
+        assert access is not None
+        pair = [scenario.variant(name) for name in dict.fromkeys(access)]
+        result = run(scenario.model_copy(update={"access": pair}), progress)
+        sizes = scenario.traffic.sizes
+        found = tuple(Difference(result.at(access[0], size), result.at(access[1], size)) for size in sizes)
+        return Comparison(access[0], access[1], found)
+    both = (scenario, other)
+    chosen = [side.access[0].name if access is None else access[number] for number, side in enumerate(both)]
+    sizes = [size for size in scenario.traffic.sizes if size in other.traffic.sizes]
+    if not sizes:
+        raise ConfigError(f"{scenario.name} and {other.name} have no packet size in common")
+    results = []
+    for number, (side, name) in enumerate(zip(both, chosen, strict=True)):
+        traffic = side.traffic.model_copy(update={"packet_bytes": sizes})
+        one = side.model_copy(update={"access": [side.variant(name)], "traffic": traffic})
+
+        def half(share: float, label: str, number: int = number) -> None:
+            if progress is not None:
+                progress((number + share) / 2, label)
+
+        results.append(run(one, half))
+    labels = _labels(both, chosen)
+    pairs = zip(results[0].points, results[1].points, strict=True)
+    return Comparison(labels[0], labels[1], tuple(Difference(first, second) for first, second in pairs))

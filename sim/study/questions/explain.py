@@ -1,0 +1,216 @@
+"""Explain one access variant at one size: the rows themselves, what each executes, and how the total comes about."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from sim.config.scenario.scenario import Scenario
+from sim.config.tables.primitives import PRICED_BY_CPI, PRIMITIVES
+from sim.config.tables.quantity import Quantity
+from sim.datapath import Plan, build_plan
+from sim.datapath.host.interference import FALLBACK
+from sim.datapath.plan.plan import Row
+from sim.engine import Point, simulate
+
+#: Always shown for an access, a count of 0 included: that nothing is executed is the point of some variants.
+SHOWN = ("stac", "clac", "lfence", "access_ok", "mask", "call", "object_size_check", "load", "store", "lock_rmw")
+
+SCOPES = {
+    "packet": "per_packet",
+    "flush": "per_flush",
+    "refill": "per_refill",
+    "window": "per_window",
+    "drain": "per_drain",
+    "drain_found_work": "per_drain_found_work",
+    "poll": "per_poll",
+    "round": "per_round",
+    "wakeup": "per_wakeup",
+    "page_refill": "per_page_refill",
+    "invalidation": "per_invalidation",
+    "ring_batch": "per_ring_batch",
+    "socket_empty": "per_socket_empty",
+    "call": "per_call",
+}
+
+#: Rows that stand for a rarer case of another row, and are not part of the usual flush.
+RARE = ("used_element", "used_wrapped")
+
+Counts = dict[str, dict[str, dict[str, float]]]
+
+
+def count_primitives(plan: Plan) -> Counts:
+    """Count primitives of the worker's accesses: family -> `per_SCOPE` -> primitive -> times executed.
+
+    Counts are of one packet, flush, refill and so on; a flush is one that neither wraps nor holds a single packet.
+    """
+    counts: Counts = {
+        family: {per: dict.fromkeys(SHOWN, 0.0) for per in SCOPES.values()}
+        for family in ("metadata", "payload", "work")
+    }
+    for row in plan.rows:
+        if row.actor != "worker" or row.label.removesuffix("_release") in RARE or row.label.endswith(FALLBACK):
+            continue
+        for scope in row.scopes:
+            table = counts[row.family][SCOPES[scope]]
+            for part in (*row.components, *row.unit_components):
+                known = PRIMITIVES.get(part.primitive)
+                if known is not None and (known.instructions or part.primitive == "copy_bytes"):
+                    table[part.primitive] = table.get(part.primitive, 0.0) + part.count
+    return counts
+
+
+@dataclass(frozen=True)
+class Input:
+    """One table entry that the answer depends on; what it adds per packet, where that is a sum of its own."""
+
+    key: str
+    quantity: Quantity
+    cycles_per_packet: float | None
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """The plan of one variant, and a run of it that says how often each row is executed."""
+
+    scenario: Scenario
+    plan: Plan
+    point: Point
+
+    def counts(self) -> Counts:
+        """Return the primitive counts of metadata, payload and other work."""
+        return count_primitives(self.plan)
+
+    def time_cycles(self, row: Row) -> float:
+        """Cycles per packet that a row takes in the run, waiting included."""
+        return self.point.row_times_ps[f"{row.actor}.{row.label}"] / self.plan.cycle_ps
+
+    def wait_cycles(self, row: Row) -> float:
+        """Cycles per packet that a row waits: for cache lines, for the store buffer, for the other actor."""
+        return self.point.row_waits_ps[f"{row.actor}.{row.label}"] / self.plan.cycle_ps
+
+    def inputs(self) -> list[Input]:
+        """Return every table entry behind the answer, largest contribution first, those without a sum last."""
+        cpu, scenario = self.scenario.cpu, self.scenario
+        shares = self.point.breakdown_cycles
+        found = [
+            Input(f"cpu.primitives.{name}", cpu.primitives[name], cycles)
+            for name, cycles in shares.items()
+            if name in cpu.primitives
+        ]
+        work = sum(cycles for name, cycles in shares.items() if name in PRICED_BY_CPI)
+        found.append(Input("cpu.cpi", cpu.cpi, work))
+        found.sort(key=lambda entry: -(entry.cycles_per_packet or 0.0))
+        steps = {row.kernel_step for row in self.plan.rows if row.kernel_step and self.rate(row)}
+        if scenario.virtqueue.iotlb:
+            steps |= {step for step in scenario.kernel.steps if step.startswith("iotlb_")}
+        rest = {
+            "cpu.core_ghz": cpu.core_ghz,
+            "kernel.work_scale": scenario.kernel.work_scale,
+            "cpu.overlap": cpu.overlap,
+            "cpu.reorder_buffer": cpu.reorder_buffer,
+            "cpu.store_buffer": cpu.store_buffer,
+            "cpu.payload_exposed": cpu.payload_exposed,
+            "cpu.l1_dtlb_entries": cpu.l1_dtlb_entries,
+            "cpu.stlb_entries": cpu.stlb_entries,
+            "memory.other_pages": scenario.memory.other_pages,
+            **self._inputs_of_the_host(),
+            "device.reuse_bytes_per_packet": scenario.device.reuse_bytes_per_packet,
+            "backend.program_instructions": scenario.backend.program_instructions,
+            **_time_given_whole(scenario),
+            **(
+                {"receive.source.packet_cost": scenario.receive.source.packet_cost}
+                if "source" in self.plan.actors
+                else {}
+            ),
+            **{f"kernel.steps.{step}.instructions": scenario.kernel.steps[step].instructions for step in sorted(steps)},
+        }
+        return found + [Input(key, quantity, None) for key, quantity in rest.items()]
+
+    def _inputs_of_the_host(self) -> dict[str, Quantity]:
+        """Return the entries that only some placements and hosts bring in."""
+        memory, found = self.scenario.memory, {}
+        if self.scenario.queues.pairs > 1:
+            found["cpu.uncore_bandwidth"] = self.scenario.cpu.uncore_bandwidth
+        if self.scenario.placement.smt_siblings:
+            found["cpu.smt_slowdown"] = self.scenario.cpu.smt_slowdown
+        if memory.invalidations_per_second:
+            found["memory.invalidation_stall"] = memory.invalidation_stall
+            found["memory.invalidation_window"] = memory.invalidation_window
+        return found
+
+    def rate(self, row: Row) -> float:
+        """Executions of a row per packet in the run."""
+        return self.point.row_rates[f"{row.actor}.{row.label}"]
+
+    def by_function(self) -> dict[str, float]:
+        """Worker cycles per packet by kernel function, largest first."""
+        found: dict[str, float] = {}
+        for row in self.plan.rows:
+            if row.actor == "worker":
+                found[row.function] = found.get(row.function, 0.0) + self.time_cycles(row)
+        return dict(sorted(((n, v) for n, v in found.items() if v), key=lambda item: (-item[1], item[0])))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the JSON form of `vhost-sim explain`."""
+        return {
+            "schema": 1,
+            "scenario": self.scenario.name,
+            "access": self.plan.access,
+            "packet_bytes": self.plan.packet_bytes,
+            "counts": self.counts(),
+            "rows": [self._row(row) for row in self.plan.rows],
+            "by_function_cycles": self.by_function(),
+            "inputs": [
+                {"key": one.key, **one.quantity.model_dump(), "cycles_per_packet": one.cycles_per_packet}
+                for one in self.inputs()
+            ],
+            "setup_us": {part.primitive: part.cost_ps / 1e6 for part in self.plan.setup},
+            "total_cycles": self.point.cycles_per_packet,
+            "pps": self.point.pps,
+        }
+
+    def _row(self, row: Row) -> dict[str, Any]:
+        parts = (*row.components, *row.unit_components)
+        return {
+            "actor": row.actor,
+            "label": row.label,
+            "step": row.step,
+            "function": row.function,
+            "scope": list(row.scopes),
+            "family": row.family,
+            "accessor": row.accessor,
+            "operation": row.operation,
+            "bytes": row.access.bytes if row.access else row.bytes,
+            "line": row.access.region if row.access else None,
+            "primitives": {part.primitive: part.count for part in parts},
+            "formulas": {part.primitive: part.formula for part in parts},
+            "cost_cycles": row.cost_ps / self.plan.cycle_ps,
+            "cost_cycles_per_unit": row.unit_ps / self.plan.cycle_ps,
+            "hidden_ns": row.hidden_ps / 1e3,
+            "instructions": row.instructions + row.unit_instructions,
+            "executions_per_packet": self.rate(row),
+            "cycles_per_packet": self.time_cycles(row),
+        }
+
+
+def _time_given_whole(scenario: Scenario) -> dict[str, Quantity]:
+    """Entries in ns that stand in a scenario, as far as it uses them."""
+    driver, device, backend = scenario.driver, scenario.device, scenario.backend
+    found = {"driver.packet_cost": driver.packet_cost}
+    if driver.kind == "virtio-net":
+        found = {"driver.stack_cost": driver.stack_cost, "driver.byte_cost": driver.byte_cost}
+    if device.busyloop_timeout_us:
+        found["device.poll_pause"] = device.poll_pause
+    if backend.kind in ("tap-xdp-pass", "tap-skb"):
+        found["backend.stack_cost"] = backend.stack_cost
+        found["backend.receiver_cost"] = backend.receiver_cost
+        found["backend.receiver_byte_cost"] = backend.receiver_byte_cost
+    return found
+
+
+def explain(scenario: Scenario, access: str, packet_bytes: int | None = None) -> Explanation:
+    """Explain a variant at one size (default: the scenario's first), with the frequencies of a short run."""
+    size = scenario.traffic.sizes[0] if packet_bytes is None else packet_bytes
+    plan = build_plan(scenario, access, size, apart=True)
+    return Explanation(scenario, plan, simulate(plan, scenario.run))

@@ -1,0 +1,85 @@
+"""Physical limits beside a prediction: no checks at all (`ideal`), nothing but the copies, and full links."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from sim.config.loading.load import load_table
+from sim.config.scenario.scenario import Scenario
+from sim.config.tables.access import Access
+from sim.config.tables.primitives import PRIMITIVES
+from sim.datapath import Plan, build_plan
+from sim.datapath.host.sink import WIRE_OVERHEAD_BYTES
+from sim.datapath.plan.plan import Row
+from sim.engine import Point
+from sim.study.questions.run import run
+
+IDEAL = "ideal"
+
+LINK_GBIT = (10, 25, 40, 100)
+
+_MOVING = ("copy", "cache")  # groups of primitives that move bytes
+
+
+def line_rate_pps(packet_bytes: float, gbit: float) -> float:
+    """Packets per second that a link of `gbit` carries, for frames of `packet_bytes` without FCS."""
+    return gbit * 1e9 / 8 / (packet_bytes + WIRE_OVERHEAD_BYTES)
+
+
+@dataclass(frozen=True)
+class Limit:
+    """What bounds the rate at one packet size, in packets/s."""
+
+    packet_bytes: int
+    ideal_pps: float
+    copy_pps: float | None  # None where the device copies nothing
+
+    @property
+    def line_rates_pps(self) -> dict[int, float]:
+        """Rate at which links of so many Gbit/s are full."""
+        return {gbit: line_rate_pps(self.packet_bytes, gbit) for gbit in LINK_GBIT}
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the JSON form."""
+        lines = {f"{gbit}GbE": pps for gbit, pps in self.line_rates_pps.items()}
+        rates = {"ideal_pps": self.ideal_pps, "copy_pps": self.copy_pps}
+        return {"packet_bytes": self.packet_bytes, **rates, "line_rate_pps": lines}
+
+
+def limits(scenario: Scenario, known: Iterable[Point] = ()) -> tuple[Limit, ...]:
+    """Return the limits at each packet size of a scenario; points of `ideal` that are known are not simulated again.
+
+    `copy_pps` is the rate of a worker that does nothing but copy the packet, everything else taking no time.
+    """
+    ideal = load_table("access", IDEAL)
+    assert isinstance(ideal, Access)
+    bare = scenario.model_copy(update={"access": [ideal]})
+    points = {point.packet_bytes: point for point in known if point.access == IDEAL}
+    if set(points) != set(scenario.traffic.sizes):
+        points = {point.packet_bytes: point for point in run(bare).points}
+    cores = scenario.queues.lanes
+    return tuple(
+        Limit(size, points[size].pps, cores * 1e12 / copying if copying else None)
+        for size, copying in ((size, copy_ps(build_plan(bare, IDEAL, size))) for size in scenario.traffic.sizes)
+    )
+
+
+def copy_ps(plan: Plan) -> float:
+    """Return the picoseconds per packet in which the worker moves its bytes; under a mix the mean of its packets."""
+    return sum(
+        _mean([_moving_ps(one) for one in plan.class_rows.get(number, (row,))], plan)
+        for number, row in enumerate(plan.rows)
+        if row.actor == "worker" and row.operation == "copy" and "packet" in row.scopes
+    )
+
+
+def _moving_ps(row: Row) -> int:
+    return sum(part.cost_ps for part in row.components if PRIMITIVES[part.primitive].group in _MOVING)
+
+
+def _mean(costs_ps: list[int], plan: Plan) -> float:
+    if plan.classes is None or len(costs_ps) == 1:
+        return float(costs_ps[0])
+    return float(sum(costs_ps[kind] for kind in plan.classes.draws) / len(plan.classes.draws))

@@ -1,0 +1,1 @@
+"""A design review: all that is asked of one question, and the sentences that answer it."""

@@ -1,0 +1,179 @@
+"""The six questions of a design review, each answered in a sentence or two from a review's own numbers."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from sim.study.evidence.published import Published
+from sim.study.uncertainty.intervals import Interval, measured_together
+
+if TYPE_CHECKING:
+    from sim.study.questions.compare import Difference
+    from sim.study.review.review import Review
+    from sim.study.sensitivity.study import Sensitivities
+
+#: Parts of a difference that are named; the others are added up.
+_NAMED = 4
+
+
+def answers(review: Review) -> dict[str, str]:
+    """Answer, by question: what gains (or carries), how much, how sure, why, what would change it, what to measure."""
+    found = {
+        "What": _what(review),
+        "How much": _how_much(review),
+        "How sure": _how_sure(review),
+        "Why": _why(review),
+        "What would change it": _change(review),
+        "What to measure next": _next(review.tornado),
+    }
+    return {question: answer for question, answer in found.items() if answer}
+
+
+def _what(review: Review) -> str:
+    pair = review.comparison
+    if pair is None:
+        return f"the rate of {_described(review, review.scenario.access[0].name)}"
+    others = [variant.name for variant in review.scenario.access if variant.name not in (pair.before, pair.after)]
+    listed = ", ".join(others) if len(others) <= _NAMED else f"{len(others)} others"
+    beside = f". Beside them: {listed}" if others else ""
+    return f"{_described(review, pair.after)}, against {_described(review, pair.before)}{beside}"
+
+
+def _described(review: Review, access: str) -> str:
+    title = review.scenario.variant(access).title
+    return f"{access} ({title})" if title else access
+
+
+def _how_much(review: Review) -> str:
+    rates = {(rate.access, rate.packet_bytes): rate.pps for rate in review.sure.rates}
+    size = review.first_size
+    if review.gain is None:
+        return f"{_mpps(rates[review.scenario.access[0].name, size])} Mpps at {review.size_text}"
+    gains = [one for one in review.sure.gains if one.after == review.focus]
+    first, last = gains[0], gains[-1]
+    saved, gain = first.saved_ns, first.gain_percent
+    said = (
+        f"{_mpps(rates[first.before, size])} to {_mpps(rates[first.after, size])} Mpps at {review.size_text}: "
+        f"{gain.value:+.1f} % [{gain.low:+.1f}, {gain.high:+.1f}], "
+        f"{saved.value:+.1f} ns [{saved.low:+.1f}, {saved.high:+.1f}] saved per packet"
+    )
+    if last is first:
+        return said
+    far = last.gain_percent
+    known = any(one.packet_bytes == last.packet_bytes for one in review.published)
+    beyond = "" if known else ", a size for which nothing was published"
+    return f"{said}; {far.value:+.1f} % [{far.low:+.1f}, {far.high:+.1f}] at {last.packet_bytes} B{beyond}"
+
+
+def _mpps(one: Interval) -> str:
+    return f"{one.value / 1e6:.2f} [{one.low / 1e6:.2f}, {one.high / 1e6:.2f}]"
+
+
+def _how_sure(review: Review) -> str:
+    said = []
+    if review.gain is not None:
+        drawn = "over the ranges of the tables; what the model itself leaves out is in none of them"
+        said.append(f"{review.gain.sentence(review.sure.draws)}, {drawn}")
+    names = dict.fromkeys((review.scenario.access[0].name, review.focus))
+    said += [_evidence(review, name) for name in names]
+    silent = dict.fromkeys(name for one in review.published for name in one.not_stated)
+    if silent:
+        said.append(f"what was published does not state {', '.join(silent)}: they are assumed")
+    grades = Counter("fitted" if one.key in review.priors else one.quantity.grade for one in review.sources)
+    listed = ", ".join(f"{number} {grade}" for grade, number in grades.most_common())
+    said.append(f"{len(review.sources)} table entries are behind it, each with a range: {listed}")
+    return ". ".join(one[:1].upper() + one[1:] for one in said)
+
+
+def _evidence(review: Review, access: str) -> str:
+    """Say of one variant whether its rate was fitted, or is a prediction beside a published rate, or beside none."""
+    found = [one for one in review.published if one.access == access and one.packet_bytes == review.first_size]
+    if not found:
+        return f"the rate of {access} is a prediction, and none was published to lay beside it"
+    return "; ".join(
+        f"the rate of {access} is met and not predicted: calibration {review.scenario.calibration} was fitted to "
+        f"{_published(one)}"
+        if one.used
+        else f"the rate of {access} is a prediction, {one.error:+.1%} from {_published(one)}, not fitted to it"
+        for one in found
+    )
+
+
+def _published(one: Published) -> str:
+    return f"the published {one.measured_pps / 1e6:.2f} Mpps ({one.name})"
+
+
+def _why(review: Review) -> str:
+    if review.comparison is None:
+        point = review.result.points[0]
+        parts = _merged({name: cycles / point.cycles_per_packet for name, cycles in point.breakdown_cycles.items()})
+        return "of its cycles: " + ", ".join(f"{name} {share:.0%}" for name, share in list(parts.items())[:_NAMED])
+    difference = review.comparison.differences[0]
+    if abs(difference.saved_ns) < 0.05:
+        return "nothing that it executes less or more shows in the rate"
+    return _made_up_of(difference)
+
+
+def _made_up_of(difference: Difference) -> str:
+    parts = _merged(difference.made_up_of)
+    named = list(parts.items())[:_NAMED]
+    rest = sum(parts.values()) - sum(value for _, value in named)
+    sign = 1 if difference.saved_ns > 0 else -1
+    said = [f"{name} {sign * value:.1f} ({value / difference.saved_ns:.0%})" for name, value in named]
+    if abs(rest) >= 0.05:
+        said.append(f"everything else {sign * rest:.1f}")
+    kind = "saved" if difference.saved_ns > 0 else "lost"
+    return f"of the {abs(difference.saved_ns):.1f} ns {kind}: {', '.join(said)}"
+
+
+def _merged(parts: Mapping[str, float]) -> dict[str, float]:
+    """Add up what one source gives together (stac and clac); what is largest stands first."""
+    found: dict[str, float] = {}
+    for name, value in parts.items():
+        together = measured_together(f"cpu.primitives.{name}").removeprefix("cpu.primitives.")
+        found[together] = found.get(together, 0.0) + value
+    return dict(sorted(found.items(), key=lambda item: -abs(item[1])))
+
+
+def _change(review: Review) -> str:
+    found = review.tornado
+    if not found.indices:
+        return ""
+    factor, unit = (1e-6, "Mpps") if found.output == "pps" else (1.0, "%")
+    most = found.indices[0]
+    if most.values["swing"] == 0:
+        return "no input that it depends on moves it, at either end of its range"
+    low, high = (most.values[end] * factor for end in ("low", "high"))
+    said = [f"most of all {most.key}: {low:.1f} {unit} at one end of its range, {high:.1f} {unit} at the other"]
+    if found.output == "gain":
+        said.append(_turned(found))
+    said.append(_switched(review, factor, unit))
+    return ". ".join(one for one in said if one)
+
+
+def _turned(found: Sensitivities) -> str:
+    ends = {one.key: (one.values["low"], one.values["high"]) for one in found.indices}
+    turned = [
+        key for key, (low, high) in ends.items() if (max(low, high) > 0 if found.nominal < 0 else min(low, high) < 0)
+    ]
+    if turned:
+        return f"Alone at an end of its range each of these turns the sign: {', '.join(turned)}"
+    return "No number alone, at either end of its range, turns the sign"
+
+
+def _switched(review: Review, factor: float, unit: str) -> str:
+    """Name the switches that move the answer, furthest first."""
+    moved = [one for one in review.switches if abs(one.answer * factor - review.tornado.nominal * factor) >= 0.05]
+    if not moved:
+        return ""
+    listed = ", ".join(
+        f"{one.answer * factor:.1f} {unit} with {one.key} {'off' if one.is_on else 'on'}" for one in moved[:_NAMED]
+    )
+    return f"Switches: {listed}"
+
+
+def _next(found: Sensitivities) -> str:
+    said = [one for one in found.findings if one.startswith("measure this next: ")]
+    return said[-1].removeprefix("measure this next: ") if said else ""

@@ -1,0 +1,1 @@
+"""Runs of many cases: a case by its key, other values in its tables, a pool of workers."""

@@ -1,0 +1,101 @@
+"""Many cheap runs of a few cases with other values in their tables, on any executor."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Executor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from sim.config.errors import ConfigError
+from sim.study.evidence.figures import Case, observe
+from sim.study.runs.values import with_values
+from sim.study.sweep.run import local_executor
+
+Floats = npt.NDArray[np.float64]
+Values = Mapping[str, float]
+
+#: Told as runs end: how many are done, how many there are.
+Progress = Callable[[int, int], None]
+
+_CHUNK = 64
+#: Below this many runs, starting processes takes longer than the runs.
+_WORTH_A_POOL = 600
+
+
+@dataclass(frozen=True)
+class Job:
+    """One run: a case by number, and the values that its tables take."""
+
+    case: int
+    values: Values
+
+
+@dataclass(frozen=True)
+class Outcomes:
+    """The figures of jobs, in their order; NaN where a run failed, with what it died of by job number."""
+
+    figures: Floats
+    errors: dict[int, str]
+
+
+@contextmanager
+def pool_for(runs: int, jobs: int | None = None) -> Iterator[Executor | None]:
+    """Give a pool of processes if so many runs are worth one, else None."""
+    if jobs is not None and jobs < 1:
+        raise ConfigError(f"--jobs: at least 1 is needed (got {jobs})")
+    if runs < _WORTH_A_POOL or (jobs or os.cpu_count() or 1) == 1:
+        yield None
+        return
+    with local_executor(jobs) as pool:
+        yield pool
+
+
+def run_jobs(
+    cases: Sequence[Case], jobs: Sequence[Job], executor: Executor | None = None, progress: Progress | None = None
+) -> Outcomes:
+    """Run jobs on an executor, or here without one; a run that fails does not end the others."""
+    chunks = [list(jobs[first : first + _CHUNK]) for first in range(0, len(jobs), _CHUNK)]
+    found: dict[int, list[float | str]] = {}
+    done = 0
+
+    def settle(number: int, results: list[float | str]) -> None:
+        nonlocal done
+        found[number] = results
+        done += len(results)
+        if progress is not None:
+            progress(done, len(jobs))
+
+    if executor is None:
+        for number, chunk in enumerate(chunks):
+            settle(number, _run_chunk(cases, chunk))
+    else:
+        waiting = {}
+        for number, chunk in enumerate(chunks):
+            mine = sorted({job.case for job in chunk})
+            sent = [Job(mine.index(job.case), job.values) for job in chunk]
+            waiting[executor.submit(_run_chunk, [cases[case] for case in mine], sent)] = number
+        try:
+            for future in as_completed(waiting):
+                settle(waiting[future], future.result())
+        except BrokenProcessPool:
+            raise ConfigError("a worker process died; nothing was written") from None
+    results = [result for number in range(len(chunks)) for result in found[number]]
+    figures = np.array([np.nan if isinstance(result, str) else result for result in results], dtype=np.float64)
+    return Outcomes(figures, {number: result for number, result in enumerate(results) if isinstance(result, str)})
+
+
+def _run_chunk(cases: Sequence[Case], jobs: Sequence[Job]) -> list[float | str]:
+    return [_run(cases[job.case], job.values) for job in jobs]
+
+
+def _run(case: Case, values: Values) -> float | str:
+    try:
+        return observe(Case(with_values(case.scenario, values), case.quantity, case.functions))
+    except Exception as error:  # whatever one point dies of is reported with it, and must not end the study
+        return str(error) or type(error).__name__

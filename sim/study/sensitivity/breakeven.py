@@ -1,0 +1,246 @@
+"""Break-even: the value of one key at which a target is just met, or that it is met always or never."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import pairwise
+from math import isfinite
+from typing import Any
+
+from scipy.optimize import brentq
+
+from sim.config.errors import ConfigError, without_file
+from sim.config.scenario.scenario import Scenario
+from sim.study.evidence.figures import Case
+from sim.study.runs.pool import Job, run_jobs
+from sim.study.runs.values import entry, has_entry
+from sim.study.uncertainty.intervals import one_point
+
+#: Gives the scenario in which the key has a value.
+Varied = Callable[[float], Scenario]
+
+_TARGET = re.compile(r"\s*(\w+)\s*(>=|<=|>|<)\s*([-+]?[0-9.]+(?:[eE][-+]?\d+)?)\s*(%?)\s*")
+_QUANTITIES = ("gain", "saved_ns", "pps", "ns_per_packet")
+_OF_PAIRS = ("gain", "saved_ns")
+#: Places at which the range is looked at before roots are searched between neighbours that differ.
+_LOOKS = 17
+#: Whole numbers next to the middle that are tried before a gap of refused ones is taken as it is.
+_TRIES = 32
+
+
+@dataclass(frozen=True)
+class Target:
+    """What is to hold: a quantity, a relation and a number (gain in percent)."""
+
+    quantity: str
+    relation: str
+    value: float
+
+    @classmethod
+    def parse(cls, text: str) -> Target:
+        """Read `gain>=10%`, `saved_ns>=30`, `pps>=6e6` or `ns_per_packet<=200`. ConfigError for anything else."""
+        found = _TARGET.fullmatch(text)
+        if not found or found[1] not in _QUANTITIES:
+            raise ConfigError(f"--target {text}: one of {', '.join(_QUANTITIES)}, a relation and a number are needed")
+        try:
+            value = float(found[3])
+        except ValueError:
+            raise ConfigError(f"--target {text}: '{found[3]}' is not a number") from None
+        if not isfinite(value):
+            raise ConfigError(f"--target {text}: '{found[3]}' is out of range")
+        if (found[1] == "gain") != (found[4] == "%"):
+            raise ConfigError(f"--target {text}: a gain is given in percent (gain>=10%), nothing else is")
+        return cls(found[1], found[2], value)
+
+    def margin(self, value: float) -> float:
+        """Return by how much a value is above (below, for < and <=) the target: met where it is not negative."""
+        return value - self.value if self.relation.startswith(">") else self.value - value
+
+    def met(self, value: float) -> bool:
+        """Whether a value meets the target."""
+        return self.margin(value) > 0 or (self.margin(value) == 0 and self.relation.endswith("="))
+
+    def __str__(self) -> str:
+        return f"{self.quantity} {self.relation} {self.value:g}{' %' if self.quantity == 'gain' else ''}"
+
+
+@dataclass(frozen=True)
+class Crossing:
+    """Where a target begins or ceases to be met as the key grows."""
+
+    value: float
+    begins: bool
+
+
+@dataclass(frozen=True)
+class BreakEven:
+    """The answer: crossings inside a range, or `always` or `never`; `looks` are the places that were tried first."""
+
+    key: str
+    unit: str
+    target: Target
+    low: float
+    high: float
+    tolerance: float
+    looks: tuple[tuple[float, float], ...]
+    crossings: tuple[Crossing, ...]
+    left_out: tuple[str, ...] = ()
+
+    @property
+    def verdict(self) -> str:
+        """`always`, `never` or `crosses`."""
+        if self.crossings:
+            return "crosses"
+        return "always" if self.target.met(self.looks[0][1]) else "never"
+
+    def sentence(self) -> str:
+        """Say the answer."""
+        where = f"{self.key} from {self.low:g} to {self.high:g}{self.unit and ' ' + self.unit}"
+        if self.verdict != "crosses":
+            values = [value for _, value in self.looks]
+            spread = f"it goes from {min(values):.4g} to {max(values):.4g}"
+            return f"{self.target}: {self.verdict}, for {where} ({spread})"
+        parts = [f"{'from' if one.begins else 'up to'} {one.value:.5g}" for one in self.crossings]
+        return f"{self.target} holds {' and '.join(parts)}{self.unit and ' ' + self.unit} of {where}"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the JSON form."""
+        return {
+            "schema": 1, "key": self.key, "unit": self.unit, "target": str(self.target), "low": self.low,
+            "high": self.high, "tolerance": self.tolerance, "verdict": self.verdict,
+            "crossings": [{"value": one.value, "begins": one.begins} for one in self.crossings],
+            "looks": [{"value": x, self.target.quantity: y} for x, y in self.looks], "left_out": list(self.left_out),
+        }  # fmt: skip
+
+
+def breakeven(
+    varied: Varied,
+    base: Scenario,
+    key: str,
+    target: Target,
+    *,
+    low: float | None = None,
+    high: float | None = None,
+    tolerance: float = 1e-3,
+) -> BreakEven:
+    """Find where a target is just met as a key goes through a range (default: that of its table entry).
+
+    `tolerance` is a share of the range. The target looks at the first access variant of the scenario, or at the second
+    against the first. A key of whole numbers is searched in whole numbers; values that the scenario refuses are left
+    out by name. Raises ConfigError when there is no range, or no value of it can be run.
+    """
+    unit, whole = "", False
+    if has_entry(base, key):
+        quantity = entry(base, key)
+        low, high, unit = quantity.low if low is None else low, quantity.high if high is None else high, quantity.unit
+    else:
+        whole = isinstance(_plain(base, key), int)
+    if low is None or high is None:
+        raise ConfigError(f"--vary {key}: has no range of its own; --low and --high are needed")
+    if not (isfinite(low) and isfinite(high)):
+        raise ConfigError(f"--low {low:g} --high {high:g}: both ends have to be finite")
+    if not low <= high:
+        raise ConfigError(f"--low {low:g} is above --high {high:g}")
+    if not 0 < tolerance <= 1:
+        raise ConfigError(f"--tolerance: a share above 0 and up to 1 is needed (got {tolerance:g})")
+    if target.quantity in _OF_PAIRS and len(base.access) < 2:
+        raise ConfigError(f"--target {target}: needs two access variants (--access A,B)")
+
+    def value_at(x: float) -> float:
+        return _observe(varied(int(x) if whole else x), target.quantity)
+
+    return search(value_at, key, unit, target, low, high, tolerance, whole)
+
+
+def search(
+    value_at: Callable[[float], float],
+    key: str,
+    unit: str,
+    target: Target,
+    low: float,
+    high: float,
+    tolerance: float,
+    whole: bool = False,
+) -> BreakEven:
+    """Look at the range in even steps (geometric for whole numbers), then search between places that differ."""
+    places = _places(low, high, whole)
+    looks: list[tuple[float, float]] = []
+    left_out = []
+    for place in places:
+        try:
+            looks.append((place, value_at(place)))
+        except ConfigError as error:
+            left_out.append(f"{place:g}: {without_file(str(error))}")
+    if not looks:
+        raise ConfigError(f"--vary {key}: no value can be run; {left_out[0]}")
+    crossings = []
+    for (x1, y1), (x2, y2) in pairwise(looks):
+        if target.met(y1) != target.met(y2):
+            root = (
+                _bisect(value_at, target, x1, x2)
+                if whole
+                else _root(value_at, target, x1, x2, tolerance * (high - low))
+            )
+            crossings.append(Crossing(root, target.met(y2)))
+    return BreakEven(key, unit, target, low, high, tolerance, tuple(looks), tuple(crossings), tuple(left_out))
+
+
+def _places(low: float, high: float, whole: bool) -> list[float]:
+    """Return the places of a range that are looked at first."""
+    shares = [number / (_LOOKS - 1) for number in range(_LOOKS)] if high > low else [0.0]
+    if whole and low > 0:
+        powers = [float(1 << bits) for bits in range(32) if low <= 1 << bits <= high]  # sizes of rings
+        return sorted({*(float(round(low * (high / low) ** share)) for share in shares), *powers})
+    even = [low + share * (high - low) for share in shares]
+    return sorted({float(round(place)) for place in even}) if whole else even
+
+
+def _root(value_at: Callable[[float], float], target: Target, x1: float, x2: float, width: float) -> float:
+    ends = [target.margin(value_at(x)) for x in (x1, x2)]
+    if ends[0] * ends[1] > 0 or 0 in ends:  # the margin is 0 at an end, or the rate is not smooth to the last digit
+        return x1 if abs(ends[0]) < abs(ends[1]) else x2
+    return float(brentq(lambda x: target.margin(value_at(x)), x1, x2, xtol=width))
+
+
+def _bisect(value_at: Callable[[float], float], target: Target, x1: float, x2: float) -> float:
+    """Return the first whole number that meets the target, or the last where it ceases to be met."""
+    wanted = target.met(value_at(x2))
+    while (tried := _nearest_run(value_at, x1, x2)) is not None:
+        place, value = tried
+        x1, x2 = (x1, place) if target.met(value) == wanted else (place, x2)
+    return x2 if wanted else x1
+
+
+def _nearest_run(value_at: Callable[[float], float], x1: float, x2: float) -> tuple[float, float] | None:
+    """Run the whole number between two others that is nearest to their middle and not refused."""
+    between = sorted(range(int(x1) + 1, int(x2)), key=lambda place: abs(place - (x1 + x2) / 2))
+    for place in between[:_TRIES]:
+        try:
+            return float(place), value_at(float(place))
+        except ConfigError:
+            continue
+    return None
+
+
+def _observe(scenario: Scenario, quantity: str) -> float:
+    size = scenario.traffic.sizes[0]
+    names = [variant.name for variant in scenario.access[: 2 if quantity in _OF_PAIRS else 1]]
+    cases = [Case(one_point(scenario, name, size)) for name in names]
+    outcomes = run_jobs(cases, [Job(number, {}) for number in range(len(cases))])
+    if outcomes.errors:
+        raise ConfigError(next(iter(outcomes.errors.values())))
+    rates = [float(rate) for rate in outcomes.figures]
+    if quantity == "gain":
+        return 100 * (rates[1] / rates[0] - 1)
+    if quantity == "saved_ns":
+        return 1e9 / rates[0] - 1e9 / rates[1]
+    return rates[0] if quantity == "pps" else 1e9 / rates[0]
+
+
+def _plain(scenario: Scenario, key: str) -> object:
+    place: object = scenario
+    for part in key.split("."):
+        place = place.get(part) if isinstance(place, dict) else getattr(place, part, None)
+    return place

@@ -1,0 +1,110 @@
+"""Rows of a sweep on disk: Parquet parts of fixed size, each written whole or not at all."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from sim.config.errors import ConfigError
+from sim.config.tables.primitives import PRIMITIVES
+from sim.config.tables.sweep import Axis, Sweep
+
+Row = dict[str, Any]
+
+#: Everything that a breakdown can name: the primitives of the cost tables, waits, and work given in ns.
+CYCLES = (
+    *PRIMITIVES, "store_drain", "idle", "driver_work", "given_time", "invalidation", "preempted", "uncore",
+)  # fmt: skip
+_NUMBERS = (
+    "pps", "pps_low", "pps_high", "ns_per_packet", "cycles_per_packet", "instructions_per_packet",
+    "latency_p50_us", "latency_p99_us", "latency_p999_us", "utilisation_worker", "utilisation_driver",
+    "ring_occupancy_mean",
+)  # fmt: skip
+
+
+def axis_type(axis: Axis) -> pa.DataType:
+    """Return the column type of an axis: what its values have in common, text if nothing else."""
+    if axis.values is None:
+        return pa.int64() if axis.integer else pa.float64()
+    kinds = {type(value) for value in axis.values}
+    if kinds == {bool}:
+        return pa.bool_()
+    if kinds == {int}:
+        return pa.int64()
+    return pa.float64() if kinds <= {int, float} else pa.string()
+
+
+def row_schema(sweep: Sweep) -> pa.Schema:
+    """Return the columns of every part: key and number of the point, its axes, the numbers of its result, its error."""
+    fields = [("key", pa.string()), ("point", pa.int64())]
+    fields += [(key, axis_type(axis)) for key, axis in sweep.axes.items() if key != "access"]
+    fields += [("access", pa.string()), ("packet_bytes", pa.int64())]
+    fields += [(name, pa.float64()) for name in _NUMBERS]
+    fields += [("bound_by", pa.string()), ("packets", pa.int64())]
+    fields += [(f"cycles_{name}", pa.float64()) for name in CYCLES]
+    return pa.schema([*fields, ("error", pa.string())])
+
+
+def to_table(rows: Sequence[Row], schema: pa.Schema) -> pa.Table:
+    """Return rows as a table; what a row lacks is null, axes of mixed kinds become text."""
+    columns = {}
+    for field in schema:
+        values = [row.get(field.name) for row in rows]
+        if field.type == pa.string():
+            values = [value if value is None or isinstance(value, str) else str(value) for value in values]
+        columns[field.name] = pa.array(values, type=field.type)
+    return pa.table(columns, schema=schema)
+
+
+class Parts:
+    """The folder of one sweep's parts."""
+
+    def __init__(self, folder: Path, schema: pa.Schema) -> None:
+        self.folder = folder
+        self.schema = schema
+
+    def file(self, number: int) -> Path:
+        """Return the file of a part."""
+        return self.folder / f"part-{number:06d}.parquet"
+
+    def existing(self) -> list[Path]:
+        """Return the parts that are there, in order."""
+        return sorted(self.folder.glob("part-*.parquet"))
+
+    def read(self, number: int) -> dict[str, list[Row]] | None:
+        """Return the rows of a part by key; {} when it is not there, None when it cannot be read as a part."""
+        file = self.file(number)
+        if not file.exists():
+            return {}
+        try:
+            table = pq.read_table(file)
+        except (OSError, pa.ArrowException):
+            return None
+        if table.schema != self.schema:
+            return None
+        rows: dict[str, list[Row]] = {}
+        for row in table.to_pylist():
+            rows.setdefault(row["key"], []).append(row)
+        return rows
+
+    def write(self, number: int, rows: Sequence[Row]) -> None:
+        """Write a part beside its place and move it there; ConfigError says that what was written before is kept."""
+        file = self.file(number)
+        partial = file.with_suffix(".partial")
+        try:
+            with partial.open("wb") as stream:
+                pq.write_table(to_table(rows, self.schema), stream)
+                stream.flush()
+                os.fsync(stream.fileno())
+            os.replace(partial, file)
+        except OSError as error:
+            partial.unlink(missing_ok=True)
+            raise ConfigError(
+                f"{file}: cannot be written: {error.strerror or error}; the parts written before are kept, "
+                "--resume continues behind them"
+            ) from None

@@ -1,0 +1,204 @@
+"""Run a sweep: chunks of points on any executor, rows streamed to parts, the same bytes whoever computed them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from sim.config.errors import ConfigError
+from sim.config.loading.load import load_scenario, load_table
+from sim.config.tables.sweep import Sweep
+from sim.study.sweep.design import Design
+from sim.study.sweep.parts import Parts, Row, row_schema
+from sim.study.sweep.points import run_points
+
+#: Points per part. Part of the format: the same sweep gives the same parts whatever computes them.
+CHUNK_POINTS = 256
+DASK_TIMEOUT_SECONDS = 10
+_DESCRIPTION = "_sweep.yaml"  # the underscore hides it from readers of Parquet folders
+
+#: Told as a sweep goes on: points done, points in all.
+Progress = Callable[[int, int], None]
+#: Told something that the user should know and that does not end the sweep.
+Notice = Callable[[str], None]
+
+
+@dataclass
+class Outcome:
+    """What a sweep did; `rows` only when it was not written to a folder."""
+
+    points: int
+    computed: int = 0
+    reused: int = 0
+    failed: int = 0
+    folder: Path | None = None
+    rows: list[Row] = field(default_factory=list)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the JSON form of `vhost-sim sweep`."""
+        counts = {"points": self.points, "computed": self.computed, "reused": self.reused, "failed": self.failed}
+        kept = {"folder": str(self.folder)} if self.folder else {"rows": self.rows}
+        return {"schema": 1, **counts, **kept}
+
+
+def load_sweep(reference: str, configs: Path | None = None) -> Sweep:
+    """Load a sweep by name or path, and its base scenario once, so that a bad one ends here."""
+    sweep = load_table("sweep", reference, configs)
+    assert isinstance(sweep, Sweep)
+    first = Design(sweep).points(0, 1)[0]
+    load_scenario(sweep.scenario, settings={**sweep.set, **first}, configs=configs)
+    return sweep
+
+
+@contextmanager
+def local_executor(jobs: int | None = None) -> Iterator[Executor]:
+    """Give a pool of processes, one per core unless told otherwise."""
+    jobs = os.cpu_count() or 1 if jobs is None else jobs
+    if jobs < 1:
+        raise ConfigError(f"--jobs: at least 1 is needed (got {jobs})")
+    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
+        yield pool
+
+
+@contextmanager
+def dask_executor(address: str) -> Iterator[Executor]:
+    """Give the executor of a Dask cluster (needs `pip install vhost-sim[cluster]`)."""
+    try:
+        from distributed import Client
+    except ImportError:
+        raise ConfigError("--dask: Dask is not installed; pip install 'vhost-sim[cluster]'") from None
+    try:
+        client = Client(address, timeout=DASK_TIMEOUT_SECONDS, set_as_default=False)
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"--dask {address}: no scheduler answers: {error}") from None
+    with client:
+        yield client.get_executor()
+
+
+def run_sweep(
+    sweep: Sweep,
+    executor: Executor,
+    *,
+    folder: Path | None = None,
+    resume: bool = False,
+    configs: Path | None = None,
+    jobs: int = 2,
+    progress: Progress | None = None,
+    notice: Notice | None = None,
+) -> Outcome:
+    """Run every point of a sweep; write parts to `folder`, or keep the rows when there is none.
+
+    At most a few chunks are under way at a time, so memory does not grow with the number of points. Raises ConfigError
+    for a folder that holds another sweep, or parts without `resume`, and for what cannot be written.
+    """
+    design = Design(sweep)
+    outcome = Outcome(len(design), folder=folder)
+    parts = None if folder is None else _open(folder, sweep, resume)
+    job = _Job(sweep, design, parts, str(configs) if configs else None, outcome, notice or (lambda text: None))
+    waiting: dict[Future[Any], int] = {}
+    numbers = iter(range(-(-len(design) // CHUNK_POINTS)))
+    done_points, finished = 0, False
+    held: dict[int, list[Row]] = {}
+    try:
+        while not finished or waiting:
+            while not finished and len(waiting) < 2 * jobs + 1:
+                number = next(numbers, None)
+                if number is None:
+                    finished = True
+                else:
+                    waiting[job.submit(executor, number)] = number
+            ready, _ = wait(waiting, return_when=FIRST_COMPLETED)
+            for future in ready:
+                number = waiting.pop(future)
+                rows = job.settle(number, future.result())
+                if parts is None:
+                    held[number] = rows
+                done_points += job.size(number)
+                if progress is not None:
+                    progress(done_points, len(design))
+    except BrokenProcessPool:
+        hint = "; the parts written before are kept, --resume continues behind them" if folder else ""
+        raise ConfigError(f"sweep {sweep.name}: a worker process died{hint}") from None
+    finally:
+        for future in waiting:
+            future.cancel()
+    outcome.rows = [row for number in sorted(held) for row in held[number]]
+    return outcome
+
+
+@dataclass
+class _Job:
+    """One sweep under way: sends chunks out, takes their rows in."""
+
+    sweep: Sweep
+    design: Design
+    parts: Parts | None
+    configs: str | None
+    outcome: Outcome
+    notice: Notice
+    known: dict[int, dict[str, list[Row]]] = field(default_factory=dict)
+
+    def span(self, number: int) -> tuple[int, int]:
+        """First point of a chunk, and the point behind it."""
+        first = number * CHUNK_POINTS
+        return first, min(first + CHUNK_POINTS, len(self.design))
+
+    def size(self, number: int) -> int:
+        """Points of a chunk."""
+        first, last = self.span(number)
+        return last - first
+
+    def submit(self, executor: Executor, number: int) -> Future[Any]:
+        """Send a chunk out, with the keys of the rows that its part holds already."""
+        if self.parts is not None:
+            found = self.parts.read(number)
+            if found is None:
+                self.notice(f"{self.parts.file(number)}: is not a whole part of this sweep; computed anew")
+            self.known[number] = found or {}
+        first, last = self.span(number)
+        known = frozenset(self.known.get(number, ()))
+        return executor.submit(run_points, self.sweep, self.configs, first, self.design.points(first, last), known)
+
+    def settle(self, number: int, results: list[tuple[str, list[Row] | None]]) -> list[Row]:
+        """Put a chunk's rows together, computed and known ones in the order of points, and write them."""
+        known = self.known.pop(number, {})
+        first, _ = self.span(number)
+        rows: list[Row] = []
+        for point, (key, computed) in enumerate(results, first):
+            mine = [{**row, "point": point} for row in known[key]] if computed is None else computed
+            rows += mine
+            self.outcome.computed += computed is not None
+            self.outcome.reused += computed is None
+            self.outcome.failed += any(row.get("error") for row in mine)
+        if self.parts is not None and any(computed is not None for _, computed in results):
+            self.parts.write(number, rows)
+        return rows
+
+
+def _open(folder: Path, sweep: Sweep, resume: bool) -> Parts:
+    """Prepare the folder: a new one gets the sweep's description, an old one must hold the same sweep."""
+    parts = Parts(folder, row_schema(sweep))
+    description = folder / _DESCRIPTION
+    text = yaml.safe_dump(sweep.model_dump(mode="json", exclude={"title"}), sort_keys=False, width=120)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if parts.existing() and not resume:
+            raise ConfigError(f"--out {folder}: holds {len(parts.existing())} parts already; --resume continues them")
+        if resume and description.exists() and description.read_text(encoding="utf-8") != text:
+            raise ConfigError(f"--out {folder}: holds another sweep (see {description}); choose another folder")
+        if not description.exists():
+            partial = description.with_suffix(".partial")
+            partial.write_text(text, encoding="utf-8")
+            os.replace(partial, description)
+    except OSError as error:
+        raise ConfigError(f"--out {folder}: cannot be written: {error.strerror}") from None
+    return parts

@@ -1,0 +1,1 @@
+"""The simulated execution, moment by moment."""

@@ -1,0 +1,138 @@
+"""Ranges of table entries: which ones an answer depends on, how each is distributed, and draws from them.
+
+Every entry is drawn through a standard normal score z: 0 is the table's value, -1.64 to 1.64 the central 90 % of what
+its distribution allows. Entries that one source gives together (`moves_with`) share their score.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from scipy.special import ndtr, ndtri
+
+from sim.config.scenario.scenario import Scenario
+from sim.config.tables.quantity import Quantity
+from sim.datapath import Plan, build_plan
+from sim.study.runs.values import entry
+
+Floats = npt.NDArray[np.float64]
+
+#: Entries that every answer depends on, whatever is executed.
+_ALWAYS = (
+    "cpu.core_ghz", "cpu.cpi", "cpu.overlap", "cpu.reorder_buffer", "cpu.store_buffer", "cpu.payload_exposed",
+    "kernel.work_scale", "device.reuse_bytes_per_packet", "backend.program_instructions", "driver.packet_cost",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Ranged:
+    """One table entry that is drawn: its key, and the table that it stands in (two CPUs are drawn apart)."""
+
+    key: str
+    home: str
+    quantity: Quantity
+
+    @property
+    def name(self) -> str:
+        """Name of its draws: that of the entry which it moves with, if there is one."""
+        return f"{self.home}:{self.quantity.moves_with or self.key}"
+
+
+def ranged(scenario: Scenario, key: str) -> Ranged:
+    """Return the entry of a key with its home table."""
+    root = key.partition(".")[0]
+    home = {"cpu": scenario.cpu.name, "kernel": scenario.kernel.name}.get(root, "")
+    return Ranged(key, home, entry(scenario, key))
+
+
+def used_entries(scenario: Scenario, plans: Iterable[Plan] | None = None) -> list[Ranged]:
+    """Return the entries with a range that the answers of a scenario depend on, in a fixed order.
+
+    `plans` are those of the access variants and sizes that are asked for (default: all of the scenario).
+    """
+    if plans is None:
+        sizes = scenario.traffic.sizes
+        plans = [build_plan(scenario, variant.name, size) for variant in scenario.access for size in sizes]
+    primitives: set[str] = set()
+    steps: set[str] = set()
+    for plan in plans:
+        latencies = plan.latencies
+        primitives |= {"l1_hit", "l3_hit", "line_stream", latencies.far_hit_level, latencies.transfer_name}
+        for row in plan.rows:
+            primitives |= {part.primitive for part in (*row.components, *row.unit_components)}
+            steps |= {row.kernel_step} if row.kernel_step else set()
+    keys = [*_ALWAYS]
+    keys += [f"cpu.primitives.{name}" for name in scenario.cpu.primitives if name in primitives]
+    keys += ["kernel.object_size_check_instructions"] if "object_size_check" in primitives else []
+    keys += [f"kernel.steps.{name}.instructions" for name in scenario.kernel.steps if name in steps]
+    found = [ranged(scenario, key) for key in keys]
+    return [one for one in found if one.quantity.drawn_from != "fixed"]
+
+
+def at_scores(quantity: Quantity, scores: Floats) -> Floats:
+    """Return the values of an entry at standard normal scores (any shape); 0 is its value unless it is uniform."""
+    return at_shares(quantity, np.asarray(ndtr(scores), dtype=np.float64))
+
+
+def at_shares(quantity: Quantity, shares: Floats) -> Floats:
+    """Return the quantiles of an entry's distribution at shares between 0 and 1."""
+    kind = quantity.drawn_from
+    if kind == "fixed":
+        return np.full(np.shape(shares), quantity.value)
+    logarithm = kind.startswith("log-")
+    low, value, high = (
+        np.log(number) if logarithm else number for number in (quantity.low, quantity.value, quantity.high)
+    )
+    if kind.endswith("uniform"):
+        found = low + shares * (high - low)
+    else:
+        below = value - (value - low) * (1 - np.sqrt(np.minimum(1.0, 2 * shares)))
+        above = value + (high - value) * (1 - np.sqrt(np.minimum(1.0, 2 * (1 - shares))))
+        found = np.where(shares < 0.5, below, above)
+    return np.clip(np.exp(found) if logarithm else found, quantity.low, quantity.high)
+
+
+def score_of(quantity: Quantity, value: float) -> float:
+    """Return the score of a value inside its range (infinite at an end, 0 for an entry without a range)."""
+    kind = quantity.drawn_from
+    if kind == "fixed":
+        return 0.0
+    logarithm = kind.startswith("log-")
+    low, middle, high, x = (
+        float(np.log(number)) if logarithm else number
+        for number in (quantity.low, quantity.value, quantity.high, value)
+    )
+    if kind.endswith("uniform"):
+        share = (x - low) / (high - low)
+    elif x < middle:
+        share = 0.5 * (1 - (middle - x) / (middle - low)) ** 2
+    else:
+        share = 1 - 0.5 * (1 - (x - middle) / (high - middle)) ** 2 if high > middle else 0.5
+    return float(ndtri(share))
+
+
+def generator(seed: int, name: str) -> np.random.Generator:
+    """Return the random numbers of a name: the same whatever else is drawn. Seed 0 is a seed."""
+    digest = hashlib.sha256(name.encode()).digest()
+    return np.random.Generator(np.random.Philox(key=[seed, int.from_bytes(digest[:8])]))
+
+
+def latin_shares(seed: int, name: str, draws: int) -> Floats:
+    """Return a column of a Latin hypercube: one share in each of `draws` equal strata, in the order of the name."""
+    numbers = generator(seed, name)
+    return (numbers.permutation(draws) + numbers.random(draws)) / draws
+
+
+def draw(entries: Sequence[Ranged], draws: int, seed: int) -> dict[str, Floats]:
+    """Return `draws` values of each entry by key; entries of the same name share their draws."""
+    return {one.key: at_shares(one.quantity, latin_shares(seed, one.name, draws)) for one in entries}
+
+
+def rows(columns: Mapping[str, Floats]) -> list[dict[str, float]]:
+    """Turn columns of draws into one mapping per draw."""
+    keys = list(columns)
+    return [dict(zip(keys, map(float, row), strict=True)) for row in zip(*columns.values(), strict=True)]
