@@ -125,13 +125,13 @@ def _initial(scenario: Scenario, ring: SplitRing | PackedRing, packet_bytes: int
     """Return the registers that do not start at 0, for every queue."""
     fragment = transmit_path(scenario, packet_bytes).fragment(scenario)
     values = {
-        Register.FREE: ring.packets * ring.chain,
+        Register.NUM_FREE: ring.packets * ring.chain,
         Register.MAPPED: 1,
-        Register.ROOM: scenario.virtqueue.size,
-        Register.FRAGS: fragment.buffers if fragment else 0,
-        Register.NO_INTERRUPT: 1,
+        Register.USED_ROOM: scenario.virtqueue.size,
+        Register.PAGE_FRAG_LEFT: fragment.buffers if fragment else 0,
+        Register.AVAIL_FLAGS_NO_INTERRUPT: 1,
         Register.COPY_ONLY: 1,
-        Register.UNPINNED_LEFT: WAKE_EVERY,
+        Register.ZEROCOPY_COMPLETIONS_LEFT: WAKE_EVERY,
     }
     queues = range(scenario.queues.per_core)
     return {register + number * BANK: value for number in queues for register, value in values.items()}

@@ -84,7 +84,7 @@ def test_no_more_than_the_limit_and_one_are_under_way(limit):
     most = []
 
     def look(machine, segment):
-        most.append(machine.registers[Register.PINNED] - machine.registers[Register.SIGNALLED])
+        most.append(machine.registers[Register.UPEND_IDX] - machine.registers[Register.ZEROCOPY_DONE_IDX])
 
     ReferenceEngine(build_plan(scenario, "copy_user", 1500), 10**9, before_row=look).run(3000)
     # vhost_exceeds_maxpend tells more than the limit, which is at most a quarter of the ring
@@ -109,8 +109,8 @@ def test_every_pinned_frame_comes_back():
     engine = FastEngine(plan, 10**9)
     engine.run(32 * 500)
     registers = engine.machine.registers
-    assert registers[Register.PINNED] == registers[Register.UNPINNED] > 0
-    assert registers[Register.USED_INDEX] == registers[Register.AVAIL_INDEX]
+    assert registers[Register.UPEND_IDX] == registers[Register.ZEROCOPY_COMPLETED] > 0
+    assert registers[Register.RING_USED_IDX] == registers[Register.RING_AVAIL_IDX]
 
 
 @pytest.mark.parametrize("kind", ["tap-xdp-redirect", "tap-bridge"])

@@ -69,7 +69,7 @@ def test_scenarios_differ_only_in_arrays():
 @pytest.mark.parametrize("kind", ENGINES)
 def test_a_deadlock_says_who_waits_where(kind):
     plan = build_plan(base("v5.0"), "vmap", 64)
-    never = Condition(Register.AVAIL_INDEX, "<", 0)
+    never = Condition(Register.RING_AVAIL_IDX, "<", 0)
     stuck = tuple(replace(segment, condition=never) for segment in plan.segments)
     engine = kind(replace(plan, segments=stuck), 10)
     with pytest.raises(DeadlockError) as caught:
@@ -88,7 +88,7 @@ def test_arrival_times_are_made_as_far_as_a_run_needs_them(kind):
     engine.run(2000)  # some seven times as many arrive and are dropped
     assert known < engine.machine.registers[Register.ARRIVED] < len(plan.arrivals.first(1))
     lost = engine.machine.registers[Register.DROPPED]
-    assert engine.machine.registers[Register.TAKEN] == engine.machine.registers[Register.POSTED] + lost
+    assert engine.machine.registers[Register.TAKEN] == engine.machine.registers[Register.AVAIL_IDX_SHADOW] + lost
 
 
 @pytest.mark.parametrize("value", [0, 1, 127, 128, 255, 256, 257, 50_000_000, 2**40 + 12345, 2**55, 2**62])

@@ -165,7 +165,7 @@ def model_invocations(wanted: Setting, packets: int) -> tuple[Invocation, ...]:
             return
         if row.label == "idle":
             rounds.append([])
-        packet = machine.registers[Register.LAST] * wanted.descriptors
+        packet = machine.registers[Register.LAST_AVAIL_IDX] * wanted.descriptors
         units = 0 if row.unit is None else machine.registers[row.unit]
         windows = list(_model_windows(machine, row, recipes, packet)) if row.accessor else []
         rounds[-1].append((windows, row.instructions + units * row.unit_instructions, packet))

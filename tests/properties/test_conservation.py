@@ -46,14 +46,20 @@ def test_packets_posted_are_used_or_in_flight(scenario):
         assert machine.most_in_flight <= plan.ring_packets
         assert sum(machine.histogram) == machine.marked_used
         # Each index follows the one that feeds it.
-        order = (Register.RECLAIMED, Register.USED_INDEX, Register.LAST, Register.SEEN, Register.AVAIL_INDEX)
+        order = (
+            Register.LAST_USED_IDX,
+            Register.RING_USED_IDX,
+            Register.LAST_AVAIL_IDX,
+            Register.AVAIL_IDX,
+            Register.RING_AVAIL_IDX,
+        )
         assert all(register[less] <= register[more] for less, more in pairwise(order))
-        assert register[Register.AVAIL_INDEX] <= register[Register.POSTED]
+        assert register[Register.RING_AVAIL_IDX] <= register[Register.AVAIL_IDX_SHADOW]
         # What the worker has fetched is used or in its batch.
-        assert register[Register.LAST] == register[Register.USED_INDEX] + register[Register.DONE]
+        assert register[Register.LAST_AVAIL_IDX] == register[Register.RING_USED_IDX] + register[Register.DONE_IDX]
         if scenario.driver.kind == "virtio-user":
-            held = register[Register.POSTED] - register[Register.RECLAIMED]
-            assert register[Register.FREE] + held * chain == plan.ring_packets * chain
+            held = register[Register.AVAIL_IDX_SHADOW] - register[Register.LAST_USED_IDX]
+            assert register[Register.NUM_FREE] + held * chain == plan.ring_packets * chain
 
 
 @pytest.mark.parametrize("kernel", KERNELS)

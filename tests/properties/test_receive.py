@@ -98,9 +98,16 @@ def test_packets_and_buffers_are_where_they_should_be(scenario):
         assert register[R.PRODUCED] - register[R.CONSUMED] <= scenario.receive.source.queue
         assert machine.most_in_flight <= plan.in_flight
         # Buffers: k per packet returned; what the driver has not taken back and posted again is on the device's side.
-        assert register[R.USED_INDEX] == memory.heads * register[R.RETURNED]
-        assert register[R.RECLAIMED] <= register[R.USED_INDEX] <= register[R.LAST] <= register[R.AVAIL_INDEX]
-        assert register[R.AVAIL_INDEX] <= register[R.POSTED] <= register[R.RECLAIMED] + plan.ring_packets
+        assert register[R.RING_USED_IDX] == memory.heads * register[R.RETURNED]
+        assert (
+            register[R.LAST_USED_IDX]
+            <= register[R.RING_USED_IDX]
+            <= register[R.LAST_AVAIL_IDX]
+            <= register[R.RING_AVAIL_IDX]
+        )
+        assert (
+            register[R.RING_AVAIL_IDX] <= register[R.AVAIL_IDX_SHADOW] <= register[R.LAST_USED_IDX] + plan.ring_packets
+        )
         if plan.arrivals is not None:  # what has arrived is in the ptr_ring, was dropped, or is in the source's hands
             assert 0 <= register[R.TAKEN] - register[R.PRODUCED] - register[R.DROPPED] <= 1
 

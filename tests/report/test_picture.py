@@ -106,11 +106,11 @@ def test_marked_layers_are_in_the_order_of_the_stack():
 @pytest.mark.parametrize(
     ("access", "name"),
     [
-        (SplitRing(Virtqueue(size=1024)).avail_entry(Register.LAST, write=True), "ring[i]"),
+        (SplitRing(Virtqueue(size=1024)).avail_entry(Register.LAST_AVAIL_IDX, write=True), "ring[i]"),
         (SplitRing(Virtqueue(size=1024)).used_event(), "used_event"),
         (SplitRing(Virtqueue(size=1024)).avail_event(write=True), "avail_event"),
         (SplitRing(Virtqueue()).used_index(write=True), "idx"),
-        (PackedRing(Virtqueue()).flags(Register.LAST), "desc[i].flags"),
+        (PackedRing(Virtqueue()).flags(Register.LAST_AVAIL_IDX), "desc[i].flags"),
         (LineAccess("packet", False, 64, offset=64, index=1, stride=320), "[i] +64"),
         (LineAccess("buf", False, 64, offset=12), "from byte 12"),
     ],

@@ -22,7 +22,7 @@ def af_xdp_rows(scenario: Scenario) -> list[Draft]:
     rings = XskRings(scenario.virtqueue)
     return [
         idle_row(scenario),
-        worker_row("poll", "start of a poll", "round", "xsk_poll", jumps=(Jump(R.QUIET, "==", 1, "peek"),)),
+        worker_row("poll", "start of a poll", "round", "xsk_poll", jumps=(Jump(R.NOTIFY_OFF, "==", 1, "peek"),)),
         awake_row(rings, "tx"),
         *_batch_rows(scenario, rings),
         *sleep_rows(rings, "tx", again="poll"),
@@ -34,17 +34,17 @@ def _batch_rows(scenario: Scenario, rings: XskRings) -> list[Draft]:
     return [
         worker_row(
             "peek", "tx producer index", "flush", "xsk_peek", primitives=_LOAD, access=rings.producer("tx"),
-            far_read=True, sample=(R.SEEN, R.AVAIL_INDEX), jumps=(Jump(R.SEEN, "==", 0, "need_wakeup", R.LAST),),
+            far_read=True, sample=(R.AVAIL_IDX, R.RING_AVAIL_IDX), jumps=(Jump(R.AVAIL_IDX, "==", 0, "need_wakeup", R.LAST_AVAIL_IDX),),
         ),
         worker_row(
             "descriptor", "tx descriptor", "packet", "xsk_descriptor", primitives=_LOAD * 2, far_read=True,
-            access=rings.descriptor("tx", R.LAST),
+            access=rings.descriptor("tx", R.LAST_AVAIL_IDX),
         ),
         worker_row(
             "nic_descriptor", "descriptor of the NIC", "packet", "xsk_nic_descriptor",
-            effects=(add(R.LAST), add(R.DONE)),
+            effects=(add(R.LAST_AVAIL_IDX), add(R.DONE_IDX)),
             jumps=(
-                Jump(R.DONE, ">=", scenario.device.batch, "release"), Jump(R.SEEN, ">=", 1, "descriptor", R.LAST),
+                Jump(R.DONE_IDX, ">=", scenario.device.batch, "release"), Jump(R.AVAIL_IDX, ">=", 1, "descriptor", R.LAST_AVAIL_IDX),
             ),
         ),
         worker_row(
@@ -52,13 +52,13 @@ def _batch_rows(scenario: Scenario, rings: XskRings) -> list[Draft]:
             access=rings.consumer("tx", write=True),
         ),
         worker_row(
-            "complete", "addresses into the completion ring", "flush", "xsk_complete", unit=R.DONE, per_unit=True,
-            access=rings.addresses(R.LAST, R.DONE),
+            "complete", "addresses into the completion ring", "flush", "xsk_complete", unit=R.DONE_IDX, per_unit=True,
+            access=rings.addresses(R.LAST_AVAIL_IDX, R.DONE_IDX),
         ),
         worker_row(
             "complete_index", "completion producer index", "flush", "xsk_complete_index", primitives=_STORE,
             access=rings.producer("completion", write=True), marks="used",
-            effects=(copy(R.USED_INDEX, R.LAST), put(R.DONE, 0)), jumps=(go("poll"),),
+            effects=(copy(R.RING_USED_IDX, R.LAST_AVAIL_IDX), put(R.DONE_IDX, 0)), jumps=(go("poll"),),
         ),
     ]  # fmt: skip
 
@@ -76,7 +76,7 @@ def awake_row(rings: XskRings, ring: str) -> Draft:
     """Return the row that tells the program that no system call is needed."""
     return worker_row(
         "awake", f"{ring} flags: no wake-up needed", "wakeup", function="xsk_clear_need_wakeup", primitives=_STORE,
-        access=rings.flags(ring, write=True), effects=(put(R.QUIET, 1), put(R.NO_NOTIFY, 1)),
+        access=rings.flags(ring, write=True), effects=(put(R.NOTIFY_OFF, 1), put(R.USED_FLAGS_NO_NOTIFY, 1)),
     )  # fmt: skip
 
 
@@ -85,7 +85,7 @@ def sleep_rows(rings: XskRings, ring: str, again: str) -> list[Draft]:
     return [
         worker_row(
             "need_wakeup", f"{ring} flags: wake-up needed", "drain", "xsk_need_wakeup", primitives=_STORE,
-            access=rings.flags(ring, write=True), effects=(put(R.QUIET, 0), put(R.NO_NOTIFY, 0)),
+            access=rings.flags(ring, write=True), effects=(put(R.NOTIFY_OFF, 0), put(R.USED_FLAGS_NO_NOTIFY, 0)),
         ),
         worker_row(
             "wakeup_barrier", "smp_mb before the recheck", "drain", function="napi_complete_done", operation="barrier",
@@ -93,8 +93,8 @@ def sleep_rows(rings: XskRings, ring: str, again: str) -> list[Draft]:
         ),
         worker_row(
             "recheck", f"{ring} producer index, recheck", "drain", function="xsk_peek", primitives=_LOAD,
-            access=rings.producer(ring), far_read=True, sample=(R.PEEK, R.AVAIL_INDEX),
-            jumps=(Jump(R.PEEK, "!=", 0, again, R.LAST),),
+            access=rings.producer(ring), far_read=True, sample=(R.RECHECKED_AVAIL_IDX, R.RING_AVAIL_IDX),
+            jumps=(Jump(R.RECHECKED_AVAIL_IDX, "!=", 0, again, R.LAST_AVAIL_IDX),),
         ),
         worker_row(
             "end_poll", "end of a poll", "drain", function="napi_complete_done",

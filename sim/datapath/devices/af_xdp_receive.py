@@ -25,20 +25,20 @@ def af_xdp_receive_rows(scenario: Scenario) -> list[Draft]:
     return [
         worker_row(
             "arrive", "packets of the NIC, start of a poll", "round", "xsk_poll", takes_arrivals=True,
-            effects=(put(R.BURST_LEFT, scenario.device.batch), put(R.MODE, CONTINUE)),
+            effects=(put(R.BURST_LEFT, scenario.device.batch), put(R.AFTER_FLUSH, CONTINUE)),
         ),
         worker_row(
             "packet", "descriptor of the NIC", "packet", "xsk_nic_descriptor", marks="posted",
             effects=(add(R.TAKEN), add(R.PRODUCED), add(R.BURST_LEFT, -1)),
-            jumps=(Jump(R.SEEN, ">=", 1, "fill", R.LAST),),
+            jumps=(Jump(R.AVAIL_IDX, ">=", 1, "fill", R.LAST_AVAIL_IDX),),
         ),
         worker_row(
             "fill_index", "fill producer index", "refill", "xsk_peek", primitives=_LOAD, access=rings.producer("fill"),
-            far_read=True, sample=(R.SEEN, R.AVAIL_INDEX), jumps=(Jump(R.SEEN, "==", 0, "no_frame", R.LAST),),
+            far_read=True, sample=(R.AVAIL_IDX, R.RING_AVAIL_IDX), jumps=(Jump(R.AVAIL_IDX, "==", 0, "no_frame", R.LAST_AVAIL_IDX),),
         ),
         worker_row(
             "fill", "address from the fill ring", "packet", "xsk_fill", primitives=_LOAD, far_read=True,
-            access=rings.address("fill", R.LAST),
+            access=rings.address("fill", R.LAST_AVAIL_IDX),
         ),
         worker_row(
             "program", "XDP program, redirect", "packet", "xsk_program", primitives=("l3_hit",),
@@ -46,7 +46,7 @@ def af_xdp_receive_rows(scenario: Scenario) -> list[Draft]:
         ),
         worker_row(
             "descriptor", "descriptor of the rx ring", "packet", "xsk_rx_descriptor", primitives=_STORE * 2,
-            access=rings.descriptor("rx", R.LAST, write=True), effects=(add(R.LAST), add(R.DONE)),
+            access=rings.descriptor("rx", R.LAST_AVAIL_IDX, write=True), effects=(add(R.LAST_AVAIL_IDX), add(R.DONE_IDX)),
             jumps=(Jump(R.BURST_LEFT, ">=", 1, "packet"),),
         ),
         *_end_rows(scenario, rings),
@@ -62,18 +62,18 @@ def _end_rows(scenario: Scenario, rings: XskRings) -> list[Draft]:
         ),
         worker_row(
             "rx_index", "rx producer index", "flush", "xsk_rx_index", primitives=_STORE,
-            access=rings.producer("rx", write=True), marks="used", effects=(copy(R.USED_INDEX, R.LAST), put(R.DONE, 0)),
-            jumps=(Jump(R.MODE, "==", SLEEP, "need_wakeup"), go("arrive")),
+            access=rings.producer("rx", write=True), marks="used", effects=(copy(R.RING_USED_IDX, R.LAST_AVAIL_IDX), put(R.DONE_IDX, 0)),
+            jumps=(Jump(R.AFTER_FLUSH, "==", SLEEP, "need_wakeup"), go("arrive")),
         ),
         worker_row(
-            "no_frame", "no frame for the packet", "drain", function="xsk_buff_alloc", effects=(put(R.MODE, SLEEP),),
-            jumps=(Jump(R.DONE, ">=", 1, "fill_consumer"),),
+            "no_frame", "no frame for the packet", "drain", function="xsk_buff_alloc", effects=(put(R.AFTER_FLUSH, SLEEP),),
+            jumps=(Jump(R.DONE_IDX, ">=", 1, "fill_consumer"),),
         ),
         *sleep_rows(rings, "fill", again="frames"),
         idle_row(scenario),
         worker_row(
-            "frames", "frames in the fill ring", "wakeup", function="xsk_buff_alloc", effects=(put(R.MODE, CONTINUE),),
-            jumps=(Jump(R.QUIET, "==", 1, "fill_index"),),
+            "frames", "frames in the fill ring", "wakeup", function="xsk_buff_alloc", effects=(put(R.AFTER_FLUSH, CONTINUE),),
+            jumps=(Jump(R.NOTIFY_OFF, "==", 1, "fill_index"),),
         ),
         replace(awake_row(rings, "fill"), jumps=(go("fill_index"),)),
     ]  # fmt: skip

@@ -20,7 +20,7 @@ def vhost_user_rows(scenario: Scenario, packet_bytes: int) -> list[Draft]:
     rows = [
         worker_row(
             "poll", "poll avail->idx while the ring is empty", "drain", function="rte_vhost_dequeue_burst",
-            operation="hold", condition=Condition(R.AVAIL_INDEX, "!=", 0, R.LAST),
+            operation="hold", condition=Condition(R.RING_AVAIL_IDX, "!=", 0, R.LAST_AVAIL_IDX),
         ),
         worker_row(
             "dequeue", "lock the queue, start of a burst", "flush", "dpdk_burst", primitives=("lock_rmw",),
@@ -48,9 +48,9 @@ def _packet_rows(scenario: Scenario, packet_bytes: int) -> list[Draft]:
         ),
         worker_row(
             "packet_done", "packet into the burst", "packet", "dpdk_packet_done",
-            effects=(add(R.LAST), add(R.DONE), add(R.SENT)),
+            effects=(add(R.LAST_AVAIL_IDX), add(R.DONE_IDX), add(R.SENT_PKTS)),
             jumps=(
-                Jump(R.DONE, ">=", scenario.device.batch, "flush"), Jump(R.SEEN, "==", 0, "flush", R.LAST), go("head"),
+                Jump(R.DONE_IDX, ">=", scenario.device.batch, "flush"), Jump(R.AVAIL_IDX, "==", 0, "flush", R.LAST_AVAIL_IDX), go("head"),
             ),
         ),
     ]  # fmt: skip
@@ -61,10 +61,10 @@ def _end_rows(scenario: Scenario, ring: SplitRing) -> list[Draft]:
     used = used_rows(scenario, ring)
     used[-1] = replace(used[-1], jumps=())
     return [
-        worker_row("flush", "shadow used ring", "flush", "dpdk_flush", effects=(copy(R.SENT, R.DONE),), jumps=ELEMENTS),
+        worker_row("flush", "shadow used ring", "flush", "dpdk_flush", effects=(copy(R.SENT_PKTS, R.DONE_IDX),), jumps=ELEMENTS),
         *used,
         worker_row(
-            "backend", "the program drops the packets", "packet", "dpdk_free", unit=R.SENT, per_unit=True,
-            effects=(put(R.SENT, 0),), jumps=(go("poll"),),
+            "backend", "the program drops the packets", "packet", "dpdk_free", unit=R.SENT_PKTS, per_unit=True,
+            effects=(put(R.SENT_PKTS, 0),), jumps=(go("poll"),),
         ),
     ]  # fmt: skip

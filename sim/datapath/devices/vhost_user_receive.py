@@ -23,11 +23,11 @@ def vhost_user_receive_rows(scenario: Scenario, packet_bytes: int) -> list[Draft
     rows = [
         worker_row(
             "nic", "packets of the NIC", "flush", "dpdk_burst", takes_arrivals=True, primitives=("lock_rmw",),
-            drains_stores=True, effects=(put(R.BURST_LEFT, scenario.device.batch), put(R.MODE, CONTINUE)),
+            drains_stores=True, effects=(put(R.BURST_LEFT, scenario.device.batch), put(R.AFTER_FLUSH, CONTINUE)),
         ),
         worker_row(
             "packet", "packet from the NIC", "packet", "dpdk_nic", marks="posted",
-            effects=(add(R.TAKEN), add(R.PRODUCED), add(R.BURST_LEFT, -1), copy(R.SAVED, R.LAST)),
+            effects=(add(R.TAKEN), add(R.PRODUCED), add(R.BURST_LEFT, -1), copy(R.SAVED_AVAIL_IDX, R.LAST_AVAIL_IDX)),
         ),
         worker_row(
             "buffers", "buffers wanted", "packet", function="rte_vhost_enqueue_burst",
@@ -45,7 +45,7 @@ def _copy_rows(memory: ReceiveMemory) -> list[Draft]:
         worker_row("translate", "guest physical to own address", "packet", "translate"),
         worker_row(
             "get_descriptor", "next buffer wanted", "packet", function="reserve_avail_buf_split",
-            effects=(add(R.LAST), add(R.HEADS_LEFT, -1)),
+            effects=(add(R.LAST_AVAIL_IDX), add(R.HEADS_LEFT, -1)),
             jumps=(Jump(R.HEADS_LEFT, "<", 1, "header_copy"), EMPTY, go("head")),
         ),
         worker_row(
@@ -64,21 +64,21 @@ def _copy_rows(memory: ReceiveMemory) -> list[Draft]:
 def _end_rows(scenario: Scenario, ring: SplitRing, memory: ReceiveMemory) -> list[Draft]:
     used = used_rows(scenario, ring)
     used = [replace(row, effects=(*row.effects, copy(R.RETURNED, R.RECEIVED))) if row.marks else row for row in used]
-    used[-1] = replace(used[-1], jumps=(Jump(R.MODE, "==", SLEEP, "starve"), go("nic")))
+    used[-1] = replace(used[-1], jumps=(Jump(R.AFTER_FLUSH, "==", SLEEP, "starve"), go("nic")))
     return [
         worker_row(
             "packet_done", "packet into the burst", "packet", "dpdk_packet_done",
-            effects=(add(R.DONE, memory.heads), add(R.RECEIVED)),
+            effects=(add(R.DONE_IDX, memory.heads), add(R.RECEIVED)),
             jumps=(Jump(R.BURST_LEFT, "<", 1, "flush"), go("packet")),
         ),
         worker_row(
             "no_buffer", "no buffer: heads put back", "drain", function="rte_vhost_enqueue_burst",
-            effects=(copy(R.LAST, R.SAVED), put(R.MODE, SLEEP)), jumps=(Jump(R.DONE, ">=", 1, "flush"), go("starve")),
+            effects=(copy(R.LAST_AVAIL_IDX, R.SAVED_AVAIL_IDX), put(R.AFTER_FLUSH, SLEEP)), jumps=(Jump(R.DONE_IDX, ">=", 1, "flush"), go("starve")),
         ),
         worker_row(
             "starve", "poll avail->idx until there are buffers", "drain", function="rte_vhost_enqueue_burst",
-            operation="hold", condition=Condition(R.AVAIL_INDEX, "!=", 0, R.SEEN), sample=(R.SEEN, R.AVAIL_INDEX),
-            access=ring.avail_index(), accessor="avail_index_read", effects=(put(R.MODE, CONTINUE),),
+            operation="hold", condition=Condition(R.RING_AVAIL_IDX, "!=", 0, R.AVAIL_IDX), sample=(R.AVAIL_IDX, R.RING_AVAIL_IDX),
+            access=ring.avail_index(), accessor="avail_index_read", effects=(put(R.AFTER_FLUSH, CONTINUE),),
             jumps=(go("buffers"),),
         ),
         worker_row("flush", "shadow used ring", "flush", "dpdk_flush", jumps=ELEMENTS),

@@ -25,11 +25,11 @@ def lockstep_rows(scenario: Scenario, ring: SplitRing) -> list[Draft]:
         ),
         driver_row(
             "wait", "wait until all are used, and the worker sleeps", "burst", "lockstep",
-            condition=Condition(R.USED_INDEX, "==", 0, R.AVAIL_INDEX),
+            condition=Condition(R.RING_USED_IDX, "==", 0, R.RING_AVAIL_IDX),
         ),
-        driver_row("settle", "wait for notifications on", "burst", "lockstep", condition=Condition(R.QUIET, "==", 0)),
+        driver_row("settle", "wait for notifications on", "burst", "lockstep", condition=Condition(R.NOTIFY_OFF, "==", 0)),
         driver_row(
-            "reclaim", "used->idx", "burst", "lockstep", access=ring.used_index(), sample=(R.USED_SEEN, R.USED_INDEX),
-            effects=(copy(R.RECLAIMED, R.USED_SEEN), put(R.FREE, ring.packets * ring.chain)), jumps=(go("burst"),),
+            "reclaim", "used->idx", "burst", "lockstep", access=ring.used_index(), sample=(R.USED_IDX_SEEN, R.RING_USED_IDX),
+            effects=(copy(R.LAST_USED_IDX, R.USED_IDX_SEEN), put(R.NUM_FREE, ring.packets * ring.chain)), jumps=(go("burst"),),
         ),
     ]  # fmt: skip

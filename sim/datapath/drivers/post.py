@@ -17,19 +17,21 @@ def write_rows(scenario: Scenario, ring: SplitRing, after: tuple[Jump, ...]) -> 
     packet_ns = scenario.driver.packet_cost.value
     fill = driver_row("write", "build the packet", "packet", "pkt_burst_transmit", extra_ns=packet_ns)
     if ring.queue.indirect:
-        fill = replace(fill, access=ring.table_write(R.POSTED), step="build the packet, write the indirect table")
+        fill = replace(
+            fill, access=ring.table_write(R.AVAIL_IDX_SHADOW), step="build the packet, write the indirect table"
+        )
     return [
         fill,
         driver_row(
             "write_chain", "write the descriptors", "packet", "virtqueue_enqueue_xmit",
-            access=ring.chain_write(R.POSTED),
-            effects=(add(R.POSTED), add(R.TAKEN), add(R.FREE, -ring.chain), add(R.BURST_LEFT, -1)),
-            jumps=(Jump(R.POSTED, "<", ring.queue.size + 1, "write_slot"), *after),
+            access=ring.chain_write(R.AVAIL_IDX_SHADOW),
+            effects=(add(R.AVAIL_IDX_SHADOW), add(R.TAKEN), add(R.NUM_FREE, -ring.chain), add(R.BURST_LEFT, -1)),
+            jumps=(Jump(R.AVAIL_IDX_SHADOW, "<", ring.queue.size + 1, "write_slot"), *after),
         ),
         # DPDK writes a slot only when its value changes; descriptors come back in order, so only on the first lap.
         driver_row(
             "write_slot", "avail->ring[i] (first lap only)", "packet", "vq_update_avail_ring",
-            access=replace(ring.avail_entry(R.POSTED, write=True), plus=-1), jumps=after,
+            access=replace(ring.avail_entry(R.AVAIL_IDX_SHADOW, write=True), plus=-1), jumps=after,
         ),
     ]  # fmt: skip
 
@@ -38,7 +40,7 @@ def publish_row(ring: SplitRing) -> Draft:
     """Return the row that publishes what has been written."""
     return driver_row(
         "publish", "avail->idx", "burst", "vq_update_avail_idx", access=ring.avail_index(write=True), marks="posted",
-        effects=(copy(R.PUBLISHED, R.AVAIL_INDEX), copy(R.AVAIL_INDEX, R.POSTED)),
+        effects=(copy(R.OLD_AVAIL_IDX, R.RING_AVAIL_IDX), copy(R.RING_AVAIL_IDX, R.AVAIL_IDX_SHADOW)),
     )  # fmt: skip
 
 
@@ -52,11 +54,13 @@ def kick_rows(scenario: Scenario, ring: SplitRing, back: str) -> list[Draft]:
     check = driver_row("kick_check", "used->flags", "burst", "virtqueue_kick_prepare", access=ring.used_flags())
     if ring.queue.event_idx:
         check = replace(
-            check, step="avail_event", access=ring.avail_event(), sample=(R.EVENT_SEEN, R.AVAIL_EVENT),
-            jumps=(Jump(R.EVENT_SEEN, "<", 0, back, R.PUBLISHED), Jump(R.EVENT_SEEN, ">=", 0, back, R.AVAIL_INDEX)),
+            check, step="avail_event", access=ring.avail_event(), sample=(R.AVAIL_EVENT_SEEN, R.AVAIL_EVENT),
+            jumps=(Jump(R.AVAIL_EVENT_SEEN, "<", 0, back, R.OLD_AVAIL_IDX), Jump(R.AVAIL_EVENT_SEEN, ">=", 0, back, R.RING_AVAIL_IDX)),
         )  # fmt: skip
     else:
-        check = replace(check, sample=(R.QUIET_SEEN, R.NO_NOTIFY), jumps=(Jump(R.QUIET_SEEN, "==", 1, back),))
+        check = replace(
+            check, sample=(R.NO_NOTIFY_SEEN, R.USED_FLAGS_NO_NOTIFY), jumps=(Jump(R.NO_NOTIFY_SEEN, "==", 1, back),)
+        )
     step = "kick: exit of the virtual machine" if scenario.driver.kicks_by_exit else "kick: write to the eventfd"
     kick = driver_row(
         "kick", step, "kick", "virtqueue_notify",

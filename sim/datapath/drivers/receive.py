@@ -25,30 +25,30 @@ def receive_driver_rows(scenario: Scenario, packet_bytes: int) -> list[Draft]:
 
 def virtio_user_receive_rows(scenario: Scenario, ring: SplitRing, memory: ReceiveMemory) -> list[Draft]:
     """Return virtio_recv_mergeable_pkts: polls the used index, posts new buffers and one index write per burst."""
-    more = (Jump(R.POSTED, "<", ring.packets, "post_buffer", R.RECLAIMED),)
+    more = (Jump(R.AVAIL_IDX_SHADOW, "<", ring.packets, "post_buffer", R.LAST_USED_IDX),)
     return [
         driver_row(
             "poll", "used->idx", "burst", "virtio_recv_mergeable_pkts", access=ring.used_index(),
-            sample=(R.USED_SEEN, R.USED_INDEX), effects=(put(R.RECEIVE_LEFT, scenario.driver.burst * memory.heads),),
-            jumps=(Jump(R.USED_SEEN, "==", 0, "wait", R.RECLAIMED),),
+            sample=(R.USED_IDX_SEEN, R.RING_USED_IDX), effects=(put(R.RECEIVE_LEFT, scenario.driver.burst * memory.heads),),
+            jumps=(Jump(R.USED_IDX_SEEN, "==", 0, "wait", R.LAST_USED_IDX),),
         ),
         driver_row(
-            "element", "used->ring[i]", "packet", "virtqueue_dequeue_burst_rx", access=ring.used_element(R.RECLAIMED),
+            "element", "used->ring[i]", "packet", "virtqueue_dequeue_burst_rx", access=ring.used_element(R.LAST_USED_IDX),
         ),
         driver_row(
             "read_buffer", "the packet", "packet", "virtio_recv_mergeable_pkts", access=memory.read_back(),
             extra_ns=scenario.driver.packet_cost.value / memory.heads,
-            effects=(add(R.RECLAIMED), add(R.RECEIVE_LEFT, -1)),
-            jumps=(Jump(R.RECEIVE_LEFT, "<", 1, "post_buffer"), Jump(R.USED_SEEN, ">=", 1, "element", R.RECLAIMED)),
+            effects=(add(R.LAST_USED_IDX), add(R.RECEIVE_LEFT, -1)),
+            jumps=(Jump(R.RECEIVE_LEFT, "<", 1, "post_buffer"), Jump(R.USED_IDX_SEEN, ">=", 1, "element", R.LAST_USED_IDX)),
         ),
         driver_row(
             "post_buffer", "write the descriptors of a new buffer", "packet", "virtqueue_enqueue_recv_refill",
-            access=ring.chain_write(R.POSTED), effects=(add(R.POSTED),), jumps=more,
+            access=ring.chain_write(R.AVAIL_IDX_SHADOW), effects=(add(R.AVAIL_IDX_SHADOW),), jumps=more,
         ),
         replace(publish_row(ring), marks=None),
         *kick_rows(scenario, ring, "poll"),
         driver_row(
             "wait", "poll used->idx", "burst", "virtio_recv_mergeable_pkts",
-            condition=Condition(R.USED_INDEX, "!=", 0, R.RECLAIMED), jumps=(go("poll"),),
+            condition=Condition(R.RING_USED_IDX, "!=", 0, R.LAST_USED_IDX), jumps=(go("poll"),),
         ),
     ]  # fmt: skip

@@ -18,7 +18,7 @@ STOP_BELOW = 2 + 17
 
 def virtio_net_rows(scenario: Scenario, ring: SplitRing, packet_bytes: int) -> list[Draft]:
     """Return start_xmit and what surrounds it (kernel-accesses.md D.2)."""
-    stopped = Jump(R.FREE, "<", STOP_BELOW, "recheck_used")
+    stopped = Jump(R.NUM_FREE, "<", STOP_BELOW, "recheck_used")
     return [
         driver_row(
             "burst", "packets from the queue", "burst", "__dev_queue_xmit",
@@ -34,13 +34,13 @@ def virtio_net_rows(scenario: Scenario, ring: SplitRing, packet_bytes: int) -> l
         ),
         *kick_rows(scenario, ring, "kicked"),
         driver_row(
-            "kicked", "next packets, or wait", "burst", "start_xmit", effects=(copy(R.PUBLISHED, R.AVAIL_INDEX),),
+            "kicked", "next packets, or wait", "burst", "start_xmit", effects=(copy(R.OLD_AVAIL_IDX, R.RING_AVAIL_IDX),),
             jumps=(stopped, go("burst")),
         ),
         driver_row(
             "recheck_used", "used->idx, recheck", "call", "virtqueue_enable_cb_delayed", access=ring.used_index(),
-            sample=(R.USED_SEEN, R.USED_INDEX), effects=_quarters(R.DRIVER_QUARTERS, R.USED_SEEN, 4),
-            jumps=(Jump(R.DRIVER_QUARTERS, ">=", 1, "restart", R.USED_EVENT), go("wait_call")),
+            sample=(R.USED_IDX_SEEN, R.RING_USED_IDX), effects=_quarters(R.DRIVER_QUARTERS, R.USED_IDX_SEEN, 4),
+            jumps=(Jump(R.DRIVER_QUARTERS, ">=", 1, "restart", R.USED_EVENT_QUARTERS), go("wait_call")),
         ),
         *_wait_rows(scenario, ring),
         driver_row(
@@ -62,17 +62,19 @@ def _start_xmit_rows(scenario: Scenario, ring: SplitRing, packet_bytes: int) -> 
     packet_ns = driver.stack_cost.value + packet_bytes * driver.byte_cost.value
     build = driver_row("fill", "network stack, build the packet", "packet", "start_xmit", extra_ns=packet_ns)
     if ring.queue.indirect:
-        build = replace(build, access=ring.table_write(R.POSTED), step="network stack, write the indirect table")
+        build = replace(
+            build, access=ring.table_write(R.AVAIL_IDX_SHADOW), step="network stack, write the indirect table"
+        )
     rows = [
         driver_row(
             "xmit", "used->idx at each packet", "packet", "free_old_xmit_skbs", access=ring.used_index(),
-            sample=(R.USED_SEEN, R.USED_INDEX),
-            jumps=(Jump(R.USED_SEEN, "!=", 0, "free_old", R.RECLAIMED), Jump(R.FREE, "<", chain, "stop"), go(fill)),
+            sample=(R.USED_IDX_SEEN, R.RING_USED_IDX),
+            jumps=(Jump(R.USED_IDX_SEEN, "!=", 0, "free_old", R.LAST_USED_IDX), Jump(R.NUM_FREE, "<", chain, "stop"), go(fill)),
         ),
         driver_row(
-            "free_old", "used->ring[i]", "packet", "virtqueue_get_buf", access=ring.used_element(R.RECLAIMED),
-            effects=(add(R.RECLAIMED), add(R.FREE, chain)),
-            jumps=(Jump(R.USED_SEEN, ">=", 1, "free_old", R.RECLAIMED), Jump(R.FREE, "<", chain, "stop"), go(fill)),
+            "free_old", "used->ring[i]", "packet", "virtqueue_get_buf", access=ring.used_element(R.LAST_USED_IDX),
+            effects=(add(R.LAST_USED_IDX), add(R.NUM_FREE, chain)),
+            jumps=(Jump(R.USED_IDX_SEEN, ">=", 1, "free_old", R.LAST_USED_IDX), Jump(R.NUM_FREE, "<", chain, "stop"), go(fill)),
         ),
     ]  # fmt: skip
     if driver.napi_tx:
@@ -87,18 +89,18 @@ def _start_xmit_rows(scenario: Scenario, ring: SplitRing, packet_bytes: int) -> 
         *rows,
         build,
         driver_row(
-            "write_chain", "write the descriptors", "packet", "virtqueue_add_outbuf", access=ring.chain_write(R.POSTED),
-            effects=(add(R.POSTED), add(R.TAKEN), add(R.FREE, -chain), add(R.BURST_LEFT, -1)),
+            "write_chain", "write the descriptors", "packet", "virtqueue_add_outbuf", access=ring.chain_write(R.AVAIL_IDX_SHADOW),
+            effects=(add(R.AVAIL_IDX_SHADOW), add(R.TAKEN), add(R.NUM_FREE, -chain), add(R.BURST_LEFT, -1)),
         ),
         driver_row(
             "write_slot", "avail->ring[i]", "packet", "virtqueue_add_outbuf",
-            access=replace(ring.avail_entry(R.POSTED, write=True), plus=-1),
+            access=replace(ring.avail_entry(R.AVAIL_IDX_SHADOW, write=True), plus=-1),
         ),
         driver_row(
             "publish", "avail->idx at each packet", "packet", "virtqueue_add_outbuf",
-            access=ring.avail_index(write=True), marks="posted", effects=(copy(R.AVAIL_INDEX, R.POSTED),),
+            access=ring.avail_index(write=True), marks="posted", effects=(copy(R.RING_AVAIL_IDX, R.AVAIL_IDX_SHADOW),),
             jumps=(
-                Jump(R.FREE, "<", STOP_BELOW, "stop"), Jump(R.BURST_LEFT, "<", 1, "kick_barrier"), go("xmit"),
+                Jump(R.NUM_FREE, "<", STOP_BELOW, "stop"), Jump(R.BURST_LEFT, "<", 1, "kick_barrier"), go("xmit"),
             ),
         ),
     ]  # fmt: skip
@@ -106,7 +108,10 @@ def _start_xmit_rows(scenario: Scenario, ring: SplitRing, packet_bytes: int) -> 
 
 def _want_call_rows(scenario: Scenario, ring: SplitRing, label: str, step: str) -> list[Draft]:
     """Return virtqueue_enable_cb_delayed: a call after three quarters of what is posted, and a full barrier."""
-    asked = (*_quarters(R.USED_EVENT, R.POSTED, 3), Effect("add", R.USED_EVENT, R.RECLAIMED))
+    asked = (
+        *_quarters(R.USED_EVENT_QUARTERS, R.AVAIL_IDX_SHADOW, 3),
+        Effect("add", R.USED_EVENT_QUARTERS, R.LAST_USED_IDX),
+    )
     want = driver_row(
         label, f"{step}: used_event", "call", "virtqueue_enable_cb_delayed",
         access=replace(ring.used_event(), write=True), effects=asked,
@@ -114,7 +119,7 @@ def _want_call_rows(scenario: Scenario, ring: SplitRing, label: str, step: str) 
     if not ring.queue.event_idx:
         want = replace(
             want, step=f"{step}: avail->flags", access=replace(ring.avail_flags(), write=True),
-            effects=(*asked, put(R.NO_INTERRUPT, 0)),
+            effects=(*asked, put(R.AVAIL_FLAGS_NO_INTERRUPT, 0)),
         )  # fmt: skip
     barrier = driver_row(
         f"{label}_barrier", "smp_mb behind it", "call", "virtqueue_enable_cb_delayed", operation="barrier",
@@ -148,7 +153,7 @@ def _off_rows(ring: SplitRing, label: str) -> list[Draft]:
     return [
         driver_row(
             label, "calls off: avail->flags", "call", "virtqueue_disable_cb",
-            access=replace(ring.avail_flags(), write=True), effects=(put(R.NO_INTERRUPT, 1),),
+            access=replace(ring.avail_flags(), write=True), effects=(put(R.AVAIL_FLAGS_NO_INTERRUPT, 1),),
         )
     ]  # fmt: skip
 

@@ -17,35 +17,35 @@ def xsk_receive_rows(scenario: Scenario) -> list[Draft]:
     rings, size = XskRings(scenario.virtqueue), scenario.virtqueue.size
     return [
         _row(
-            "look", "rx producer index", "burst", access=rings.producer("rx"), sample=(R.USED_SEEN, R.USED_INDEX),
+            "look", "rx producer index", "burst", access=rings.producer("rx"), sample=(R.USED_IDX_SEEN, R.RING_USED_IDX),
             effects=(put(R.RECEIVE_LEFT, scenario.driver.burst),),
-            jumps=(Jump(R.USED_SEEN, "==", 0, "wait", R.RECLAIMED),),
+            jumps=(Jump(R.USED_IDX_SEEN, "==", 0, "wait", R.LAST_USED_IDX),),
         ),
         _row(
-            "element", "descriptor of the rx ring, the packet", "packet", access=rings.descriptor("rx", R.RECLAIMED),
+            "element", "descriptor of the rx ring, the packet", "packet", access=rings.descriptor("rx", R.LAST_USED_IDX),
             primitives=("l3_hit",), extra_ns=scenario.driver.packet_cost.value,
-            effects=(add(R.RECLAIMED), add(R.RECEIVE_LEFT, -1)),
-            jumps=(Jump(R.RECEIVE_LEFT, "<", 1, "consumed"), Jump(R.USED_SEEN, ">=", 1, "element", R.RECLAIMED)),
+            effects=(add(R.LAST_USED_IDX), add(R.RECEIVE_LEFT, -1)),
+            jumps=(Jump(R.RECEIVE_LEFT, "<", 1, "consumed"), Jump(R.USED_IDX_SEEN, ">=", 1, "element", R.LAST_USED_IDX)),
         ),
         _row("consumed", "rx consumer index", "burst", access=rings.consumer("rx", write=True)),
         _row(
-            "post_buffer", "address into the fill ring", "packet", access=rings.address("fill", R.POSTED, write=True),
-            effects=(add(R.POSTED),), jumps=(Jump(R.POSTED, "<", size, "post_buffer", R.RECLAIMED),),
+            "post_buffer", "address into the fill ring", "packet", access=rings.address("fill", R.AVAIL_IDX_SHADOW, write=True),
+            effects=(add(R.AVAIL_IDX_SHADOW),), jumps=(Jump(R.AVAIL_IDX_SHADOW, "<", size, "post_buffer", R.LAST_USED_IDX),),
         ),
         _row(
             "publish", "fill producer index", "burst", access=rings.producer("fill", write=True),
-            effects=(copy(R.AVAIL_INDEX, R.POSTED),),
+            effects=(copy(R.RING_AVAIL_IDX, R.AVAIL_IDX_SHADOW),),
         ),
         _row(
-            "kick_check", "fill flags", "burst", access=rings.flags("fill"), sample=(R.QUIET_SEEN, R.NO_NOTIFY),
-            jumps=(Jump(R.QUIET_SEEN, "==", 1, "look"),),
+            "kick_check", "fill flags", "burst", access=rings.flags("fill"), sample=(R.NO_NOTIFY_SEEN, R.USED_FLAGS_NO_NOTIFY),
+            jumps=(Jump(R.NO_NOTIFY_SEEN, "==", 1, "look"),),
         ),
         _row(
             "kick", "recvfrom() wakes the kernel", "kick", primitives=("syscall", "pti", "eventfd_signal"),
             effects=(add(R.KICKS),), jumps=(go("look"),),
         ),
         _row(
-            "wait", "poll the rx producer index", "burst", condition=Condition(R.USED_INDEX, "!=", 0, R.RECLAIMED),
+            "wait", "poll the rx producer index", "burst", condition=Condition(R.RING_USED_IDX, "!=", 0, R.LAST_USED_IDX),
             jumps=(go("look"),),
         ),
     ]  # fmt: skip

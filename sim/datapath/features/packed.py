@@ -61,7 +61,7 @@ class _Device:
             assert row.access is not None
             return [self._used(row)]
         if accessor == "used_index_write":
-            flags = self.ring.flags(R.USED_INDEX, write=True)
+            flags = self.ring.flags(R.RING_USED_IDX, write=True)
             return [_instead(row, "packed_used_flags_write", step="flags of the first used descriptor", access=flags)]
         if accessor in _CHECKS:
             return [self._check(row)]
@@ -76,19 +76,19 @@ class _Device:
         """An index read: the fetch of a chain finds out by itself, a recheck reads a descriptor."""
         if row.label == "refill":
             return [Draft(row.label, row.actor, "next descriptor", ("packet",), function="vhost_get_vq_desc")]
-        return self._read(row, R.LAST, 0, jumps=row.jumps)
+        return self._read(row, R.LAST_AVAIL_IDX, 0, jumps=row.jumps)
 
     def _head(self, row: Draft) -> list[Draft]:
         """No avail ring: the descriptor says whether it is available, and the read of an empty ring ends here."""
-        sampled = replace(row, sample=(R.SEEN, R.AVAIL_INDEX), scopes=("packet", "drain"))
-        return self._read(sampled, R.LAST, 0, jumps=self.empty)
+        sampled = replace(row, sample=(R.AVAIL_IDX, R.RING_AVAIL_IDX), scopes=("packet", "drain"))
+        return self._read(sampled, R.LAST_AVAIL_IDX, 0, jumps=self.empty)
 
     def _descriptor(self, row: Draft) -> list[Draft]:
         """The first descriptor of a chain has been read to see whether it is available; further ones are read here."""
         assert row.access is not None
         if row.access.plus == 0:
             return [replace(row, accessor=None, spared=row.accessor, access=None)]
-        return self._read(row, R.LAST, row.access.plus, jumps=row.jumps)
+        return self._read(row, R.LAST_AVAIL_IDX, row.access.plus, jumps=row.jumps)
 
     def _read(self, row: Draft, position: Register, number: int, jumps: tuple[Jump, ...]) -> list[Draft]:
         """Read one descriptor: flags first and then the rest, or all at once. Work of the step goes with the first."""
@@ -142,27 +142,29 @@ def _driver_row(ring: PackedRing, row: Draft) -> Draft:
     if access is None or access.region in ring.regions():
         return row
     if access.region == "desc":  # a chain is available as soon as its first flags are written
-        published = (*row.effects, copy(R.AVAIL_INDEX, R.POSTED))
+        published = (*row.effects, copy(R.RING_AVAIL_IDX, R.AVAIL_IDX_SHADOW))
         step = "write the descriptors, flags last"
-        return replace(row, step=step, access=ring.chain_write(R.POSTED), effects=published, marks="posted")
+        return replace(row, step=step, access=ring.chain_write(R.AVAIL_IDX_SHADOW), effects=published, marks="posted")
     if access.region == "avail":
         if row.marks == "posted":
-            effects = tuple(effect for effect in row.effects if effect.target != R.AVAIL_INDEX)
-            if copy(R.PUBLISHED, R.AVAIL_INDEX) in effects:  # new at a kick check is what came behind the last one
-                effects = (copy(R.PUBLISHED, R.PUBLISHED_LAST), copy(R.PUBLISHED_LAST, R.AVAIL_INDEX))
+            effects = tuple(effect for effect in row.effects if effect.target != R.RING_AVAIL_IDX)
+            if (
+                copy(R.OLD_AVAIL_IDX, R.RING_AVAIL_IDX) in effects
+            ):  # new at a kick check is what came behind the last one
+                effects = (copy(R.OLD_AVAIL_IDX, R.KICK_CHECKED_IDX), copy(R.KICK_CHECKED_IDX, R.RING_AVAIL_IDX))
             return replace(row, step="available already", access=None, effects=effects, marks=None)
         if access.stride:
             return replace(row, step="no avail ring", access=None)
         return replace(row, step="driver event structure", access=ring.event("driver", access.write))
-    if row.sample is not None and row.sample[1] == R.USED_INDEX:
-        return replace(row, step="flags of the oldest descriptor", access=ring.flags(R.RECLAIMED))
+    if row.sample is not None and row.sample[1] == R.RING_USED_IDX:
+        return replace(row, step="flags of the oldest descriptor", access=ring.flags(R.LAST_USED_IDX))
     if access.stride:
-        return replace(row, step="id of a used descriptor", access=ring.descriptor(R.RECLAIMED))
+        return replace(row, step="id of a used descriptor", access=ring.descriptor(R.LAST_USED_IDX))
     return replace(row, step="device event structure", access=ring.event("device", write=False))
 
 
 def _behind_last_check(jump: Jump) -> Jump:
     """Whether anything is unpublished becomes: whether anything was published behind the last kick check."""
-    if (jump.left, jump.right) == (R.POSTED, R.AVAIL_INDEX):
-        return replace(jump, right=R.PUBLISHED_LAST)
+    if (jump.left, jump.right) == (R.AVAIL_IDX_SHADOW, R.RING_AVAIL_IDX):
+        return replace(jump, right=R.KICK_CHECKED_IDX)
     return jump

@@ -74,6 +74,6 @@ def _in_order(scenario: Scenario, ring: SplitRing, row: Draft) -> Draft:
     if row.accessor == "used_elements_write" and queue.one_used_element:
         return replace(
             row, step="one used element for the batch, IN_ORDER", kernel_step="used_element",
-            accessor="used_element_write", bytes=8, unit=None, access=ring.used_slot(R.USED_INDEX),
+            accessor="used_element_write", bytes=8, unit=None, access=ring.used_slot(R.RING_USED_IDX),
         )  # fmt: skip
     return row

@@ -60,22 +60,22 @@ def _window_rows(scenario: Scenario, ring: SplitRing, window: Window) -> list[Dr
     return [
         worker_row(
             "head", "chain from the array, if one is left", "packet", function="vhost_get_vq_desc",
-            jumps=(Jump(R.WINDOW_END, "!=", 0, "window_head", R.LAST),),
+            jumps=(Jump(R.WINDOW_END, "!=", 0, "window_head", R.LAST_AVAIL_IDX),),
         ),
         worker_row(
             "window_size", "chains to read", "window", function="vhost_get_vq_desc",
-            jumps=(Jump(R.SEEN, ">=", window.chains, "window_full", R.LAST),),
+            jumps=(Jump(R.AVAIL_IDX, ">=", window.chains, "window_full", R.LAST_AVAIL_IDX),),
         ),
         worker_row(
             "window_rest", "as many as are available", "window", function="vhost_get_vq_desc",
             effects=(
-                copy(R.WINDOW_END, R.SEEN), copy(R.WINDOW_CHAINS, R.SEEN), Effect("countdown", R.WINDOW_CHAINS, R.LAST),
+                copy(R.WINDOW_END, R.AVAIL_IDX), copy(R.WINDOW_CHAINS, R.AVAIL_IDX), Effect("countdown", R.WINDOW_CHAINS, R.LAST_AVAIL_IDX),
             ),
             jumps=(go("window_translate" if scenario.virtqueue.iotlb else "window_open"),),
         ),
         worker_row(
             "window_full", "a full window", "window", function="vhost_get_vq_desc",
-            effects=(Effect("copy", R.WINDOW_END, R.LAST, window.chains), put(R.WINDOW_CHAINS, window.chains)),
+            effects=(Effect("copy", R.WINDOW_END, R.LAST_AVAIL_IDX, window.chains), put(R.WINDOW_CHAINS, window.chains)),
         ),
         *_translate_rows(scenario),
         open_,

@@ -61,22 +61,22 @@ def sink_rows(scenario: Scenario, packet_bytes: int, pinned: bool) -> list[Draft
     take = replace(
         take,
         effects=(
-            Effect("add", R.TURN, R.PINNED), Effect("countdown", R.TURN, R.UNPINNED),
+            Effect("add", R.TURN, R.UPEND_IDX), Effect("countdown", R.TURN, R.ZEROCOPY_COMPLETED),
             Effect("countdown", R.TURN, R.SINK_QUEUED), Effect("add", R.TURN, R.SINK_DONE),
         ),
         jumps=(
-            Jump(R.PINNED, "==", 0, "copied", R.UNPINNED), Jump(R.COPIED, "==", 0, "unpin", R.COPIED_SENT),
+            Jump(R.UPEND_IDX, "==", 0, "copied", R.ZEROCOPY_COMPLETED), Jump(R.COPIED, "==", 0, "unpin", R.COPIED_SENT),
             Jump(R.TURN, ">=", 0, "unpin"), go("copied"),
         ),
     )  # fmt: skip
     unpin = Draft(
         "unpin", name, "pages released", ("packet",), function="vhost_zerocopy_callback",
-        effects=(add(R.SINK_DONE), add(R.UNPINNED), add(R.UNPINNED_LEFT, -1)),
-        jumps=(Jump(R.PINNED, "==", 0, "wake", R.UNPINNED), Jump(R.UNPINNED_LEFT, "<", 1, "wake"), go("take")),
+        effects=(add(R.SINK_DONE), add(R.ZEROCOPY_COMPLETED), add(R.ZEROCOPY_COMPLETIONS_LEFT, -1)),
+        jumps=(Jump(R.UPEND_IDX, "==", 0, "wake", R.ZEROCOPY_COMPLETED), Jump(R.ZEROCOPY_COMPLETIONS_LEFT, "<", 1, "wake"), go("take")),
     )  # fmt: skip
     wake = Draft(
         "wake", name, "wake the worker", ("packet",), function="vhost_poll_queue",
-        effects=(add(R.KICKS), put(R.UNPINNED_LEFT, WAKE_EVERY)), jumps=(go("take"),),
+        effects=(add(R.KICKS), put(R.ZEROCOPY_COMPLETIONS_LEFT, WAKE_EVERY)), jumps=(go("take"),),
     )  # fmt: skip
     copied = Draft(
         "copied", name, "copied frame sent", ("packet",), function=name,

@@ -99,7 +99,7 @@ class ReceiveMemory:
     def filled(self, offset: int, n_bytes: int) -> LineAccess:
         """Bytes of the buffers that the worker has just fetched for a packet, written."""
         return LineAccess(
-            "buffers", True, n_bytes, offset, index=R.LAST, plus=-self.heads, modulo=self._buffers, stride=self._stride
+            "buffers", True, n_bytes, offset, index=R.LAST_AVAIL_IDX, plus=-self.heads, modulo=self._buffers, stride=self._stride
         )  # fmt: skip
 
     @property
@@ -113,7 +113,7 @@ class ReceiveMemory:
         read, whole = self.scenario.receive.read_bytes, self.packet_bytes // self.heads
         n_bytes = VNET_HEADER_BYTES + (whole if read == "full" else min(read, whole))
         return LineAccess(
-            "buffers", False, min(n_bytes, self._stride), index=R.RECLAIMED, modulo=self._buffers, stride=self._stride
+            "buffers", False, min(n_bytes, self._stride), index=R.LAST_USED_IDX, modulo=self._buffers, stride=self._stride
         )  # fmt: skip
 
 

@@ -29,31 +29,31 @@ class Register(IntEnum):
         """Number the registers from 0 in the order in which they stand here."""
         return count
 
-    AVAIL_INDEX = auto()
-    USED_INDEX = auto()
-    NO_NOTIFY = auto()
+    RING_AVAIL_IDX = auto()
+    RING_USED_IDX = auto()
+    USED_FLAGS_NO_NOTIFY = auto()
     AVAIL_EVENT = auto()
     KICKS = auto()
     # worker
-    SEEN = auto()  # vq->avail_idx: the avail index as last read
-    LAST = auto()  # vq->last_avail_idx: packets fetched
-    DONE = auto()  # nvq->done_idx: packets in the batch
-    SENT = auto()  # packets of this round
-    MODE = auto()  # what follows the flush
-    QUIET = auto()  # notifications are off
-    PEEK = auto()  # avail index read by the recheck
-    ROOM = auto()  # used ring entries up to its end
-    FRAGS = auto()  # buffers left in the page fragment
+    AVAIL_IDX = auto()  # vq->avail_idx: the avail index as last read
+    LAST_AVAIL_IDX = auto()  # vq->last_avail_idx: packets fetched
+    DONE_IDX = auto()  # nvq->done_idx: packets in the batch
+    SENT_PKTS = auto()  # packets of this round
+    AFTER_FLUSH = auto()  # what follows the flush
+    NOTIFY_OFF = auto()  # notifications are off
+    RECHECKED_AVAIL_IDX = auto()  # avail index read by the recheck
+    USED_ROOM = auto()  # used ring entries up to its end
+    PAGE_FRAG_LEFT = auto()  # buffers left in the page fragment
     KICKS_SEEN = auto()
     # driver
-    POSTED = auto()  # packets written, published or not
-    FREE = auto()  # free ring descriptors
-    RECLAIMED = auto()  # used elements read
-    USED_SEEN = auto()
+    AVAIL_IDX_SHADOW = auto()  # packets written, published or not
+    NUM_FREE = auto()  # free ring descriptors
+    LAST_USED_IDX = auto()  # used elements read
+    USED_IDX_SEEN = auto()
     BURST_LEFT = auto()
-    PUBLISHED = auto()  # avail index before the last publication
-    QUIET_SEEN = auto()
-    EVENT_SEEN = auto()
+    OLD_AVAIL_IDX = auto()  # avail index before the last publication
+    NO_NOTIFY_SEEN = auto()
+    AVAIL_EVENT_SEEN = auto()
     ARRIVED = auto()  # packets that have arrived in front of the driver, as last seen
     TAKEN = auto()  # packets that the driver has taken from there, or that were dropped
     DROPPED = auto()
@@ -83,39 +83,43 @@ class Register(IntEnum):
     WINDOW_END = auto()
     WINDOW_CHAINS = auto()
     # driver, packed ring: packets published before the last kick check
-    PUBLISHED_LAST = auto()
+    KICK_CHECKED_IDX = auto()
     # shared: calls, and what is behind the worker
-    NO_INTERRUPT = auto()  # avail->flags: the driver wants no call
-    USED_EVENT = auto()  # in quarters of a packet: virtqueue_enable_cb_delayed asks for three quarters of those posted
+    AVAIL_FLAGS_NO_INTERRUPT = auto()  # avail->flags: the driver wants no call
+    USED_EVENT_QUARTERS = (
+        auto()
+    )  # in quarters of a packet: virtqueue_enable_cb_delayed asks for three quarters of those posted
     CALLS = auto()
     SINK_QUEUED = auto()  # frames handed to the NIC or the receiver
     SINK_DONE = auto()
-    PINNED = auto()  # upend_idx: packets sent by zero copy
-    UNPINNED = auto()  # of those, the ones whose pages were released
+    UPEND_IDX = auto()  # upend_idx: packets sent by zero copy
+    ZEROCOPY_COMPLETED = auto()  # of those, the ones whose pages were released
     COPIED = auto()  # frames handed to the NIC that were copied
     # worker, once more
-    UNPINNED_SEEN = auto()
-    SIGNALLED = auto()  # nvq->done_idx of the zero-copy function: packets sent by zero copy whose buffers went back
+    ZEROCOPY_COMPLETED_SEEN = auto()
+    ZEROCOPY_DONE_IDX = (
+        auto()
+    )  # nvq->done_idx of the zero-copy function: packets sent by zero copy whose buffers went back
     USED_END = auto()  # where a batch of the zero-copy function ends in the used ring
     COPY_ONLY = auto()  # packets until zero copy is tried again
     POLLS_LEFT = auto()
     POLL_LIMIT = auto()
-    EVENT_READ = auto()  # used_event or NO_INTERRUPT as read
-    NOTIFIED_TO = auto()  # vq->signalled_used, in quarters
+    USED_EVENT_SEEN = auto()  # used_event or NO_INTERRUPT as read
+    SIGNALLED_USED_QUARTERS = auto()  # vq->signalled_used, in quarters
     USED_QUARTERS = auto()
     # driver, once more
     CALLS_SEEN = auto()
     DRIVER_QUARTERS = auto()
     # sink
     TURN = auto()  # whose turn it is, a frame of pinned pages or a copied one
-    UNPINNED_LEFT = auto()  # zero-copy completions until the worker is woken
+    ZEROCOPY_COMPLETIONS_LEFT = auto()  # zero-copy completions until the worker is woken
     COPIED_SENT = auto()
     # receive, shared
     PRODUCED = auto()  # packets put into the TAP's ptr_ring
     CONSUMED = auto()  # packets whose slot of the ptr_ring is free again
     SOCKET_WAIT = auto()  # the worker waits for the socket
     WAKES = auto()  # wake-ups by the source
-    RECEIVE_EVENT = auto()
+    USED_EVENT = auto()
     # receive, worker
     GRABBED = auto()  # packets taken from the ptr_ring
     GRAB_LEFT = auto()  # packets that this visit may still take
@@ -125,11 +129,11 @@ class Register(IntEnum):
     RECEIVED = auto()  # packets written into guest buffers
     RETURNED = auto()  # packets whose buffers are in the used ring
     HEADS_LEFT = auto()  # buffers that the packet still needs
-    SAVED = auto()  # vq->last_avail_idx before the packet: where to go back to when buffers run out
+    SAVED_AVAIL_IDX = auto()  # vq->last_avail_idx before the packet: where to go back to when buffers run out
     WAKES_SEEN = auto()
     INTERRUPT_OFF = auto()  # avail->flags as last read
-    EVENT_WANTED = auto()  # used_event as last read
-    RECEIVE_SIGNALLED = auto()  # used index at the last notification check
+    RX_USED_EVENT_SEEN = auto()  # used_event as last read
+    SIGNALLED_USED = auto()  # used index at the last notification check
     # receive, driver and source
     RECEIVE_LEFT = auto()  # buffers that this poll may still take
     ROOM_SEEN = auto()  # CONSUMED as last read by the source
@@ -141,13 +145,13 @@ BANK = len(Register) + 1
 
 #: Registers that both actors look at; a change of another one is nobody else's business.
 SHARED = (
-    Register.AVAIL_INDEX, Register.USED_INDEX, Register.NO_NOTIFY, Register.AVAIL_EVENT, Register.KICKS, Register.QUIET,
+    Register.RING_AVAIL_IDX, Register.RING_USED_IDX, Register.USED_FLAGS_NO_NOTIFY, Register.AVAIL_EVENT, Register.KICKS, Register.NOTIFY_OFF,
     Register.MAPPED, Register.INVALIDATING, Register.TEARING_DOWN, Register.IN_ROUND, Register.FLUSHES,
     Register.INVALIDATIONS, Register.OTHER_TASK, Register.WORKER_KICKS,
     Register.IOTLB_CLEARS, Register.IOTLB_MISSES,
-    Register.NO_INTERRUPT, Register.USED_EVENT, Register.CALLS, Register.SINK_QUEUED, Register.SINK_DONE,
-    Register.PINNED, Register.UNPINNED, Register.COPIED,
-    Register.PRODUCED, Register.CONSUMED, Register.SOCKET_WAIT, Register.WAKES, Register.RECEIVE_EVENT,
+    Register.AVAIL_FLAGS_NO_INTERRUPT, Register.USED_EVENT_QUARTERS, Register.CALLS, Register.SINK_QUEUED, Register.SINK_DONE,
+    Register.UPEND_IDX, Register.ZEROCOPY_COMPLETED, Register.COPIED,
+    Register.PRODUCED, Register.CONSUMED, Register.SOCKET_WAIT, Register.WAKES, Register.USED_EVENT,
 )  # fmt: skip
 
 #: Actors that are always at it and never what bounds a rate.
@@ -323,9 +327,9 @@ class Plan:
     cycle_ps: float
     ring_packets: int
     in_flight: int
-    posted: int = Register.AVAIL_INDEX
-    used: int = Register.USED_INDEX
-    handled: int = Register.LAST
+    posted: int = Register.RING_AVAIL_IDX
+    used: int = Register.RING_USED_IDX
+    handled: int = Register.LAST_AVAIL_IDX
     arrivals: Arrivals | None = None
     classes: SizeClasses | None = None
     class_rows: dict[int, tuple[Row, ...]] = field(default_factory=dict)

@@ -80,4 +80,4 @@ def copy(target: int, source: int) -> Effect:
 
 def go(target: str) -> Jump:
     """Jump always: no register is ever negative."""
-    return Jump(Register.SEEN, ">=", 0, target)
+    return Jump(Register.AVAIL_IDX, ">=", 0, target)

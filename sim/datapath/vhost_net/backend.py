@@ -21,7 +21,7 @@ def to_sink(scenario: Scenario, batched: bool) -> tuple[Effect, ...]:
     """Return the effect of handing the packet, or the batch, to the NIC or the receiver."""
     if not has_sink(scenario):
         return ()
-    return (Effect("add", R.SINK_QUEUED, R.DONE),) if batched else (add(R.SINK_QUEUED), add(R.COPIED))
+    return (Effect("add", R.SINK_QUEUED, R.DONE_IDX),) if batched else (add(R.SINK_QUEUED), add(R.COPIED))
 
 
 def backend_rows(scenario: Scenario, batched: bool, expand_bytes: int = 0) -> list[Draft]:
@@ -33,7 +33,7 @@ def backend_rows(scenario: Scenario, batched: bool, expand_bytes: int = 0) -> li
     backend = scenario.backend
     program = backend.program_instructions.value if backend.runs_xdp else 0.0
     each = worker_row(
-        "backend", "XDP program on each packet", "packet", "backend_packet", unit=R.DONE, per_unit=True,
+        "backend", "XDP program on each packet", "packet", "backend_packet", unit=R.DONE_IDX, per_unit=True,
         extra_instructions=program,
     )  # fmt: skip
     rows = [each]

@@ -22,17 +22,17 @@ def look_again_rows(scenario: Scenario, ring: SplitRing, *otherwise: Jump) -> li
     event_idx = scenario.virtqueue.event_idx
     enable = worker_row(
         "enable", "used->flags = 0", "drain", "enable_notify", accessor="used_flags_write",
-        access=ring.used_flags(write=True), effects=(put(R.NO_NOTIFY, 0), put(R.QUIET, 0)),
+        access=ring.used_flags(write=True), effects=(put(R.USED_FLAGS_NO_NOTIFY, 0), put(R.NOTIFY_OFF, 0)),
     )  # fmt: skip
     if event_idx:
         enable = replace(
             enable, step="avail_event", accessor="avail_event_write", access=ring.avail_event(write=True),
-            effects=(copy(R.AVAIL_EVENT, R.SEEN), put(R.QUIET, 0)),
+            effects=(copy(R.AVAIL_EVENT, R.AVAIL_IDX), put(R.NOTIFY_OFF, 0)),
         )  # fmt: skip
-    seen = R.SEEN if scenario.kernel.behaviour.recheck_updates_cache else R.PEEK
+    seen = R.AVAIL_IDX if scenario.kernel.behaviour.recheck_updates_cache else R.RECHECKED_AVAIL_IDX
     found_write = worker_row(
         "found_work", "used->flags = NO_NOTIFY again", "drain_found_work", "disable_notify",
-        accessor="used_flags_write", access=ring.used_flags(write=True), effects=(put(R.NO_NOTIFY, 1),),
+        accessor="used_flags_write", access=ring.used_flags(write=True), effects=(put(R.USED_FLAGS_NO_NOTIFY, 1),),
     )  # fmt: skip
     return [
         enable,
@@ -42,8 +42,8 @@ def look_again_rows(scenario: Scenario, ring: SplitRing, *otherwise: Jump) -> li
         ),
         worker_row(
             "recheck", "avail->idx, recheck", "drain", "recheck", accessor="avail_index_read",
-            access=ring.avail_index(), sample=(seen, R.AVAIL_INDEX),
-            jumps=(Jump(seen, "!=", 0, "found" if event_idx else "found_work", R.LAST), *otherwise),
+            access=ring.avail_index(), sample=(seen, R.RING_AVAIL_IDX),
+            jumps=(Jump(seen, "!=", 0, "found" if event_idx else "found_work", R.LAST_AVAIL_IDX), *otherwise),
         ),
         *([] if event_idx else [found_write]),
     ]  # fmt: skip
@@ -60,14 +60,14 @@ def kicked_row() -> Draft:
 def drain_rows(scenario: Scenario, ring: SplitRing, path: TransmitPath) -> list[Draft]:
     """Return the rows of a drain and of the end of a round."""
     behaviour = scenario.kernel.behaviour
-    pending = (Jump(R.DONE, ">=", 1, "final"),) if not behaviour.flush_before_recheck else ()
+    pending = (Jump(R.DONE_IDX, ">=", 1, "final"),) if not behaviour.flush_before_recheck else ()
     flush_first = worker_row(
         "flush_first", "flush before the recheck", "drain", function="handle_tx",
-        effects=(put(R.MODE, RECHECK),), jumps=(Jump(R.DONE, ">=", 1, "flush"),),
+        effects=(put(R.AFTER_FLUSH, RECHECK),), jumps=(Jump(R.DONE_IDX, ">=", 1, "flush"),),
     )  # fmt: skip
     found = worker_row(
         "found", "notifications off again", "drain_found_work", "get_descriptor",
-        effects=(put(R.QUIET, 1), put(R.MODE, CONTINUE)), jumps=path.onward,
+        effects=(put(R.NOTIFY_OFF, 1), put(R.AFTER_FLUSH, CONTINUE)), jumps=path.onward,
     )  # fmt: skip
     rest = "schedule_out" if scenario.device.schedule_out else "idle"
     asleep = worker_row(
@@ -79,7 +79,7 @@ def drain_rows(scenario: Scenario, ring: SplitRing, path: TransmitPath) -> list[
         *look_again_rows(scenario, ring, *pending, go("end_sleep")),
         found,
         worker_row(
-            "final", "last flush of the round", "drain", function="handle_tx", effects=(put(R.MODE, SLEEP),),
+            "final", "last flush of the round", "drain", function="handle_tx", effects=(put(R.AFTER_FLUSH, SLEEP),),
             jumps=(go("flush"),),
         ),
         worker_row(

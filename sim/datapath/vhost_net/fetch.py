@@ -17,14 +17,14 @@ def fetch_rows(scenario: Scenario, ring: SplitRing, empty: str | None = None) ->
     rows = [
         Draft(
             "refill", "worker", "avail->idx", ("refill", "drain"), kernel_step="refill", accessor="avail_index_read",
-            access=ring.avail_index(), sample=(R.SEEN, R.AVAIL_INDEX), jumps=(Jump(R.SEEN, "==", 0, empty, R.LAST),),
+            access=ring.avail_index(), sample=(R.AVAIL_IDX, R.RING_AVAIL_IDX), jumps=(Jump(R.AVAIL_IDX, "==", 0, empty, R.LAST_AVAIL_IDX),),
         ),
         worker_row(
-            "head", "avail->ring[i]", "packet", "head", accessor="avail_entry_read", access=ring.avail_entry(R.LAST),
+            "head", "avail->ring[i]", "packet", "head", accessor="avail_entry_read", access=ring.avail_entry(R.LAST_AVAIL_IDX),
         ),
         worker_row(
             "descriptor", "descriptor", "packet", "descriptor", accessor="descriptor_read",
-            access=ring.descriptor(R.LAST, 0),
+            access=ring.descriptor(R.LAST_AVAIL_IDX, 0),
         ),
     ]  # fmt: skip
     if queue.indirect:
@@ -32,7 +32,7 @@ def fetch_rows(scenario: Scenario, ring: SplitRing, empty: str | None = None) ->
         rows += [
             worker_row(
                 f"indirect_{number}", f"indirect table entry {number}", "packet", "indirect_descriptor",
-                accessor="indirect_descriptor_read", access=ring.table_entry(R.LAST, number),
+                accessor="indirect_descriptor_read", access=ring.table_entry(R.LAST_AVAIL_IDX, number),
             )
             for number in range(queue.descriptors_per_packet)
         ]  # fmt: skip
@@ -40,7 +40,7 @@ def fetch_rows(scenario: Scenario, ring: SplitRing, empty: str | None = None) ->
         rows += [
             worker_row(
                 f"descriptor_{number}", f"descriptor {number} of the chain", "packet", "next_descriptor",
-                accessor="descriptor_read", access=ring.descriptor(R.LAST, number),
+                accessor="descriptor_read", access=ring.descriptor(R.LAST_AVAIL_IDX, number),
             )
             for number in range(1, queue.descriptors_per_packet)
         ]  # fmt: skip

@@ -18,7 +18,7 @@ R = Register
 
 def flush_rows(scenario: Scenario, ring: SplitRing, path: TransmitPath) -> list[Draft]:
     """Return the rows that hand a batch to the backend and give its buffers back."""
-    end = R.USED_END if path.zerocopy else R.LAST
+    end = R.USED_END if path.zerocopy else R.LAST_AVAIL_IDX
     elements = [_one_row(ring, path, end)] if path.one_by_one else element_rows(scenario, ring, end)
     return [
         *_hand_over_rows(scenario, path),
@@ -53,10 +53,10 @@ def _notify_rows(scenario: Scenario, ring: SplitRing, path: TransmitPath) -> lis
     """Return the look at what the driver wants, and what follows the flush."""
     event_idx = scenario.virtqueue.event_idx
     after = (
-        Jump(R.MODE, "==", REQUEUE, "end_requeue"), Jump(R.MODE, "==", SLEEP, "end_sleep"),
-        Jump(R.MODE, "==", RECHECK, "enable"),
-        *((Jump(R.MODE, "==", SEND, "send"),) if path.gives_back == "before-send" else ()),
-        *((Jump(R.MODE, "==", POLL, "poll_start"),) if scenario.device.busyloop_timeout_us else ()),
+        Jump(R.AFTER_FLUSH, "==", REQUEUE, "end_requeue"), Jump(R.AFTER_FLUSH, "==", SLEEP, "end_sleep"),
+        Jump(R.AFTER_FLUSH, "==", RECHECK, "enable"),
+        *((Jump(R.AFTER_FLUSH, "==", SEND, "send"),) if path.gives_back == "before-send" else ()),
+        *((Jump(R.AFTER_FLUSH, "==", POLL, "poll_start"),) if scenario.device.busyloop_timeout_us else ()),
         *path.onward,
     )  # fmt: skip
     check = check_row(scenario, ring)
@@ -75,15 +75,23 @@ def _call_rows(check: Draft, event_idx: bool) -> list[Draft]:
         effects=(Effect("add", R.CALLS, None, 1),),
     )  # fmt: skip
     if not event_idx:
-        wanted = (Jump(R.EVENT_READ, "==", 1, "after_flush"),)
-        return [replace(check, sample=(R.EVENT_READ, R.NO_INTERRUPT), jumps=wanted), call]
+        wanted = (Jump(R.USED_EVENT_SEEN, "==", 1, "after_flush"),)
+        return [replace(check, sample=(R.USED_EVENT_SEEN, R.AVAIL_FLAGS_NO_INTERRUPT), jumps=wanted), call]
     # vring_need_event: old <= event < new, in quarters of a packet.
-    now = (put(R.USED_QUARTERS, 0), *(Effect("add", R.USED_QUARTERS, R.USED_INDEX),) * 4)
+    now = (put(R.USED_QUARTERS, 0), *(Effect("add", R.USED_QUARTERS, R.RING_USED_IDX),) * 4)
     unwanted = (
-        Jump(R.EVENT_READ, "<", 0, "signalled", R.NOTIFIED_TO),
-        Jump(R.EVENT_READ, ">=", 0, "signalled", R.USED_QUARTERS),
+        Jump(R.USED_EVENT_SEEN, "<", 0, "signalled", R.SIGNALLED_USED_QUARTERS),
+        Jump(R.USED_EVENT_SEEN, ">=", 0, "signalled", R.USED_QUARTERS),
     )  # fmt: skip
     signalled = worker_row(
-        "signalled", "signalled_used", "flush", function="vhost_notify", effects=(copy(R.NOTIFIED_TO, R.USED_QUARTERS),)
+        "signalled",
+        "signalled_used",
+        "flush",
+        function="vhost_notify",
+        effects=(copy(R.SIGNALLED_USED_QUARTERS, R.USED_QUARTERS),),
     )
-    return [replace(check, sample=(R.EVENT_READ, R.USED_EVENT), effects=now, jumps=unwanted), call, signalled]
+    return [
+        replace(check, sample=(R.USED_EVENT_SEEN, R.USED_EVENT_QUARTERS), effects=now, jumps=unwanted),
+        call,
+        signalled,
+    ]

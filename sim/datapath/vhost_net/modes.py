@@ -10,7 +10,7 @@ from sim.datapath.plan.plan import Jump, Register
 CONTINUE, REQUEUE, SLEEP, RECHECK, SEND, POLL, SOCKET = range(7)
 
 #: The cached avail index is used up: read it again.
-EMPTY = Jump(Register.SEEN, "==", 0, "refill", Register.LAST)
+EMPTY = Jump(Register.AVAIL_IDX, "==", 0, "refill", Register.LAST_AVAIL_IDX)
 
 
 def round_packets(scenario: Scenario, packet_bytes: int) -> int:

@@ -28,22 +28,22 @@ def poll_rows(scenario: Scenario, ring: SplitRing) -> list[Draft]:
     return [
         worker_row(
             "poll_first", "flush before polling", "drain", function="vhost_net_tx_get_vq_desc",
-            effects=(put(R.MODE, POLL),), jumps=(Jump(R.DONE, ">=", 1, "flush"),),
+            effects=(put(R.AFTER_FLUSH, POLL),), jumps=(Jump(R.DONE_IDX, ">=", 1, "flush"),),
         ),
         worker_row(
             "poll_start", "begin to poll", "drain", function="vhost_net_busy_poll",
-            effects=(copy(R.POLLS_LEFT, R.POLL_LIMIT), put(R.MODE, CONTINUE)), jumps=(go("poll"),),
+            effects=(copy(R.POLLS_LEFT, R.POLL_LIMIT), put(R.AFTER_FLUSH, CONTINUE)), jumps=(go("poll"),),
         ),
         worker_row(
             "poll", "avail->idx, polled", "poll", "busy_poll", accessor="avail_index_read", access=ring.avail_index(),
-            sample=(R.SEEN, R.AVAIL_INDEX), extra_ns=scenario.device.poll_pause.value,
+            sample=(R.AVAIL_IDX, R.RING_AVAIL_IDX), extra_ns=scenario.device.poll_pause.value,
             effects=(add(R.POLLS_LEFT, -1),),
-            jumps=(Jump(R.SEEN, "!=", 0, "head", R.LAST), Jump(R.POLLS_LEFT, ">=", 1, "poll")),
+            jumps=(Jump(R.AVAIL_IDX, "!=", 0, "head", R.LAST_AVAIL_IDX), Jump(R.POLLS_LEFT, ">=", 1, "poll")),
         ),
         worker_row(
             "poll_over", "avail->idx, once more", "drain", "refill", accessor="avail_index_read",
-            access=ring.avail_index(), sample=(R.SEEN, R.AVAIL_INDEX),
-            jumps=(Jump(R.SEEN, "!=", 0, "head", R.LAST), go(drain_label(scenario))),
+            access=ring.avail_index(), sample=(R.AVAIL_IDX, R.RING_AVAIL_IDX),
+            jumps=(Jump(R.AVAIL_IDX, "!=", 0, "head", R.LAST_AVAIL_IDX), go(drain_label(scenario))),
         ),
     ]  # fmt: skip
 

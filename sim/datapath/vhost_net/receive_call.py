@@ -15,12 +15,12 @@ def with_decision(scenario: Scenario, check: Draft) -> Draft:
     """Let the notification check skip the call: by the flag, or by the event index lying outside what was returned."""
     if not scenario.virtqueue.event_idx:
         skip = (Jump(R.INTERRUPT_OFF, "==", 1, "no_call"),)
-        return replace(check, sample=(R.INTERRUPT_OFF, R.NO_INTERRUPT), jumps=skip)
+        return replace(check, sample=(R.INTERRUPT_OFF, R.AVAIL_FLAGS_NO_INTERRUPT), jumps=skip)
     outside = (
-        Jump(R.EVENT_WANTED, "<", 0, "no_call", R.RECEIVE_SIGNALLED),
-        Jump(R.EVENT_WANTED, ">=", 0, "no_call", R.USED_INDEX),
+        Jump(R.RX_USED_EVENT_SEEN, "<", 0, "no_call", R.SIGNALLED_USED),
+        Jump(R.RX_USED_EVENT_SEEN, ">=", 0, "no_call", R.RING_USED_IDX),
     )  # fmt: skip
-    return replace(check, sample=(R.EVENT_WANTED, R.RECEIVE_EVENT), jumps=outside)
+    return replace(check, sample=(R.RX_USED_EVENT_SEEN, R.USED_EVENT), jumps=outside)
 
 
 def call_rows(after: tuple[Jump, ...]) -> list[Draft]:
@@ -32,6 +32,6 @@ def call_rows(after: tuple[Jump, ...]) -> list[Draft]:
         ),
         worker_row(
             "no_call", "end of a flush", "flush", function="vhost_signal",
-            effects=(copy(R.RECEIVE_SIGNALLED, R.USED_INDEX),), jumps=after,
+            effects=(copy(R.SIGNALLED_USED, R.RING_USED_IDX),), jumps=after,
         ),
     ]  # fmt: skip

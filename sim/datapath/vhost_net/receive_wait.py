@@ -23,11 +23,11 @@ def wake_rows(scenario: Scenario, ring: SplitRing) -> list[Draft]:
     )  # fmt: skip
     disable = worker_row(
         "disable", "used->flags = NO_NOTIFY", "wakeup", "disable_notify", accessor="used_flags_write",
-        access=ring.used_flags(write=True), effects=(put(R.NO_NOTIFY, 1), put(R.QUIET, 1)), jumps=(go("next"),),
+        access=ring.used_flags(write=True), effects=(put(R.USED_FLAGS_NO_NOTIFY, 1), put(R.NOTIFY_OFF, 1)), jumps=(go("next"),),
     )  # fmt: skip
     if scenario.virtqueue.event_idx:
         disable = worker_row(
-            "disable", "notifications off", "wakeup", function="vhost_disable_notify", effects=(put(R.QUIET, 1),),
+            "disable", "notifications off", "wakeup", function="vhost_disable_notify", effects=(put(R.NOTIFY_OFF, 1),),
             jumps=(go("next"),),
         )  # fmt: skip
     return [
@@ -40,8 +40,8 @@ def wake_rows(scenario: Scenario, ring: SplitRing) -> list[Draft]:
         idle,
         worker_row(
             "round", "start of a round, socket polling off", "round", "rx_round_start",
-            effects=(put(R.SENT, 0), put(R.MODE, CONTINUE), put(R.SOCKET_WAIT, 0)),
-            jumps=(Jump(R.QUIET, "==", 1, "next"),),
+            effects=(put(R.SENT_PKTS, 0), put(R.AFTER_FLUSH, CONTINUE), put(R.SOCKET_WAIT, 0)),
+            jumps=(Jump(R.NOTIFY_OFF, "==", 1, "next"),),
         ),
         disable,
     ]  # fmt: skip
@@ -56,12 +56,12 @@ def empty_ring_rows(scenario: Scenario, ring: SplitRing) -> list[Draft]:
         *look_again_rows(scenario, ring, go("final")),
         worker_row(
             "found", "notifications off again, heads put back", "drain_found_work", function="vhost_discard_vq_desc",
-            effects=(put(R.QUIET, 1), copy(R.LAST, R.SAVED)), jumps=(go("next"),),
+            effects=(put(R.NOTIFY_OFF, 1), copy(R.LAST_AVAIL_IDX, R.SAVED_AVAIL_IDX)), jumps=(go("next"),),
         ),
         worker_row(
             "final", "heads put back", "drain", function="vhost_discard_vq_desc",
-            effects=(put(R.MODE, SLEEP), copy(R.LAST, R.SAVED)),
-            jumps=(Jump(R.DONE, ">=", 1, "flush"), go("end_sleep")),
+            effects=(put(R.AFTER_FLUSH, SLEEP), copy(R.LAST_AVAIL_IDX, R.SAVED_AVAIL_IDX)),
+            jumps=(Jump(R.DONE_IDX, ">=", 1, "flush"), go("end_sleep")),
         ),
         worker_row(
             "end_requeue", "end of a round, queued again", "round", "round_end", function="handle_rx",
@@ -80,11 +80,11 @@ def empty_socket_rows(memory: ReceiveMemory) -> list[Draft]:
     return [
         worker_row(
             "poll_socket", "wait queue of the socket", "socket_empty", "rx_poll_start", primitives=("spin_lock",),
-            drains_stores=True, effects=(put(R.SOCKET_WAIT, 1), put(R.MODE, SOCKET)),
+            drains_stores=True, effects=(put(R.SOCKET_WAIT, 1), put(R.AFTER_FLUSH, SOCKET)),
         ),
         worker_row(
             "poll_check", "slot of the ptr_ring, once more", "socket_empty", function="tun_chr_poll",
-            access=memory.slot(R.GRABBED), jumps=(Jump(R.DONE, ">=", 1, "flush"),),
+            access=memory.slot(R.GRABBED), jumps=(Jump(R.DONE_IDX, ">=", 1, "flush"),),
         ),
         worker_row(
             "end_socket", "end of a round, no packets", "round", "round_end", function="handle_rx",

@@ -71,7 +71,7 @@ def _take_rows(scenario: Scenario, memory: ReceiveMemory) -> list[Draft]:
         worker_row(
             "length", "length of the packet", "packet", function="vhost_net_buf_peek",
             access=memory.packet(R.RECEIVED, 1 if skb else 0, 1), far_read=True,
-            effects=(copy(R.SAVED, R.LAST), put(R.HEADS_LEFT, memory.heads)), jumps=(EMPTY, go("head")),
+            effects=(copy(R.SAVED_AVAIL_IDX, R.LAST_AVAIL_IDX), put(R.HEADS_LEFT, memory.heads)), jumps=(EMPTY, go("head")),
         ),
     ]  # fmt: skip
 
@@ -82,7 +82,7 @@ def _head_rows() -> list[Draft]:
         worker_row("translate", "guest physical to user address", "packet", "translate"),
         worker_row(
             "get_descriptor", "next buffer wanted", "packet", "get_descriptor",
-            effects=(add(R.LAST), add(R.HEADS_LEFT, -1)),
+            effects=(add(R.LAST_AVAIL_IDX), add(R.HEADS_LEFT, -1)),
             jumps=(Jump(R.HEADS_LEFT, "<", 1, "receive"), EMPTY, go("head")),
         ),
     ]  # fmt: skip
@@ -125,21 +125,21 @@ def _packet_end_rows(scenario: Scenario, memory: ReceiveMemory) -> list[Draft]:
     return [
         worker_row(
             "packet_done", "packet into the batch", "packet", "rx_packet_done",
-            effects=(add(R.DONE, memory.heads), add(R.SENT), add(R.RECEIVED), add(R.BUFFERED, -1)),
+            effects=(add(R.DONE_IDX, memory.heads), add(R.SENT_PKTS), add(R.RECEIVED), add(R.BUFFERED, -1)),
             jumps=(
-                Jump(R.SENT, ">=", round_packets(scenario, memory.packet_bytes), "weight"),
-                Jump(R.DONE, ">=", scenario.device.batch + 1, "flush"), go("next"),
+                Jump(R.SENT_PKTS, ">=", round_packets(scenario, memory.packet_bytes), "weight"),
+                Jump(R.DONE_IDX, ">=", scenario.device.batch + 1, "flush"), go("next"),
             ),
         ),
-        worker_row("weight", "round weight reached", "round", function="handle_rx", effects=(put(R.MODE, REQUEUE),)),
+        worker_row("weight", "round weight reached", "round", function="handle_rx", effects=(put(R.AFTER_FLUSH, REQUEUE),)),
     ]  # fmt: skip
 
 
 def _flush_rows(scenario: Scenario, ring: SplitRing) -> list[Draft]:
     """vhost_net_signal_used: used elements, and what follows them on this path."""
     after = (
-        Jump(R.MODE, "==", REQUEUE, "end_requeue"), Jump(R.MODE, "==", SLEEP, "end_sleep"),
-        Jump(R.MODE, "==", SOCKET, "end_socket"), go("next"),
+        Jump(R.AFTER_FLUSH, "==", REQUEUE, "end_requeue"), Jump(R.AFTER_FLUSH, "==", SLEEP, "end_sleep"),
+        Jump(R.AFTER_FLUSH, "==", SOCKET, "end_socket"), go("next"),
     )  # fmt: skip
     rows = [
         worker_row("flush", "give buffers back", "flush", function="vhost_net_signal_used", jumps=ELEMENTS),

@@ -22,18 +22,18 @@ def before_send_rows(ring: SplitRing, path: TransmitPath) -> list[Draft]:
         return [
             worker_row(
                 "flush_before", "no XDP buffer: flush first", "packet", function="handle_tx_copy",
-                effects=(put(R.MODE, SEND),), jumps=(Jump(R.DONE, ">=", 1, "flush"), go("send")),
+                effects=(put(R.AFTER_FLUSH, SEND),), jumps=(Jump(R.DONE_IDX, ">=", 1, "flush"), go("send")),
             )
         ]  # fmt: skip
     if not path.looks_ahead:
         return []
     ask = worker_row(
         "more_wanted", "is there more (MSG_MORE)", "packet", function="tx_can_batch",
-        jumps=(Jump(R.SEEN, "<", 2, "more", R.LAST), go("send")),
+        jumps=(Jump(R.AVAIL_IDX, "<", 2, "more", R.LAST_AVAIL_IDX), go("send")),
     )  # fmt: skip
     look = worker_row(
         "more", "avail->idx, cached one used up", "refill", "refill", accessor="avail_index_read",
-        access=ring.avail_index(), sample=(R.SEEN, R.AVAIL_INDEX), function="vhost_vq_avail_empty",
+        access=ring.avail_index(), sample=(R.AVAIL_IDX, R.RING_AVAIL_IDX), function="vhost_vq_avail_empty",
     )  # fmt: skip
     return [ask, look]
 

@@ -81,20 +81,20 @@ def _copy_rows(scenario: Scenario, packet_bytes: int) -> list[Draft]:
 
 def _packet_end_rows(scenario: Scenario, path: TransmitPath) -> list[Draft]:
     most = round_packets(scenario, path.packet_bytes)
-    batch = () if path.gives_back == "before-send" else (Jump(R.DONE, ">=", scenario.device.batch, "flush"),)
-    jumps = (Jump(R.SENT, ">=", most, "weight"), *batch, *path.onward)
+    batch = () if path.gives_back == "before-send" else (Jump(R.DONE_IDX, ">=", scenario.device.batch, "flush"),)
+    jumps = (Jump(R.SENT_PKTS, ">=", most, "weight"), *batch, *path.onward)
     if path.gives_back == "each":
-        jumps = (Jump(R.SENT, ">=", most, "weight"), go("flush"))
+        jumps = (Jump(R.SENT_PKTS, ">=", most, "weight"), go("flush"))
     fragment = path.fragment(scenario)
-    done: tuple[Effect, ...] = (add(R.DONE),)
+    done: tuple[Effect, ...] = (add(R.DONE_IDX),)
     if path.zerocopy:
-        done = (put(R.DONE, 1), copy(R.USED_END, R.USED_INDEX), add(R.USED_END))
-    took = (Jump(R.FRAGS, "<", 1, "page_refill"),) if fragment else ()
+        done = (put(R.DONE_IDX, 1), copy(R.USED_END, R.RING_USED_IDX), add(R.USED_END))
+    took = (Jump(R.PAGE_FRAG_LEFT, "<", 1, "page_refill"),) if fragment else ()
     rows = [
         worker_row("packet_done", "end of the packet", "packet", "packet_done"),
         worker_row(
             "get_descriptor", "next descriptor wanted", "packet", "get_descriptor",
-            effects=(add(R.LAST), *done, add(R.SENT), *((add(R.FRAGS, -1),) if fragment else ())),
+            effects=(add(R.LAST_AVAIL_IDX), *done, add(R.SENT_PKTS), *((add(R.PAGE_FRAG_LEFT, -1),) if fragment else ())),
             jumps=(*took, *jumps),
         ),
     ]  # fmt: skip
@@ -108,8 +108,8 @@ def _packet_end_rows(scenario: Scenario, path: TransmitPath) -> list[Draft]:
                     bytes=64, times=fragment.crossings,
                 )
             )  # fmt: skip
-        rows[-1] = replace(rows[-1], effects=(put(R.FRAGS, fragment.buffers),), jumps=jumps)
+        rows[-1] = replace(rows[-1], effects=(put(R.PAGE_FRAG_LEFT, fragment.buffers),), jumps=jumps)
     weight = worker_row(
-        "weight", "round weight reached", "round", function="handle_tx", effects=(put(R.MODE, REQUEUE),)
+        "weight", "round weight reached", "round", function="handle_tx", effects=(put(R.AFTER_FLUSH, REQUEUE),)
     )
     return [*rows, *([pin_done_row(path, most)] if path.zerocopy else []), weight]

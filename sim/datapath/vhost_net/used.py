@@ -12,14 +12,14 @@ from sim.datapath.plan.step import Draft, copy, go, put, worker_row
 R = Register
 
 #: Which row writes the used elements: one, some that wrap at the end of the ring, or (fallen through to) some.
-ELEMENTS = (Jump(R.DONE, "==", 1, "used_element"), Jump(R.DONE, ">=", 1, "used_wrapped", R.ROOM))
+ELEMENTS = (Jump(R.DONE_IDX, "==", 1, "used_element"), Jump(R.DONE_IDX, ">=", 1, "used_wrapped", R.USED_ROOM))
 
 
 def used_rows(scenario: Scenario, ring: SplitRing) -> list[Draft]:
     """Return the rows that give the buffers of a batch back and look whether the driver wants to know."""
     return [
-        *element_rows(scenario, ring, R.LAST),
-        *used_index_rows(scenario, ring, R.LAST),
+        *element_rows(scenario, ring, R.LAST_AVAIL_IDX),
+        *used_index_rows(scenario, ring, R.LAST_AVAIL_IDX),
         check_row(scenario, ring),
     ]
 
@@ -28,7 +28,7 @@ def element_rows(scenario: Scenario, ring: SplitRing, end: Register) -> list[Dra
     """Return the writes of a batch's used elements: several at once, wrapping at the end of the ring, or one."""
     elements = worker_row(
         "used_elements", "used elements", "flush", "used_elements", accessor="used_elements_write",
-        bytes=8 * scenario.device.batch, unit=R.DONE, access=ring.used_elements(end, R.DONE), jumps=(go("used_index"),),
+        bytes=8 * scenario.device.batch, unit=R.DONE_IDX, access=ring.used_elements(end, R.DONE_IDX), jumps=(go("used_index"),),
     )  # fmt: skip
     return [
         elements,
@@ -41,7 +41,7 @@ def single_row(ring: SplitRing, end: Register) -> Draft:
     """Return the write of a single used element."""
     return worker_row(
         "used_element", "used element (batch of one)", "flush", "used_element", accessor="used_element_write", bytes=8,
-        access=ring.used_elements(end, R.DONE), jumps=(go("used_index"),),
+        access=ring.used_elements(end, R.DONE_IDX), jumps=(go("used_index"),),
     )  # fmt: skip
 
 
@@ -52,7 +52,7 @@ def used_index_rows(scenario: Scenario, ring: SplitRing, end: Register) -> list[
             "used_index", "used->idx", "flush", "used_index", accessor="used_index_write",
             access=ring.used_index(write=True), marks="used",
             effects=(
-                copy(R.USED_INDEX, end), Effect("countdown", R.ROOM, R.DONE, scenario.virtqueue.size), put(R.DONE, 0),
+                copy(R.RING_USED_IDX, end), Effect("countdown", R.USED_ROOM, R.DONE_IDX, scenario.virtqueue.size), put(R.DONE_IDX, 0),
             ),
         ),
         worker_row(

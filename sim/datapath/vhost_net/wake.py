@@ -33,21 +33,21 @@ def wake_rows(scenario: Scenario, ring: SplitRing, path: TransmitPath) -> list[D
         ),
         worker_row(
             "round", "start of a round", "round", "round_start",
-            effects=(put(R.SENT, 0), put(R.MODE, CONTINUE)),
-            jumps=(Jump(R.QUIET, "==", 0, disable), *path.onward),
+            effects=(put(R.SENT_PKTS, 0), put(R.AFTER_FLUSH, CONTINUE)),
+            jumps=(Jump(R.NOTIFY_OFF, "==", 0, disable), *path.onward),
         ),
     ]  # fmt: skip
     if scenario.virtqueue.event_idx:
         # With EVENT_IDX disabling notifications is a flag of the worker, nothing is written (kernel-accesses.md B.1).
         first = worker_row(
-            "first", "notifications off", "wakeup", function="vhost_disable_notify", effects=(put(R.QUIET, 1),)
+            "first", "notifications off", "wakeup", function="vhost_disable_notify", effects=(put(R.NOTIFY_OFF, 1),)
         )
         return [*rows, replace(first, jumps=path.onward)]
     return [
         *rows,
         worker_row(
             "disable", "used->flags = NO_NOTIFY", "wakeup", "disable_notify", accessor="used_flags_write",
-            access=ring.used_flags(write=True), effects=(put(R.NO_NOTIFY, 1), put(R.QUIET, 1)),
+            access=ring.used_flags(write=True), effects=(put(R.USED_FLAGS_NO_NOTIFY, 1), put(R.NOTIFY_OFF, 1)),
             jumps=path.onward,
         ),
     ]  # fmt: skip

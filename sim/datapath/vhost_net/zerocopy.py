@@ -31,17 +31,17 @@ def pending_limit(scenario: Scenario) -> int:
 def top_rows(path: TransmitPath) -> list[Draft]:
     """Return the top of the loop: buffers whose pages were released go back to the driver."""
     look = worker_row(
-        "top", "buffers that came back?", "packet", "zerocopy_signal", sample=(R.UNPINNED_SEEN, R.UNPINNED),
-        jumps=(Jump(R.UNPINNED_SEEN, "!=", 0, "came_back", R.SIGNALLED), EMPTY, go("head")),
+        "top", "buffers that came back?", "packet", "zerocopy_signal", sample=(R.ZEROCOPY_COMPLETED_SEEN, R.ZEROCOPY_COMPLETED),
+        jumps=(Jump(R.ZEROCOPY_COMPLETED_SEEN, "!=", 0, "came_back", R.ZEROCOPY_DONE_IDX), EMPTY, go("head")),
     )  # fmt: skip
     if not path.zerocopy:
         return [worker_row("top", "buffers that came back?", "packet", "zerocopy_signal", jumps=(EMPTY, go("head")))]
     came_back = worker_row(
         "came_back", "buffers that came back", "flush", function="vhost_zerocopy_signal_used",
         effects=(
-            copy(R.DONE, R.UNPINNED_SEEN), Effect("countdown", R.DONE, R.SIGNALLED),
-            copy(R.SIGNALLED, R.UNPINNED_SEEN),
-            copy(R.USED_END, R.USED_INDEX), Effect("add", R.USED_END, R.DONE),
+            copy(R.DONE_IDX, R.ZEROCOPY_COMPLETED_SEEN), Effect("countdown", R.DONE_IDX, R.ZEROCOPY_DONE_IDX),
+            copy(R.ZEROCOPY_DONE_IDX, R.ZEROCOPY_COMPLETED_SEEN),
+            copy(R.USED_END, R.RING_USED_IDX), Effect("add", R.USED_END, R.DONE_IDX),
         ),
         jumps=(go("flush"),),
     )  # fmt: skip
@@ -55,7 +55,7 @@ def select_rows(scenario: Scenario, path: TransmitPath) -> list[Draft]:
     keeps = keeps_pages(scenario)
     if keeps:
         limit = pending_limit(scenario)
-        choice = (Jump(R.PINNED, ">=", limit + 1, "copy_it", R.SIGNALLED),)
+        choice = (Jump(R.UPEND_IDX, ">=", limit + 1, "copy_it", R.ZEROCOPY_DONE_IDX),)
     else:
         choice = (Jump(R.COPY_ONLY, ">=", 1, "copy_it"),)
     select = worker_row(
@@ -63,7 +63,7 @@ def select_rows(scenario: Scenario, path: TransmitPath) -> list[Draft]:
         effects=() if keeps else (add(R.COPY_ONLY, -1),),
     )  # fmt: skip
     pinned = pinned_rows(scenario, path)
-    effects: tuple[Effect, ...] = (add(R.SINK_QUEUED), add(R.PINNED))
+    effects: tuple[Effect, ...] = (add(R.SINK_QUEUED), add(R.UPEND_IDX))
     if keeps:
         behind = backend_rows(scenario, batched=False, expand_bytes=path.packet_bytes)
     else:
@@ -83,8 +83,8 @@ def select_rows(scenario: Scenario, path: TransmitPath) -> list[Draft]:
 def pin_done_row(path: TransmitPath, round_packets: int) -> Draft:
     """Return the end of a packet sent by zero copy: its buffer goes back later."""
     return worker_row(
-        "pin_done", "next packet", "packet", "get_descriptor", effects=(add(R.LAST), add(R.SENT)),
-        jumps=(Jump(R.SENT, ">=", round_packets, "end_requeue"), *path.onward),
+        "pin_done", "next packet", "packet", "get_descriptor", effects=(add(R.LAST_AVAIL_IDX), add(R.SENT_PKTS)),
+        jumps=(Jump(R.SENT_PKTS, ">=", round_packets, "end_requeue"), *path.onward),
     )  # fmt: skip
 
 

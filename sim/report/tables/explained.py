@@ -98,7 +98,7 @@ def _wrapped(text: str, width: int) -> list[str]:
 
 
 def _unit(row: Row) -> str:
-    return "packet of the batch" if row.unit is Register.DONE else "invalidation"
+    return "packet of the batch" if row.unit is Register.DONE_IDX else "invalidation"
 
 
 def _setup(explanation: Explanation) -> list[RenderableType]:

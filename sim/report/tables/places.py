@@ -8,7 +8,7 @@ from sim.datapath.plan.plan import LineAccess, Register
 
 Place = tuple[str, int, int]
 
-_SPLIT, _PACKED, _ANY = SplitRing(Virtqueue()), PackedRing(Virtqueue()), Register.LAST
+_SPLIT, _PACKED, _ANY = SplitRing(Virtqueue()), PackedRing(Virtqueue()), Register.LAST_AVAIL_IDX
 
 #: Titles of the regions of a plan; one that is not listed here is called what the plan calls it.
 REGIONS = {

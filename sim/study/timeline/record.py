@@ -19,7 +19,7 @@ MOST_PACKETS = 10_000
 
 #: Counters that go up by one with each packet: one that a group of rows raises says which packet the group is about.
 _PACKET_COUNTERS = (
-    Register.LAST, Register.POSTED, Register.RECLAIMED, Register.GRABBED, Register.RECEIVED, Register.PRODUCED,
+    Register.LAST_AVAIL_IDX, Register.AVAIL_IDX_SHADOW, Register.LAST_USED_IDX, Register.GRABBED, Register.RECEIVED, Register.PRODUCED,
     Register.SINK_DONE,
 )  # fmt: skip
 _NOTIFICATIONS = {Register.KICKS: "kick", Register.CALLS: "call", Register.WAKES: "wake-up"}
