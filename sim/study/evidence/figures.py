@@ -10,7 +10,7 @@ from sim.config.errors import ConfigError
 from sim.config.scenario.scenario import Scenario
 from sim.config.tables.measurement import COUNTS
 from sim.datapath import Plan, build_plan
-from sim.datapath.memory.page_frag import PageFragment
+from sim.datapath.vhost_net.path import PageFragment
 from sim.engine import simulate
 
 #: Name under which a share finds the time inside the user-copy routine itself (copy_user_*), its windows and the

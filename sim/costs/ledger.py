@@ -1,0 +1,23 @@
+"""The ledger of an answer: which table entries were read while it was worked out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from sim.config.scenario.scenario import Scenario
+from sim.config.tables.quantity import Quantity
+from sim.costs.audit import quantities
+
+
+@dataclass(frozen=True)
+class Ledger:
+    """Entries of `scenario` that were read, by identity: `read` comes from `quantity.noting_reads`."""
+
+    scenario: Scenario | None = None
+    read: dict[int, Quantity] = field(default_factory=dict)
+
+    def entries(self) -> dict[str, Quantity]:
+        """Return the entries that were read by their keys in the scenario, in the order of its tables."""
+        if self.scenario is None:
+            return {}
+        return {key: entry for key, entry in quantities(self.scenario) if id(entry) in self.read}
