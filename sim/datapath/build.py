@@ -42,7 +42,9 @@ def build_plan(scenario: Scenario, access: str, packet_bytes: int, *, apart: boo
     """
     with noting_reads() as read:
         plan = _build(at_size(scenario, packet_bytes), access, packet_bytes, apart)
-    return replace(plan, ledger=Ledger(scenario, read))
+    with noting_reads() as read_for_setup:
+        setup = _setup(scenario, effective_variant(scenario, access)[0])
+    return replace(plan, setup=setup, ledger=Ledger(scenario, read, read_for_setup))
 
 
 def _build(scenario: Scenario, access: str, packet_bytes: int, apart: bool) -> Plan:
@@ -76,7 +78,6 @@ def _build(scenario: Scenario, access: str, packet_bytes: int, apart: bool) -> P
         queues=queues.per_core,
         lanes=queues.lanes,
         uncore_ps_per_line=LINE_BYTES * 1e3 / scenario.cpu.uncore_bandwidth.value,
-        setup=_setup(scenario, variant, table),
         notes=notes,
     )
     polls = _polls_per_timeout(plan, scenario.device.busyloop_timeout_us)
@@ -198,7 +199,8 @@ def _latencies(scenario: Scenario, variant: Access, table: CostTable) -> Latenci
     )
 
 
-def _setup(scenario: Scenario, variant: Access, table: CostTable) -> tuple[Component, ...]:
+def _setup(scenario: Scenario, variant: Access) -> tuple[Component, ...]:
+    table = CostTable(scenario.cpu, scenario.kernel.work_scale.value, scenario.placement)
     try:
         return RingMemory(scenario, variant).setup(table)
     except KeyError as error:

@@ -45,14 +45,15 @@ def ranged(scenario: Scenario, key: str) -> Ranged:
 
 
 def used_entries(scenario: Scenario, plans: Iterable[Plan] | None = None) -> list[Ranged]:
-    """Return the entries with a range that the answers of a scenario depend on: those that their plans have read.
+    """Return the entries with a range that the answers of a scenario depend on: those that their plans have read
+    for more than the set-up of the rings.
 
     `plans` are those of the access variants and sizes that are asked for (default: all of the scenario).
     """
     if plans is None:
         sizes = scenario.traffic.sizes
         plans = [build_plan(scenario, variant.name, size) for variant in scenario.access for size in sizes]
-    read = {key for plan in plans for key in plan.inputs}
+    read = {key for plan in plans for key in plan.inputs.keys() - plan.ledger.only_for_setup()}
     entries = [ranged(scenario, key) for key, _ in quantities(scenario) if key in read]
     return [entry for entry in entries if entry.quantity.drawn_from != "fixed"]
 
