@@ -8,12 +8,18 @@ from generate.markdown import DIGITS, code, page, plain, said, table
 from sim.config import load_scenario
 from sim.config.loading import paths
 from sim.config.loading.load import load_table
-from sim.config.tables.accessors import MEANINGS, METADATA_ACCESSORS, PAYLOAD_ACCESSORS
 from sim.config.tables.cpu import Cpu, CpuFeatures
 from sim.config.tables.kernel import Behaviour, Kernel
-from sim.config.tables.primitives import PRICED_BY_CPI, PRIMITIVES
 from sim.config.tables.quantity import Quantity
-from sim.config.tables.steps import OPTIONAL_STEPS, STEPS
+from sim.config.tables.vocabulary import (
+    ACCESSOR_MEANINGS,
+    METADATA_ACCESSORS,
+    OPTIONAL_STEPS,
+    PAYLOAD_ACCESSORS,
+    PRICED_BY_CPI,
+    PRIMITIVES,
+    STEPS,
+)
 from sim.costs.recipes import Item, Recipes
 
 #: One letter for a grade, so that a table of many CPUs stays readable.
@@ -133,7 +139,7 @@ def _kernels(kernels: dict[str, Kernel]) -> str:
 def _kernel(kernel: Kernel) -> str:
     recipes = (
         (
-            code(name), plain(MEANINGS[name]), str(one.bytes or "row"),
+            code(name), plain(ACCESSOR_MEANINGS[name]), str(one.bytes or "row"),
             code(", ".join(one.recipe)) + (f", {one.parts} times" if one.parts > 1 else ""), plain(one.source),
         )
         for name, one in kernel.accessors.items()

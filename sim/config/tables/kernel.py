@@ -7,10 +7,8 @@ from typing import Literal
 from pydantic import Field, field_validator, model_validator
 
 from sim.config.errors import ConfigError, nearest
-from sim.config.tables.accessors import ACCESSORS, OPTIONAL_ACCESSORS
-from sim.config.tables.primitives import PRIMITIVES
 from sim.config.tables.quantity import Quantity, Strict, require_unit
-from sim.config.tables.steps import OPTIONAL_STEPS, STEPS
+from sim.config.tables.vocabulary import ACCESSORS, OPTIONAL_ACCESSORS, OPTIONAL_STEPS, PRIMITIVES, STEPS
 
 #: Items that a recipe may hold besides primitives, and what becomes of them.
 RECIPE_WORDS = {
