@@ -1,4 +1,4 @@
-"""Sections `virtqueue` and `queues` of a scenario: the ring and its features, the number of pairs and who serves them."""
+"""Sections `virtqueue` and `queues` of a scenario: the ring, its features, the pairs of queues and who serves them."""
 
 from __future__ import annotations
 
