@@ -73,10 +73,11 @@ def test_the_schema_of_a_kind_carries_the_descriptions(kind):
 
 
 def test_every_accessor_and_step_is_explained_and_every_explanation_is_of_one():
-    assert set(vocabulary.ACCESSOR_MEANINGS) == {*vocabulary.METADATA_ACCESSORS, *vocabulary.PAYLOAD_ACCESSORS}
-    assert set(vocabulary.ACCESSOR_MEANINGS) == {*vocabulary.ACCESSORS, *vocabulary.OPTIONAL_ACCESSORS}
+    assert set(vocabulary.REACHES) == {*vocabulary.METADATA_ACCESSORS, *vocabulary.PAYLOAD_ACCESSORS}
+    assert set(vocabulary.REACHES) == {*vocabulary.ACCESSORS, *vocabulary.OPTIONAL_ACCESSORS}
     assert len(vocabulary.STEP_MEANINGS) == len(vocabulary.STEPS) + len(vocabulary.OPTIONAL_STEPS)
-    for table in (vocabulary.ACCESSOR_MEANINGS, vocabulary.STEP_MEANINGS, operations.MEANINGS, RECIPE_WORDS):
+    accessors = {name: reach.meaning for name, reach in vocabulary.REACHES.items()}
+    for table in (accessors, vocabulary.STEP_MEANINGS, operations.MEANINGS, RECIPE_WORDS):
         assert len(set(table.values())) == len(table)  # nothing is said of two
         assert all(said and "\n" not in said for said in table.values())
     assert all(one.meaning for one in PRIMITIVES.values())

@@ -51,8 +51,8 @@ class Mapping(Strict):
 class AccessRules(Strict):
     """Changes to the accessors of one family: whole recipes by class or by name, then single primitives."""
 
-    read: list[str] | None = Field(None, description="recipe of every accessor that reads")
-    write: list[str] | None = Field(None, description="recipe of every accessor that writes")
+    read: list[str] | None = Field(None, description="recipe of every mapped accessor that reads (metadata only)")
+    write: list[str] | None = Field(None, description="recipe of every mapped accessor that writes (metadata only)")
     recipes: dict[str, list[str]] = Field(default_factory=dict, description="recipes of single accessors, by name")
     replace: dict[str, list[str]] = Field(
         default_factory=dict, description="primitives put in the place of one, in recipes that are not given whole"
@@ -115,6 +115,9 @@ class Access(Strict):
 
     @model_validator(mode="after")
     def _window_or_mapping(self) -> Access:
+        for direction in ("read", "write"):
+            if getattr(self.payload, direction) is not None:
+                raise ValueError(f"payload.{direction}: reaches mapped accessors only, and packet bytes are not mapped")
         if self.window is not None and self.mapping.maps:
             raise ValueError("window: a mapped ring is not reached through user access windows")
         return self
