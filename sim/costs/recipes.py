@@ -5,13 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import log2
 
-from sim.config.scenario.mitigations import Mitigations
+from sim.config.scenario.scenario import Mitigations
 from sim.config.scenario.virtqueue import Virtqueue
 from sim.config.tables.access import Access, AccessRules
-from sim.config.tables.accessors import METADATA_ACCESSORS
 from sim.config.tables.cpu import Cpu
 from sim.config.tables.kernel import Accessor, CountedWith, Kernel
-from sim.config.tables.primitives import PRIMITIVES
+from sim.config.tables.vocabulary import METADATA_ACCESSORS, PRIMITIVES
 
 #: Not reached through the ring areas, so a mapping of the ring does not help it (kernel-accesses.md A.5).
 NOT_MAPPED = ("indirect_descriptor_read",)

@@ -9,7 +9,7 @@ from functools import cached_property
 from sim.config.errors import ConfigError
 from sim.config.scenario.scenario import Scenario
 from sim.config.scenario.traffic import VNET_HEADER_BYTES
-from sim.config.tables.accessors import METADATA_ACCESSORS, PAYLOAD_ACCESSORS
+from sim.config.tables.vocabulary import METADATA_ACCESSORS, PAYLOAD_ACCESSORS
 from sim.costs import CostTable, Recipes
 from sim.costs.recipes import LOCKED, NOT_MAPPED, SERIALISING, Item
 from sim.costs.table import Component

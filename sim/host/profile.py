@@ -10,7 +10,7 @@ import yaml
 
 from sim.config.loading.load import read_table, validate
 from sim.config.tables.cpu import Cpu, CpuFeatures, Measured, Repeats
-from sim.config.tables.primitives import PRICED_BY_CPI, PRIMITIVES
+from sim.config.tables.vocabulary import PRICED_BY_CPI, PRIMITIVES
 from sim.host.access import Toggles, kernel_entries, toggles
 from sim.host.derive import Entry, derive
 from sim.host.machine import Machine

@@ -12,7 +12,7 @@ from itertools import pairwise, product
 import pytest
 
 import sim
-from sim.config.tables.accessors import METADATA_ACCESSORS, PAYLOAD_ACCESSORS
+from sim.config.tables.vocabulary import METADATA_ACCESSORS, PAYLOAD_ACCESSORS
 from sim.study.questions.explain import SCOPES, SHOWN, count_primitives
 
 from .model import (

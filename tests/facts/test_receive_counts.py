@@ -9,7 +9,7 @@ from functools import cache
 import pytest
 
 import sim
-from sim.config.tables.accessors import METADATA_ACCESSORS, PAYLOAD_ACCESSORS
+from sim.config.tables.vocabulary import METADATA_ACCESSORS, PAYLOAD_ACCESSORS
 from sim.datapath import Plan, build_plan
 from sim.engine.reference import ReferenceEngine
 from sim.study.questions.explain import SCOPES, count_primitives

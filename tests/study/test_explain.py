@@ -8,7 +8,7 @@ from typing import get_args
 import pytest
 
 import sim
-from sim.config.tables.primitives import PRIMITIVES
+from sim.config.tables.vocabulary import PRIMITIVES
 from sim.costs.audit import quantities
 from sim.datapath import build_plan
 from sim.datapath.plan.step import Scope

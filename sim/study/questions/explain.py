@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from sim.config.scenario.scenario import Scenario
-from sim.config.tables.primitives import PRICED_BY_CPI, PRIMITIVES
 from sim.config.tables.quantity import Quantity
+from sim.config.tables.vocabulary import PRICED_BY_CPI, PRIMITIVES
 from sim.datapath import Plan, build_plan
 from sim.datapath.plan.step import Row
 from sim.engine import Point, simulate

@@ -11,8 +11,7 @@ import numpy.typing as npt
 from sim.config.errors import ConfigError
 from sim.config.loading.load import load_scenario
 from sim.config.scenario.scenario import Scenario
-from sim.config.tables.sensitivity import Sensitivity
-from sim.config.tables.sweep import Value
+from sim.config.tables.study import Sensitivity, Value
 from sim.costs.audit import quantities
 from sim.study.evidence.figures import Case
 from sim.study.runs.pool import Job, Outcomes, Progress, run_jobs

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from sim.config.errors import ConfigError
 from sim.config.loading.load import load_table
-from sim.config.tables.sensitivity import Sensitivity
+from sim.config.tables.study import Sensitivity
 from sim.study.runs.pool import Progress
 from sim.study.sensitivity.inputs import Inputs, Point
 

@@ -11,8 +11,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from sim.config.errors import ConfigError
-from sim.config.tables.primitives import PRIMITIVES
-from sim.config.tables.sweep import Axis, Sweep
+from sim.config.tables.study import Axis, Sweep
+from sim.config.tables.vocabulary import PRIMITIVES
 
 Row = dict[str, Any]
 
