@@ -52,7 +52,7 @@ def measure(
     nearest shipped table. Leave the machine alone meanwhile. --ring takes another minute.
     """
     from sim.config.loading.atomic_write import write_whole
-    from sim.host.evidence import sights
+    from sim.host.contrasts import sights
     from sim.host.measure import DEFAULT_NAME, check_same_machine
     from sim.host.measure import measure as measure_host
     from sim.report.export.progress import progress

@@ -11,13 +11,12 @@ import yaml
 from sim.config.loading.load import read_table, validate
 from sim.config.tables.cpu import Cpu, CpuFeatures, Measured, Repeats
 from sim.config.tables.primitives import PRICED_BY_CPI, PRIMITIVES
-from sim.host.access import Toggles, kernel_entries, toggles
 from sim.host.derive import Entry, derive
 from sim.host.machine import Machine
 from sim.host.nearest import nearest_table
-from sim.host.quality import Summary, summarise
+from sim.host.quality import Summary, impossible, split, summarise, wrong_clock
 from sim.host.recording import Recording
-from sim.host.refuse import impossible, split, wrong_clock
+from sim.host.user_access import Toggles, kernel_entries, toggles
 
 _DIGITS = 4
 _TOP = (

@@ -12,8 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from sim.config.errors import ConfigError
-from sim.host.compiler import compiled
-from sim.host.program import run_round
+from sim.host.programs import compiled, run_round
 from sim.host.quality import Summary, summarise
 
 RUN_MS = 200

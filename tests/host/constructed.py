@@ -9,9 +9,9 @@ import random
 from pathlib import Path
 from typing import Any
 
-from sim.host.access import toggles
 from sim.host.derive import middles
 from sim.host.recording import Recording, Series, read_recording
+from sim.host.user_access import toggles
 
 DATA = Path(__file__).parents[1] / "data" / "host"
 

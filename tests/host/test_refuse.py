@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from sim.host.derive import Entry
-from sim.host.refuse import impossible, split, wrong_clock
+from sim.host.quality import impossible, split, wrong_clock
 
 UNITS = {"l3_hit": "ns", "memory_local": "ns", "line_transfer": "ns", "line_stream": "ns", "copy_bytes": "bytes/cycle"}
 

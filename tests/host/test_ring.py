@@ -10,8 +10,8 @@ import pytest
 from sim.config.errors import ConfigError
 from sim.config.loading.load import load_table
 from sim.config.tables.steps import STEPS
-from sim.host.compiler import SOURCES
 from sim.host.profile import build_profile
+from sim.host.programs import SOURCES
 from sim.host.ring import MOVED, RingRun, RingSettings, in_place, parse_run, point
 from sim.study.questions import host_ring as study
 from sim.study.questions.run import run

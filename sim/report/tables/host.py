@@ -6,7 +6,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from sim.config.tables.quantity import Flag, Quantity
-from sim.host.evidence import sights
+from sim.host.contrasts import sights
 from sim.host.profile import Profile
 from sim.host.recording import Recording
 from sim.report.tables.text import table

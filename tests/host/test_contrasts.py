@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sim.host.evidence import sights
+from sim.host.contrasts import sights
 
 from .conftest import RECORDINGS, recording_of
 

@@ -6,7 +6,7 @@ import statistics
 
 import pytest
 
-from sim.host.access import intercepted, kernel_entries, pair_differences, toggles, waits_for_loads
+from sim.host.user_access import intercepted, kernel_entries, pair_differences, toggles, waits_for_loads
 
 #: Ticks of 2 cycles. One user access costs 22 ticks = 44 cycles; its body in user space 3 (6 with the safe return).
 CALLS = {

@@ -6,10 +6,10 @@ import statistics
 from dataclasses import dataclass
 from typing import Any
 
-from sim.host.access import body_of, intercepted
 from sim.host.benchmarks import DIRTY_COPIES, sizes
 from sim.host.derive import combine, present
 from sim.host.recording import Recording
+from sim.host.user_access import body_of, intercepted
 
 #: (user access, call with it, call without, accesses between them); the weak ones run other code besides.
 ACCESSES = (
