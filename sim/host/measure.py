@@ -11,9 +11,9 @@ from pathlib import Path
 from sim.config.errors import ConfigError
 from sim.host.benchmarks import benchmarks
 from sim.host.idleness import read_times, wait_until_idle
-from sim.host.machine import Machine, choose_pair, read_machine
+from sim.host.machine import HostMachine, choose_pair, read_machine
 from sim.host.profile import Profile, build_profile
-from sim.host.programs import Answer, check_platform, compiled, run_round
+from sim.host.programs import Reading, check_platform, compiled, run_round
 from sim.host.recording import FEWEST_ROUNDS, QUIET_IDLE, Recording, Round, Series, read_recording
 
 ROUNDS = 11
@@ -33,7 +33,7 @@ def record(progress: Progress | None = None) -> Recording:
     pair = choose_pair(machine)
     program = compiled("bench")
     started = datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
-    rounds, answers = _rounds(program, machine, pair, progress)
+    rounds, readings = _rounds(program, machine, pair, progress)
     names = benchmarks(machine)
     return Recording(
         schema=1,
@@ -43,40 +43,40 @@ def record(progress: Progress | None = None) -> Recording:
         machine=machine,
         pair=pair,
         rounds=rounds,
-        series={name: series_of([one[number] for one in answers]) for number, name in enumerate(names)},
+        series={name: series_of([of_round[number] for of_round in readings]) for number, name in enumerate(names)},
     )
 
 
 def _rounds(
-    program: Path, machine: Machine, pair: tuple[int, int | None], progress: Progress | None
-) -> tuple[list[Round], list[list[Answer]]]:
+    program: Path, machine: HostMachine, pair: tuple[int, int | None], progress: Progress | None
+) -> tuple[list[Round], list[list[Reading]]]:
     cpus = [cpu for cpu in pair if cpu is not None]
     wanted = benchmarks(machine)
     rounds: list[Round] = []
-    answers: list[list[Answer]] = []
+    readings: list[list[Reading]] = []
     begun = time.monotonic()
     while True:
-        quiet = sum(one.quiet for one in rounds)
+        quiet = sum(made.quiet for made in rounds)
         spent = time.monotonic() - begun
         enough = quiet >= ROUNDS or (spent >= BUDGET_S and len(rounds) >= FEWEST_ROUNDS)
         if enough:
-            return rounds, answers
+            return rounds, readings
         if progress is not None:
             progress(max(quiet / ROUNDS, min(spent / BUDGET_S, 0.99)), f"round {len(rounds) + 1}")
         idle = wait_until_idle(cpus, QUIET_IDLE, PATIENCE_S)
         before = read_times()
-        ticks_per_ns, got = run_round(program, pair, wanted)
+        ticks_per_ns, of_round = run_round(program, pair, wanted)
         steal = read_times().steal_since(before, cpus)
         rounds.append(Round(ticks_per_ns=ticks_per_ns, idle=idle, steal=steal))
-        answers.append(got)
+        readings.append(of_round)
 
 
-def series_of(answers: list[Answer]) -> Series:
-    """Return the answers of one benchmark, round by round, as a recording keeps them."""
+def series_of(readings: list[Reading]) -> Series:
+    """Return the readings of one benchmark, round by round, as a recording keeps them."""
     return Series(
-        ticks=[None if one.ticks is None else round(one.ticks, 4) for one in answers],
-        ratio=[round(one.ratio, 5) for one in answers],
-        disturbed=[one.disturbed for one in answers],
+        ticks=[None if reading.ticks is None else round(reading.ticks, 4) for reading in readings],
+        ratio=[round(reading.ratio, 5) for reading in readings],
+        disturbed=[reading.disturbed for reading in readings],
     )
 
 
@@ -84,16 +84,16 @@ DEFAULT_NAME = "this-host"
 
 
 def measure(
-    source: Path | None = None,
+    recording_file: Path | None = None,
     name: str = DEFAULT_NAME,
     configs: Path | None = None,
     progress: Callable[[float, str], None] | None = None,
 ) -> tuple[Recording, Profile]:
-    """Return a recording (made now, or read from `source`) and its profile.
+    """Return a recording (made now, or read from `recording_file`) and its profile.
 
     Raises ConfigError where this machine cannot be measured, and for a file that is no recording.
     """
-    recording = record(progress) if source is None else read_recording(source)
+    recording = record(progress) if recording_file is None else read_recording(recording_file)
     return recording, build_profile(recording, name, configs)
 
 

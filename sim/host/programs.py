@@ -34,9 +34,9 @@ def check_platform() -> None:
 def find_compiler() -> str:
     """Return the path of the system's C compiler; ConfigError when there is none."""
     for name in ("cc", "gcc", "clang"):
-        found = shutil.which(name)
-        if found is not None:
-            return found
+        compiler = shutil.which(name)
+        if compiler is not None:
+            return compiler
     raise ConfigError("measure: a C compiler is needed (none of cc, gcc, clang is on the PATH)")
 
 
@@ -72,7 +72,7 @@ def compiled(program: str) -> Path:
 
 
 def _compile(compiler: str, sources: list[Path], executable: Path) -> None:
-    """Compile beside the final place and move it there, so that nobody runs a half-written program."""
+    """Compile into a temporary file and rename it, so that nobody runs a half-written program."""
     try:
         executable.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(prefix=executable.name, dir=executable.parent)
@@ -93,7 +93,7 @@ def _compile(compiler: str, sources: list[Path], executable: Path) -> None:
 
 
 @dataclass(frozen=True)
-class Answer:
+class Reading:
     """What one benchmark gave: ticks per operation (None: not possible), core cycles per tick, disturbed batches."""
 
     ticks: float | None
@@ -101,7 +101,7 @@ class Answer:
     disturbed: int
 
 
-def parse_answer(line: str) -> Answer:
+def parse_reading(line: str) -> Reading:
     """Read one line of the program: ticks, the clock ratio before and after, disturbed batches."""
     try:
         ticks, before, after, disturbed = line.split()
@@ -109,13 +109,13 @@ def parse_answer(line: str) -> Answer:
         count = int(disturbed)
     except ValueError:
         raise ConfigError(f"measure: the benchmark program answered {line.strip()!r}") from None
-    return Answer(value if math.isfinite(value) else None, ratio, count)
+    return Reading(value if math.isfinite(value) else None, ratio, count)
 
 
 def run_round(
     program: Path, pair: tuple[int, int | None], wanted: Sequence[str], limit_s: float = 60.0
-) -> tuple[float, list[Answer]]:
-    """Run all benchmarks once in a fresh process; return ticks per ns and the answers in order."""
+) -> tuple[float, list[Reading]]:
+    """Run all benchmarks once in a fresh process; return ticks per ns and the readings in order."""
     other = -1 if pair[1] is None else pair[1]
     command = [str(program), str(pair[0]), str(other)]
     try:
@@ -130,7 +130,7 @@ def run_round(
     if done.returncode or not lines or not lines[0].startswith("ready "):
         reason = done.stderr.strip().splitlines()
         raise ConfigError(f"measure: the benchmark program failed: {reason[-1] if reason else done.returncode}")
-    answers = [parse_answer(line) for line in lines[1:]]
-    if len(answers) != len(wanted):
-        raise ConfigError(f"measure: {len(wanted)} benchmarks were asked for, {len(answers)} answered")
-    return float(lines[0].removeprefix("ready ")), answers
+    readings = [parse_reading(line) for line in lines[1:]]
+    if len(readings) != len(wanted):
+        raise ConfigError(f"measure: {len(wanted)} benchmarks were asked for, {len(readings)} answered")
+    return float(lines[0].removeprefix("ready ")), readings

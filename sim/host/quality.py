@@ -6,7 +6,7 @@ import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from sim.host.derive import Entry, present
+from sim.host.derive import DerivedEntry, present
 from sim.host.recording import Recording
 
 FEWEST_REPEATS = 4
@@ -17,7 +17,7 @@ MOST_OUTLIERS = 0.25
 
 
 @dataclass(frozen=True)
-class Summary:
+class RepeatSummary:
     """What repeats say together; `why_unstable` is empty when they agree."""
 
     value: float
@@ -32,7 +32,7 @@ class Summary:
         return not self.why_unstable
 
 
-def summarise(repeats: Sequence[float], tolerance: float, resolution: float = 0.0) -> Summary:
+def summarise(repeats: Sequence[float], tolerance: float, resolution: float = 0.0) -> RepeatSummary:
     """Summarise repeats of one entry; ValueError when there is none.
 
     `tolerance` is the relative, `resolution` the absolute half-width that the interval has at least, and that the
@@ -43,16 +43,16 @@ def summarise(repeats: Sequence[float], tolerance: float, resolution: float = 0.
         raise ValueError("no repeats")
     middle = statistics.median(repeats)
     allowed = max(tolerance * abs(middle), resolution)
-    deviation = _NORMAL * statistics.median(abs(one - middle) for one in repeats)
+    deviation = _NORMAL * statistics.median(abs(value - middle) for value in repeats)
     reach = max(OUTLIER_DEVIATIONS * deviation, allowed)
-    kept = [one for one in repeats if abs(one - middle) <= reach]
+    kept = [value for value in repeats if abs(value - middle) <= reach]
     outliers = len(repeats) - len(kept)
     why = _disagreement(repeats, outliers, allowed)
     if why:
         least, most = min(repeats), max(repeats)
         spread = max(most - least, allowed)
-        return Summary(middle, max(0.0, least - spread), most + spread, outliers, why)
-    return Summary(middle, max(0.0, min(*kept, middle - allowed)), max(*kept, middle + allowed), outliers, "")
+        return RepeatSummary(middle, max(0.0, least - spread), most + spread, outliers, why)
+    return RepeatSummary(middle, max(0.0, min(*kept, middle - allowed)), max(*kept, middle + allowed), outliers, "")
 
 
 def _disagreement(repeats: Sequence[float], outliers: int, allowed: float) -> str:
@@ -92,10 +92,10 @@ STEADY = 0.01  # of the time-stamp counter against the clock of the kernel
 MAY_BE_ZERO = ("primitives.stac", "primitives.clac", "primitives.clean_line", "overlap", "payload_exposed")
 
 
-def impossible(entries: Sequence[Entry]) -> dict[str, str]:
+def impossible(entries: Sequence[DerivedEntry]) -> dict[str, str]:
     """Map each entry that cannot be true to the reason, in one line."""
     values = {entry.key: statistics.median(entry.repeats) for entry in entries if entry.repeats}
-    units = {entry.key: entry.unit for entry in entries}
+    units = {entry.key: entry.rule.unit for entry in entries}
     refused: dict[str, str] = {}
     for key, value in values.items():
         least, most = BOUNDS.get(key, (0.0, float("inf")))
@@ -121,8 +121,11 @@ def _ns(value: float, unit: str, ghz: float) -> float:
 
 
 def wrong_clock(recording: Recording) -> str:
-    """Say why cycles of a recording are none; empty when ticks are steady and a chained multiplication takes 3."""
-    clocks = [one.ticks_per_ns for one in recording.rounds]
+    """Return why cycles of a recording are not core cycles; empty when they are.
+
+    Ticks must be steady, and a chained multiplication must take 3 cycles.
+    """
+    clocks = [measured.ticks_per_ns for measured in recording.rounds]
     if max(clocks) > min(clocks) * (1 + STEADY):
         return f"the time-stamp counter is not steady ({min(clocks):.4g} to {max(clocks):.4g} ticks per ns)"
     multiplications = present(recording.cycles("imul_chain 0"))
@@ -134,6 +137,6 @@ def wrong_clock(recording: Recording) -> str:
     return ""
 
 
-def split(entries: Sequence[Entry], refused: Mapping[str, str]) -> list[Entry]:
+def split(entries: Sequence[DerivedEntry], refused: Mapping[str, str]) -> list[DerivedEntry]:
     """Return the entries that are not refused and have repeats."""
     return [entry for entry in entries if entry.repeats and entry.key not in refused]

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from sim.host.machine import Machine, Topology
+from sim.host.machine import HostMachine, Topology
 from sim.host.recording import Recording, Round, Series, read_recording
 
 from .constructed import DATA
@@ -44,8 +44,8 @@ def sandboxed() -> Recording:
 
 
 @pytest.fixture
-def machine() -> Machine:
-    return Machine(
+def machine() -> HostMachine:
+    return HostMachine(
         vendor="GenuineIntel", family=6, model=143, model_name="Xeon", microcode="0x1", flags=["smap", "erms", "fsrm"],
         kernel="6.12.0", vulnerabilities={"meltdown": "Not affected"}, governor="performance", smt=True,
         l1_bytes=48 << 10, l2_bytes=2 << 20, l3_bytes=100 << 20, nodes=2,
@@ -57,7 +57,7 @@ MadeUp = Callable[..., Recording]
 
 
 @pytest.fixture
-def made_up(machine: Machine) -> MadeUp:
+def made_up(machine: HostMachine) -> MadeUp:
     """Make a recording of 6 rounds at 2 ticks per ns and 2 cycles per tick (4 GHz) from ticks per operation."""
 
     def make(ticks: dict[str, float | list[float | None] | None], **fields: object) -> Recording:

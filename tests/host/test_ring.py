@@ -12,7 +12,7 @@ from sim.config.loading.load import load_table
 from sim.config.tables.steps import STEPS
 from sim.host.profile import build_profile
 from sim.host.programs import SOURCES
-from sim.host.ring import MOVED, RingRun, RingSettings, in_place, parse_run, point
+from sim.host.ring import MOVED, RingRun, RingSettings, parse_run, point, unmoved
 from sim.study.questions import host_ring as study
 from sim.study.questions.run import run
 
@@ -45,10 +45,10 @@ def test_what_the_program_should_not_print_is_one_line(text):
 
 
 def test_a_run_counts_where_lines_travel_as_the_profile_says():
-    assert in_place(a_run(40, 22.0), 22.0)
-    assert in_place(a_run(40, 22.0 * (1 + MOVED)), 22.0)
-    assert not in_place(a_run(40, 125.0), 22.0)
-    assert in_place(a_run(40, None), 22.0)
+    assert unmoved(a_run(40, 22.0), 22.0)
+    assert unmoved(a_run(40, 22.0 * (1 + MOVED)), 22.0)
+    assert not unmoved(a_run(40, 125.0), 22.0)
+    assert unmoved(a_run(40, None), 22.0)
 
 
 def test_a_point_is_the_median_of_the_runs_that_count():
