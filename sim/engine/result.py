@@ -24,7 +24,53 @@ _CARRIED = 0.99
 
 @dataclass(frozen=True)
 class Point:
-    """Result of one access variant at one packet size; times are integers in ps over `packets` packets."""
+    """Result of one access variant at one packet size, between the end of the warm-up and the end of the run.
+
+    Attributes
+    ----------
+    access
+        Name of the access variant.
+    packet_bytes
+        Frame size in bytes (of a mix: its mean).
+    packets, elapsed_ps
+        Packets and simulated time (ps, of one core) that the numbers are taken over.
+    warmup_packets, dropped
+        Packets before them; packets dropped in front of the driver since the start.
+    half_width_ps
+        Half the 95 % interval of the simulated time per packet, in ps (batch means).
+    cycle_ps
+        Time of a core cycle, in ps.
+    breakdown_ps
+        Worker time in ps by primitive and kind of waiting, over all `packets`; adds up to `elapsed_ps`.
+    row_rates, row_times_ps, row_waits_ps
+        Executions, time and waiting (ps) per packet, by `actor.row`.
+    transfers
+        Modified lines that the worker fetched per packet, by region.
+    instructions_per_packet
+        Instructions that the worker executed.
+    latency_us
+        Latency in us by percentile: `p50`, `p99`, `p999`.
+    occupancy
+        Packets posted and not yet used: `mean` and `max`.
+    utilisation
+        Share of time, 0 to 1, in which an actor was not waiting, by actor.
+    bound_by
+        `worker`, `driver`, `nic`, `receiver`, `uncore`, `load` or `latency`.
+    notes
+        Where the variant is not what it is called.
+    lanes
+        Cores that run this datapath side by side; `pps` is that of all of them.
+
+    Examples
+    --------
+    >>> import sim
+    >>> short = ["access=vmap", "traffic.packet_bytes=64", "run.packets=20000"]
+    >>> point = sim.run(sim.load_scenario("virtio-user-xdp1-tap", overrides=short)).points[0]
+    >>> f"{point.ns_per_packet:.1f} ns, {point.cycles_per_packet:.0f} cycles, bound by {point.bound_by}"
+    '164.6 ns, 496 cycles, bound by worker'
+    >>> sum(point.breakdown_ps.values()) == point.elapsed_ps
+    True
+    """
 
     access: str
     packet_bytes: int

@@ -23,7 +23,7 @@ SHARED_CLASSES = {"Fitted", "Source", "Step"}
 
 
 def empty_names(tree: ast.AST) -> Iterator[str]:
-    """Names that are assigned, bound by a loop, an import or a handler, or taken as an argument; attributes of classes."""
+    """Names that a module binds: variables, arguments, attributes, functions, classes, aliases."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
             name = node.id
