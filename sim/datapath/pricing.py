@@ -9,9 +9,8 @@ from functools import cached_property
 from sim.config.errors import ConfigError
 from sim.config.scenario.scenario import Scenario
 from sim.config.scenario.traffic import VNET_HEADER_BYTES
-from sim.config.tables.vocabulary import METADATA_ACCESSORS, PAYLOAD_ACCESSORS
 from sim.costs import CostTable, Recipes
-from sim.costs.recipes import LOCKED, NOT_MAPPED, SERIALISING, Item
+from sim.costs.recipes import LOCKED, SERIALISING, Item
 from sim.costs.table import Component
 from sim.datapath.memory.ring_memory import RingMemory
 from sim.datapath.memory.rings import lines_of
@@ -89,7 +88,7 @@ class Pricer:
         recipes = self.recipes
         items = recipes.accessor(step.accessor, self._bytes(step)) * step.times if step.accessor else []
         items += recipes.calls(list(step.primitives))
-        if step.accessor in METADATA_ACCESSORS and step.accessor not in NOT_MAPPED:
+        if step.accessor and recipes.in_ring(step.accessor):
             items += self.tlb_misses
         work = step.extra_instructions
         if step.counted_as:
@@ -238,15 +237,16 @@ class Pricer:
         offset = VNET_HEADER_BYTES if step.copied == "rest" else 0
         return LineAccess("buf", False, self._bytes(step), offset=offset)
 
-    @staticmethod
-    def _family(step: Step) -> str:
-        if step.accessor in METADATA_ACCESSORS or step.operation in ("barrier", "window"):
-            return "metadata"
-        return "payload" if step.accessor else "work"
+    def _reach_family(self, step: Step) -> str | None:
+        return self.recipes.kernel.reach(step.accessor).family if step.accessor else None
 
-    @staticmethod
-    def _operation(step: Step) -> str:
-        if step.accessor in PAYLOAD_ACCESSORS:
+    def _family(self, step: Step) -> str:
+        if step.operation in ("barrier", "window"):
+            return "metadata"
+        return self._reach_family(step) or "work"
+
+    def _operation(self, step: Step) -> str:
+        if self._reach_family(step) == "payload":
             return "copy"
         if step.access is not None:
             return "write" if step.access.write else "read"

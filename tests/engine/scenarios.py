@@ -247,9 +247,12 @@ def receiving(draw: st.DrawFn) -> Case:
     descriptors = draw(st.integers(1, min(2, size)))
     iotlb = draw(st.booleans())
     queue = Virtqueue(
-        size=size, event_idx=draw(st.booleans()), descriptors_per_packet=descriptors, iotlb=iotlb,
+        size=size,
+        event_idx=draw(st.booleans()),
+        descriptors_per_packet=descriptors,
+        iotlb=iotlb,
         iotlb_updates_per_second=draw(st.sampled_from([0, 3e4])) if iotlb else 0,
-    )  # fmt: skip
+    )
     ring = size // queue.ring_entries_per_packet
     kind = draw(st.sampled_from(["virtio-user", "virtio-net"]))
     load = Load(kind="saturate")

@@ -225,10 +225,9 @@ def test_payload_copies_keep_their_pairs(kernel: str, descriptors: int, indirect
     # B.5: HARDENED_USERCOPY checks no payload up to v6.1, both copies on v6.12; v7.3 checks once per packet.
     checks = {"v6.12": 2, "v7.3": 1}.get(kernel, 0)
     calls = 0 if kernel in ("v6.12", "v7.3") else n  # inline with FSRM
-    found = {name: payload["per_packet"][name] for name in (*CHECKS_AND_BARRIERS, "call")}
-    assert found == {
-        "stac": n, "clac": n, "lfence": 0, "access_ok": n, "mask": 0, "object_size_check": checks, "call": calls,
-    }  # fmt: skip
+    counted = {name: payload["per_packet"][name] for name in (*CHECKS_AND_BARRIERS, "call")}
+    toggles_and_barriers = {"stac": n, "clac": n, "lfence": 0, "access_ok": n, "mask": 0}
+    assert counted == {**toggles_and_barriers, "object_size_check": checks, "call": calls}
     for scope in set(SCOPES.values()) - {"per_packet"}:
         assert not any(payload[scope].values()), scope
 

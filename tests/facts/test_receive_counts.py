@@ -134,12 +134,12 @@ def test_totals_of_b4(kernel: str) -> None:
     flushes_of_a_round = 256 // 65 + 1
     assert [executions(engine, label) for label in ("used_index", "weight")] == [rounds * flushes_of_a_round, rounds]
     assert executions(engine, "enable") == 0
+    first_rows = [(segment.index, engine.plan.rows[segment.rows[0]]) for segment in engine.plan.segments]
     windows = sum(
-        next(part.count for part in row.components if part.primitive == "stac") * engine.machine.executions[one.index]
-        for one in engine.plan.segments
-        if (row := engine.plan.rows[one.rows[0]]).family == "metadata" and row.operation != "barrier" and row.accessor
-        and row.actor == "worker"
-    )  # fmt: skip
+        next(part.count for part in row.components if part.primitive == "stac") * engine.machine.executions[segment]
+        for segment, row in first_rows
+        if row.actor == "worker" and row.family == "metadata" and row.operation != "barrier" and row.accessor
+    )
     packets, refills = rounds * 256, executions(engine, "refill")
     wrapped, wakeups = executions(engine, "used_wrapped"), executions(engine, "disable")
     assert wakeups == 1

@@ -190,7 +190,7 @@ def _model_windows(machine: Machine, row: Row, recipes: Recipes, packet: int) ->
         accesses = [Access("copy", "buf", place, n_bytes, packet)]
     else:
         assert row.access is not None
-        place, n_bytes = machine.place(row.access)
+        place, n_bytes = machine.extent(row.access)
         kind = "write" if row.access.write else "read"
         parts = max(1, len(orders))
         share = n_bytes // parts

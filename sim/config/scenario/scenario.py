@@ -126,7 +126,19 @@ class Run(Strict):
 
 
 class Scenario(Strict):
-    """A resolved scenario: every table that the answer depends on stands inside it."""
+    """A resolved scenario: every table that the answer depends on stands inside it.
+
+    It is a pydantic model, validated and strict; `load_scenario` makes it, and a copy with other values is made by
+    `load_scenario(..., overrides=[...])`. Its keys, with type, bounds, default and meaning, are on a page of the
+    documentation.
+
+    Examples
+    --------
+    >>> from sim import load_scenario
+    >>> scenario = load_scenario("virtio-user-xdp1-tap")
+    >>> scenario.virtqueue.size, scenario.cpu.core_ghz.value, scenario.traffic.sizes[0]
+    (256, 3.0152, 64)
+    """
 
     schema_: Literal[1]
     kind: Literal["scenario"] = "scenario"
@@ -165,7 +177,13 @@ class Scenario(Strict):
         return self
 
     def variant(self, name: str) -> Access:
-        """Return the access variant of that name; ConfigError when the scenario does not list it."""
+        """Return the access variant of that name.
+
+        Raises
+        ------
+        ConfigError
+            When the scenario does not list it.
+        """
         variants = {variant.name: variant for variant in self.access}
         if name not in variants:
             raise ConfigError(f"access variant '{name}' is not in scenario {self.name}{nearest(name, variants)}")

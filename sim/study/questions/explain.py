@@ -68,7 +68,21 @@ class Input:
 
 @dataclass(frozen=True)
 class Explanation:
-    """The plan of one variant, and a run of it that says how often each row is executed."""
+    """The plan of one access variant at one size, and a run of it that says how often each row is executed.
+
+    Attributes
+    ----------
+    scenario, plan, point
+        The question; the rows with their prices; the run.
+
+    Examples
+    --------
+    >>> import sim
+    >>> short = ["traffic.packet_bytes=64", "run.packets=20000"]
+    >>> explanation = sim.explain(sim.load_scenario("virtio-user-xdp1-tap", overrides=short), "copy_user")
+    >>> list(explanation.by_function())[:2]
+    ['copyin', 'vhost_get_vq_desc']
+    """
 
     scenario: Scenario
     plan: Plan
@@ -99,7 +113,7 @@ class Explanation:
         return self.point.row_rates[f"{row.actor}.{row.label}"]
 
     def by_function(self) -> dict[str, float]:
-        """Worker cycles per packet by kernel function, largest first."""
+        """Return worker cycles per packet by kernel function, largest first."""
         found: dict[str, float] = {}
         for row in self.plan.rows:
             if row.actor == "worker":
@@ -150,7 +164,36 @@ class Explanation:
 
 
 def explain(scenario: Scenario, access: str, packet_bytes: int | None = None) -> Explanation:
-    """Explain a variant at one size (default: the scenario's first), with the frequencies of a short run."""
+    """Explain one access variant at one packet size, with the frequencies of a run.
+
+    Parameters
+    ----------
+    scenario
+        What to explain.
+    access
+        Name of one of its variants.
+    packet_bytes
+        Frame size in bytes; by default the scenario's first.
+
+    Returns
+    -------
+    Explanation
+        Rows with formula, numbers and total; counts of primitives; the entries behind the answer.
+
+    Raises
+    ------
+    ConfigError
+        When the scenario does not list the variant, or the size does not fit the modelled path.
+
+    Examples
+    --------
+    >>> import sim
+    >>> short = ["traffic.packet_bytes=64", "run.packets=20000"]
+    >>> explanation = sim.explain(sim.load_scenario("virtio-user-xdp1-tap", overrides=short), "copy_user")
+    >>> descriptor = next(row for row in explanation.plan.rows if row.label == "descriptor")
+    >>> descriptor.function, f"{explanation.rate(descriptor):.0f} per packet"
+    ('vhost_get_vq_desc', '1 per packet')
+    """
     size = scenario.traffic.sizes[0] if packet_bytes is None else packet_bytes
     plan = build_plan(scenario, access, size, apart=True)
     return Explanation(scenario, plan, simulate(plan, scenario.run))

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import operator
 import statistics
 from dataclasses import dataclass
 
-from sim.host.derive import Entry, combine, middles, present
+from sim.host.derive import DerivedEntry, combine, middles, present
 from sim.host.recording import Recording
 
 #: A system call that takes longer than this is intercepted by something (a sandbox, a tracer): even with PTI and
@@ -32,13 +33,13 @@ PAIRS = (
 class Toggles:
     """What the running kernel says about stac and clac: entries, or why there are none."""
 
-    entries: list[Entry]
+    entries: list[DerivedEntry]
     waits: bool | None
     why_not: str
 
 
 def intercepted(recording: Recording) -> str:
-    """Say why system calls of this recording are no measure of the kernel; empty when they are."""
+    """Return why system calls of this recording do not measure the kernel; empty when they do."""
     calls = present(recording.cycles("sys_invalid 0"))
     if not calls:
         return "system calls are not answered as Linux does"
@@ -57,19 +58,19 @@ def intercepted(recording: Recording) -> str:
 
 
 def pair_differences(recording: Recording) -> dict[str, list[float]]:
-    """Cycles of one user access by each pair of calls that is possible, round by round."""
-    found = {}
-    for more, less, count, what in PAIRS:
+    """Return the cycles of one user access by each pair of calls that is possible, round by round."""
+    differences = {}
+    for more, less, count, meaning in PAIRS:
         repeats = combine(
             lambda a, b, count=count: (a - b) / count, recording.cycles(f"{more} 0"), recording.cycles(f"{less} 0")
         )
         if repeats:
-            found[what] = repeats
-    return found
+            differences[meaning] = repeats
+    return differences
 
 
 def body_of(recording: Recording) -> str:
-    """Name the benchmark that executes the body of put_user in user space, returning as this kernel does."""
+    """Return the benchmark that executes the body of put_user in user space, returning as this kernel does."""
     return "user_access_body_safe_ret 0" if recording.machine.safe_ret else "user_access_body 0"
 
 
@@ -81,16 +82,15 @@ def toggles(recording: Recording) -> Toggles:
     if "smap" not in recording.machine.flags:
         text = "no SMAP on this host (/proc/cpuinfo): stac and clac are not executed"
         zero = [0.0] * len(recording.used)
-        return Toggles([Entry(f"primitives.{side}", "cycles", zero, text, 0.0) for side in ("stac", "clac")], None, "")
+        entries = [DerivedEntry(f"primitives.{toggle}", zero, text, exact=True) for toggle in ("stac", "clac")]
+        return Toggles(entries, None, "")
     body = recording.cycles(body_of(recording))
     series = []
     for more, less, count, _ in PAIRS:
-        access = combine(
-            lambda a, b, inside, count=count: (a - b) / count - inside, recording.cycles(f"{more} 0"),
-            recording.cycles(f"{less} 0"), body,
-        )  # fmt: skip
-        if access:
-            series.append(access)
+        calls = recording.cycles(f"{more} 0"), recording.cycles(f"{less} 0")
+        toggled = combine(lambda a, b, inside, count=count: (a - b) / count - inside, *calls, body)
+        if toggled:
+            series.append(toggled)
     pairs = [statistics.fmean(values) for values in zip(*series, strict=False)]
     returns = "with the return thunk of Safe RET" if recording.machine.safe_ret else "with a plain return"
     source = (
@@ -99,49 +99,50 @@ def toggles(recording: Recording) -> Toggles:
     )
     spans = tuple(value / 2 for value in middles(*series))
     halves = [value / 2 for value in pairs]
-    entries = [
-        Entry(f"primitives.{side}", "cycles", halves, source, 0.15, 1.5, spans=spans) for side in ("stac", "clac")
-    ]
+    entries = [DerivedEntry(f"primitives.{toggle}", halves, source, spans) for toggle in ("stac", "clac")]
     return Toggles(entries, waits_for_loads(recording), "")
 
 
 def waits_for_loads(recording: Recording) -> bool | None:
-    """Tell whether a window waits for the load of the one before: two cold fields cost two latencies, or one.
+    """Return whether a window waits for the load of the one before: two cold fields cost two latencies, or one.
 
     None when the call was not possible or one cold field costs nothing.
     """
-    none, one, other, both = (recording.ns(f"two_fields {flushed}") for flushed in range(4))
-    first = combine(lambda a, b, c: (a + b) / 2 - c, one, other, none)
-    second = combine(lambda a, b, c: a - (b + c) / 2, both, one, other)
+    warm, first_cold, second_cold, both_cold = (recording.ns(f"two_fields {flushed}") for flushed in range(4))
+    first = combine(lambda a, b, c: (a + b) / 2 - c, first_cold, second_cold, warm)
+    second = combine(lambda a, b, c: a - (b + c) / 2, both_cold, first_cold, second_cold)
     if not first or statistics.median(first) <= 0:
         return None
     return statistics.median(second) > statistics.median(first) / 2
 
 
-def kernel_entries(recording: Recording) -> list[Entry]:
+def kernel_entries(recording: Recording) -> list[DerivedEntry]:
     """Derive what system calls cost besides: entry and exit, eventfd, wake-up, pinning of a page."""
-    cycles, ns = recording.cycles, recording.ns
+    ns, refused_call = recording.ns, "sys_invalid 0"
+    pti = ", page-table isolation included" if recording.machine.pti else ""
     virtual = (
         " (in a virtual machine: with the exits that its interrupts take)" if recording.machine.virtualised else ""
     )
-    pti = ", page-table isolation included" if recording.machine.pti else ""
+    wake_up = "half a round trip between threads that sleep in read(eventfd) on two CPUs, less the write" + virtual
     return [
-        Entry(
-            "primitives.syscall", "cycles", present(cycles("sys_invalid 0")),
-            "a system call number that does not exist, raw syscall" + pti, 0.05, 5.0,
+        DerivedEntry(
+            "primitives.syscall",
+            present(recording.cycles(refused_call)),
+            "a system call number that does not exist, raw syscall" + pti,
         ),
-        Entry(
-            "primitives.eventfd_signal", "ns",
-            combine(lambda a, b: a - b, ns("sys_eventfd_write 0"), ns("sys_invalid 0")),
-            "write to an eventfd that nobody reads, less a bare system call", 0.1, 3.0,
+        DerivedEntry(
+            "primitives.eventfd_signal",
+            combine(operator.sub, ns("sys_eventfd_write 0"), ns(refused_call)),
+            "write to an eventfd that nobody reads, less a bare system call",
         ),
-        Entry(
-            "primitives.worker_wakeup", "us",
+        DerivedEntry(
+            "primitives.worker_wakeup",
             combine(lambda a, b: (a - b) / 1000, ns("wake_up 100"), ns("sys_eventfd_write 0")),
-            "half a round trip between threads that sleep in read(eventfd) on two CPUs, less the write" + virtual, 0.4,
+            wake_up,
         ),
-        Entry(
-            "primitives.pin_page", "ns", combine(lambda a, b: (a - b) / 15, ns("pin_pages 16"), ns("pin_pages 1")),
-            "process_vm_readv of one byte naming 16 pages less 1, per page (the slow path of pinning)", 0.1, 3.0,
+        DerivedEntry(
+            "primitives.pin_page",
+            combine(lambda a, b: (a - b) / 15, ns("pin_pages 16"), ns("pin_pages 1")),
+            "process_vm_readv of one byte naming 16 pages less 1, per page (the slow path of pinning)",
         ),
-    ]  # fmt: skip
+    ]

@@ -1,14 +1,17 @@
-"""Compile the C programs of this room with the system compiler, once per source and compiler."""
+"""The C programs of this room: compiled by the system's compiler once per source, run in processes of their own."""
 
 from __future__ import annotations
 
 import contextlib
 import hashlib
+import math
 import os
 import platform
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from sim.config.errors import ConfigError
@@ -31,9 +34,9 @@ def check_platform() -> None:
 def find_compiler() -> str:
     """Return the path of the system's C compiler; ConfigError when there is none."""
     for name in ("cc", "gcc", "clang"):
-        found = shutil.which(name)
-        if found is not None:
-            return found
+        compiler = shutil.which(name)
+        if compiler is not None:
+            return compiler
     raise ConfigError("measure: a C compiler is needed (none of cc, gcc, clang is on the PATH)")
 
 
@@ -69,7 +72,7 @@ def compiled(program: str) -> Path:
 
 
 def _compile(compiler: str, sources: list[Path], executable: Path) -> None:
-    """Compile beside the final place and move it there, so that nobody runs a half-written program."""
+    """Compile into a temporary file and rename it, so that nobody runs a half-written program."""
     try:
         executable.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(prefix=executable.name, dir=executable.parent)
@@ -87,3 +90,47 @@ def _compile(compiler: str, sources: list[Path], executable: Path) -> None:
     finally:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(name)
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What one benchmark gave: ticks per operation (None: not possible), core cycles per tick, disturbed batches."""
+
+    ticks: float | None
+    ratio: float
+    disturbed: int
+
+
+def parse_reading(line: str) -> Reading:
+    """Read one line of the program: ticks, the clock ratio before and after, disturbed batches."""
+    try:
+        ticks, before, after, disturbed = line.split()
+        value, ratio = float(ticks), (float(before) + float(after)) / 2
+        count = int(disturbed)
+    except ValueError:
+        raise ConfigError(f"measure: the benchmark program answered {line.strip()!r}") from None
+    return Reading(value if math.isfinite(value) else None, ratio, count)
+
+
+def run_round(
+    program: Path, pair: tuple[int, int | None], wanted: Sequence[str], limit_s: float = 60.0
+) -> tuple[float, list[Reading]]:
+    """Run all benchmarks once in a fresh process; return ticks per ns and the readings in order."""
+    other = -1 if pair[1] is None else pair[1]
+    command = [str(program), str(pair[0]), str(other)]
+    try:
+        done = subprocess.run(
+            command, input="\n".join(wanted) + "\n", capture_output=True, text=True, timeout=limit_s, check=False
+        )
+    except subprocess.TimeoutExpired:
+        raise ConfigError(f"measure: a round of benchmarks did not end within {limit_s:g} s") from None
+    except OSError as error:
+        raise ConfigError(f"measure: {program} does not run: {error.strerror}") from None
+    lines = done.stdout.splitlines()
+    if done.returncode or not lines or not lines[0].startswith("ready "):
+        reason = done.stderr.strip().splitlines()
+        raise ConfigError(f"measure: the benchmark program failed: {reason[-1] if reason else done.returncode}")
+    readings = [parse_reading(line) for line in lines[1:]]
+    if len(readings) != len(wanted):
+        raise ConfigError(f"measure: {len(wanted)} benchmarks were asked for, {len(readings)} answered")
+    return float(lines[0].removeprefix("ready ")), readings

@@ -1,4 +1,4 @@
-"""What was measured besides the entries of a profile: fences beside misses, copies by size, user accesses."""
+"""Readings that make no entry of a profile, each beside another one: fences, copies by size, user accesses."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import statistics
 from dataclasses import dataclass
 from typing import Any
 
-from sim.host.access import body_of, intercepted
 from sim.host.benchmarks import DIRTY_COPIES, sizes
 from sim.host.derive import combine, present
 from sim.host.recording import Recording
+from sim.host.user_access import body_of, intercepted
 
 #: (user access, call with it, call without, accesses between them); the weak ones run other code besides.
 ACCESSES = (
@@ -25,28 +25,28 @@ ACCESSES = (
 
 
 @dataclass(frozen=True)
-class Sight:
+class Contrast:
     """One reading, in ns per operation, beside another one that it is to be compared with."""
 
-    what: str
+    title: str
     ns: float
     beside: str
     beside_ns: float
 
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON form."""
-        return {"what": self.what, "ns": self.ns, "beside": self.beside, "beside_ns": self.beside_ns}
+        return {"what": self.title, "ns": self.ns, "beside": self.beside, "beside_ns": self.beside_ns}
 
 
-def sights(recording: Recording) -> list[Sight]:
+def contrasts(recording: Recording) -> list[Contrast]:
     """Return every pair of readings of which both were possible."""
     size = sizes(recording.machine)
     levels = {"L1": size.l1_kib, "L3": size.l3_kib, "memory": size.memory_kib}
+    loads = "independent_loads"
     wanted = [
-        (f"independent loads from {name}, an lfence behind each", f"independent_loads_fenced {kib}", "no fence",
-         f"independent_loads {kib}")
+        (f"independent loads from {name}, an lfence behind each", f"{loads}_fenced {kib}", "no fence", f"{loads} {kib}")
         for name, kib in levels.items()
-    ]  # fmt: skip
+    ]
     wanted += [
         (f"dependent loads of {kib} KiB, small pages", f"chase_small {kib}", "huge pages", f"chase_huge {kib}")
         for kib in (size.l1_kib, size.l2_kib)
@@ -57,30 +57,29 @@ def sights(recording: Recording) -> list[Sight]:
             for n in DIRTY_COPIES
         ]
     wanted.append(("word handed over, one way", "ping_pong 200", "dependent load", "transfer 0"))
-    found = []
-    for what, name, beside, other in wanted:
+    shown = []
+    for title, name, beside, other in wanted:
         mine, theirs = present(recording.ns(name)), present(recording.ns(other))
         if mine and theirs:
-            found.append(Sight(what, statistics.median(mine), beside, statistics.median(theirs)))
-    return found + _user_accesses(recording)
+            shown.append(Contrast(title, statistics.median(mine), beside, statistics.median(theirs)))
+    return shown + _user_accesses(recording)
 
 
-def _user_accesses(recording: Recording) -> list[Sight]:
+def _user_accesses(recording: Recording) -> list[Contrast]:
     """Return what each pair of system calls says about one user access, beside its body in user space."""
     body = present(recording.ns(body_of(recording)))
     if intercepted(recording) or not body:
         return []
-    found = []
-    for what, more, less, count in ACCESSES:
+    shown = []
+    for title, more, less, count in ACCESSES:
         repeats = combine(lambda a, b, count=count: (a - b) / count, recording.ns(more), recording.ns(less))
         if repeats:
-            found.append(Sight(what, statistics.median(repeats), "without stac and clac", statistics.median(body)))
+            shown.append(Contrast(title, statistics.median(repeats), "without stac and clac", statistics.median(body)))
     warm = combine(lambda a, b: a - b, recording.ns("copy_warm 4096"), recording.ns("copy_warm 64"))
-    for what, call in (("copy_to_user: pread", "sys_pread"), ("copy_from_user: pwrite", "sys_pwrite")):
+    for title, call in (("copy_to_user: pread", "sys_pread"), ("copy_from_user: pwrite", "sys_pwrite")):
         slope = combine(lambda a, b: a - b, recording.ns(f"{call} 4096"), recording.ns(f"{call} 64"))
         if slope and warm:
-            beside = "the same in user space"
-            found.append(
-                Sight(f"{what} of 4096 bytes less 64", statistics.median(slope), beside, statistics.median(warm))
-            )
-    return found
+            title += " of 4096 bytes less 64"
+            user_space = "the same in user space"
+            shown.append(Contrast(title, statistics.median(slope), user_space, statistics.median(warm)))
+    return shown
