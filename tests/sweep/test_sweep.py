@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 import sim
+from sim.study.runs.pool import local_executor
 from sim.study.sweep import run as sweeps
 from sim.study.sweep.parts import Parts, row_schema
 
@@ -51,7 +52,7 @@ def test_the_order_in_which_chunks_end_does_not_show(tmp_path):
 def test_processes_give_the_same_bytes(tmp_path):
     study = sweep(AXES)
     sweeps.run_sweep(study, Inline(), folder=tmp_path / "here")
-    with sweeps.local_executor(2) as pool:
+    with local_executor(2) as pool:
         sweeps.run_sweep(study, pool, folder=tmp_path / "pool", jobs=2)
     assert contents(tmp_path / "here") == contents(tmp_path / "pool")
 

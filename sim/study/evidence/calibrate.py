@@ -26,8 +26,8 @@ from sim.config.tables.calibration import (
     Shift,
 )
 from sim.config.tables.quantity import Quantity
+from sim.study.evidence.figures import Figure, load_measurements, select
 from sim.study.evidence.findings import calibration_findings
-from sim.study.evidence.measured import Figure, load_measurements, select
 from sim.study.evidence.posterior import Data, Fit, fit
 from sim.study.runs.pool import Job, Progress, run_jobs
 from sim.study.runs.values import entry

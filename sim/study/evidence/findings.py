@@ -7,7 +7,7 @@ from itertools import combinations as pairs
 from math import hypot, log
 
 from sim.config.tables.calibration import CalibrationStudy, Combination, Fitted
-from sim.study.evidence.measured import Figure
+from sim.study.evidence.figures import Figure
 from sim.study.evidence.posterior import CONTRADICTION, Fit
 
 _FAR = 3.0

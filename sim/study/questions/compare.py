@@ -10,7 +10,7 @@ from sim.config.errors import ConfigError
 from sim.config.scenario.scenario import Scenario
 from sim.engine import Point
 from sim.study.questions.run import Progress, run
-from sim.study.uncertainty.intervals import Side, sides_of
+from sim.study.runs.case import Side, sides_of
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Executor, as_completed
+from concurrent.futures import Executor, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass
+from multiprocessing import get_context
 
 import numpy as np
 import numpy.typing as npt
 
 from sim.config.errors import ConfigError
-from sim.study.evidence.figures import Case, observe
+from sim.study.runs.case import Case, observe
 from sim.study.runs.values import with_values
-from sim.study.sweep.run import local_executor
 
 Floats = npt.NDArray[np.float64]
 Values = Mapping[str, float]
@@ -99,3 +99,31 @@ def _run(case: Case, values: Values) -> float | str:
         return observe(Case(with_values(case.scenario, values), case.quantity, case.functions))
     except Exception as error:  # whatever one point dies of is reported with it, and must not end the study
         return str(error) or type(error).__name__
+
+
+DASK_TIMEOUT_SECONDS = 10
+
+
+@contextmanager
+def local_executor(jobs: int | None = None) -> Iterator[Executor]:
+    """Give a pool of processes, one per core unless told otherwise."""
+    jobs = os.cpu_count() or 1 if jobs is None else jobs
+    if jobs < 1:
+        raise ConfigError(f"--jobs: at least 1 is needed (got {jobs})")
+    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
+        yield pool
+
+
+@contextmanager
+def dask_executor(address: str) -> Iterator[Executor]:
+    """Give the executor of a Dask cluster (needs `pip install vhost-sim[cluster]`)."""
+    try:
+        from distributed import Client
+    except ImportError:
+        raise ConfigError("--dask: Dask is not installed; pip install 'vhost-sim[cluster]'") from None
+    try:
+        client = Client(address, timeout=DASK_TIMEOUT_SECONDS, set_as_default=False)
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"--dask {address}: no scheduler answers: {error}") from None
+    with client:
+        yield client.get_executor()

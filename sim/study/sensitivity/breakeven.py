@@ -13,10 +13,9 @@ from scipy.optimize import brentq
 
 from sim.config.errors import ConfigError, without_file
 from sim.config.scenario.scenario import Scenario
-from sim.study.evidence.figures import Case
+from sim.study.runs.case import Case, one_point
 from sim.study.runs.pool import Job, run_jobs
 from sim.study.runs.values import entry, has_entry
-from sim.study.uncertainty.intervals import one_point
 
 #: Gives the scenario in which the key has a value.
 Varied = Callable[[float], Scenario]

@@ -10,10 +10,9 @@ from typing import Any
 
 from sim.config.errors import ConfigError, nearest
 from sim.config.scenario.scenario import Scenario
-from sim.study.evidence.figures import Case
+from sim.study.runs.case import Case, one_point
 from sim.study.runs.pool import Job, run_jobs
 from sim.study.runs.values import with_values
-from sim.study.uncertainty.intervals import one_point
 
 #: What can be switched off, in the order of tables.
 MECHANISMS = {

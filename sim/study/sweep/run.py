@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
+from collections.abc import Callable
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
 from dataclasses import dataclass, field
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +21,6 @@ from sim.study.sweep.points import run_points
 
 #: Points per part. Part of the format: the same sweep gives the same parts whatever computes them.
 CHUNK_POINTS = 256
-DASK_TIMEOUT_SECONDS = 10
 _DESCRIPTION = "_sweep.yaml"  # the underscore hides it from readers of Parquet folders
 
 #: Told as a sweep goes on: points done, points in all.
@@ -57,31 +54,6 @@ def load_sweep(reference: str, configs: Path | None = None) -> Sweep:
     first = Design(sweep).points(0, 1)[0]
     load_scenario(sweep.scenario, settings={**sweep.set, **first}, configs=configs)
     return sweep
-
-
-@contextmanager
-def local_executor(jobs: int | None = None) -> Iterator[Executor]:
-    """Give a pool of processes, one per core unless told otherwise."""
-    jobs = os.cpu_count() or 1 if jobs is None else jobs
-    if jobs < 1:
-        raise ConfigError(f"--jobs: at least 1 is needed (got {jobs})")
-    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
-        yield pool
-
-
-@contextmanager
-def dask_executor(address: str) -> Iterator[Executor]:
-    """Give the executor of a Dask cluster (needs `pip install vhost-sim[cluster]`)."""
-    try:
-        from distributed import Client
-    except ImportError:
-        raise ConfigError("--dask: Dask is not installed; pip install 'vhost-sim[cluster]'") from None
-    try:
-        client = Client(address, timeout=DASK_TIMEOUT_SECONDS, set_as_default=False)
-    except (OSError, ValueError) as error:
-        raise ConfigError(f"--dask {address}: no scheduler answers: {error}") from None
-    with client:
-        yield client.get_executor()
 
 
 def run_sweep(

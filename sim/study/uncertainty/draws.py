@@ -13,7 +13,7 @@ from sim.config.errors import ConfigError
 from sim.config.loading.load import load_table
 from sim.config.scenario.scenario import Scenario
 from sim.config.tables.calibration import Calibration, Fitted
-from sim.study.evidence.figures import Case
+from sim.study.runs.case import Case
 from sim.study.uncertainty.distributions import Ranged, draw, latin_shares, used_entries
 
 Floats = npt.NDArray[np.float64]

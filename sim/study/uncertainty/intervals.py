@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from sim.config.errors import ConfigError
 from sim.config.scenario.scenario import Scenario
-from sim.study.evidence.figures import Case
+from sim.study.runs.case import Side
 from sim.study.runs.pool import Job, Progress, run_jobs
 from sim.study.uncertainty.draws import Draws, draws_of
 
@@ -127,29 +127,6 @@ class Uncertainty:
             "explained": self.explained,
             "notes": list(self.notes),
         }
-
-
-@dataclass(frozen=True)
-class Side:
-    """One column of the answer: its label, and what it runs at one size."""
-
-    label: str
-    packet_bytes: int
-    case: Case
-
-
-def sides_of(scenario: Scenario, accesses: Sequence[str] | None = None) -> list[Side]:
-    """Return the sides of one scenario: its access variants (or those named) at each of its sizes."""
-    names = accesses or [variant.name for variant in scenario.access]
-    return [
-        Side(name, size, Case(one_point(scenario, name, size))) for name in names for size in scenario.traffic.sizes
-    ]
-
-
-def one_point(scenario: Scenario, access: str, size: int) -> Scenario:
-    """Return the scenario reduced to one access variant and one packet size (a mix stays a mix)."""
-    traffic = scenario.traffic.model_copy(update={"packet_bytes": [size]})
-    return scenario.model_copy(update={"access": [scenario.variant(access)], "traffic": traffic})
 
 
 def uncertainty(
