@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import yaml
 
 from sim.config.errors import ConfigError
@@ -29,11 +28,9 @@ from sim.config.tables.quantity import Quantity
 from sim.study.evidence.figures import Figure, load_measurements, select
 from sim.study.evidence.findings import calibration_findings
 from sim.study.evidence.posterior import Data, Fit, fit
-from sim.study.runs.pool import Job, Progress, run_jobs
-from sim.study.runs.values import entry
+from sim.study.runs.pool import Counted, Job, run_jobs
+from sim.study.runs.values import Floats, entry
 from sim.study.uncertainty.distributions import at_scores
-
-Floats = npt.NDArray[np.float64]
 
 #: Standard normal score that ends the central 90 %; a parameter pulled beyond 2 is reported as at the edge.
 EDGE = 2.0
@@ -70,7 +67,7 @@ class Problem:
         self.target = np.log([figure.entry.value for figure in used])
         self.sigma = np.array([figure.sigma for figure in used])
         self.executor: Executor | None = None
-        self.progress: Progress | None = None
+        self.progress: Counted | None = None
 
     @property
     def size(self) -> int:
@@ -123,7 +120,7 @@ def calibrate(
     study: CalibrationStudy,
     configs: Path | None = None,
     executor: Executor | None = None,
-    progress: Progress | None = None,
+    progress: Counted | None = None,
     without: str | None = None,
 ) -> Calibration:
     """Fit a study; `without` leaves the figures of one measurement file out.

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from sim.config.errors import ConfigError, nearest, without_file
 from sim.config.loading import paths
@@ -17,8 +16,7 @@ from sim.config.loading.load import load_scenario, load_table
 from sim.config.tables.measurement import COUNTS, Entry, Measurements
 from sim.study.runs.case import Case, known_functions
 from sim.study.runs.pool import Job, Outcomes
-
-Floats = npt.NDArray[np.float64]
+from sim.study.runs.values import Floats
 
 
 @dataclass(frozen=True)

@@ -11,18 +11,17 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-import numpy.typing as npt
 
 from sim.config.errors import ConfigError, nearest
 from sim.config.loading.load import load_table
 from sim.config.tables.calibration import Calibration
 from sim.study.evidence.calibrate import calibrate, load_study, write_calibration
 from sim.study.evidence.figures import Figure, figures, load_measurements, select
-from sim.study.runs.pool import Job, Progress, run_jobs
+from sim.study.runs.pool import Counted, Job, run_jobs
+from sim.study.runs.values import Floats
 from sim.study.uncertainty.distributions import generator
 from sim.study.uncertainty.draws import draws_of
 
-Floats = npt.NDArray[np.float64]
 Status = Literal["met", "off", "not modelled"]
 
 #: A prediction within this share of the figure, or within the spread of its source if that is larger, meets it.
@@ -164,7 +163,7 @@ def validate(
     *,
     configs: Path | None = None,
     executor: Executor | None = None,
-    progress: Progress | None = None,
+    progress: Counted | None = None,
     only: Sequence[str] = (),
 ) -> Validation:
     """Predict every published figure (or those of the files `only`) and lay it beside the measured one.
@@ -203,7 +202,7 @@ def predict(
     *,
     configs: Path | None = None,
     executor: Executor | None = None,
-    progress: Progress | None = None,
+    progress: Counted | None = None,
 ) -> tuple[Validated, ...]:
     """Predict figures with the tables as they are, and `draws` times with drawn ones; sort them worst first."""
     modelled = [figure for figure in found if figure.problem is None]
@@ -259,7 +258,7 @@ def leave_one_out(
     *,
     configs: Path | None = None,
     executor: Executor | None = None,
-    progress: Progress | None = None,
+    progress: Counted | None = None,
 ) -> list[tuple[str, Validation]]:
     """Fit a study without each of its sources in turn and predict what was left out, with intervals.
 

@@ -22,9 +22,9 @@ from sim.study.questions.limits import IDEAL, limits
 from sim.study.questions.run import Result, run
 from sim.study.review.review import Review, Source
 from sim.study.runs.case import sides_of
-from sim.study.runs.pool import Progress
+from sim.study.runs.pool import Counted
 from sim.study.sensitivity.study import load_sensitivity, sensitivity
-from sim.study.sensitivity.tornado import Sensitivities, swings, turned_over
+from sim.study.sensitivity.tornado import Sensitivities, swing_entries, turned_over
 from sim.study.uncertainty.draws import calibration_of
 from sim.study.uncertainty.intervals import uncertainty
 
@@ -46,7 +46,7 @@ def review(
     study_tornado: Sensitivities | None = None,
     configs: Path | None = None,
     executor: Executor | None = None,
-    progress: Progress | None = None,
+    progress: Counted | None = None,
 ) -> Review:
     """Answer a scenario's question: its variants at its sizes, each later one against the first.
 
@@ -64,7 +64,7 @@ def review(
     return Review(
         question or _question(scenario), focus, result,
         tuple(_comparison(result, accesses[0], name) for name in accesses[1:]), sure, limits(scenario, result.points),
-        study_tornado or swings(sides, executor, progress), turned_over(sides, executor), explanations,
+        study_tornado or swing_entries(sides, executor, progress), turned_over(sides, executor), explanations,
         _sources(explanations), _priors(scenario, configs), published_for(scenario, result.points, configs),
         assumed_by(scenario), outside([scenario], configs),
     )  # fmt: skip

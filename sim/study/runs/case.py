@@ -1,10 +1,11 @@
-"""A case: one resolved scenario and the figure wanted of it, a rate, a share of kernel functions or an exact count."""
+"""What is run and what is asked of it: cases with their figure (rate, share, count), sides with their gain."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from math import lcm
+from typing import TypeVar
 
 from sim.config.errors import ConfigError
 from sim.config.scenario.scenario import Scenario
@@ -12,6 +13,9 @@ from sim.config.tables.measurement import COUNTS
 from sim.datapath import Plan, build_plan
 from sim.datapath.memory.page_frag import PageFragment
 from sim.engine import simulate
+from sim.study.runs.values import Floats
+
+Number = TypeVar("Number", float, Floats)
 
 #: Name under which a share finds the time inside the user-copy routine itself (copy_user_*), its windows and the
 #: payload lines it waits for included: what `perf` shows apart from the functions that call it.
@@ -105,22 +109,41 @@ def executed(plan: Plan, scenario: Scenario, functions: Collection[str] = ()) ->
 
 @dataclass(frozen=True)
 class Side:
-    """One column of the answer: its label, and what it runs at one size."""
+    """One side of a question: its label, and the case that it runs at one size."""
 
     label: str
     packet_bytes: int
     case: Case
 
 
-def sides_of(scenario: Scenario, accesses: Sequence[str] | None = None) -> list[Side]:
-    """Return the sides of one scenario: its access variants (or those named) at each of its sizes."""
-    names = accesses or [variant.name for variant in scenario.access]
-    return [
-        Side(name, size, Case(one_point(scenario, name, size))) for name in names for size in scenario.traffic.sizes
-    ]
+def variants_and_sizes(scenario: Scenario) -> list[tuple[str, int]]:
+    """Return each access variant with each packet size, in the order of variants, then sizes."""
+    return [(variant.name, size) for variant in scenario.access for size in scenario.traffic.sizes]
 
 
 def one_point(scenario: Scenario, access: str, size: int) -> Scenario:
     """Return the scenario reduced to one access variant and one packet size (a mix stays a mix)."""
     traffic = scenario.traffic.model_copy(update={"packet_bytes": [size]})
     return scenario.model_copy(update={"access": [scenario.variant(access)], "traffic": traffic})
+
+
+def sides_of(scenario: Scenario, accesses: Sequence[str] | None = None) -> list[Side]:
+    """Return the sides of one scenario: its access variants (or those named) at each of its sizes."""
+    names = accesses or [variant.name for variant in scenario.access]
+    sizes = scenario.traffic.sizes
+    return [Side(name, size, Case(one_point(scenario, name, size))) for name in names for size in sizes]
+
+
+def gain_percent(before_pps: Number, after_pps: Number) -> Number:
+    """Return how many more packets per second are carried after than before, in percent; arrays draw by draw."""
+    return 100 * (after_pps / before_pps - 1)
+
+
+def saved_ns(before_pps: Number, after_pps: Number) -> Number:
+    """Return the nanoseconds saved per packet (negative: lost); arrays draw by draw."""
+    return 1e9 / before_pps - 1e9 / after_pps
+
+
+def gain_or_rate(rates: Floats) -> Floats:
+    """Return the answer of each row of rates: the gain of the second column over the first, or the only column."""
+    return rates[:, 0] if rates.shape[1] == 1 else gain_percent(rates[:, 0], rates[:, 1])

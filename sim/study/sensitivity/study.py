@@ -7,7 +7,6 @@ from concurrent.futures import Executor
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
 from sim.config.errors import ConfigError
 from sim.config.loading.load import load_scenario, load_table
@@ -15,105 +14,15 @@ from sim.config.scenario.scenario import Scenario
 from sim.config.tables.sensitivity import Sensitivity
 from sim.config.tables.sweep import Value
 from sim.costs.audit import quantities
-from sim.study.runs.case import Case, one_point
-from sim.study.runs.pool import Job, Outcomes, Progress, run_jobs
-from sim.study.runs.values import entry
+from sim.study.runs.case import Case, gain_or_rate, one_point
+from sim.study.runs.pool import Counted, Job, Outcomes, run_jobs
+from sim.study.runs.values import Floats, entry
 from sim.study.sensitivity.screening import morris, sobol
-from sim.study.sensitivity.tornado import ENDS, Index, Method, Sensitivities, measure_next
-from sim.study.sweep.design import at_share
-from sim.study.uncertainty.distributions import at_shares
-
-Floats = npt.NDArray[np.float64]
-
-Point = dict[str, Value]
+from sim.study.sensitivity.tornado import Index, Method, Sensitivities, measure_next, swing_of, widest_first
+from sim.study.sweep.design import Assignment, at_share
+from sim.study.uncertainty.distributions import CENTRAL_90, at_shares
 
 _SHOWN = 5
-
-
-def load_sensitivity(reference: str, configs: Path | None = None) -> Sensitivity:
-    """Load a sensitivity study by name or path."""
-    study = load_table("sensitivity", reference, configs)
-    assert isinstance(study, Sensitivity)
-    return study
-
-
-def sensitivity(
-    study: Sensitivity,
-    method: Method,
-    configs: Path | None = None,
-    executor: Executor | None = None,
-    progress: Progress | None = None,
-) -> Sensitivities:
-    """Run a study by one method. Raises ConfigError for an input that is no key and has no range."""
-    inputs = Inputs(study, configs)
-    findings = [f"{', '.join(inputs.fixed)}: low = high, so nothing can depend on it"] if inputs.fixed else []
-    nominal = inputs.run([{}])
-    if nominal.errors:
-        raise ConfigError(nominal.errors[0])
-    runs = {"points": 1}
-
-    def answer(points: list[Point]) -> Floats:
-        outcomes = inputs.run(points, executor, progress)
-        runs["points"] += len(points)
-        findings.extend(_failures(inputs, points, outcomes.errors))
-        return outcomes.figures
-
-    if not inputs.keys:
-        indices: list[Index] = []
-    elif method == "tornado":
-        indices = _tornado(inputs, answer, float(nominal.figures[0]))
-    else:
-        screen = {"morris": morris, "sobol": sobol}[method]
-        size = study.trajectories if method == "morris" else study.samples
-
-        def at(shares: Floats) -> Floats:
-            return answer([inputs.point(row) for row in shares])
-
-        indices, said = screen(at, inputs.keys, size, study.seed)
-        findings += said
-    findings += measure_next(method, indices)
-    unit = "%" if study.output == "gain" else "packets/s"
-    total = runs["points"] * len(study.access if study.output == "gain" else [1])
-    return Sensitivities(
-        study.name, method, study.output, unit, float(nominal.figures[0]), total, tuple(indices), tuple(findings)
-    )
-
-
-def _failures(inputs: Inputs, points: Sequence[Point], errors: dict[int, str]) -> list[str]:
-    said = [inputs.describe(number, points[number], why) for number, why in list(errors.items())[:_SHOWN]]
-    if not said:
-        return []
-    more = len(errors) - len(said)
-    return [f"{len(errors)} of {len(points)} points failed and are left out", *said] + (
-        [f"... and {more} more"] if more else []
-    )
-
-
-def _tornado(inputs: Inputs, answer: Callable[[list[Point]], Floats], nominal: float) -> list[Index]:
-    """Swing one input at a time, the others as they are."""
-    points: list[Point] = []
-    spans: list[tuple[str, int, int]] = []
-    for place, key in enumerate(inputs.keys):
-        choices = inputs.choices(key)
-        first = len(points)
-        if choices is not None:
-            points += [{key: choice} for choice in choices]
-        else:
-            for end in ENDS:
-                whole = inputs.point(np.where(np.arange(len(inputs.keys)) == place, end, 0.5))
-                points.append({name: value for name, value in whole.items() if inputs.belongs(name, key)})
-        spans.append((key, first, len(points)))
-    answers = answer(points)
-    indices = []
-    for key, first, last in spans:
-        mine = answers[first:last]
-        good = mine[np.isfinite(mine)]
-        if len(good) == 0:
-            continue
-        low, high = (float(good[0]), float(good[-1])) if inputs.choices(key) is None else (good.min(), good.max())
-        swing = float(max(*good, nominal) - min(*good, nominal)) if len(good) else 0.0
-        indices.append(Index(key, {"low": float(low), "high": float(high), "swing": swing}, {}))
-    return sorted(indices, key=lambda one: -one.values["swing"])
 
 
 class Inputs:
@@ -124,8 +33,9 @@ class Inputs:
         self.base = self._load({})
         self.own = {key: entry(self.base, key) for key, axis in study.inputs.items() if axis is None}
         self.fixed = [key for key, quantity in self.own.items() if quantity.drawn_from == "fixed"]
-        self.fixed += [key for key, axis in study.inputs.items() if axis is not None and axis.values is None
-                       and axis.low == axis.high]  # fmt: skip
+        for key, axis in study.inputs.items():
+            if axis is not None and axis.values is None and axis.low == axis.high:
+                self.fixed.append(key)
         self.keys = [key for key in study.inputs if key not in self.fixed]
         self._tied = {
             key: [name for name, other in quantities(self.base) if other.moves_with == key] for key in self.own
@@ -133,14 +43,14 @@ class Inputs:
         self._cases: list[Case] = []
         self._numbers: dict[tuple[tuple[str, Value], ...], int | str] = {}
 
-    def _load(self, settings: Point) -> Scenario:
+    def _load(self, settings: Assignment) -> Scenario:
         study = self.study
         everything = {**study.set, **settings, "access": study.access}
         return load_scenario(study.scenario, settings=everything, configs=self.configs)
 
-    def point(self, shares: Floats) -> Point:
+    def point(self, shares: Floats) -> Assignment:
         """Return the values of all inputs at shares (0..1) of their ranges; entries that move along are included."""
-        values: Point = {}
+        values: Assignment = {}
         for key, share in zip(self.keys, shares, strict=True):
             axis = self.study.inputs[key]
             if axis is not None:
@@ -150,17 +60,24 @@ class Inputs:
                 values[name] = float(at_shares(entry(self.base, name), np.array(share)))
         return values
 
-    def belongs(self, name: str, key: str) -> bool:
-        """Whether a value is that of an input or of an entry that moves along with it."""
-        return name == key or name in self._tied.get(key, [])
+    def swung(self, key: str) -> list[Assignment]:
+        """Return the points at which an input alone is moved: each of its choices, or both ends of its range."""
+        choices = self.choices(key)
+        if choices is not None:
+            return [{key: choice} for choice in choices]
+        names = {key, *self._tied.get(key, [])}
+        at_ends = [self.point(np.where(np.array(self.keys) == key, end, 0.5)) for end in CENTRAL_90]
+        return [{name: value for name, value in point.items() if name in names} for point in at_ends]
 
     def choices(self, key: str) -> list[Value] | None:
         """Return the values of an input that lists them, None for a range."""
         axis = self.study.inputs[key]
         return None if axis is None else axis.values
 
-    def run(self, points: list[Point], executor: Executor | None = None, progress: Progress | None = None) -> Outcomes:
-        """Return the answer at each point; a point that fails is NaN, with what it died of."""
+    def run(
+        self, points: list[Assignment], executor: Executor | None = None, progress: Counted | None = None
+    ) -> Outcomes:
+        """Return the answer at each point; a point that fails is NaN, with its error."""
         jobs: list[Job] = []
         places: list[int] = []
         refused: dict[int, str] = {}
@@ -174,16 +91,15 @@ class Inputs:
             jobs += [Job(first + side, values) for side in range(sides)]
             places.append(number)
         outcomes = run_jobs(self._cases, jobs, executor, progress)
-        rates = outcomes.figures.reshape(-1, sides)
         answers = np.full(len(points), np.nan)
-        answers[places] = 100 * (rates[:, 1] / rates[:, 0] - 1) if sides == 2 else rates[:, 0]
+        answers[places] = gain_or_rate(outcomes.figures.reshape(-1, sides))
         errors = {places[job // sides]: text for job, text in outcomes.errors.items()}
         return Outcomes(answers, {**refused, **errors})
 
     def _is_entry(self, key: str) -> bool:
         return key in self.own or any(key in names for names in self._tied.values())
 
-    def _case(self, point: Point) -> int | str:
+    def _case(self, point: Assignment) -> int | str:
         """Return the number of the first case with a point's settings, or why they are refused."""
         settings = {key: value for key, value in point.items() if not self._is_entry(key)}
         name = tuple(settings.items())
@@ -198,6 +114,71 @@ class Inputs:
                 self._numbers[name] = str(error)
         return self._numbers[name]
 
-    def describe(self, number: int, point: Point, why: str) -> str:
-        """Name a point that failed."""
-        return f"point {number} ({', '.join(f'{key}={value}' for key, value in point.items())}): {why}"
+
+def load_sensitivity(reference: str, configs: Path | None = None) -> Sensitivity:
+    """Load a sensitivity study by name or path."""
+    study = load_table("sensitivity", reference, configs)
+    assert isinstance(study, Sensitivity)
+    return study
+
+
+def sensitivity(
+    study: Sensitivity,
+    method: Method,
+    configs: Path | None = None,
+    executor: Executor | None = None,
+    progress: Counted | None = None,
+) -> Sensitivities:
+    """Run a study by one method. Raises ConfigError for an input that is no key and has no range."""
+    inputs = Inputs(study, configs)
+    findings = [f"{', '.join(inputs.fixed)}: low = high, so nothing can depend on it"] if inputs.fixed else []
+    first = inputs.run([{}])
+    if first.errors:
+        raise ConfigError(first.errors[0])
+    nominal, points_run = float(first.figures[0]), 1
+
+    def answer(points: list[Assignment]) -> Floats:
+        nonlocal points_run
+        outcomes = inputs.run(points, executor, progress)
+        points_run += len(points)
+        findings.extend(_failures(points, outcomes.errors))
+        return outcomes.figures
+
+    def answer_at(shares: Floats) -> Floats:
+        return answer([inputs.point(row) for row in shares])
+
+    indices: list[Index] = []
+    remarks: list[str] = []
+    if inputs.keys and method == "tornado":
+        indices = _tornado(inputs, answer, nominal)
+    elif inputs.keys:
+        screen, size = (morris, study.trajectories) if method == "morris" else (sobol, study.samples)
+        indices, remarks = screen(answer_at, inputs.keys, size, study.seed)
+    findings += [*remarks, *measure_next(method, indices)]
+    unit, sides = ("%", len(study.access)) if study.output == "gain" else ("packets/s", 1)
+    runs = points_run * sides
+    return Sensitivities(study.name, method, study.output, unit, nominal, runs, tuple(indices), tuple(findings))
+
+
+def _failures(points: Sequence[Assignment], errors: dict[int, str]) -> list[str]:
+    if not errors:
+        return []
+    shown = [_described(number, points[number], why) for number, why in list(errors.items())[:_SHOWN]]
+    more = [f"... and {len(errors) - _SHOWN} more"] if len(errors) > _SHOWN else []
+    return [f"{len(errors)} of {len(points)} points failed and are left out", *shown, *more]
+
+
+def _described(number: int, point: Assignment, why: str) -> str:
+    return f"point {number} ({', '.join(f'{key}={value}' for key, value in point.items())}): {why}"
+
+
+def _tornado(inputs: Inputs, answer: Callable[[list[Assignment]], Floats], nominal: float) -> list[Index]:
+    """Swing one input at a time, the others as they are."""
+    points = {key: inputs.swung(key) for key in inputs.keys}
+    answers = answer([point for swung in points.values() for point in swung])
+    swings, first = [], 0
+    for key, swung in points.items():
+        at_points = answers[first : first + len(swung)]
+        swings.append(swing_of(key, at_points, nominal, choices=inputs.choices(key) is not None))
+        first += len(swung)
+    return widest_first(index for index in swings if index is not None)

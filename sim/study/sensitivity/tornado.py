@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -11,60 +11,17 @@ import numpy as np
 
 from sim.config.errors import ConfigError
 from sim.config.scenario.scenario import Scenario
-from sim.study.runs.case import Case, Side
-from sim.study.runs.pool import Job, Progress, run_jobs
-from sim.study.uncertainty.distributions import Ranged, at_shares, used_entries
+from sim.study.runs.case import Case, Side, gain_or_rate
+from sim.study.runs.pool import Counted, Job, run_jobs
+from sim.study.runs.values import Floats
+from sim.study.uncertainty.distributions import CENTRAL_90, Ranged, at_shares, used_entries
 from sim.study.uncertainty.intervals import measured_together
-
-
-def swings(sides: Sequence[Side], executor: Executor | None = None, progress: Progress | None = None) -> Sensitivities:
-    """Swing each entry between the ends of its central 90 %, the others as they are; the widest swing stands first.
-
-    The answer is the gain in percent of the second side over the first, or the packets/s of a single side. Entries that
-    one source gives together move together. Raises ConfigError when the answer itself cannot be run.
-    """
-    cases = [side.case for side in sides]
-    entries = {one.key: one for case in cases for one in used_entries(case.scenario, [case.plan])}
-    together: dict[str, list[Ranged]] = {}
-    for one in entries.values():
-        together.setdefault(measured_together(one.quantity.moves_with or one.key), []).append(one)
-    values: list[dict[str, float]] = [{}]
-    for group in together.values():
-        values += [{one.key: float(at_shares(one.quantity, np.array(end))) for one in group} for end in ENDS]
-    outcomes = run_jobs(
-        cases, [Job(number, row) for row in values for number in range(len(cases))], executor, progress
-    )  # fmt: skip
-    rates = outcomes.figures.reshape(len(values), len(cases))
-    answers = rates[:, 0] if len(cases) == 1 else 100 * (rates[:, 1] / rates[:, 0] - 1)
-    nominal = float(answers[0])
-    if not np.isfinite(nominal):
-        raise ConfigError(next(iter(outcomes.errors.values())))
-    indices, failed = [], []
-    for number, name in enumerate(together):
-        low, high = (float(answers[1 + 2 * number + end]) for end in (0, 1))
-        if not np.isfinite([low, high]).all():
-            failed.append(name)
-            continue
-        indices.append(
-            Index(name, {"low": low, "high": high, "swing": max(low, high, nominal) - min(low, high, nominal)}, {})
-        )
-    indices.sort(key=lambda one: (-one.values["swing"], one.key))
-    said = [f"{', '.join(failed)}: cannot be run at an end of the range and is left out"] if failed else []
-    output, unit = ("pps", "packets/s") if len(cases) == 1 else ("gain", "%")
-    return Sensitivities(
-        cases[0].scenario.name, "tornado", output, unit, nominal, len(values) * len(cases), tuple(indices),
-        (*said, *measure_next("tornado", indices)),
-    )  # fmt: skip
-
 
 Method = Literal["tornado", "morris", "sobol"]
 
-
 METHODS: tuple[Method, ...] = ("tornado", "morris", "sobol")
-
-
-#: Shares of a range between which a tornado swings: its central 90 %.
-ENDS = (0.05, 0.95)
+#: The number of each method by which inputs are ranked, and the power of it that adds up to the width of the answer.
+_RANKED_BY = {"tornado": ("swing", 2), "morris": ("mu_star", 2), "sobol": ("ST", 1)}
 
 
 @dataclass(frozen=True)
@@ -96,19 +53,71 @@ class Sensitivities:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON form of `vhost-sim sensitivity`."""
-        return {"schema": 1, **self.__dict__, "indices": [one.__dict__ for one in self.indices],
-                "findings": list(self.findings)}  # fmt: skip
+        indices = [index.__dict__ for index in self.indices]
+        return {"schema": 1, **self.__dict__, "indices": indices, "findings": list(self.findings)}
+
+
+def swing_of(key: str, answers: Floats, nominal: float, *, choices: bool = False) -> Index | None:
+    """Return the swing of an input from its answers at both ends of a range, or at each choice; None if none was run.
+
+    `swing` is the distance between the extreme answers, `nominal` included.
+    """
+    known = answers[np.isfinite(answers)]
+    if not len(known):
+        return None
+    low, high = (known.min(), known.max()) if choices else (known[0], known[-1])
+    swing = max(*known, nominal) - min(*known, nominal)
+    return Index(key, {"low": float(low), "high": float(high), "swing": float(swing)}, {})
+
+
+def widest_first(indices: Iterable[Index]) -> list[Index]:
+    """Sort swings, the widest first; those that are equal stay in their order."""
+    return sorted(indices, key=lambda index: -index.values["swing"])
+
+
+def swing_entries(
+    sides: Sequence[Side], executor: Executor | None = None, progress: Counted | None = None
+) -> Sensitivities:
+    """Swing each entry between the ends of its central 90 %, the others as they are; the widest swing stands first.
+
+    The answer is the gain in percent of the second side over the first, or the packets/s of a single side. Entries that
+    one source gives together move together. Raises ConfigError when the answer itself cannot be run.
+    """
+    cases = [side.case for side in sides]
+    entries = {entry.key: entry for case in cases for entry in used_entries(case.scenario, [case.plan])}
+    together: dict[str, list[Ranged]] = {}
+    for entry in entries.values():
+        together.setdefault(measured_together(entry.quantity.moves_with or entry.key), []).append(entry)
+    values: list[dict[str, float]] = [{}]
+    for group in together.values():
+        values += [
+            {entry.key: float(at_shares(entry.quantity, np.array(end))) for entry in group} for end in CENTRAL_90
+        ]
+    jobs = [Job(number, row) for row in values for number in range(len(cases))]
+    outcomes = run_jobs(cases, jobs, executor, progress)
+    answers = gain_or_rate(outcomes.figures.reshape(len(values), len(cases)))
+    nominal = float(answers[0])
+    if not np.isfinite(nominal):
+        raise ConfigError(next(iter(outcomes.errors.values())))
+    at_ends = dict(zip(together, answers[1:].reshape(-1, len(CENTRAL_90)), strict=True))
+    failed = [name for name, ends in at_ends.items() if not np.isfinite(ends).all()]
+    swings = (swing_of(name, at_ends[name], nominal) for name in sorted(at_ends) if name not in failed)
+    indices = widest_first(index for index in swings if index is not None)
+    findings = [f"{', '.join(failed)}: cannot be run at an end of the range and is left out"] if failed else []
+    findings += measure_next("tornado", indices)
+    output, unit = ("pps", "packets/s") if len(cases) == 1 else ("gain", "%")
+    name = cases[0].scenario.name
+    return Sensitivities(name, "tornado", output, unit, nominal, len(jobs), tuple(indices), tuple(findings))
 
 
 def measure_next(method: Method, indices: Sequence[Index]) -> list[str]:
     """Say which input to measure next: the one whose range makes the answer widest."""
-    name = {"tornado": "swing", "morris": "mu_star", "sobol": "ST"}[method]
-    ranked = [one for one in indices if one.values[name] > 0]
-    if not ranked:
+    name, power = _RANKED_BY[method]
+    widths = {index.key: index.values[name] ** power for index in indices if index.values[name] > 0}
+    if not widths:
         return []
-    total = sum(one.values[name] ** (1 if method == "sobol" else 2) for one in ranked)
-    shares = [one.values[name] ** (1 if method == "sobol" else 2) / total for one in ranked[:3]]
-    listed = ", then ".join(f"{one.key} ({share:.0%})" for one, share in zip(ranked, shares, strict=False))
+    total = sum(widths.values())
+    listed = ", then ".join(f"{key} ({width / total:.0%})" for key, width in list(widths.items())[:3])
     return [f"measure this next: {listed} of the width of the answer"]
 
 
@@ -128,24 +137,22 @@ class Switch:
 
 
 def turned_over(sides: Sequence[Side], executor: Executor | None = None) -> tuple[Switch, ...]:
-    """Turn each switch over in every side; what moves the answer furthest stands first.
+    """Turn each mitigation and each feature of the CPU over in every side; what moves the answer furthest stands first.
 
     The answer is the gain in percent of the second side over the first, or the packets/s of a single side. A switch
     that cannot be turned (the scenario refuses it) is left out.
     """
-    scenario = sides[0].case.scenario
-    found = list(_switches(scenario))
+    switches = list(_switches(sides[0].case.scenario))
     cases = [side.case for side in sides]
-    cases += [Case(_turned(side.case.scenario, key)) for key, *_ in found for side in sides]
+    cases += [Case(_turned(side.case.scenario, key)) for key, *_ in switches for side in sides]
     outcomes = run_jobs(cases, [Job(number, {}) for number in range(len(cases))], executor, None)
-    rates = outcomes.figures.reshape(len(found) + 1, len(sides))
-    answers = rates[:, 0] if len(sides) == 1 else 100 * (rates[:, 1] / rates[:, 0] - 1)
+    nominal, *answers = map(float, gain_or_rate(outcomes.figures.reshape(len(switches) + 1, len(sides))))
     turned = [
-        Switch(key, is_on, float(answer), grade, source)
-        for (key, is_on, grade, source), answer in zip(found, answers[1:], strict=True)
+        Switch(key, is_on, answer, grade, source)
+        for (key, is_on, grade, source), answer in zip(switches, answers, strict=True)
         if np.isfinite(answer)
     ]
-    return tuple(sorted(turned, key=lambda one: (-abs(one.answer - float(answers[0])), one.key)))
+    return tuple(sorted(turned, key=lambda switch: (-abs(switch.answer - nominal), switch.key)))
 
 
 def _switches(scenario: Scenario) -> Iterator[tuple[str, bool, str, str]]:
@@ -161,9 +168,10 @@ def _switches(scenario: Scenario) -> Iterator[tuple[str, bool, str, str]]:
 def _turned(scenario: Scenario, key: str) -> Scenario:
     *_, section, name = key.split(".")
     if section == "mitigations":
-        one = scenario.mitigations
-        return scenario.model_copy(update={section: one.model_copy(update={name: not getattr(one, name)})})
+        mitigations = scenario.mitigations
+        turned = mitigations.model_copy(update={name: not getattr(mitigations, name)})
+        return scenario.model_copy(update={section: turned})
     features = scenario.cpu.features
     flag = getattr(features, name)
-    turned = features.model_copy(update={name: flag.model_copy(update={"value": not flag.value})})
-    return scenario.model_copy(update={"cpu": scenario.cpu.model_copy(update={"features": turned})})
+    other = features.model_copy(update={name: flag.model_copy(update={"value": not flag.value})})
+    return scenario.model_copy(update={"cpu": scenario.cpu.model_copy(update={"features": other})})
