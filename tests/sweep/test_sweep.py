@@ -135,6 +135,28 @@ def test_columns_have_the_type_of_their_axis(tmp_path):
     assert [str(schema.field(key).type) for key in axes] == ["int64", "double", "bool", "string", "string"]
 
 
+def test_the_utilisation_of_every_actor_of_a_point_is_kept(tmp_path):
+    with_nic = sweep({"access": {"values": ["vmap"]}}).model_copy(update={"scenario": "virtio-user-xdp-redirect"})
+    sweeps.run_sweep(with_nic, Inline(), folder=tmp_path / "nic")
+    assert pd.read_parquet(tmp_path / "nic")["utilisation_nic"].between(0.0, 1.0).all()
+    pairs = sweep({"access": {"values": ["vmap"]}, "queues.pairs": {"values": [1, 2]}})
+    sweeps.run_sweep(pairs, Inline(), folder=tmp_path / "pairs")
+    rows = pd.read_parquet(tmp_path / "pairs").sort_values("queues.pairs")
+    assert rows["utilisation_driver.1"].isna().tolist() == [True, False]
+    assert rows["utilisation_source"].isna().all()
+
+
+@pytest.mark.parametrize("gone", ["utilisation_nic", "bound_by"])
+def test_parts_that_lack_a_column_are_not_resumed(gone, tmp_path):
+    sweeps.run_sweep(sweep(AXES), Inline(), folder=tmp_path)
+    part = tmp_path / "part-000001.parquet"
+    pq.write_table(pq.read_table(part).drop_columns([gone]), part)
+    before = contents(tmp_path)
+    with pytest.raises(sim.ConfigError, match=rf"part-000001.parquet: was written with other columns \(lacks {gone}\)"):
+        sweeps.run_sweep(sweep(AXES), Inline(), folder=tmp_path, resume=True)
+    assert contents(tmp_path) == before
+
+
 def test_a_part_that_cannot_be_written_says_what_is_kept(tmp_path):
     parts = Parts(tmp_path / "gone", row_schema(sweep(AXES)))
     with pytest.raises(sim.ConfigError, match="cannot be written: No such file or directory; the parts written before"):
