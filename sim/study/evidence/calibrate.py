@@ -30,7 +30,7 @@ from sim.study.evidence.findings import calibration_findings
 from sim.study.evidence.posterior import Data, Fit, fit
 from sim.study.runs.pool import Counted, Job, run_jobs
 from sim.study.runs.values import Floats, entry
-from sim.study.uncertainty.distributions import at_scores
+from sim.study.uncertainty.distributions import at_scores, central_90
 
 #: Standard normal score that ends the central 90 %; a parameter pulled beyond 2 is reported as at the edge.
 EDGE = 2.0
@@ -207,7 +207,7 @@ def _report(study: CalibrationStudy, problem: Problem, found: Fit, missing: dict
 
 def _fitted(study: CalibrationStudy, one: Parameter, key: str, prior: Quantity, score: float, sample: Floats) -> Fitted:
     value = float(f"{float(at_scores(prior, np.array(score))):.5g}")
-    low, high = (float(f"{number:.5g}") for number in np.quantile(sample, (0.05, 0.95)))
+    low, high = (float(f"{number:.5g}") for number in central_90(sample))
     return Fitted(
         key=key, cpus=one.cpus, kernels=one.kernels, value=value, error=_short(float(np.std(sample)), 3),
         unit=prior.unit, low=min(low, value), high=max(high, value),

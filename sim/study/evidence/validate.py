@@ -19,7 +19,7 @@ from sim.study.evidence.calibrate import calibrate, load_study, write_calibratio
 from sim.study.evidence.figures import Figure, figures, load_measurements, select
 from sim.study.runs.pool import Counted, Job, run_jobs
 from sim.study.runs.values import Floats
-from sim.study.uncertainty.distributions import generator
+from sim.study.uncertainty.distributions import central_90, generator
 from sim.study.uncertainty.draws import draws_of
 
 Status = Literal["met", "off", "not modelled"]
@@ -240,10 +240,8 @@ def _row(figure: Figure, used: bool, made: Floats, why: str | None, seed: int) -
     between = figure.file.spread / 2 if figure.entry.quantity == "pps" else 0.0
     scores = generator(seed, figure.name).standard_normal(len(drawn))
     drawn = drawn * np.exp(hypot(figure.sigma, between) * scores)
-    low, high = np.quantile(drawn, (0.05, 0.95)) if len(drawn) else (None, None)
-    return Validated(
-        figure, used, float(made[0]), None if low is None else float(low), None if high is None else float(high)
-    )
+    low, high = central_90(drawn) if len(drawn) else (None, None)
+    return Validated(figure, used, float(made[0]), low, high)
 
 
 def _worst_first(row: Validated) -> tuple[bool, float, str]:
