@@ -8,7 +8,7 @@ from math import hypot, log
 
 from sim.config.tables.calibration import Combination, Fitted
 from sim.config.tables.study import CalibrationStudy
-from sim.study.evidence.measured import Figure
+from sim.study.evidence.figures import Figure
 from sim.study.evidence.posterior import CONTRADICTION, Fit
 
 _FAR = 3.0

@@ -13,8 +13,7 @@ from sim.datapath.plan.registers import BANK, Register
 from sim.datapath.plan.step import Row
 from sim.engine.machine import Machine, Wait
 from sim.engine.reference import ReferenceEngine
-from sim.study.timeline.model import Group, Journey, Level, Notification, Part, Step, Timeline, Track
-from sim.study.timeline.trim import after
+from sim.study.timeline.model import Group, Journey, Level, Notification, Part, Step, Timeline, Track, after
 
 #: A packet of the seed scenario is about 200 events of the file, so that this many are some 300 MB.
 MOST_PACKETS = 10_000

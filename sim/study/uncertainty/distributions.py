@@ -11,16 +11,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 from scipy.special import ndtr, ndtri
 
 from sim.config.scenario.scenario import Scenario
 from sim.config.tables.quantity import Quantity
 from sim.costs.audit import quantities
 from sim.datapath import Plan, build_plan
-from sim.study.runs.values import entry
+from sim.study.runs.values import Floats, entry
 
-Floats = npt.NDArray[np.float64]
+#: The shares between which the central 90 % of a distribution lies.
+CENTRAL_90 = (0.05, 0.95)
 
 
 @dataclass(frozen=True)
@@ -73,12 +73,12 @@ def at_shares(quantity: Quantity, shares: Floats) -> Floats:
         np.log(number) if logarithm else number for number in (quantity.low, quantity.value, quantity.high)
     )
     if kind.endswith("uniform"):
-        found = low + shares * (high - low)
+        values = low + shares * (high - low)
     else:
         below = value - (value - low) * (1 - np.sqrt(np.minimum(1.0, 2 * shares)))
         above = value + (high - value) * (1 - np.sqrt(np.minimum(1.0, 2 * (1 - shares))))
-        found = np.where(shares < 0.5, below, above)
-    return np.clip(np.exp(found) if logarithm else found, quantity.low, quantity.high)
+        values = np.where(shares < 0.5, below, above)
+    return np.clip(np.exp(values) if logarithm else values, quantity.low, quantity.high)
 
 
 def score_of(quantity: Quantity, value: float) -> float:
@@ -100,6 +100,12 @@ def score_of(quantity: Quantity, value: float) -> float:
     return float(ndtri(share))
 
 
+def central_90(sample: Floats) -> tuple[float, float]:
+    """Return the ends of the central 90 % of a sample: its quantiles at 5 % and 95 %."""
+    low, high = np.quantile(sample, CENTRAL_90)
+    return float(low), float(high)
+
+
 def generator(seed: int, name: str) -> np.random.Generator:
     """Return the random numbers of a name: the same whatever else is drawn. Seed 0 is a seed."""
     digest = hashlib.sha256(name.encode()).digest()
@@ -114,7 +120,7 @@ def latin_shares(seed: int, name: str, draws: int) -> Floats:
 
 def draw(entries: Sequence[Ranged], draws: int, seed: int) -> dict[str, Floats]:
     """Return `draws` values of each entry by key; entries of the same name share their draws."""
-    return {one.key: at_shares(one.quantity, latin_shares(seed, one.name, draws)) for one in entries}
+    return {entry.key: at_shares(entry.quantity, latin_shares(seed, entry.name, draws)) for entry in entries}
 
 
 def rows(columns: Mapping[str, Floats]) -> list[dict[str, float]]:
