@@ -7,7 +7,7 @@ from generate.datapaths import datapath_pages
 from generate.keys import key_pages
 from generate.tables import table_pages
 
-_MANY = ("cpus/", "kernels/", "scenarios/")
+_MANY = ("cpus/", "kernels/", "implementations/", "scenarios/")
 
 
 def generated_pages() -> dict[str, str]:
