@@ -31,10 +31,11 @@ from sim.report.notebook.show import chart, prose, table
 from sim.report.plots.comparisons import gains_figure
 from sim.report.plots.evidence import sensitivity_figure
 from sim.study.review.alternatives import alternatives, as_measured
+from sim.study.runs.case import sides_of
 from sim.study.sensitivity.breakeven import Target, breakeven
 from sim.study.sensitivity.study import load_sensitivity, sensitivity
-from sim.study.sensitivity.tornado import swings
-from sim.study.uncertainty.intervals import sides_of, uncertainty
+from sim.study.sensitivity.tornado import swing_entries
+from sim.study.uncertainty.intervals import uncertainty
 
 SCENARIO, PAIR = "virtio-user-xdp1-tap", ("copy_user", "vmap")
 TABLES = {"calibration": None, "traffic.packet_bytes": 64}
@@ -168,8 +169,8 @@ machine in question `vhost-sim measure` takes toggles and `lfence` within a minu
 # What matters depends on what is asked. The same for the *rate* of `copy_user` instead of the gain:
 
 # %%
-rate = swings(sides_of(scenario, ["copy_user"]))
-difference = swings(sides_of(scenario))
+rate = swing_entries(sides_of(scenario, ["copy_user"]))
+difference = swing_entries(sides_of(scenario))
 SHOWN = 6
 table(
     pd.DataFrame(

@@ -33,8 +33,9 @@ from sim.report.notebook.frames import gain_frame, interval
 from sim.report.notebook.show import chart, prose, table
 from sim.report.plots.comparisons import curves_figure, gains_figure
 from sim.study.review.alternatives import alternatives, answers
+from sim.study.runs.case import sides_of
 from sim.study.sensitivity.breakeven import Target, breakeven
-from sim.study.uncertainty.intervals import sides_of, uncertainty
+from sim.study.uncertainty.intervals import uncertainty
 
 DRAWS = 30
 SEED = "virtio-user-xdp1-tap"

@@ -96,7 +96,7 @@ def validate(
     """Lay every published figure beside its prediction: interval, signed error, used or not; worst first."""
     from sim.report.export.progress import counted_progress
     from sim.report.tables import evidence
-    from sim.study.evidence.crossvalidate import leave_one_out
+    from sim.study.evidence.validate import leave_one_out
     from sim.study.evidence.validate import validate as lay_beside
     from sim.study.runs.pool import pool_for
 
@@ -163,8 +163,9 @@ def sensitivity(
     from sim.report.tables.sensitive import sensitivity_tables
     from sim.study.runs.pool import pool_for
     from sim.study.sensitivity import study as sensitive
+    from sim.study.sensitivity.tornado import METHODS
 
-    one_of("--method", method, sensitive.METHODS)
+    one_of("--method", method, METHODS)
     at_least("--samples", 1, samples)
     at_least("--seed", 0, seed)
     loaded = sensitive.load_sensitivity(study, configs)

@@ -45,6 +45,7 @@ def sweep(
     """
     from sim.config.errors import ConfigError
     from sim.report.export.progress import counted_progress
+    from sim.study.runs.pool import dask_executor, local_executor
     from sim.study.sweep import run as sweeps
 
     if resume and out is None:
@@ -52,7 +53,7 @@ def sweep(
     if jobs is not None and dask is not None:
         raise ConfigError("--jobs and --dask exclude each other")
     loaded = sweeps.load_sweep(study, configs)
-    executor = sweeps.dask_executor(dask) if dask else sweeps.local_executor(jobs)
+    executor = dask_executor(dask) if dask else local_executor(jobs)
     with executor as pool, counted_progress("points") as report:
         outcome = sweeps.run_sweep(
             loaded, pool, folder=out, resume=resume, configs=configs, jobs=jobs or 2, progress=report, notice=notice

@@ -61,7 +61,7 @@ def report(
     from sim.config.loading.atomic_write import write_whole
     from sim.report.export.progress import counted_progress
     from sim.report.page.whole import page
-    from sim.study.review.review import asked, review
+    from sim.study.review.ask import asked, review
     from sim.study.runs.pool import pool_for
 
     at_least("--draws", 1, draws)

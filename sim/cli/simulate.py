@@ -35,7 +35,8 @@ from sim.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from sim.study.uncertainty.intervals import Side, Uncertainty
+    from sim.study.runs.case import Side
+    from sim.study.uncertainty.intervals import Uncertainty
 
 
 @command(
@@ -64,7 +65,7 @@ def run(
     from sim.study.questions.limits import limits
     from sim.study.questions.run import run as simulate
     from sim.study.questions.ties import check_ties
-    from sim.study.uncertainty.intervals import sides_of
+    from sim.study.runs.case import sides_of
 
     loaded = ablated(load(scenario, sets, configs, access=access, sizes=sizes, seed=seed), without)
     files = checked_folder(out)

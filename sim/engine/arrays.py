@@ -13,7 +13,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from sim.datapath.plan.plan import BANK, Condition, Effect, Jump, LineAccess, Plan, Register, Segment
+from sim.datapath.plan.plan import Plan, Segment
+from sim.datapath.plan.registers import BANK, Condition, Effect, Register
+from sim.datapath.plan.step import LineAccess
 from sim.engine import histogram, order
 from sim.engine.machine import FIRST_OWNER, LINE_SHIFT, NOBODY, Count, Wait
 from sim.engine.order import WORD, TieOrder
@@ -127,13 +129,13 @@ class _Program:
         self.additions: list[dict[str, int]] = []
         self.changes: list[dict[str, int]] = []
         self.class_costs: list[int] = []
-        waiting = [(one.actor, one.condition) for one in plan.segments if one.condition is not None]
+        waiting = [(one.actor, one.first.condition) for one in plan.segments if one.first.condition is not None]
         self._watched = [(actor, {condition.left, condition.right}) for actor, condition in waiting]
-        self._sampled = {(one.actor, one.sample[0]) for one in plan.segments if one.sample is not None}
+        self._sampled = {(one.actor, one.first.sample[0]) for one in plan.segments if one.first.sample is not None}
         self.segments = [self._segment(segment) for segment in plan.segments]
 
     def _segment(self, segment: Segment) -> dict[str, int]:
-        sample_target, sample_source = segment.sample or (ZERO, ZERO)
+        sample_target, sample_source = segment.first.sample or (ZERO, ZERO)
         adds_from, changes_from, jumps_from = len(self.additions), len(self.changes), len(self.tests)
         self._effects(segment.effects)
         self.tests += [_test(jump, target) for jump, target in segment.jumps]
@@ -143,15 +145,15 @@ class _Program:
             "cost_ps": segment.cost_ps,
             "unit": _register(segment.unit),
             "unit_ps": segment.unit_ps,
-            "waits_before": segment.waits_before,
+            "waits_before": segment.first.waits_before,
             "waits_after": segment.waits_after,
-            "drains_stores": segment.drains_stores,
+            "drains_stores": segment.first.drains_stores,
             "sample_target": sample_target,
             "sample_source": sample_source,
-            "takes_arrivals": segment.takes_arrivals and self.plan.arrivals is not None,
-            "marks": Mark[segment.marks.upper()] if segment.marks else Mark.NOTHING,
+            "takes_arrivals": segment.first.takes_arrivals and self.plan.arrivals is not None,
+            "marks": Mark[segment.last.marks.upper()] if segment.last.marks else Mark.NOTHING,
             "wakes": self._wakes(segment),
-            "condition": self._condition(segment.condition),
+            "condition": self._condition(segment.first.condition),
             "read": self._access(segment.read),
             "write": self._access(segment.write),
             "adds_from": adds_from,
@@ -176,7 +178,7 @@ class _Program:
 
     def _wakes(self, segment: Segment) -> bool:
         """Return whether the end of a row can make true what another actor waits for."""
-        changed = {effect.target for effect in segment.effects} | set(TAKING if segment.takes_arrivals else ())
+        changed = {effect.target for effect in segment.effects} | set(TAKING if segment.first.takes_arrivals else ())
         return any(
             actor != segment.actor and not (changed | self._sampled_by_others(actor)).isdisjoint(watched)
             for actor, watched in self._watched
@@ -223,7 +225,7 @@ def _register(register: int | None) -> int:
     return ZERO if register is None else int(register)
 
 
-def _test(test: Jump | Condition, target: int) -> dict[str, int]:
+def _test(test: Condition, target: int) -> dict[str, int]:
     value = test.constant
     low, high = {
         "==": (value, value),
@@ -295,7 +297,7 @@ def pack(plan: Plan, ties: TieOrder) -> Arrays:
         changes=_records(program.changes, CHANGE),
         fixed=_records([fixed], FIXED),
         exposed_ps=np.array(
-            [[max(0, waits.get(kind, 0) - segment.hidden_ps) for kind in Wait] for segment in plan.segments],
+            [[max(0, waits.get(kind, 0) - segment.first.hidden_ps) for kind in Wait] for segment in plan.segments],
             dtype=np.int64,
         ),
         arrivals=np.require(arrivals, dtype=np.int64, requirements=["C", "W"]),

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from sim.datapath.plan.plan import Register
+from sim.datapath.plan.registers import Register
 from sim.engine import order
 from sim.engine.arrays import LAYOUT, NEVER, Arrays, Integers, Mark, Phase, signed
 from sim.engine.histogram import SUB_BITS, buckets

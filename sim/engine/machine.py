@@ -15,7 +15,9 @@ from enum import IntEnum
 import numpy as np
 import numpy.typing as npt
 
-from sim.datapath.plan.plan import BANK, Condition, Jump, LineAccess, Plan, Register, Segment
+from sim.datapath.plan.plan import Plan, Segment
+from sim.datapath.plan.registers import BANK, Condition, Register
+from sim.datapath.plan.step import LineAccess
 from sim.datapath.traffic import Arrivals
 from sim.engine.histogram import bucket, buckets
 
@@ -89,11 +91,11 @@ class Machine:
 
     def ready(self, segment: Segment) -> bool:
         """Return whether the condition at the start of a row holds."""
-        return segment.condition is None or self._holds(segment.condition)
+        return segment.first.condition is None or self._holds(segment.first.condition)
 
     def due_at(self, segment: Segment) -> int:
         """Return when the next packet arrives, for a row that waits for one (0 otherwise)."""
-        if not segment.takes_arrivals or self.plan.arrivals is None:
+        if not segment.first.takes_arrivals or self.plan.arrivals is None:
             return 0
         return self.plan.arrivals.at(self.registers[Register.TAKEN])
 
@@ -102,15 +104,15 @@ class Machine:
         actor, waits = segment.actor, self.waits_ps[segment.index]
         stall = self.store_stall_ps[actor]
         self.store_stall_ps[actor] = 0
-        if segment.drains_stores:
+        if segment.first.drains_stores:
             stall += max(0, self.stores_done_ps[actor] - now)
         if stall:
             waits[Wait.STORES] += stall
             self.wait_events[segment.index][Wait.STORES] += 1
-        if segment.waits_before:
+        if segment.first.waits_before:
             self.overlap_paid_ps[actor] = 0
-        if segment.sample is not None:
-            self.registers[segment.sample[0]] = self.registers[segment.sample[1]]
+        if segment.first.sample is not None:
+            self.registers[segment.first.sample[0]] = self.registers[segment.first.sample[1]]
         exposed = self._read(segment) if segment.read is not None else 0
         if segment.waits_after:
             self.overlap_paid_ps[actor] = 0
@@ -144,15 +146,15 @@ class Machine:
                 registers[effect.target] = left if left > 0 else left + effect.constant
             else:  # set, copy
                 registers[effect.target] = source + effect.constant
-        if segment.takes_arrivals and self.plan.arrivals is not None:
+        if segment.first.takes_arrivals and self.plan.arrivals is not None:
             self._take_arrived(self.plan.arrivals, now)
-        if segment.marks == "posted":
+        if segment.last.marks == "posted":
             self._mark_posted(now)
-        elif segment.marks == "used":
+        elif segment.last.marks == "used":
             self._mark_used(now)
         return next((target for jump, target in segment.jumps if self._holds(jump)), segment.following)
 
-    def _holds(self, test: Jump | Condition) -> bool:
+    def _holds(self, test: Condition) -> bool:
         right = 0 if test.right is None else self.registers[test.right]
         return RELATIONS[test.relation](self.registers[test.left] - right, test.constant)
 
@@ -197,7 +199,7 @@ class Machine:
                 kind, latency = Wait.CLEAN, latencies.clean_ps
             self.holders[line] |= mine
             self.last_line[segment.index] = line
-            exposed = max(0, latency - segment.hidden_ps)
+            exposed = max(0, latency - segment.first.hidden_ps)
             paid = self.overlap_paid_ps[actor]
             wait = max(0, exposed - paid)
             if paid and kind == Wait.TRANSFER:

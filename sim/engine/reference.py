@@ -116,7 +116,7 @@ class ReferenceEngine:
             priority = self._priorities[segment.actor]
             self.trace.append(TraceEvent(self.now_ps, priority, self._sequence, segment.actor, segment.index))
         self._sequence += 1
-        if segment.marks == "used":
+        if segment.last.marks == "used":
             self.checkpoints.reach(self.machine, self.now_ps)
             if self.machine.marked_used >= self._target and not self._reached.triggered:
                 self._reached._ok, self._reached._value = True, None

@@ -10,7 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from sim.datapath.host.queues import MARK
-from sim.datapath.plan.plan import BACKGROUND, Plan, Register, Row, Segment
+from sim.datapath.plan.plan import BACKGROUND, Plan, Segment
+from sim.datapath.plan.registers import Register
+from sim.datapath.plan.step import Row
 from sim.engine.histogram import percentile
 from sim.engine.machine import Wait
 from sim.engine.record import Checkpoint, Totals
@@ -217,7 +219,7 @@ class _MeasuredSpan:
             for position, number in enumerate(segment.rows):
                 row = self.plan.rows[number]
                 name = f"{row.actor}.{row.label}"
-                executed = count if row.unit_components and not row.components else run
+                executed = count if row.per_unit else run
                 rates[name] = rates.get(name, 0.0) + executed / packets
                 waited = waits[segment.index] if position == 0 else 0
                 waits_of[name] = waits_of.get(name, 0.0) + waited / packets

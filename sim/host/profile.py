@@ -10,8 +10,8 @@ import yaml
 
 from sim.config.loading.load import read_table, validate
 from sim.config.tables.cpu import Cpu, CpuFeatures, Measured, Repeats
-from sim.config.tables.primitives import PRICED_BY_CPI, PRIMITIVES
 from sim.config.tables.quantity import Quantity
+from sim.config.tables.vocabulary import PRICED_BY_CPI, PRIMITIVES
 from sim.host.derive import DerivedEntry, derive
 from sim.host.nearest import nearest_table
 from sim.host.quality import RepeatSummary, impossible, split, summarise, wrong_clock

@@ -9,6 +9,7 @@ from contextlib import nullcontext
 import pandas as pd
 import pytest
 
+from sim.study.runs.pool import local_executor
 from sim.study.sweep import run as sweeps
 from sim.study.sweep.points import run_points
 from tests.bench.commands import usage
@@ -36,7 +37,7 @@ def study(points):
 @pytest.mark.parametrize("jobs", CORES)
 def test_points_per_second(benchmark, measuring, figures, tmp_path, jobs, points):
     points = points if measuring else points // 64
-    with sweeps.local_executor(jobs) if measuring else nullcontext(Inline()) as pool:
+    with local_executor(jobs) if measuring else nullcontext(Inline()) as pool:
         warm = [pool.submit(run_points, study(1), None, 0, [{}], frozenset()) for _ in range(4 * jobs)]
         wait(warm)  # the processes have started and loaded the machine code
 

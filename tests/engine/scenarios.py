@@ -11,15 +11,10 @@ from hypothesis import strategies as st
 import sim
 from sim.config import Scenario
 from sim.config.loading import paths
-from sim.config.scenario.endpoints import Backend, Device, Driver
-from sim.config.scenario.mix import Mix
-from sim.config.scenario.placement import Placement
-from sim.config.scenario.queues import Queues
-from sim.config.scenario.receive import Receive, Source
-from sim.config.scenario.scenario import Run
-from sim.config.scenario.traffic import Load, Traffic
-from sim.config.scenario.virtqueue import Virtqueue
-from sim.config.tables.mapping import Memory
+from sim.config.scenario.endpoints import Backend, Device, Driver, Receive, Source
+from sim.config.scenario.scenario import Memory, Placement, Run
+from sim.config.scenario.traffic import Load, Mix, Traffic
+from sim.config.scenario.virtqueue import Queues, Virtqueue
 from sim.datapath import build_plan
 from sim.datapath.plan.plan import Plan
 from sim.engine.fast import FastEngine

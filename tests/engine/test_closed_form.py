@@ -9,8 +9,8 @@ import pytest
 
 from sim.config.scenario.endpoints import Driver
 from sim.datapath import build_plan
-from sim.datapath.memory.page_frag import PageFragment
 from sim.datapath.plan.plan import Plan
+from sim.datapath.vhost_net.path import PageFragment
 from tests.engine.scenarios import ENGINES, base, quick
 
 #: Variants that add no row of their own.

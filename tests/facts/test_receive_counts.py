@@ -9,10 +9,10 @@ from functools import cache
 import pytest
 
 import sim
-from sim.config.tables.accessors import METADATA_ACCESSORS, PAYLOAD_ACCESSORS
+from sim.config.tables.vocabulary import METADATA_ACCESSORS, PAYLOAD_ACCESSORS
 from sim.datapath import Plan, build_plan
 from sim.engine.reference import ReferenceEngine
-from sim.study.questions.explain import RARE, SCOPES, count_primitives
+from sim.study.questions.explain import SCOPES, count_primitives
 
 from .model import HARDENED, KERNELS, NEW, OLD
 
@@ -35,7 +35,7 @@ def letters(built: Plan) -> dict[str, Counter[str]]:
     """Accesses that the worker makes, by scope: letter of A.2, or the copy by its name."""
     found: dict[str, Counter[str]] = {scope: Counter() for scope in SCOPES}
     for row in built.rows:
-        if row.actor != "worker" or row.label in RARE:
+        if row.actor != "worker" or row.instead_of:
             continue
         for scope in row.scopes:
             if row.accessor in METADATA_ACCESSORS:

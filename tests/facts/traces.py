@@ -11,7 +11,9 @@ from pathlib import Path
 
 from sim.costs import Recipes
 from sim.costs.recipes import Item
-from sim.datapath.plan.plan import Register, Row, Segment
+from sim.datapath.plan.plan import Segment
+from sim.datapath.plan.registers import Register
+from sim.datapath.plan.step import Row
 from sim.engine.machine import Machine
 from sim.engine.reference import ReferenceEngine
 

@@ -10,7 +10,7 @@ import yaml
 import sim
 from sim.config.errors import ConfigError
 from sim.config.loading.load import load_table
-from sim.config.tables.primitives import PRICED_BY_CPI, PRIMITIVES
+from sim.config.tables.vocabulary import PRICED_BY_CPI, PRIMITIVES
 from sim.costs.audit import audit, quantities
 from sim.host.profile import build_profile, rounded
 

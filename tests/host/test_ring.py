@@ -9,7 +9,7 @@ import pytest
 
 from sim.config.errors import ConfigError
 from sim.config.loading.load import load_table
-from sim.config.tables.steps import STEPS
+from sim.config.tables.vocabulary import STEPS
 from sim.host.profile import build_profile
 from sim.host.programs import SOURCES
 from sim.host.ring import MOVED, RingRun, RingSettings, parse_run, point, unmoved

@@ -13,7 +13,7 @@ from sim.config import Scenario
 from sim.config.errors import ConfigError
 from sim.datapath import build_plan
 from sim.datapath.memory.receive_memory import ReceiveMemory
-from sim.datapath.plan.plan import Register
+from sim.datapath.plan.registers import Register
 from sim.engine import simulate
 from sim.engine.reference import ReferenceEngine
 from sim.study.questions.explain import count_primitives

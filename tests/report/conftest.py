@@ -9,7 +9,8 @@ from rich.console import Console, RenderableType
 
 import sim
 from sim.study.questions.run import Result
-from sim.study.review.review import Review, review
+from sim.study.review.ask import review
+from sim.study.review.review import Review
 
 SEED = "virtio-user-xdp1-tap"
 SHORT = ["run.packets=3000", "traffic.packet_bytes=64,1518", "access=copy_user,vmap", "run.precision=0"]

@@ -10,10 +10,11 @@ from sim.report.plots.results import save
 from sim.report.tables import evidence, sensitive
 from sim.report.tables.validation_page import validation_page
 from sim.study.evidence.validate import validate
+from sim.study.runs.case import sides_of
 from sim.study.sensitivity.breakeven import Target, search
 from sim.study.sensitivity.shapley import MECHANISMS, decompose
-from sim.study.sensitivity.study import Index, Sensitivities
-from sim.study.uncertainty.intervals import sides_of, uncertainty
+from sim.study.sensitivity.tornado import Index, Sensitivities
+from sim.study.uncertainty.intervals import uncertainty
 
 SEED = "virtio-user-xdp1-tap"
 

@@ -16,8 +16,9 @@ from sim.report.notebook.frames import (
     unsigned,
 )
 from sim.study.review.alternatives import answers
+from sim.study.runs.case import sides_of
 from sim.study.sensitivity.shapley import decompose
-from sim.study.uncertainty.intervals import Interval, sides_of, uncertainty
+from sim.study.uncertainty.intervals import Interval, uncertainty
 
 
 @pytest.fixture(scope="module")

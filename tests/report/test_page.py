@@ -186,7 +186,7 @@ def test_the_questions_of_a_review_are_answered_at_the_top(text, plain_review):
 
 def test_the_interval_of_a_single_size_is_drawn_as_a_bar():
     import sim
-    from sim.study.review.review import review
+    from sim.study.review.ask import review
     from tests.report.conftest import SEED, SHORT
 
     found = review(sim.load_scenario(SEED, overrides=[*SHORT, "traffic.packet_bytes=64"]), 20)
@@ -198,7 +198,7 @@ def test_the_interval_of_a_single_size_is_drawn_as_a_bar():
 
 def test_a_third_variant_has_its_gain_and_its_waterfall():
     import sim
-    from sim.study.review.review import review
+    from sim.study.review.ask import review
     from tests.report.conftest import SEED, SHORT
 
     found = review(sim.load_scenario(SEED, overrides=[*SHORT, "access=copy_user,vmap,ideal"]), 20)

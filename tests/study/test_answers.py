@@ -7,9 +7,9 @@ from dataclasses import replace
 import pytest
 
 import sim
-from sim.study.review.review import review
-from sim.study.review.sentences import answers
-from sim.study.sensitivity.study import Index
+from sim.study.review.ask import review
+from sim.study.review.review import answers
+from sim.study.sensitivity.tornado import Index
 
 SEED = "virtio-user-xdp1-tap"
 SHORT = ["run.packets=3000", "run.precision=0", "traffic.packet_bytes=64,1518"]

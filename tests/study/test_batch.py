@@ -6,10 +6,8 @@ import numpy as np
 import pytest
 
 import sim
-from sim.study.evidence.figures import Case, executed, observe
-from sim.study.runs.pool import Job, run_jobs
-from sim.study.sweep.run import local_executor
-from sim.study.uncertainty.intervals import one_point
+from sim.study.runs.case import Case, executed, observe, one_point
+from sim.study.runs.pool import Job, local_executor, run_jobs
 
 SEED = "virtio-user-xdp1-tap"
 

@@ -7,11 +7,11 @@ import pytest
 
 import sim
 from sim.config import ConfigError
-from sim.study.review.review import asked, review
+from sim.study.review.ask import asked, review
+from sim.study.runs.case import one_point, sides_of
 from sim.study.runs.values import entry, with_values
 from sim.study.sensitivity.tornado import swings
 from sim.study.uncertainty.distributions import at_shares
-from sim.study.uncertainty.intervals import one_point, sides_of
 
 SEED = "virtio-user-xdp1-tap"
 SHORT = ["run.packets=3000", "run.precision=0", "traffic.packet_bytes=64"]

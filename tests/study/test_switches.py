@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 import sim
-from sim.study.sensitivity.switches import turned_over
-from sim.study.uncertainty.intervals import sides_of
+from sim.study.runs.case import sides_of
+from sim.study.sensitivity.tornado import turned_over
 
 SEED = "virtio-user-xdp1-tap"
 SHORT = ["run.packets=3000", "run.precision=0", "traffic.packet_bytes=64"]

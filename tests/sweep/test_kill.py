@@ -16,6 +16,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from sim.study.runs import pool
+from sim.study.runs.pool import dask_executor
 from sim.study.sweep import run as sweeps
 
 from .studies import Inline, sweep
@@ -127,7 +129,7 @@ def test_a_dask_worker_lost_in_mid_sweep_does_not_show(study, undisturbed, tmp_p
                 workers[0].kill()
             done.append(points)
 
-        with sweeps.dask_executor(address) as executor:
+        with dask_executor(address) as executor:
             outcome = sweeps.run_sweep(
                 sweeps.load_sweep(str(study)), executor, folder=tmp_path / "out", progress=kill_one
             )
@@ -141,10 +143,10 @@ def test_a_dask_worker_lost_in_mid_sweep_does_not_show(study, undisturbed, tmp_p
 
 
 def test_an_unreachable_scheduler_is_one_line(study, tmp_path, monkeypatch):
-    monkeypatch.setattr(sweeps, "DASK_TIMEOUT_SECONDS", 1)
+    monkeypatch.setattr(pool, "DASK_TIMEOUT_SECONDS", 1)
     with (
         pytest.raises(sweeps.ConfigError, match=r"--dask tcp://127.0.0.1:\d+: no scheduler answers"),
-        sweeps.dask_executor(f"tcp://127.0.0.1:{free_port()}"),
+        dask_executor(f"tcp://127.0.0.1:{free_port()}"),
     ):
         pass
 

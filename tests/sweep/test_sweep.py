@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 import sim
+from sim.study.runs.pool import local_executor
 from sim.study.sweep import run as sweeps
 from sim.study.sweep.parts import Parts, row_schema
 
@@ -51,7 +52,7 @@ def test_the_order_in_which_chunks_end_does_not_show(tmp_path):
 def test_processes_give_the_same_bytes(tmp_path):
     study = sweep(AXES)
     sweeps.run_sweep(study, Inline(), folder=tmp_path / "here")
-    with sweeps.local_executor(2) as pool:
+    with local_executor(2) as pool:
         sweeps.run_sweep(study, pool, folder=tmp_path / "pool", jobs=2)
     assert contents(tmp_path / "here") == contents(tmp_path / "pool")
 
@@ -132,6 +133,28 @@ def test_columns_have_the_type_of_their_axis(tmp_path):
     sweeps.run_sweep(sweep(axes), Inline(), folder=tmp_path)
     schema = pq.read_schema(tmp_path / "part-000000.parquet")
     assert [str(schema.field(key).type) for key in axes] == ["int64", "double", "bool", "string", "string"]
+
+
+def test_the_utilisation_of_every_actor_of_a_point_is_kept(tmp_path):
+    with_nic = sweep({"access": {"values": ["vmap"]}}).model_copy(update={"scenario": "virtio-user-xdp-redirect"})
+    sweeps.run_sweep(with_nic, Inline(), folder=tmp_path / "nic")
+    assert pd.read_parquet(tmp_path / "nic")["utilisation_nic"].between(0.0, 1.0).all()
+    pairs = sweep({"access": {"values": ["vmap"]}, "queues.pairs": {"values": [1, 2]}})
+    sweeps.run_sweep(pairs, Inline(), folder=tmp_path / "pairs")
+    rows = pd.read_parquet(tmp_path / "pairs").sort_values("queues.pairs")
+    assert rows["utilisation_driver.1"].isna().tolist() == [True, False]
+    assert rows["utilisation_source"].isna().all()
+
+
+@pytest.mark.parametrize("gone", ["utilisation_nic", "bound_by"])
+def test_parts_that_lack_a_column_are_not_resumed(gone, tmp_path):
+    sweeps.run_sweep(sweep(AXES), Inline(), folder=tmp_path)
+    part = tmp_path / "part-000001.parquet"
+    pq.write_table(pq.read_table(part).drop_columns([gone]), part)
+    before = contents(tmp_path)
+    with pytest.raises(sim.ConfigError, match=rf"part-000001.parquet: was written with other columns \(lacks {gone}\)"):
+        sweeps.run_sweep(sweep(AXES), Inline(), folder=tmp_path, resume=True)
+    assert contents(tmp_path) == before
 
 
 def test_a_part_that_cannot_be_written_says_what_is_kept(tmp_path):

@@ -15,7 +15,7 @@ from sim.study.evidence.validate import Validation
 from sim.study.questions.capacity import Capacities
 from sim.study.questions.compare import Comparison
 from sim.study.questions.run import Result
-from sim.study.sensitivity.study import Sensitivities
+from sim.study.sensitivity.tornado import Sensitivities
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -19,7 +19,7 @@ from sim.report.tables.stack import drawn, stack
 from sim.study.questions.compare import Comparison, Difference
 from sim.study.questions.limits import LINK_GBIT, line_rate_pps
 from sim.study.review.review import Review
-from sim.study.sensitivity.study import Sensitivities
+from sim.study.sensitivity.tornado import Sensitivities
 from sim.study.uncertainty.intervals import Gain, Rate
 
 Figure = dict[str, Any]

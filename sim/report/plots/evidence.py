@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
     from sim.study.evidence.validate import Validated
-    from sim.study.sensitivity.study import Sensitivities
+    from sim.study.sensitivity.tornado import Sensitivities
 
 
 def validation_figure(rows: Sequence[Validated], title: str) -> Figure:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from sim.study.questions.host_ring import RingReport
     from sim.study.questions.run import Result
     from sim.study.sensitivity.breakeven import BreakEven
-    from sim.study.sensitivity.study import Sensitivities
+    from sim.study.sensitivity.tornado import Sensitivities
     from sim.study.sweep.run import Outcome
     from sim.study.timeline.model import Timeline
     from sim.study.uncertainty.intervals import Interval, Uncertainty

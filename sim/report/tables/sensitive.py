@@ -8,7 +8,7 @@ from rich.text import Text
 from sim.report.tables.text import table
 from sim.study.sensitivity.breakeven import BreakEven
 from sim.study.sensitivity.shapley import MECHANISMS, Decomposition
-from sim.study.sensitivity.study import Sensitivities
+from sim.study.sensitivity.tornado import Sensitivities
 
 #: How half widths of intervals are printed.
 _WIDTHS = {"sobol": ".3f", "morris": ".2g", "tornado": ".2g"}

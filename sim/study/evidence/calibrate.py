@@ -8,32 +8,21 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import yaml
 
 from sim.config.errors import ConfigError
 from sim.config.loading.atomic_write import write_whole
 from sim.config.loading.load import load_scenario, load_table
 from sim.config.scenario.scenario import Scenario
-from sim.config.tables.calibration import (
-    Calibration,
-    CalibrationStudy,
-    Combination,
-    Correlation,
-    Fitted,
-    Parameter,
-    Residual,
-    Shift,
-)
+from sim.config.tables.calibration import Calibration, Combination, Correlation, Fitted, Residual, Shift
 from sim.config.tables.quantity import Quantity
+from sim.config.tables.study import CalibrationStudy, Parameter
+from sim.study.evidence.figures import Figure, load_measurements, select
 from sim.study.evidence.findings import calibration_findings
-from sim.study.evidence.measured import Figure, load_measurements, select
 from sim.study.evidence.posterior import Data, Fit, fit
-from sim.study.runs.pool import Job, Progress, run_jobs
-from sim.study.runs.values import entry
-from sim.study.uncertainty.distributions import at_scores
-
-Floats = npt.NDArray[np.float64]
+from sim.study.runs.pool import Counted, Job, run_jobs
+from sim.study.runs.values import Floats, entry
+from sim.study.uncertainty.distributions import at_scores, central_90
 
 #: Standard normal score that ends the central 90 %; a parameter pulled beyond 2 is reported as at the edge.
 EDGE = 2.0
@@ -70,7 +59,7 @@ class Problem:
         self.target = np.log([figure.entry.value for figure in used])
         self.sigma = np.array([figure.sigma for figure in used])
         self.executor: Executor | None = None
-        self.progress: Progress | None = None
+        self.progress: Counted | None = None
 
     @property
     def size(self) -> int:
@@ -123,7 +112,7 @@ def calibrate(
     study: CalibrationStudy,
     configs: Path | None = None,
     executor: Executor | None = None,
-    progress: Progress | None = None,
+    progress: Counted | None = None,
     without: str | None = None,
 ) -> Calibration:
     """Fit a study; `without` leaves the figures of one measurement file out.
@@ -210,7 +199,7 @@ def _report(study: CalibrationStudy, problem: Problem, found: Fit, missing: dict
 
 def _fitted(study: CalibrationStudy, one: Parameter, key: str, prior: Quantity, score: float, sample: Floats) -> Fitted:
     value = float(f"{float(at_scores(prior, np.array(score))):.5g}")
-    low, high = (float(f"{number:.5g}") for number in np.quantile(sample, (0.05, 0.95)))
+    low, high = (float(f"{number:.5g}") for number in central_90(sample))
     return Fitted(
         key=key, cpus=one.cpus, kernels=one.kernels, value=value, error=_short(float(np.std(sample)), 3),
         unit=prior.unit, low=min(low, value), high=max(high, value),

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from sim.config.errors import ConfigError
 from sim.config.scenario.scenario import Scenario
-from sim.study.evidence.measured import figures, load_measurements
+from sim.study.evidence.figures import figures, load_measurements
 from sim.study.uncertainty.draws import calibration_of
 
 

@@ -1,103 +1,130 @@
-"""One figure of one resolved scenario: a rate, a share of kernel functions, or an exact count per packet."""
+"""Published figures laid beside the model: which of them it can predict, and as which runs."""
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from math import lcm
+from math import hypot, sqrt
+from pathlib import Path
+from typing import Any
 
-from sim.config.errors import ConfigError
-from sim.config.scenario.scenario import Scenario
-from sim.config.tables.measurement import COUNTS
-from sim.datapath import Plan, build_plan
-from sim.datapath.memory.page_frag import PageFragment
-from sim.engine import simulate
+import numpy as np
 
-#: Name under which a share finds the time inside the user-copy routine itself (copy_user_*), its windows and the
-#: payload lines it waits for included: what `perf` shows apart from the functions that call it.
-COPY_ROUTINE = "copy_user"
-_OUTSIDE_ROUTINE = ("instruction", "access_ok", "call", "object_size_check")
+from sim.config.errors import ConfigError, nearest, without_file
+from sim.config.loading import paths
+from sim.config.loading.load import load_scenario, load_table
+from sim.config.tables.measurement import COUNTS, Entry, Measurements
+from sim.study.runs.case import Case, known_functions
+from sim.study.runs.pool import Job, Outcomes
+from sim.study.runs.values import Floats
 
 
 @dataclass(frozen=True)
-class Case:
-    """What is looked at in a scenario: its first access variant and size, and the figure that is wanted."""
+class Figure:
+    """One published figure and how the model makes it: a case, or two for a ratio or a difference.
 
-    scenario: Scenario
-    quantity: str = "pps"
-    functions: tuple[str, ...] = ()
+    `problem` says why there is none.
+    """
+
+    file: Measurements
+    entry: Entry
+    cases: tuple[Case, ...] = ()
+    problem: str | None = None
 
     @property
-    def plan(self) -> Plan:
-        """Plan of the case."""
-        return build_plan(self.scenario, self.scenario.access[0].name, self.scenario.traffic.sizes[0])
+    def name(self) -> str:
+        """Name by which studies refer to it: FILE/ID."""
+        return f"{self.file.name}/{self.entry.id}"
+
+    @property
+    def sigma(self) -> float:
+        """Relative standard deviation of the figure in its session: noise, and the rounding as an even error."""
+        noise = self.file.noise if self.entry.noise is None else self.entry.noise
+        if not self.entry.value:
+            return noise
+        return hypot(noise, (self.entry.high - self.entry.low) / self.entry.value / sqrt(12))
+
+    def combine(self, figures: Floats) -> Floats:
+        """Make the figure of what its cases gave (last axis)."""
+        if len(self.cases) == 1:
+            return np.asarray(figures[..., 0])
+        first, second = figures[..., 0], figures[..., 1]
+        return np.asarray(first - second if self.entry.is_count else first / second)
 
 
-def observe(case: Case) -> float:
-    """Return the figure of a case in the unit of its quantity. ConfigError when the model does not know it."""
-    if case.quantity in COUNTS:
-        return executed(case.plan, case.scenario, case.functions)[case.quantity]
-    if case.quantity == "pps":
-        return simulate(case.plan, case.scenario.run).pps
-    if case.quantity == "share":
-        return _share(case)
-    raise ConfigError(f"the model has no figure '{case.quantity}'")
+def load_measurements(configs: Path | None = None) -> list[Measurements]:
+    """Load every measurement file, shipped and your own."""
+    found = []
+    for name in sorted(paths.names("measurement", configs)):
+        table = load_table("measurement", name, configs)
+        assert isinstance(table, Measurements)
+        found.append(table)
+    return found
 
 
-def known_functions(plan: Plan) -> set[str]:
-    """Return the kernel functions that the rows of a plan stand for."""
-    return {COPY_ROUTINE, *(row.function for row in plan.rows if row.actor == "worker")}
+def figures(
+    files: Sequence[Measurements], configs: Path | None = None, settings: Mapping[str, Any] | None = None
+) -> list[Figure]:
+    """Resolve every figure of some files; `settings` (a calibration, say) come before the figure's own."""
+    return [_resolve(file, entry, configs, settings or {}) for file in files for entry in file.figures()]
 
 
-def _share(case: Case) -> float:
-    """Share of the worker's busy time in some kernel functions."""
-    times = function_times(case)
-    return sum(times.get(name, 0.0) for name in case.functions) / sum(times.values())
+def select(
+    files: Sequence[Measurements],
+    names: Sequence[str],
+    configs: Path | None = None,
+    settings: Mapping[str, Any] | None = None,
+) -> list[Figure]:
+    """Resolve the figures that a study names, by file or as FILE/ID. ConfigError for a name that is none."""
+    known = {f"{file.name}/{entry.id}": (file, entry) for file in files for entry in file.figures()}
+    chosen: dict[str, tuple[Measurements, Entry]] = {}
+    for name in names:
+        mine = {full: one for full, one in known.items() if name in (full, one[0].name)}
+        if not mine:
+            rates = [full for full, (_, entry) in known.items() if entry.quantity not in COUNTS]
+            raise ConfigError(f"unknown measurement '{name}'{nearest(name, [*rates, *(file.name for file in files)])}")
+        chosen.update(mine)
+    return [_resolve(file, entry, configs, settings or {}) for file, entry in chosen.values()]
 
 
-def function_times(case: Case) -> dict[str, float]:
-    """Return the worker's time in ps per packet by kernel function; the copy routine stands apart."""
-    plan = case.plan
-    point = simulate(plan, case.scenario.run)
-    times: dict[str, float] = {}
-    for row in plan.rows:
-        if row.actor != "worker" or row.label == "idle":
-            continue
-        name = f"{row.actor}.{row.label}"
-        inside = 0.0
-        if row.operation == "copy":
-            routine = sum(part.cost_ps for part in row.components if part.primitive not in _OUTSIDE_ROUTINE)
-            inside = point.row_rates[name] * routine
-            times[COPY_ROUTINE] = times.get(COPY_ROUTINE, 0.0) + inside
-        times[row.function] = times.get(row.function, 0.0) + point.row_times_ps[name] - inside
-    return times
+def _resolve(file: Measurements, entry: Entry, configs: Path | None, settings: Mapping[str, Any]) -> Figure:
+    sides = [file.settings(entry)] + ([file.baseline_settings(entry)] if entry.baseline else [])
+    try:
+        cases = tuple(_case(file, entry, {**settings, **side}, configs) for side in sides)
+    except ConfigError as error:
+        return Figure(file, entry, problem=_in_words(file, without_file(str(error))))
+    return Figure(file, entry, cases)
 
 
-def executed(plan: Plan, scenario: Scenario, functions: Collection[str] = ()) -> dict[str, float]:
-    """Count what the worker executes per packet, exactly: over whole laps, batches and page fragments.
+def _in_words(file: Measurements, problem: str) -> str:
+    """Say a problem in the words that the file has for the setting that it names, if it has any."""
+    return next((words for key, words in file.not_modelled.items() if key in problem), problem)
 
-    As in the executed counts, from a start at a batch boundary behind the first lap. Returns `stac`, `clac`, `lfence`
-    and `instructions`, of all rows or of those that stand for the functions named.
-    """
-    from sim.engine.fast import FastEngine
 
-    fragments = PageFragment(scenario.kernel.behaviour, plan.packet_bytes).buffers
-    lap = lcm(scenario.driver.burst, plan.ring_packets)
-    packets = lcm(lap, fragments)
-    engine = FastEngine(plan, checkpoint_packets=10**12)
-    engine.run(lap)
-    executions, units = engine.machine.executions.copy(), engine.machine.units.copy()
-    engine.run(lap + packets)
-    totals = dict.fromkeys(COUNTS, 0.0)
-    for segment in plan.segments:
-        times = int(engine.machine.executions[segment.index] - executions[segment.index])
-        count = int(engine.machine.units[segment.index] - units[segment.index])
-        for row in (plan.rows[number] for number in segment.rows):
-            if row.actor != "worker" or (functions and row.function not in functions):
-                continue
-            totals["instructions"] += row.instructions * times + row.unit_instructions * count
-            for parts, factor in ((row.components, times), (row.unit_components, count)):
-                for part in parts:
-                    if part.primitive in ("stac", "clac", "lfence"):
-                        totals[part.primitive] += part.count * factor
-    return {name: total / packets for name, total in totals.items()}
+def _case(file: Measurements, entry: Entry, settings: Mapping[str, Any], configs: Path | None) -> Case:
+    """Resolve one side of a figure; the plan is built, so that what the model does not know shows here."""
+    if entry.quantity == "throughput":
+        load_scenario(file.scenario, settings=settings, configs=configs)
+        raise ConfigError("the model has no throughput of a byte stream")
+    scenario = load_scenario(file.scenario, settings=settings, configs=configs)
+    quantity = "pps" if entry.quantity == "ratio" else entry.quantity
+    case = Case(scenario, quantity, tuple(entry.functions))
+    if entry.functions and not known_functions(case.plan) & set(entry.functions):
+        raise ConfigError(f"no row of the plan stands for {', '.join(entry.functions)}")
+    return case
+
+
+def jobs_of(wanted: Sequence[Figure]) -> tuple[list[Case], list[Job]]:
+    """Return the cases of figures one behind the other, and one job for each with the tables as they are."""
+    cases = [case for figure in wanted for case in figure.cases]
+    return cases, [Job(number, {}) for number in range(len(cases))]
+
+
+def collect(wanted: Sequence[Figure], outcomes: Outcomes, draws: int = 1) -> Floats:
+    """Return one row per figure and one column per draw, of outcomes in the order of cases, then draws."""
+    table = outcomes.figures.reshape(-1, draws)
+    made, first = [], 0
+    for figure in wanted:
+        made.append(figure.combine(table[first : first + len(figure.cases)].T))
+        first += len(figure.cases)
+    return np.array(made, dtype=np.float64).reshape(len(wanted), draws)

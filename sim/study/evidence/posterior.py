@@ -12,13 +12,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 from scipy.optimize import least_squares
 from scipy.special import gammaincc
 
+from sim.study.runs.values import Floats
 from sim.study.uncertainty.distributions import generator
-
-Floats = npt.NDArray[np.float64]
 
 #: Rows of scores to rows of logarithms; a row of NaN where the model fails.
 Model = Callable[[Floats], Floats]

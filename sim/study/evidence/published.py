@@ -10,9 +10,9 @@ from typing import Any
 from sim.config.errors import ConfigError
 from sim.config.scenario.scenario import Scenario
 from sim.engine import Point
-from sim.study.evidence.measured import figures, load_measurements
+from sim.study.evidence.figures import figures, load_measurements
+from sim.study.runs.case import one_point
 from sim.study.uncertainty.draws import calibration_of
-from sim.study.uncertainty.intervals import one_point
 
 #: Keys of a scenario that say what it is called and how long it runs, not what is asked.
 _NOT_ASKED = {"name", "title", "source", "run"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
@@ -10,17 +11,17 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-import numpy.typing as npt
 
 from sim.config.errors import ConfigError, nearest
 from sim.config.loading.load import load_table
 from sim.config.tables.calibration import Calibration
-from sim.study.evidence.measured import Figure, figures, load_measurements
-from sim.study.runs.pool import Job, Progress, run_jobs
-from sim.study.uncertainty.distributions import generator
+from sim.study.evidence.calibrate import calibrate, load_study, write_calibration
+from sim.study.evidence.figures import Figure, figures, load_measurements, select
+from sim.study.runs.pool import Counted, Job, run_jobs
+from sim.study.runs.values import Floats
+from sim.study.uncertainty.distributions import central_90, generator
 from sim.study.uncertainty.draws import draws_of
 
-Floats = npt.NDArray[np.float64]
 Status = Literal["met", "off", "not modelled"]
 
 #: A prediction within this share of the figure, or within the spread of its source if that is larger, meets it.
@@ -162,7 +163,7 @@ def validate(
     *,
     configs: Path | None = None,
     executor: Executor | None = None,
-    progress: Progress | None = None,
+    progress: Counted | None = None,
     only: Sequence[str] = (),
 ) -> Validation:
     """Predict every published figure (or those of the files `only`) and lay it beside the measured one.
@@ -201,7 +202,7 @@ def predict(
     *,
     configs: Path | None = None,
     executor: Executor | None = None,
-    progress: Progress | None = None,
+    progress: Counted | None = None,
 ) -> tuple[Validated, ...]:
     """Predict figures with the tables as they are, and `draws` times with drawn ones; sort them worst first."""
     modelled = [figure for figure in found if figure.problem is None]
@@ -239,12 +240,39 @@ def _row(figure: Figure, used: bool, made: Floats, why: str | None, seed: int) -
     between = figure.file.spread / 2 if figure.entry.quantity == "pps" else 0.0
     scores = generator(seed, figure.name).standard_normal(len(drawn))
     drawn = drawn * np.exp(hypot(figure.sigma, between) * scores)
-    low, high = np.quantile(drawn, (0.05, 0.95)) if len(drawn) else (None, None)
-    return Validated(
-        figure, used, float(made[0]), None if low is None else float(low), None if high is None else float(high)
-    )
+    low, high = central_90(drawn) if len(drawn) else (None, None)
+    return Validated(figure, used, float(made[0]), low, high)
 
 
 def _worst_first(row: Validated) -> tuple[bool, float, str]:
     excess = 0.0 if row.error is None else abs(row.error)
     return row.error is None, -excess, row.figure.name
+
+
+def leave_one_out(
+    reference: str,
+    draws: int,
+    seed: int,
+    *,
+    configs: Path | None = None,
+    executor: Executor | None = None,
+    progress: Counted | None = None,
+) -> list[tuple[str, Validation]]:
+    """Fit a study without each of its sources in turn and predict what was left out, with intervals.
+
+    The session of the source that is left out is not known, so its shift stays at 0.
+    """
+    study = load_study(reference, configs)
+    files = load_measurements(configs)
+    wanted = [one for one in select(files, study.measurements, configs) if one.problem is None]
+    found = []
+    for source in dict.fromkeys(figure.file.name for figure in wanted):
+        calibration = calibrate(study, configs, executor, progress, without=source)
+        with tempfile.TemporaryDirectory() as folder:
+            file = Path(folder) / f"{study.name}.yaml"
+            write_calibration(calibration, file)
+            names = [figure.name for figure in wanted if figure.file.name == source]
+            mine = select(files, names, configs, {"calibration": str(file)})
+            rows = predict(mine, set(), draws, seed, configs=configs, executor=executor, progress=progress)
+        found.append((source, Validation(calibration.name, rows)))
+    return found

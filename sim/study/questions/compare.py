@@ -10,7 +10,7 @@ from sim.config.errors import ConfigError
 from sim.config.scenario.scenario import Scenario
 from sim.engine import Point
 from sim.study.questions.run import Progress, run
-from sim.study.uncertainty.intervals import Side, sides_of
+from sim.study.runs.case import Side, gain_percent, sides_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -37,7 +37,7 @@ class Difference:
     @property
     def gain_percent(self) -> float:
         """How many more packets per second, in percent."""
-        return 100 * (self.after.pps / self.before.pps - 1)
+        return gain_percent(self.before.pps, self.after.pps)
 
     @property
     def saved_ns(self) -> float:

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from sim.config.scenario.scenario import Scenario
 from sim.datapath import build_plan
 from sim.engine import Point, simulate
+from sim.study.questions.columns import columns_of, row_of
+from sim.study.runs.case import variants_and_sizes
 
 if TYPE_CHECKING:
     import pandas as pd
 
-#: Told as a run goes on: share done (0..1) and what is being simulated.
+#: Called as a run goes on, with the share done (0..1) and the name of the point that is being simulated.
 Progress = Callable[[float, str], None]
 
 
@@ -67,30 +69,8 @@ class Result:
         """
         import pandas as pd
 
-        names = list(dict.fromkeys(name for point in self.points for name in point.breakdown_ps))
-        return pd.DataFrame([flat(point, names) for point in self.points])
-
-
-def flat(point: Point, names: Sequence[str]) -> dict[str, Any]:
-    """Return one point as a row: its numbers, and the cycles of the named parts of its breakdown."""
-    low, high = point.pps_ci
-    cycles = point.breakdown_cycles
-    return {
-        "access": point.access,
-        "packet_bytes": point.packet_bytes,
-        "pps": point.pps,
-        "pps_low": low,
-        "pps_high": high,
-        "ns_per_packet": point.ns_per_packet,
-        "cycles_per_packet": point.cycles_per_packet,
-        "instructions_per_packet": point.instructions_per_packet,
-        **{f"latency_{name}_us": value for name, value in point.latency_us.items()},
-        **{f"utilisation_{name}": value for name, value in point.utilisation.items()},
-        "ring_occupancy_mean": point.occupancy["mean"],
-        "bound_by": point.bound_by,
-        "packets": point.packets,
-        **{f"cycles_{name}": cycles.get(name, 0.0) for name in names},
-    }
+        filled = columns_of(self.points)
+        return pd.DataFrame([row_of(point, filled) for point in self.points])
 
 
 def run(scenario: Scenario, progress: Progress | None = None) -> Result:
@@ -121,8 +101,7 @@ def run(scenario: Scenario, progress: Progress | None = None) -> Result:
     >>> [(point.packet_bytes, f"{point.pps / 1e6:.1f}") for point in sim.run(scenario).points]
     [(64, '5.0'), (1518, '4.1')]
     """
-    wanted = [(variant.name, size) for variant in scenario.access for size in scenario.traffic.sizes]
-    plans = [build_plan(scenario, access, size) for access, size in wanted]
+    plans = [build_plan(scenario, access, size) for access, size in variants_and_sizes(scenario)]
     points = []
     for number, plan in enumerate(plans):
         label = f"{plan.access}, {plan.packet_bytes} B"

@@ -10,8 +10,9 @@ from typing import Any
 
 from sim.config.loading.load import load_scenario
 from sim.config.scenario.scenario import Scenario
+from sim.study.runs.case import sides_of
 from sim.study.runs.values import entry
-from sim.study.uncertainty.intervals import Gain, Interval, Uncertainty, sides_of, uncertainty
+from sim.study.uncertainty.intervals import Gain, Interval, Uncertainty, uncertainty
 
 
 @dataclass(frozen=True)

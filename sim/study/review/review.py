@@ -1,41 +1,25 @@
-"""Everything that a design review asks of one question: how much, how sure, why, what would change it, from what."""
+"""A review: all that a design review asks of one question, and the six answers in sentences from its own numbers."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Sequence
-from concurrent.futures import Executor
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-from sim.config.errors import ConfigError
-from sim.config.loading.load import load_scenario
-from sim.config.loading.paths import names
-from sim.config.loading.yaml_file import read_yaml
 from sim.config.scenario.scenario import Scenario
 from sim.config.tables.quantity import Quantity
-from sim.study.evidence.assumptions import Assumption, assumed_by
-from sim.study.evidence.envelope import outside
-from sim.study.evidence.published import Published, published_for
+from sim.study.evidence.assumptions import Assumption
+from sim.study.evidence.published import Published
 from sim.study.questions.compare import Comparison, Difference
-from sim.study.questions.explain import Explanation, explain
-from sim.study.questions.limits import IDEAL, Limit, limits
-from sim.study.questions.run import Result, run
-from sim.study.review.sentences import answers
-from sim.study.runs import pool as batch
-from sim.study.sensitivity.study import Sensitivities, load_sensitivity, sensitivity
-from sim.study.sensitivity.switches import Switch, turned_over
-from sim.study.sensitivity.tornado import swings
-from sim.study.uncertainty.draws import calibration_of
-from sim.study.uncertainty.intervals import Gain, Uncertainty, sides_of, uncertainty
+from sim.study.questions.explain import Explanation
+from sim.study.questions.limits import Limit
+from sim.study.questions.run import Result
+from sim.study.sensitivity.tornado import Sensitivities, Switch
+from sim.study.uncertainty.intervals import Gain, Interval, Uncertainty, measured_together
 
 #: From so many percent on, a gain is written without a decimal.
 _WHOLE_PERCENT = 10
-#: So many variants are compared in the order in which they are named; of more, the headline is about the best.
-_FEW = 3
-_STUDY = "sensitivity"
-_OTHER_STUDIES = ("sweep", "calibration-study")
 
 
 @dataclass(frozen=True)
@@ -164,106 +148,166 @@ def gained(gain: Gain) -> str:
     return f"{gain.after} gains {one.value:.{digits}f} % {ends} over {gain.before}"
 
 
-def review(
-    scenario: Scenario,
-    draws: int,
-    *,
-    question: str = "",
-    study_tornado: Sensitivities | None = None,
-    configs: Path | None = None,
-    executor: Executor | None = None,
-    progress: batch.Progress | None = None,
-) -> Review:
-    """Answer a scenario's question: its variants at its sizes, each later one against the first.
-
-    `study_tornado` stands in for the tornado over all entries that the answer depends on. ConfigError below 1 draw, and
-    for what cannot be simulated.
-    """
-    result = run(scenario)
-    accesses = [variant.name for variant in scenario.access]
-    sure = uncertainty(sides_of(scenario), draws, scenario.run.seed, configs=configs, executor=executor,
-                       progress=progress)  # fmt: skip
-    explanations = tuple(explain(scenario, name) for name in accesses)
-    focus = _focus(result)
-    size = scenario.traffic.sizes[0]
-    sides = [side for side in sides_of(scenario, [accesses[0], focus][: len(accesses)]) if side.packet_bytes == size]
-    return Review(
-        question or _question(scenario), focus, result,
-        tuple(_comparison(result, accesses[0], name) for name in accesses[1:]), sure, limits(scenario, result.points),
-        study_tornado or swings(sides, executor, progress), turned_over(sides, executor), explanations,
-        _sources(explanations), _priors(scenario, configs), published_for(scenario, result.points, configs),
-        assumed_by(scenario), outside([scenario], configs),
-    )  # fmt: skip
+#: Parts of a difference that are named; the others are added up.
+_NAMED = 4
 
 
-def _focus(result: Result) -> str:
-    """Return the variant that the headline is about; a bound is no candidate among many."""
-    accesses = [variant.name for variant in result.scenario.access]
-    if len(accesses) <= _FEW:
-        return accesses[min(1, len(accesses) - 1)]
-    candidates = [name for name in accesses[1:] if name != IDEAL]
-    return max(candidates, key=lambda name: result.at(name, result.scenario.traffic.sizes[0]).pps)
+def answers(review: Review) -> dict[str, str]:
+    """Answer, by question: what gains (or carries), how much, how sure, why, what would change it, what to measure."""
+    found = {
+        "What": _what(review),
+        "How much": _how_much(review),
+        "How sure": _how_sure(review),
+        "Why": _why(review),
+        "What would change it": _change(review),
+        "What to measure next": _next(review.tornado),
+    }
+    return {question: answer for question, answer in found.items() if answer}
 
 
-def _priors(scenario: Scenario, configs: Path | None) -> dict[str, Quantity]:
-    calibration = calibration_of(scenario, configs)
-    return {one.key: one.prior for one in calibration.parameters} if calibration else {}
+def _what(review: Review) -> str:
+    pair = review.comparison
+    if pair is None:
+        return f"the rate of {_described(review, review.scenario.access[0].name)}"
+    others = [variant.name for variant in review.scenario.access if variant.name not in (pair.before, pair.after)]
+    listed = ", ".join(others) if len(others) <= _NAMED else f"{len(others)} others"
+    beside = f". Beside them: {listed}" if others else ""
+    return f"{_described(review, pair.after)}, against {_described(review, pair.before)}{beside}"
 
 
-def _comparison(result: Result, before: str, after: str) -> Comparison:
-    sizes = result.scenario.traffic.sizes
-    return Comparison(
-        before, after, tuple(Difference(result.at(before, size), result.at(after, size)) for size in sizes)
+def _described(review: Review, access: str) -> str:
+    title = review.scenario.variant(access).title
+    return f"{access} ({title})" if title else access
+
+
+def _how_much(review: Review) -> str:
+    rates = {(rate.access, rate.packet_bytes): rate.pps for rate in review.sure.rates}
+    size = review.first_size
+    if review.gain is None:
+        return f"{_mpps(rates[review.scenario.access[0].name, size])} Mpps at {review.size_text}"
+    gains = [one for one in review.sure.gains if one.after == review.focus]
+    first, last = gains[0], gains[-1]
+    saved, gain = first.saved_ns, first.gain_percent
+    said = (
+        f"{_mpps(rates[first.before, size])} to {_mpps(rates[first.after, size])} Mpps at {review.size_text}: "
+        f"{gain.value:+.1f} % [{gain.low:+.1f}, {gain.high:+.1f}], "
+        f"{saved.value:+.1f} ns [{saved.low:+.1f}, {saved.high:+.1f}] saved per packet"
+    )
+    if last is first:
+        return said
+    far = last.gain_percent
+    known = any(one.packet_bytes == last.packet_bytes for one in review.published)
+    beyond = "" if known else ", a size for which nothing was published"
+    return f"{said}; {far.value:+.1f} % [{far.low:+.1f}, {far.high:+.1f}] at {last.packet_bytes} B{beyond}"
+
+
+def _mpps(one: Interval) -> str:
+    return f"{one.value / 1e6:.2f} [{one.low / 1e6:.2f}, {one.high / 1e6:.2f}]"
+
+
+def _how_sure(review: Review) -> str:
+    said = []
+    if review.gain is not None:
+        drawn = "over the ranges of the tables; what the model itself leaves out is in none of them"
+        said.append(f"{review.gain.sentence(review.sure.draws)}, {drawn}")
+    names = dict.fromkeys((review.scenario.access[0].name, review.focus))
+    said += [_evidence(review, name) for name in names]
+    silent = dict.fromkeys(name for one in review.published for name in one.not_stated)
+    if silent:
+        said.append(f"what was published does not state {', '.join(silent)}: they are assumed")
+    grades = Counter("fitted" if one.key in review.priors else one.quantity.grade for one in review.sources)
+    listed = ", ".join(f"{number} {grade}" for grade, number in grades.most_common())
+    said.append(f"{len(review.sources)} table entries are behind it, each with a range: {listed}")
+    return ". ".join(one[:1].upper() + one[1:] for one in said)
+
+
+def _evidence(review: Review, access: str) -> str:
+    """Say of one variant whether its rate was fitted, or is a prediction beside a published rate, or beside none."""
+    found = [one for one in review.published if one.access == access and one.packet_bytes == review.first_size]
+    if not found:
+        return f"the rate of {access} is a prediction, and none was published to lay beside it"
+    return "; ".join(
+        f"the rate of {access} is met and not predicted: calibration {review.scenario.calibration} was fitted to "
+        f"{_published(one)}"
+        if one.used
+        else f"the rate of {access} is a prediction, {one.error:+.1%} from {_published(one)}, not fitted to it"
+        for one in found
     )
 
 
-def _question(scenario: Scenario) -> str:
-    accesses = [variant.name for variant in scenario.access]
-    if len(accesses) > _FEW:
-        return f"Which of {len(accesses) - 1} variants gains over {accesses[0]}: {scenario.title or scenario.name}?"
-    what = f"What does {accesses[1]} gain over {accesses[0]}" if len(accesses) > 1 else f"What does {accesses[0]} carry"
-    return f"{what}: {scenario.title or scenario.name}?"
+def _published(one: Published) -> str:
+    return f"the published {one.measured_pps / 1e6:.2f} Mpps ({one.name})"
 
 
-def _sources(explanations: Sequence[Explanation]) -> tuple[Source, ...]:
-    """Merge the inputs of all variants; what matters most to any of them stands first."""
-    found: dict[str, Source] = {}
-    for explained in explanations:
-        for one in explained.inputs():
-            known = found.get(one.key, Source(one.key, one.quantity, {}))
-            cycles = {**known.cycles, explained.plan.access: one.cycles_per_packet}
-            found[one.key] = Source(one.key, one.quantity, cycles)
-    most = {key: max((cycles or 0.0) for cycles in one.cycles.values()) for key, one in found.items()}
-    return tuple(found[key] for key in sorted(found, key=lambda key: -most[key]))
+def _why(review: Review) -> str:
+    if review.comparison is None:
+        point = review.result.points[0]
+        parts = _merged({name: cycles / point.cycles_per_packet for name, cycles in point.breakdown_cycles.items()})
+        return "of its cycles: " + ", ".join(f"{name} {share:.0%}" for name, share in list(parts.items())[:_NAMED])
+    difference = review.comparison.differences[0]
+    if abs(difference.saved_ns) < 0.05:
+        return "nothing that it executes less or more shows in the rate"
+    return _made_up_of(difference)
 
 
-def _is_study(name: str, configs: Path | None) -> bool:
-    if name in names("scenario", configs):
-        return False
-    kind = _kind(name, configs)
-    if kind in _OTHER_STUDIES:
-        raise ConfigError(f"{name} is a {kind}: a report is of a scenario or of a sensitivity study")
-    return kind == _STUDY
+def _made_up_of(difference: Difference) -> str:
+    parts = _merged(difference.made_up_of)
+    named = list(parts.items())[:_NAMED]
+    rest = sum(parts.values()) - sum(value for _, value in named)
+    sign = 1 if difference.saved_ns > 0 else -1
+    said = [f"{name} {sign * value:.1f} ({value / difference.saved_ns:.0%})" for name, value in named]
+    if abs(rest) >= 0.05:
+        said.append(f"everything else {sign * rest:.1f}")
+    kind = "saved" if difference.saved_ns > 0 else "lost"
+    return f"of the {abs(difference.saved_ns):.1f} ns {kind}: {', '.join(said)}"
 
 
-def _kind(name: str, configs: Path | None) -> str | None:
-    """Return the kind of study that a name or a file is, None for a scenario's or for what does not exist."""
-    if name.endswith((".yaml", ".yml")) and os.path.isfile(name):
-        return str(read_yaml(Path(name)).get("kind"))
-    return next((kind for kind in (_STUDY, *_OTHER_STUDIES) if name in names(kind, configs)), None)
+def _merged(parts: Mapping[str, float]) -> dict[str, float]:
+    """Add up what one source gives together (stac and clac); what is largest stands first."""
+    found: dict[str, float] = {}
+    for name, value in parts.items():
+        together = measured_together(f"cpu.primitives.{name}").removeprefix("cpu.primitives.")
+        found[together] = found.get(together, 0.0) + value
+    return dict(sorted(found.items(), key=lambda item: -abs(item[1])))
 
 
-def asked(
-    name: str, configs: Path | None, overrides: list[str], executor: Executor | None = None
-) -> tuple[Scenario, str, Sensitivities | None]:
-    """Load what `report` is asked about, a scenario or a sensitivity study: scenario, question, the study's tornado.
+def _change(review: Review) -> str:
+    found = review.tornado
+    if not found.indices:
+        return ""
+    factor, unit = (1e-6, "Mpps") if found.output == "pps" else (1.0, "%")
+    most = found.indices[0]
+    if most.values["swing"] == 0:
+        return "no input that it depends on moves it, at either end of its range"
+    low, high = (most.values[end] * factor for end in ("low", "high"))
+    said = [f"most of all {most.key}: {low:.1f} {unit} at one end of its range, {high:.1f} {unit} at the other"]
+    if found.output == "gain":
+        said.append(_turned(found))
+    said.append(_switched(review, factor, unit))
+    return ". ".join(one for one in said if one)
 
-    Raises ConfigError for a name that is neither, and for overrides that would leave a study's own settings behind.
-    """
-    if not _is_study(name, configs):
-        return load_scenario(name, overrides=overrides, configs=configs), "", None
-    if overrides:
-        raise ConfigError(f"{name}: a study states its own settings; --set and the other options go with a scenario")
-    study = load_sensitivity(name, configs)
-    scenario = load_scenario(study.scenario, settings={**study.set, "access": study.access}, configs=configs)
-    return scenario, study.title, sensitivity(study, "tornado", configs, executor)
+
+def _turned(found: Sensitivities) -> str:
+    ends = {one.key: (one.values["low"], one.values["high"]) for one in found.indices}
+    turned = [
+        key for key, (low, high) in ends.items() if (max(low, high) > 0 if found.nominal < 0 else min(low, high) < 0)
+    ]
+    if turned:
+        return f"Alone at an end of its range each of these turns the sign: {', '.join(turned)}"
+    return "No number alone, at either end of its range, turns the sign"
+
+
+def _switched(review: Review, factor: float, unit: str) -> str:
+    """Name the switches that move the answer, furthest first."""
+    moved = [one for one in review.switches if abs(one.answer * factor - review.tornado.nominal * factor) >= 0.05]
+    if not moved:
+        return ""
+    listed = ", ".join(
+        f"{one.answer * factor:.1f} {unit} with {one.key} {'off' if one.is_on else 'on'}" for one in moved[:_NAMED]
+    )
+    return f"Switches: {listed}"
+
+
+def _next(found: Sensitivities) -> str:
+    said = [one for one in found.findings if one.startswith("measure this next: ")]
+    return said[-1].removeprefix("measure this next: ") if said else ""

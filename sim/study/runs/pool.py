@@ -1,28 +1,27 @@
-"""Many cheap runs of a few cases with other values in their tables, on any executor."""
+"""Many cheap runs of a few cases with other values in their tables, on any executor: here, a pool, a cluster."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Executor, as_completed
+from concurrent.futures import Executor, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from multiprocessing import get_context
 
 import numpy as np
-import numpy.typing as npt
 
 from sim.config.errors import ConfigError
-from sim.study.evidence.figures import Case, observe
-from sim.study.runs.values import with_values
-from sim.study.sweep.run import local_executor
+from sim.study.runs.case import Case, observe
+from sim.study.runs.values import Floats, with_values
 
-Floats = npt.NDArray[np.float64]
 Values = Mapping[str, float]
 
-#: Told as runs end: how many are done, how many there are.
-Progress = Callable[[int, int], None]
+#: Called as runs end: how many are done, of how many.
+Counted = Callable[[int, int], None]
 
+DASK_TIMEOUT_SECONDS = 10
 _CHUNK = 64
 #: Below this many runs, starting processes takes longer than the runs.
 _WORTH_A_POOL = 600
@@ -38,10 +37,35 @@ class Job:
 
 @dataclass(frozen=True)
 class Outcomes:
-    """The figures of jobs, in their order; NaN where a run failed, with what it died of by job number."""
+    """The figures of jobs, in their order; NaN where a run failed, with its error by job number."""
 
     figures: Floats
     errors: dict[int, str]
+
+
+@contextmanager
+def local_executor(jobs: int | None = None) -> Iterator[Executor]:
+    """Give a pool of processes, one per core unless told otherwise."""
+    jobs = os.cpu_count() or 1 if jobs is None else jobs
+    if jobs < 1:
+        raise ConfigError(f"--jobs: at least 1 is needed (got {jobs})")
+    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
+        yield pool
+
+
+@contextmanager
+def dask_executor(address: str) -> Iterator[Executor]:
+    """Give the executor of a Dask cluster (needs `pip install vhost-sim[cluster]`)."""
+    try:
+        from distributed import Client
+    except ImportError:
+        raise ConfigError("--dask: Dask is not installed; pip install 'vhost-sim[cluster]'") from None
+    try:
+        client = Client(address, timeout=DASK_TIMEOUT_SECONDS, set_as_default=False)
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"--dask {address}: no scheduler answers: {error}") from None
+    with client:
+        yield client.get_executor()
 
 
 @contextmanager
@@ -57,19 +81,16 @@ def pool_for(runs: int, jobs: int | None = None) -> Iterator[Executor | None]:
 
 
 def run_jobs(
-    cases: Sequence[Case], jobs: Sequence[Job], executor: Executor | None = None, progress: Progress | None = None
+    cases: Sequence[Case], jobs: Sequence[Job], executor: Executor | None = None, progress: Counted | None = None
 ) -> Outcomes:
     """Run jobs on an executor, or here without one; a run that fails does not end the others."""
     chunks = [list(jobs[first : first + _CHUNK]) for first in range(0, len(jobs), _CHUNK)]
-    found: dict[int, list[float | str]] = {}
-    done = 0
+    done: dict[int, list[float | str]] = {}
 
     def settle(number: int, results: list[float | str]) -> None:
-        nonlocal done
-        found[number] = results
-        done += len(results)
+        done[number] = results
         if progress is not None:
-            progress(done, len(jobs))
+            progress(sum(map(len, done.values())), len(jobs))
 
     if executor is None:
         for number, chunk in enumerate(chunks):
@@ -77,17 +98,25 @@ def run_jobs(
     else:
         waiting = {}
         for number, chunk in enumerate(chunks):
-            mine = sorted({job.case for job in chunk})
-            sent = [Job(mine.index(job.case), job.values) for job in chunk]
-            waiting[executor.submit(_run_chunk, [cases[case] for case in mine], sent)] = number
+            needed = sorted({job.case for job in chunk})
+            renumbered = [Job(needed.index(job.case), job.values) for job in chunk]
+            waiting[executor.submit(_run_chunk, [cases[case] for case in needed], renumbered)] = number
         try:
             for future in as_completed(waiting):
                 settle(waiting[future], future.result())
         except BrokenProcessPool:
             raise ConfigError("a worker process died; nothing was written") from None
-    results = [result for number in range(len(chunks)) for result in found[number]]
+    results = [result for number in range(len(chunks)) for result in done[number]]
     figures = np.array([np.nan if isinstance(result, str) else result for result in results], dtype=np.float64)
     return Outcomes(figures, {number: result for number, result in enumerate(results) if isinstance(result, str)})
+
+
+def run_cases(cases: Sequence[Case]) -> Floats:
+    """Run every case once with its tables as they are, and return the figures. ConfigError for one that fails."""
+    outcomes = run_jobs(cases, [Job(number, {}) for number in range(len(cases))])
+    if outcomes.errors:
+        raise ConfigError(next(iter(outcomes.errors.values())))
+    return outcomes.figures
 
 
 def _run_chunk(cases: Sequence[Case], jobs: Sequence[Job]) -> list[float | str]:
@@ -96,6 +125,6 @@ def _run_chunk(cases: Sequence[Case], jobs: Sequence[Job]) -> list[float | str]:
 
 def _run(case: Case, values: Values) -> float | str:
     try:
-        return observe(Case(with_values(case.scenario, values), case.quantity, case.functions))
-    except Exception as error:  # whatever one point dies of is reported with it, and must not end the study
+        return observe(replace(case, scenario=with_values(case.scenario, values)))
+    except Exception as error:  # the error of one point is reported with it, and must not end the study
         return str(error) or type(error).__name__

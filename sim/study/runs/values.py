@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 from pydantic import BaseModel
 
 from sim.config.errors import ConfigError, nearest
@@ -12,26 +14,26 @@ from sim.config.scenario.scenario import Scenario
 from sim.config.tables.quantity import Quantity
 from sim.costs.audit import quantities
 
+#: Numbers of many runs: rates, shares of ranges, draws.
+Floats = npt.NDArray[np.float64]
+
+
+def value_of(scenario: Scenario, key: str) -> object:
+    """Return what stands under a dotted key, None where nothing does."""
+    value: object = scenario
+    for part in key.split("."):
+        value = value.get(part) if isinstance(value, dict) else getattr(value, part, None)
+    return value
+
 
 def entry(scenario: Scenario, key: str) -> Quantity:
-    """Return the table entry of a key. ConfigError when the key is none, with the nearest that is."""
-    place: object = scenario
-    for part in key.split("."):
-        place = place.get(part) if isinstance(place, dict) else getattr(place, part, None)
-    if not isinstance(place, Quantity):
+    """Return the table entry of a key. ConfigError when there is none, with the nearest that exists."""
+    value = value_of(scenario, key)
+    if not isinstance(value, Quantity):
         known = [name for name, _ in quantities(scenario)]
-        hint = nearest(key, known) if place is None else ""
+        hint = nearest(key, known) if value is None else ""
         raise ConfigError(f"'{key}' is not a table entry with a range{hint}")
-    return place
-
-
-def has_entry(scenario: Scenario, key: str) -> bool:
-    """Tell whether a key is a table entry of the scenario."""
-    try:
-        entry(scenario, key)
-    except ConfigError:
-        return False
-    return True
+    return value
 
 
 def with_values(scenario: Scenario, values: Mapping[str, float]) -> Scenario:
@@ -43,11 +45,11 @@ def with_values(scenario: Scenario, values: Mapping[str, float]) -> Scenario:
         return scenario
     tree: dict[str, Any] = {}
     for key, value in values.items():
-        place = tree
+        branch = tree
         *parents, last = key.split(".")
         for part in parents:
-            place = place.setdefault(part, {})
-        place[last] = value
+            branch = branch.setdefault(part, {})
+        branch[last] = value
     changed = _changed(scenario, tree)
     assert isinstance(changed, Scenario)
     return changed

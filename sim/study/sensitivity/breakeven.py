@@ -13,10 +13,10 @@ from scipy.optimize import brentq
 
 from sim.config.errors import ConfigError, without_file
 from sim.config.scenario.scenario import Scenario
-from sim.study.evidence.figures import Case
-from sim.study.runs.pool import Job, run_jobs
-from sim.study.runs.values import entry, has_entry
-from sim.study.uncertainty.intervals import one_point
+from sim.config.tables.quantity import Quantity
+from sim.study.runs.case import Case, gain_percent, one_point, saved_ns
+from sim.study.runs.pool import run_cases
+from sim.study.runs.values import value_of
 
 #: Gives the scenario in which the key has a value.
 Varied = Callable[[float], Scenario]
@@ -41,18 +41,18 @@ class Target:
     @classmethod
     def parse(cls, text: str) -> Target:
         """Read `gain>=10%`, `saved_ns>=30`, `pps>=6e6` or `ns_per_packet<=200`. ConfigError for anything else."""
-        found = _TARGET.fullmatch(text)
-        if not found or found[1] not in _QUANTITIES:
+        parts = _TARGET.fullmatch(text)
+        if not parts or parts[1] not in _QUANTITIES:
             raise ConfigError(f"--target {text}: one of {', '.join(_QUANTITIES)}, a relation and a number are needed")
         try:
-            value = float(found[3])
+            value = float(parts[3])
         except ValueError:
-            raise ConfigError(f"--target {text}: '{found[3]}' is not a number") from None
+            raise ConfigError(f"--target {text}: '{parts[3]}' is not a number") from None
         if not isfinite(value):
-            raise ConfigError(f"--target {text}: '{found[3]}' is out of range")
-        if (found[1] == "gain") != (found[4] == "%"):
+            raise ConfigError(f"--target {text}: '{parts[3]}' is out of range")
+        if (parts[1] == "gain") != (parts[4] == "%"):
             raise ConfigError(f"--target {text}: a gain is given in percent (gain>=10%), nothing else is")
-        return cls(found[1], found[2], value)
+        return cls(parts[1], parts[2], value)
 
     def margin(self, value: float) -> float:
         """Return by how much a value is above (below, for < and <=) the target: met where it is not negative."""
@@ -102,17 +102,24 @@ class BreakEven:
             values = [value for _, value in self.looks]
             spread = f"it goes from {min(values):.4g} to {max(values):.4g}"
             return f"{self.target}: {self.verdict}, for {where} ({spread})"
-        parts = [f"{'from' if one.begins else 'up to'} {one.value:.5g}" for one in self.crossings]
+        parts = [f"{'from' if root.begins else 'up to'} {root.value:.5g}" for root in self.crossings]
         return f"{self.target} holds {' and '.join(parts)}{self.unit and ' ' + self.unit} of {where}"
 
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON form."""
         return {
-            "schema": 1, "key": self.key, "unit": self.unit, "target": str(self.target), "low": self.low,
-            "high": self.high, "tolerance": self.tolerance, "verdict": self.verdict,
-            "crossings": [{"value": one.value, "begins": one.begins} for one in self.crossings],
-            "looks": [{"value": x, self.target.quantity: y} for x, y in self.looks], "left_out": list(self.left_out),
-        }  # fmt: skip
+            "schema": 1,
+            "key": self.key,
+            "unit": self.unit,
+            "target": str(self.target),
+            "low": self.low,
+            "high": self.high,
+            "tolerance": self.tolerance,
+            "verdict": self.verdict,
+            "crossings": [root.__dict__ for root in self.crossings],
+            "looks": [{"value": x, self.target.quantity: y} for x, y in self.looks],
+            "left_out": list(self.left_out),
+        }
 
 
 def breakeven(
@@ -131,12 +138,10 @@ def breakeven(
     against the first. A key of whole numbers is searched in whole numbers; values that the scenario refuses are left
     out by name. Raises ConfigError when there is no range, or no value of it can be run.
     """
-    unit, whole = "", False
-    if has_entry(base, key):
-        quantity = entry(base, key)
-        low, high, unit = quantity.low if low is None else low, quantity.high if high is None else high, quantity.unit
-    else:
-        whole = isinstance(_plain(base, key), int)
+    entry, unit = value_of(base, key), ""
+    if isinstance(entry, Quantity):
+        low, high, unit = entry.low if low is None else low, entry.high if high is None else high, entry.unit
+    whole = isinstance(entry, int)
     if low is None or high is None:
         raise ConfigError(f"--vary {key}: has no range of its own; --low and --high are needed")
     if not (isfinite(low) and isfinite(high)):
@@ -227,20 +232,7 @@ def _nearest_run(value_at: Callable[[float], float], x1: float, x2: float) -> tu
 def _observe(scenario: Scenario, quantity: str) -> float:
     size = scenario.traffic.sizes[0]
     names = [variant.name for variant in scenario.access[: 2 if quantity in _OF_PAIRS else 1]]
-    cases = [Case(one_point(scenario, name, size)) for name in names]
-    outcomes = run_jobs(cases, [Job(number, {}) for number in range(len(cases))])
-    if outcomes.errors:
-        raise ConfigError(next(iter(outcomes.errors.values())))
-    rates = [float(rate) for rate in outcomes.figures]
-    if quantity == "gain":
-        return 100 * (rates[1] / rates[0] - 1)
-    if quantity == "saved_ns":
-        return 1e9 / rates[0] - 1e9 / rates[1]
-    return rates[0] if quantity == "pps" else 1e9 / rates[0]
-
-
-def _plain(scenario: Scenario, key: str) -> object:
-    place: object = scenario
-    for part in key.split("."):
-        place = place.get(part) if isinstance(place, dict) else getattr(place, part, None)
-    return place
+    rates = run_cases([Case(one_point(scenario, name, size)) for name in names]).tolist()
+    if quantity in _OF_PAIRS:
+        return float({"gain": gain_percent, "saved_ns": saved_ns}[quantity](*rates))
+    return float(rates[0] if quantity == "pps" else 1e9 / rates[0])

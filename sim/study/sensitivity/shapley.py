@@ -10,10 +10,9 @@ from typing import Any
 
 from sim.config.errors import ConfigError, nearest
 from sim.config.scenario.scenario import Scenario
-from sim.study.evidence.figures import Case
-from sim.study.runs.pool import Job, run_jobs
+from sim.study.runs.case import Case, gain_percent, one_point, saved_ns
+from sim.study.runs.pool import run_cases
 from sim.study.runs.values import with_values
-from sim.study.uncertainty.intervals import one_point
 
 #: What can be switched off, in the order of tables.
 MECHANISMS = {
@@ -27,8 +26,9 @@ _SWITCHES = {"stac_clac": "smap", "lfence": "spectre_v1", "object_size_check": "
 _ADDRESS_CHECKS = ("access_ok", "mask")
 #: Latencies that become that of L1 without misses, and prices of further lines that go away.
 _LATENCIES_NS = (
-    "l3_hit", "memory_local", "memory_remote", "line_transfer", "line_transfer_cross_socket", "line_transfer_smt",
-)  # fmt: skip
+    *("l3_hit", "memory_local", "memory_remote"),
+    *("line_transfer", "line_transfer_cross_socket", "line_transfer_smt"),
+)
 _FURTHER_LINES = ("line_stream", "clean_line")
 
 
@@ -91,17 +91,15 @@ def decompose(scenario: Scenario, before: str, after: str, packet_bytes: int) ->
         for on in sets
         for access in (before, after)
     ]
-    outcomes = run_jobs(cases, [Job(number, {}) for number in range(len(cases))])
-    if outcomes.errors:
-        raise ConfigError(next(iter(outcomes.errors.values())))
-    rates = {on: outcomes.figures[2 * place : 2 * place + 2] for place, on in enumerate(sets)}
-    saved = {on: float(1e9 / first - 1e9 / second) for on, (first, second) in rates.items()}
-    gain = {on: float(100 * (second / first - 1)) for on, (first, second) in rates.items()}
+    rates = dict(zip(sets, run_cases(cases).reshape(-1, 2).tolist(), strict=True))
+    saved = {on: saved_ns(first, second) for on, (first, second) in rates.items()}
+    gain = {on: gain_percent(first, second) for on, (first, second) in rates.items()}
     everything, nothing = frozenset(names), frozenset[str]()
-    shares = tuple(
-        Share(name, shapley(saved, name, names), shapley(gain, name, names), gain[everything - {name}])
-        for name in names
-    )  # fmt: skip
+
+    def share(name: str) -> Share:
+        return Share(name, shapley(saved, name, names), shapley(gain, name, names), gain[everything - {name}])
+
+    shares = tuple(map(share, names))
     return Decomposition(
         before, after, packet_bytes, shares, saved[nothing], gain[nothing], saved[everything], gain[everything]
     )
@@ -109,7 +107,7 @@ def decompose(scenario: Scenario, before: str, after: str, packet_bytes: int) ->
 
 def shapley(worth: dict[frozenset[str], float], player: str, players: Iterable[str]) -> float:
     """Return the Shapley value of a player: its marginal worth, averaged over all orders of joining."""
-    others = [one for one in players if one != player]
+    others = [name for name in players if name != player]
     total = 0.0
     for size in range(len(others) + 1):
         weight = factorial(size) * factorial(len(others) - size) / factorial(len(others) + 1)

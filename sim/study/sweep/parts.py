@@ -11,20 +11,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from sim.config.errors import ConfigError
-from sim.config.tables.primitives import PRIMITIVES
-from sim.config.tables.sweep import Axis, Sweep
+from sim.config.tables.study import Axis, Sweep
+from sim.study.questions.columns import ACTORS, columns, drivers
 
-Row = dict[str, Any]
+ResultRow = dict[str, Any]
 
-#: Everything that a breakdown can name: the primitives of the cost tables, waits, and work given in ns.
-CYCLES = (
-    *PRIMITIVES, "store_drain", "idle", "driver_work", "given_time", "invalidation", "preempted", "uncore",
-)  # fmt: skip
-_NUMBERS = (
-    "pps", "pps_low", "pps_high", "ns_per_packet", "cycles_per_packet", "instructions_per_packet",
-    "latency_p50_us", "latency_p99_us", "latency_p999_us", "utilisation_worker", "utilisation_driver",
-    "ring_occupancy_mean",
-)  # fmt: skip
+_TYPES = {str: pa.string(), int: pa.int64(), float: pa.float64()}
 
 
 def axis_type(axis: Axis) -> pa.DataType:
@@ -39,18 +31,19 @@ def axis_type(axis: Axis) -> pa.DataType:
     return pa.float64() if kinds <= {int, float} else pa.string()
 
 
-def row_schema(sweep: Sweep) -> pa.Schema:
-    """Return the columns of every part: key and number of the point, its axes, the numbers of its result, its error."""
+def row_schema(sweep: Sweep, queues: int = 1) -> pa.Schema:
+    """Return the columns of every part: key and number of the point, its axes, the columns of its result, its error.
+
+    `queues` is the largest number of queue pairs of a point: each has a driver, whose utilisation is a column.
+    """
     fields = [("key", pa.string()), ("point", pa.int64())]
     fields += [(key, axis_type(axis)) for key, axis in sweep.axes.items() if key != "access"]
-    fields += [("access", pa.string()), ("packet_bytes", pa.int64())]
-    fields += [(name, pa.float64()) for name in _NUMBERS]
-    fields += [("bound_by", pa.string()), ("packets", pa.int64())]
-    fields += [(f"cycles_{name}", pa.float64()) for name in CYCLES]
+    actors = dict.fromkeys([*ACTORS, *drivers(queues)])
+    fields += [(column.name, _TYPES[column.type]) for column in columns(actors)]
     return pa.schema([*fields, ("error", pa.string())])
 
 
-def to_table(rows: Sequence[Row], schema: pa.Schema) -> pa.Table:
+def to_table(rows: Sequence[ResultRow], schema: pa.Schema) -> pa.Table:
     """Return rows as a table; what a row lacks is null, axes of mixed kinds become text."""
     columns = {}
     for field in schema:
@@ -59,6 +52,14 @@ def to_table(rows: Sequence[Row], schema: pa.Schema) -> pa.Table:
             values = [value if value is None or isinstance(value, str) else str(value) for value in values]
         columns[field.name] = pa.array(values, type=field.type)
     return pa.table(columns, schema=schema)
+
+
+def _differences(written: pa.Schema, wanted: pa.Schema) -> str:
+    lacks = [name for name in wanted.names if name not in written.names]
+    adds = [name for name in written.names if name not in wanted.names]
+    parts = [f"lacks {', '.join(lacks)}"] if lacks else []
+    parts += [f"has {', '.join(adds)}"] if adds else []
+    return "; ".join(parts) or "their order or types differ"
 
 
 class Parts:
@@ -76,7 +77,20 @@ class Parts:
         """Return the parts that are there, in order."""
         return sorted(self.folder.glob("part-*.parquet"))
 
-    def read(self, number: int) -> dict[str, list[Row]] | None:
+    def refuse_other_columns(self) -> None:
+        """Raise ConfigError for a part whose columns are not those of its sweep now; one that is broken is not told."""
+        for file in self.existing():
+            try:
+                written = pq.read_schema(file)
+            except (OSError, pa.ArrowException):
+                continue
+            if written != self.schema:
+                raise ConfigError(
+                    f"{file}: was written with other columns ({_differences(written, self.schema)}); "
+                    "rows of both cannot stand in one table: choose another folder"
+                )
+
+    def read(self, number: int) -> dict[str, list[ResultRow]] | None:
         """Return the rows of a part by key; {} when it is not there, None when it cannot be read as a part."""
         file = self.file(number)
         if not file.exists():
@@ -87,12 +101,12 @@ class Parts:
             return None
         if table.schema != self.schema:
             return None
-        rows: dict[str, list[Row]] = {}
+        rows: dict[str, list[ResultRow]] = {}
         for row in table.to_pylist():
             rows.setdefault(row["key"], []).append(row)
         return rows
 
-    def write(self, number: int, rows: Sequence[Row]) -> None:
+    def write(self, number: int, rows: Sequence[ResultRow]) -> None:
         """Write a part beside its place and move it there; ConfigError says that what was written before is kept."""
         file = self.file(number)
         partial = file.with_suffix(".partial")

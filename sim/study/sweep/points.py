@@ -10,10 +10,11 @@ from functools import lru_cache
 from sim.config import ConfigError, Scenario
 from sim.config.loading.load import Scenarios
 from sim.config.loading.paths import package_folder
-from sim.config.tables.sweep import Sweep
-from sim.study.questions.run import flat, run
+from sim.config.tables.study import Sweep
+from sim.study.questions.columns import columns, row_of
+from sim.study.questions.run import run
 from sim.study.sweep.design import Assignment
-from sim.study.sweep.parts import CYCLES, Row
+from sim.study.sweep.parts import ResultRow
 
 #: Rooms whose code decides a result; their text is part of every key.
 _ROOMS = ("config", "costs", "datapath", "engine")
@@ -38,7 +39,7 @@ def content_key(scenario: Scenario) -> str:
 
 def run_points(
     sweep: Sweep, configs: str | None, first: int, points: list[Assignment], known: Collection[str]
-) -> list[tuple[str, list[Row] | None]]:
+) -> list[tuple[str, list[ResultRow] | None]]:
     """Run consecutive points of a sweep; each gives its key and its rows, None where the key is already known.
 
     A point that fails gives one row with its error.
@@ -49,8 +50,8 @@ def run_points(
 
 def _run_point(
     sweep: Sweep, scenarios: Scenarios, number: int, point: Assignment, known: Collection[str]
-) -> tuple[str, list[Row] | None]:
-    common: Row = {"point": number, **point}
+) -> tuple[str, list[ResultRow] | None]:
+    common: ResultRow = {"point": number, **point}
     try:
         scenario = scenarios.load({**sweep.set, **point})
         key = content_key(scenario)
@@ -61,7 +62,9 @@ def _run_point(
     if key in known:
         return key, None
     try:
-        rows = [{"key": key, **common, **flat(found, CYCLES)} for found in run(scenario).points]
+        rows = [
+            {"key": key, **common, **row_of(result, columns(result.utilisation))} for result in run(scenario).points
+        ]
     except Exception as error:  # whatever a point dies of is its own row, and must not end the sweep
         text = str(error) if isinstance(error, ConfigError) else f"{type(error).__name__}: {error}"
         rows = [{"key": key, **common, "error": text}]

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
+from collections.abc import Callable
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
 from dataclasses import dataclass, field
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -16,18 +14,17 @@ import yaml
 
 from sim.config.errors import ConfigError
 from sim.config.loading.load import load_scenario, load_table
-from sim.config.tables.sweep import Sweep
+from sim.config.tables.study import Sweep
+from sim.study.runs.pool import Counted
 from sim.study.sweep.design import Design
-from sim.study.sweep.parts import Parts, Row, row_schema
+from sim.study.sweep.parts import Parts, ResultRow, row_schema
 from sim.study.sweep.points import run_points
 
 #: Points per part. Part of the format: the same sweep gives the same parts whatever computes them.
 CHUNK_POINTS = 256
-DASK_TIMEOUT_SECONDS = 10
+_QUEUES = "queues.pairs"
 _DESCRIPTION = "_sweep.yaml"  # the underscore hides it from readers of Parquet folders
 
-#: Told as a sweep goes on: points done, points in all.
-Progress = Callable[[int, int], None]
 #: Told something that the user should know and that does not end the sweep.
 Notice = Callable[[str], None]
 
@@ -41,7 +38,7 @@ class Outcome:
     reused: int = 0
     failed: int = 0
     folder: Path | None = None
-    rows: list[Row] = field(default_factory=list)
+    rows: list[ResultRow] = field(default_factory=list)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON form of `vhost-sim sweep`."""
@@ -59,31 +56,6 @@ def load_sweep(reference: str, configs: Path | None = None) -> Sweep:
     return sweep
 
 
-@contextmanager
-def local_executor(jobs: int | None = None) -> Iterator[Executor]:
-    """Give a pool of processes, one per core unless told otherwise."""
-    jobs = os.cpu_count() or 1 if jobs is None else jobs
-    if jobs < 1:
-        raise ConfigError(f"--jobs: at least 1 is needed (got {jobs})")
-    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
-        yield pool
-
-
-@contextmanager
-def dask_executor(address: str) -> Iterator[Executor]:
-    """Give the executor of a Dask cluster (needs `pip install vhost-sim[cluster]`)."""
-    try:
-        from distributed import Client
-    except ImportError:
-        raise ConfigError("--dask: Dask is not installed; pip install 'vhost-sim[cluster]'") from None
-    try:
-        client = Client(address, timeout=DASK_TIMEOUT_SECONDS, set_as_default=False)
-    except (OSError, ValueError) as error:
-        raise ConfigError(f"--dask {address}: no scheduler answers: {error}") from None
-    with client:
-        yield client.get_executor()
-
-
 def run_sweep(
     sweep: Sweep,
     executor: Executor,
@@ -92,7 +64,7 @@ def run_sweep(
     resume: bool = False,
     configs: Path | None = None,
     jobs: int = 2,
-    progress: Progress | None = None,
+    progress: Counted | None = None,
     notice: Notice | None = None,
 ) -> Outcome:
     """Run every point of a sweep; write parts to `folder`, or keep the rows when there is none.
@@ -102,12 +74,12 @@ def run_sweep(
     """
     design = Design(sweep)
     outcome = Outcome(len(design), folder=folder)
-    parts = None if folder is None else _open(folder, sweep, resume)
+    parts = None if folder is None else _open(folder, sweep, resume, configs)
     job = _Job(sweep, design, parts, str(configs) if configs else None, outcome, notice or (lambda text: None))
     waiting: dict[Future[Any], int] = {}
     numbers = iter(range(-(-len(design) // CHUNK_POINTS)))
     done_points, finished = 0, False
-    held: dict[int, list[Row]] = {}
+    held: dict[int, list[ResultRow]] = {}
     try:
         while not finished or waiting:
             while not finished and len(waiting) < 2 * jobs + 1:
@@ -145,7 +117,7 @@ class _Job:
     configs: str | None
     outcome: Outcome
     notice: Notice
-    known: dict[int, dict[str, list[Row]]] = field(default_factory=dict)
+    known: dict[int, dict[str, list[ResultRow]]] = field(default_factory=dict)
 
     def span(self, number: int) -> tuple[int, int]:
         """First point of a chunk, and the point behind it."""
@@ -168,11 +140,11 @@ class _Job:
         known = frozenset(self.known.get(number, ()))
         return executor.submit(run_points, self.sweep, self.configs, first, self.design.points(first, last), known)
 
-    def settle(self, number: int, results: list[tuple[str, list[Row] | None]]) -> list[Row]:
+    def settle(self, number: int, results: list[tuple[str, list[ResultRow] | None]]) -> list[ResultRow]:
         """Put a chunk's rows together, computed and known ones in the order of points, and write them."""
         known = self.known.pop(number, {})
         first, _ = self.span(number)
-        rows: list[Row] = []
+        rows: list[ResultRow] = []
         for point, (key, computed) in enumerate(results, first):
             mine = [{**row, "point": point} for row in known[key]] if computed is None else computed
             rows += mine
@@ -184,9 +156,22 @@ class _Job:
         return rows
 
 
-def _open(folder: Path, sweep: Sweep, resume: bool) -> Parts:
+def _most_queues(sweep: Sweep, configs: Path | None) -> int:
+    """Return the largest number of queue pairs that a point of a sweep can have."""
+    settings = {**sweep.set, **Design(sweep).points(0, 1)[0]}
+    try:
+        first = load_scenario(sweep.scenario, settings=settings, configs=configs).queues.pairs
+    except ConfigError:  # the row of the first point will say so
+        first = 1
+    axis = sweep.axes.get(_QUEUES)
+    if axis is None:
+        return first
+    return max([first, *(int(value) for value in (*(axis.values or ()), axis.high) if isinstance(value, (int, float)))])
+
+
+def _open(folder: Path, sweep: Sweep, resume: bool, configs: Path | None) -> Parts:
     """Prepare the folder: a new one gets the sweep's description, an old one must hold the same sweep."""
-    parts = Parts(folder, row_schema(sweep))
+    parts = Parts(folder, row_schema(sweep, _most_queues(sweep, configs)))
     description = folder / _DESCRIPTION
     text = yaml.safe_dump(sweep.model_dump(mode="json", exclude={"title"}), sort_keys=False, width=120)
     try:
@@ -195,6 +180,7 @@ def _open(folder: Path, sweep: Sweep, resume: bool) -> Parts:
             raise ConfigError(f"--out {folder}: holds {len(parts.existing())} parts already; --resume continues them")
         if resume and description.exists() and description.read_text(encoding="utf-8") != text:
             raise ConfigError(f"--out {folder}: holds another sweep (see {description}); choose another folder")
+        parts.refuse_other_columns()
         if not description.exists():
             partial = description.with_suffix(".partial")
             partial.write_text(text, encoding="utf-8")

@@ -8,20 +8,26 @@ from dataclasses import dataclass, replace
 from sim.config.errors import ConfigError
 from sim.config.scenario.scenario import Scenario
 from sim.datapath import Plan, build_plan
-from sim.datapath.plan.plan import BANK, Register, Row, Segment
+from sim.datapath.plan.plan import Segment
+from sim.datapath.plan.registers import BANK, Register
+from sim.datapath.plan.step import Row
 from sim.engine.machine import Machine, Wait
 from sim.engine.reference import ReferenceEngine
-from sim.study.timeline.model import Group, Journey, Level, Notification, Part, Step, Timeline, Track
-from sim.study.timeline.trim import after
+from sim.study.timeline.model import Group, Journey, Level, Notification, Part, Step, Timeline, Track, after
 
 #: A packet of the seed scenario is about 200 events of the file, so that this many are some 300 MB.
 MOST_PACKETS = 10_000
 
 #: Counters that go up by one with each packet: one that a group of rows raises says which packet the group is about.
 _PACKET_COUNTERS = (
-    Register.LAST_AVAIL_IDX, Register.AVAIL_IDX_SHADOW, Register.LAST_USED_IDX, Register.GRABBED, Register.RECEIVED, Register.PRODUCED,
+    Register.LAST_AVAIL_IDX,
+    Register.AVAIL_IDX_SHADOW,
+    Register.LAST_USED_IDX,
+    Register.GRABBED,
+    Register.RECEIVED,
+    Register.PRODUCED,
     Register.SINK_DONE,
-)  # fmt: skip
+)
 _NOTIFICATIONS = {Register.KICKS: "kick", Register.CALLS: "call", Register.WAKES: "wake-up"}
 #: How the end of a timeline names what an actor does that waits for something that has not happened yet.
 _STILL_WAITING = "waiting"
@@ -134,9 +140,9 @@ class _Recorder:
         end_ps = self._ended_ps[actor] = steps[-1].end_ps
         last_ps = next((step.start_ps for step in reversed(steps) if step.end_ps > step.start_ps), begun.start_ps)
         segment = begun.segment
-        if segment.marks == "posted":
+        if segment.last.marks == "posted":
             self._posted.append((machine.marked_posted, end_ps, last_ps, actor))
-        elif segment.marks == "used":
+        elif segment.last.marks == "used":
             self._used.append((machine.marked_used, end_ps, last_ps, actor))
         if segment.write is not None:
             self._stores[actor].append((end_ps, machine.stores_done_ps[actor]))
@@ -159,7 +165,7 @@ class _Recorder:
         start_ps = begun.arrived_ps
         for number in segment.rows:
             row = plan.class_rows[number][kind] if number in plan.class_rows else plan.rows[number]
-            step = Step(row.step, row.label, row.function, start_ps, (*waits, *_parts(row, units)))
+            step = Step(row.title, row.label, row.function, start_ps, (*waits, *_parts(row, units)))
             yield step
             start_ps, waits = step.end_ps, []
 

@@ -11,21 +11,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 from scipy.special import ndtr, ndtri
 
 from sim.config.scenario.scenario import Scenario
 from sim.config.tables.quantity import Quantity
+from sim.costs.audit import quantities
 from sim.datapath import Plan, build_plan
-from sim.study.runs.values import entry
+from sim.study.runs.values import Floats, entry
 
-Floats = npt.NDArray[np.float64]
-
-#: Entries that every answer depends on, whatever is executed.
-_ALWAYS = (
-    "cpu.core_ghz", "cpu.cpi", "cpu.overlap", "cpu.reorder_buffer", "cpu.store_buffer", "cpu.payload_exposed",
-    "kernel.work_scale", "device.reuse_bytes_per_packet", "backend.program_instructions", "driver.packet_cost",
-)  # fmt: skip
+#: The shares between which the central 90 % of a distribution lies.
+CENTRAL_90 = (0.05, 0.95)
 
 
 @dataclass(frozen=True)
@@ -50,27 +45,17 @@ def ranged(scenario: Scenario, key: str) -> Ranged:
 
 
 def used_entries(scenario: Scenario, plans: Iterable[Plan] | None = None) -> list[Ranged]:
-    """Return the entries with a range that the answers of a scenario depend on, in a fixed order.
+    """Return the entries with a range that the answers of a scenario depend on: those that their plans have read
+    for more than the set-up of the rings.
 
     `plans` are those of the access variants and sizes that are asked for (default: all of the scenario).
     """
     if plans is None:
         sizes = scenario.traffic.sizes
         plans = [build_plan(scenario, variant.name, size) for variant in scenario.access for size in sizes]
-    primitives: set[str] = set()
-    steps: set[str] = set()
-    for plan in plans:
-        latencies = plan.latencies
-        primitives |= {"l1_hit", "l3_hit", "line_stream", latencies.far_hit_level, latencies.transfer_name}
-        for row in plan.rows:
-            primitives |= {part.primitive for part in (*row.components, *row.unit_components)}
-            steps |= {row.kernel_step} if row.kernel_step else set()
-    keys = [*_ALWAYS]
-    keys += [f"cpu.primitives.{name}" for name in scenario.cpu.primitives if name in primitives]
-    keys += ["kernel.object_size_check_instructions"] if "object_size_check" in primitives else []
-    keys += [f"kernel.steps.{name}.instructions" for name in scenario.kernel.steps if name in steps]
-    found = [ranged(scenario, key) for key in keys]
-    return [one for one in found if one.quantity.drawn_from != "fixed"]
+    read = {key for plan in plans for key in plan.inputs.keys() - plan.ledger.only_for_setup()}
+    entries = [ranged(scenario, key) for key, _ in quantities(scenario) if key in read]
+    return [entry for entry in entries if entry.quantity.drawn_from != "fixed"]
 
 
 def at_scores(quantity: Quantity, scores: Floats) -> Floats:
@@ -88,12 +73,12 @@ def at_shares(quantity: Quantity, shares: Floats) -> Floats:
         np.log(number) if logarithm else number for number in (quantity.low, quantity.value, quantity.high)
     )
     if kind.endswith("uniform"):
-        found = low + shares * (high - low)
+        values = low + shares * (high - low)
     else:
         below = value - (value - low) * (1 - np.sqrt(np.minimum(1.0, 2 * shares)))
         above = value + (high - value) * (1 - np.sqrt(np.minimum(1.0, 2 * (1 - shares))))
-        found = np.where(shares < 0.5, below, above)
-    return np.clip(np.exp(found) if logarithm else found, quantity.low, quantity.high)
+        values = np.where(shares < 0.5, below, above)
+    return np.clip(np.exp(values) if logarithm else values, quantity.low, quantity.high)
 
 
 def score_of(quantity: Quantity, value: float) -> float:
@@ -115,6 +100,12 @@ def score_of(quantity: Quantity, value: float) -> float:
     return float(ndtri(share))
 
 
+def central_90(sample: Floats) -> tuple[float, float]:
+    """Return the ends of the central 90 % of a sample: its quantiles at 5 % and 95 %."""
+    low, high = np.quantile(sample, CENTRAL_90)
+    return float(low), float(high)
+
+
 def generator(seed: int, name: str) -> np.random.Generator:
     """Return the random numbers of a name: the same whatever else is drawn. Seed 0 is a seed."""
     digest = hashlib.sha256(name.encode()).digest()
@@ -129,7 +120,7 @@ def latin_shares(seed: int, name: str, draws: int) -> Floats:
 
 def draw(entries: Sequence[Ranged], draws: int, seed: int) -> dict[str, Floats]:
     """Return `draws` values of each entry by key; entries of the same name share their draws."""
-    return {one.key: at_shares(one.quantity, latin_shares(seed, one.name, draws)) for one in entries}
+    return {entry.key: at_shares(entry.quantity, latin_shares(seed, entry.name, draws)) for entry in entries}
 
 
 def rows(columns: Mapping[str, Floats]) -> list[dict[str, float]]:

@@ -7,16 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
 from sim.config.errors import ConfigError
 from sim.config.loading.load import load_table
 from sim.config.scenario.scenario import Scenario
 from sim.config.tables.calibration import Calibration, Fitted
-from sim.study.evidence.figures import Case
+from sim.study.runs.case import Case
+from sim.study.runs.values import Floats
 from sim.study.uncertainty.distributions import Ranged, draw, latin_shares, used_entries
-
-Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)

@@ -14,15 +14,16 @@ import numpy.typing as npt
 
 from sim.config.errors import ConfigError
 from sim.config.scenario.scenario import Scenario
-from sim.study.evidence.figures import Case
-from sim.study.runs.pool import Job, Progress, run_jobs
+from sim.study.runs.case import Side, gain_percent, saved_ns
+from sim.study.runs.pool import Counted, Job, run_jobs
+from sim.study.runs.values import Floats
+from sim.study.uncertainty.distributions import central_90
 from sim.study.uncertainty.draws import Draws, draws_of
-
-Floats = npt.NDArray[np.float64]
 
 #: Fewer draws have no quantiles worth the name: their range is shown instead.
 FEW_DRAWS = 20
 _SHOWN = 6
+_ONE_DRAW = "1 draw says nothing of the sign"
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,10 @@ class Rate:
     access: str
     packet_bytes: int
     pps: Interval
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the JSON form."""
+        return {"access": self.access, "packet_bytes": self.packet_bytes, "pps": self.pps.to_dict()}
 
 
 @dataclass(frozen=True)
@@ -90,9 +95,7 @@ class Gain:
         if not self.resolved:
             return f"no difference that the runs resolve ({self.resolution_ns:.1g} ns)"
         if self.certain:
-            return (
-                f"the sign is certain: all of {draws} draws have it" if draws > 1 else "1 draw says nothing of the sign"
-            )
+            return f"the sign is certain: all of {draws} draws have it" if draws > 1 else _ONE_DRAW
         return f"the sign is not certain: {self.same_sign:.0%} of {draws} draws have it"
 
 
@@ -118,38 +121,13 @@ class Uncertainty:
         return {
             "draws": self.draws,
             "seed": self.seed,
-            "rates": [
-                {"access": one.access, "packet_bytes": one.packet_bytes, "pps": one.pps.to_dict()} for one in self.rates
-            ],
-            "gains": [one.to_dict() for one in self.gains],
-            "pairs": [one.to_dict() for one in self.pairs],
+            "rates": [rate.to_dict() for rate in self.rates],
+            "gains": [gain.to_dict() for gain in self.gains],
+            "pairs": [gain.to_dict() for gain in self.pairs],
             "share_of_variance": self.widest,
             "explained": self.explained,
             "notes": list(self.notes),
         }
-
-
-@dataclass(frozen=True)
-class Side:
-    """One column of the answer: its label, and what it runs at one size."""
-
-    label: str
-    packet_bytes: int
-    case: Case
-
-
-def sides_of(scenario: Scenario, accesses: Sequence[str] | None = None) -> list[Side]:
-    """Return the sides of one scenario: its access variants (or those named) at each of its sizes."""
-    names = accesses or [variant.name for variant in scenario.access]
-    return [
-        Side(name, size, Case(one_point(scenario, name, size))) for name in names for size in scenario.traffic.sizes
-    ]
-
-
-def one_point(scenario: Scenario, access: str, size: int) -> Scenario:
-    """Return the scenario reduced to one access variant and one packet size (a mix stays a mix)."""
-    traffic = scenario.traffic.model_copy(update={"packet_bytes": [size]})
-    return scenario.model_copy(update={"access": [scenario.variant(access)], "traffic": traffic})
 
 
 def uncertainty(
@@ -159,7 +137,7 @@ def uncertainty(
     *,
     configs: Path | None = None,
     executor: Executor | None = None,
-    progress: Progress | None = None,
+    progress: Counted | None = None,
 ) -> Uncertainty:
     """Run every side once with the tables as they are and `draws` times with drawn ones.
 
@@ -172,8 +150,8 @@ def uncertainty(
         groups.setdefault(_tables(side.case.scenario), []).append(number)
     drawn: dict[int, Draws] = {}
     for numbers in groups.values():
-        found = draws_of([sides[number].case for number in numbers], draws, seed, configs)
-        drawn.update(dict.fromkeys(numbers, found))
+        shared = draws_of([sides[number].case for number in numbers], draws, seed, configs)
+        drawn.update(dict.fromkeys(numbers, shared))
     cases = [side.case for side in sides]
     jobs = [Job(number, {}) for number in range(len(sides))]
     jobs += [Job(number, drawn[number].row(row)) for number in range(len(sides)) for row in range(draws)]
@@ -199,46 +177,40 @@ def uncertainty(
 
 
 def _tables(scenario: Scenario) -> str:
-    return "\0".join(
-        (scenario.cpu.name, scenario.kernel.name, str(scenario.calibration), scenario.name, _marks(scenario))
-    )
-
-
-def _marks(scenario: Scenario) -> str:
-    """Tell scenarios apart whose tables have other values under the same names."""
-    return str(hash((scenario.cpu.model_dump_json(), scenario.kernel.model_dump_json())))
+    """Return what scenarios share that share their draws: names, and the values of the tables under these names."""
+    values = str(hash((scenario.cpu.model_dump_json(), scenario.kernel.model_dump_json())))
+    return "\0".join((scenario.cpu.name, scenario.kernel.name, str(scenario.calibration), scenario.name, values))
 
 
 def _interval(value: float, drawn: Floats) -> Interval:
-    low, high = (drawn.min(), drawn.max()) if len(drawn) < FEW_DRAWS else np.quantile(drawn, (0.05, 0.95))
+    low, high = (drawn.min(), drawn.max()) if len(drawn) < FEW_DRAWS else central_90(drawn)
     return Interval(value, float(low), float(high))
 
 
 def _gains(sides: Sequence[Side], nominal: Floats, table: Floats) -> tuple[tuple[Gain, ...], Floats | None]:
     """Compare each later side with the first of its size; also return the drawn gains of the first such pair."""
     first: dict[int, int] = {}
-    found, watched = [], None
+    gains, watched = [], None
     for number, side in enumerate(sides):
         start = first.setdefault(side.packet_bytes, number)
         if start == number:
             continue
         if watched is None:
-            watched = 100 * (table[number] / table[start] - 1)
-        found.append(_gain(sides, start, number, nominal, table))
-    return tuple(found), watched
+            watched = gain_percent(table[start], table[number])
+        gains.append(_gain(sides, start, number, nominal, table))
+    return tuple(gains), watched
 
 
 def _gain(sides: Sequence[Side], start: int, number: int, nominal: Floats, table: Floats) -> Gain:
     """Compare one side with another, draw by draw."""
-    side = sides[number]
-    gain, gains = (100 * (figures[number] / figures[start] - 1) for figures in (nominal, table))
-    saved, saves = (1e9 / figures[start] - 1e9 / figures[number] for figures in (nominal, table))
-    resolution = side.case.scenario.run.precision * float(1e9 / nominal[number])
-    same = float(np.mean((np.sign(saves) == np.sign(saved)) & (np.abs(saves) > resolution)))
-    return Gain(
-        sides[start].label, side.label, side.packet_bytes, _interval(float(gain), gains),
-        _interval(float(saved), saves), same, resolution,
-    )  # fmt: skip
+    before, after = sides[start], sides[number]
+    before_pps, after_pps = float(nominal[start]), float(nominal[number])
+    gain = _interval(gain_percent(before_pps, after_pps), gain_percent(table[start], table[number]))
+    saves = saved_ns(table[start], table[number])
+    saved = _interval(saved_ns(before_pps, after_pps), saves)
+    resolution_ns = after.case.scenario.run.precision * (1e9 / after_pps)
+    same = float(np.mean((np.sign(saves) == np.sign(saved.value)) & (np.abs(saves) > resolution_ns)))
+    return Gain(before.label, after.label, after.packet_bytes, gain, saved, same, resolution_ns)
 
 
 def _widest(

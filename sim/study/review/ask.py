@@ -1,0 +1,143 @@
+"""Ask for a review: load the scenario or study, run what it takes, and put the review together."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from concurrent.futures import Executor
+from pathlib import Path
+
+from sim.config.errors import ConfigError
+from sim.config.loading.load import load_scenario
+from sim.config.loading.paths import names
+from sim.config.loading.yaml_file import read_yaml
+from sim.config.scenario.scenario import Scenario
+from sim.config.tables.quantity import Quantity
+from sim.study.evidence.assumptions import assumed_by
+from sim.study.evidence.envelope import outside
+from sim.study.evidence.published import published_for
+from sim.study.questions.compare import Comparison, Difference
+from sim.study.questions.explain import Explanation, explain
+from sim.study.questions.limits import IDEAL, limits
+from sim.study.questions.run import Result, run
+from sim.study.review.review import Review, Source
+from sim.study.runs.case import sides_of
+from sim.study.runs.pool import Counted
+from sim.study.sensitivity.study import load_sensitivity, sensitivity
+from sim.study.sensitivity.tornado import Sensitivities, swing_entries, turned_over
+from sim.study.uncertainty.draws import calibration_of
+from sim.study.uncertainty.intervals import uncertainty
+
+#: So many variants are compared in the order in which they are named; of more, the headline is about the best.
+_FEW = 3
+
+
+_STUDY = "sensitivity"
+
+
+_OTHER_STUDIES = ("sweep", "calibration-study")
+
+
+def review(
+    scenario: Scenario,
+    draws: int,
+    *,
+    question: str = "",
+    study_tornado: Sensitivities | None = None,
+    configs: Path | None = None,
+    executor: Executor | None = None,
+    progress: Counted | None = None,
+) -> Review:
+    """Answer a scenario's question: its variants at its sizes, each later one against the first.
+
+    `study_tornado` stands in for the tornado over all entries that the answer depends on. ConfigError below 1 draw, and
+    for what cannot be simulated.
+    """
+    result = run(scenario)
+    accesses = [variant.name for variant in scenario.access]
+    sure = uncertainty(sides_of(scenario), draws, scenario.run.seed, configs=configs, executor=executor,
+                       progress=progress)  # fmt: skip
+    explanations = tuple(explain(scenario, name) for name in accesses)
+    focus = _focus(result)
+    size = scenario.traffic.sizes[0]
+    sides = [side for side in sides_of(scenario, [accesses[0], focus][: len(accesses)]) if side.packet_bytes == size]
+    return Review(
+        question or _question(scenario), focus, result,
+        tuple(_comparison(result, accesses[0], name) for name in accesses[1:]), sure, limits(scenario, result.points),
+        study_tornado or swing_entries(sides, executor, progress), turned_over(sides, executor), explanations,
+        _sources(explanations), _priors(scenario, configs), published_for(scenario, result.points, configs),
+        assumed_by(scenario), outside([scenario], configs),
+    )  # fmt: skip
+
+
+def _focus(result: Result) -> str:
+    """Return the variant that the headline is about; a bound is no candidate among many."""
+    accesses = [variant.name for variant in result.scenario.access]
+    if len(accesses) <= _FEW:
+        return accesses[min(1, len(accesses) - 1)]
+    candidates = [name for name in accesses[1:] if name != IDEAL]
+    return max(candidates, key=lambda name: result.at(name, result.scenario.traffic.sizes[0]).pps)
+
+
+def _priors(scenario: Scenario, configs: Path | None) -> dict[str, Quantity]:
+    calibration = calibration_of(scenario, configs)
+    return {one.key: one.prior for one in calibration.parameters} if calibration else {}
+
+
+def _comparison(result: Result, before: str, after: str) -> Comparison:
+    sizes = result.scenario.traffic.sizes
+    return Comparison(
+        before, after, tuple(Difference(result.at(before, size), result.at(after, size)) for size in sizes)
+    )
+
+
+def _question(scenario: Scenario) -> str:
+    accesses = [variant.name for variant in scenario.access]
+    if len(accesses) > _FEW:
+        return f"Which of {len(accesses) - 1} variants gains over {accesses[0]}: {scenario.title or scenario.name}?"
+    what = f"What does {accesses[1]} gain over {accesses[0]}" if len(accesses) > 1 else f"What does {accesses[0]} carry"
+    return f"{what}: {scenario.title or scenario.name}?"
+
+
+def _sources(explanations: Sequence[Explanation]) -> tuple[Source, ...]:
+    """Merge the inputs of all variants; what matters most to any of them stands first."""
+    found: dict[str, Source] = {}
+    for explained in explanations:
+        for one in explained.inputs():
+            known = found.get(one.key, Source(one.key, one.quantity, {}))
+            cycles = {**known.cycles, explained.plan.access: one.cycles_per_packet}
+            found[one.key] = Source(one.key, one.quantity, cycles)
+    most = {key: max((cycles or 0.0) for cycles in one.cycles.values()) for key, one in found.items()}
+    return tuple(found[key] for key in sorted(found, key=lambda key: -most[key]))
+
+
+def _is_study(name: str, configs: Path | None) -> bool:
+    if name in names("scenario", configs):
+        return False
+    kind = _kind(name, configs)
+    if kind in _OTHER_STUDIES:
+        raise ConfigError(f"{name} is a {kind}: a report is of a scenario or of a sensitivity study")
+    return kind == _STUDY
+
+
+def _kind(name: str, configs: Path | None) -> str | None:
+    """Return the kind of study that a name or a file is, None for a scenario's or for what does not exist."""
+    if name.endswith((".yaml", ".yml")) and os.path.isfile(name):
+        return str(read_yaml(Path(name)).get("kind"))
+    return next((kind for kind in (_STUDY, *_OTHER_STUDIES) if name in names(kind, configs)), None)
+
+
+def asked(
+    name: str, configs: Path | None, overrides: list[str], executor: Executor | None = None
+) -> tuple[Scenario, str, Sensitivities | None]:
+    """Load what `report` is asked about, a scenario or a sensitivity study: scenario, question, the study's tornado.
+
+    Raises ConfigError for a name that is neither, and for overrides that would leave a study's own settings behind.
+    """
+    if not _is_study(name, configs):
+        return load_scenario(name, overrides=overrides, configs=configs), "", None
+    if overrides:
+        raise ConfigError(f"{name}: a study states its own settings; --set and the other options go with a scenario")
+    study = load_sensitivity(name, configs)
+    scenario = load_scenario(study.scenario, settings={**study.set, "access": study.access}, configs=configs)
+    return scenario, study.title, sensitivity(study, "tornado", configs, executor)

@@ -1,0 +1,149 @@
+"""What is run and what is asked of it: cases with their figure (rate, share, count), sides with their gain."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from math import lcm
+from typing import TypeVar
+
+from sim.config.errors import ConfigError
+from sim.config.scenario.scenario import Scenario
+from sim.config.tables.measurement import COUNTS
+from sim.datapath import Plan, build_plan
+from sim.datapath.vhost_net.path import PageFragment
+from sim.engine import simulate
+from sim.study.runs.values import Floats
+
+Number = TypeVar("Number", float, Floats)
+
+#: Name under which a share finds the time inside the user-copy routine itself (copy_user_*), its windows and the
+#: payload lines it waits for included: what `perf` shows apart from the functions that call it.
+COPY_ROUTINE = "copy_user"
+_OUTSIDE_ROUTINE = ("instruction", "access_ok", "call", "object_size_check")
+
+
+@dataclass(frozen=True)
+class Case:
+    """What is looked at in a scenario: its first access variant and size, and the figure that is wanted."""
+
+    scenario: Scenario
+    quantity: str = "pps"
+    functions: tuple[str, ...] = ()
+
+    @property
+    def plan(self) -> Plan:
+        """Plan of the case."""
+        return build_plan(self.scenario, self.scenario.access[0].name, self.scenario.traffic.sizes[0])
+
+
+def observe(case: Case) -> float:
+    """Return the figure of a case in the unit of its quantity. ConfigError when the model does not know it."""
+    if case.quantity in COUNTS:
+        return executed(case.plan, case.scenario, case.functions)[case.quantity]
+    if case.quantity == "pps":
+        return simulate(case.plan, case.scenario.run).pps
+    if case.quantity == "share":
+        return _share(case)
+    raise ConfigError(f"the model has no figure '{case.quantity}'")
+
+
+def known_functions(plan: Plan) -> set[str]:
+    """Return the kernel functions that the rows of a plan stand for."""
+    return {COPY_ROUTINE, *(row.function for row in plan.rows if row.actor == "worker")}
+
+
+def _share(case: Case) -> float:
+    """Share of the worker's busy time in some kernel functions."""
+    times = function_times(case)
+    return sum(times.get(name, 0.0) for name in case.functions) / sum(times.values())
+
+
+def function_times(case: Case) -> dict[str, float]:
+    """Return the worker's time in ps per packet by kernel function; the copy routine stands apart."""
+    plan = case.plan
+    point = simulate(plan, case.scenario.run)
+    times: dict[str, float] = {}
+    for row in plan.rows:
+        if row.actor != "worker" or row.label == "idle":
+            continue
+        name = f"{row.actor}.{row.label}"
+        inside = 0.0
+        if row.operation == "copy":
+            routine = sum(part.cost_ps for part in row.components if part.primitive not in _OUTSIDE_ROUTINE)
+            inside = point.row_rates[name] * routine
+            times[COPY_ROUTINE] = times.get(COPY_ROUTINE, 0.0) + inside
+        times[row.function] = times.get(row.function, 0.0) + point.row_times_ps[name] - inside
+    return times
+
+
+def executed(plan: Plan, scenario: Scenario, functions: Collection[str] = ()) -> dict[str, float]:
+    """Count what the worker executes per packet, exactly: over whole laps, batches and page fragments.
+
+    As in the executed counts, from a start at a batch boundary behind the first lap. Returns `stac`, `clac`, `lfence`
+    and `instructions`, of all rows or of those that stand for the functions named.
+    """
+    from sim.engine.fast import FastEngine
+
+    fragments = PageFragment(scenario.kernel.behaviour, plan.packet_bytes).buffers
+    lap = lcm(scenario.driver.burst, plan.ring_packets)
+    packets = lcm(lap, fragments)
+    engine = FastEngine(plan, checkpoint_packets=10**12)
+    engine.run(lap)
+    executions, units = engine.machine.executions.copy(), engine.machine.units.copy()
+    engine.run(lap + packets)
+    totals = dict.fromkeys(COUNTS, 0.0)
+    for segment in plan.segments:
+        times = int(engine.machine.executions[segment.index] - executions[segment.index])
+        count = int(engine.machine.units[segment.index] - units[segment.index])
+        for row in (plan.rows[number] for number in segment.rows):
+            if row.actor != "worker" or (functions and row.function not in functions):
+                continue
+            totals["instructions"] += row.instructions * times + row.unit_instructions * count
+            for parts, factor in ((row.components, times), (row.unit_components, count)):
+                for part in parts:
+                    if part.primitive in ("stac", "clac", "lfence"):
+                        totals[part.primitive] += part.count * factor
+    return {name: total / packets for name, total in totals.items()}
+
+
+@dataclass(frozen=True)
+class Side:
+    """One side of a question: its label, and the case that it runs at one size."""
+
+    label: str
+    packet_bytes: int
+    case: Case
+
+
+def variants_and_sizes(scenario: Scenario) -> list[tuple[str, int]]:
+    """Return each access variant with each packet size, in the order of variants, then sizes."""
+    return [(variant.name, size) for variant in scenario.access for size in scenario.traffic.sizes]
+
+
+def one_point(scenario: Scenario, access: str, size: int) -> Scenario:
+    """Return the scenario reduced to one access variant and one packet size (a mix stays a mix)."""
+    traffic = scenario.traffic.model_copy(update={"packet_bytes": [size]})
+    return scenario.model_copy(update={"access": [scenario.variant(access)], "traffic": traffic})
+
+
+def sides_of(scenario: Scenario, accesses: Sequence[str] | None = None) -> list[Side]:
+    """Return the sides of one scenario: its access variants (or those named) at each of its sizes."""
+    names = accesses or [variant.name for variant in scenario.access]
+    sizes = scenario.traffic.sizes
+    return [Side(name, size, Case(one_point(scenario, name, size))) for name in names for size in sizes]
+
+
+def gain_percent(before_pps: Number, after_pps: Number) -> Number:
+    """Return how many more packets per second are carried after than before, in percent; arrays draw by draw."""
+    return 100 * (after_pps / before_pps - 1)
+
+
+def saved_ns(before_pps: Number, after_pps: Number) -> Number:
+    """Return the nanoseconds saved per packet (negative: lost); arrays draw by draw."""
+    return 1e9 / before_pps - 1e9 / after_pps
+
+
+def gain_or_rate(rates: Floats) -> Floats:
+    """Return the answer of each row of rates: the gain of the second column over the first, or the only column."""
+    return rates[:, 0] if rates.shape[1] == 1 else gain_percent(rates[:, 0], rates[:, 1])
