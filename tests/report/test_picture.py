@@ -14,7 +14,8 @@ from sim.config.loading import paths
 from sim.config.scenario.virtqueue import Virtqueue
 from sim.datapath import build_plan
 from sim.datapath.memory.rings import PackedRing, SplitRing
-from sim.datapath.plan.plan import LineAccess, Register
+from sim.datapath.plan.registers import Register
+from sim.datapath.plan.step import LineAccess
 from sim.report.plots.picture import layers_marked, picture, shown_rows
 from sim.report.tables.places import name_of, place_of
 

@@ -10,7 +10,7 @@ import pytest
 
 import sim
 from sim.config.tables.quantity import Quantity
-from sim.config.tables.sensitivity import Sensitivity
+from sim.config.tables.study import Sensitivity
 from sim.study.evidence import calibrate, findings, posterior, validate
 from sim.study.evidence.figures import load_measurements, select
 from sim.study.questions import capacity, host_ring, ties

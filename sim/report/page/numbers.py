@@ -129,7 +129,7 @@ def _rows(explained: Explanation) -> str:
     plan = explained.plan
     rows = [
         (
-            SCOPE_TITLES[row.scopes[0]], row.step, row.function, executes(row), f"{explained.rate(row):.4g}",
+            SCOPE_TITLES[row.scopes[0]], row.title, row.function, executes(row), f"{explained.rate(row):.4g}",
             f"{explained.wait_cycles(row):.2f}", f"{explained.time_cycles(row):.2f}",
         )
         for row in plan.rows

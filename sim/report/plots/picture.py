@@ -12,7 +12,8 @@ import textwrap
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from sim.datapath.plan.plan import BACKGROUND, LineAccess, Plan, Row
+from sim.datapath.plan.plan import BACKGROUND, Plan
+from sim.datapath.plan.step import LineAccess, Row
 from sim.report.tables.explained import SCOPE_TITLES, executes
 from sim.report.tables.places import REGIONS, Place, name_of, place_of
 from sim.report.tables.stack import LAYER_OF, LAYERS, Layer
@@ -88,7 +89,7 @@ def _column(plan: Plan, actors: Sequence[str], side: str) -> tuple[list[Line], i
             if rows:
                 put(textwrap.wrap(f"{title.split(' (')[0]}:", min(_BOLD, _LETTERS[side])), more=2)
             for row in rows:
-                put(textwrap.wrap(row.step, _LETTERS[side] - 2 * len(layers_marked(row))), row)
+                put(textwrap.wrap(row.title, _LETTERS[side] - 2 * len(layers_marked(row))), row)
         y += _LINE
     return lines, y
 

@@ -6,7 +6,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from sim.config.tables.quantity import Flag, Quantity
-from sim.host.evidence import sights
+from sim.host.contrasts import contrasts
 from sim.host.profile import Profile
 from sim.host.recording import Recording
 from sim.report.tables.text import table
@@ -33,8 +33,8 @@ def profile_tables(recording: Recording, profile: Profile) -> RenderableType:
         numbers = (f"{value:.4g}" for value in (entry.value, entry.low, entry.high))
         made.add_row(key, *numbers, entry.unit, str(summary.outliers), "" if summary.stable else "UNSTABLE")
     seen = table("seen besides (ns)", ("", "ns", "beside", "ns"), left=1)
-    for one in sights(recording):
-        seen.add_row(one.what, f"{one.ns:.1f}", one.beside, f"{one.beside_ns:.1f}")
+    for one in contrasts(recording):
+        seen.add_row(one.title, f"{one.ns:.1f}", one.beside, f"{one.beside_ns:.1f}")
     parts: list[RenderableType] = [head, made, seen]
     parts += [Text(f"refused: {key}: {why}") for key, why in profile.refused.items()]
     parts += [Text(f"unstable: {key}: {why}") for key, why in profile.unstable.items()]

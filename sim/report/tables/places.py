@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from sim.config.scenario.virtqueue import Virtqueue
 from sim.datapath.memory.rings import PackedRing, SplitRing
-from sim.datapath.plan.plan import LineAccess, Register
+from sim.datapath.plan.registers import Register
+from sim.datapath.plan.step import LineAccess
 
 Place = tuple[str, int, int]
 

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from sim.config import Scenario
 from sim.config.scenario.virtqueue import Virtqueue
-from sim.config.tables.sweep import Sweep
+from sim.config.tables.study import Sweep
 from sim.engine import Point
 from sim.report.tables.fitted import Drawn, Fitted
 from sim.report.tables.stack import LAYERS, stack

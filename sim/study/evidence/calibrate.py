@@ -15,17 +15,9 @@ from sim.config.errors import ConfigError
 from sim.config.loading.atomic_write import write_whole
 from sim.config.loading.load import load_scenario, load_table
 from sim.config.scenario.scenario import Scenario
-from sim.config.tables.calibration import (
-    Calibration,
-    CalibrationStudy,
-    Combination,
-    Correlation,
-    Fitted,
-    Parameter,
-    Residual,
-    Shift,
-)
+from sim.config.tables.calibration import Calibration, Combination, Correlation, Fitted, Residual, Shift
 from sim.config.tables.quantity import Quantity
+from sim.config.tables.study import CalibrationStudy, Parameter
 from sim.study.evidence.figures import Figure, load_measurements, select
 from sim.study.evidence.findings import calibration_findings
 from sim.study.evidence.posterior import Data, Fit, fit

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from itertools import combinations as pairs
 from math import hypot, log
 
-from sim.config.tables.calibration import CalibrationStudy, Combination, Fitted
+from sim.config.tables.calibration import Combination, Fitted
+from sim.config.tables.study import CalibrationStudy
 from sim.study.evidence.figures import Figure
 from sim.study.evidence.posterior import CONTRADICTION, Fit
 

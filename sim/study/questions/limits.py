@@ -9,10 +9,10 @@ from typing import Any
 from sim.config.loading.load import load_table
 from sim.config.scenario.scenario import Scenario
 from sim.config.tables.access import Access
-from sim.config.tables.primitives import PRIMITIVES
+from sim.config.tables.vocabulary import PRIMITIVES
 from sim.datapath import Plan, build_plan
 from sim.datapath.host.sink import WIRE_OVERHEAD_BYTES
-from sim.datapath.plan.plan import Row
+from sim.datapath.plan.step import Row
 from sim.engine import Point
 from sim.study.questions.run import run
 

@@ -14,7 +14,7 @@ import yaml
 
 from sim.config.errors import ConfigError
 from sim.config.loading.load import load_scenario, load_table
-from sim.config.tables.sweep import Sweep
+from sim.config.tables.study import Sweep
 from sim.study.runs.pool import Counted
 from sim.study.sweep.design import Design
 from sim.study.sweep.parts import Parts, ResultRow, row_schema

@@ -8,7 +8,9 @@ from dataclasses import dataclass, replace
 from sim.config.errors import ConfigError
 from sim.config.scenario.scenario import Scenario
 from sim.datapath import Plan, build_plan
-from sim.datapath.plan.plan import BANK, Register, Row, Segment
+from sim.datapath.plan.plan import Segment
+from sim.datapath.plan.registers import BANK, Register
+from sim.datapath.plan.step import Row
 from sim.engine.machine import Machine, Wait
 from sim.engine.reference import ReferenceEngine
 from sim.study.timeline.model import CounterValue, Group, Journey, Notification, Part, Slice, Timeline, Track, after
@@ -145,9 +147,9 @@ class _Recorder:
             (executed.start_ps for executed in reversed(slices) if executed.end_ps > executed.start_ps), begun.start_ps
         )
         segment = begun.segment
-        if segment.marks == "posted":
+        if segment.last.marks == "posted":
             self._posted.append((machine.marked_posted, end_ps, last_ps, actor))
-        elif segment.marks == "used":
+        elif segment.last.marks == "used":
             self._used.append((machine.marked_used, end_ps, last_ps, actor))
         if segment.write is not None:
             self._stores[actor].append((end_ps, machine.stores_done_ps[actor]))
@@ -170,7 +172,7 @@ class _Recorder:
         start_ps = begun.arrived_ps
         for number in segment.rows:
             row = plan.class_rows[number][kind] if number in plan.class_rows else plan.rows[number]
-            executed = Slice(row.step, row.label, row.function, start_ps, (*waits, *_parts(row, units)))
+            executed = Slice(row.title, row.label, row.function, start_ps, (*waits, *_parts(row, units)))
             yield executed
             start_ps, waits = executed.end_ps, []
 

@@ -15,17 +15,12 @@ from scipy.special import ndtr
 
 from sim.config.scenario.scenario import Scenario
 from sim.config.tables.quantity import Quantity
+from sim.costs.audit import quantities
 from sim.datapath import Plan, build_plan
 from sim.study.runs.values import Floats, entry
 
 #: The shares between which the central 90 % of a distribution lies.
 CENTRAL_90 = (0.05, 0.95)
-
-#: Entries that every answer depends on, whatever is executed.
-_ALWAYS = (
-    "cpu.core_ghz", "cpu.cpi", "cpu.overlap", "cpu.reorder_buffer", "cpu.store_buffer", "cpu.payload_exposed",
-    "kernel.work_scale", "device.reuse_bytes_per_packet", "backend.program_instructions", "driver.packet_cost",
-)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -50,27 +45,17 @@ def ranged(scenario: Scenario, key: str) -> Ranged:
 
 
 def used_entries(scenario: Scenario, plans: Iterable[Plan] | None = None) -> list[Ranged]:
-    """Return the entries with a range that the answers of a scenario depend on, in a fixed order.
+    """Return the entries with a range that the answers of a scenario depend on: those that their plans have read
+    for more than the set-up of the rings.
 
     `plans` are those of the access variants and sizes that are asked for (default: all of the scenario).
     """
     if plans is None:
         sizes = scenario.traffic.sizes
         plans = [build_plan(scenario, variant.name, size) for variant in scenario.access for size in sizes]
-    primitives: set[str] = set()
-    steps: set[str] = set()
-    for plan in plans:
-        latencies = plan.latencies
-        primitives |= {"l1_hit", "l3_hit", "line_stream", latencies.far_hit_level, latencies.transfer_name}
-        for row in plan.rows:
-            primitives |= {part.primitive for part in (*row.components, *row.unit_components)}
-            steps |= {row.kernel_step} if row.kernel_step else set()
-    keys = [*_ALWAYS]
-    keys += [f"cpu.primitives.{name}" for name in scenario.cpu.primitives if name in primitives]
-    keys += ["kernel.object_size_check_instructions"] if "object_size_check" in primitives else []
-    keys += [f"kernel.steps.{name}.instructions" for name in scenario.kernel.steps if name in steps]
-    found = [ranged(scenario, key) for key in keys]
-    return [one for one in found if one.quantity.drawn_from != "fixed"]
+    read = {key for plan in plans for key in plan.inputs.keys() - plan.ledger.only_for_setup()}
+    entries = [ranged(scenario, key) for key, _ in quantities(scenario) if key in read]
+    return [entry for entry in entries if entry.quantity.drawn_from != "fixed"]
 
 
 def at_scores(quantity: Quantity, scores: Floats) -> Floats:
