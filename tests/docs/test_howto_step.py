@@ -12,7 +12,7 @@ import pytest
 
 from tests.docs.blocks import ROOT
 
-#: One scenario for each way of a packet through the transmit handler, and for each device and ring that shares its fetch.
+#: One scenario for each way of a packet through the transmit handler, and for each ring that shares its fetch.
 PATHS = {
     "into an XDP batch": ("virtio-user-xdp1-tap", []),
     "packed ring": ("virtio-user-xdp1-tap", ["virtqueue.layout=packed"]),
