@@ -14,6 +14,7 @@ from sim.config.loading.load import load_table
 from sim.config.loading.yaml_file import read_yaml
 from sim.costs.audit import Finding, audit, quantities
 from sim.datapath import build_plan
+from sim.study.runs.case import variants_and_sizes
 
 
 @dataclass(frozen=True)
@@ -104,6 +105,5 @@ def _kind_of(reference: str, configs: Path | None) -> tuple[str, str]:
 
 def _build_all(scenario: Scenario) -> None:
     """Price every access variant and size, so that a cost that a table lacks shows here and not in a run."""
-    for access in scenario.access:
-        for size in scenario.traffic.sizes:
-            build_plan(scenario, access.name, size)
+    for access, size in variants_and_sizes(scenario):
+        build_plan(scenario, access, size)
