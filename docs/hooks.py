@@ -35,8 +35,8 @@ def on_config(config: Any) -> Any:
 @event_priority(100)
 def on_files(files: Files, config: Any) -> Files:
     """Add the generated pages and the notebooks to the files of the site, before others look at those."""
-    for place, text in generated_pages().items():
-        files.append(File.generated(config, place, content=text))
+    for path, text in generated_pages().items():
+        files.append(File.generated(config, path, content=text))
     for file in notebooks():
         files.append(File(f"notebooks/{file.name}", str(_HERE.parent), config.site_dir, config.use_directory_urls))
     return files
@@ -44,7 +44,7 @@ def on_files(files: Files, config: Any) -> Files:
 
 def on_page_markdown(markdown: str, **_: Any) -> str:
     """Draw the pictures that a page asks for."""
-    return _PICTURE.sub(lambda one: drawn(one[1], one[2]), markdown)
+    return _PICTURE.sub(lambda comment: drawn(comment[1], comment[2]), markdown)
 
 
 def on_page_content(html: str, page: Any, **_: Any) -> str:
