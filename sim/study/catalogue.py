@@ -16,6 +16,7 @@ from sim.config.tables.study import Sensitivity
 from sim.costs.audit import Finding, audit, quantities
 from sim.datapath import build_plan
 from sim.study.questions.explain import explain
+from sim.study.runs.case import variants_and_sizes
 
 
 @dataclass(frozen=True)
@@ -111,12 +112,11 @@ def _frequencies(scenario: Scenario, run: bool) -> Iterator[Finding]:
 
     With `run`, each variant runs at its first size, and every step that does not run as often as it says is a finding.
     """
-    for access in scenario.access:
-        for size in scenario.traffic.sizes:
-            build_plan(scenario, access.name, size)
-        if run:
-            for step in explain(scenario, access.name).misplaced:
-                yield Finding("warning", f"scenario {scenario.name}", f"access.{access.name}", str(step))
+    for access, size in variants_and_sizes(scenario):
+        build_plan(scenario, access, size)
+    for variant in scenario.access if run else ():
+        for step in explain(scenario, variant.name).misplaced:
+            yield Finding("warning", f"scenario {scenario.name}", f"access.{variant.name}", str(step))
 
 
 def _unread_inputs(study: Sensitivity, configs: Path | None) -> Iterator[Finding]:
@@ -127,3 +127,9 @@ def _unread_inputs(study: Sensitivity, configs: Path | None) -> Iterator[Finding
     for key in study.inputs:
         if key in entries and not any(key in plan.inputs for plan in plans):
             yield Finding("warning", f"sensitivity {study.name}", f"inputs.{key}", "no plan of the scenario reads it")
+
+
+def _build_all(scenario: Scenario) -> None:
+    """Price every access variant and size, so that a cost that a table lacks shows here and not in a run."""
+    for access, size in variants_and_sizes(scenario):
+        build_plan(scenario, access, size)

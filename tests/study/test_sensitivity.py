@@ -115,8 +115,15 @@ def test_a_failed_point_takes_its_block_with_it_and_nothing_else(screen, block, 
 
 
 def study(inputs, **fields):
-    table = {"schema_": 1, "name": "test", "scenario": "virtio-user-xdp1-tap", "access": ["copy_user", "vmap"],
-             "set": {"traffic.packet_bytes": 64, "calibration": None}, "inputs": inputs, **fields}  # fmt: skip
+    table = {
+        "schema_": 1,
+        "name": "test",
+        "scenario": "virtio-user-xdp1-tap",
+        "access": ["copy_user", "vmap"],
+        "set": {"traffic.packet_bytes": 64, "calibration": None},
+        "inputs": inputs,
+        **fields,
+    }
     return Sensitivity.model_validate(table)
 
 

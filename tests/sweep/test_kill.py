@@ -56,8 +56,12 @@ def undisturbed(study, tmp_path_factory) -> dict[str, bytes]:
 def start(study: Path, out: Path, *options: str, **popen) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [COMMAND, "sweep", str(study), "--out", str(out), *options],
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True, **popen,
-    )  # fmt: skip
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        **popen,
+    )
 
 
 def wait_for_another_part(out: Path, process: subprocess.Popen[str]) -> None:

@@ -137,8 +137,8 @@ class Explanation:
             "rows": [self._row(row) for row in self.plan.rows],
             "by_function_cycles": self.by_function(),
             "inputs": [
-                {"key": one.key, **one.quantity.model_dump(), "cycles_per_packet": one.cycles_per_packet}
-                for one in self.inputs()
+                {"key": known.key, **known.quantity.model_dump(), "cycles_per_packet": known.cycles_per_packet}
+                for known in self.inputs()
             ],
             "misplaced": [str(step) for step in self.misplaced],
             "setup_us": {part.primitive: part.cost_ps / 1e6 for part in self.plan.setup},
