@@ -5,6 +5,7 @@ from __future__ import annotations
 from generate.markdown import code, page, plain, said, table
 from sim.config import Scenario, load_scenario
 from sim.config.loading import paths
+from sim.config.loading.paths import FOLDERS
 from sim.datapath import Plan, build_plan
 from sim.datapath.plan.step import Row
 from sim.report.plots.picture import picture, shown_rows
@@ -35,9 +36,10 @@ def drawn(scenario: str, access: str) -> str:
 
 def _page(scenario: Scenario) -> str:
     access = scenario.access[0].name
-    plan = plan_of(scenario, access)
+    plan, kernel = plan_of(scenario, access), scenario.kernel
     about = (
-        f"{said(scenario.title)}. Kernel [{scenario.kernel.name}](../kernels/{scenario.kernel.name}.md), CPU "
+        f"{said(scenario.title)}. {kernel.kind.capitalize()} "
+        f"[{kernel.name}](../{FOLDERS[kernel.kind]}/{kernel.name}.md), CPU "
         f"[{scenario.cpu.name}](../cpus/{scenario.cpu.name}.md), access variants "
         + ", ".join(f"[{one.name}](../access.md#{one.name})" for one in scenario.access)
         + f". Source: {plain(scenario.source) or 'the defaults of the keys'}."

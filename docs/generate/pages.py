@@ -9,8 +9,8 @@ from generate.datapaths import datapath_pages
 from generate.keys import key_pages
 from generate.tables import table_pages
 
+_MANY = ("cpus/", "kernels/", "implementations/", "scenarios/")
 _CHANGES = Path(__file__).parents[2] / "CHANGELOG.md"
-_MANY = ("cpus/", "kernels/", "scenarios/")
 
 
 def generated_pages() -> dict[str, str]:

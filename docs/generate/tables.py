@@ -34,12 +34,16 @@ _SEED = "virtio-user-xdp1-tap"
 def table_pages() -> dict[str, str]:
     """Return the pages of all tables, by their place below `reference`."""
     cpus = {name: load_table("cpu", name) for name in sorted(paths.names("cpu"))}
-    kernels = {name: load_table("kernel", name) for name in sorted(paths.names("kernel"))}
+    kernels, others = (
+        {name: load_table(kind, name) for name in sorted(paths.names(kind))} for kind in ("kernel", "implementation")
+    )
     return {
         "primitives.md": _primitives(cpus),
         **{f"cpus/{name}.md": _cpu(cpu) for name, cpu in cpus.items()},
         "kernels.md": _kernels(kernels),
         **{f"kernels/{name}.md": _kernel(kernel) for name, kernel in kernels.items()},
+        "implementations.md": _implementations(others),
+        **{f"implementations/{name}.md": _kernel(other) for name, other in others.items()},
         "access.md": _access(),
     }
 
@@ -101,34 +105,43 @@ def _cpu(cpu: Cpu) -> str:
 
 
 def _kernels(kernels: dict[str, Kernel]) -> str:
-    handlers = {name: one for name, one in kernels.items() if one.device == "vhost_net"}
-    columns = [f"[{name}](kernels/{name}.md)" for name in handlers]
+    columns = [f"[{name}](kernels/{name}.md)" for name in kernels]
     behaviour = (
         (
             code(key),
             said(field.description or ""),
-            *(str(getattr(one.behaviour, key)).lower() for one in handlers.values()),
+            *(str(getattr(one.behaviour, key)).lower() for one in kernels.values()),
         )
         for key, field in Behaviour.model_fields.items()
     )
-    steps = {step: one.step_meaning(step) for one in handlers.values() for step in one.steps}
+    steps = {step: one.step_meaning(step) for one in kernels.values() for step in one.steps}
     counts = (
         (
             code(step),
             plain(meaning),
-            *(_short(one.steps[step].instructions) if step in one.steps else "" for one in handlers.values()),
+            *(_short(one.steps[step].instructions) if step in one.steps else "" for one in kernels.values()),
         )
         for step, meaning in steps.items()
     )
-    listed = ((f"[{name}](kernels/{name}.md)", said(one.title), one.device) for name, one in kernels.items())
+    listed = ((f"[{name}](kernels/{name}.md)", said(one.title)) for name, one in kernels.items())
     return page(
         "Kernels",
         f"What each kernel executes. Use one with {code('--set kernel=NAME')}.",
-        table(("name", "what", "device"), listed),
+        table(("name", "what"), listed),
         "## Behaviour\n\nWhere the handlers differ in order, not in cost.\n",
         table(("key", "meaning", *columns), behaviour),
         f"## Instructions by step\n\nThe step's accessor is included. {_LETTERS}\n",
         table(("step", "what it is", *columns), counts),
+    )
+
+
+def _implementations(others: dict[str, Kernel]) -> str:
+    listed = ((f"[{name}](implementations/{name}.md)", said(one.title), one.device) for name, one in others.items())
+    return page(
+        "Implementations",
+        "Devices that are no kernel's vhost worker: what they execute, in tables like those of "
+        f"[kernels](kernels.md). A scenario names one with its key {code('kernel')}.",
+        table(("name", "what", "device"), listed),
     )
 
 
@@ -151,7 +164,7 @@ def _kernel(kernel: Kernel) -> str:
         for name, one in kernel.steps.items()
     )
     return page(
-        f"Kernel: {kernel.name}",
+        f"{kernel.kind.capitalize()}: {kernel.name}",
         f"{said(kernel.title)}. Use it with {code(f'--set kernel={kernel.name}')}.",
         "## Accessors\n\nPrimitives in order; *row* bytes are those that the row says.\n",
         table(("accessor", "what it reaches", "bytes", "recipe", "source"), recipes),

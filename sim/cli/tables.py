@@ -20,6 +20,7 @@ from sim.cli.options import (
 KINDS = {
     "cpus": ("cpu",),
     "kernels": ("kernel",),
+    "implementations": ("implementation",),
     "access": ("access",),
     "scenarios": ("scenario",),
     "calibrations": ("calibration",),

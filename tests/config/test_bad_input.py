@@ -21,6 +21,7 @@ OVERRIDES = {
     "virtqeue.size=3": "--set: unknown key 'virtqeue'; did you mean 'virtqueue'?",
     "cpu.primitives.lfenze=3": "--set: unknown key 'cpu.primitives.lfenze'; did you mean 'lfence'?",
     "cpu=broadwel": "--set GIVEN: unknown cpu 'broadwel'; did you mean 'broadwell-2.6ghz'?",
+    "kernel=dpdk-vhst": "--set GIVEN: unknown kernel 'dpdk-vhst'; did you mean 'dpdk-vhost'?",
     "kernel=v5.1": "--set GIVEN: unknown kernel 'v5.1'; did you mean 'v6.1'?",
     "access=vmpa": "--set GIVEN: unknown access 'vmpa'; did you mean 'vmap'?",
     "calibration=sed": "--set GIVEN: unknown calibration 'sed'; valid: all-published, seed-copy-user, seed-two-rates",

@@ -11,8 +11,9 @@ from sim.config.tables.vocabulary import REACHES
 
 HEADER = "schema: 1\nkind: kernel\nname: patched\nextends: v5.0\n"
 COUNT = "{value: 40, unit: instructions, low: 30, high: 60, source: counted, grade: derived}"
-MEANING = "per packet: a tracepoint"
-STEP = f"steps:\n  tracepoint: {{instructions: {COUNT}, function: trace_vhost_packet, meaning: '{MEANING}'}}\n"
+STEP = f"""steps:
+  tracepoint: {{instructions: {COUNT}, function: trace_vhost_packet, meaning: 'per packet: a tracepoint'}}
+"""
 ACCESSOR = """accessors:
   avail_flags_reread:
     recipe: [branch, stac, lfence, load, clac, test]

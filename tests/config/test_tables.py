@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from sim.config.errors import ConfigError
 from sim.config.loading import paths
-from sim.config.loading.load import load_table
+from sim.config.loading.load import load_scenario, load_table
 from sim.config.tables.cpu import Cpu
 from sim.config.tables.kernel import Kernel
 from sim.config.tables.vocabulary import ACCESSORS, OPTIONAL_ACCESSORS, OPTIONAL_STEPS, PRICED_BY_CPI, PRIMITIVES, STEPS
@@ -14,9 +15,9 @@ from sim.study.catalogue import load
 
 TABLES = [(kind, name) for kind in paths.FOLDERS for name in sorted(paths.names(kind))]
 CPUS = sorted(paths.names("cpu"))
+KERNELS = sorted(paths.names("kernel"))
 #: Tables of another device than vhost_net hold what that device uses.
 COMPETITORS = ["af-xdp", "dpdk-vhost"]
-KERNELS = sorted(set(paths.names("kernel")) - set(COMPETITORS))
 
 
 OF_COMPETITORS = {name for name in OPTIONAL_STEPS if name.startswith(("dpdk_", "xsk_"))}
@@ -38,7 +39,8 @@ def test_the_tables_that_the_issue_names_are_shipped():
         "zen4",
         "zen5",
     }
-    assert set(KERNELS) == {"v4.20", "v5.0", "v5.2", "v5.3", "v6.1", "v6.12", "v7.3", "user-ring"}
+    assert set(KERNELS) == {"v4.20", "v5.0", "v5.2", "v5.3", "v6.1", "v6.12", "v7.3"}
+    assert set(paths.names("implementation")) == {*COMPETITORS, "user-ring"}
     assert set(paths.names("access")) >= {
         "copy_user",
         "copy_user_masked",
@@ -77,9 +79,13 @@ def test_a_cpu_prices_every_primitive_that_has_a_price_of_its_own(name):
     assert set(cpu.primitives) == set(PRIMITIVES) - set(PRICED_BY_CPI)
 
 
-@pytest.mark.parametrize("name", KERNELS)
-def test_a_kernel_has_every_accessor_and_every_step(name):
-    kernel = load_table("kernel", name)
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [*(("kernel", name) for name in KERNELS), ("implementation", "user-ring")],
+    ids=[*KERNELS, "user-ring"],
+)
+def test_a_kernel_has_every_accessor_and_every_step(kind, name):
+    kernel = load_table(kind, name)
     assert isinstance(kernel, Kernel)
     assert set(ACCESSORS) <= set(kernel.accessors) <= {*ACCESSORS, *OPTIONAL_ACCESSORS}
     assert set(STEPS) <= set(kernel.steps) <= {*STEPS, *OPTIONAL_STEPS}
@@ -87,7 +93,7 @@ def test_a_kernel_has_every_accessor_and_every_step(name):
 
 @pytest.mark.parametrize("name", COMPETITORS)
 def test_a_table_of_a_device_beside_vhost_net_says_so_and_guesses_every_count(name):
-    kernel = load_table("kernel", name)
+    kernel = load_table("implementation", name)
     assert isinstance(kernel, Kernel)
     assert kernel.device != "vhost_net"
     assert {step.instructions.grade for step in kernel.steps.values()} == {"guess"}
@@ -100,3 +106,11 @@ def test_haswell_has_no_smap_and_only_zen5_does_not_wait_for_loads_at_a_toggle()
     waits = {name: load_table("cpu", name).features.smap_waits_for_loads.value for name in CPUS}
     assert [name for name in CPUS if not smap[name]] == ["haswell-ep"]
     assert [name for name in CPUS if smap[name] and not waits[name]] == ["zen5"]
+
+
+def test_a_scenario_names_an_implementation_with_its_key_kernel_and_a_kernel_does_not_extend_one(write):
+    scenario = load_scenario("af-xdp-tx", overrides=["kernel=af-xdp"])
+    assert scenario.kernel.kind == "implementation"
+    file = write("mine.yaml", "schema: 1\nkind: kernel\nname: mine\nextends: dpdk-vhost\n")
+    with pytest.raises(ConfigError, match="'dpdk-vhost' is a table of kind implementation, not of kind kernel"):
+        load_table("kernel", str(file))

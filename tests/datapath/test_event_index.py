@@ -60,7 +60,7 @@ def test_a_flush_calls_when_it_passes_the_event(kind, layout, event, called_at):
 @pytest.mark.parametrize("event", [0, 1, 5])
 def test_a_received_packet_interrupts_when_it_passes_the_event(kind, event):
     """One packet at a time; the driver sleeps until it is called."""
-    asked = {Register.USED_EVENT_QUARTERS: event}
+    asked = {Register.USED_EVENT: event}
     slow = ("driver.kind=virtio-net", "receive.source.burst=1", "receive.source.packet_cost=50000")
     calls = [executions(kind, "call", packets + 1, asked, RECEIVE, *slow) for packets in range(event, event + 2)]
     assert calls == [0, 1]

@@ -81,7 +81,7 @@ def test_a_window_translates_the_areas_that_it_reads(in_order, areas):
 def test_a_round_marks_each_page_of_the_used_ring_dirty(size, pages):
     """4 + 8 n + 2 bytes: 2054, 4102 and 8198. Two locked operations per page."""
     rows = plan_of("vmap_notifier", f"virtqueue.size={size}").rows
-    (once,) = (row for row in rows if row.step == "vmap_notifier: once per round")
+    (once,) = (row for row in rows if row.title == "vmap_notifier: once per round")
     assert part(once, "lock_rmw")[0] == 2 * pages
     assert part(once, "call")[0] == 3 * pages
 
@@ -129,6 +129,6 @@ def test_a_round_ends_after_256_packets_or_512_kib(frame, packets):
     """VHOST_NET_PKT_WEIGHT and VHOST_NET_WEIGHT: 524288 / (12 + frame), and the packet that reaches it is the last."""
     bare = ["calibration=null", "access=copy_user", f"traffic.packet_bytes={frame}"]
     rows = build_plan(sim.load_scenario(SEED, overrides=bare), "copy_user", frame).rows
-    jumps = [jump for row in rows for jump in row.jumps if jump.left == Register.SENT_PKTS]
+    jumps = [jump.test for row in rows for jump in row.jumps if jump.test and jump.test.left == Register.SENT_PKTS]
     assert {jump.constant for jump in jumps} == {packets}
     assert {jump.relation for jump in jumps} == {">="}

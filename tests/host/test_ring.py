@@ -112,7 +112,7 @@ def test_the_fenced_recipes_differ_from_the_plain_ones_by_the_fence_alone():
 
 def test_steps_of_the_program_that_the_kernel_table_counts_are_marked_in_its_source():
     source = (SOURCES / "ring.c").read_text()
-    kernel = load_table("kernel", "user-ring")
+    kernel = load_table("implementation", "user-ring")
     counted = {name for name, step in kernel.steps.items() if step.instructions.source.startswith("ring.c: STEP")}
     assert {name for name in STEPS if f'STEP("{name}")' in source} == counted
 

@@ -14,7 +14,7 @@ from sim.config.loading import paths
 
 SEED = "virtio-user-xdp1-tap"
 #: Tables that stand for a user-space device or for a program of this project are left out.
-KERNELS = sorted(set(paths.names("kernel")) - {"af-xdp", "dpdk-vhost", "user-ring"})
+KERNELS = sorted(paths.names("kernel"))
 CPUS = sorted(paths.names("cpu"))
 ACCESS = sorted(set(paths.names("access")) - {"plain", "ring_fenced", "ring_plain"})
 PACKETS = 16_000

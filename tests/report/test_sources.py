@@ -22,7 +22,8 @@ ROOT = Path(__file__).parents[2]
 
 #: Ways to name another entry of the tables: what follows is a kernel, a step, or one of these keys.
 ANOTHER_ENTRY = re.compile(r"(?:as|taken as|split estimated as in) ((?:one element|[\w.-]*\w))\b")
-ENTRIES = {*vocabulary.STEP_MEANINGS, *paths.names("kernel"), "driver.byte_cost", "one element"}
+TABLES = {*paths.names("kernel"), *paths.names("implementation")}
+ENTRIES = {*vocabulary.STEP_MEANINGS, *TABLES, "driver.byte_cost", "one element"}
 
 #: Source texts that cite nothing because they say themselves what the number is.
 SELF_EXPLAINING = (

@@ -268,7 +268,7 @@ def test_the_search_for_a_capacity_ends_within_its_resolution(monkeypatch):
 
     monkeypatch.setattr(capacity, "_trial", trial)
     scenario = sim.load_scenario("virtio-user-xdp1-tap")
-    (result, *_) = capacity.capacity(scenario, 0.001).found
+    (result, *_) = capacity.capacity(scenario, 0.001).results
     assert result.pps <= 1.234e6 < result.loses_at_pps <= result.pps * 1.001
     assert result.share == result.pps / 2e6
 

@@ -30,6 +30,7 @@ _NAMED = {"cpu": "cpu", "kernel": "kernel"}
 MODELS: dict[str, type[BaseModel]] = {
     "cpu": Cpu,
     "kernel": Kernel,
+    "implementation": Kernel,
     "access": Access,
     "calibration": Calibration,
     "calibration-study": CalibrationStudy,
@@ -171,12 +172,21 @@ def load_table(kind: str, reference: str, configs: Path | None = None) -> BaseMo
     return validate(MODELS[kind], table, str(file))
 
 
+def _kind_named(key: str, reference: str, configs: Path | None, beside: Path | None) -> str:
+    """Return the kind of table that a name or a path in a scenario means: some keys take more than one."""
+    kinds = paths.ALTERNATIVES.get(key, (key,))
+    if reference.endswith((".yaml", ".yml")) or "/" in reference:
+        declared = read_yaml(paths.find(key, reference, configs, beside)).get("kind", key)
+        return str(declared) if declared in kinds else key
+    return next((kind for kind in kinds if reference in paths.names(kind, configs)), key)
+
+
 def _read_named(
     kind: str, name: str, configs: Path | None, beside: Path | None, given: Sequence[str]
 ) -> tuple[Table, Path]:
     """Read the table that a key of a scenario names; the key is called as its kind."""
     try:
-        return read_table(kind, name, configs, beside)
+        return read_table(_kind_named(kind, name, configs, beside), name, configs, beside)
     except ConfigError as error:
         blamed = _blamed(kind, given)
         raise ConfigError(f"{blamed}: {error}" if blamed else str(error)) from None

@@ -11,6 +11,7 @@ from sim.config.errors import ConfigError, nearest
 FOLDERS = {
     "cpu": "cpus",
     "kernel": "kernels",
+    "implementation": "implementations",
     "access": "access",
     "scenario": "scenarios",
     "calibration": "calibrations",
@@ -19,6 +20,8 @@ FOLDERS = {
     "sensitivity": "studies",
     "measurement": "measurements",
 }
+#: Kinds of table that a key of a scenario may name, where there are several; the first gives the error its words.
+ALTERNATIVES = {"kernel": ("kernel", "implementation")}
 _SHARED = ("studies",)  # folders that hold more than one kind of table
 _KIND_LINE = re.compile(r"^kind:\s*(\S+)", re.MULTILINE)
 
@@ -64,6 +67,9 @@ def find(kind: str, reference: str, configs: Path | None = None, beside: Path | 
         raise ConfigError(f"{reference}: no such file")
     known = names(kind, configs)
     if reference not in known:
-        hint = nearest(reference, known) or f"; see `vhost-sim list {FOLDERS[kind]}`"
+        others = {name: other for other in ALTERNATIVES.get(kind, ()) for name in names(other, configs)}
+        if reference in others:
+            raise ConfigError(f"'{reference}' is a table of kind {others[reference]}, not of kind {kind}")
+        hint = nearest(reference, others or known) or f"; see `vhost-sim list {FOLDERS[kind]}`"
         raise ConfigError(f"unknown {kind} '{reference}'{hint}")
     return known[reference]

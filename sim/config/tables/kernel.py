@@ -1,4 +1,5 @@
-"""Schema of `configs/kernels/*.yaml`: what a kernel executes. What an access variant changes is in `access`."""
+"""Schema of `configs/kernels/*.yaml` and `configs/implementations/*.yaml`: what a kernel, or a program in the place of
+its worker, executes. What an access variant changes is in `access`."""
 
 from __future__ import annotations
 
@@ -142,10 +143,10 @@ class CopyRoutine(Strict):
 
 
 class Kernel(Strict):
-    """One kernel version: recipes of its accessors and instructions of its steps."""
+    """One kernel version, or an implementation of a device that is no kernel: recipes of accessors, counts of steps."""
 
     schema_: Literal[1]
-    kind: Literal["kernel"] = "kernel"
+    kind: Literal["kernel", "implementation"] = "kernel"
     name: str = Field(description="name by which scenarios refer to it")
     title: str = Field(description="what tables and reports call it")
     device: Literal["vhost_net", "vhost_user", "af_xdp"] = Field(

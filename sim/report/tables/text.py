@@ -236,7 +236,7 @@ def capacity_table(capacities: Capacities) -> RenderableType:
         ),
         keys=2,
     )  # fmt: skip
-    for one in capacities.found:
+    for one in capacities.results:
         made.add_row(
             one.access, str(one.packet_bytes), f"{one.pps / 1e6:.3f}", f"{one.loses_at_pps / 1e6:.3f}",
             f"{one.saturated.pps / 1e6:.3f}", f"{one.share:.1%}", f"{one.below.latency_us['p50']:.1f}",

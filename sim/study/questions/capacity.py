@@ -11,6 +11,7 @@ from sim.config.scenario.scenario import MAX_PACKETS, Scenario
 from sim.config.scenario.traffic import Load
 from sim.engine import Point
 from sim.study.questions.run import Progress, run
+from sim.study.runs.case import variants_and_sizes
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -76,19 +77,19 @@ class Capacities:
     """
 
     scenario: Scenario
-    found: tuple[Capacity, ...]
+    results: tuple[Capacity, ...]
 
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON form of `vhost-sim capacity`."""
-        return {"schema": 1, "scenario": self.scenario.name, "results": [one.to_dict() for one in self.found]}
+        return {"schema": 1, "scenario": self.scenario.name, "results": [result.to_dict() for result in self.results]}
 
     def to_frame(self) -> pd.DataFrame:
         """Return a tidy table: one row per access variant and packet size; rates in packets/s, times in us."""
         import pandas as pd
 
         rows = []
-        for one in self.found:
-            row = one.to_dict()
+        for result in self.results:
+            row = result.to_dict()
             latency, utilisation = row.pop("latency_us"), row.pop("utilisation")
             flat = {f"latency_{name}_us": value for name, value in latency.items()}
             rows.append({**row, **flat, **{f"utilisation_{name}": value for name, value in utilisation.items()}})
@@ -132,13 +133,13 @@ def capacity(scenario: Scenario, resolution: float = 0.005, progress: Progress |
     """
     if not 0 < resolution < 1:
         raise ConfigError(f"resolution: a share between 0 and 1 is needed (got {resolution:g})")
-    wanted = [(variant.name, size) for variant in scenario.access for size in scenario.traffic.sizes]
-    found = []
+    wanted = variants_and_sizes(scenario)
+    results = []
     for number, (access, size) in enumerate(wanted):
         if progress is not None:
             progress(number / len(wanted), f"{access}, {size} B")
-        found.append(_search(_long_enough(scenario, resolution), access, size, resolution))
-    return Capacities(scenario, tuple(found))
+        results.append(_search(_long_enough(scenario, resolution), access, size, resolution))
+    return Capacities(scenario, tuple(results))
 
 
 def _long_enough(scenario: Scenario, resolution: float) -> Scenario:

@@ -103,8 +103,8 @@ class Comparison:
 
     def points(self) -> list[Point]:
         """Return the points of both sides, each under the name of its side."""
-        sides = ((self.before, "before"), (self.after, "after"))
-        return [replace(getattr(one, side), access=name) for name, side in sides for one in self.differences]
+        before = [replace(difference.before, access=self.before) for difference in self.differences]
+        return before + [replace(difference.after, access=self.after) for difference in self.differences]
 
     def to_frame(self) -> pd.DataFrame:
         """Return a tidy table: one row per packet size."""
@@ -124,17 +124,17 @@ def sides(scenario: Scenario, other: Scenario | None = None) -> list[Side]:
     if other is None:
         return sides_of(scenario, [variant.name for variant in scenario.access[:2]])
     sizes = [size for size in scenario.traffic.sizes if size in other.traffic.sizes]
-    found = []
-    for one, label in zip((scenario, other), _labels((scenario, other)), strict=True):
-        traffic = one.traffic.model_copy(update={"packet_bytes": sizes})
-        made = sides_of(one.model_copy(update={"traffic": traffic}), [one.access[0].name])
-        found += [replace(side, label=label) for side in made]
-    return found
+    compared = []
+    for each, label in zip((scenario, other), _labels((scenario, other)), strict=True):
+        traffic = each.traffic.model_copy(update={"packet_bytes": sizes})
+        one_size = sides_of(each.model_copy(update={"traffic": traffic}), [each.access[0].name])
+        compared += [replace(side, label=label) for side in one_size]
+    return compared
 
 
 def _labels(both: tuple[Scenario, Scenario], chosen: Sequence[str] | None = None) -> list[str]:
     """Name two scenarios by name and variant, numbered where that does not tell them apart."""
-    names = chosen or [one.access[0].name for one in both]
+    names = chosen or [scenario.access[0].name for scenario in both]
     labels = [f"{side.name} ({name})" for side, name in zip(both, names, strict=True)]
     return labels if labels[0] != labels[1] else [f"{label} [{number}]" for number, label in enumerate(labels, 1)]
 
@@ -188,8 +188,8 @@ def compare(
         pair = [scenario.variant(name) for name in dict.fromkeys(access)]
         result = run(scenario.model_copy(update={"access": pair}), progress)
         sizes = scenario.traffic.sizes
-        found = tuple(Difference(result.at(access[0], size), result.at(access[1], size)) for size in sizes)
-        return Comparison(access[0], access[1], found)
+        differences = tuple(Difference(result.at(access[0], size), result.at(access[1], size)) for size in sizes)
+        return Comparison(access[0], access[1], differences)
     both = (scenario, other)
     chosen = [side.access[0].name if access is None else access[number] for number, side in enumerate(both)]
     sizes = [size for size in scenario.traffic.sizes if size in other.traffic.sizes]
@@ -198,13 +198,13 @@ def compare(
     results = []
     for number, (side, name) in enumerate(zip(both, chosen, strict=True)):
         traffic = side.traffic.model_copy(update={"packet_bytes": sizes})
-        one = side.model_copy(update={"access": [side.variant(name)], "traffic": traffic})
+        alone = side.model_copy(update={"access": [side.variant(name)], "traffic": traffic})
 
         def half(share: float, label: str, number: int = number) -> None:
             if progress is not None:
                 progress((number + share) / 2, label)
 
-        results.append(run(one, half))
+        results.append(run(alone, half))
     labels = _labels(both, chosen)
     pairs = zip(results[0].points, results[1].points, strict=True)
     return Comparison(labels[0], labels[1], tuple(Difference(first, second) for first, second in pairs))

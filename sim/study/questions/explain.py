@@ -114,11 +114,11 @@ class Explanation:
 
     def by_function(self) -> dict[str, float]:
         """Return worker cycles per packet by kernel function, largest first."""
-        found: dict[str, float] = {}
+        cycles: dict[str, float] = {}
         for row in self.plan.rows:
             if row.actor == "worker":
-                found[row.function] = found.get(row.function, 0.0) + self.time_cycles(row)
-        return dict(sorted(((n, v) for n, v in found.items() if v), key=lambda item: (-item[1], item[0])))
+                cycles[row.function] = cycles.get(row.function, 0.0) + self.time_cycles(row)
+        return dict(sorted(((n, v) for n, v in cycles.items() if v), key=lambda item: (-item[1], item[0])))
 
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON form of `vhost-sim explain`."""

@@ -69,7 +69,7 @@ def limits(scenario: Scenario, known: Iterable[Point] = ()) -> tuple[Limit, ...]
 def copy_ps(plan: Plan) -> float:
     """Return the picoseconds per packet in which the worker moves its bytes; under a mix the mean of its packets."""
     return sum(
-        _mean([_moving_ps(one) for one in plan.class_rows.get(number, (row,))], plan)
+        _mean([_moving_ps(class_row) for class_row in plan.class_rows.get(number, (row,))], plan)
         for number, row in enumerate(plan.rows)
         if row.actor == "worker" and row.operation == "copy" and "packet" in row.scopes
     )

@@ -132,10 +132,10 @@ class _Job:
     def submit(self, executor: Executor, number: int) -> Future[Any]:
         """Send a chunk out, with the keys of the rows that its part holds already."""
         if self.parts is not None:
-            found = self.parts.read(number)
-            if found is None:
+            rows = self.parts.read(number)
+            if rows is None:
                 self.notice(f"{self.parts.file(number)}: is not a whole part of this sweep; computed anew")
-            self.known[number] = found or {}
+            self.known[number] = rows or {}
         first, last = self.span(number)
         known = frozenset(self.known.get(number, ()))
         return executor.submit(run_points, self.sweep, self.configs, first, self.design.points(first, last), known)

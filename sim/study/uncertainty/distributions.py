@@ -7,11 +7,11 @@ its distribution allows. Entries that one source gives together (`moves_with`) s
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import ndtr, ndtri
+from scipy.special import ndtr
 
 from sim.config.scenario.scenario import Scenario
 from sim.config.tables.quantity import Quantity
@@ -81,25 +81,6 @@ def at_shares(quantity: Quantity, shares: Floats) -> Floats:
     return np.clip(np.exp(values) if logarithm else values, quantity.low, quantity.high)
 
 
-def score_of(quantity: Quantity, value: float) -> float:
-    """Return the score of a value inside its range (infinite at an end, 0 for an entry without a range)."""
-    kind = quantity.drawn_from
-    if kind == "fixed":
-        return 0.0
-    logarithm = kind.startswith("log-")
-    low, middle, high, x = (
-        float(np.log(number)) if logarithm else number
-        for number in (quantity.low, quantity.value, quantity.high, value)
-    )
-    if kind.endswith("uniform"):
-        share = (x - low) / (high - low)
-    elif x < middle:
-        share = 0.5 * (1 - (middle - x) / (middle - low)) ** 2
-    else:
-        share = 1 - 0.5 * (1 - (x - middle) / (high - middle)) ** 2 if high > middle else 0.5
-    return float(ndtri(share))
-
-
 def central_90(sample: Floats) -> tuple[float, float]:
     """Return the ends of the central 90 % of a sample: its quantiles at 5 % and 95 %."""
     low, high = np.quantile(sample, CENTRAL_90)
@@ -121,9 +102,3 @@ def latin_shares(seed: int, name: str, draws: int) -> Floats:
 def draw(entries: Sequence[Ranged], draws: int, seed: int) -> dict[str, Floats]:
     """Return `draws` values of each entry by key; entries of the same name share their draws."""
     return {entry.key: at_shares(entry.quantity, latin_shares(seed, entry.name, draws)) for entry in entries}
-
-
-def rows(columns: Mapping[str, Floats]) -> list[dict[str, float]]:
-    """Turn columns of draws into one mapping per draw."""
-    keys = list(columns)
-    return [dict(zip(keys, map(float, row), strict=True)) for row in zip(*columns.values(), strict=True)]

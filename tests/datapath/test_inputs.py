@@ -1,0 +1,70 @@
+"""`plan.inputs` is complete: an entry changes a Plan if and only if it was read while the Plan was built."""
+
+from __future__ import annotations
+
+import pytest
+
+import sim
+from sim.config.errors import ConfigError
+from sim.config.loading import paths
+from sim.costs.audit import quantities
+from sim.datapath import build_plan
+from sim.study.runs.values import with_values
+
+
+def all_that_runs(plan):
+    """What engines and results take from a Plan."""
+    return (
+        *(plan.rows, plan.latencies, plan.initial, plan.cycle_ps, plan.uncore_ps_per_line, plan.setup, plan.class_rows),
+        *(plan.in_flight, plan.regions, plan.period_ps),
+    )
+
+
+def built(scenario, access, values):
+    """The Plan with other values in some entries, or the sentence with which it is refused."""
+    try:
+        return all_that_runs(build_plan(with_values(scenario, values), access, scenario.traffic.sizes[0]))
+    except ConfigError as error:
+        return str(error)
+
+
+def others(key, value):
+    """Values to try in turn: an entry may be compared with a limit, so that only a large step is seen."""
+    yield value * 1.5 + 1
+    yield value * 0.3
+    yield value * 20 + 50
+    yield 1.0 if key in ("cpu.core_ghz", "cpu.uncore_bandwidth") else 0.0
+    yield value * 1e4
+
+
+def changes(scenario, access, key, value, before):
+    return any(built(scenario, access, {key: other}) != before for other in others(key, value))
+
+
+@pytest.mark.parametrize("name", sorted(paths.names("scenario")))
+def test_an_entry_changes_the_plan_if_and_only_if_it_is_an_input(name):
+    scenario = sim.load_scenario(name)
+    for variant in scenario.access:
+        plan = build_plan(scenario, variant.name, scenario.traffic.sizes[0])
+        before = all_that_runs(plan)
+        unread = {key: entry.value * 1.7 + 3 for key, entry in quantities(scenario) if key not in plan.inputs}
+        assert unread
+        assert built(scenario, variant.name, unread) == before  # none of all the others, changed at once, matters
+        idle = [
+            key for key, entry in plan.inputs.items() if not changes(scenario, variant.name, key, entry.value, before)
+        ]
+        assert idle == []
+
+
+def test_the_entries_that_lists_by_hand_had_forgotten_are_inputs():
+    scenario = sim.load_scenario("virtio-net-xdp1-tap")
+    inputs = build_plan(scenario, scenario.access[0].name, 64).inputs
+    assert {"driver.stack_cost", "driver.byte_cost", "memory.other_pages"} <= set(inputs)
+    assert list(inputs) == [key for key, _ in quantities(scenario) if key in inputs]  # in the order of the tables
+
+
+def test_what_only_the_set_up_costs_is_told_apart():
+    scenario = sim.load_scenario("virtio-user-xdp1-tap")
+    plan = build_plan(scenario, "vmap", 64)
+    assert {"cpu.primitives.vmap_fixed", "cpu.primitives.vmap_page"} <= plan.ledger.only_for_setup() <= set(plan.inputs)
+    assert "cpu.core_ghz" not in plan.ledger.only_for_setup()  # cycles per packet become time too

@@ -1,0 +1,53 @@
+"""Every step of every shipped scenario runs as often as it says; a step in the wrong place is named."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+import sim
+from sim.config.loading import paths
+from sim.datapath import build_plan
+from sim.engine import simulate
+from sim.study.questions.scopes import misplaced
+
+LONG = {"packets": 100_000, "engine": "fast", "precision": 0}
+
+
+def run_of(scenario, access, size):
+    plan = build_plan(scenario, access, size, apart=True)
+    return plan, simulate(plan, scenario.run.model_copy(update=LONG))
+
+
+@pytest.mark.parametrize("name", sorted(paths.names("scenario")))
+def test_every_step_runs_as_often_as_it_says(name):
+    scenario = sim.load_scenario(name)
+    sizes = scenario.traffic.sizes
+    for variant in scenario.access:
+        for size in sorted({min(sizes), max(sizes)}):
+            assert [str(finding) for finding in misplaced(*run_of(scenario, variant.name, size))] == []
+
+
+def test_a_step_that_says_another_scope_than_it_runs_in_is_named():
+    scenario = sim.load_scenario("virtio-user-xdp1-tap")
+    plan, point = run_of(scenario, "vmap", 64)
+    wrong = [replace(row, scopes=("packet",)) if row.label == "refill" else row for row in plan.rows]
+    (finding,) = misplaced(replace(plan, rows=tuple(wrong)), point)
+    assert (finding.actor, finding.label, finding.expected) == ("worker", "refill", 1.0)
+    assert finding.measured < 0.05
+    assert str(finding).startswith("step 'refill' of the worker says that it runs once per packet: it ran 0.0")
+
+
+def test_a_step_with_a_condition_may_run_less_often_but_not_more():
+    scenario = sim.load_scenario("virtio-user-xdp1-tap")
+    plan, point = run_of(scenario, "vmap", 64)
+    seldom = [
+        replace(row, scopes=("packet",), sometimes="now and then") if row.label == "refill" else row
+        for row in plan.rows
+    ]
+    assert misplaced(replace(plan, rows=tuple(seldom)), point) == []
+    often = [
+        replace(row, scopes=("round",), sometimes="now and then") if row.label == "head" else row for row in plan.rows
+    ]
+    assert [finding.label for finding in misplaced(replace(plan, rows=tuple(often)), point)] == ["head"]
