@@ -26,9 +26,10 @@
 
 # %%
 import sim
-from sim.report.notebook.frames import access_frame, change_frame, fit_frame, interval, price_frame, share_frame
+from sim.report.notebook.frames import access_frame, change_frame, fit_frame, price_frame, share_frame
 from sim.report.notebook.show import chart, prose, table
 from sim.report.plots.comparisons import curves_figure, stack_figure, waterfall_figure
+from sim.report.tables.evidence import interval
 from sim.study.evidence.figures import load_measurements
 from sim.study.runs.case import sides_of
 from sim.study.sensitivity.shapley import decompose

@@ -27,9 +27,10 @@
 import sim
 from sim.config.loading.load import load_table
 from sim.config.loading.paths import names
-from sim.report.notebook.frames import gain_frame, interval
+from sim.report.notebook.frames import gain_frame
 from sim.report.notebook.show import chart, prose, table
 from sim.report.plots.comparisons import curves_figure, gains_figure
+from sim.report.tables.evidence import interval
 from sim.study.evidence.envelope import outside
 from sim.study.review.alternatives import alternatives
 
@@ -188,11 +189,10 @@ worker wait for each other: the packet takes longer, and the same {small.gain.sa
 # %%
 SIZES = (64, 256, 1024, 1518)
 HOSTS = {"as shipped": {}, "SMAP off": {"mitigations.smap": False}, "AMD Zen 4": {"cpu": "zen4"}}
-by_host = {
-    host: list(zip(SIZES, what_if({f"{host}, {size} B": {**settings, "traffic.packet_bytes": size} for size in SIZES}),
-                   strict=True))
-    for host, settings in HOSTS.items()
-}  # fmt: skip
+by_host = {}
+for host, settings in HOSTS.items():
+    sized = what_if({f"{host}, {size} B": {**settings, "traffic.packet_bytes": size} for size in SIZES})
+    by_host[host] = list(zip(SIZES, sized, strict=True))
 chart(
     curves_figure(
         {host: [(size, one.gain.gain_percent) for size, one in found] for host, found in by_host.items()},

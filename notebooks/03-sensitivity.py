@@ -26,10 +26,11 @@
 import pandas as pd
 
 import sim
-from sim.report.notebook.frames import gain_frame, interval
+from sim.report.notebook.frames import gain_frame
 from sim.report.notebook.show import chart, prose, table
 from sim.report.plots.comparisons import gains_figure
 from sim.report.plots.evidence import sensitivity_figure
+from sim.report.tables.evidence import interval
 from sim.study.review.alternatives import alternatives, as_measured
 from sim.study.runs.case import sides_of
 from sim.study.sensitivity.breakeven import Target, breakeven

@@ -29,9 +29,10 @@ from dataclasses import replace
 import pandas as pd
 
 import sim
-from sim.report.notebook.frames import gain_frame, interval
+from sim.report.notebook.frames import gain_frame
 from sim.report.notebook.show import chart, prose, table
 from sim.report.plots.comparisons import curves_figure, gains_figure
+from sim.report.tables.evidence import interval
 from sim.study.review.alternatives import alternatives, answers
 from sim.study.runs.case import sides_of
 from sim.study.sensitivity.breakeven import Target, breakeven
@@ -262,20 +263,25 @@ asked = {
     "1518": {"traffic.packet_bytes": 1518},
     "server": {**EACH, "cpu": "broadwell-ep-e5-2650v4"},
     "rebalanced": {
-        **EACH, "cpu": "broadwell-ep-e5-2650v4", "placement.same_socket": False, "placement.numa_rebalancing": True,
+        **EACH,
+        "cpu": "broadwell-ep-e5-2650v4",
+        "placement.same_socket": False,
+        "placement.numa_rebalancing": True,
     },
     "limit": {**EACH, "memory.locked_limit_kib": 8},
     "small pages": {**EACH, "virtqueue.size": 4096, "memory.guest_pages": "4k", "memory.other_pages": 100},
     "huge pages": {**EACH, "virtqueue.size": 4096, "memory.guest_pages": "2m", "memory.other_pages": 100},
-}  # fmt: skip
-mapped = {one.name: one.gain for one in alternatives(SEED, VMAP, asked, DRAWS)}
-masked = answers(uncertainty(sides_of(sim.load_scenario(
-    "virtio-user-access-variants", settings={**EACH, "access": ["vmap", "vmap_index_nospec", "vmap_notifier"]}
-)), DRAWS, seed=1))  # fmt: skip
+}
+mapped = {answer.name: answer.gain for answer in alternatives(SEED, VMAP, asked, DRAWS)}
+variants = {**EACH, "access": ["vmap", "vmap_index_nospec", "vmap_notifier"]}
+mapped_variants = sim.load_scenario("virtio-user-access-variants", settings=variants)
+masked = answers(uncertainty(sides_of(mapped_variants), DRAWS, seed=1))
 unsmapped = gains({"mitigations.smap": False}, DRAWS, (BASE, *SYNCHRONISED))
 packed = {name: 1e9 / calm[name].after_pps.value for name in ("packed ring", "packed ring + vmap")}
-pages = {size: sum(part.count for part in sim.explain(loaded("vmap (pinned)", {"virtqueue.size": size}), "vmap").plan.setup
-                   if part.primitive == "pin_page") for size in (256, 1024, 32768)}  # fmt: skip
+pages = {}
+for size in (256, 1024, 32768):
+    setup = sim.explain(loaded("vmap (pinned)", {"virtqueue.size": size}), "vmap").plan.setup
+    pages[size] = sum(part.count for part in setup if part.primitive == "pin_page")
 
 
 def percent(gain):

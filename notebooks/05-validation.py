@@ -28,8 +28,7 @@ import pandas as pd
 
 from sim.report.notebook.show import chart, prose, table
 from sim.report.plots.evidence import causes_figure
-from sim.report.tables.causes import by_cause
-from sim.report.tables.evidence import count_groups, figure_text, not_modelled_lines
+from sim.report.tables.validation import by_cause, count_groups, figure_text, not_modelled_lines
 from sim.study.evidence.validate import TOLERANCE, validate
 
 DRAWS = 20

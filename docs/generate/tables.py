@@ -146,13 +146,11 @@ def _implementations(others: dict[str, Kernel]) -> str:
 
 
 def _kernel(kernel: Kernel) -> str:
-    recipes = (
-        (
-            code(name), plain(kernel.reach(name).meaning), str(one.bytes or "row"),
-            code(", ".join(one.recipe)) + (f", {one.parts} times" if one.parts > 1 else ""), plain(one.source),
-        )
-        for name, one in kernel.accessors.items()
-    )  # fmt: skip
+    recipes = []
+    for name, accessor in kernel.accessors.items():
+        times = f", {accessor.parts} times" if accessor.parts > 1 else ""
+        cells = (code(name), plain(kernel.reach(name).meaning), str(accessor.bytes or "row"))
+        recipes.append((*cells, code(", ".join(accessor.recipe)) + times, plain(accessor.source)))
     steps = (
         (
             code(name),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -25,9 +25,12 @@ from sim.cli.options import (
     csv_rows,
     load,
     one_of,
-    say_written,
     show_data,
 )
+from sim.cli.stderr import counted_progress, say_written
+
+if TYPE_CHECKING:
+    from sim.config import Scenario
 
 
 @command(
@@ -48,7 +51,6 @@ def calibrate(
     Prints value +/- error, prior and pull, correlations, residuals, and what the data can and cannot tell apart. A
     scenario with `calibration: NAME` or `--set calibration=./FILE` uses the values, `--uncertainty` the draws.
     """
-    from sim.report.export.progress import counted_progress
     from sim.report.tables.evidence import calibration_tables
     from sim.study.evidence.calibrate import calibrate as fit
     from sim.study.evidence.calibrate import load_study, write_calibration
@@ -59,9 +61,12 @@ def calibrate(
     with counted_progress("runs") as report, pool_for(loaded.trials, jobs) as pool:
         calibration = fit(loaded, configs, pool, report)
     show_data(
-        form, as_json, data=calibration.to_dict(),
-        rows=lambda: csv_rows().calibration_rows(calibration), tables=lambda: calibration_tables(calibration),
-    )  # fmt: skip
+        form,
+        as_json,
+        data=calibration.to_dict(),
+        rows=lambda: csv_rows().calibration_rows(calibration),
+        tables=lambda: calibration_tables(calibration),
+    )
     if out is not None:
         write_calibration(calibration, out)
         say_written([out])
@@ -94,8 +99,7 @@ def validate(
     as_json: Json = False,
 ) -> None:
     """Lay every published figure beside its prediction: interval, signed error, used or not; worst first."""
-    from sim.report.export.progress import counted_progress
-    from sim.report.tables import evidence
+    from sim.report.tables import validation as printed
     from sim.study.evidence.validate import leave_one_out
     from sim.study.evidence.validate import validate as lay_beside
     from sim.study.runs.pool import pool_for
@@ -108,23 +112,26 @@ def validate(
     with counted_progress("runs") as report, pool_for(20 * draws, jobs) as pool:
         if left_out is not None:
             folds = leave_one_out(left_out, draws, seed, configs=configs, executor=pool, progress=report)
-            data = {"schema": 1, "left_out": {name: one.to_dict() for name, one in folds}}
+            data = {"schema": 1, "left_out": {name: fold.to_dict() for name, fold in folds}}
             show_data(
-                form, as_json, data=data,
-                rows=lambda: csv_rows().left_out_rows(folds), tables=lambda: evidence.left_out_table(folds),
-            )  # fmt: skip
+                form,
+                as_json,
+                data=data,
+                rows=lambda: csv_rows().left_out_rows(folds),
+                tables=lambda: printed.left_out_table(folds),
+            )
             return
-        validation = lay_beside(
-            calibration, draws, seed, configs=configs, executor=pool, progress=report, only=names
-        )  # fmt: skip
+        validation = lay_beside(calibration, draws, seed, configs=configs, executor=pool, progress=report, only=names)
     show_data(
-        form, as_json, data=validation.to_dict(),
+        form,
+        as_json,
+        data=validation.to_dict(),
         rows=lambda: csv_rows().validation_rows(validation),
-        tables=lambda: evidence.validation_tables(validation, everything),
-    )  # fmt: skip
+        tables=lambda: printed.validation_tables(validation, everything),
+    )
     if markdown is not None:
         from sim.config.loading.atomic_write import write_whole
-        from sim.report.tables.validation_page import validation_page
+        from sim.report.tables.validation import validation_page
 
         page = validation_page(validation)
         write_whole(markdown, page)
@@ -159,8 +166,7 @@ def sensitivity(
     tornado: each input alone between the ends of its central 90 %. morris: mean absolute effect of a step, cheap.
     sobol: shares of the variance, alone (S1) and with interactions (ST), with 95 % intervals.
     """
-    from sim.report.export.progress import counted_progress
-    from sim.report.tables.sensitive import sensitivity_tables
+    from sim.report.tables.evidence import sensitivity_tables
     from sim.study.runs.pool import pool_for
     from sim.study.sensitivity import study as sensitive
     from sim.study.sensitivity.tornado import METHODS
@@ -174,15 +180,18 @@ def sensitivity(
     files = checked_folder(out)
     size = {"sobol": loaded.samples, "morris": loaded.trajectories, "tornado": 2}[method]
     with counted_progress("runs") as report, pool_for(size * (len(loaded.inputs) + 2), jobs) as pool:
-        found = sensitive.sensitivity(loaded, method, configs, pool, report)  # type: ignore[arg-type]
+        result = sensitive.sensitivity(loaded, method, configs, pool, report)  # type: ignore[arg-type]
     show_data(
-        form, as_json, data=found.to_dict(),
-        rows=lambda: csv_rows().sensitivity_rows(found), tables=lambda: sensitivity_tables(found),
-    )  # fmt: skip
+        form,
+        as_json,
+        data=result.to_dict(),
+        rows=lambda: csv_rows().sensitivity_rows(result),
+        tables=lambda: sensitivity_tables(result),
+    )
     if files is not None:
         from sim.report.export.files import sensitivity_writers, write_all
 
-        say_written(write_all(files, sensitivity_writers(found)))
+        say_written(write_all(files, sensitivity_writers(result)))
 
 
 @command(
@@ -208,19 +217,23 @@ def breakeven(
 
     A gain is that of the second access variant over the first (--access A,B, or the first two of the scenario).
     """
-    from sim.report.tables.sensitive import breakeven_tables
+    from sim.report.tables.evidence import breakeven_tables
     from sim.study.sensitivity import breakeven as even
 
     wanted = even.Target.parse(target)
     base = load(scenario, sets, configs, access=access, size=size)
-    found = even.breakeven(
-        lambda value: load(scenario, [*(sets or []), f"{vary}={value!r}"], configs, access=access, size=size),
-        base, vary, wanted, low=low, high=high, tolerance=tolerance,
-    )  # fmt: skip
+
+    def varied(value: object) -> Scenario:
+        return load(scenario, [*(sets or []), f"{vary}={value!r}"], configs, access=access, size=size)
+
+    result = even.breakeven(varied, base, vary, wanted, low=low, high=high, tolerance=tolerance)
     show_data(
-        form, as_json, data=found.to_dict(),
-        rows=lambda: csv_rows().breakeven_rows(found), tables=lambda: breakeven_tables(found),
-    )  # fmt: skip
+        form,
+        as_json,
+        data=result.to_dict(),
+        rows=lambda: csv_rows().breakeven_rows(result),
+        tables=lambda: breakeven_tables(result),
+    )
 
 
 @command(
@@ -252,11 +265,14 @@ def import_trace(
     checked_file("--out", out)
     settings = {".".join(keys): value for keys, value in map(split_assignment, sets or [])}
     name = out.stem if out is not None else None
-    found = import_file(file, settings, name=name, packets=packets)
+    measurements = import_file(file, settings, name=name, packets=packets)
     show_data(
-        form, as_json, data=found.model_dump(mode="json"),
-        rows=lambda: csv_rows().measurement_rows(found), tables=lambda: measurement_table(found),
-    )  # fmt: skip
+        form,
+        as_json,
+        data=measurements.model_dump(mode="json"),
+        rows=lambda: csv_rows().measurement_rows(measurements),
+        tables=lambda: measurement_table(measurements),
+    )
     if out is not None:
-        write_measurements(found, out)
+        write_measurements(measurements, out)
         say_written([out])

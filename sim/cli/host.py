@@ -19,9 +19,9 @@ from sim.cli.options import (
     named_as_given,
     only_one,
     overrides,
-    say_written,
     show_data,
 )
+from sim.cli.stderr import progress, say_written
 
 
 @command(
@@ -55,7 +55,6 @@ def measure(
     from sim.host.contrasts import contrasts
     from sim.host.measure import DEFAULT_NAME, check_same_machine
     from sim.host.measure import measure as measure_host
-    from sim.report.export.progress import progress
     from sim.study.questions.host_ring import ring_scenario, run_experiment
 
     checked_file("--out", out)
@@ -64,7 +63,7 @@ def measure(
         raw, profile = measure_host(source, out.stem if out else DEFAULT_NAME, configs, report)
     data: dict[str, Any] = {"schema": 1, "profile": profile.table, "refused": profile.refused}
     data |= {"unstable": profile.unstable, "nearest": profile.nearest, "rounds": len(raw.rounds)}
-    data["seen"] = [one.to_dict() for one in contrasts(raw)]
+    data["seen"] = [sight.to_dict() for sight in contrasts(raw)]
     written = []
     for file, text in ((out, profile.to_yaml()), (recording, raw.to_json())):
         if file is not None:
@@ -114,7 +113,6 @@ def compare_cpu(
 
     Each entry is replaced alone and the scenario simulated: "ns/packet" is what a packet then takes more.
     """
-    from sim.report.export.progress import progress
     from sim.study.questions.cpus import compare_cpus
 
     only_one("compare-cpu", access)
@@ -123,10 +121,8 @@ def compare_cpu(
         comparison = compare_cpus(first, second, scenario, overrides(None, **short), configs, report)
 
     def tables() -> Any:
-        from sim.report.tables.host import cpu_table
+        from sim.report.tables.catalogue import cpu_table
 
         return cpu_table(comparison)
 
-    show_data(
-        form, as_json, data=comparison.to_dict(), rows=lambda: csv_rows().cpu_rows(comparison), tables=tables
-    )  # fmt: skip
+    show_data(form, as_json, data=comparison.to_dict(), rows=lambda: csv_rows().cpu_rows(comparison), tables=tables)

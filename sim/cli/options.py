@@ -5,7 +5,6 @@ from __future__ import annotations
 import inspect
 import json
 import os
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -126,13 +125,13 @@ Json = Annotated[bool, typer.Option("--json", callback=_json, help="short for --
 
 def with_default_draws(arguments: list[str]) -> list[str]:
     """Give `--uncertainty` its default number where none follows it."""
-    made: list[str] = []
-    for place, argument in enumerate(arguments):
-        made.append(argument)
-        following = arguments[place + 1] if place + 1 < len(arguments) else ""
+    filled: list[str] = []
+    for number, argument in enumerate(arguments):
+        filled.append(argument)
+        following = arguments[number + 1] if number + 1 < len(arguments) else ""
         if argument == "--uncertainty" and not following.lstrip("-").isdigit():
-            made.append(str(DEFAULT_DRAWS))
-    return made
+            filled.append(str(DEFAULT_DRAWS))
+    return filled
 
 
 def load(name: str, sets: list[str] | None, configs: Path | None, **short: object) -> Scenario:
@@ -201,16 +200,11 @@ def show_data(
         show(tables())
 
 
-def notice(text: str) -> None:
-    """Say something on stderr that does not end the command."""
-    print(f"vhost-sim: {text}", file=sys.stderr)
+def printed() -> Any:
+    """Return the module of tables of results, imported only when something is shown."""
+    from sim.report.tables import results
 
-
-def text() -> Any:
-    """Return the module of terminal tables, imported only when something is shown."""
-    from sim.report.tables import text
-
-    return text
+    return results
 
 
 def csv_rows() -> Any:
@@ -268,9 +262,3 @@ def one_of(option: str, value: str, valid: tuple[str, ...]) -> None:
 
     if value not in valid:
         raise ConfigError(f"{option}: unknown '{value}'{nearest(value, valid)}")
-
-
-def say_written(files: list[Path]) -> None:
-    """Name the files that were written."""
-    names = ", ".join(file.name for file in files)
-    print(f"written to {files[0].parent}/: {names}", file=sys.stderr)

@@ -29,9 +29,9 @@ from sim.cli.options import (
     named_as_given,
     only_one,
     overrides,
-    say_written,
     show_data,
 )
+from sim.cli.stderr import counted_progress, say_written
 
 
 @command(
@@ -59,8 +59,7 @@ def report(
     than three about the one that gains most. A study brings its own tornado.
     """
     from sim.config.loading.atomic_write import write_whole
-    from sim.report.export.progress import counted_progress
-    from sim.report.page.whole import page
+    from sim.report.page.page import page
     from sim.study.review.ask import asked, review
     from sim.study.runs.pool import pool_for
 
@@ -68,19 +67,19 @@ def report(
     checked_file("--out", out)
     short = {"access": access, "sizes": sizes, "seed": seed}
     changes = overrides(sets, **short)
-    with counted_progress("runs") as told, pool_for(20 * draws, jobs) as pool:
+    with counted_progress("runs") as progress, pool_for(20 * draws, jobs) as pool:
         with named_as_given(**short):
             loaded, question, tornado = asked(scenario, configs, changes, pool)
-        found = review(
-            loaded, draws, question=question, study_tornado=tornado, configs=configs, executor=pool, progress=told
-        )  # fmt: skip
+        answer = review(
+            loaded, draws, question=question, study_tornado=tornado, configs=configs, executor=pool, progress=progress
+        )
     words = ["vhost-sim", "report", scenario]
     words += [word for change in changes for word in ("--set", change)]
     words += ["--draws", str(draws), *(["--configs", str(configs)] if configs else []), "-o", out.name]
-    write_whole(out, page(found, shlex.join(words)))
+    write_whole(out, page(answer, shlex.join(words)))
     show_data(
-        form, as_json, data=found.to_dict(), rows=lambda: csv_rows().rate_rows(found.sure), tables=found.sentence
-    )  # fmt: skip
+        form, as_json, data=answer.to_dict(), rows=lambda: csv_rows().rate_rows(answer.sure), tables=answer.sentence
+    )
     say_written([out])
 
 
@@ -109,16 +108,20 @@ def trace(
     rings.
     """
     from sim.config.loading.atomic_write import write_whole
-    from sim.report.export.trace_events import timeline_table, trace_text
+    from sim.report.export.trace_events import trace_text
+    from sim.report.tables.results import timeline_table
     from sim.study.timeline.record import timeline
 
     only_one("trace", access)
     checked_file("--out", out)
     loaded = load(scenario, sets, configs, access=access, size=size, seed=seed)
-    found = timeline(loaded, packets, skip=skip)
-    write_whole(out, trace_text(found))
+    recorded = timeline(loaded, packets, skip=skip)
+    write_whole(out, trace_text(recorded))
     show_data(
-        form, as_json, data=found.to_dict(),
-        rows=lambda: csv_rows().timeline_rows(found), tables=lambda: timeline_table(found),
-    )  # fmt: skip
+        form,
+        as_json,
+        data=recorded.to_dict(),
+        rows=lambda: csv_rows().timeline_rows(recorded),
+        tables=lambda: timeline_table(recorded),
+    )
     say_written([out])

@@ -29,10 +29,10 @@ from sim.cli.options import (
     load,
     one_of,
     only_one,
-    say_written,
+    printed,
     show_data,
-    text,
 )
+from sim.cli.stderr import counted_progress, progress, say_written
 
 if TYPE_CHECKING:
     from sim.study.runs.case import Side
@@ -60,7 +60,6 @@ def run(
     as_json: Json = False,
 ) -> None:
     """Simulate every access variant of a scenario at every packet size."""
-    from sim.report.export.progress import progress
     from sim.study.evidence.envelope import outside
     from sim.study.questions.limits import limits
     from sim.study.questions.run import run as simulate
@@ -74,15 +73,17 @@ def run(
         result = simulate(loaded, report)
         ties = [] if tie_fuzz == 0 else check_ties(loaded, tie_fuzz, report)
         bounds = limits(loaded, result.points)
-    said = outside([loaded], configs)
+    outside_note = outside([loaded], configs)
     data = {**result.to_dict(), "limits": [bound.to_dict() for bound in bounds]}
     if ties:
         data["tie_fuzz"] = [tie.to_dict() for tie in ties]
     show_data(
-        form, as_json, data=_with(data, sure, said),
+        form,
+        as_json,
+        data=_with(data, sure, outside_note),
         rows=lambda: csv_rows().result_rows(result, sure),
-        tables=lambda: text().together(text().result_tables(result, ties), bounds, sure, said),
-    )  # fmt: skip
+        tables=lambda: printed().together(printed().result_tables(result, ties), bounds, sure, outside_note),
+    )
     if files is not None:
         from sim.report.export.files import result_writers, write_all
 
@@ -117,7 +118,6 @@ def compare(
     --set and the other options apply to both sides. With one scenario the variants are --access A,B, or the first two.
     """
     from sim.config import ConfigError
-    from sim.report.export.progress import progress
     from sim.study.evidence.envelope import outside
     from sim.study.questions.compare import compare as compare_scenarios
     from sim.study.questions.compare import sides
@@ -138,18 +138,19 @@ def compare(
         bounds = limits(first, comparison.points())
     both = sides(first, second)
     sure = None if uncertain is None else _uncertainty(both, uncertain, first.run.seed, configs)
-    said = outside([side.case.scenario for side in both], configs)
+    outside_note = outside([side.case.scenario for side in both], configs)
     shares = None
     if shapley:
-        one = comparison.differences[0].packet_bytes
-        shares = decompose(first, comparison.before, comparison.after, one)
-    data = _with(comparison.to_dict() | {"limits": [bound.to_dict() for bound in bounds]}, sure, said)
+        shares = decompose(first, comparison.before, comparison.after, comparison.differences[0].packet_bytes)
+    data = _with(comparison.to_dict() | {"limits": [bound.to_dict() for bound in bounds]}, sure, outside_note)
     data |= {"shapley": shares.to_dict()} if shares else {}
     show_data(
-        form, as_json, data=data,
+        form,
+        as_json,
+        data=data,
         rows=lambda: csv_rows().comparison_rows(comparison, sure),
-        tables=lambda: text().together(text().comparison_tables(comparison), bounds, sure, said, shares),
-    )  # fmt: skip
+        tables=lambda: printed().together(printed().comparison_tables(comparison), bounds, sure, outside_note, shares),
+    )
     if files is not None:
         from sim.report.export.files import comparison_writers, write_all
 
@@ -158,7 +159,6 @@ def compare(
 
 def _uncertainty(sides: Sequence[Side], draws: int, seed: int, configs: Path | None) -> Uncertainty:
     """Draw the costs of every side, with a progress bar, on as many processes as are worth it."""
-    from sim.report.export.progress import counted_progress
     from sim.study.runs.pool import pool_for
     from sim.study.uncertainty.intervals import uncertainty
 
@@ -166,9 +166,13 @@ def _uncertainty(sides: Sequence[Side], draws: int, seed: int, configs: Path | N
         return uncertainty(sides, draws, seed, configs=configs, executor=pool, progress=report)
 
 
-def _with(data: dict[str, Any], sure: Uncertainty | None, said: str | None) -> dict[str, Any]:
+def _with(data: dict[str, Any], sure: Uncertainty | None, outside_note: str | None) -> dict[str, Any]:
     """Add what is known of the certainty of an answer to its JSON form."""
-    return {**data, **({"uncertainty": sure.to_dict()} if sure else {}), **({"evidence": said} if said else {})}
+    return {
+        **data,
+        **({"uncertainty": sure.to_dict()} if sure else {}),
+        **({"evidence": outside_note} if outside_note else {}),
+    }
 
 
 @command(
@@ -193,7 +197,6 @@ def capacity(
     Packets arrive as traffic.load says (constant, poisson or on-off; constant for saturate) and wait in a backlog of
     traffic.load.backlog packets while the ring is full; what finds no room there is lost.
     """
-    from sim.report.export.progress import progress
     from sim.study.questions.capacity import capacity as search
 
     loaded = load(scenario, sets, configs, access=access, sizes=sizes, seed=seed)
@@ -201,9 +204,12 @@ def capacity(
     with progress() as report:
         capacities = search(loaded, resolution, report)
     show_data(
-        form, as_json, data=capacities.to_dict(),
-        rows=lambda: csv_rows().capacity_rows(capacities), tables=lambda: text().capacity_table(capacities),
-    )  # fmt: skip
+        form,
+        as_json,
+        data=capacities.to_dict(),
+        rows=lambda: csv_rows().capacity_rows(capacities),
+        tables=lambda: printed().capacity_table(capacities),
+    )
     if files is not None:
         from sim.report.export.files import capacity_writers, write_all
 
@@ -248,7 +254,9 @@ def explain(
     explanation = explain_variant(loaded, loaded.access[0].name)
     one_of("--actor", actor, explanation.plan.actors)
     show_data(
-        form, as_json, data=explanation.to_dict(),
+        form,
+        as_json,
+        data=explanation.to_dict(),
         rows=lambda: csv_rows().explanation_rows(explanation, by, actor, sources),
         tables=lambda: chosen_tables(explanation, by, actor, sources),
-    )  # fmt: skip
+    )

@@ -14,7 +14,6 @@ from sim.cli.options import (
     csv_rows,
     one_of,
     show_data,
-    text,
 )
 
 KINDS = {
@@ -35,22 +34,26 @@ KINDS = {
     name="list",
 )
 def list_tables(
-    what: Annotated[str, typer.Argument(metavar="|".join(KINDS), help="kind of table")],
+    kinds: Annotated[str, typer.Argument(metavar="|".join(KINDS), help="kind of table")],
     configs: Configs = None,
     form: Form = None,
     as_json: Json = False,
 ) -> None:
     """List the tables that can be named, shipped and your own."""
+    from sim.report.tables.catalogue import listings
     from sim.study.catalogue import list_tables as listed
 
-    one_of("list", what, tuple(KINDS))
-    found = {kind: listed(kind, configs) for kind in KINDS[what]}
-    named = sorted((one for tables in found.values() for one in tables), key=lambda one: one.name)
-    data = {"schema": 1, what: [one.to_dict() for one in named]}
+    one_of("list", kinds, tuple(KINDS))
+    by_kind = {kind: listed(kind, configs) for kind in KINDS[kinds]}
+    named = sorted((table for tables in by_kind.values() for table in tables), key=lambda table: table.name)
+    data = {"schema": 1, kinds: [table.to_dict() for table in named]}
     show_data(
-        form, as_json, data=data,
-        rows=lambda: csv_rows().listing_rows(found), tables=lambda: text().listings(found),
-    )  # fmt: skip
+        form,
+        as_json,
+        data=data,
+        rows=lambda: csv_rows().listing_rows(by_kind),
+        tables=lambda: listings(by_kind),
+    )
 
 
 @command(
@@ -70,12 +73,16 @@ def check(
 
     Exit code 2 when a table has an error, 0 otherwise (warnings are for you to judge).
     """
+    from sim.report.tables.catalogue import findings
     from sim.study.catalogue import check as check_tables
 
     checked = check_tables(tables or (), configs)
     show_data(
-        form, as_json, data=checked.to_dict(),
-        rows=lambda: csv_rows().finding_rows(checked), tables=lambda: text().findings(checked, guesses),
-    )  # fmt: skip
+        form,
+        as_json,
+        data=checked.to_dict(),
+        rows=lambda: csv_rows().finding_rows(checked),
+        tables=lambda: findings(checked, guesses),
+    )
     if checked.of("error"):
         raise typer.Exit(2)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sim.report.page.whole import page
+from sim.report.page.page import page
 from tests.browser import assert_fits, browse, look, needs_browser, screenshot
 
 MARKS = """({

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sim.report.tables.causes import by_cause, causes, named_figures
+from sim.report.tables.validation import by_cause, causes, named_figures
 from sim.study.evidence.figures import load_measurements
 from sim.study.evidence.validate import validate
 

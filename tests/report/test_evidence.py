@@ -7,8 +7,8 @@ import pytest
 import sim
 from sim.report.plots.evidence import sensitivity_figure, validation_figure
 from sim.report.plots.results import save
-from sim.report.tables import evidence, sensitive
-from sim.report.tables.validation_page import validation_page
+from sim.report.tables import evidence
+from sim.report.tables.validation import validation_page, validation_tables
 from sim.study.evidence.validate import validate
 from sim.study.runs.case import sides_of
 from sim.study.sensitivity.breakeven import Target, search
@@ -28,19 +28,17 @@ def validation():
     return validate(draws=10, only=["batch-sweep", "counts-seed-kernels", "in-order", "profile-tx"])
 
 
-SOBOL = Sensitivities(
-    "study", "sobol", "gain", "%", 17.1, 100,
-    (
-        Index("a", {"S1": 0.7, "ST": 0.8}, {"S1": 0.1, "ST": 0.1}),
-        Index("b", {"S1": -0.01, "ST": 0.1}, {"S1": 0.02, "ST": 0.1}, "S1 is estimated below zero: 0 within its error"),
-    ),
-    ("measure this next: a (89%)",),
-)  # fmt: skip
-TORNADO = Sensitivities(
-    "study", "tornado", "pps", "packets/s", 5e6, 5,
-    (Index("a", {"low": 4e6, "high": 6e6, "swing": 2e6}, {}), Index("b", {"low": 5e6, "high": 4e6, "swing": 1e6}, {})),
-    (),
-)  # fmt: skip
+BELOW_ZERO = "S1 is estimated below zero: 0 within its error"
+INDICES = (
+    Index("a", {"S1": 0.7, "ST": 0.8}, {"S1": 0.1, "ST": 0.1}),
+    Index("b", {"S1": -0.01, "ST": 0.1}, {"S1": 0.02, "ST": 0.1}, BELOW_ZERO),
+)
+SOBOL = Sensitivities("study", "sobol", "gain", "%", 17.1, 100, INDICES, ("measure this next: a (89%)",))
+SWINGS = (
+    Index("a", {"low": 4e6, "high": 6e6, "swing": 2e6}, {}),
+    Index("b", {"low": 5e6, "high": 4e6, "swing": 1e6}, {}),
+)
+TORNADO = Sensitivities("study", "tornado", "pps", "packets/s", 5e6, 5, SWINGS, ())
 
 
 def test_uncertainty_shows_interval_and_sign(lines):
@@ -53,7 +51,7 @@ def test_uncertainty_shows_interval_and_sign(lines):
 
 
 def test_validation_shows_each_rate_and_sums_up_counts(validation, lines):
-    shown = lines(evidence.validation_tables(validation))
+    shown = lines(validation_tables(validation))
     row = next(line for line in shown if "batch-sweep/batch 128 " in line)
     assert "3.333M" in row
     assert "+17." in row
@@ -66,7 +64,7 @@ def test_validation_shows_each_rate_and_sums_up_counts(validation, lines):
 
 
 def test_every_count_is_listed_on_demand(validation, lines):
-    shown = lines(evidence.validation_tables(validation, everything=True))
+    shown = lines(validation_tables(validation, everything=True))
     assert any("counts-seed-kernels/v5.0 d1_b32_s64 stac" in line for line in shown)
 
 
@@ -78,7 +76,7 @@ def test_the_page_has_every_figure_once(validation):
 
 
 def test_an_index_below_zero_is_not_printed_bare(lines):
-    shown = lines(sensitive.sensitivity_tables(SOBOL))
+    shown = lines(evidence.sensitivity_tables(SOBOL))
     row = next(line for line in shown if line.strip().startswith("b "))
     assert "~0" in row
     assert "-0.01" not in row
@@ -88,7 +86,7 @@ def test_an_index_below_zero_is_not_printed_bare(lines):
 
 def test_a_decomposition_prints_its_own_total(lines):
     found = decompose(load(), "copy_user", "vmap", 64)
-    shown = [line.split() for line in lines(sensitive.decomposition_table(found)) if line.strip()]
+    shown = [line.split() for line in lines(evidence.decomposition_table(found)) if line.strip()]
     numbers = {cells[0]: [cell for cell in cells if cell[0] in "+-"] for cells in shown}
     parts = [float(numbers[name][0]) for name in (*MECHANISMS, "rest")]
     assert sum(parts) == pytest.approx(float(numbers["total"][0]), abs=0.03)
@@ -96,7 +94,7 @@ def test_a_decomposition_prints_its_own_total(lines):
 
 def test_break_even_says_its_answer_first(lines):
     found = search(lambda x: 4 * x, "x", "cycles", Target.parse("saved_ns>=6"), 0, 3, 1e-3)
-    assert lines(sensitive.breakeven_tables(found))[0] == "saved_ns >= 6 holds from 1.5 cycles of x from 0 to 3 cycles"
+    assert lines(evidence.breakeven_tables(found))[0] == "saved_ns >= 6 holds from 1.5 cycles of x from 0 to 3 cycles"
 
 
 @pytest.mark.parametrize("suffix", [".svg", ".png"])

@@ -10,12 +10,11 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 from rich.text import Text
 
-from sim.report.tables.fitted import LEAST_WIDTH, Drawn, Fitted
-from sim.report.tables.terminal import plain_lines, show
+from sim.report.tables.terminal import LEAST_WIDTH, Drawing, TextTable, plain_lines, show
 
 
 def filled(columns, rows, left=1, keys=1, title="a title"):
-    made = Fitted(title, columns, left, keys)
+    made = TextTable(title, columns, left, keys)
     for row in rows:
         made.add_row(*row)
     return made
@@ -76,7 +75,7 @@ def test_text_wraps_before_a_column_goes_below():
 
 
 def test_the_end_of_a_section_is_kept_in_every_block():
-    made = Fitted("", ("name", "one", "two"), 1, 1)
+    made = TextTable("", ("name", "one", "two"), 1, 1)
     made.add_row("a", "1" * 10, "2" * 10, end_section=True)
     made.add_row("b", "3", "4")
     lines = list(plain_lines(made, 20))
@@ -107,8 +106,10 @@ cells = st.one_of(
 @settings(max_examples=150, deadline=None)
 @given(
     st.integers(1, 5).flatmap(lambda n: st.lists(st.lists(cells, min_size=n, max_size=n), min_size=1, max_size=4)),
-    st.integers(0, 5), st.integers(1, 3), st.integers(1, 140),
-)  # fmt: skip
+    st.integers(0, 5),
+    st.integers(1, 3),
+    st.integers(1, 140),
+)
 def test_any_table_fits_any_width_and_loses_nothing(rows, left, keys, width):
     columns = [f"c{number}" for number in range(len(rows[0]))]
     lines = list(plain_lines(filled(columns, rows, left, min(keys, len(columns)), title=""), max(width, LEAST_WIDTH)))
@@ -127,7 +128,7 @@ def test_numbers_stand_whole_at_any_width(numbers, width):
 
 
 def test_a_drawing_knows_its_width():
-    assert list(plain_lines(Drawn(lambda width: [Text("x" * width)]), 33)) == ["x" * 33]
+    assert list(plain_lines(Drawing(lambda width: [Text("x" * width)]), 33)) == ["x" * 33]
 
 
 @pytest.mark.parametrize(
@@ -139,5 +140,5 @@ def test_a_pipe_is_as_wide_as_columns_says(columns, width, monkeypatch, capsys):
         monkeypatch.delenv(name, raising=False)
     if columns is not None:
         monkeypatch.setenv("COLUMNS", columns)
-    show(Drawn(lambda width: [Text("x" * width)]))
+    show(Drawing(lambda width: [Text("x" * width)]))
     assert "".join(capsys.readouterr().out.split()) == "x" * width

@@ -10,11 +10,11 @@ from sim.report.notebook.frames import (
     change_frame,
     fit_frame,
     gain_frame,
-    interval,
     price_frame,
     share_frame,
     unsigned,
 )
+from sim.report.tables.evidence import interval
 from sim.study.review.alternatives import answers
 from sim.study.runs.case import sides_of
 from sim.study.sensitivity.shapley import decompose

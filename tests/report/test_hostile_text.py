@@ -10,7 +10,7 @@ import pytest
 from rich.cells import cell_len
 
 import sim
-from sim.report.tables import text
+from sim.report.tables import results
 from sim.report.tables.markdown import markdown, text_of
 from sim.report.tables.rows import csv_text, result_rows
 from sim.report.tables.terminal import plain_lines
@@ -21,9 +21,9 @@ from .conftest import HOSTILE
 @pytest.fixture(scope="module")
 def tables(hostile_review):
     review = hostile_review
-    both = text.comparison_tables(sim.compare(review.result.scenario))
-    shown = text.together(both, review.limits, review.sure, review.outside)
-    return [text.result_tables(review.result), shown]
+    both = results.comparison_tables(sim.compare(review.result.scenario))
+    shown = results.together(both, review.limits, review.sure, review.outside)
+    return [results.result_tables(review.result), shown]
 
 
 @pytest.mark.parametrize("width", [20, 80, 132])

@@ -29,8 +29,10 @@ def test_numbers_of_a_column_have_the_same_places_and_at_most_four():
     shown = table(pd.DataFrame({"a": [1.0, 2.25], "b": [1.0, 2.0], "c": [1 / 3, 5.0], "d": [1, 20]}))
     assert cells(shown) == [["a", "b", "c", "d"], ["1.00", "1", "0.3333", "1"], ["2.25", "2", "5.0000", "20"]]
     assert shown.forms["text/plain"].splitlines() == [
-        "   a  b       c   d", "1.00  1  0.3333   1", "2.25  2  5.0000  20",
-    ]  # fmt: skip
+        "   a  b       c   d",
+        "1.00  1  0.3333   1",
+        "2.25  2  5.0000  20",
+    ]
 
 
 def test_what_is_missing_is_empty_and_truth_is_a_word():

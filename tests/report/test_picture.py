@@ -16,8 +16,7 @@ from sim.datapath import build_plan
 from sim.datapath.memory.rings import PackedRing, SplitRing
 from sim.datapath.plan.registers import Register
 from sim.datapath.plan.step import LineAccess
-from sim.report.plots.picture import layers_marked, picture, shown_rows
-from sim.report.tables.places import name_of, place_of
+from sim.report.plots.picture import layers_marked, name_of, picture, place_of, shown_rows
 
 SVG = "{http://www.w3.org/2000/svg}"
 

@@ -171,30 +171,53 @@ def test_a_mistyped_citation_is_found(text, said):
 
 
 CITED = {
-    "primitive-costs.md 5, recommended defaults; 2.13 (S23 + est)":
-        ["primitive-costs.md 5", "primitive-costs.md 2.13", "S23"],
+    "primitive-costs.md 5, recommended defaults; 2.13 (S23 + est)": [
+        "primitive-costs.md 5",
+        "primitive-costs.md 2.13",
+        "S23",
+    ],
     "primitive-costs.md 2.10 (M: nested 4K walk)": ["primitive-costs.md 2.10", "primitive-costs.md 3"],
-    "kernel-accesses.md A.1; primitive-costs.md 3.5 (6.6 cycles per access inside a window) and 4.1; size assumed":
-        ["kernel-accesses.md A.1", "primitive-costs.md 3.5", "primitive-costs.md 4.1"],
-    "kernel-accesses.md B.1, A.2 I, D.1":
-        ["kernel-accesses.md B.1", "kernel-accesses.md A.2 I", "kernel-accesses.md D.1"],
+    "kernel-accesses.md A.1; primitive-costs.md 3.5 (6.6 cycles per access inside a window) and 4.1; size assumed": [
+        "kernel-accesses.md A.1",
+        "primitive-costs.md 3.5",
+        "primitive-costs.md 4.1",
+    ],
+    "kernel-accesses.md B.1, A.2 I, D.1": [
+        "kernel-accesses.md B.1",
+        "kernel-accesses.md A.2 I",
+        "kernel-accesses.md D.1",
+    ],
     "kernel-accesses.md A.2, +3b34d6324d1f": ["kernel-accesses.md A.2", "3b34d6324d1f"],
-    "kernel-accesses.md A.5, column VMAP; mask: argument 13 of published-measurements.md":
-        ["kernel-accesses.md A.5", "column VMAP", "argument 13", "published-measurements.md"],
-    "kernel-accesses.md E; published-measurements.md, arguments 2, 4, 5, 11; the rate is assumed":
-        ["kernel-accesses.md E", "argument 2", "argument 4", "argument 5", "argument 11"],
-    "published-measurements.md B11, B12: commit f88949138058":
-        ["published-measurements.md B11", "published-measurements.md B12"],
-    "https://lore.kernel.org/r/20181213101022.12475-4-jasowang@redhat.com; CPU is not stated there":
-        ["published-measurements.md A1"],
+    "kernel-accesses.md A.5, column VMAP; mask: argument 13 of published-measurements.md": [
+        "kernel-accesses.md A.5",
+        "column VMAP",
+        "argument 13",
+        "published-measurements.md",
+    ],
+    "kernel-accesses.md E; published-measurements.md, arguments 2, 4, 5, 11; the rate is assumed": [
+        "kernel-accesses.md E",
+        "argument 2",
+        "argument 4",
+        "argument 5",
+        "argument 11",
+    ],
+    "published-measurements.md B11, B12: commit f88949138058": [
+        "published-measurements.md B11",
+        "published-measurements.md B12",
+    ],
+    "https://lore.kernel.org/r/20181213101022.12475-4-jasowang@redhat.com; CPU is not stated there": [
+        "published-measurements.md A1"
+    ],
     "executed-counts.md, rows txx_xdppass: 884 (6.1)": ["executed-counts.md xdppass"],
     "executed-counts.md: 1105-959 = 146 for the second descriptor": ["executed-counts.md"],
-    "part of 243..627 (385): ring metadata and bookkeeping group 184":
-        ["trace", "executed-counts.md Instructions per packet by what they are for"],
+    "part of 243..627 (385): ring metadata and bookkeeping group 184": [
+        "trace",
+        "executed-counts.md Instructions per packet by what they are for",
+    ],
     "fitted by calibration seed-two-rates; prior: DESIGN 6b.4": ["DESIGN 6b.4"],
     "set by the user": [],
     "<script>alert(1)</script> \u202e" + 10_000 * "S": [],
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("text", CITED, ids=[text[:40] for text in CITED])

@@ -57,8 +57,9 @@ def test_layers_that_are_too_small_in_every_stack_are_drawn_together_and_the_sum
     first = stack({"instruction": 990.0, "lock_rmw": 4.0, "call": 6.0})  # barrier and calls: both below 1 %
     second = stack({"instruction": 90.0, "lock_rmw": 0.5})
     assert [(layer.key, heights) for layer, heights in drawn([first, second])] == [
-        ("work", [990.0, 90.0]), ("rest", [6.0 + 4.0, 0.0 + 0.5]),
-    ]  # fmt: skip
+        ("work", [990.0, 90.0]),
+        ("rest", [6.0 + 4.0, 0.0 + 0.5]),
+    ]
 
 
 def test_a_layer_that_is_large_enough_in_one_stack_is_drawn_in_all():

@@ -11,14 +11,14 @@ from rich.console import Group
 from rich.panel import Panel
 from rich.text import Text
 
-from sim.report.tables.fitted import Drawn, Fitted
 from sim.report.tables.markdown import markdown, paragraph_line, row_of, text_of
+from sim.report.tables.terminal import Drawing, TextTable
 
 HOSTILE = ("<script>alert(1)</script>", "a|b", "`code`", "x\ny", "[a](b)", "*bold* _it_ ~~no~~", "&lt;", "\\|", "$x$")
 
 
 def table(*rows):
-    made = Fitted("a | title", ("name", "ns"), 1, 1)
+    made = TextTable("a | title", ("name", "ns"), 1, 1)
     for row in rows:
         made.add_row(*row)
     return made
@@ -47,7 +47,7 @@ def test_a_table_with_title_rule_and_rows():
 
 
 def test_a_drawing_stands_in_a_fence_longer_than_any_within():
-    drawn = Drawn(lambda width: [Text("```"), Text("<b>  "), Text("x" * (width - 100))])
+    drawn = Drawing(lambda width: [Text("```"), Text("<b>  "), Text("x" * (width - 100))])
     assert markdown(drawn) == "````text\n```\n<b>\nxxxxxxxxxx\n````\n"
 
 
@@ -73,11 +73,13 @@ def test_marks_are_escaped_and_only_those(text, escaped):
     assert text_of(text) == escaped
 
 
-@pytest.mark.parametrize(
-    ("line", "escaped"),
-    [("# x", "\\# x"), ("> x", "\\> x"), ("1. x", "1\\. x"), ("12) x", "12\\) x"), ("---", "\\---"), ("===", "\\==="),
-     ("+ x", "\\+ x"), ("- x", "- x"), ("- # x", "- \\# x"), ("- - -", "- \\- -"), ("1.5 ns", "1\\.5 ns")],
-)  # fmt: skip
+LINES = (
+    *(("# x", "\\# x"), ("> x", "\\> x"), ("1. x", "1\\. x"), ("12) x", "12\\) x"), ("---", "\\---"), ("===", "\\===")),
+    *(("+ x", "\\+ x"), ("- x", "- x"), ("- # x", "- \\# x"), ("- - -", "- \\- -"), ("1.5 ns", "1\\.5 ns")),
+)
+
+
+@pytest.mark.parametrize(("line", "escaped"), LINES)
 def test_a_line_begins_no_block_but_a_list(line, escaped):
     assert paragraph_line(line) == escaped
 

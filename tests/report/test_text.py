@@ -8,10 +8,10 @@ import pytest
 
 import sim
 from sim.config.loading.load import load_table
-from sim.report.tables import evidence, text
+from sim.report.tables import catalogue, evidence, results
 from sim.report.tables.explained import count_table, explanation_tables, function_table, numbers, source_table
+from sim.report.tables.results import _BAR_CELLS
 from sim.report.tables.stack import LAYERS, stack
-from sim.report.tables.text import _BAR_CELLS
 from sim.study.catalogue import check, list_tables
 from sim.study.sweep.run import Outcome
 
@@ -35,7 +35,7 @@ def explanation():
 
 
 def test_the_result_table_shows_each_point(result, lines):
-    shown = lines(text.result_tables(result))
+    shown = lines(results.result_tables(result))
     for access in result.scenario.access:
         table = after(shown, f"{access.name}: {access.title}")
         for size in (64, 512, 1518):
@@ -47,7 +47,7 @@ def test_the_result_table_shows_each_point(result, lines):
 
 def test_the_stack_table_prints_the_sum_of_its_layers(result, lines):
     points = [point for point in result.points if point.packet_bytes == 64]
-    shown = after(lines(text.stack_table(points, "cycles")), "cycles")
+    shown = after(lines(results.stack_table(points, "cycles")), "cycles")
     total = next(line for line in shown if line.strip().startswith("total"))
     layers = [line for line in shown[: shown.index(total)] if any(layer.title in line for layer in LAYERS)]
     assert len(layers) == len({layer for point in points for layer, _ in stack(point.breakdown_cycles)})
@@ -59,7 +59,7 @@ def test_the_stack_table_prints_the_sum_of_its_layers(result, lines):
 
 def test_the_bars_are_as_long_as_the_cycles(result, lines):
     points = [point for point in result.points if point.packet_bytes == 64]
-    shown = lines(text.stack_table(points, "cycles"))
+    shown = lines(results.stack_table(points, "cycles"))
     most = max(point.cycles_per_packet for point in points)
     for point in points:
         name, bar, total = next(
@@ -71,24 +71,25 @@ def test_the_bars_are_as_long_as_the_cycles(result, lines):
 
 def test_bars_keep_the_difference_of_long_names_and_a_narrow_terminal():
     stacks = {"uaccess_batched": {"work": 30.0, "smap": 10.0}, "uaccess_batched_and_masked": {"work": 20.0}}
-    assert [line.plain for line in text.bars(stacks, 80)] == [
+    assert [line.plain for line in results.bars(stacks, 80)] == [
         # 80 cells less " 40.0" and the longer name with a space behind it; 3/4 of the longer bar is work.
         "uaccess_batched            " + "w" * round(0.75 * (80 - 5 - 27)) + "S" * round(0.25 * (80 - 5 - 27)) + " 40.0",
         "uaccess_batched_and_masked " + "w" * round(0.5 * (80 - 5 - 27)) + " 20.0",
     ]
-    assert [line.plain for line in text.bars(stacks, 25)] == [
-        "uaccess_batched", "w" * 15 + "S" * 5 + " 40.0", "uaccess_batched_and_masked", "w" * 10 + " 20.0",
-    ]  # fmt: skip
+    assert [line.plain for line in results.bars(stacks, 25)] == [
+        *("uaccess_batched", "w" * 15 + "S" * 5 + " 40.0"),
+        *("uaccess_batched_and_masked", "w" * 10 + " 20.0"),
+    ]
 
 
 def test_bars_of_nothing_are_empty():
-    assert [line.plain for line in text.bars({"idle": {}}, 80)] == ["idle  0.0"]
+    assert [line.plain for line in results.bars({"idle": {}}, 80)] == ["idle  0.0"]
 
 
 def test_the_comparison_prints_the_sum_of_its_parts(lines):
     scenario = sim.load_scenario(SEED, overrides=["run.packets=4000", "traffic.packet_bytes=64"])
     comparison = sim.compare(scenario)
-    shown = after(lines(text.comparison_tables(comparison)), "what makes up the difference")
+    shown = after(lines(results.comparison_tables(comparison)), "what makes up the difference")
     total = next(line for line in shown if line.strip().startswith("total"))
     parts = [figures(line) for line in shown[: shown.index(total)] if line.strip().endswith("%")]
     saved = comparison.differences[0].saved_ns
@@ -100,7 +101,7 @@ def test_the_comparison_prints_the_sum_of_its_parts(lines):
 def test_the_comparison_draws_both_sides_in_ns(lines):
     scenario = sim.load_scenario(SEED, overrides=["run.packets=2000", "traffic.packet_bytes=64"])
     comparison = sim.compare(scenario)
-    shown = after(lines(text.comparison_tables(comparison)), "worker ns per packet at 64 B")
+    shown = after(lines(results.comparison_tables(comparison)), "worker ns per packet at 64 B")
     first = comparison.differences[0]
     for name, point in ((comparison.before, first.before), (comparison.after, first.after)):
         bar = next(line for line in shown if line.startswith(f"{name} "))
@@ -109,12 +110,13 @@ def test_the_comparison_draws_both_sides_in_ns(lines):
 
 def test_a_comparison_without_a_difference_can_be_shown(lines):
     scenario = sim.load_scenario(SEED, overrides=["run.packets=2000", "traffic.packet_bytes=64"])
-    shown = lines(text.comparison_tables(sim.compare(scenario, access=("vmap", "vmap"))))
+    shown = lines(results.comparison_tables(sim.compare(scenario, access=("vmap", "vmap"))))
     assert any("+0.0 %" in line for line in shown)
     # Two names for the same variant, so that neither bar hides the other.
     assert [line.split()[:2] for line in shown if line.startswith("vmap (")] == [
-        ["vmap", "(before)"], ["vmap", "(after)"],
-    ]  # fmt: skip
+        ["vmap", "(before)"],
+        ["vmap", "(after)"],
+    ]
 
 
 @pytest.mark.parametrize("actor", ["worker", "driver"])
@@ -164,16 +166,16 @@ def test_the_source_table_names_each_input(explanation, lines):
 def test_findings_are_counted_and_guesses_listed_on_demand(lines):
     checked = check(["zen4"])
     guesses = len(checked.of("guess"))
-    assert lines(text.findings(checked, False)) == [
+    assert lines(catalogue.findings(checked, False)) == [
         f"1 tables: 0 errors, 0 warnings, {guesses} guessed entries (--guesses lists them)"
     ]
-    listed = lines(text.findings(checked, True))
+    listed = lines(catalogue.findings(checked, True))
     assert sum(line.startswith("guess: cpu zen4") for line in listed) == guesses
 
 
 def test_the_list_shows_every_name(lines):
     tables = list_tables("cpu")
-    shown = "\n".join(lines(text.listing("cpu", tables)))
+    shown = "\n".join(lines(catalogue.listing("cpu", tables)))
     assert all(one.name in shown for one in tables)
 
 
@@ -192,7 +194,7 @@ def test_a_point_that_fails_stands_beside_the_others_with_its_error(lines):
     study = load_table("sweep", "cost-ranges").model_copy(update={"axes": {"driver.burst": None}})
     fine = {"driver.burst": 32, "access": "vmap", "packet_bytes": 64, "pps": 6.1e6, "cycles_per_packet": 496.5}
     rows = [fine | {"bound_by": "worker"}, {"driver.burst": 512, "access": "vmap", "error": "does not fit the ring"}]
-    shown = lines(text.sweep_table(study, Outcome(2, 2, 0, 1, None, rows)))
+    shown = lines(results.sweep_table(study, Outcome(2, 2, 0, 1, None, rows)))
     (first,) = [line.split() for line in shown if "6.100" in line]
     (second,) = [line.split() for line in shown if "512" in line]
     assert first == ["32", "vmap", "64", "6.100", "496.5", "worker"]

@@ -9,7 +9,7 @@ import pytest
 import sim
 from sim.config import ConfigError
 from sim.config.loading.load import load_table
-from sim.report.tables.evidence import count_groups, not_modelled_lines
+from sim.report.tables.validation import count_groups, not_modelled_lines
 from sim.study.evidence.figures import load_measurements, select
 from sim.study.evidence.validate import Validated, validate
 

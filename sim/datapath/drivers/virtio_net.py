@@ -16,6 +16,7 @@ STOP_BELOW = 2 + 17
 POLL_PACKETS = 64
 
 _RUNNING, _STOPPED = "the driver was running", "the queue was stopped"
+_BUDGET_LEFT = "the poll found fewer packets than it may take"
 _USED_IDX = (R.USED_IDX_SEEN, R.RING_USED_IDX)
 _NONE_USED = R.USED_IDX_SEEN.equals(R.LAST_USED_IDX)
 _MORE_USED = R.USED_IDX_SEEN.above(R.LAST_USED_IDX)
@@ -164,6 +165,8 @@ def napi_poll(scenario: Scenario, ring: SplitRing, memory: ReceiveMemory) -> lis
         driver.change(condition=R.CALLS.differs(R.CALLS_SEEN), sample=(R.CALLS_SEEN, R.CALLS))
     with driver.each("burst"):
         _interrupts_off(driver, ring)
+        driver.change(sometimes="calls were on")
+        driver.at(Anchor.BURST)
         driver.step("poll", "start of a poll")
         driver.then(R.RECEIVE_LEFT.put(POLL_PACKETS * memory.heads))
     with driver.each("packet", repeats=memory.heads):
@@ -176,7 +179,7 @@ def napi_poll(scenario: Scenario, ring: SplitRing, memory: ReceiveMemory) -> lis
         driver.jump("more", R.RECEIVE_LEFT.at_least(1))
         polled()
     with driver.each("burst"):
-        driver.step("polled", "no more", function="virtnet_receive")
+        driver.step("polled", "no more", function="virtnet_receive", sometimes=_BUDGET_LEFT)
         polled()
     _refill(driver, scenario, ring, memory)
     _complete(driver, ring)
@@ -220,8 +223,9 @@ def _complete(driver: Program, ring: SplitRing) -> None:
         else:
             driver.write("irq_on", "avail->flags = 0", ring.avail_flags(write=True))
             driver.then(R.AVAIL_FLAGS_NO_INTERRUPT.put(0))
-        driver.change(function="virtqueue_enable_cb_prepare")
+        driver.change(function="virtqueue_enable_cb_prepare", sometimes=_BUDGET_LEFT)
         driver.read("irq_recheck", "used->idx, once more", ring.used_index(), sample=_USED_IDX)
         driver.change(function="virtqueue_poll", primitives=("lock_rmw",), drains_stores=True)
+        driver.change(sometimes=_BUDGET_LEFT)
         driver.jump("irq_off", R.USED_IDX_SEEN.differs(R.LAST_USED_IDX))
         driver.jump("irq")

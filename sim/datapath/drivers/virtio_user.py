@@ -41,11 +41,11 @@ def transmit_burst(scenario: Scenario, ring: SplitRing) -> list[Step]:
         driver.then(R.LAST_USED_IDX.add(), R.NUM_FREE.add(chain))
         driver.jump("bulk", _MORE_USED)
         go_on()
+    with driver.each("poll", sometimes="the ring is full"):
         driver.read("reclaim", "used->idx, ring full", ring.used_index(), sample=_USED_IDX)
-        driver.change(sometimes="the ring is full")
         driver.jump("full", R.USED_IDX_SEEN.equals(R.LAST_USED_IDX))
+    with driver.each("packet", sometimes="the ring is full"):
         used_element(driver, "reclaim_one", "used->ring[i].id", ring, "virtio_xmit_cleanup")
-        driver.change(sometimes="the ring is full")
         driver.then(R.LAST_USED_IDX.add(), R.NUM_FREE.add(chain))
     post_packet(driver, scenario, ring, after_post)
     with driver.each("burst"):

@@ -77,7 +77,7 @@ class _Device:
         """An index read: the fetch of a chain finds out by itself, a recheck reads a descriptor."""
         if Anchor.REFILL in step.anchors:
             refill = Step(step.label, step.actor, "next descriptor", ("packet",), anchors=step.anchors)
-            return [replace(refill, function="vhost_get_vq_desc")]
+            return [replace(refill, function="vhost_get_vq_desc", sometimes="no chain is known of")]
         return self._read(step, R.LAST_AVAIL_IDX, 0, jumps=step.jumps)
 
     def _head(self, step: Step) -> list[Step]:

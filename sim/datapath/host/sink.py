@@ -63,6 +63,7 @@ def sink_steps(scenario: Scenario, packet_bytes: int, pinned: bool) -> list[Step
         sink.jump("unpin", R.COPIED.equals(R.COPIED_SENT))
         sink.jump("unpin", R.TURN.at_least(0))
         sink.jump("copied")
+    with sink.each("packet", sometimes="pages were pinned"):
         sink.step("unpin", "pages released", function="vhost_zerocopy_callback")
         sink.then(R.SINK_DONE.add(), R.ZEROCOPY_COMPLETED.add(), R.ZEROCOPY_COMPLETIONS_LEFT.add(-1))
         sink.jump("wake", R.UPEND_IDX.equals(R.ZEROCOPY_COMPLETED))
@@ -71,6 +72,7 @@ def sink_steps(scenario: Scenario, packet_bytes: int, pinned: bool) -> list[Step
         sink.step("wake", "wake the worker", function="vhost_poll_queue")
         sink.then(R.KICKS.add(), R.ZEROCOPY_COMPLETIONS_LEFT.put(WAKE_EVERY))
         sink.jump("take")
+    with sink.each("packet", sometimes="it was copied"):
         sink.step("copied", "copied frame sent")
         sink.then(R.TURN.add_register(R.SINK_QUEUED), R.TURN.count_down(R.SINK_DONE))
         sink.then(R.SINK_DONE.add(), R.COPIED_SENT.add())

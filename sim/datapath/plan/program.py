@@ -30,8 +30,7 @@ class Program:
         self._function = function
         self._steps: list[Step] = []
         self._open: dict[str, Any] | None = None
-        self._scopes: tuple[Scope, ...] = ()
-        self._repeats = 1
+        self._often: dict[str, Any] = {}
         self._anchors: tuple[Anchor, ...] = ()
 
     @property
@@ -40,15 +39,19 @@ class Program:
         self._close()
         return self._steps
 
+    @property
+    def sometimes(self) -> str:
+        """The condition under which steps written now run, if there is one."""
+        return str(self._often.get("sometimes", ""))
+
     @contextmanager
-    def each(self, *scopes: Scope, at: Anchor | None = None, repeats: int = 1) -> Iterator[None]:
-        """Steps written inside run `repeats` times per `scopes`; the first of them stands at the anchor."""
-        before = self._scopes, self._repeats
-        self._scopes, self._repeats = scopes, repeats
+    def each(self, *scopes: Scope, at: Anchor | None = None, repeats: int = 1, sometimes: str = "") -> Iterator[None]:
+        """Steps written inside run `repeats` times per `scopes`, or `sometimes`; the first stands at the anchor."""
+        before, self._often = self._often, {"scopes": scopes, "repeats": repeats, "sometimes": sometimes}
         if at is not None:
             self.at(at)
         yield
-        self._scopes, self._repeats = before
+        self._often = before
 
     def at(self, *anchors: Anchor) -> None:
         """Let the next step stand first at these anchors."""
@@ -57,9 +60,8 @@ class Program:
     def step(self, label: str, title: str, counted_as: str | None = None, **fields: Any) -> None:
         """Add a step that executes instructions: those that the kernel table counts as `counted_as`."""
         self._close()
-        fields.setdefault("scopes", self._scopes)
-        fields.setdefault("repeats", self._repeats)
-        self._open = {"label": label, "actor": self.actor, "title": title, "counted_as": counted_as, **fields}
+        named = {"label": label, "actor": self.actor, "title": title, "counted_as": counted_as}
+        self._open = {**self._often, **named, **fields}
         self._open["anchors"], self._anchors = self._anchors, ()
 
     def read(

@@ -63,6 +63,7 @@ class Anchor(Enum):
     ROUND = "start of a round"
     NEXT_PACKET = "top of the packet loop, where the handler looks whether a chain is known of"
     REFILL = "the cached avail index is used up: read it again"
+    LOOK_AHEAD = "the avail index is looked at before a sendmsg, for MSG_MORE"
     PACKET = "start of a packet: its chain is fetched"
     RECEIVE_PACKET = "start of a received packet"
     SEND = "sendmsg of one packet"

@@ -35,7 +35,7 @@ def after_copy(worker: Program, scenario: Scenario, batched: bool, expand_bytes:
     program: dict[str, Any] = {}
     if backend.runs_xdp:
         program = {"extra_instructions": backend.program_instructions.value}
-    with worker.each("packet"):
+    with worker.each("packet", sometimes=worker.sometimes):
         if backend.runs_xdp and expand_bytes:
             worker.copy(f"{prefix}expand", "skb made linear with headroom", "kernel_copy", function="pskb_expand_head")
             worker.change(bytes=expand_bytes)
@@ -46,7 +46,7 @@ def after_copy(worker: Program, scenario: Scenario, batched: bool, expand_bytes:
             worker.step(f"{prefix}backend", "skb from the packet's buffer", "backend_packet", **each)
         if redirects:
             worker.step(f"{prefix}redirect", "redirect to the NIC", "redirect_packet", **each)
-            with worker.each("flush" if batched else "packet"):
+            with worker.each("flush" if batched else "packet", sometimes=worker.sometimes):
                 worker.step(f"{prefix}redirect_flush", "doorbell of the NIC", "redirect_flush")
         if goes_up:
             worker.step(f"{prefix}receive", "skb up the host's stack", "skb_receive", **each)

@@ -83,12 +83,13 @@ def _take_packets(rx: Program, scenario: Scenario, memory: ReceiveMemory) -> Non
         rx.then(R.GRABBED.add(), R.BUFFERED.add(), R.UNCLEARED.add(), R.GRAB_LEFT.add(-1))
         rx.jump("clear", R.UNCLEARED.at_least(memory.cleared_at_once))
         _take_more(rx)
-    with rx.each("ring_batch"):
+    with rx.each("packet"):
         slots = memory.slots(R.GRABBED, R.UNCLEARED)
         rx.write("clear", "clear slots that were taken", slots, function="__ptr_ring_discard_one")
         rx.change(sometimes="two cache lines of slots were taken")
         rx.then(R.CONSUMED.copy(R.GRABBED), R.UNCLEARED.put(0))
         _take_more(rx)
+    with rx.each("ring_batch"):
         rx.step("taken", "unlock the ptr_ring", function="vhost_net_buf_produce")
         rx.jump(Anchor.POLL_SOCKET, R.BUFFERED.below(1))
     with rx.each("packet"):

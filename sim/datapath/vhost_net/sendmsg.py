@@ -25,7 +25,7 @@ def before_send(tx: Program, ring: SplitRing, path: TransmitPath) -> None:
         tx.step("more_wanted", "is there more (MSG_MORE)", function="tx_can_batch")
         tx.jump("more", R.AVAIL_IDX.minus(R.LAST_AVAIL_IDX).below(2))
         tx.jump(Anchor.SEND)
-        with tx.each("refill"):
+        with tx.each("refill", at=Anchor.LOOK_AHEAD):
             tx.read("more", "avail->idx, cached one used up", ring.avail_index(), "avail_index_read", "refill")
             tx.change(sample=(R.AVAIL_IDX, R.RING_AVAIL_IDX), function="vhost_vq_avail_empty")
 

@@ -139,7 +139,7 @@ def _copy_into_batch(tx: Program, scenario: Scenario, packet_bytes: int) -> None
 def _end_packet(tx: Program, scenario: Scenario, path: TransmitPath) -> None:
     """The end of the packet loop: count the packet, take another page fragment if this one is used up."""
     most, fragment = round_packets(scenario, path.packet_bytes), path.fragment(scenario)
-    with tx.each("packet", at=Anchor.PACKET_DONE):
+    with tx.each("packet", at=Anchor.PACKET_DONE, sometimes="it was copied" if path.zerocopy else ""):
         tx.step("packet_done", "end of the packet", "packet_done")
         tx.step("get_descriptor", "next descriptor wanted", "get_descriptor")
         tx.then(R.LAST_AVAIL_IDX.add())

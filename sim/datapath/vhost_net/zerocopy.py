@@ -26,7 +26,7 @@ def pending_limit(scenario: Scenario) -> int:
 
 def look_for_completions(tx: Program, path: TransmitPath) -> None:
     """The top of the loop: buffers whose pages were released go back to the driver."""
-    with tx.each("packet", at=Anchor.NEXT_PACKET):
+    with tx.each("packet", *(["flush"] if path.zerocopy else []), at=Anchor.NEXT_PACKET):
         tx.step("top", "buffers that came back?", "zerocopy_signal")
         if path.zerocopy:
             tx.change(sample=(R.ZEROCOPY_COMPLETED_SEEN, R.ZEROCOPY_COMPLETED))
@@ -55,25 +55,27 @@ def select(tx: Program, scenario: Scenario, path: TransmitPath) -> None:
     else:
         tx.then(R.COPY_ONLY.add(-1))
         tx.jump("copy_it", R.COPY_ONLY.at_least(1))
-    send_pinned(tx, scenario, path)
-    if not keeps:  # skb_orphan_frags: the packet cannot keep its pages
-        tx.copy("pin_orphan", "pages copied after all", "kernel_copy", "zerocopy_orphan", bytes=rest)
-        tx.change(copied="rest", copied_bytes=rest)
-    after_copy(tx, scenario, batched=False, expand_bytes=path.packet_bytes, prefix="pin_")
-    tx.step("pin_sent", "end of sendmsg by zero copy", function="tun_sendmsg")
-    if keeps:
-        tx.then(R.SINK_QUEUED.add(), R.UPEND_IDX.add())
-        tx.jump("pin_done")
-    else:
-        tx.then(R.COPY_ONLY.put(PACKETS_PER_TRY))
-        hand_to_sink(tx, scenario, batched=False)
-        tx.jump(Anchor.PACKET_DONE)
-    send(tx, scenario, path, label="copy_it")
+    with tx.each("packet", sometimes="its pages are pinned"):
+        send_pinned(tx, scenario, path)
+        if not keeps:  # skb_orphan_frags: the packet cannot keep its pages
+            tx.copy("pin_orphan", "pages copied after all", "kernel_copy", "zerocopy_orphan", bytes=rest)
+            tx.change(copied="rest", copied_bytes=rest)
+        after_copy(tx, scenario, batched=False, expand_bytes=path.packet_bytes, prefix="pin_")
+        tx.step("pin_sent", "end of sendmsg by zero copy", function="tun_sendmsg")
+        if keeps:
+            tx.then(R.SINK_QUEUED.add(), R.UPEND_IDX.add())
+            tx.jump("pin_done")
+        else:
+            tx.then(R.COPY_ONLY.put(PACKETS_PER_TRY))
+            hand_to_sink(tx, scenario, batched=False)
+            tx.jump(Anchor.PACKET_DONE)
+    with tx.each("packet", sometimes="it is copied"):
+        send(tx, scenario, path, label="copy_it")
 
 
 def end_pinned_packet(tx: Program, path: TransmitPath, round_packets: int) -> None:
     """The end of a packet sent by zero copy: its buffer goes back later."""
-    with tx.each("packet"):
+    with tx.each("packet", sometimes="its pages are pinned"):
         tx.step("pin_done", "next packet", "get_descriptor")
         tx.then(R.LAST_AVAIL_IDX.add(), R.SENT_PKTS.add())
         tx.jump(Anchor.ROUND_REQUEUED, R.SENT_PKTS.at_least(round_packets))

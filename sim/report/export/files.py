@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sim.config import ConfigError, Scenario, dump_scenario
+from sim.report.tables.rows import sensitivity_rows, validation_rows
 from sim.study.evidence.validate import Validation
 from sim.study.questions.capacity import Capacities
 from sim.study.questions.compare import Comparison
@@ -94,39 +95,35 @@ def validation_writers(validation: Validation) -> dict[str, Writer]:
 
     title = f"published figures, calibration {validation.calibration or 'none'}"
     return {
-        **frame_writers("validation", pd.DataFrame([row.to_dict() for row in validation.rows])),
+        **frame_writers("validation", pd.DataFrame(validation_rows(validation))),
         **figure_writers("validation", validation_figure(validation.rows, title)),
     }
 
 
-def sensitivity_writers(found: Sensitivities) -> dict[str, Writer]:
+def sensitivity_writers(result: Sensitivities) -> dict[str, Writer]:
     """Return the files of `vhost-sim sensitivity --out`."""
     import pandas as pd
 
     from sim.report.plots.evidence import sensitivity_figure
 
-    rows = [
-        {"input": one.key, **one.values, **{f"{name}_half_width": width for name, width in one.half_widths.items()},
-         "remark": one.remark}
-        for one in found.indices
-    ]  # fmt: skip
+    rows = [{name: value for name, value in row.items() if name != "unit"} for row in sensitivity_rows(result)]
     return {
-        **frame_writers(found.method, pd.DataFrame(rows)),
-        **figure_writers(found.method, sensitivity_figure(found)),
+        **frame_writers(result.method, pd.DataFrame(rows)),
+        **figure_writers(result.method, sensitivity_figure(result)),
     }
 
 
 def check_folder(folder: Path, option: str = "--out") -> None:
     """Raise ConfigError, before anything is simulated, when results could not be written to `folder`."""
-    place = folder
-    while not os.path.exists(place):  # unlike Path.exists, False for a name that is too long
-        place = place.parent
-    if not place.is_dir():
-        raise ConfigError(f"{option} {folder}: {place} is not a folder")
+    parent = folder
+    while not os.path.exists(parent):  # unlike Path.exists, False for a name that is too long
+        parent = parent.parent
+    if not parent.is_dir():
+        raise ConfigError(f"{option} {folder}: {parent} is not a folder")
     try:
         with contextlib.suppress(FileNotFoundError):
             folder.stat()
-        with tempfile.TemporaryFile(dir=place):
+        with tempfile.TemporaryFile(dir=parent):
             pass
     except OSError as error:
         raise ConfigError(f"{option} {folder}: cannot be written: {error.strerror}") from None

@@ -1,4 +1,4 @@
-"""Write a timeline in the Chrome trace-event format, which the Perfetto viewer opens; and its summary in a terminal.
+"""Write a timeline in the Chrome trace-event format, which the Perfetto viewer opens.
 
 Times of that format are microseconds; here they are decimal numbers with six places, so that no picosecond is lost.
 Slices are pairs of begin and end events: a viewer that rounds each time by itself cannot make one stick out of another.
@@ -11,16 +11,9 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from rich.console import Group as Lines
-from rich.console import RenderableType
-from rich.text import Text
-
-from sim.report.tables.text import table
 from sim.study.timeline.model import Group, Slice, Timeline
 
 _PROCESS = 1
-#: Kinds of waiting and work that the summary lists for each actor.
-_SHOWN = 6
 
 #: Time in ps, and the fields of an event in their order.
 Event = tuple[int, dict[str, Any]]
@@ -29,12 +22,9 @@ Event = tuple[int, dict[str, Any]]
 def trace_text(timeline: Timeline) -> str:
     """Return the file: one event per line, sorted by time; the same timeline gives the same bytes."""
     lines = [json.dumps(event) for event in _names(timeline)]
-    lines += [_line(time_ps, event) for time_ps, event in sorted(_events(timeline), key=lambda one: one[0])]
-    about = {
-        "scenario": timeline.scenario, "access": timeline.access, "packet_bytes": timeline.packet_bytes,
-        "packets": timeline.packets, "start_ps": timeline.start_ps, "elapsed_ps": timeline.elapsed_ps,
-        "notes": list(timeline.notes),
-    }  # fmt: skip
+    lines += [_line(time_ps, event) for time_ps, event in sorted(_events(timeline), key=lambda event: event[0])]
+    named = ("scenario", "access", "packet_bytes", "packets", "start_ps", "elapsed_ps")
+    about = {**{name: getattr(timeline, name) for name in named}, "notes": list(timeline.notes)}
     body = ",\n".join(lines)
     return f'{{"displayTimeUnit": "ns",\n"otherData": {json.dumps(about)},\n"traceEvents": [\n{body}\n]}}\n'
 
@@ -63,15 +53,15 @@ def _events(timeline: Timeline) -> Iterator[Event]:
     for number, track in enumerate(timeline.tracks, 1):
         for group in track.groups:
             yield from _group(group, number)
-    for one in timeline.journeys:
-        arrow = {"cat": "packet", "name": "posted to used", "id": one.packet, "pid": _PROCESS}
-        said = {"packet": one.packet, "posted_us": one.posted_ps / 1e6, "used_us": one.used_ps / 1e6}
-        yield one.posting_ps, {"ph": "s", **arrow, "tid": one.posted_by + 1, "args": said}
-        yield one.using_ps, {"ph": "f", "bp": "e", **arrow, "tid": one.used_by + 1}
-    for told in timeline.notifications:
-        yield told.time_ps, {
-            "ph": "i", "s": "t", "cat": "notification", "name": told.name, "pid": _PROCESS, "tid": told.actor + 1,
-        }  # fmt: skip
+    for journey in timeline.journeys:
+        arrow = {"cat": "packet", "name": "posted to used", "id": journey.packet, "pid": _PROCESS}
+        times = {"posted_us": journey.posted_ps / 1e6, "used_us": journey.used_ps / 1e6}
+        start = {"tid": journey.posted_by + 1, "args": {"packet": journey.packet, **times}}
+        yield journey.posting_ps, {"ph": "s", **arrow, **start}
+        yield journey.using_ps, {"ph": "f", "bp": "e", **arrow, "tid": journey.used_by + 1}
+    for notification in timeline.notifications:
+        mark = {"ph": "i", "s": "t", "cat": "notification", "name": notification.name}
+        yield notification.time_ps, {**mark, "pid": _PROCESS, "tid": notification.actor + 1}
     for level in timeline.levels:
         yield level.time_ps, {"ph": "C", "name": level.counter, "pid": _PROCESS, "args": {"value": level.value}}
 
@@ -95,23 +85,3 @@ def _parts(step: Slice, where: dict[str, int]) -> Iterator[Event]:
         yield time_ps, {"ph": "B", "cat": kind, "name": part.name, **where, "args": said}
         time_ps += part.duration_ps
         yield time_ps, {"ph": "E", "name": part.name, **where}
-
-
-def timeline_table(timeline: Timeline) -> RenderableType:
-    """What each actor spent its time on; the total of each is the whole time."""
-    title = (
-        f"{timeline.scenario}, {timeline.access}, {timeline.packet_bytes} B: {timeline.packets} packets in "
-        f"{timeline.elapsed_ps / 1e6:.3f} us"
-        + (f", from {timeline.start_ps / 1e6:.3f} us on" if timeline.start_ps else "")
-    )
-    made = table("", ("actor", "", "us", "share"), left=2)
-    for track in timeline.tracks:
-        totals = track.totals_ps()
-        shown = list(totals.items())[:_SHOWN]
-        rest = sum(totals.values()) - sum(time_ps for _, time_ps in shown)
-        lines = [*shown, *([("everything else", rest)] if rest else []), ("total", sum(totals.values()))]
-        for place, (name, time_ps) in enumerate(lines):
-            share = f"{time_ps / timeline.elapsed_ps:.1%}" if timeline.elapsed_ps else ""
-            made.add_row(track.actor if place == 0 else "", name, f"{time_ps / 1e6:.3f}", share)
-        made.add_section()
-    return Lines(Text(title, style="bold"), made, *(Text(f"note: {note}") for note in timeline.notes))

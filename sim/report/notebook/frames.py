@@ -6,28 +6,18 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from sim.config.tables.quantity import Quantity
+from sim.report.tables.evidence import interval, unsigned
 from sim.report.tables.explained import executes
 from sim.study.questions.explain import Explanation
 from sim.study.review.alternatives import Answer
 from sim.study.sensitivity.shapley import MECHANISMS, Decomposition
-from sim.study.uncertainty.intervals import Interval, Uncertainty
+from sim.study.uncertainty.intervals import Gain, Uncertainty
 
 if TYPE_CHECKING:
     import pandas as pd
 
 #: Rows executed less often than once in so many packets, or whose cycles differ by less, are not listed.
 _RARE_PER_PACKET, _SAME_CYCLES = 1e-3, 0.05
-
-
-def interval(one: Interval, places: int = 1, factor: float = 1.0) -> str:
-    """Spell a number with its 90 % interval: `21.1 [18.0, 24.2]`."""
-    value, low, high = (f"{unsigned(number * factor, places):.{places}f}" for number in (one.value, one.low, one.high))
-    return f"{value} [{low}, {high}]"
-
-
-def unsigned(number: float, places: int) -> float:
-    """Round a number; what rounds to zero loses its sign."""
-    return round(number, places) + 0.0
 
 
 def access_frame(explanation: Explanation) -> pd.DataFrame:
@@ -55,7 +45,7 @@ def price_frame(explanation: Explanation, label: str) -> pd.DataFrame:
     """Price one row, primitive by primitive, with what the tables say of each; the last line is the sum."""
     import pandas as pd
 
-    row = next(one for one in explanation.plan.rows if one.actor == "worker" and one.label == label)
+    row = next(row for row in explanation.plan.rows if row.actor == "worker" and row.label == label)
     known, cycle_ps = explanation.scenario.cpu.primitives, explanation.plan.cycle_ps
     lines = []
     for part in row.components:
@@ -94,22 +84,22 @@ def change_frame(first: Explanation, second: Explanation) -> pd.DataFrame:
     ]
     listed = [pair for pair in pairs if abs(pair[1] - pair[2]) > _SAME_CYCLES]
     listed.append(("sum", sum(pair[1] for pair in listed), sum(pair[2] for pair in listed)))
-    names = (f"{one.plan.access} (cycles)" for one in (first, second))
+    names = (f"{explanation.plan.access} (cycles)" for explanation in (first, second))
     frame = pd.DataFrame(listed, columns=["access", *names])
     frame["saved (cycles)"] = frame.iloc[:, 1] - frame.iloc[:, 2]
     return _tidy(frame)
 
 
-def share_frame(found: Decomposition) -> pd.DataFrame:
+def share_frame(result: Decomposition) -> pd.DataFrame:
     """List what each mechanism adds to a gain; shares and rest add up to the sum."""
     import pandas as pd
 
     lines: list[tuple[str, str, float, float, float | None]] = [
-        (one.mechanism, MECHANISMS[one.mechanism], one.saved_ns, one.gain_points, one.gain_without_percent)
-        for one in found.shares
+        (share.mechanism, MECHANISMS[share.mechanism], share.saved_ns, share.gain_points, share.gain_without_percent)
+        for share in result.shares
     ]
-    lines.append(("rest", "what differs with all of them off", found.rest_ns, found.rest_points, None))
-    lines.append(("sum", "", found.saved_ns, found.gain_percent, None))
+    lines.append(("rest", "what differs with all of them off", result.rest_ns, result.rest_points, None))
+    lines.append(("sum", "", result.saved_ns, result.gain_percent, None))
     names = ["mechanism", "switched off", "share (ns)", "share (points of the gain)", "gain without it (%)"]
     return _tidy(pd.DataFrame(lines, columns=names))
 
@@ -119,37 +109,30 @@ def _tidy(frame: pd.DataFrame) -> pd.DataFrame:
     return frame.map(lambda value: unsigned(value, 1) if isinstance(value, float) else value)
 
 
-def fit_frame(found: Mapping[str, Uncertainty]) -> pd.DataFrame:
+def fit_frame(fits: Mapping[str, Uncertainty]) -> pd.DataFrame:
     """Lay the same question under several calibrations side by side: rates, gain and saving of its first pair."""
     import pandas as pd
 
-    return pd.DataFrame(
-        [
-            {
-                "fitted on": name,
-                f"{one.gains[0].before} (Mpps)": interval(one.rates[0].pps, 2, 1e-6),
-                f"{one.gains[0].after} (Mpps)": interval(one.rates[1].pps, 2, 1e-6),
-                "gain (%)": interval(one.gains[0].gain_percent),
-                "saved (ns / packet)": interval(one.gains[0].saved_ns),
-            }
-            for name, one in found.items()
-        ]
-    )
+    lines = []
+    for name, sure in fits.items():
+        first = sure.gains[0]
+        before, after = (interval(rate.pps, 2, 1e-6) for rate in sure.rates[:2])
+        rates = {f"{first.before} (Mpps)": before, f"{first.after} (Mpps)": after}
+        lines.append({"fitted on": name, **rates, **_gain_cells(first)})
+    return pd.DataFrame(lines)
 
 
-def gain_frame(found: Iterable[Answer], first: str) -> pd.DataFrame:
+def gain_frame(answers: Iterable[Answer], first: str) -> pd.DataFrame:
     """List answers: rates before and after, gain and saving with their intervals; `first` names the first column."""
     import pandas as pd
 
-    return pd.DataFrame(
-        [
-            {
-                first: one.name,
-                "before (Mpps)": f"{one.before_pps.value / 1e6:.2f}",
-                "after (Mpps)": f"{one.after_pps.value / 1e6:.2f}",
-                "gain (%)": interval(one.gain.gain_percent),
-                "saved (ns / packet)": interval(one.gain.saved_ns),
-            }
-            for one in found
-        ]
-    )
+    lines = []
+    for answer in answers:
+        before, after = (f"{pps.value / 1e6:.2f}" for pps in (answer.before_pps, answer.after_pps))
+        rates = {"before (Mpps)": before, "after (Mpps)": after}
+        lines.append({first: answer.name, **rates, **_gain_cells(answer.gain)})
+    return pd.DataFrame(lines)
+
+
+def _gain_cells(gain: Gain) -> dict[str, str]:
+    return {"gain (%)": interval(gain.gain_percent), "saved (ns / packet)": interval(gain.saved_ns)}

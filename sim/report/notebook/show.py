@@ -56,11 +56,11 @@ def table(frame: pd.DataFrame) -> Shown:
     columns = [list(frame.iloc[:, place]) for place in range(len(head))]
     numeric = [all(_is_number(value) for value in column) for column in columns]
     places = [_places(column) for column in columns]
-    rows = [[_cell(value, digits) for value, digits in zip(row, places, strict=True)]
-            for row in zip(*columns, strict=True)]  # fmt: skip
+    cells = [[_cell(value, digits) for value in column] for column, digits in zip(columns, places, strict=True)]
+    rows = [list(row) for row in zip(*cells, strict=True)]
     lines = [_line(head, "th", numeric), *(_line(row, "td", numeric) for row in rows)]
-    made = f'<div style="overflow-x: auto"><table>\n<thead>{lines[0]}</thead>\n<tbody>\n' + "\n".join(lines[1:])
-    return Shown({"text/html": f"{made}\n</tbody>\n</table></div>", "text/plain": _plain(head, rows, numeric)})
+    opened = f'<div style="overflow-x: auto"><table>\n<thead>{lines[0]}</thead>\n<tbody>\n' + "\n".join(lines[1:])
+    return Shown({"text/html": f"{opened}\n</tbody>\n</table></div>", "text/plain": _plain(head, rows, numeric)})
 
 
 def _is_number(value: object) -> bool:
@@ -69,8 +69,9 @@ def _is_number(value: object) -> bool:
 
 def _places(column: list[Any]) -> int:
     """Return how many places the numbers of a column have."""
-    return max((len(f"{value:.{_MOST_PLACES}f}".rstrip("0").partition(".")[2])
-                for value in column if _is_number(value) and math.isfinite(value)), default=0)  # fmt: skip
+    numbers = [value for value in column if _is_number(value) and math.isfinite(value)]
+    shown = [f"{value:.{_MOST_PLACES}f}".rstrip("0") for value in numbers]
+    return max((len(text.partition(".")[2]) for text in shown), default=0)
 
 
 def _cell(value: object, places: int) -> str:
@@ -82,13 +83,13 @@ def _cell(value: object, places: int) -> str:
 
 
 def _line(cells: list[str], tag: str, numeric: list[bool]) -> str:
-    made = []
+    written = []
     for text, number in zip(cells, numeric, strict=True):
         least = "24em" if len(text) > _LONG else "14em"
         wraps = "; white-space: nowrap" if len(text) < _SHORT else f"; min-width: {least}"
         style = f"text-align: {'right' if number else 'left'}{'' if tag == 'th' else wraps}"
-        made.append(f'<{tag} style="{style}">{html.escape(text)}</{tag}>')
-    return f"<tr>{''.join(made)}</tr>"
+        written.append(f'<{tag} style="{style}">{html.escape(text)}</{tag}>')
+    return f"<tr>{''.join(written)}</tr>"
 
 
 def _plain(head: list[str], rows: list[list[str]], numeric: list[bool]) -> str:

@@ -1,1 +1,1 @@
-"""The page for a design review: `whole` puts it together from sections and charts; `html` escapes what files say."""
+"""The page for a design review: `page` puts it together from sections and charts; `html` escapes what files say."""

@@ -16,22 +16,22 @@ def answer(review: Review) -> str:
     rows = review.answers().items()
     others = review.further_sentences()
     few = others if len(others) <= _SENTENCES else []
-    further = "".join(f'<p class="further">{isolated(one)}</p>' for one in few)
+    further = "".join(f'<p class="further">{isolated(sentence)}</p>' for sentence in few)
     ranked = ""
     if others:
         ranked = chart("gains", f"what each variant gains over the first at {review.first_size} B, with intervals")
-    short = "".join(f"<dt>{escaped(question)}</dt><dd><bdi>{_long(said)}</bdi></dd>" for question, said in rows)
+    questions = "".join(f"<dt>{escaped(question)}</dt><dd><bdi>{_long(short)}</bdi></dd>" for question, short in rows)
     return (
         f'<header><h1>{isolated(review.question)}</h1>\n<p class="answer">{isolated(review.sentence())}</p>\n{further}'
         '<p class="small">Computed by vhost-sim, a cost model of the datapath: nothing was run on this CPU.</p>'
         "</header>\n"
-        f'<dl class="short">{short}</dl>\n{ranked}\n{_asked(review)}'
+        f'<dl class="short">{questions}</dl>\n{ranked}\n{_asked(review)}'
     )
 
 
-def _long(said: str) -> str:
+def _long(sentence: str) -> str:
     """Escape a sentence of many names: each word may be hostile, but none of it may be lost to the cut."""
-    return " ".join(escaped(word) for word in said.split(" "))
+    return " ".join(escaped(word) for word in sentence.split(" "))
 
 
 def _asked(review: Review) -> str:
@@ -60,13 +60,11 @@ def _kind_of_interval(draws: int) -> str:
 
 def _variants(review: Review) -> str:
     """What a variant does to memory beside the fast path."""
-    rows = [
-        (
-            variant.name, _MAPPED[variant.mapping.pages], "yes" if variant.mapping.pinned else "no",
-            variant.mapping.torn_down,
-            f"{sum(part.cost_ps for part in explained.plan.setup) / 1e6:.1f}" if explained.plan.setup else "-",
-        )
-        for variant, explained in zip(review.scenario.access, review.explanations, strict=True)
-    ]  # fmt: skip
+    rows = []
+    for variant, explained in zip(review.scenario.access, review.explanations, strict=True):
+        mapping, setup = variant.mapping, explained.plan.setup
+        setup_us = f"{sum(part.cost_ps for part in setup) / 1e6:.1f}" if setup else "-"
+        pinned = "yes" if mapping.pinned else "no"
+        rows.append((variant.name, _MAPPED[mapping.pages], pinned, mapping.torn_down, setup_us))
     head = ("variant", "ring mapped through", "pages pinned", "torn down by MMU notifiers", "set-up, us")
     return table(head, rows, left=4)

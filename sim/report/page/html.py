@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import html
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+
+from sim.report.tables.terminal import Columns, Record
+from sim.study.review.review import Review
 
 #: Characters of a text that are shown; sentences of the documentation are shorter.
 _LONGEST = 1000
@@ -16,7 +19,7 @@ class Link:
     """A cell that leads to a place on the same page, by its id."""
 
     text: str
-    place: str
+    target: str
 
 
 #: A text, or links that stand behind each other.
@@ -52,24 +55,30 @@ def table(
     `total` marks the last row; `ids` are the places of the rows, for links.
     """
 
-    def line(cells: Sequence[Cell], tag: str, place: str = "") -> str:
+    def line(cells: Sequence[Cell], tag: str, attributes: str = "") -> str:
         kinds = ("text" if number < left else "number" for number in range(len(cells)))
-        made = (f'<{tag} class="{kind}">{_content(one)}</{tag}>' for kind, one in zip(kinds, cells, strict=True))
-        return f"<tr{place}>{''.join(made)}</tr>"
+        written = (f'<{tag} class="{kind}">{_content(cell)}</{tag}>' for kind, cell in zip(kinds, cells, strict=True))
+        return f"<tr{attributes}>{''.join(written)}</tr>"
 
-    found = list(rows)
-    places = [f' id="{one}"' for one in ids] or [""] * len(found)
-    if total and found:
-        places[-1] += ' class="total"'
-    body = "\n".join(line(row, "td", place) for row, place in zip(found, places, strict=True))
+    lines = list(rows)
+    attributes = [f' id="{name}"' for name in ids] or [""] * len(lines)
+    if total and lines:
+        attributes[-1] += ' class="total"'
+    body = "\n".join(line(row, "td", attribute) for row, attribute in zip(lines, attributes, strict=True))
     return f'<div class="wide"><table><thead>{line(head, "th")}</thead><tbody>\n{body}</tbody></table></div>'
+
+
+def table_of(columns: Columns[Record], records: Iterable[Record], left: int = 1) -> str:
+    """Return a table with a row for each record."""
+    rows = [[text(record) for _, text in columns] for record in records]
+    return table([heading for heading, _ in columns], rows, left)
 
 
 def _content(cell: Cell) -> str:
     if isinstance(cell, str):
         return isolated(cell)
     links = (cell,) if isinstance(cell, Link) else cell
-    return ", ".join(f'<a href="#{one.place}">{isolated(one.text)}</a>' for one in links)
+    return ", ".join(f'<a href="#{link.target}">{isolated(link.text)}</a>' for link in links)
 
 
 def chart(name: str, says: str) -> str:
@@ -86,3 +95,20 @@ def folded(title: str, content: str, *, printed: bool = True) -> str:
 def embedded(data: object) -> str:
     """Return JSON that may stand inside a script element: no text in it can close the element."""
     return json.dumps(data, allow_nan=False).replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+
+
+def sources_by_key(review: Review) -> dict[str, str]:
+    """Return the id on the page of each table entry behind the answer, by its key."""
+    return {source.key: f"source-{number}" for number, source in enumerate(review.sources, 1)}
+
+
+def link_target(name: str, targets: Mapping[str, str]) -> str | None:
+    """Return the id of an entry's source, by its key or primitive; of two measured together, that of the first."""
+    first = name.split(" + ")[0]
+    return next((targets[key] for key in (first, f"cpu.primitives.{first}") if key in targets), None)
+
+
+def entry(name: str, targets: Mapping[str, str]) -> Cell:
+    """Return a name as a cell, which leads to its source where it is that of an entry."""
+    target = link_target(name, targets)
+    return name if target is None else Link(name, target)

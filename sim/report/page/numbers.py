@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from sim.report.notebook.frames import interval, unsigned
-from sim.report.page.html import Cell, chart, folded, isolated, table
-from sim.report.page.links import entry, sources_by_key
+from sim.datapath.plan.step import Row
+from sim.engine import Point
+from sim.report.page.html import Cell, chart, entry, folded, isolated, sources_by_key, table, table_of
+from sim.report.tables.evidence import interval, unsigned
 from sim.report.tables.explained import SCOPE_TITLES, executes
 from sim.report.tables.stack import LAYER_OF, LAYERS, stack
+from sim.report.tables.terminal import Columns
+from sim.study.evidence.published import Published
 from sim.study.questions.explain import Explanation
 from sim.study.review.review import Review
 from sim.study.uncertainty.intervals import Gain
@@ -26,12 +29,10 @@ def rates(review: Review) -> str:
         _rate_table(review),
     ]
     if review.sure.gains:
-        gains = [_gain_row(one) for one in review.sure.gains]
-        parts.append(table(("difference", "sign", "bytes", "gain, %", "saved, ns per packet"), gains, left=2))
+        parts.append(table_of(_GAIN_COLUMNS, review.sure.gains, left=2))
     if review.sure.pairs:
-        pairs = [_gain_row(one) for one in sorted(review.sure.pairs, key=lambda one: (one.before, one.after))]
-        head = ("difference", "sign", "bytes", "gain, %", "saved, ns per packet")
-        parts.append(folded("every other pair of variants, draw by draw", table(head, pairs, left=2)))
+        pairs = sorted(review.sure.pairs, key=lambda gain: (gain.before, gain.after))
+        parts.append(folded("every other pair of variants, draw by draw", table_of(_GAIN_COLUMNS, pairs, left=2)))
     parts += [f'<p class="small">{isolated(note)}</p>' for note in review.sure.notes]
     return "\n".join((*parts, *_published(review)))
 
@@ -40,70 +41,82 @@ def _rate_table(review: Review) -> str:
     """Rates with their intervals; of variants and sizes, the more numerous ones are the rows."""
     accesses = list(dict.fromkeys(rate.access for rate in review.sure.rates))
     sizes = review.scenario.traffic.sizes
-    found = {(rate.access, rate.packet_bytes): interval(rate.pps, 3, 1e-6) for rate in review.sure.rates}
+    rates = {(rate.access, rate.packet_bytes): interval(rate.pps, 3, 1e-6) for rate in review.sure.rates}
     if len(accesses) > len(sizes):
         head = ("Mpps", *(f"{size} B" for size in sizes))
-        return table(head, [(access, *(found[access, size] for size in sizes)) for access in accesses])
+        return table(head, [(access, *(rates[access, size] for size in sizes)) for access in accesses])
     head = ("bytes", *(f"{access}, Mpps" for access in accesses))
-    return table(head, [(str(size), *(found[access, size] for access in accesses)) for size in sizes])
+    return table(head, [(str(size), *(rates[access, size] for access in accesses)) for size in sizes])
 
 
-def _gain_row(one: Gain) -> tuple[str, ...]:
-    return (
-        f"{one.before} → {one.after}", _sign(one), str(one.packet_bytes), interval(one.gain_percent),
-        interval(one.saved_ns),
-    )  # fmt: skip
-
-
-def _sign(one: Gain) -> str:
-    if not one.resolved:
+def _sign(gain: Gain) -> str:
+    if not gain.resolved:
         return "none that the runs resolve"
-    return "certain" if one.certain else f"in {one.same_sign:.0%} of the draws"
+    return "certain" if gain.certain else f"in {gain.same_sign:.0%} of the draws"
+
+
+_GAIN_COLUMNS: Columns[Gain] = (
+    ("difference", lambda gain: f"{gain.before} → {gain.after}"),
+    ("sign", _sign),
+    ("bytes", lambda gain: str(gain.packet_bytes)),
+    ("gain, %", lambda gain: interval(gain.gain_percent)),
+    ("saved, ns per packet", lambda gain: interval(gain.saved_ns)),
+)
+_PUBLISHED_COLUMNS: Columns[Published] = (
+    ("variant", lambda rate: rate.access),
+    ("figure", lambda rate: rate.name),
+    ("", lambda rate: "the calibration was fitted to it" if rate.used else "predicted"),
+    ("bytes", lambda rate: str(rate.packet_bytes)),
+    ("published, Mpps", lambda rate: f"{rate.measured_pps / 1e6:.2f}"),
+    ("model, Mpps", lambda rate: f"{rate.predicted_pps / 1e6:.3f}"),
+    ("error", lambda rate: f"{rate.error:+.1%}"),
+)
+_LATENCY_COLUMNS: Columns[Point] = (
+    ("variant", lambda point: point.access),
+    ("bound by", lambda point: point.bound_by),
+    ("bytes", lambda point: str(point.packet_bytes)),
+    ("median us", lambda point: f"{point.latency_us['p50']:.2f}"),
+    ("99 % us", lambda point: f"{point.latency_us['p99']:.2f}"),
+    ("99.9 % us", lambda point: f"{point.latency_us['p999']:.2f}"),
+    ("packets in the ring", lambda point: f"{point.occupancy['mean']:.0f}"),
+    ("worker busy", lambda point: f"{point.utilisation['worker']:.0%}"),
+)
 
 
 def _published(review: Review) -> list[str]:
     if not review.published:
         return []
-    rows = [
-        (
-            one.access, one.name, "the calibration was fitted to it" if one.used else "predicted",
-            str(one.packet_bytes), f"{one.measured_pps / 1e6:.2f}", f"{one.predicted_pps / 1e6:.3f}",
-            f"{one.error:+.1%}",
-        )
-        for one in review.published
-    ]  # fmt: skip
-    head = ("variant", "figure", "", "bytes", "published, Mpps", "model, Mpps", "error")
     notes = [
         note
-        for one in review.published
+        for rate in review.published
         for note in (
-            one.source,
-            f"not stated there: {', '.join(one.not_stated)}" if one.not_stated else "",
-            f"assumed here: {'; '.join(one.assumed)}" if one.assumed else "",
+            rate.source,
+            f"not stated there: {', '.join(rate.not_stated)}" if rate.not_stated else "",
+            f"assumed here: {'; '.join(rate.assumed)}" if rate.assumed else "",
         )
     ]
     return [
         "<p>Published for this configuration, as far as it is stated:</p>",
-        table(head, rows, left=3),
+        table_of(_PUBLISHED_COLUMNS, review.published, left=3),
         *(f'<p class="small">{isolated(note)}</p>' for note in dict.fromkeys(notes) if note),
     ]
 
 
 def why(review: Review) -> str:
     """Where the cycles go, layer by layer and primitive by primitive, and row by row for each variant."""
-    places = sources_by_key(review)
+    targets = sources_by_key(review)
     points = [point for point in review.result.points if point.packet_bytes == review.first_size]
     names = [point.access for point in points]
     stacks = [{layer.key: value for layer, value in stack(point.breakdown_cycles)} for point in points]
-    layers = [layer for layer in LAYERS if any(layer.key in one for one in stacks)]
-    rows = [(layer.group, layer.title, *_cycles(one.get(layer.key, 0.0) for one in stacks)) for layer in layers]
-    total = ("total", "", *_cycles(sum(one.values()) for one in stacks))
+    layers = [layer for layer in LAYERS if any(layer.key in heights for heights in stacks)]
+    rows = [(layer.group, layer.title, *_cycles(heights.get(layer.key, 0.0) for heights in stacks)) for layer in layers]
+    total = ("total", "", *_cycles(sum(heights.values()) for heights in stacks))
     primitives = sorted(
         {name for point in points for name in point.breakdown_cycles},
         key=lambda name: (LAYERS.index(LAYER_OF[name]), -max(p.breakdown_cycles.get(name, 0.0) for p in points), name),
     )
     parts = [
-        (entry(name, places), LAYER_OF[name].title, *_cycles(p.breakdown_cycles.get(name, 0.0) for p in points))
+        (entry(name, targets), LAYER_OF[name].title, *_cycles(p.breakdown_cycles.get(name, 0.0) for p in points))
         for name in primitives
     ]
     return "\n".join(
@@ -127,16 +140,19 @@ def _cycles(values: Iterable[float]) -> list[str]:
 def _rows(explained: Explanation) -> str:
     """The rows of the worker that ran, as `vhost-sim explain` prints them."""
     plan = explained.plan
-    rows = [
-        (
-            SCOPE_TITLES[row.scopes[0]], row.title, row.function, executes(row), f"{explained.rate(row):.4g}",
-            f"{explained.wait_cycles(row):.2f}", f"{explained.time_cycles(row):.2f}",
-        )
-        for row in plan.rows
-        if row.actor == "worker" and explained.rate(row)
-    ]  # fmt: skip
+    columns: Columns[Row] = (
+        ("", lambda row: SCOPE_TITLES[row.scopes[0]]),
+        ("row", lambda row: row.title),
+        ("kernel function", lambda row: row.function),
+        ("executes", executes),
+        ("times/packet", lambda row: f"{explained.rate(row):.4g}"),
+        ("waits, cycles", lambda row: f"{explained.wait_cycles(row):.2f}"),
+        ("cycles/packet", lambda row: f"{explained.time_cycles(row):.2f}"),
+    )
+    ran = [row for row in plan.rows if row.actor == "worker" and explained.rate(row)]
+    rows = [[text(row) for _, text in columns] for row in ran]
     total = sum(explained.time_cycles(row) for row in plan.rows if row.actor == "worker")
-    head = ("", "row", "kernel function", "executes", "times/packet", "waits, cycles", "cycles/packet")
+    head = [heading for heading, _ in columns]
     return folded(
         f"row by row: {plan.access} at {plan.packet_bytes} B",
         table(head, [*rows, ("total", "", "", "", "", "", f"{total:.2f}")], left=4, total=True),
@@ -148,15 +164,16 @@ def difference(review: Review) -> str:
     """What makes up the difference between the first variant and each later one."""
     if not review.comparisons:
         return ""
-    places = sources_by_key(review)
+    targets = sources_by_key(review)
     comparisons = review.ordered()
-    first = [one.differences[0] for one in comparisons]
-    met = dict.fromkeys(name for one in first for name, value in one.made_up_of.items() if abs(value) >= _SEEN_NS)
+    first = [comparison.differences[0] for comparison in comparisons]
+    parts = [difference.made_up_of for difference in first]
+    seen = dict.fromkeys(name for saved in parts for name, value in saved.items() if abs(value) >= _SEEN_NS)
     rows: list[Sequence[Cell]] = [
-        (entry(name, places), *(_change(one.made_up_of.get(name, 0.0)) for one in first)) for name in met
+        (entry(name, targets), *(_change(saved.get(name, 0.0)) for saved in parts)) for name in seen
     ]
-    rows.append(("total", *(_change(one.saved_ns) for one in first)))
-    names = [f"{one.before} → {one.after}" for one in comparisons]
+    rows.append(("total", *(_change(difference.saved_ns) for difference in first)))
+    names = [f"{comparison.before} → {comparison.after}" for comparison in comparisons]
     more = (
         '<p class="small">The choice above the chart shows another variant against the first.</p>'
         if len(names) > 1
@@ -180,22 +197,12 @@ def _change(saved_ns: float) -> str:
 
 def latency(review: Review) -> str:
     """Latency from posting to use, by variant and size."""
-    rows = [
-        (
-            point.access, point.bound_by, str(point.packet_bytes),
-            *(f"{point.latency_us[name]:.2f}" for name in ("p50", "p99", "p999")),
-            f"{point.occupancy['mean']:.0f}", f"{point.utilisation['worker']:.0%}",
-        )
-        for point in review.result.points
-    ]  # fmt: skip
-    head = ("variant", "bound by", "bytes", "median us", "99 % us", "99.9 % us", "packets in the ring", "worker busy")
     full = (
         '<p class="small">The load is saturate: the sender never runs dry, so a packet waits behind those in the '
         "ring, and latency is their number over the rate.</p>"
         if review.scenario.traffic.load.kind == "saturate"
         else ""
     )
-    return (
-        f"<h2>Latency from posting to use at {review.first_size} B</h2>\n"
-        f"{chart('latency', 'median, 99 % and 99.9 % latency of each variant')}\n{full}{table(head, rows, left=2)}"
-    )
+    title = f"<h2>Latency from posting to use at {review.first_size} B</h2>"
+    drawn = chart("latency", "median, 99 % and 99.9 % latency of each variant")
+    return f"{title}\n{drawn}\n{full}{table_of(_LATENCY_COLUMNS, review.result.points, left=2)}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import matplotlib
 from matplotlib.figure import Figure
@@ -30,7 +30,7 @@ def stack_figure(points: Sequence[Point], title: str) -> Figure:
         names = [point.access for point in points]
         lefts = [0.0] * len(points)
         parts = [{name: ps / point.packets / 1e3 for name, ps in point.breakdown_ps.items()} for point in points]
-        for layer, widths in drawn([stack(one) for one in parts]):
+        for layer, widths in drawn([stack(times) for times in parts]):
             axes.barh(range(len(points)), widths, 0.72, left=lefts, color=layer.colour, label=layer.title)
             lefts = [left + width for left, width in zip(lefts, widths, strict=True)]
         for place, total in enumerate(lefts):
@@ -73,16 +73,14 @@ def gains_figure(rows: Sequence[tuple[str, Interval]], title: str, label: str = 
     with matplotlib.rc_context(STYLE):
         figure, axes = _figure(0.95 + 0.27 * len(rows), title)
         axes.axvline(0, color=_DARK, linewidth=0.8, zorder=1)
-        for place, (_, one) in enumerate(rows):
-            clear = one.low > 0 or one.high < 0
-            axes.errorbar(
-                one.value, place, xerr=_arms(one), fmt="o", markersize=5, capsize=3, linewidth=1.5,
-                color=COLOURS[2] if clear else _FAINT, zorder=3,
-            )  # fmt: skip
-            _beside(axes, max(one.high, one.value), place, f"{round(one.value, 1) + 0.0:.1f}")
+        look: dict[str, Any] = {"fmt": "o", "markersize": 5, "capsize": 3, "linewidth": 1.5, "zorder": 3}
+        for place, (_, bounds) in enumerate(rows):
+            colour = COLOURS[2] if bounds.low > 0 or bounds.high < 0 else _FAINT
+            axes.errorbar(bounds.value, place, xerr=_arms(bounds), color=colour, **look)
+            _beside(axes, max(bounds.high, bounds.value), place, f"{round(bounds.value, 1) + 0.0:.1f}")
         _named(axes, [name for name, _ in rows])
-        low = min(0.0, *(one.low for _, one in rows))
-        high = max(0.0, *(one.high for _, one in rows))
+        low = min(0.0, *(bounds.low for _, bounds in rows))
+        high = max(0.0, *(bounds.high for _, bounds in rows))
         room = 0.06 * (high - low or 1.0)
         axes.set(xlim=(low - room, high + 2.2 * room), xlabel=label)
         axes.grid(axis="x", color=_GRID, linewidth=0.8)
@@ -108,14 +106,14 @@ def curves_figure(
         for number, (name, points) in enumerate(curves.items()):
             colour = COLOURS[(number + 1) % len(COLOURS)]
             xs = [x if x > 0 or not powers else least / 4 for x, _ in points]
-            axes.fill_between(xs, [one.low for _, one in points], [one.high for _, one in points], color=colour,
-                              alpha=0.18, linewidth=0)  # fmt: skip
-            axes.plot(xs, [one.value for _, one in points], marker="o", markersize=4, linewidth=1.6, color=colour,
-                      label=name)  # fmt: skip
+            lows, highs = [bounds.low for _, bounds in points], [bounds.high for _, bounds in points]
+            values = [bounds.value for _, bounds in points]
+            axes.fill_between(xs, lows, highs, color=colour, alpha=0.18, linewidth=0)
+            axes.plot(xs, values, marker="o", markersize=4, linewidth=1.6, color=colour, label=name)
         if powers:
             axes.set_xscale("log")
-        axes.set_xticks([x if x > 0 or not powers else least / 4 for x in places], [f"{x:g}" for x in places],
-                        rotation=45 if len(places) > 7 else 0)  # fmt: skip
+        ticks = [x if x > 0 or not powers else least / 4 for x in places]
+        axes.set_xticks(ticks, [f"{x:g}" for x in places], rotation=45 if len(places) > 7 else 0)
         axes.minorticks_off()
         axes.set(xlabel=across, ylabel=up)
         axes.grid(axis="y", color=_GRID, linewidth=0.8)
@@ -141,5 +139,5 @@ def _beside(axes: Axes, x: float, place: float, text: str) -> None:
     axes.annotate(text, (x, place), xytext=(4, 0), textcoords="offset points", va="center", fontsize=7.5, color=_DARK)
 
 
-def _arms(one: Interval) -> list[list[float]]:
-    return [[max(0.0, one.value - one.low)], [max(0.0, one.high - one.value)]]
+def _arms(bounds: Interval) -> list[list[float]]:
+    return [[max(0.0, bounds.value - bounds.low)], [max(0.0, bounds.high - bounds.value)]]

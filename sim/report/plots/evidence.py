@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import matplotlib
 from matplotlib.figure import Figure
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
     from sim.study.evidence.validate import Validated
-    from sim.study.sensitivity.tornado import Sensitivities
+    from sim.study.sensitivity.tornado import Index, Sensitivities
 
 
 def validation_figure(rows: Sequence[Validated], title: str) -> Figure:
@@ -27,17 +27,9 @@ def validation_figure(rows: Sequence[Validated], title: str) -> Figure:
         axes.axvspan(0.9, 1.1, color="#eef1f4", zorder=0)
         axes.axvline(1, color="#6c7a89", linewidth=0.8, zorder=1)
         for used, colour, label in ((True, COLOURS[2], "used for the calibration"), (False, COLOURS[1], "predicted")):
-            mine = [(place, row) for place, row in enumerate(shown) if row.used == used]
-            if not mine:
-                continue
-            relative = [[number / row.figure.entry.value for number in _numbers(row)] for _, row in mine]
-            values = [value for _, value, _ in relative]
-            axes.errorbar(
-                values, [place for place, _ in mine],
-                xerr=[[max(0.0, value - low) for low, value, _ in relative],
-                      [max(0.0, high - value) for _, value, high in relative]],
-                fmt="o", markersize=4, capsize=2, linewidth=1.2, color=colour, label=label, zorder=3,
-            )  # fmt: skip
+            places = [place for place, row in enumerate(shown) if row.used == used]
+            if places:
+                _ratios(axes, places, [shown[place] for place in places], colour, label)
         axes.set_yticks(range(len(shown)), [row.figure.name for row in shown], fontsize=7)
         axes.set(
             xscale="log", xlabel="predicted / measured (grey: within 10 %)", title=title, ylim=(-0.7, len(shown) - 0.3)
@@ -58,8 +50,11 @@ def causes_figure(groups: Sequence[tuple[str, Sequence[Validated]]], title: str)
         for place, (_, rows) in enumerate(groups):
             for row in rows:
                 colour = COLOURS[2] if row.status == "met" else COLOURS[1]
-                axes.plot(1 + (row.error or 0), place, marker="o", markersize=5.5, markeredgecolor=colour,
-                          markerfacecolor=colour if row.status == "met" else "none", zorder=3)  # fmt: skip
+                look: dict[str, Any] = {
+                    "markeredgecolor": colour,
+                    "markerfacecolor": colour if row.status == "met" else "none",
+                }
+                axes.plot(1 + (row.error or 0), place, marker="o", markersize=5.5, zorder=3, **look)
         axes.set_yticks(range(len(groups)), [name for name, _ in groups], fontsize=8.5)
         axes.set(xscale="log", xlabel="predicted / measured (grey: within 10 %)", ylim=(len(groups) - 0.4, -0.6))
         _ratio_ticks(axes)
@@ -67,38 +62,56 @@ def causes_figure(groups: Sequence[tuple[str, Sequence[Validated]]], title: str)
         return figure
 
 
-def sensitivity_figure(found: Sensitivities) -> Figure:
+def sensitivity_figure(result: Sensitivities) -> Figure:
     """Draw the inputs, most important on top: swings around the answer, or bars of indices with their intervals."""
-    shown = found.indices[::-1]
+    shown = result.indices[::-1]
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(5.8, 1.5 + 0.28 * max(1, len(shown))), layout="constrained")
         axes = figure.subplots()
-        if found.method == "tornado":
-            factor, unit = (1e-6, "Mpps") if found.output == "pps" else (1.0, "gain, %")
-            for place, one in enumerate(shown):
-                for end, colour in (("low", COLOURS[2]), ("high", COLOURS[1])):
-                    width = (one.values[end] - found.nominal) * factor
-                    axes.barh(place, width, 0.7, left=found.nominal * factor, color=colour,
-                              label=f"{end} end" if place == 0 else None)  # fmt: skip
-            axes.axvline(found.nominal * factor, color="#3b4650", linewidth=0.8)
-            axes.set_xlabel(unit)
+        if result.method == "tornado":
+            _swings(axes, result, shown)
         else:
-            names = ("ST", "S1") if found.method == "sobol" else ("mu_star",)
-            for row, name in enumerate(names):
-                height = 0.8 / len(names)
-                places = [place + 0.4 - height * (row + 0.5) for place in range(len(shown))]
-                axes.barh(
-                    places, [max(0.0, one.values[name]) for one in shown], height,
-                    xerr=[one.half_widths[name] for one in shown], color=COLOURS[2 - row], ecolor="#3b4650", capsize=2,
-                    error_kw={"linewidth": 0.8}, label={"ST": "total", "S1": "alone"}.get(name, "mean absolute effect"),
-                )  # fmt: skip
-            axes.set_xlabel("share of the variance" if found.method == "sobol" else f"{found.unit} over the range")
-            axes.set_xlim(left=0)
-        axes.set_yticks(range(len(shown)), [one.key for one in shown], fontsize=8)
-        axes.set_title(f"{found.study}: {found.method}, {found.output}")
+            _indices(axes, result, shown)
+        axes.set_yticks(range(len(shown)), [index.key for index in shown], fontsize=8)
+        axes.set_title(f"{result.study}: {result.method}, {result.output}")
         if shown:
             axes.legend(frameon=False, fontsize=8, loc="lower right")
         return figure
+
+
+def _swings(axes: Axes, result: Sensitivities, shown: Sequence[Index]) -> None:
+    """Draw a tornado: each input's bar reaches from the answer to what it becomes at either end of the range."""
+    factor, unit = (1e-6, "Mpps") if result.output == "pps" else (1.0, "gain, %")
+    for place, index in enumerate(shown):
+        for end, colour in (("low", COLOURS[2]), ("high", COLOURS[1])):
+            width = (index.values[end] - result.nominal) * factor
+            label = f"{end} end" if place == 0 else None
+            axes.barh(place, width, 0.7, left=result.nominal * factor, color=colour, label=label)
+    axes.axvline(result.nominal * factor, color="#3b4650", linewidth=0.8)
+    axes.set_xlabel(unit)
+
+
+def _indices(axes: Axes, result: Sensitivities, shown: Sequence[Index]) -> None:
+    """Draw the indices of Sobol or Morris, with the half widths of their intervals."""
+    names = {"ST": "total", "S1": "alone"} if result.method == "sobol" else {"mu_star": "mean absolute effect"}
+    height = 0.8 / len(names)
+    for number, (name, label) in enumerate(names.items()):
+        places = [place + 0.4 - height * (number + 0.5) for place in range(len(shown))]
+        widths = [max(0.0, index.values[name]) for index in shown]
+        ends: dict[str, Any] = {"xerr": [index.half_widths[name] for index in shown], "error_kw": {"linewidth": 0.8}}
+        look: dict[str, Any] = {"color": COLOURS[2 - number], "ecolor": "#3b4650", "capsize": 2}
+        axes.barh(places, widths, height, label=label, **ends, **look)
+    axes.set_xlabel("share of the variance" if result.method == "sobol" else f"{result.unit} over the range")
+    axes.set_xlim(left=0)
+
+
+def _ratios(axes: Axes, places: Sequence[int], rows: Sequence[Validated], colour: str, label: str) -> None:
+    """Draw predicted over measured with its interval, a mark for each figure."""
+    relative = [[number / row.figure.entry.value for number in _numbers(row)] for row in rows]
+    below = [max(0.0, value - low) for low, value, _ in relative]
+    above = [max(0.0, high - value) for _, value, high in relative]
+    look: dict[str, Any] = {"fmt": "o", "markersize": 4, "capsize": 2, "linewidth": 1.2, "zorder": 3}
+    axes.errorbar([value for _, value, _ in relative], places, xerr=[below, above], color=colour, label=label, **look)
 
 
 def _ratio_ticks(axes: Axes) -> None:

@@ -12,11 +12,67 @@ import textwrap
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from sim.config.scenario.virtqueue import Virtqueue
+from sim.datapath.memory.rings import PackedRing, SplitRing
 from sim.datapath.plan.plan import BACKGROUND, Plan
+from sim.datapath.plan.registers import Register
 from sim.datapath.plan.step import LineAccess, Row
 from sim.report.tables.explained import SCOPE_TITLES, executes
-from sim.report.tables.places import REGIONS, Place, name_of, place_of
 from sim.report.tables.stack import LAYER_OF, LAYERS, Layer
+
+Place = tuple[str, int, int]
+
+_SPLIT, _PACKED, _ANY = SplitRing(Virtqueue()), PackedRing(Virtqueue()), Register.LAST_AVAIL_IDX
+
+#: Titles of the regions of a plan; one that is not listed here is called what the plan calls it.
+REGIONS = {
+    "desc": "descriptors",
+    "avail": "avail ring",
+    "used": "used ring",
+    "ring": "packed ring",
+    "device_event": "device event",
+    "driver_event": "driver event",
+    "indirect": "indirect tables",
+    "buf": "payload",
+    "packet": "packets",
+}
+
+
+def place_of(access: LineAccess) -> Place:
+    """Return what distinguishes one place from another: region, offset in bytes and stride."""
+    return access.region, access.offset, access.stride
+
+
+_FIELDS = {
+    place_of(access): name
+    for name, access in (
+        ("flags", _SPLIT.avail_flags()),
+        ("idx", _SPLIT.avail_index()),
+        ("ring[i]", _SPLIT.avail_entry(_ANY)),
+        ("desc[i]", _SPLIT.descriptor(_ANY, 0)),
+        ("flags", _SPLIT.used_flags()),
+        ("idx", _SPLIT.used_index()),
+        ("ring[i]", _SPLIT.used_element(_ANY)),
+        ("desc[i].flags", _PACKED.flags(_ANY)),
+        ("desc[i]", _PACKED.descriptor(_ANY)),
+    )
+}
+#: What lies behind the entries of a split ring's two rings, wherever they end.
+_BEHIND = {"avail": "used_event", "used": "avail_event"}
+
+
+def name_of(place: Place) -> str:
+    """Return the name of a place inside its region; one without a name of its own is where it is: `[i] +16`."""
+    region, offset, stride = place
+    if place in _FIELDS:
+        return _FIELDS[place]
+    if region in _BEHIND and not stride:
+        return _BEHIND[region]
+    if region == "buf":
+        return f"from byte {offset}"
+    entry = "[i]" if stride else ""
+    return f"{entry} +{offset}".strip() if offset else entry or "word"
+
 
 _WIDTH, _LEFT, _RIGHT = 372, 112, 236  # the left column ends and the right column begins here
 _SLOT, _SLOT_WIDTH, _SLOT_HEIGHT = 138, 72, 19
@@ -95,7 +151,7 @@ def _column(plan: Plan, actors: Sequence[str], side: str) -> tuple[list[Line], i
 
 
 def _accesses(row: Row) -> list[LineAccess]:
-    return [one for one in (row.access, row.payload_access) if one is not None]
+    return [access for access in (row.access, row.payload_access) if access is not None]
 
 
 def _slots(lines: Iterable[Line]) -> tuple[dict[Place, int], list[str], int]:
@@ -117,7 +173,7 @@ def _slots(lines: Iterable[Line]) -> tuple[dict[Place, int], list[str], int]:
             f'fill-opacity="0.07" stroke="currentColor" stroke-opacity="0.35"/>'
         )
         frames.append(_text(_SLOT + _SLOT_WIDTH // 2, y + _LINE, REGIONS.get(region, region), "middle", bold=True))
-        for number, place in enumerate(sorted(places[region], key=lambda one: one[1:])):
+        for number, place in enumerate(sorted(places[region], key=lambda place: place[1:])):
             slots[place] = y + _LINE + 4 + _SLOT_HEIGHT * number + _SLOT_HEIGHT // 2
             frames.append(_text(_SLOT + _SLOT_WIDTH // 2, slots[place] + 4, name_of(place), "middle"))
         y += height + 2 * _LINE

@@ -56,17 +56,8 @@ def pps_figure(points: Sequence[Point], title: str) -> Figure:
         axes = figure.subplots()
         sizes = sorted({point.packet_bytes for point in points})
         for number, access in enumerate(dict.fromkeys(point.access for point in points)):
-            mine = sorted((p for p in points if p.access == access), key=lambda point: point.packet_bytes)
-            rates = [point.pps / 1e6 for point in mine]
-            spread = [[rate - p.pps_ci[0] / 1e6 for rate, p in zip(rates, mine, strict=True)],
-                      [p.pps_ci[1] / 1e6 - rate for rate, p in zip(rates, mine, strict=True)]]  # fmt: skip
-            finite = all(value < 1e6 for value in spread[1])
-            axes.errorbar(
-                [p.packet_bytes for p in mine], rates, yerr=spread if finite else None, marker="o", markersize=4,
-                capsize=2, linewidth=1.6, color=COLOURS[number % len(COLOURS)], label=access, zorder=3,
-            )  # fmt: skip
-            axes.annotate(f"{rates[0]:.2f}", (sizes[0], rates[0]), xytext=(0, 6), textcoords="offset points",
-                          ha="center", color=COLOURS[number % len(COLOURS)], fontsize=8)  # fmt: skip
+            shown = sorted((p for p in points if p.access == access), key=lambda point: point.packet_bytes)
+            _rate_line(axes, shown, access, COLOURS[number % len(COLOURS)])
         top = max(point.pps for point in points) * 1.2e-6
         _line_rates(axes, sizes, top)
         axes.set(xscale="log", ylim=(0, top), xlabel="packet size (bytes, without FCS)", ylabel="Mpps", title=title)
@@ -75,6 +66,19 @@ def pps_figure(points: Sequence[Point], title: str) -> Figure:
         axes.grid(axis="y", color="#e3e6ea", linewidth=0.8)
         axes.legend(frameon=False, fontsize=8)
         return figure
+
+
+def _rate_line(axes: Axes, points: Sequence[Point], access: str, colour: str) -> None:
+    """Draw the rates of one variant with the intervals of their runs, where all are finite; number the first."""
+    rates = [point.pps / 1e6 for point in points]
+    below = [rate - point.pps_ci[0] / 1e6 for rate, point in zip(rates, points, strict=True)]
+    above = [point.pps_ci[1] / 1e6 - rate for rate, point in zip(rates, points, strict=True)]
+    spread = [below, above] if all(width < 1e6 for width in above) else None
+    sizes = [point.packet_bytes for point in points]
+    look: dict[str, Any] = {"marker": "o", "markersize": 4, "capsize": 2, "linewidth": 1.6, "zorder": 3}
+    axes.errorbar(sizes, rates, yerr=spread, color=colour, label=access, **look)
+    place: dict[str, Any] = {"xytext": (0, 6), "textcoords": "offset points", "ha": "center"}
+    axes.annotate(f"{rates[0]:.2f}", (min(sizes), rates[0]), color=colour, fontsize=8, **place)
 
 
 def _line_rates(axes: Axes, sizes: list[int], top: float) -> None:
@@ -86,8 +90,8 @@ def _line_rates(axes: Axes, sizes: list[int], top: float) -> None:
         if not inside:
             continue
         axes.plot(*zip(*inside, strict=True), color="#9aa5b1", linewidth=0.9, linestyle="--", zorder=1)
-        axes.annotate(f"{gbit} GbE", inside[-1], xytext=(-6, -10), textcoords="offset points", ha="right", fontsize=7,
-                      color="#6c7a89")  # fmt: skip
+        place: dict[str, Any] = {"xytext": (-6, -10), "textcoords": "offset points", "ha": "right"}
+        axes.annotate(f"{gbit} GbE", inside[-1], fontsize=7, color="#6c7a89", **place)
 
 
 def cycles_figure(points: Sequence[Point], title: str) -> Figure:
@@ -110,8 +114,8 @@ def cycles_figure(points: Sequence[Point], title: str) -> Figure:
         axes.set_xticks(places, names, rotation=60, ha="right", rotation_mode="anchor", fontsize=7)
         for number, size in enumerate(sizes):
             middle = number * (len(accesses) + 0.7) + (len(accesses) - 1) / 2
-            axes.annotate(f"{size} B", (middle, 0), xytext=(0, -52), textcoords="offset points", ha="center",
-                          fontsize=8, annotation_clip=False)  # fmt: skip
+            below: dict[str, Any] = {"xytext": (0, -52), "textcoords": "offset points", "ha": "center"}
+            axes.annotate(f"{size} B", (middle, 0), fontsize=8, annotation_clip=False, **below)
         axes.set(ylabel="worker cycles per packet", title=title, ylim=(0, max(bottoms) * 1.08))
         handles, labels = axes.get_legend_handles_labels()
         figure.legend(handles[::-1], labels[::-1], loc="outside right upper", frameon=False, fontsize=7)

@@ -1,176 +1,181 @@
-"""Tables of how sure an answer is: intervals, calibrations, validation."""
+"""Tables of how sure an answer is: intervals, calibrations, what an answer depends on, what a gain is made of."""
 
 from __future__ import annotations
-
-from collections.abc import Sequence
 
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from sim.config.tables.calibration import Calibration
+from sim.config.tables.calibration import Calibration, Correlation, Fitted, Residual
 from sim.config.tables.measurement import Measurements
-from sim.report.tables.text import table
-from sim.study.evidence.validate import Summary, Validated, Validation
-from sim.study.uncertainty.intervals import Interval, Uncertainty
+from sim.report.tables.terminal import Columns, TextTable, table_of
+from sim.study.sensitivity.breakeven import BreakEven
+from sim.study.sensitivity.shapley import MECHANISMS, Decomposition
+from sim.study.sensitivity.tornado import Sensitivities
+from sim.study.uncertainty.intervals import Gain, Interval, Rate, Uncertainty
+
+#: Correlations of a fit that are listed.
+_PAIRS_SHOWN = 12
+#: How half widths of intervals are printed.
+_WIDTHS = {"sobol": ".3f", "morris": ".2g", "tornado": ".2g"}
 
 
-def uncertainty_tables(found: Uncertainty) -> RenderableType:
+def unsigned(number: float, places: int) -> float:
+    """Round a number; what rounds to zero loses its sign."""
+    return round(number, places) + 0.0
+
+
+def interval(bounds: Interval, places: int = 1, factor: float = 1.0) -> str:
+    """Spell a number with its 90 % interval: `21.1 [18.0, 24.2]`."""
+    ends = (bounds.value, bounds.low, bounds.high)
+    value, low, high = (f"{unsigned(number * factor, places):.{places}f}" for number in ends)
+    return f"{value} [{low}, {high}]"
+
+
+def uncertainty_tables(sure: Uncertainty) -> RenderableType:
     """Rates and differences with their 90 % intervals, the sign in words, and what makes them wide."""
-    rates = table(
-        f"90 % intervals, {found.draws} draw{'s' if found.draws != 1 else ''}", ("access", "bytes", "Mpps", ""), keys=2
+    rate_columns: Columns[Rate] = (
+        ("access", lambda rate: rate.access),
+        ("bytes", lambda rate: str(rate.packet_bytes)),
+        ("Mpps", lambda rate: f"{rate.pps.value / 1e6:.3f}"),
+        ("", lambda rate: _range(rate.pps, 1e-6, 2)),
     )
-    for rate in found.rates:
-        rates.add_row(rate.access, str(rate.packet_bytes), f"{rate.pps.value / 1e6:.3f}", _range(rate.pps, 1e-6, 2))
-    parts: list[RenderableType] = [rates]
-    if found.gains:
-        gains = table("differences, draw by draw", ("", "bytes", "gain %", "", "saved ns", "", "sign"), keys=2)
-        for one in found.gains:
-            gains.add_row(
-                f"{one.before} -> {one.after}", str(one.packet_bytes), f"{one.gain_percent.value:+.1f}",
-                _range(one.gain_percent, 1, 1), f"{one.saved_ns.value:+.1f}", _range(one.saved_ns, 1, 1),
-                one.sentence(found.draws),
-            )  # fmt: skip
-        parts.append(gains)
-    if found.widest:
-        what = f"gain {found.gains[0].before} -> {found.gains[0].after}" if found.gains else "rate"
-        wide = table(f"what makes it wide: share of the variance of the first {what}", ("entry", "share"))
-        for name, share in found.widest.items():
+    gain_columns: Columns[Gain] = (
+        ("", lambda gain: f"{gain.before} -> {gain.after}"),
+        ("bytes", lambda gain: str(gain.packet_bytes)),
+        ("gain %", lambda gain: f"{gain.gain_percent.value:+.1f}"),
+        ("", lambda gain: _range(gain.gain_percent)),
+        ("saved ns", lambda gain: f"{gain.saved_ns.value:+.1f}"),
+        ("", lambda gain: _range(gain.saved_ns)),
+        ("sign", lambda gain: gain.sentence(sure.draws)),
+    )
+    title = f"90 % intervals, {sure.draws} draw{'s' if sure.draws != 1 else ''}"
+    parts: list[RenderableType] = [table_of(title, rate_columns, sure.rates, keys=2)]
+    if sure.gains:
+        parts.append(table_of("differences, draw by draw", gain_columns, sure.gains, keys=2))
+    if sure.widest:
+        answer = f"gain {sure.gains[0].before} -> {sure.gains[0].after}" if sure.gains else "rate"
+        title = f"what makes it wide: share of the variance of the first {answer}"
+        wide = TextTable(title, ("entry", "share"))
+        for name, share in sure.widest.items():
             wide.add_row(name, f"{share:.0%}")
         wide.add_section()
-        wide.add_row("all entries, as far as a straight line explains it", f"{found.explained:.0%}")
+        wide.add_row("all entries, as far as a straight line explains it", f"{sure.explained:.0%}")
         parts.append(wide)
-    return Group(*parts, *(Text(note) for note in found.notes))
+    return Group(*parts, *(Text(note) for note in sure.notes))
 
 
-def _range(interval: Interval, factor: float, digits: int) -> str:
-    return f"[{interval.low * factor:.{digits}f}, {interval.high * factor:.{digits}f}]"
+def _range(bounds: Interval, factor: float = 1.0, digits: int = 1) -> str:
+    return f"[{bounds.low * factor:.{digits}f}, {bounds.high * factor:.{digits}f}]"
+
+
+_PARAMETER_COLUMNS: Columns[Fitted] = (
+    ("parameter", lambda fitted: fitted.key),
+    ("for", lambda fitted: ", ".join((*fitted.cpus[:1], *fitted.kernels[:1])) or "all"),
+    ("value", lambda fitted: f"{fitted.value:.4g}"),
+    ("+/-", lambda fitted: f"{fitted.error:.2g}"),
+    ("", lambda fitted: f"({fitted.error / fitted.value:.0%})" if fitted.value else ""),
+    ("90 %", lambda fitted: f"[{fitted.low:.4g}, {fitted.high:.4g}]"),
+    ("init", lambda fitted: f"{fitted.prior.value:g}"),
+    ("prior range", lambda fitted: f"[{fitted.prior.low:g}, {fitted.prior.high:g}]"),
+    ("pull", lambda fitted: f"{fitted.pull:+.2f}" + (" edge" if fitted.at_edge else "")),
+)
+_CORRELATION_COLUMNS: Columns[Correlation] = (
+    ("", lambda pair: pair.first),
+    ("", lambda pair: pair.second),
+    ("r", lambda pair: f"{pair.value:+.2f}"),
+)
+_RESIDUAL_COLUMNS: Columns[Residual] = (
+    ("", lambda residual: residual.measurement),
+    ("measured", lambda residual: f"{residual.measured:,.4g}"),
+    ("with the fit", lambda residual: f"{residual.predicted:,.4g}"),
+    ("error", lambda residual: f"{residual.predicted / residual.measured - 1:+.1%}"),
+    ("sigma", lambda residual: f"{residual.sigma:.1%}"),
+    ("residual", lambda residual: f"{residual.residual:+.2f}"),
+)
 
 
 def calibration_tables(calibration: Calibration) -> RenderableType:
     """Report of a fit: value +/- error (share), start and range, pull; correlations, residuals, what it means."""
-    fitted = table(
-        f"calibration {calibration.name}: {calibration.title}",
-        ("parameter", "for", "value", "+/-", "", "90 %", "init", "prior range", "pull"), left=2,
-    )  # fmt: skip
-    for one in calibration.parameters:
-        share = f"({one.error / one.value:.0%})" if one.value else ""
-        fitted.add_row(
-            one.key, ", ".join((*one.cpus[:1], *one.kernels[:1])) or "all", f"{one.value:.4g}", f"{one.error:.2g}",
-            share,
-            f"[{one.low:.4g}, {one.high:.4g}]", f"{one.prior.value:g}", f"[{one.prior.low:g}, {one.prior.high:g}]",
-            f"{one.pull:+.2f}" + (" edge" if one.at_edge else ""),
-        )  # fmt: skip
-    parts: list[RenderableType] = [fitted]
+    title = f"calibration {calibration.name}: {calibration.title}"
+    parts: list[RenderableType] = [table_of(title, _PARAMETER_COLUMNS, calibration.parameters, left=2)]
     if calibration.correlations:
-        pairs = table("correlations of the draws", ("", "", "r"), left=2)
-        for pair in calibration.correlations[:12]:
-            pairs.add_row(pair.first, pair.second, f"{pair.value:+.2f}")
-        parts.append(pairs)
-    met = table("measurements used", ("", "measured", "with the fit", "error", "sigma", "residual"))
-    for left in calibration.residuals:
-        met.add_row(
-            left.measurement, f"{left.measured:,.4g}", f"{left.predicted:,.4g}",
-            f"{left.predicted / left.measured - 1:+.1%}", f"{left.sigma:.1%}", f"{left.residual:+.2f}",
-        )  # fmt: skip
-    parts.append(met)
+        pairs = calibration.correlations[:_PAIRS_SHOWN]
+        parts.append(table_of("correlations of the draws", _CORRELATION_COLUMNS, pairs, left=2))
+    parts.append(table_of("measurements used", _RESIDUAL_COLUMNS, calibration.residuals))
     for shift in calibration.shifts:
-        parts.append(
-            Text(f"session {shift.session}: {shift.value:+.1%} +/- {shift.error:.1%} (prior 0 +/- {shift.spread:.1%})")
-        )
+        moved = f"{shift.value:+.1%} +/- {shift.error:.1%} (prior 0 +/- {shift.spread:.1%})"
+        parts.append(Text(f"session {shift.session}: {moved}"))
     for name, why in calibration.not_modelled.items():
         parts.append(Text(f"not used, {name}: not modelled: {why}"))
-    parts.append(
-        Text(
-            f"chi-square {calibration.chi_square:.1f} for {len(calibration.residuals)} measurements, "
-            f"{calibration.effective_draws:.0f} effective draws"
-        )
+    quality = (
+        f"chi-square {calibration.chi_square:.1f} for {len(calibration.residuals)} measurements, "
+        f"{calibration.effective_draws:.0f} effective draws"
     )
-    return Group(*parts, *(Text(f"- {finding}") for finding in calibration.findings))
+    return Group(*parts, Text(quality), *(Text(f"- {finding}") for finding in calibration.findings))
 
 
-def validation_tables(validation: Validation, everything: bool = False) -> RenderableType:
-    """Every figure beside its prediction, worst first; counts by kernel and quantity unless all are wanted."""
-    made = table(
-        f"published figures, calibration {validation.calibration or 'none'}: worst first",
-        ("measurement", "measured", "predicted", "90 % interval", "error", "inside", "used", "status"),
-    )
-    rows = [row for row in validation.rows if row.status != "not modelled"]
-    for row in (row for row in rows if everything or not row.figure.entry.is_count):
-        made.add_row(
-            row.figure.name, figure_text(row, row.figure.entry.value), figure_text(row, row.predicted or 0.0),
-            interval_text(row), f"{row.error:+.1%}", {True: "yes", False: "no", None: ""}[row.inside],
-            "yes" if row.used else "", row.status,
-        )  # fmt: skip
-    counts = table("executed counts", ("", "figures", "met", "off", "worst", "error"))
-    for name, group in count_groups(validation).items():
-        off = [row for row in group if row.status == "off"]
-        worst, error = (group[0].figure.entry.id, f"{group[0].error:+.2%}") if off else ("", "")
-        counts.add_row(name, str(len(group)), str(len(group) - len(off)), str(len(off)), worst, error)
-    lines: list[RenderableType] = [made, *([counts] if counts.rows and not everything else [])]
-    lines += [Text(f"not modelled: {line}") for line in not_modelled_lines(validation)]
-    lines += [Text(f"{label}: {summary_text(one)}") for label, one in validation.summaries().items()]
-    return Group(*lines)
-
-
-def count_groups(validation: Validation) -> dict[str, list[Validated]]:
-    """Put modelled counts together by file, kernel and quantity, worst first within each."""
-    groups: dict[str, list[Validated]] = {}
-    for row in validation.rows:
-        if row.figure.entry.is_count and row.error is not None:
-            kernel = row.figure.cases[0].scenario.kernel.name
-            groups.setdefault(f"{row.figure.file.name} {kernel} {row.figure.entry.quantity}", []).append(row)
-    return dict(sorted(groups.items()))
-
-
-def figure_text(row: Validated, value: float) -> str:
-    """Print a figure in its customary unit."""
-    quantity = row.figure.entry.quantity
-    if quantity == "pps":
-        return f"{value / 1e6:.3f}M"
-    return f"{value:.1%}" if quantity == "share" else f"{value:.4g}"
-
-
-def interval_text(row: Validated) -> str:
-    """Print the interval of a prediction; counts have none."""
-    if row.low is None or row.high is None:
-        return ""
-    return f"[{figure_text(row, row.low)}, {figure_text(row, row.high)}]"
-
-
-def not_modelled_lines(validation: Validation) -> list[str]:
-    """Say what is not modelled and why, figures of one file and reason together."""
-    groups: dict[tuple[str, str], list[str]] = {}
-    for row in validation.of("not modelled"):
-        groups.setdefault((row.figure.file.name, row.problem or ""), []).append(row.figure.entry.id)
-    return [
-        f"{file}, {ids[0] if len(ids) == 1 else f'{len(ids)} figures ({ids[0]} ...)'}: {why}"
-        for (file, why), ids in groups.items()
-    ]
-
-
-def summary_text(summary: Summary) -> str:
-    """One line: how many are how near, median, bias, coverage."""
-    near = ", ".join(f"{share:.0%} within {limit}" for limit, share in summary.within.items())
-    held = "" if summary.coverage is None else f", 90 % intervals hold {summary.coverage:.0%}"
-    return f"{summary.figures} figures: {near}; median error {summary.median_error:.1%}, bias {summary.bias:+.1%}{held}"
-
-
-def left_out_table(rows: Sequence[tuple[str, Validation]]) -> RenderableType:
-    """Each source predicted by a calibration that did not see it."""
-    made = table("leave one source out", ("source", "figures", "median error", "bias", "within 10 %", "interval holds"))
-    for name, validation in rows:
-        for summary in list(validation.summaries().values())[:1]:
-            made.add_row(
-                name, str(summary.figures), f"{summary.median_error:.1%}", f"{summary.bias:+.1%}",
-                f"{summary.within['10%']:.0%}", "" if summary.coverage is None else f"{summary.coverage:.0%}",
-            )  # fmt: skip
-    return made
-
-
-def measurement_table(found: Measurements) -> RenderableType:
+def measurement_table(measurements: Measurements) -> RenderableType:
     """The figures of one source."""
-    made = table(f"{found.name}: {found.title}", ("figure", "quantity", "value", "unit"), left=2)
-    for entry in found.figures():
-        made.add_row(entry.id, entry.quantity, f"{entry.value:.5g}", entry.unit)
-    keys = ", ".join(f"{key}={value}" for key, value in found.set.items()) or "nothing"
-    return Group(made, Text(f"taken with: {keys}"))
+    table = TextTable(f"{measurements.name}: {measurements.title}", ("figure", "quantity", "value", "unit"), left=2)
+    for figure in measurements.figures():
+        table.add_row(figure.id, figure.quantity, f"{figure.value:.5g}", figure.unit)
+    keys = ", ".join(f"{key}={value}" for key, value in measurements.set.items()) or "nothing"
+    return Group(table, Text(f"taken with: {keys}"))
+
+
+def sensitivity_tables(result: Sensitivities) -> RenderableType:
+    """Inputs, most important first; an index below zero is explained, not printed bare."""
+    title = (
+        f"{result.study}: {result.method} on {result.output}, {result.nominal:.5g} {result.unit}, {result.runs} runs"
+    )
+    names = list(result.indices[0].values) if result.indices else []
+    table = TextTable(title, ("input", *(column for name in names for column in _index_columns(result, name))))
+    for index in result.indices:
+        cells = []
+        for name in names:
+            cells.append(_index_text(result.method, index.values[name]))
+            if name in index.half_widths:
+                cells.append(f"+/- {index.half_widths[name]:{_WIDTHS[result.method]}}")
+        table.add_row(index.key, *cells)
+    remarks = [f"{index.key}: {index.remark}" for index in result.indices if index.remark]
+    lines = (Text(f"- {line}") for line in (*remarks, *result.findings))
+    return Group(table if result.indices else Text(title), *lines)
+
+
+def _index_columns(result: Sensitivities, name: str) -> tuple[str, ...]:
+    return (name, "") if name in result.indices[0].half_widths else (name,)
+
+
+def _index_text(method: str, value: float) -> str:
+    if method != "sobol":
+        return f"{value:.4g}"
+    return "~0" if value < 0 else f"{value:.3f}"
+
+
+def breakeven_tables(result: BreakEven) -> RenderableType:
+    """The answer in a sentence, and the values that were looked at."""
+    unit = f" ({result.unit})" if result.unit else ""
+    table = TextTable("", (f"{result.key}{unit}", result.target.quantity, "met"), left=0)
+    for place, value in result.looks:
+        table.add_row(f"{place:.5g}", f"{value:.5g}", "yes" if result.target.met(value) else "no")
+    return Group(Text(result.sentence()), table, *_left_out(result))
+
+
+def _left_out(result: BreakEven) -> list[Text]:
+    if not result.left_out:
+        return []
+    return [Text(f"{len(result.left_out)} values that are refused are left out, the first: {result.left_out[0]}")]
+
+
+def decomposition_table(shares: Decomposition) -> RenderableType:
+    """What each mechanism adds to a gain; shares add up to the whole."""
+    title = f"{shares.before} -> {shares.after} at {shares.packet_bytes} B, shared out to mechanisms (Shapley)"
+    table = TextTable(title, ("mechanism", "", "saved ns", "gain points", "gain without it"), left=2)
+    for share in shares.shares:
+        numbers = (f"{share.saved_ns:+.2f}", f"{share.gain_points:+.2f}", f"{share.gain_without_percent:+.1f} %")
+        table.add_row(share.mechanism, MECHANISMS[share.mechanism], *numbers)
+    rest = (f"{shares.rest_ns:+.2f}", f"{shares.rest_points:+.2f}")
+    table.add_row("rest", "what differs with all of them off", *rest, "")
+    table.add_section()
+    table.add_row("total", "", f"{shares.saved_ns:+.2f}", f"{shares.gain_percent:+.2f}", "")
+    return table

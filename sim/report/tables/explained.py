@@ -11,8 +11,8 @@ from rich.text import Text
 from sim.costs.table import Component
 from sim.datapath.plan.registers import Register
 from sim.datapath.plan.step import Row
-from sim.report.tables.fitted import Drawn
-from sim.report.tables.text import heading, notes, table
+from sim.report.tables.results import heading, notes
+from sim.report.tables.terminal import Drawing, TextTable
 from sim.study.questions.explain import SCOPES, SHOWN, Explanation
 
 _INDENT = "  "
@@ -50,7 +50,7 @@ def explanation_tables(explanation: Explanation, actor: str = "worker") -> Rende
 
     Below each row stand the primitives that one execution runs through, and their prices in the same order, in cycles.
     """
-    rows = Drawn(lambda width: _row_lines(explanation, actor, width))
+    rows = Drawing(lambda width: _row_lines(explanation, actor, width))
     return Group(_head(explanation), Text(""), rows, *_setup(explanation), *notes([explanation.point]))
 
 
@@ -145,8 +145,8 @@ def numbers(row: Row, cycle_ps: float) -> str:
     if row.components:
         sums.append(fixed if len(row.components) == 1 else f"{fixed} = {row.cost_ps / cycle_ps:.1f}")
     if row.unit_components:
-        one = each if len(row.unit_components) == 1 else f"{each} = {row.unit_ps / cycle_ps:.1f}"
-        sums.append(f"({one}) for each {_unit(row)}")
+        total = each if len(row.unit_components) == 1 else f"{each} = {row.unit_ps / cycle_ps:.1f}"
+        sums.append(f"({total}) for each {_unit(row)}")
     return ", ".join(sums)
 
 
@@ -154,12 +154,12 @@ def function_table(explanation: Explanation) -> RenderableType:
     """Worker cycles by kernel function, to lay beside `perf report`."""
     functions = explanation.by_function()
     total = sum(functions.values())
-    made = table("", ("kernel function", "cycles/packet", "share"))
+    table = TextTable("", ("kernel function", "cycles/packet", "share"))
     for name, cycles in functions.items():
-        made.add_row(name, f"{cycles:.2f}", f"{cycles / total:.2%}")
-    made.add_section()
-    made.add_row("total", f"{total:.2f}", "100.00%")
-    return Group(_head(explanation), made)
+        table.add_row(name, f"{cycles:.2f}", f"{cycles / total:.2%}")
+    table.add_section()
+    table.add_row("total", f"{total:.2f}", "100.00%")
+    return Group(_head(explanation), table)
 
 
 def count_table(explanation: Explanation) -> RenderableType:
@@ -168,23 +168,23 @@ def count_table(explanation: Explanation) -> RenderableType:
     scopes = [per for per in SCOPES.values() if any(counts["metadata"][per].values())]
     columns = [per.removeprefix("per_").replace("_", " ") for per in scopes]
     title = "primitives executed by metadata accesses, per ...; last column: payload copies of a packet"
-    made = table(title, ("", *columns, "payload"))
+    table = TextTable(title, ("", *columns, "payload"))
     for name in SHOWN:
         cells = [
             *(counts["metadata"][per].get(name, 0.0) for per in scopes),
             counts["payload"]["per_packet"].get(name, 0.0),
         ]
-        made.add_row(name, *(f"{value:g}" for value in cells))
-    return made
+        table.add_row(name, *(f"{value:g}" for value in cells))
+    return table
 
 
 def source_table(explanation: Explanation) -> RenderableType:
     """Every input of the answer with its range, distribution, grade and source, largest contribution first."""
-    made = table("inputs", ("key", "value", "grade", "source", "cycles/packet"), left=4)
+    table = TextTable("inputs", ("key", "value", "grade", "source", "cycles/packet"), left=4)
     for entry in explanation.inputs():
         quantity, cycles = entry.quantity, entry.cycles_per_packet
         value = f"{quantity.value:.4g} [{quantity.low:.4g}, {quantity.high:.4g}] {quantity.unit}"
         shown = "" if cycles is None else f"{cycles:.2f}"
         source = f"{quantity.source} (drawn: {quantity.drawn_from})"
-        made.add_row(entry.key, value, quantity.grade, source, shown)
-    return made
+        table.add_row(entry.key, value, quantity.grade, source, shown)
+    return table

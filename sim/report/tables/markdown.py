@@ -8,8 +8,7 @@ from collections.abc import Iterator, Sequence
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from sim.report.tables.fitted import Drawn, Fitted
-from sim.report.tables.terminal import visible
+from sim.report.tables.terminal import Drawing, TextTable, visible
 
 #: As wide as an issue shows without a scroll bar; rows of an explanation stand on one line each.
 _DRAWN_WIDTH = 110
@@ -35,11 +34,11 @@ def _blocks(content: RenderableType) -> Iterator[str]:
     if isinstance(content, Group):
         for part in content.renderables:
             yield from _blocks(part)
-    elif isinstance(content, Fitted):
+    elif isinstance(content, TextTable):
         if content.title:
             yield f"**{text_of(str(content.title))}**"
         yield _table(content)
-    elif isinstance(content, Drawn):
+    elif isinstance(content, Drawing):
         yield _fenced([line.plain for line in content.lines(_DRAWN_WIDTH)])
     elif isinstance(content, Text | str):
         if str(content).strip():
@@ -48,7 +47,7 @@ def _blocks(content: RenderableType) -> Iterator[str]:
         raise TypeError(f"{type(content).__name__} has no Markdown form")
 
 
-def _table(table: Fitted) -> str:
+def _table(table: TextTable) -> str:
     columns = [[str(column.header), *(str(cell) for cell in column.cells)] for column in table.columns]
     rows = [row_of(cells) for cells in zip(*columns, strict=True)]
     rule = "".join(f"| {'---:' if column.justify == 'right' else '---'} " for column in table.columns)

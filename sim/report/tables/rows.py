@@ -67,13 +67,14 @@ def _records(frame: pd.DataFrame) -> list[Row]:
     return [{str(name): value for name, value in row.items()} for row in frame.to_dict("records")]
 
 
-def _interval(name: str, found: Interval) -> Row:
-    return {f"{name}_90_low": found.low, f"{name}_90_high": found.high}
+def _interval(name: str, interval: Interval) -> Row:
+    return {f"{name}_90_low": interval.low, f"{name}_90_high": interval.high}
 
 
 def result_rows(result: Result, sure: Uncertainty | None = None) -> list[Row]:
     """Return the rows of `results.csv`; with draws also the ends of the 90 % interval of each rate."""
-    ends = {(one.access, one.packet_bytes): _interval("pps", one.pps) for one in sure.rates} if sure else {}
+    rates = sure.rates if sure else ()
+    ends = {(rate.access, rate.packet_bytes): _interval("pps", rate.pps) for rate in rates}
     rows = _records(result.to_frame())
     return [{**row, **ends.get((row["access"], row["packet_bytes"]), {})} for row in rows]
 
@@ -81,8 +82,8 @@ def result_rows(result: Result, sure: Uncertainty | None = None) -> list[Row]:
 def comparison_rows(comparison: Comparison, sure: Uncertainty | None = None) -> list[Row]:
     """Return the rows of `comparison.csv`; with draws also the ends of the 90 % intervals of gain and saving."""
     ends = {
-        one.packet_bytes: {**_interval("gain_percent", one.gain_percent), **_interval("saved_ns", one.saved_ns)}
-        for one in (sure.gains if sure else ())
+        gain.packet_bytes: {**_interval("gain_percent", gain.gain_percent), **_interval("saved_ns", gain.saved_ns)}
+        for gain in (sure.gains if sure else ())
     }
     rows = _records(comparison.to_frame())
     return [{**row, **ends.get(row["packet_bytes"], {})} for row in rows]
@@ -97,7 +98,7 @@ def explanation_rows(explanation: Explanation, by: str, actor: str, sources: boo
     """Return the rows of one actor, or the worker's cycles by kernel function, or every input with its source."""
     data = explanation.to_dict()
     if sources:
-        return [flat(one) for one in data["inputs"]]
+        return [flat(entry) for entry in data["inputs"]]
     if by == "function":
         return [{"function": name, "cycles_per_packet": cycles} for name, cycles in data["by_function_cycles"].items()]
     return [flat(row) for row in data["rows"] if row["actor"] == actor]
@@ -108,9 +109,9 @@ def sweep_rows(outcome: Outcome) -> list[Row]:
     return outcome.rows if outcome.folder is None else [outcome.to_dict()]
 
 
-def listing_rows(found: Mapping[str, Sequence[Listed]]) -> list[Row]:
+def listing_rows(tables: Mapping[str, Sequence[Listed]]) -> list[Row]:
     """Return the names of several kinds of table."""
-    return [{"kind": kind, **one.to_dict()} for kind, tables in found.items() for one in tables]
+    return [{"kind": kind, **table.to_dict()} for kind, listed in tables.items() for table in listed]
 
 
 def finding_rows(checked: Checked) -> list[Row]:
@@ -120,7 +121,7 @@ def finding_rows(checked: Checked) -> list[Row]:
 
 def calibration_rows(calibration: Calibration) -> list[Row]:
     """Return the fitted parameters."""
-    return [flat(one) for one in calibration.to_dict()["parameters"]]
+    return [flat(parameter) for parameter in calibration.to_dict()["parameters"]]
 
 
 def validation_rows(validation: Validation) -> list[Row]:
@@ -133,35 +134,28 @@ def left_out_rows(folds: Iterable[tuple[str, Validation]]) -> list[Row]:
     return [{"left_out": name, **row} for name, validation in folds for row in validation_rows(validation)]
 
 
-def sensitivity_rows(found: Sensitivities) -> list[Row]:
+def sensitivity_rows(result: Sensitivities) -> list[Row]:
     """Return the inputs, most important first; the unit is that of the answer."""
-    return [
-        {
-            "input": one.key, **one.values, **{f"{name}_half_width": width for name, width in one.half_widths.items()},
-            "unit": found.unit, "remark": one.remark,
-        }
-        for one in found.indices
-    ]  # fmt: skip
+    rows = []
+    for index in result.indices:
+        half_widths = {f"{name}_half_width": width for name, width in index.half_widths.items()}
+        rows.append({"input": index.key, **index.values, **half_widths, "unit": result.unit, "remark": index.remark})
+    return rows
 
 
-def breakeven_rows(found: BreakEven) -> list[Row]:
+def breakeven_rows(result: BreakEven) -> list[Row]:
     """Return the values that were looked at, and whether the target was met there."""
+    key, unit, target = result.key, result.unit, result.target
     return [
-        {
-            "key": found.key,
-            "value": place,
-            "unit": found.unit,
-            found.target.quantity: value,
-            "met": found.target.met(value),
-        }
-        for place, value in found.looks
+        {"key": key, "value": place, "unit": unit, target.quantity: value, "met": target.met(value)}
+        for place, value in result.looks
     ]
 
 
-def measurement_rows(found: Measurements) -> list[Row]:
+def measurement_rows(measurements: Measurements) -> list[Row]:
     """Return the figures of one source."""
-    return [{"id": one.id, "quantity": one.quantity, "value": one.value, "low": one.low, "high": one.high,
-             "unit": one.unit} for one in found.figures()]  # fmt: skip
+    names = ("id", "quantity", "value", "low", "high", "unit")
+    return [{name: getattr(figure, name) for name in names} for figure in measurements.figures()]
 
 
 def profile_rows(profile: Profile) -> list[Row]:
@@ -171,26 +165,26 @@ def profile_rows(profile: Profile) -> list[Row]:
     rows = []
     for key, summary in profile.summaries.items():
         entry = quantity(profile, key)
-        rows.append({"key": key, "value": entry.value, "low": entry.low, "high": entry.high, "unit": entry.unit,
-                     "outliers": summary.outliers, "stable": summary.stable})  # fmt: skip
+        numbers = {name: getattr(entry, name) for name in ("value", "low", "high", "unit")}
+        rows.append({"key": key, **numbers, "outliers": summary.outliers, "stable": summary.stable})
     return rows
 
 
 def ring_rows(report: RingReport) -> list[Row]:
     """Return measured and predicted rates of the ring."""
-    return [flat(one.to_dict()) for one in report.comparisons]
+    return [flat(point.to_dict()) for point in report.comparisons]
 
 
 def cpu_rows(comparison: CpuComparison) -> list[Row]:
     """Return the entries in which two CPU tables differ, those that matter most first."""
-    return [flat(one.to_dict()) for one in comparison.differences]
+    return [flat(difference.to_dict()) for difference in comparison.differences]
 
 
 def rate_rows(sure: Uncertainty) -> list[Row]:
     """Return every rate with the ends of its 90 % interval."""
     return [
-        {"access": one.access, "packet_bytes": one.packet_bytes, "pps": one.pps.value, **_interval("pps", one.pps)}
-        for one in sure.rates
+        {"access": rate.access, "packet_bytes": rate.packet_bytes, "pps": rate.pps.value, **_interval("pps", rate.pps)}
+        for rate in sure.rates
     ]
 
 

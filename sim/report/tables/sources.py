@@ -33,14 +33,14 @@ class Reference:
 @cache
 def references() -> tuple[Reference, ...]:
     """Read the rows of `docs/sources.md`, in the order of the page."""
-    found = []
+    rows = []
     for key, said, where, sure in table_rows("sources.md", 4):
         names = tuple(re.findall(r"`([^`]+)`", key))
         anchor = re.search(r'id="([^"]+)"', key)
         if not names or anchor is None:
             raise ValueError(f"docs/sources.md: row '{key}' has no name or no anchor")
-        found.append(Reference(names, said, where, sure, anchor[1]))
-    return tuple(found)
+        rows.append(Reference(names, said, where, sure, anchor[1]))
+    return tuple(rows)
 
 
 def cited(source: str) -> list[Reference]:
@@ -50,14 +50,14 @@ def cited(source: str) -> list[Reference]:
 
 def citations(source: str) -> list[str]:
     """Return the names of everything that a source text cites, whether `docs/sources.md` has a row of it or not."""
-    found = [(place, name) for pattern, name in _WORDS for place, name in _matches(pattern, name, source)]
-    found += [(one.start(), one[0]) for one in re.finditer(_words_of_the_page(), source)]
+    placed = [(place, name) for pattern, name in _WORDS for place, name in _matches(pattern, name, source)]
+    placed += [(match.start(), match[0]) for match in re.finditer(_words_of_the_page(), source)]
     place = 0
     for before, file, behind in _files(source):
         place += len(before)
-        found += [(place, name) for name in _parts(file, behind)]
+        placed += [(place, name) for name in _parts(file, behind)]
         place += len(file)
-    return list(dict.fromkeys(name for _, name in sorted(found, key=lambda one: one[0])))
+    return list(dict.fromkeys(name for _, name in sorted(placed, key=lambda citation: citation[0])))
 
 
 #: How the parts of a file are cited behind its name.
@@ -83,11 +83,11 @@ _WORDS = (
 
 
 def _matches(pattern: str, name: str, source: str) -> list[tuple[int, str]]:
-    found = []
-    for one in re.finditer(pattern, source):
-        texts = re.findall(r"\d+", one[1]) if one.re.groups else [one[0]]
-        found += [(one.start(), name.format(text)) for text in texts]
-    return found
+    placed = []
+    for match in re.finditer(pattern, source):
+        texts = re.findall(r"\d+", match[1]) if match.re.groups else [match[0]]
+        placed += [(match.start(), name.format(text)) for text in texts]
+    return placed
 
 
 def _files(source: str) -> list[tuple[str, str, str]]:
@@ -98,7 +98,7 @@ def _files(source: str) -> list[tuple[str, str, str]]:
 
 def _parts(file: str, text: str) -> list[str]:
     """Return the parts of a file that the text behind its name cites, the file itself if it is cited as a whole."""
-    parts = [next(filter(None, one.groups())) for one in re.finditer(_PARTS.get(file, r"(?!)"), text)]
+    parts = [next(filter(None, match.groups())) for match in re.finditer(_PARTS.get(file, r"(?!)"), text)]
     if parts or re.match(r", arguments? \d", text):
         return [f"{file} {part}" for part in parts]
     # As a whole: nothing, a remark or a figure follows.

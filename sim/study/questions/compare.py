@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 from sim.config.errors import ConfigError
 from sim.config.scenario.scenario import Scenario
 from sim.engine import Point
+from sim.study.questions.columns import Column, row_of, run_interval
 from sim.study.questions.run import Progress, run
 from sim.study.runs.case import Side, gain_percent, sides_of
 
@@ -57,18 +59,44 @@ class Difference:
         parts = {name: before.get(name, 0.0) - after.get(name, 0.0) for name in names}
         return dict(sorted(parts.items(), key=lambda item: (-abs(item[1]), item[0])))
 
+    @property
+    def bound_by(self) -> dict[str, str]:
+        """The actor that binds each side."""
+        return {"before": self.before.bound_by, "after": self.after.bound_by}
+
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON form."""
-        return {
-            "packet_bytes": self.packet_bytes,
-            "before_pps": self.before.pps,
-            "after_pps": self.after.pps,
-            "gain_percent": self.gain_percent,
-            "saved_ns": self.saved_ns,
-            "saved_cycles": self.saved_cycles,
-            "made_up_of_ns": self.made_up_of,
-            "bound_by": {"before": self.before.bound_by, "after": self.after.bound_by},
-        }
+        return row_of(self, DIFFERENCE_COLUMNS)
+
+
+def _bound_by(difference: Difference) -> str:
+    return " -> ".join(dict.fromkeys(difference.bound_by.values()))
+
+
+def _numeric(name: str, heading: str = "", spec: str = "", unit: str = "") -> Column[Difference]:
+    value = attrgetter(name)
+    return Column(name, float, name, value, heading, lambda difference: f"{value(difference):{spec}}{unit}")
+
+
+def _rate(side: str) -> Column[Difference]:
+    def text(difference: Difference) -> str:
+        point: Point = getattr(difference, side)
+        return f"{point.pps / 1e6:.3f} {run_interval(point)}"
+
+    return Column(f"{side}_pps", float, f"{side}_pps", attrgetter(f"{side}.pps"), f"{{{side}}} Mpps", text)
+
+
+#: The columns of a comparison, stated once; headings name its sides as {before} and {after}.
+DIFFERENCE_COLUMNS: tuple[Column[Difference], ...] = (
+    Column("packet_bytes", int, "packet_bytes", attrgetter("packet_bytes"), "bytes"),
+    _rate("before"),
+    _rate("after"),
+    _numeric("gain_percent", "gain", "+.1f", " %"),
+    _numeric("saved_ns", "saved ns", "+.1f"),
+    _numeric("saved_cycles", "saved cycles", "+.1f"),
+    Column("made_up_of_ns", dict, "made_up_of_ns", attrgetter("made_up_of")),
+    Column("bound_by", dict, "bound_by", attrgetter("bound_by"), "bound by", _bound_by),
+)
 
 
 @dataclass(frozen=True)

@@ -59,7 +59,7 @@ class Result:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON form of `vhost-sim run`."""
-        return {"schema": 1, "scenario": self.scenario.name, "results": [point.to_dict() for point in self.points]}
+        return {"schema": 1, "scenario": self.scenario.name, "results": [_json(point) for point in self.points]}
 
     def to_frame(self) -> pd.DataFrame:
         """Return a tidy table: one row per access variant and size, one column per number.
@@ -71,6 +71,12 @@ class Result:
 
         filled = columns_of(self.points)
         return pd.DataFrame([row_of(point, filled) for point in self.points])
+
+
+def _json(point: Point) -> dict[str, Any]:
+    """Return the JSON form of a point, with the columns that the point itself does not write."""
+    written = point.to_dict()
+    return {**written, **row_of(point, (column for column in columns_of([point]) if column.key not in written))}
 
 
 def run(scenario: Scenario, progress: Progress | None = None) -> Result:

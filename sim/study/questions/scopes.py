@@ -17,7 +17,7 @@ from sim.engine import Point
 
 #: Where one of each scope begins, for those that begin at an anchor.
 _BEGINS: dict[Scope, tuple[Anchor, ...]] = {
-    "refill": (Anchor.REFILL,),
+    "refill": (Anchor.REFILL, Anchor.LOOK_AHEAD),
     "flush": (Anchor.FLUSH,),
     "round": (Anchor.ROUND,),
     "drain": (Anchor.ENABLE, Anchor.RING_EMPTY),
@@ -76,9 +76,13 @@ def _rate(plan: Plan, point: Point, row: Row, scope: Scope) -> float:
         return 1.0 / plan.queues
     mine = [other for other in plan.rows if other.actor == row.actor and not other.unmapped and not other.per_unit]
     entries = [other for anchor in _BEGINS.get(scope, ()) for other in mine if anchor in other.anchors]
-    same = entries[:1] or [other for other in mine if other.scopes[0] == scope and not other.sometimes] or [row]
+    same = (
+        (entries if scope == "refill" else entries[:1])
+        or [other for other in mine if other.scopes[0] == scope and not other.sometimes]
+        or [row]
+    )
     rates = Counter(_executions(plan, point, other) for other in same)
-    return max(rates, key=lambda rate: (rates[rate], rate))
+    return max(rates) if entries else max(rates, key=lambda rate: (rates[rate], rate))
 
 
 def _executions(plan: Plan, point: Point, row: Row) -> float:

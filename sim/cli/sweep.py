@@ -14,10 +14,10 @@ from sim.cli.options import (
     Json,
     command,
     csv_rows,
-    notice,
+    printed,
     show_data,
-    text,
 )
+from sim.cli.stderr import counted_progress, notice
 
 
 @command(
@@ -44,7 +44,6 @@ def sweep(
     printed and held in memory; with it they can be read with pandas.read_parquet("DIR").
     """
     from sim.config.errors import ConfigError
-    from sim.report.export.progress import counted_progress
     from sim.study.runs.pool import dask_executor, local_executor
     from sim.study.sweep import run as sweeps
 
@@ -59,6 +58,9 @@ def sweep(
             loaded, pool, folder=out, resume=resume, configs=configs, jobs=jobs or 2, progress=report, notice=notice
         )
     show_data(
-        form, as_json, data=outcome.to_dict(),
-        rows=lambda: csv_rows().sweep_rows(outcome), tables=lambda: text().sweep_table(loaded, outcome),
-    )  # fmt: skip
+        form,
+        as_json,
+        data=outcome.to_dict(),
+        rows=lambda: csv_rows().sweep_rows(outcome),
+        tables=lambda: printed().sweep_table(loaded, outcome),
+    )

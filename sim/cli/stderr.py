@@ -1,4 +1,4 @@
-"""A progress bar on stderr for runs that take longer than a second."""
+"""What commands say on stderr: a progress bar of runs that take longer than a second, notices, files written."""
 
 from __future__ import annotations
 
@@ -6,13 +6,14 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 _QUIET_SECONDS = 1.0
 
 
 @contextmanager
 def counted_progress(unit: str) -> Iterator[Callable[[int, int], None]]:
-    """Give a function to tell how many are done of how many; the bar shows their rate and the time left."""
+    """Give a function to call with how many are done of how many; the bar shows their rate and the time left."""
     started = time.monotonic()
     with progress() as report:
 
@@ -25,7 +26,7 @@ def counted_progress(unit: str) -> Iterator[Callable[[int, int], None]]:
 
 @contextmanager
 def progress() -> Iterator[Callable[[float, str], None]]:
-    """Give a function to tell the share done (0..1) and what is being done; the bar goes when the block ends."""
+    """Give a function to call with the share done (0..1) and what is being done; the bar goes when the block ends."""
     if not sys.stderr.isatty():
         yield lambda share, label: None
         return
@@ -51,3 +52,14 @@ def progress() -> Iterator[Callable[[float, str], None]]:
         yield report
     finally:
         bar.stop()
+
+
+def notice(text: str) -> None:
+    """Say something on stderr that does not end the command."""
+    print(f"vhost-sim: {text}", file=sys.stderr)
+
+
+def say_written(files: list[Path]) -> None:
+    """Name the files that were written."""
+    names = ", ".join(file.name for file in files)
+    print(f"written to {files[0].parent}/: {names}", file=sys.stderr)

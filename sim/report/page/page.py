@@ -7,14 +7,24 @@ from __future__ import annotations
 
 import base64
 import zlib
+from collections.abc import Callable
 from importlib.resources import files
 from pathlib import Path
 
 from sim import __version__
+from sim.report.page import answer, evidence, numbers
 from sim.report.page.charts import charts
 from sim.report.page.html import embedded, escaped, whole
-from sim.report.page.sections import SECTIONS
 from sim.study.review.review import Review
+
+#: The sections of the page, in the order in which a reviewer asks.
+SECTIONS: tuple[Callable[[Review], str], ...] = (
+    answer.answer,
+    *(numbers.rates, numbers.why, numbers.difference),
+    evidence.changes,
+    numbers.latency,
+    *(evidence.validity, evidence.assumptions, evidence.sources, evidence.words, evidence.scenario),
+)
 
 #: Nothing is fetched and nothing is sent, whatever a text in the page may try.
 _POLICY = (

@@ -1,0 +1,266 @@
+"""Tables of results: rates, comparisons, capacities, sweeps and timelines, and where the time goes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from rich.cells import cell_len
+from rich.console import Group, RenderableType
+from rich.text import Text
+
+from sim.config import Scenario
+from sim.config.scenario.virtqueue import Virtqueue
+from sim.config.tables.study import Sweep
+from sim.engine import Point
+from sim.report.tables.evidence import decomposition_table, uncertainty_tables
+from sim.report.tables.stack import LAYERS, stack
+from sim.report.tables.terminal import Columns, Drawing, TextTable, table_of
+from sim.study.questions.capacity import Capacities, Capacity
+from sim.study.questions.columns import Column, columns_of
+from sim.study.questions.compare import DIFFERENCE_COLUMNS, Comparison
+from sim.study.questions.limits import LINK_GBIT, Limit
+from sim.study.questions.run import Result
+from sim.study.questions.ties import TieCheck
+from sim.study.sensitivity.shapley import Decomposition
+from sim.study.sweep.run import Outcome
+from sim.study.timeline.model import Timeline
+from sim.study.uncertainty.intervals import Uncertainty
+
+_BAR_CELLS = 60
+#: Rows of a sweep, and kinds of work and waiting of each actor, that are listed.
+_ROWS_SHOWN, _KINDS_SHOWN = 40, 6
+#: Parts of a difference below this are not listed.
+_LEAST_SHOWN_NS = 0.005
+_MITIGATIONS = ("smap", "spectre_v1", "hardened_usercopy", "retpoline")
+
+
+def heading(scenario: Scenario) -> RenderableType:
+    """Say in a few lines what is simulated."""
+    off = [name for name in _MITIGATIONS if not getattr(scenario.mitigations, name)]
+    parts = [
+        scenario.cpu.title,
+        scenario.kernel.title,
+        _ring(scenario.virtqueue),
+        f"burst {scenario.driver.burst}",
+        f"batch {scenario.device.batch}",
+        *([f"off: {', '.join(off)}"] if off else []),
+    ]
+    return Text(f"{scenario.name}: {scenario.title}\n{', '.join(parts)}")
+
+
+def _ring(queue: Virtqueue) -> str:
+    """Name the ring by its size and by what makes it other than a plain split ring."""
+    features = {
+        f"packed ({queue.packed_access})": queue.layout == "packed",
+        "in order": queue.in_order,
+        "device IOTLB": queue.iotlb,
+    }
+    return " ".join([f"ring {queue.size}", *(name for name, on in features.items() if on)])
+
+
+def result_tables(result: Result, ties: Sequence[TieCheck] = ()) -> RenderableType:
+    """Packets per second of each variant by size, then where the cycles go at the first size."""
+    parts: list[RenderableType] = [heading(result.scenario)]
+    for access in result.scenario.access:
+        points = [point for point in result.points if point.access == access.name]
+        parts.append(table_of(f"{access.name}: {access.title}", _point_columns(points), points, left=0))
+    size = result.scenario.traffic.sizes[0]
+    at_first = [point for point in result.points if point.packet_bytes == size]
+    parts.append(stack_table(at_first, f"worker cycles per packet at {size} B"))
+    return Group(*parts, *([tie_table(ties)] if ties else []), *notes(result.points))
+
+
+def _point_columns(points: Sequence[Point]) -> Columns[Point]:
+    """Return the columns of points that people are shown; who was how busy, and who bounds the rate, stand last."""
+    last = ("utilisation", "bound_by")
+
+    def order(column: Column[Point]) -> int:
+        return last.index(column.key) + 1 if column.key in last else 0
+
+    shown = sorted((column for column in columns_of(points) if column.heading), key=order)
+    return [(column.heading, column.cell) for column in shown]
+
+
+def limit_table(limits: Sequence[Limit]) -> RenderableType:
+    """What bounds any access variant, by size."""
+    table = TextTable("limits in Mpps", ("bytes", "no checks", "copies only", *_LINKS), left=0)
+    for limit in limits:
+        rates = (limit.ideal_pps, limit.copy_pps, *limit.line_rates_pps.values())
+        table.add_row(str(limit.packet_bytes), *("-" if rate is None else _mpps(rate) for rate in rates))
+    return table
+
+
+_LINKS = tuple(f"{gbit} GbE" for gbit in LINK_GBIT)
+
+
+def _mpps(pps: float) -> str:
+    return f"{pps / 1e6:.3f}"
+
+
+def notes(points: Sequence[Point]) -> list[RenderableType]:
+    """What to know about points that are not what they are called."""
+    return [Text(f"note: {note}") for note in dict.fromkeys(note for point in points for note in point.notes)]
+
+
+def together(
+    tables: RenderableType,
+    limits: Sequence[Limit],
+    sure: Uncertainty | None,
+    outside: str | None,
+    shares: Decomposition | None = None,
+) -> RenderableType:
+    """Tables of an answer, what the gain is made of, what bounds it, how sure it is, what the evidence leaves out."""
+    parts: list[RenderableType] = [tables, *([decomposition_table(shares)] if shares else []), limit_table(limits)]
+    parts += [uncertainty_tables(sure)] if sure else []
+    return Group(*parts, *([Text(outside)] if outside else []))
+
+
+def tie_table(ties: Sequence[TieCheck]) -> RenderableType:
+    """Whether the order of simultaneous events moves the rate."""
+    columns: Columns[TieCheck] = (
+        ("access", lambda tie: tie.access),
+        ("bytes", lambda tie: str(tie.packet_bytes)),
+        ("Mpps", lambda tie: f"{tie.pps / 1e6:.4f}"),
+        ("lowest", lambda tie: f"{tie.pps_low / 1e6:.4f}"),
+        ("highest", lambda tie: f"{tie.pps_high / 1e6:.4f}"),
+        ("spread", lambda tie: f"{tie.spread:.3%}"),
+        ("moves", lambda tie: "yes" if tie.moves else "no"),
+    )
+    return table_of(f"order of simultaneous events: {ties[0].shuffles} shuffles", columns, ties, keys=2)
+
+
+def stack_table(points: Sequence[Point], title: str) -> RenderableType:
+    """Layers of the cycle stack, one column per point, their sum, and a bar per point."""
+    return _stacks({point.access: point.breakdown_cycles for point in points}, title)
+
+
+def _stacks(breakdowns: Mapping[str, Mapping[str, float]], title: str) -> RenderableType:
+    """Layers of some breakdowns by name; the last line is their sum."""
+    stacks = {name: {layer.key: value for layer, value in stack(breakdown)} for name, breakdown in breakdowns.items()}
+    table = TextTable(title, ("", *stacks))
+    for layer in LAYERS:
+        if any(layer.key in heights for heights in stacks.values()):
+            name = Text.assemble((layer.letter, f"black on {layer.colour}"), f" {layer.title}")
+            table.add_row(name, *(f"{heights.get(layer.key, 0.0):.1f}" for heights in stacks.values()))
+    table.add_section()
+    table.add_row("total", *(f"{sum(heights.values()):.1f}" for heights in stacks.values()))
+    return Group(table, Drawing(lambda width: bars(stacks, width)), Text(""))
+
+
+def bars(stacks: Mapping[str, Mapping[str, float]], width: int) -> list[Text]:
+    """Draw one bar per stack with its name and its total, the name above the bar where both have no room."""
+    totals = {name: sum(layers.values()) for name, layers in stacks.items()}
+    most = max(totals.values(), default=0.0) or 1.0
+    after = max((len(f" {total:.1f}") for total in totals.values()), default=0)
+    before = max((cell_len(name) for name in stacks), default=0) + 1
+    beside = before + after <= width // 2
+    cells = min(_BAR_CELLS, width - after - (before if beside else 0))
+    lines = []
+    for name, layers in stacks.items():
+        bar = _bar(layers, cells / most)
+        bar.append(f" {totals[name]:.1f}")
+        lines += [Text(name + " " * (before - cell_len(name))).append_text(bar)] if beside else [Text(name), bar]
+    return lines
+
+
+def _bar(layers: Mapping[str, float], scale: float) -> Text:
+    """One bar of the stack; cells are shared out so that their number is that of the total."""
+    bar, drawn, total = Text(), 0, 0.0
+    for layer in LAYERS:
+        total += layers.get(layer.key, 0.0)
+        cells = round(total * scale) - drawn
+        bar.append(layer.letter * cells, style=f"black on {layer.colour}")
+        drawn += cells
+    return bar
+
+
+def comparison_tables(comparison: Comparison) -> RenderableType:
+    """Gain by size, and what makes up the difference at the first size."""
+    before, after = comparison.before, comparison.after
+    shown = [column for column in DIFFERENCE_COLUMNS if column.heading]
+    columns = [(column.heading.format(before=before, after=after), column.cell) for column in shown]
+    gains = table_of(f"{before} -> {after}", columns, comparison.differences, left=0)
+    first = comparison.differences[0]
+    title = f"what makes up the difference at {first.packet_bytes} B (ns per packet saved)"
+    parts = TextTable(title, ("primitive", "ns", "share"))
+    for name, value in first.made_up_of.items():
+        if abs(value) >= _LEAST_SHOWN_NS:
+            parts.add_row(name, f"{value:+.2f}", f"{value / first.saved_ns:.0%}" if first.saved_ns else "")
+    parts.add_section()
+    parts.add_row("total", f"{sum(first.made_up_of.values()):+.2f}", "100%" if first.saved_ns else "")
+    names = (before, after) if before != after else (f"{before} (before)", f"{after} (after)")
+    both = dict(zip(names, (_breakdown_ns(first.before), _breakdown_ns(first.after)), strict=True))
+    stacks = _stacks(both, f"worker ns per packet at {first.packet_bytes} B")
+    return Group(gains, parts, stacks, *notes(comparison.points()))
+
+
+def _breakdown_ns(point: Point) -> dict[str, float]:
+    """The breakdown in ns, which two CPUs share where their cycles are not as long."""
+    return {name: cycles * point.cycle_ps / 1e3 for name, cycles in point.breakdown_cycles.items()}
+
+
+def capacity_table(capacities: Capacities) -> RenderableType:
+    """The highest rate without loss of each variant and size, beside the rate of a driver that never runs dry."""
+    load = capacities.scenario.traffic.load
+    kind = "constant" if load.kind == "saturate" else load.kind
+    columns: Columns[Capacity] = (
+        ("access", lambda capacity: capacity.access),
+        ("bytes", lambda capacity: str(capacity.packet_bytes)),
+        ("carries Mpps", lambda capacity: _mpps(capacity.pps)),
+        ("loses at Mpps", lambda capacity: _mpps(capacity.loses_at_pps)),
+        ("saturated Mpps", lambda capacity: _mpps(capacity.saturated.pps)),
+        ("share", lambda capacity: f"{capacity.share:.1%}"),
+        ("p50 us", lambda capacity: f"{capacity.below.latency_us['p50']:.1f}"),
+        ("p99 us", lambda capacity: f"{capacity.below.latency_us['p99']:.1f}"),
+        ("worker", lambda capacity: f"{capacity.below.utilisation['worker']:.0%}"),
+        ("trials", lambda capacity: str(capacity.trials)),
+    )
+    title = f"highest offered rate without loss ({kind} load, backlog {load.backlog})"
+    return Group(heading(capacities.scenario), table_of(title, columns, capacities.results, keys=2))
+
+
+def sweep_table(sweep: Sweep, outcome: Outcome) -> RenderableType:
+    """What a sweep did, and its first rows when they were not written to a folder."""
+    counts = f"{outcome.points} points: {outcome.computed} computed, {outcome.reused} reused, {outcome.failed} failed"
+    if outcome.folder is not None:
+        return Text(f"{sweep.name}: {counts}, in {outcome.folder}/")
+    axes = [key for key in sweep.axes if key != "access"]
+    shown = outcome.rows[:_ROWS_SHOWN]
+    errors = [row.get("error") or "" for row in shown]
+    columns = (*axes, "access", "bytes", "Mpps", "cycles/packet", "bound by", *(["error"] if any(errors) else []))
+    table = TextTable(f"{sweep.name}: {sweep.title}", columns, left=0, keys=len(axes) + 2)
+    for row, error in zip(shown, errors, strict=True):
+        cells = (*(_cell(row[key]) for key in axes), _cell(row.get("access", "")), _cell(row.get("packet_bytes", "")))
+        numbers = ("", "", "") if error else (_mpps(row["pps"]), f"{row['cycles_per_packet']:.1f}", row["bound_by"])
+        table.add_row(*cells, *numbers, *([Text(error, style="red")] if any(errors) else []))
+    more = len(outcome.rows) - _ROWS_SHOWN
+    tail = f" ({more} more rows; --out DIR keeps them all)" if more > 0 else ""
+    return Group(table, Text(counts + tail))
+
+
+def _cell(value: object) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def timeline_table(timeline: Timeline) -> RenderableType:
+    """What each actor spent its time on; the total of each is the whole time."""
+    title = (
+        f"{timeline.scenario}, {timeline.access}, {timeline.packet_bytes} B: {timeline.packets} packets in "
+        f"{timeline.elapsed_ps / 1e6:.3f} us"
+        + (f", from {timeline.start_ps / 1e6:.3f} us on" if timeline.start_ps else "")
+    )
+    table = TextTable("", ("actor", "", "us", "share"), left=2)
+    for track in timeline.tracks:
+        for number, (name, time_ps) in enumerate(_largest(track.totals_ps())):
+            share = f"{time_ps / timeline.elapsed_ps:.1%}" if timeline.elapsed_ps else ""
+            table.add_row(track.actor if number == 0 else "", name, f"{time_ps / 1e6:.3f}", share)
+        table.add_section()
+    return Group(Text(title, style="bold"), table, *(Text(f"note: {note}") for note in timeline.notes))
+
+
+def _largest(totals_ps: Mapping[str, int]) -> Iterable[tuple[str, int]]:
+    """Return the first totals, the rest together, and the sum."""
+    shown = list(totals_ps.items())[:_KINDS_SHOWN]
+    total = sum(totals_ps.values())
+    rest = total - sum(time_ps for _, time_ps in shown)
+    return [*shown, *([("everything else", rest)] if rest else []), ("total", total)]
