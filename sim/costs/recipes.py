@@ -82,9 +82,9 @@ class Recipes:
 
     def _effects(self, off: list[str]) -> dict[str, str | None]:
         """Map each primitive that a switched-off mitigation touches to what takes its place (None: nothing)."""
-        mitigations = [self.kernel.mitigations[name] for name in off]
-        replaced: dict[str, str | None] = {old: new for one in mitigations for old, new in one.replaces.items()}
-        return replaced | {item: None for one in mitigations for item in one.removes}
+        changes = [self.kernel.mitigations[name] for name in off]
+        replaced: dict[str, str | None] = {old: new for change in changes for old, new in change.replaces.items()}
+        return replaced | {item: None for change in changes for item in change.removes}
 
     def _copy_rules(self, cpu_fsrm: bool) -> CopyRules:
         routine = self.kernel.copy_routine

@@ -25,7 +25,7 @@ from sim.datapath.memory.ring_memory import KERNEL_OWN, RingMemory, effective_va
 from sim.datapath.memory.rings import LINE_BYTES, PackedRing, SplitRing, ring_of
 from sim.datapath.memory.xsk_rings import XskRings
 from sim.datapath.plan.fuse import actors_of, fuse
-from sim.datapath.plan.plan import Latencies, Plan, Segment
+from sim.datapath.plan.plan import Latencies, Plan, Segment, Wait
 from sim.datapath.plan.program import link
 from sim.datapath.plan.registers import BANK, Register
 from sim.datapath.plan.step import Anchor, Row, Step
@@ -67,6 +67,9 @@ def _build(scenario: Scenario, access: str, packet_bytes: int, apart: bool) -> P
         regions=regions_of_queues(ring.regions(), queues.per_core),
         initial=_initial(scenario, ring, packet_bytes),
         latencies=_latencies(scenario, variant, table),
+        wait_names=_wait_names(scenario, table),
+        line_moves=(table.transfer_primitive, "line_stream", "clean_line"),
+        first_owner=actors.index("driver"),  # it has just initialised the rings
         cycle_ps=table.cycle_ps,
         ring_packets=ring.packets,
         in_flight=ring.packets,
@@ -184,19 +187,31 @@ def _polls_per_timeout(plan: Plan, timeout_us: float) -> int:
 
 
 def _latencies(scenario: Scenario, variant: Access, table: CostTable) -> Latencies:
-    footprint = scenario.virtqueue.size * scenario.device.reuse_bytes_per_packet.value
-    level = table.reuse_hit(footprint)
     left_behind = scenario.placement.numa_rebalancing and variant.mapping.pinned
     return Latencies(
         near_hit_ps=table.whole_ps("l1_hit"),
-        far_hit_ps=table.whole_ps(level),
-        far_hit_level=level,
+        far_hit_ps=table.whole_ps(_reuse_level(scenario, table)),
         transfer_ps=table.whole_ps(table.transfer_primitive),
-        transfer_name=table.transfer_primitive,
         clean_ps=table.whole_ps("memory_remote" if left_behind else "l3_hit"),
         stream_ps=table.whole_ps("line_stream"),
         store_buffer=int(scenario.cpu.store_buffer.value),
     )
+
+
+def _reuse_level(scenario: Scenario, table: CostTable) -> str:
+    footprint = scenario.virtqueue.size * scenario.device.reuse_bytes_per_packet.value
+    return table.reuse_hit(footprint)
+
+
+def _wait_names(scenario: Scenario, table: CostTable) -> dict[Wait, str]:
+    return {
+        Wait.NEAR_HIT: "l1_hit",
+        Wait.FAR_HIT: _reuse_level(scenario, table),
+        Wait.TRANSFER: table.transfer_primitive,
+        Wait.CLEAN: "l3_hit",
+        Wait.STORES: "store_drain",
+        Wait.BLOCKED: "idle",
+    }
 
 
 def _setup(scenario: Scenario, variant: Access) -> tuple[Component, ...]:

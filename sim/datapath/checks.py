@@ -66,7 +66,7 @@ def _check_queues(scenario: Scenario) -> None:
 def _check_simple_ring(scenario: Scenario) -> None:
     """Refuse what is modelled for vhost_net transmit only."""
     queue, device = scenario.virtqueue, scenario.device
-    what = f"device.kind {device.kind}" if device.kind != "vhost_net" else "device.direction rx"
+    setting = f"device.kind {device.kind}" if device.kind != "vhost_net" else "device.direction rx"
     odd = {
         "virtqueue.layout": queue.layout == "packed",
         "virtqueue.in_order": queue.in_order,
@@ -80,7 +80,7 @@ def _check_simple_ring(scenario: Scenario) -> None:
         odd["memory.invalidations_per_second"] = scenario.memory.invalidations_per_second > 0
         odd["placement.preempted_us"] = scenario.placement.preempted_us > 0
     for key in (key for key, on in odd.items() if on):
-        raise ConfigError(f"{key}: is not modelled with {what}")
+        raise ConfigError(f"{key}: is not modelled with {setting}")
 
 
 def _check_transmits(scenario: Scenario) -> None:

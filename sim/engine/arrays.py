@@ -13,11 +13,11 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from sim.datapath.plan.plan import Plan, Segment
+from sim.datapath.plan.plan import Plan, Segment, Wait
 from sim.datapath.plan.registers import BANK, Condition, Effect, Register
 from sim.datapath.plan.step import LineAccess
 from sim.engine import histogram, order
-from sim.engine.machine import FIRST_OWNER, LINE_SHIFT, NOBODY, Count, Wait
+from sim.engine.machine import LINE_SHIFT, NOBODY, Count
 from sim.engine.order import WORD, TieOrder
 
 Integers = npt.NDArray[np.int64]
@@ -129,9 +129,12 @@ class _Program:
         self.additions: list[dict[str, int]] = []
         self.changes: list[dict[str, int]] = []
         self.class_costs: list[int] = []
-        waiting = [(one.actor, one.first.condition) for one in plan.segments if one.first.condition is not None]
+        waiting = [
+            (segment.actor, segment.first.condition) for segment in plan.segments if segment.first.condition is not None
+        ]
         self._watched = [(actor, {condition.left, condition.right}) for actor, condition in waiting]
-        self._sampled = {(one.actor, one.first.sample[0]) for one in plan.segments if one.first.sample is not None}
+        samples = ((segment.actor, segment.first.sample) for segment in plan.segments)
+        self._sampled = {(actor, sample[0]) for actor, sample in samples if sample is not None}
         self.segments = [self._segment(segment) for segment in plan.segments]
 
     def _segment(self, segment: Segment) -> dict[str, int]:
@@ -284,8 +287,7 @@ def pack(plan: Plan, ties: TieOrder) -> Arrays:
     actors["segment"], actors["rank"], actors["due_ps"] = plan.entry, ties.ranks, NEVER
     rows, classes = len(plan.segments), len(plan.classes.sizes) if plan.classes else 0
     lines = np.zeros(plan.lines, dtype=LINE)
-    owner = plan.actors.index(FIRST_OWNER)
-    lines["owner"], lines["holders"] = owner, 1 << owner
+    lines["owner"], lines["holders"] = plan.first_owner, 1 << plan.first_owner
     registers = np.zeros(BANK * plan.queues, dtype=np.int64)
     registers[list(plan.initial)] = list(plan.initial.values())
     arrivals = np.zeros(0, dtype=np.int64) if plan.arrivals is None else plan.arrivals.first(1)

@@ -13,11 +13,12 @@ from typing import Any
 import numpy as np
 from numba import njit
 
+from sim.datapath.plan.plan import Wait
 from sim.datapath.plan.registers import Register
 from sim.engine import order
 from sim.engine.arrays import LAYOUT, NEVER, Arrays, Integers, Mark, Phase, signed
 from sim.engine.histogram import SUB_BITS, buckets
-from sim.engine.machine import LINE_SHIFT, NOBODY, Count, Wait
+from sim.engine.machine import LINE_SHIFT, NOBODY, Count
 
 _SUB = 1 << SUB_BITS
 _LAST_BUCKET = buckets() - 1

@@ -15,7 +15,7 @@ from enum import IntEnum
 import numpy as np
 import numpy.typing as npt
 
-from sim.datapath.plan.plan import Plan, Segment
+from sim.datapath.plan.plan import Plan, Segment, Wait
 from sim.datapath.plan.registers import BANK, Condition, Register
 from sim.datapath.plan.step import LineAccess
 from sim.datapath.traffic import Arrivals
@@ -23,26 +23,13 @@ from sim.engine.histogram import bucket, buckets
 
 LINE_SHIFT = 6
 NOBODY = -1
-#: Who has written every line at the start of time: it has just initialised the rings.
-FIRST_OWNER = "driver"
 RELATIONS: dict[str, Callable[[int, int], bool]] = dict(
     zip(("==", "!=", ">=", "<"), (operator.eq, operator.ne, operator.ge, operator.lt), strict=True)
 )
 
 
-class Wait(IntEnum):
-    """What an actor waits for; the columns of `Machine.waits_ps` and `Machine.wait_events`."""
-
-    NEAR_HIT = 0
-    FAR_HIT = 1
-    TRANSFER = 2
-    CLEAN = 3
-    STORES = 4
-    BLOCKED = 5
-
-
 class Count(IntEnum):
-    """Columns of a table of counts, whose rows are segments; kinds of waiting and size classes begin at theirs."""
+    """Columns of an array of counts, whose rows are segments; kinds of waiting and size classes begin at theirs."""
 
     EXECUTIONS = 0
     UNITS = 1
@@ -60,9 +47,8 @@ class Machine:
         for register, value in plan.initial.items():
             self.registers[register] = value
         self.first_line = {region: plan.first_line(region) for region in plan.regions}
-        owner = plan.actors.index(FIRST_OWNER)
-        self.owner = [owner] * plan.lines
-        self.holders = [1 << owner] * plan.lines
+        self.owner = [plan.first_owner] * plan.lines
+        self.holders = [1 << plan.first_owner] * plan.lines
         self.last_line = [NOBODY] * len(plan.segments)
         self.overlap_paid_ps = [0] * len(plan.actors)
         self.stores_done_ps = [0] * len(plan.actors)

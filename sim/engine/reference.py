@@ -7,8 +7,8 @@ from collections.abc import Callable, Generator
 import simpy
 from simpy.events import URGENT, Event
 
-from sim.datapath.plan.plan import Plan, Segment
-from sim.engine.machine import Machine, Wait
+from sim.datapath.plan.plan import Plan, Segment, Wait
+from sim.engine.machine import Machine
 from sim.engine.order import TieOrder
 from sim.engine.record import Checkpoints, DeadlockError, TraceEvent
 

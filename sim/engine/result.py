@@ -10,11 +10,10 @@ import numpy as np
 import numpy.typing as npt
 
 from sim.datapath.host.queues import MARK
-from sim.datapath.plan.plan import BACKGROUND, Plan, Segment
+from sim.datapath.plan.plan import BACKGROUND, Plan, Segment, Wait
 from sim.datapath.plan.registers import Register
 from sim.datapath.plan.step import Row
 from sim.engine.histogram import percentile
-from sim.engine.machine import Wait
 from sim.engine.record import Checkpoint, Totals
 from sim.engine.statistics import Estimate
 
@@ -170,7 +169,6 @@ class _MeasuredSpan:
         """Add up count x cost of every row, and the waits, by primitive."""
         totals: dict[str, int] = {}
         units, waits = self._between("units"), self._between("waits_ps")
-        names = self.wait_names()
         for segment in self.plan.segments:
             if segment.actor != actor:
                 continue
@@ -179,7 +177,7 @@ class _MeasuredSpan:
                 for parts, factor in ((row.components, times), (row.unit_components, count)):
                     for part in parts:
                         totals[part.primitive] = totals.get(part.primitive, 0) + part.cost_ps * factor
-            for kind, name in names.items():
+            for kind, name in self.plan.wait_names.items():
                 totals[name] = totals.get(name, 0) + int(waits[segment.index, kind])
         return {name: value for name, value in totals.items() if value}
 
@@ -194,17 +192,6 @@ class _MeasuredSpan:
             return [(self.plan.rows[number], int(self._between("executions")[segment.index]))]
         times = self._between("class_executions")[segment.index]
         return [(row, int(count)) for row, count in zip(self.plan.class_rows[number], times, strict=True)]
-
-    def wait_names(self) -> dict[Wait, str]:
-        """Name the kinds of waiting as the cost tables name them."""
-        return {
-            Wait.NEAR_HIT: "l1_hit",
-            Wait.FAR_HIT: self.plan.latencies.far_hit_level,
-            Wait.TRANSFER: self.plan.latencies.transfer_name,
-            Wait.CLEAN: "l3_hit",
-            Wait.STORES: "store_drain",
-            Wait.BLOCKED: "idle",
-        }
 
     def rows(self, packets: int) -> tuple[dict[str, float], dict[str, float], dict[str, float], float]:
         """Return executions, time and waiting in ps per packet, by `actor.row`, and worker instructions per packet."""
@@ -248,11 +235,8 @@ class _MeasuredSpan:
         lines = float(events[:, [Wait.TRANSFER, Wait.CLEAN]].sum())
         for segment in self.plan.segments:
             for row, times in self._executed_rows(segment):
-                lines += times * sum(part.count for part in row.components if part.primitive in self._moved())
+                lines += times * sum(part.count for part in row.components if part.primitive in self.plan.line_moves)
         return max(0, round(self.plan.lanes * lines * self.plan.uncore_ps_per_line) - elapsed)
-
-    def _moved(self) -> tuple[str, ...]:
-        return (self.plan.latencies.transfer_name, "line_stream", "clean_line")
 
     def carries_the_load(self, elapsed: int) -> bool:
         """Return whether packets are used as fast as they arrive, where none is dropped (False without arrivals)."""

@@ -6,6 +6,7 @@ import pytest
 
 import sim
 from sim.datapath import build_plan
+from sim.datapath.plan.plan import Wait
 
 SEED = "virtio-user-xdp1-tap"
 
@@ -17,7 +18,7 @@ def row(plan, label):
 
 def paid_ps(plan, label):
     """Picoseconds that a copy pays for the line that the driver has written."""
-    transfer = plan.latencies.transfer_name
+    transfer = plan.wait_names[Wait.TRANSFER]
     return sum(part.cost_ps for part in row(plan, label).components if part.primitive == transfer)
 
 

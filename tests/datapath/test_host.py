@@ -10,6 +10,7 @@ import sim
 from sim.config import ConfigError
 from sim.datapath import build_plan
 from sim.datapath.memory.ring_memory import RingMemory
+from sim.datapath.plan.plan import Wait
 from sim.engine import simulate
 
 SEED = "virtio-user-xdp1-tap"
@@ -142,14 +143,12 @@ def test_smt_siblings_trade_slower_work_for_shorter_transfers():
 
 def test_numa_rebalancing_brings_all_together_but_pinned_pages():
     apart = "placement.same_socket=false"
-    latencies = {
-        access: build_plan(load(apart, "placement.numa_rebalancing=true"), access, 64).latencies
-        for access in ("copy_user", "vmap")
-    }
-    assert all(one.transfer_name == "line_transfer" for one in latencies.values())
-    assert latencies["vmap"].clean_ps == 130_000  # memory of another node
-    assert latencies["copy_user"].clean_ps == 17_700  # L3
-    assert build_plan(load(apart), "vmap", 64).latencies.transfer_name == "line_transfer_cross_socket"
+    together = load(apart, "placement.numa_rebalancing=true")
+    plans = {access: build_plan(together, access, 64) for access in ("copy_user", "vmap")}
+    assert all(plan.wait_names[Wait.TRANSFER] == "line_transfer" for plan in plans.values())
+    assert plans["vmap"].latencies.clean_ps == 130_000  # memory of another node
+    assert plans["copy_user"].latencies.clean_ps == 17_700  # L3
+    assert build_plan(load(apart), "vmap", 64).wait_names[Wait.TRANSFER] == "line_transfer_cross_socket"
 
 
 @pytest.mark.parametrize(("state", "extra_us"), [("poll", 0), ("c1", 2), ("c1e", 10), ("c6", 133)])

@@ -109,4 +109,4 @@ def test_only_rows_that_change_what_another_actor_waits_for_look_for_sleepers(dr
     plan = build_plan(base("v5.0").model_copy(update={"driver": Driver(kind=driver, burst=1)}), "vmap", 64)
     wakes = pack(plan, TieOrder.stated(2)).segments["wakes"]
     last = [plan.rows[segment.rows[-1]] for segment in plan.segments]
-    assert {f"{row.actor}.{row.label}" for row, one in zip(last, wakes, strict=True) if one} == waking
+    assert {f"{row.actor}.{row.label}" for row, woke in zip(last, wakes, strict=True) if woke} == waking

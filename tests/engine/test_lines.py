@@ -11,7 +11,7 @@ import pytest
 
 import sim
 from sim.datapath import build_plan
-from sim.engine.machine import Wait
+from sim.datapath.plan.plan import Wait
 from tests.engine.scenarios import ENGINES, SEED
 
 TRANSFER, STREAM = 1_000_000, 10_000

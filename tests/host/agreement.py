@@ -15,9 +15,10 @@ from sim.host.recording import Recording, read_recording
 
 def outside(first: Recording, second: Recording) -> tuple[int, list[str]]:
     """Count the entries that are stable in both; list those whose second value is outside of the first's interval."""
-    one, other = build_profile(first, "first"), build_profile(second, "second")
-    stable = [key for key in one.summaries if key in other.summaries and key not in {**one.unstable, **other.unstable}]
-    here, there = dict(quantities(one.cpu)), dict(quantities(other.cpu))
+    before, after = build_profile(first, "first"), build_profile(second, "second")
+    unstable = {**before.unstable, **after.unstable}
+    stable = [key for key in before.summaries if key in after.summaries and key not in unstable]
+    here, there = dict(quantities(before.cpu)), dict(quantities(after.cpu))
     lines = [
         f"{key}: {there[key].value:g} is not in [{here[key].low:g}, {here[key].high:g}] {here[key].unit}"
         for key in stable

@@ -37,11 +37,11 @@ def without_smap(base: Recording) -> Recording:
     """The same machine without SMAP: each user access is cheaper by the pair of toggles that was measured on it."""
     (pair,) = middles([2 * value for value in toggles(base).entries[0].repeats])
     series = {}
-    for name, one in base.series.items():
+    for name, timed in base.series.items():
         saved = ACCESSES.get(name.split()[0], 0) * pair
-        repeats = zip(one.ticks, one.ratio, strict=True)
+        repeats = zip(timed.ticks, timed.ratio, strict=True)
         ticks = [None if value is None else round(value - saved / ratio, 4) for value, ratio in repeats]
-        series[name] = one.model_copy(update={"ticks": ticks})
+        series[name] = timed.model_copy(update={"ticks": ticks})
     origin = f"constructed from {base.origin}: no SMAP flag, {pair:.2f} cycles less for each user access of a call"
     flags = [flag for flag in base.machine.flags if flag != "smap"]
     return changed(base, origin, {"flags": flags, "model_name": "a CPU without SMAP"}, series)
@@ -51,15 +51,15 @@ def sandboxed(base: Recording) -> Recording:
     """The same machine below a sandbox that takes each system call to user space and shows less of the machine."""
     draw = random.Random(6)
     series = {}
-    for name, one in base.series.items():
-        ticks: list[float | None] = list(one.ticks)
+    for name, timed in base.series.items():
+        ticks: list[float | None] = list(timed.ticks)
         if name.startswith(("sys_", "two_fields")):
             factors = [INTERCEPTION * (1 + draw.uniform(-INTERCEPTION_SPREAD, INTERCEPTION_SPREAD)) for _ in ticks]
             pairs = zip(ticks, factors, strict=True)
             ticks = [None if value is None else round(value * factor, 4) for value, factor in pairs]
         elif name.startswith("pin_pages"):
             ticks = [None] * len(ticks)
-        series[name] = one.model_copy(update={"ticks": ticks})
+        series[name] = timed.model_copy(update={"ticks": ticks})
     origin = (
         f"constructed from {base.origin}: system calls {INTERCEPTION:g} times as long and spread by "
         f"{INTERCEPTION_SPREAD:.0%}, process_vm_readv refused, no SMAP flag, vulnerabilities not shown"

@@ -19,15 +19,15 @@ def nearest():
 
 
 def value(entries, key):
-    (one,) = [entry for entry in entries if entry.key == key]
-    return statistics.median(one.repeats), one
+    (entry,) = [entry for entry in entries if entry.key == key]
+    return statistics.median(entry.repeats), entry
 
 
 def test_lfence_is_what_it_adds_to_a_load_and_ranges_from_alone_to_both(made_up, nearest):
     entries = derive(made_up({"load_lfence 0": 9.0, "lfence 0": 6.0, "chase_huge 24": 2.5}), nearest)
-    lfence, one = value(entries, "primitives.lfence")
+    lfence, entry = value(entries, "primitives.lfence")
     assert lfence == 9 * 2 - 2.5 * 2
-    assert one.spans == (6 * 2, 9 * 2)
+    assert entry.spans == (6 * 2, 9 * 2)
 
 
 @pytest.mark.parametrize(
@@ -47,8 +47,8 @@ def test_cache_levels_in_cycles_and_memory_in_ns(made_up, nearest):
     pages = {size.few_pages: 2.5, size.some_pages: 6.0, size.many_pages: 30.0}
     ticks = {f"chase_huge {kib}": v for kib, v in chases.items()} | {f"chase_pages {n}": v for n, v in pages.items()}
     entries = derive(made_up(ticks), nearest)
-    found = {name: value(entries, f"primitives.{name}")[0] for name in ("l1_hit", "l2_hit", "l3_hit", "memory_local")}
-    assert found == {"l1_hit": 5, "l2_hit": 16, "l3_hit": 35, "memory_local": 100}
+    levels = {name: value(entries, f"primitives.{name}")[0] for name in ("l1_hit", "l2_hit", "l3_hit", "memory_local")}
+    assert levels == {"l1_hit": 5, "l2_hit": 16, "l3_hit": 35, "memory_local": 100}
     assert value(entries, "primitives.stlb_hit")[0] == (6 - 2.5) * 2
     assert value(entries, "primitives.page_walk")[0] == (30 - 8) * 2
 
@@ -56,14 +56,14 @@ def test_cache_levels_in_cycles_and_memory_in_ns(made_up, nearest):
 def test_lines_travel_in_the_mean_of_both_directions_and_stream_by_the_slope(made_up, nearest):
     ticks = {"transfer 0": 100.0, "transfer 1": 120.0, "stream_loads 8": 150.0, "stream_loads 64": 150.0 + 56 * 12}
     entries = derive(made_up(ticks), nearest)
-    transfer, one = value(entries, "primitives.line_transfer")
-    assert (transfer, one.spans) == (55, (50, 60))
+    transfer, entry = value(entries, "primitives.line_transfer")
+    assert (transfer, entry.spans) == (55, (50, 60))
     assert value(entries, "primitives.line_stream")[0] == pytest.approx(12 / 2)
 
 
 def test_cpus_of_two_sockets_give_the_cross_socket_entry(made_up, nearest, machine):
     apart = [machine.cpus[0], machine.cpus[1].model_copy(update={"package": 1})]
-    keys = {one.key for one in derive(made_up({"transfer 0": 300.0, "transfer 1": 300.0}, cpus=apart), nearest)}
+    keys = {entry.key for entry in derive(made_up({"transfer 0": 300.0, "transfer 1": 300.0}, cpus=apart), nearest)}
     assert "primitives.line_transfer_cross_socket" in keys
     assert "primitives.line_transfer" not in keys
 
@@ -82,9 +82,9 @@ def test_startup_and_rate_of_copies_are_intercept_and_slope(made_up, nearest):
     ticks |= {f"copy_warm {n}": (9 + n / 50) / 2 for n in SHORT_COPIES}
     ticks |= {"copy_warm_fenced 1500": (30 + 1500 / 50 + 20) / 2}
     entries = derive(made_up(ticks), nearest)
-    startup, one = value(entries, "primitives.copy_startup")
+    startup, entry = value(entries, "primitives.copy_startup")
     assert startup == pytest.approx(30)
-    assert one.spans == (pytest.approx(30 + 20),)
+    assert entry.spans == (pytest.approx(30 + 20),)
     assert value(entries, "primitives.copy_startup_short")[0] == pytest.approx(9)
     assert value(entries, "primitives.copy_bytes")[0] == pytest.approx(50)
 
@@ -99,9 +99,9 @@ def test_exposure_of_a_dirty_first_line_with_a_fence_and_without(made_up, neares
     entries = derive(made_up(ticks), nearest)
     assert value(entries, "payload_exposed")[0] == pytest.approx(40 / 50)
     full_ns = nearest.reorder_buffer.value * nearest.cpi.value / 4
-    overlap, one = value(entries, "overlap")
+    overlap, entry = value(entries, "overlap")
     assert overlap == pytest.approx((50 - 15 / 0.8) / full_ns)
-    assert one.grade == "derived"
+    assert entry.grade == "derived"
 
 
 def test_fractions_stay_fractions(made_up, nearest):
@@ -117,16 +117,16 @@ def test_clean_lines_are_what_a_pool_adds_to_a_warm_copy(made_up, nearest):
 
 
 def test_the_clock_ranges_over_everything_that_was_seen(made_up, nearest):
-    one = made_up({"load 0": 1.0, "lfence 0": 1.0})
-    faster = one.series["load 0"].model_copy(update={"ratio": [2.0, 2.2, 2.0, 2.0, 1.9, 2.0]})
-    entries = derive(one.model_copy(update={"series": {**one.series, "load 0": faster}}), nearest)
+    recording = made_up({"load 0": 1.0, "lfence 0": 1.0})
+    faster = recording.series["load 0"].model_copy(update={"ratio": [2.0, 2.2, 2.0, 2.0, 1.9, 2.0]})
+    entries = derive(recording.model_copy(update={"series": {**recording.series, "load 0": faster}}), nearest)
     clock, entry = value(entries, "core_ghz")
     assert clock == 4.0
     assert entry.spans == (pytest.approx(1.9 * 2), pytest.approx(2.2 * 2))
 
 
 def test_nothing_recorded_gives_no_repeats_and_no_error(made_up, nearest):
-    assert all(not one.repeats for one in derive(made_up({"load 0": 1.0}), nearest) if one.key != "core_ghz")
+    assert all(not entry.repeats for entry in derive(made_up({"load 0": 1.0}), nearest) if entry.key != "core_ghz")
 
 
 def test_rounds_in_which_an_input_is_missing_are_left_out():
@@ -135,14 +135,14 @@ def test_rounds_in_which_an_input_is_missing_are_left_out():
 
 @given(st.floats(0, 100), st.floats(0.01, 10))
 def test_a_line_is_recovered_from_points_on_it(intercept, slope):
-    found = line_fit([(x, intercept + slope * x) for x in (256, 512, 4096)])
-    assert found == (pytest.approx(intercept, abs=1e-6), pytest.approx(slope))
+    fit = line_fit([(x, intercept + slope * x) for x in (256, 512, 4096)])
+    assert fit == (pytest.approx(intercept, abs=1e-6), pytest.approx(slope))
 
 
 def test_footprints_follow_the_caches_and_have_usual_sizes_where_none_are_shown(machine):
-    one = sizes(machine)
-    assert (one.l1_kib, one.l2_kib) == (24, 1024)
-    assert one.l3_kib < machine.l3_bytes // 1024 < one.memory_kib
+    footprints = sizes(machine)
+    assert (footprints.l1_kib, footprints.l2_kib) == (24, 1024)
+    assert footprints.l3_kib < machine.l3_bytes // 1024 < footprints.memory_kib
     unknown = sizes(machine.model_copy(update={"l1_bytes": 0, "l2_bytes": 0, "l3_bytes": 0}))
     assert 0 < unknown.l1_kib < unknown.l2_kib < unknown.l3_kib < unknown.memory_kib
 

@@ -45,7 +45,7 @@ def test_one_round_of_every_benchmark_gives_a_profile(programs):
         series={name: series_of([answer]) for name, answer in zip(names, answers, strict=True)},
     )
     profile = build_profile(recording, "smoke")
-    assert [one for one in audit(profile.cpu) if one.severity == "error"] == []
+    assert [finding for finding in audit(profile.cpu) if finding.severity == "error"] == []
     assert set(profile.unstable) == set(profile.summaries)  # a single repeat is never stable
 
 
@@ -61,6 +61,6 @@ def test_the_ring_moves_packets(programs):
     if other is None:
         pytest.skip("one core only: no ring between two")
     settings = RingSettings(size=256, burst=32, batch=64, packet_bytes=64, free_threshold=32, fenced=True)
-    one = run_ring(ring, bench, settings, (first, other))
+    run = run_ring(ring, bench, settings, (first, other))
     # Every flush hands back at most a batch of 64.
-    assert one.events_per_packet["flushes"] >= 1 / 64
+    assert run.events_per_packet["flushes"] >= 1 / 64

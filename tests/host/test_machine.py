@@ -49,25 +49,25 @@ def root(tmp_path):
 
 
 def test_a_machine_is_read_from_proc_and_sys(root):
-    one = read_machine([0, 1, 2], root)
-    assert (one.vendor, one.family, one.model, one.model_name, one.microcode) == (
+    machine = read_machine([0, 1, 2], root)
+    assert (machine.vendor, machine.family, machine.model, machine.model_name, machine.microcode) == (
         "GenuineIntel",
         6,
         143,
         "Xeon",
         "0x2b",
     )
-    assert one.flags == ["constant_tsc", "erms", "fsrm", "smap"]
-    assert (one.l1_bytes, one.l2_bytes, one.l3_bytes) == (48 << 10, 2 << 20, 105 << 20)
-    assert (one.kernel, one.governor, one.smt, one.nodes) == ("6.12.1", "powersave", True, 1)
-    assert (one.pti, one.eibrs, one.safe_ret, one.virtualised) == (True, True, True, False)
+    assert machine.flags == ["constant_tsc", "erms", "fsrm", "smap"]
+    assert (machine.l1_bytes, machine.l2_bytes, machine.l3_bytes) == (48 << 10, 2 << 20, 105 << 20)
+    assert (machine.kernel, machine.governor, machine.smt, machine.nodes) == ("6.12.1", "powersave", True, 1)
+    assert (machine.pti, machine.eibrs, machine.safe_ret, machine.virtualised) == (True, True, True, False)
 
 
 def test_what_a_kernel_does_not_show_is_empty(tmp_path):
-    one = read_machine([3], tmp_path)
-    assert (one.vendor, one.family, one.l1_bytes, one.governor, one.flags) == ("", 0, 0, "", [])
-    assert one.cpus == [Topology(cpu=3, core=3, package=0)]
-    assert (one.pti, one.eibrs, one.safe_ret) == (False, False, False)
+    machine = read_machine([3], tmp_path)
+    assert (machine.vendor, machine.family, machine.l1_bytes, machine.governor, machine.flags) == ("", 0, 0, "", [])
+    assert machine.cpus == [Topology(cpu=3, core=3, package=0)]
+    assert (machine.pti, machine.eibrs, machine.safe_ret) == (False, False, False)
 
 
 def test_the_state_in_the_profile_leaves_out_what_does_not_concern_the_machine(root):
@@ -123,9 +123,9 @@ def test_waiting_ends_when_the_cpus_are_idle_or_patience_is_over():
             states.append(states[-1])
             total = [total[0] + 100 * (1 - share), total[1] + 100 * share]
             states.append(times(c0=[total[0], 0, 0, total[1], 0, 0, 0, 0]))
-        found = iter(states[1:])
+        later = iter(states[1:])
         naps: list[float] = []
-        return naps, wait_until_idle([0], 0.9, 0.35, lambda: next(found), naps.append)
+        return naps, wait_until_idle([0], 0.9, 0.35, lambda: next(later), naps.append)
 
     naps, idle = pretend([0.2, 0.5, 0.95, 0.0])
     assert (len(naps), idle) == (3, pytest.approx(0.95))

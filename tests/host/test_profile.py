@@ -34,7 +34,7 @@ def test_a_profile_loads_from_its_file_as_it_was_built(profile, tmp_path):
 
 
 def test_the_audit_finds_no_error_in_a_profile(profile):
-    assert [one for one in audit(profile.cpu) if one.severity == "error"] == []
+    assert [finding for finding in audit(profile.cpu) if finding.severity == "error"] == []
     assert set(profile.cpu.primitives) == set(PRIMITIVES) - set(PRICED_BY_CPI)
 
 
@@ -60,7 +60,7 @@ def test_measured_entries_keep_their_repeats_and_the_state_of_the_machine(profil
     measured = profile.cpu.measured
     assert measured is not None
     assert "primitives.lfence" in measured.entries
-    assert all(len(one.repeats) >= 5 for one in measured.entries.values())
+    assert all(len(repeated.repeats) >= 5 for repeated in measured.entries.values())
     assert (measured.machine.model, measured.machine.virtualised) == (
         measured.machine.model,
         profile.cpu.measured.machine.virtualised,
@@ -71,61 +71,61 @@ def test_measured_entries_keep_their_repeats_and_the_state_of_the_machine(profil
 
 def test_unstable_entries_are_marked_in_the_source_and_wide(profile):
     assert profile.cpu.measured is not None
-    for key, one in profile.cpu.measured.entries.items():
+    for key, repeated in profile.cpu.measured.entries.items():
         entry = dict(quantities(profile.cpu))[key]
-        assert entry.source.startswith("UNSTABLE") == (not one.stable)
-        if not one.stable:
-            assert entry.low <= rounded(min(one.repeats))
-            assert rounded(max(one.repeats)) <= entry.high
+        assert entry.source.startswith("UNSTABLE") == (not repeated.stable)
+        if not repeated.stable:
+            assert entry.low <= rounded(min(repeated.repeats))
+            assert rounded(max(repeated.repeats)) <= entry.high
 
 
 def test_a_measured_machine_with_smap_has_toggles_that_cost_something(quiet):
-    one = build_profile(quiet, "this-host")
-    assert one.refused == {}
-    pair = sum(one.cpu.primitives[side].value for side in TOGGLES)
+    profile = build_profile(quiet, "this-host")
+    assert profile.refused == {}
+    pair = sum(profile.cpu.primitives[side].value for side in TOGGLES)
     assert 2 < pair < 60
-    assert one.cpu.features.smap.value is True
-    assert "with the return thunk of Safe RET" in one.cpu.primitives["stac"].source
+    assert profile.cpu.features.smap.value is True
+    assert "with the return thunk of Safe RET" in profile.cpu.primitives["stac"].source
 
 
 def test_a_host_without_smap_yields_zero_and_says_so(no_smap):
-    one = build_profile(no_smap, "this-host")
+    profile = build_profile(no_smap, "this-host")
     for side in TOGGLES:
-        entry = one.cpu.primitives[side]
+        entry = profile.cpu.primitives[side]
         assert (entry.value, entry.low, entry.high, entry.grade) == (0, 0, 0, "measured-here")
         assert "no SMAP on this host" in entry.source
-    assert one.cpu.features.smap.value is False
-    assert not [finding for finding in audit(one.cpu) if "SMAP" in finding.message]
+    assert profile.cpu.features.smap.value is False
+    assert not [finding for finding in audit(profile.cpu) if "SMAP" in finding.message]
 
 
 def test_under_a_sandbox_the_entries_of_the_kernel_are_refused_and_the_rest_is_kept(sandboxed, quiet):
-    one, whole = build_profile(sandboxed, "this-host"), build_profile(quiet, "this-host")
-    assert set(one.refused) == {f"primitives.{name}" for name in (*TOGGLES, *OF_KERNEL)}
-    assert all("system calls are intercepted" in why for why in one.refused.values())
+    profile, whole = build_profile(sandboxed, "this-host"), build_profile(quiet, "this-host")
+    assert set(profile.refused) == {f"primitives.{name}" for name in (*TOGGLES, *OF_KERNEL)}
+    assert all("system calls are intercepted" in why for why in profile.refused.values())
     for name in (*TOGGLES, *OF_KERNEL):
-        entry = one.cpu.primitives[name]
+        entry = profile.cpu.primitives[name]
         assert entry.source.startswith("not measured (refused: system calls are intercepted")
         assert entry.value == load_table("cpu", "zen5").primitives[name].value
-    assert one.cpu.primitives["lfence"] == whole.cpu.primitives["lfence"]
-    assert one.cpu.features.smap.grade == load_table("cpu", "zen5").features.smap.grade
+    assert profile.cpu.primitives["lfence"] == whole.cpu.primitives["lfence"]
+    assert profile.cpu.features.smap.grade == load_table("cpu", "zen5").features.smap.grade
 
 
 def test_a_busy_machine_marks_what_its_repeats_disagree_about_and_keeps_what_they_agree_about(busy):
-    one = build_profile(busy, "this-host")
-    assert "primitives.line_transfer" in one.unstable  # 22 ns in some rounds, 125 in others
-    assert one.cpu.primitives["line_transfer"].low < 22 < 125 < one.cpu.primitives["line_transfer"].high
-    assert not {"primitives.lfence", "primitives.l1_hit", "primitives.copy_bytes"} & set(one.unstable)
+    profile = build_profile(busy, "this-host")
+    assert "primitives.line_transfer" in profile.unstable  # 22 ns in some rounds, 125 in others
+    assert profile.cpu.primitives["line_transfer"].low < 22 < 125 < profile.cpu.primitives["line_transfer"].high
+    assert not {"primitives.lfence", "primitives.l1_hit", "primitives.copy_bytes"} & set(profile.unstable)
 
 
 def test_cpus_that_are_far_apart_have_a_steady_long_way(far, quiet):
-    one, near = build_profile(far, "this-host"), build_profile(quiet, "this-host")
-    assert "primitives.line_transfer" not in one.unstable
-    assert one.cpu.primitives["line_transfer"].value > 5 * near.cpu.primitives["line_transfer"].value
+    profile, near = build_profile(far, "this-host"), build_profile(quiet, "this-host")
+    assert "primitives.line_transfer" not in profile.unstable
+    assert profile.cpu.primitives["line_transfer"].value > 5 * near.cpu.primitives["line_transfer"].value
     # Each holds the other in its range: a hypervisor may move them.
-    for here, there in ((one, near), (near, one)):
+    for here, there in ((profile, near), (near, profile)):
         entry = here.cpu.primitives["line_transfer"]
         assert entry.low <= there.cpu.primitives["line_transfer"].value <= entry.high
-    assert one.cpu.primitives["lfence"].value == pytest.approx(near.cpu.primitives["lfence"].value, rel=0.02)
+    assert profile.cpu.primitives["lfence"].value == pytest.approx(near.cpu.primitives["lfence"].value, rel=0.02)
 
 
 @pytest.mark.parametrize("names", [("zen5-vm", "zen5-vm-far"), ("zen5-vm-far", "zen5-vm"), ("zen5-vm", "zen5-vm-busy")])
@@ -139,25 +139,25 @@ def test_an_impossible_value_is_refused_by_name_and_the_tables_is_used(quiet):
     first = quiet.series["chase_huge 24"]  # half of L1; "chase_huge 512" is half of L2
     faster = first.model_copy(update={"ticks": [value and 0.9 * value for value in first.ticks]})
     broken = quiet.model_copy(update={"series": {**quiet.series, "chase_huge 512": faster}})
-    one = build_profile(broken, "this-host")
-    assert "is not faster than l2_hit" in one.refused["primitives.l1_hit"]
-    assert one.cpu.primitives["l2_hit"].source.startswith("not measured (refused: l1_hit")
-    assert one.cpu.primitives["l2_hit"].value == load_table("cpu", "zen5").primitives["l2_hit"].value
+    profile = build_profile(broken, "this-host")
+    assert "is not faster than l2_hit" in profile.refused["primitives.l1_hit"]
+    assert profile.cpu.primitives["l2_hit"].source.startswith("not measured (refused: l1_hit")
+    assert profile.cpu.primitives["l2_hit"].value == load_table("cpu", "zen5").primitives["l2_hit"].value
 
 
 def test_without_core_cycles_nothing_that_needs_the_clock_is_measured(quiet):
     chain = quiet.series["imul_chain 0"]
     wrong = chain.model_copy(update={"ticks": [value and 1.4 * value for value in chain.ticks]})
-    one = build_profile(quiet.model_copy(update={"series": {**quiet.series, "imul_chain 0": wrong}}), "this-host")
-    assert "these are not core cycles" in one.refused["core_ghz"]
-    assert one.summaries == {}
+    profile = build_profile(quiet.model_copy(update={"series": {**quiet.series, "imul_chain 0": wrong}}), "this-host")
+    assert "these are not core cycles" in profile.refused["core_ghz"]
+    assert profile.summaries == {}
 
 
 def test_a_profile_of_a_cpu_that_no_table_is_near_to_still_takes_the_nearest(quiet):
     odd = quiet.machine.model_copy(update={"family": 99, "l2_bytes": 3 << 20})
-    one = build_profile(quiet.model_copy(update={"machine": odd}), "this-host")
-    assert one.nearest.startswith("zen")
-    assert "its caches are nearest" in one.why_nearest
+    profile = build_profile(quiet.model_copy(update={"machine": odd}), "this-host")
+    assert profile.nearest.startswith("zen")
+    assert "its caches are nearest" in profile.why_nearest
 
 
 def test_the_section_about_the_measurement_is_strict(profile, tmp_path):

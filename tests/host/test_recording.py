@@ -14,23 +14,23 @@ from .constructed import DATA, constructed
 
 
 def test_ticks_become_cycles_by_the_ratio_beside_them_and_ns_by_the_counter(made_up):
-    one = made_up({"load 0": 10.0})
-    assert one.cycles("load 0") == [10.0 * 2] * 6
-    assert one.ns("load 0") == [10.0 / 2] * 6
-    assert one.core_ghz() == [2.0 * 2.0] * 6
+    recording = made_up({"load 0": 10.0})
+    assert recording.cycles("load 0") == [10.0 * 2] * 6
+    assert recording.ns("load 0") == [10.0 / 2] * 6
+    assert recording.core_ghz() == [2.0 * 2.0] * 6
 
 
 def test_a_benchmark_that_was_not_possible_is_none(made_up):
-    one = made_up({"pin_pages 1": None})
-    assert one.cycles("pin_pages 1") == [None] * 6
-    assert one.ns("never recorded") == [None] * 6
+    recording = made_up({"pin_pages 1": None})
+    assert recording.cycles("pin_pages 1") == [None] * 6
+    assert recording.ns("never recorded") == [None] * 6
 
 
 def test_only_quiet_rounds_count_if_there_are_enough(made_up):
-    one = made_up({"load 0": [1.0, 2.0, 3.0, 4.0, 5.0, 90.0]})
+    recording = made_up({"load 0": [1.0, 2.0, 3.0, 4.0, 5.0, 90.0]})
     loud = Round(ticks_per_ns=2.0, idle=0.2, steal=0.0)
-    assert one.model_copy(update={"rounds": [*one.rounds[:5], loud]}).used == [0, 1, 2, 3, 4]
-    assert one.model_copy(update={"rounds": [*one.rounds[:4], loud, loud]}).used == [0, 1, 2, 3, 4, 5]
+    assert recording.model_copy(update={"rounds": [*recording.rounds[:5], loud]}).used == [0, 1, 2, 3, 4]
+    assert recording.model_copy(update={"rounds": [*recording.rounds[:4], loud, loud]}).used == [0, 1, 2, 3, 4, 5]
 
 
 @pytest.mark.parametrize(("idle", "steal", "quiet"), [(0.95, 0.0, True), (0.85, 0.0, False), (1.0, 0.05, False)])
@@ -40,16 +40,16 @@ def test_a_quiet_round_is_idle_before_and_not_stolen_from(idle, steal, quiet):
 
 @pytest.mark.parametrize("name", RECORDINGS)
 def test_a_recording_reads_back_as_it_was_written(name, tmp_path):
-    one = recording_of(name)
+    recording = recording_of(name)
     file = tmp_path / "again.json"
-    file.write_text(one.to_json(), encoding="utf-8")
-    assert read_recording(file) == one
-    assert one.origin
+    file.write_text(recording.to_json(), encoding="utf-8")
+    assert read_recording(file) == recording
+    assert recording.origin
 
 
 def test_the_constructed_recordings_are_what_their_construction_gives():
-    for name, one in constructed().items():
-        assert (DATA / name).read_text(encoding="utf-8") == one.to_json(), "run python -m tests.host.constructed"
+    for name, recording in constructed().items():
+        assert (DATA / name).read_text(encoding="utf-8") == recording.to_json(), "run python -m tests.host.constructed"
 
 
 @pytest.mark.parametrize(

@@ -54,7 +54,7 @@ def test_entries_without_repeats_are_neither_refused_nor_kept():
 
 
 def test_refused_entries_are_left_out():
-    assert [one.key for one in split(entries(l1_hit=1), {"primitives.l1_hit": "why"})] == ["core_ghz"]
+    assert [entry.key for entry in split(entries(l1_hit=1), {"primitives.l1_hit": "why"})] == ["core_ghz"]
 
 
 def test_cycles_are_believed_when_a_multiplication_takes_three(made_up):
@@ -64,10 +64,10 @@ def test_cycles_are_believed_when_a_multiplication_takes_three(made_up):
 
 
 def test_a_counter_that_drifts_is_not_believed(made_up):
-    one = made_up({"imul_chain 0": 1.5})
-    drifted = one.rounds[0].model_copy(update={"ticks_per_ns": 2.1})
+    recording = made_up({"imul_chain 0": 1.5})
+    drifted = recording.rounds[0].model_copy(update={"ticks_per_ns": 2.1})
     assert "is not steady (2 to 2.1 ticks per ns)" in wrong_clock(
-        one.model_copy(update={"rounds": [drifted, *one.rounds[1:]]})
+        recording.model_copy(update={"rounds": [drifted, *recording.rounds[1:]]})
     )
 
 

@@ -30,10 +30,10 @@ def a_run(ns, transfer_ns=22.0):
 
 
 def test_a_run_is_the_mean_of_its_middle_windows_and_events_per_packet():
-    one = parse_run(json.dumps(PRINTED), 22.0)
-    assert one.ns_per_packet == (40 + 40 + 40 + 40) / 4  # without the two lowest and the two highest windows
-    assert one.events_per_packet["flushes"] == 100 / 6400
-    assert (one.disturbed, one.transfer_ns) == (2, 22.0)
+    parsed = parse_run(json.dumps(PRINTED), 22.0)
+    assert parsed.ns_per_packet == (40 + 40 + 40 + 40) / 4  # without the two lowest and the two highest windows
+    assert parsed.events_per_packet["flushes"] == 100 / 6400
+    assert (parsed.disturbed, parsed.transfer_ns) == (2, 22.0)
 
 
 def test_too_few_undisturbed_windows_give_no_time():
@@ -54,15 +54,15 @@ def test_a_run_counts_where_lines_travel_as_the_profile_says():
 
 
 def test_a_point_is_the_median_of_the_runs_that_count():
-    one = point(SETTINGS, [a_run(40), a_run(41), a_run(140, 125.0), a_run(39), a_run(None), a_run(40)], 22.0)
-    assert one.summary is not None
-    assert (one.summary.value, one.summary.stable, one.moved) == (40, True, 1)
-    assert one.pps == 1e9 / 40
+    measured = point(SETTINGS, [a_run(40), a_run(41), a_run(140, 125.0), a_run(39), a_run(None), a_run(40)], 22.0)
+    assert measured.summary is not None
+    assert (measured.summary.value, measured.summary.stable, measured.moved) == (40, True, 1)
+    assert measured.pps == 1e9 / 40
 
 
 def test_without_a_run_that_counts_there_is_no_rate():
-    one = point(SETTINGS, [a_run(140, 125.0), a_run(None)], 22.0)
-    assert (one.summary, one.pps, one.moved) == (None, None, 1)
+    measured = point(SETTINGS, [a_run(140, 125.0), a_run(None)], 22.0)
+    assert (measured.summary, measured.pps, measured.moved) == (None, None, 1)
 
 
 @pytest.fixture(scope="module")
@@ -80,7 +80,7 @@ def test_the_scenario_has_the_profile_and_no_kernel(scenario, quiet):
 
 def test_the_program_gets_the_settings_of_the_scenario(scenario):
     settings = study.ring_settings(scenario)
-    assert [(one.fenced, one.packet_bytes) for one in settings] == [
+    assert [(setting.fenced, setting.packet_bytes) for setting in settings] == [
         (fenced, size) for fenced in (True, False) for size in (64, 128, 256, 512, 1024, 1518)
     ]
     assert replace(settings[0], packet_bytes=64, fenced=True) == SETTINGS

@@ -20,7 +20,7 @@ COLD = {"two_fields 0": 200.0, "two_fields 1": 400.0, "two_fields 2": 400.0, "tw
 
 
 def halves(recording):
-    entries = {one.key: one for one in toggles(recording).entries}
+    entries = {entry.key: entry for entry in toggles(recording).entries}
     assert set(entries) == {"primitives.stac", "primitives.clac"}
     return statistics.median(entries["primitives.stac"].repeats), statistics.median(entries["primitives.clac"].repeats)
 
@@ -35,9 +35,9 @@ def test_a_kernel_with_safe_ret_has_a_dearer_body(made_up):
 
 
 def test_the_range_holds_what_each_pair_of_calls_says(made_up):
-    one = toggles(made_up(CALLS | {"sys_time_1 0": 174.0})).entries[0]
-    assert max(one.spans) == (48 - 6) / 2
-    assert min(one.spans) == (44 - 6) / 2
+    entry = toggles(made_up(CALLS | {"sys_time_1 0": 174.0})).entries[0]
+    assert max(entry.spans) == (48 - 6) / 2
+    assert min(entry.spans) == (44 - 6) / 2
 
 
 def test_a_settimeofday_reads_two_fields(made_up):
@@ -47,10 +47,10 @@ def test_a_settimeofday_reads_two_fields(made_up):
 
 
 def test_a_host_without_smap_yields_zero_and_says_so(made_up):
-    found = toggles(made_up(CALLS, flags=["erms"]))
-    assert [statistics.median(one.repeats) for one in found.entries] == [0.0, 0.0]
-    assert all("no SMAP on this host" in one.source for one in found.entries)
-    assert found.waits is None
+    derived = toggles(made_up(CALLS, flags=["erms"]))
+    assert [statistics.median(entry.repeats) for entry in derived.entries] == [0.0, 0.0]
+    assert all("no SMAP on this host" in entry.source for entry in derived.entries)
+    assert derived.waits is None
 
 
 @pytest.mark.parametrize(
@@ -92,8 +92,8 @@ def test_zen5_does_not_wait(quiet):
 
 def test_what_a_kernel_costs_besides(made_up):
     ticks = CALLS | {"sys_eventfd_write 0": 240.0, "wake_up 100": 4240.0, "pin_pages 1": 500.0, "pin_pages 16": 2000.0}
-    found = {one.key: statistics.median(one.repeats) for one in kernel_entries(made_up(ticks))}
-    assert found == {
+    costs = {entry.key: statistics.median(entry.repeats) for entry in kernel_entries(made_up(ticks))}
+    assert costs == {
         "primitives.syscall": 140 * 2,  # cycles
         "primitives.eventfd_signal": (240 - 140) / 2,  # ns
         "primitives.worker_wakeup": (4240 - 240) / 2 / 1000,  # us

@@ -12,7 +12,7 @@ from hypothesis.strategies import integers
 import sim
 from sim.config import ConfigError
 from sim.datapath import build_plan
-from sim.engine.machine import Wait
+from sim.datapath.plan.plan import Wait
 from sim.engine.reference import ReferenceEngine
 from sim.study.timeline.model import Track
 from sim.study.timeline.record import timeline, watch

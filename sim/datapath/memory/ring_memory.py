@@ -67,8 +67,8 @@ class RingMemory:
         walks, misses = (
             max(0.0, 1 - room.value / used) if used else 0.0 for room in (cpu.stlb_entries, cpu.l1_dtlb_entries)
         )
-        found = (Item("stlb_hit", misses - walks), Item("page_walk", walks))
-        return [item for item in found if item.count > 0]
+        items = (Item("stlb_hit", misses - walks), Item("page_walk", walks))
+        return [item for item in items if item.count > 0]
 
     def mapping_items(self) -> list[Item]:
         """Return what it takes to map the ring once: per area, then per page."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from enum import IntEnum
 from functools import cached_property
 
 from sim.config.tables.quantity import Quantity
@@ -49,15 +50,24 @@ class Segment:
         return self.last.access if self.last.writes else None
 
 
+class Wait(IntEnum):
+    """What an actor waits for: the line of a read by the state in which it is found, stores, another actor."""
+
+    NEAR_HIT = 0
+    FAR_HIT = 1
+    TRANSFER = 2
+    CLEAN = 3
+    STORES = 4
+    BLOCKED = 5
+
+
 @dataclass(frozen=True)
 class Latencies:
     """Waiting times of memory accesses, in whole picoseconds, and the store buffer."""
 
     near_hit_ps: int
     far_hit_ps: int
-    far_hit_level: str
     transfer_ps: int
-    transfer_name: str
     clean_ps: int
     stream_ps: int
     store_buffer: int
@@ -74,6 +84,8 @@ class Plan:
     cost depends on the size, that of each size class.
     `posted` and `used` count the packets between which latency is taken, of which at most `in_flight` are under way;
     `handled` counts those that the worker has done with.
+    `wait_names` are what a breakdown calls each kind of waiting, `line_moves` the parts of a breakdown that move a line
+    from one cache to another. `first_owner` is the actor that has written every line at the start of time.
     """
 
     access: str
@@ -85,6 +97,9 @@ class Plan:
     regions: dict[str, int]
     initial: dict[int, int]
     latencies: Latencies
+    wait_names: dict[Wait, str]
+    line_moves: tuple[str, ...]
+    first_owner: int
     cycle_ps: float
     ring_packets: int
     in_flight: int

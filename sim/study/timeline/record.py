@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 from sim.config.errors import ConfigError
 from sim.config.scenario.scenario import Scenario
 from sim.datapath import Plan, build_plan
-from sim.datapath.plan.plan import Segment
+from sim.datapath.plan.plan import Segment, Wait
 from sim.datapath.plan.registers import BANK, Register
 from sim.datapath.plan.step import Row
-from sim.engine.machine import Machine, Wait
+from sim.engine.machine import Machine
 from sim.engine.reference import ReferenceEngine
 from sim.study.timeline.model import CounterValue, Group, Journey, Notification, Part, Slice, Timeline, Track, after
 
@@ -110,13 +110,6 @@ class _Recorder:
         self._stores: list[list[tuple[int, int]]] = [[] for _ in plan.actors]  # end of a row, end of the last store
         self._loads: list[CounterValue] = []
         self._notifications: list[Notification] = []
-        self._wait_names = {
-            Wait.STORES: "store_drain",
-            Wait.NEAR_HIT: "l1_hit",
-            Wait.FAR_HIT: plan.latencies.far_hit_level,
-            Wait.TRANSFER: plan.latencies.transfer_name,
-            Wait.CLEAN: "l3_hit",
-        }
 
     def before_row(self, machine: Machine, segment: Segment) -> None:
         """Note a row that begins now, and what the actor's last one did."""
@@ -181,7 +174,8 @@ class _Recorder:
         if begun.start_ps > begun.arrived_ps:
             yield Part("idle", True, 1, begun.start_ps - begun.arrived_ps)
         number, at_ps = begun.segment.index, begun.start_ps
-        for kind, name in self._wait_names.items():
+        for kind in (Wait.STORES, Wait.NEAR_HIT, Wait.FAR_HIT, Wait.TRANSFER, Wait.CLEAN):
+            name = self.plan.wait_names[kind]
             time_ps = machine.waits_ps[number][kind] - begun.waits_ps[kind]
             count = machine.wait_events[number][kind] - begun.events[kind]
             if time_ps:
