@@ -19,10 +19,11 @@ FOLDERS = {
     "sweep": "studies",
     "sensitivity": "studies",
     "measurement": "measurements",
+    "defaults": ".",
 }
 #: Kinds of table that a key of a scenario may name, where there are several; the first gives the error its words.
 ALTERNATIVES = {"kernel": ("kernel", "implementation")}
-_SHARED = ("studies",)  # folders that hold more than one kind of table
+_SHARED = ("studies", ".")  # folders that hold more than one kind of table
 _KIND_LINE = re.compile(r"^kind:\s*(\S+)", re.MULTILINE)
 
 
