@@ -21,6 +21,7 @@ from sim.config.tables.access import Access
 from sim.config.tables.calibration import Calibration
 from sim.config.tables.cpu import Cpu
 from sim.config.tables.defaults import Defaults
+from sim.config.tables.documents import Assumptions, Mismatches, Sources
 from sim.config.tables.kernel import Kernel
 from sim.config.tables.measurement import Measurements
 from sim.config.tables.study import CalibrationStudy, Sensitivity, Sweep
@@ -38,6 +39,9 @@ MODELS: dict[str, type[BaseModel]] = {
     "sweep": Sweep,
     "measurement": Measurements,
     "defaults": Defaults,
+    "assumptions": Assumptions,
+    "sources": Sources,
+    "mismatches": Mismatches,
     "sensitivity": Sensitivity,
 }
 
