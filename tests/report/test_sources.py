@@ -130,7 +130,7 @@ def test_what_is_only_background_is_named_somewhere():
     lines = [
         line
         for file in files
-        if file.suffix in (".md", ".yaml", ".py") and file.name != "sources.md"
+        if file.suffix in (".md", ".yaml", ".py") and file.stem != "sources"
         for line in file.read_text(encoding="utf-8").splitlines()
     ]
     named = {name for text in [*cells, *lines] for name in citations(text)}
