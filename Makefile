@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 READY_DOCS := $(VENV)/.ready-docs
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable
 
-.PHONY: run test test-deep bench notebooks notebooks-write docs lint clean
+.PHONY: run test test-deep mutate bench notebooks notebooks-write docs lint clean
 
 run: $(READY)            ## the seed comparison: copy_user against vmap, with its plots in out/seed
 	$(BIN)/vhost-sim compare virtio-user-xdp1-tap --access copy_user,vmap --out out/seed
@@ -16,6 +16,12 @@ test: $(READY)           ## every test but the slow ones
 
 test-deep: $(READY_DOCS) ## the slow tests too, with notebooks and documentation
 	$(BIN)/pytest -n auto --dist worksteal -m "deep or not deep"
+
+SAMPLE ?= 0
+SEED ?= 1
+
+mutate: $(READY)         ## change the model in one place at a time and see which tests notice (SAMPLE=200 of them by SEED)
+	$(BIN)/python -m tests.mutation.run --sample $(SAMPLE) --seed $(SEED) $(MUTATE)
 
 bench: $(READY)          ## benchmarks of both engines, sweeps and start-up, as one table
 	$(BIN)/pytest tests/bench -n 0 --benchmark-enable --benchmark-quiet

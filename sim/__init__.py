@@ -1,8 +1,12 @@
 """vhost-sim: a cost-model simulator of the Linux vhost_net datapath.
 
-import sim
-scenario = sim.load_scenario("virtio-user-xdp1-tap")
-sim.run(scenario).to_frame()
+Examples
+--------
+>>> import sim
+>>> short = ["access=copy_user,vmap", "traffic.packet_bytes=64", "run.packets=20000"]
+>>> scenario = sim.load_scenario("virtio-user-xdp1-tap", overrides=short)
+>>> [f"{point.access}: {point.pps / 1e6:.1f} Mpps" for point in sim.run(scenario).points]
+['copy_user: 5.0 Mpps', 'vmap: 6.1 Mpps']
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ from generate.markdown import code, page, plain, said, table
 from sim.config import Scenario, load_scenario
 from sim.config.loading import paths
 from sim.datapath import Plan, build_plan
-from sim.datapath.plan.plan import Row
+from sim.datapath.plan.step import Row
 from sim.report.plots.picture import picture, shown_rows
 from sim.report.tables.explained import executes
 
@@ -60,4 +60,4 @@ def _cells(row: Row) -> tuple[str, ...]:
     line = "" if access is None else f"{'write' if access.write else 'read'} {access.region}"
     scopes = plain(", ".join(row.scopes).replace("_", " "))
     where = "<br>".join(part for part in (plain(line), code(row.accessor or "")) if part)
-    return f"{said(row.step)}<br>{code(row.function)}", scopes, where, plain(executes(row))
+    return f"{said(row.title)}<br>{code(row.function)}", scopes, where, plain(executes(row))

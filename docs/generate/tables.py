@@ -8,12 +8,15 @@ from generate.markdown import DIGITS, code, page, plain, said, table
 from sim.config import load_scenario
 from sim.config.loading import paths
 from sim.config.loading.load import load_table
-from sim.config.tables.accessors import MEANINGS, METADATA_ACCESSORS, PAYLOAD_ACCESSORS
 from sim.config.tables.cpu import Cpu, CpuFeatures
 from sim.config.tables.kernel import Behaviour, Kernel
-from sim.config.tables.primitives import PRICED_BY_CPI, PRIMITIVES
 from sim.config.tables.quantity import Quantity
-from sim.config.tables.steps import OPTIONAL_STEPS, STEPS
+from sim.config.tables.vocabulary import (
+    METADATA_ACCESSORS,
+    PAYLOAD_ACCESSORS,
+    PRICED_BY_CPI,
+    PRIMITIVES,
+)
 from sim.costs.recipes import Item, Recipes
 
 #: One letter for a grade, so that a table of many CPUs stays readable.
@@ -25,7 +28,6 @@ GRADES = {
     "guess": "g",
 }
 _LETTERS = "Grade: " + ", ".join(f"*{letter}* {grade}" for grade, letter in GRADES.items()) + "."
-_STEPS = STEPS | OPTIONAL_STEPS
 _SEED = "virtio-user-xdp1-tap"
 
 
@@ -109,14 +111,14 @@ def _kernels(kernels: dict[str, Kernel]) -> str:
         )
         for key, field in Behaviour.model_fields.items()
     )
-    steps = list(dict.fromkeys(step for one in handlers.values() for step in one.steps))
+    steps = {step: one.step_meaning(step) for one in handlers.values() for step in one.steps}
     counts = (
         (
             code(step),
-            plain(_STEPS[step]),
+            plain(meaning),
             *(_short(one.steps[step].instructions) if step in one.steps else "" for one in handlers.values()),
         )
-        for step in steps
+        for step, meaning in steps.items()
     )
     listed = ((f"[{name}](kernels/{name}.md)", said(one.title), one.device) for name, one in kernels.items())
     return page(
@@ -134,12 +136,12 @@ def _kernel(kernel: Kernel) -> str:
     recipes = []
     for name, accessor in kernel.accessors.items():
         times = f", {accessor.parts} times" if accessor.parts > 1 else ""
-        cells = (code(name), plain(MEANINGS[name]), str(accessor.bytes or "row"))
+        cells = (code(name), plain(kernel.reach(name).meaning), str(accessor.bytes or "row"))
         recipes.append((*cells, code(", ".join(accessor.recipe)) + times, plain(accessor.source)))
     steps = (
         (
             code(name),
-            plain(_STEPS[name]),
+            plain(kernel.step_meaning(name)),
             code(one.function),
             *_entry_cells(one.instructions),
             code(", ".join(one.calls)),

@@ -52,7 +52,7 @@ def measure(
     nearest shipped table. Leave the machine alone meanwhile. --ring takes another minute.
     """
     from sim.config.loading.atomic_write import write_whole
-    from sim.host.evidence import sights
+    from sim.host.contrasts import contrasts
     from sim.host.measure import DEFAULT_NAME, check_same_machine
     from sim.host.measure import measure as measure_host
     from sim.study.questions.host_ring import ring_scenario, run_experiment
@@ -63,7 +63,7 @@ def measure(
         raw, profile = measure_host(source, out.stem if out else DEFAULT_NAME, configs, report)
     data: dict[str, Any] = {"schema": 1, "profile": profile.table, "refused": profile.refused}
     data |= {"unstable": profile.unstable, "nearest": profile.nearest, "rounds": len(raw.rounds)}
-    data["seen"] = [sight.to_dict() for sight in sights(raw)]
+    data["seen"] = [contrast.to_dict() for contrast in contrasts(raw)]
     written = []
     for file, text in ((out, profile.to_yaml()), (recording, raw.to_json())):
         if file is not None:

@@ -12,8 +12,8 @@ from pydantic import BaseModel
 from sim.config.tables.access import Access
 from sim.config.tables.cpu import Cpu
 from sim.config.tables.kernel import Kernel
-from sim.config.tables.primitives import PRICED_BY_CPI, PRIMITIVES
 from sim.config.tables.quantity import Quantity
+from sim.config.tables.vocabulary import PRICED_BY_CPI, PRIMITIVES
 
 Severity = Literal["error", "warning", "guess"]
 

@@ -5,16 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import log2
 
-from sim.config.scenario.mitigations import Mitigations
+from sim.config.scenario.scenario import Mitigations
 from sim.config.scenario.virtqueue import Virtqueue
 from sim.config.tables.access import Access, AccessRules
-from sim.config.tables.accessors import METADATA_ACCESSORS
 from sim.config.tables.cpu import Cpu
 from sim.config.tables.kernel import Accessor, CountedWith, Kernel
-from sim.config.tables.primitives import PRIMITIVES
-
-#: Not reached through the ring areas, so a mapping of the ring does not help it (kernel-accesses.md A.5).
-NOT_MAPPED = ("indirect_descriptor_read",)
+from sim.config.tables.vocabulary import PRIMITIVES
 
 #: Instructions of a vector memcpy besides the moves, whose time is that of the bytes: with 60 bytes per cycle they give
 #: 8, 11 and 32 cycles for 64, 256 and 1500 bytes, measured 8, 12 and 31 (primitive-costs.md 3.4, memcpy).
@@ -105,7 +101,7 @@ class Recipes:
 
     def _translation(self, name: str, recipe: list[str]) -> list[Item]:
         """Instructions that find the user address of a ring access in the device IOTLB (kernel-accesses.md A.3)."""
-        if self._queue is None or name not in METADATA_ACCESSORS or name in NOT_MAPPED:
+        if self._queue is None or not self.in_ring(name):
             return []
         if self._queue.iotlb_cache:
             return [Item("instruction", self.kernel.step("iotlb_cache_hit").instructions.value)]
@@ -137,18 +133,24 @@ class Recipes:
         """Return into how many windows the accessor splits its access under the variant."""
         return self._varied(name, self.kernel.accessor(name))[1]
 
+    def in_ring(self, name: str) -> bool:
+        """Return whether an accessor reaches the ring areas, so that a mapping of the ring reaches them too."""
+        reach = self.kernel.reach(name)
+        return reach.family == "metadata" and reach.mapped
+
     def _rules(self, name: str) -> AccessRules:
-        return self.variant.metadata if name in METADATA_ACCESSORS else self.variant.payload
+        return self.variant.metadata if self.kernel.reach(name).family == "metadata" else self.variant.payload
 
     def _varied(self, name: str, base: Accessor) -> tuple[list[str], int]:
         """Return recipe and number of windows of an accessor under the variant, before anything is taken out."""
         rules, recipe = self._rules(name), base.recipe
         if self._queue is not None and not self._queue.iotlb_cache and name == "descriptor_read":
             recipe = self.kernel.accessor("indirect_descriptor_read").recipe  # an iov_iter, as for a table
-        whole = rules.write if name.endswith("_write") else rules.read if name.endswith("_read") else None
+        reach = self.kernel.reach(name)
+        whole = rules.write if reach.direction == "write" else rules.read
         if name in rules.recipes:
             return rules.recipes[name], 1
-        if whole is not None and name not in NOT_MAPPED:
+        if whole is not None and reach.mapped:
             return whole, 1
         return [new for item in recipe for new in rules.replace.get(item, [item])], base.parts
 

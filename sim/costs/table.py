@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sim.config.scenario.placement import Placement
+from sim.config.scenario.scenario import Placement
 from sim.config.tables.cpu import Cpu
-from sim.config.tables.primitives import PRICED_BY_CPI, PRIMITIVES
+from sim.config.tables.vocabulary import PRICED_BY_CPI, PRIMITIVES
 
 
 @dataclass(frozen=True)

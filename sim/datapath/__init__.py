@@ -1,4 +1,4 @@
-"""What one packet does: ring geometry, driver, worker and backend as rows of steps, and the Plan built from them."""
+"""What one packet does: rings, driver, worker and backend as programs of steps, and the Plan built from them."""
 
 from sim.datapath.build import build_plan
 from sim.datapath.plan.plan import Plan

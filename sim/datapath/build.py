@@ -7,27 +7,31 @@ from dataclasses import replace
 from sim.config.errors import ConfigError
 from sim.config.scenario.scenario import Scenario
 from sim.config.tables.access import Access
+from sim.config.tables.quantity import noting_reads
 from sim.costs import CostTable, Recipes
+from sim.costs.ledger import Ledger
 from sim.costs.table import Component
 from sim.datapath.checks import at_size, check
-from sim.datapath.drivers import driver_rows
-from sim.datapath.features.iotlb import iotlb_timers
-from sim.datapath.features.variants import with_features
-from sim.datapath.host.interference import around_rounds, host_rows, period_ps
+from sim.datapath.devices import device_steps
+from sim.datapath.drivers import driver_steps
+from sim.datapath.features import with_features
+from sim.datapath.features.iotlb import message_timers
+from sim.datapath.host.interference import around_rounds, host_steps, period_ps
 from sim.datapath.host.queues import regions_of_queues, serve_queues
-from sim.datapath.host.sink import WAKE_EVERY, sink_rows
-from sim.datapath.host.source import source_rows
+from sim.datapath.host.sink import WAKE_EVERY, sink_steps
+from sim.datapath.host.source import source_steps
+from sim.datapath.memory.receive_memory import ReceiveMemory
 from sim.datapath.memory.ring_memory import KERNEL_OWN, RingMemory, effective_variant
 from sim.datapath.memory.rings import LINE_BYTES, PackedRing, SplitRing, ring_of
-from sim.datapath.placed import competing, receiving
+from sim.datapath.memory.xsk_rings import XskRings
 from sim.datapath.plan.fuse import actors_of, fuse
-from sim.datapath.plan.plan import BANK, Latencies, Plan, Register, Row, Segment
-from sim.datapath.plan.step import Draft
+from sim.datapath.plan.plan import Latencies, Plan, Segment
+from sim.datapath.plan.program import link
+from sim.datapath.plan.registers import BANK, Register
+from sim.datapath.plan.step import Anchor, Row, Step
 from sim.datapath.pricing import Pricer
 from sim.datapath.traffic import SizeClasses, arrivals_of, size_classes
-from sim.datapath.vhost_net import worker_rows
 from sim.datapath.vhost_net.path import transmit_path
-from sim.datapath.vhost_net.poll import polls_per_timeout
 
 
 def build_plan(scenario: Scenario, access: str, packet_bytes: int, *, apart: bool = False) -> Plan:
@@ -36,18 +40,23 @@ def build_plan(scenario: Scenario, access: str, packet_bytes: int, *, apart: boo
     Raises ConfigError for an access variant that the scenario does not list, sizes of a mix that take different paths,
     a ring too small for the driver, and a cost that a table lacks.
     """
-    scenario = at_size(scenario, packet_bytes)
-    mix = scenario.traffic.mix
+    with noting_reads() as read:
+        plan = _build(at_size(scenario, packet_bytes), access, packet_bytes, apart)
+    with noting_reads() as read_for_setup:
+        setup = _setup(scenario, effective_variant(scenario, access)[0])
+    return replace(plan, setup=setup, ledger=Ledger(scenario, read, read_for_setup))
+
+
+def _build(scenario: Scenario, access: str, packet_bytes: int, apart: bool) -> Plan:
     check(scenario, packet_bytes)
     variant, notes = effective_variant(scenario, access)
-    scenario = scenario.model_copy(update={"access": [variant]})  # rows see the one variant that they are written for
+    scenario = scenario.model_copy(update={"access": [variant]})  # steps see the one variant they are written for
     table = CostTable(scenario.cpu, scenario.kernel.work_scale.value, scenario.placement)
     rows = _rows(scenario, variant, table, packet_bytes)
-    classes = size_classes(mix, scenario.run.seed)
+    classes = size_classes(scenario.traffic.mix, scenario.run.seed)
     class_rows = {} if classes is None else _class_rows(scenario, variant, table, rows, classes)
     segments = [_with_classes(segment, rows, class_rows) for segment in fuse(rows, apart)]
-    ring, queues = ring_of(scenario.virtqueue), scenario.queues
-    actors = actors_of(rows)
+    ring, queues, actors = ring_of(scenario.virtqueue), scenario.queues, actors_of(rows)
     plan = Plan(
         access=access,
         packet_bytes=packet_bytes,
@@ -69,46 +78,45 @@ def build_plan(scenario: Scenario, access: str, packet_bytes: int, *, apart: boo
         queues=queues.per_core,
         lanes=queues.lanes,
         uncore_ps_per_line=LINE_BYTES * 1e3 / scenario.cpu.uncore_bandwidth.value,
-        setup=_setup(scenario, variant, table),
         notes=notes,
     )
-    polls = polls_per_timeout(plan, scenario.device.busyloop_timeout_us)
+    polls = _polls_per_timeout(plan, scenario.device.busyloop_timeout_us)
     limits = {Register.POLL_LIMIT + number * BANK: polls for number in range(queues.per_core)}
     plan = replace(plan, initial={**plan.initial, **limits})
     if scenario.device.direction == "rx":
-        plan = receiving(scenario, plan)
-    return plan if scenario.device.kind == "vhost_net" else competing(scenario, plan)
+        plan = _receiving(scenario, plan)
+    return plan if scenario.device.kind == "vhost_net" else _beside_vhost_net(scenario, plan)
 
 
 def _rows(scenario: Scenario, variant: Access, table: CostTable, packet_bytes: int) -> list[Row]:
-    """Price every actor's rows for packets of one size; rounds without the mapping use the kernel's own accessors."""
+    """Price every actor's steps for packets of one size; rounds without the mapping use the kernel's own accessors."""
 
-    def priced(drafts: list[Draft], how: Access) -> list[Row]:
+    def priced(steps: list[Step], how: Access) -> list[Row]:
         recipes = Recipes(scenario.kernel, how, scenario.cpu, scenario.mitigations, scenario.virtqueue)
-        return Pricer(scenario, recipes, table, packet_bytes).price(drafts)
+        return Pricer(scenario, recipes, table, packet_bytes).price(steps)
 
-    drafts = with_features(scenario, worker_rows(scenario, packet_bytes) + driver_rows(scenario, packet_bytes))
+    steps = with_features(scenario, device_steps(scenario, packet_bytes) + driver_steps(scenario, packet_bytes))
+    handler, unmapped = around_rounds(scenario, variant, [step for step in steps if step.actor == "worker"])
+    others = link([step for step in steps if step.actor != "worker"])
     if scenario.device.kind == "vhost_net" and scenario.device.direction == "rx":
-        drafts += source_rows(scenario, packet_bytes)
+        others += source_steps(scenario, packet_bytes)
     elif scenario.device.kind == "vhost_net":
-        drafts += sink_rows(scenario, packet_bytes, pinned=transmit_path(scenario, packet_bytes).zerocopy)
-    handler, unmapped = around_rounds(scenario, variant, [draft for draft in drafts if draft.actor == "worker"])
-    worker, drivers = serve_queues(scenario, handler, [draft for draft in drafts if draft.actor != "worker"])
-    others = drivers + host_rows(scenario, variant) + iotlb_timers(scenario)
-    return priced(worker, variant) + priced(unmapped, KERNEL_OWN) + priced(others, variant)
+        others += sink_steps(scenario, packet_bytes, pinned=transmit_path(scenario, packet_bytes).zerocopy)
+    worker, drivers = serve_queues(scenario, handler, others)
+    background = host_steps(scenario, variant) + message_timers(scenario)
+    return priced(worker, variant) + priced(unmapped, KERNEL_OWN) + priced(drivers + background, variant)
 
 
 def _class_rows(
     scenario: Scenario, variant: Access, table: CostTable, rows: list[Row], classes: SizeClasses
 ) -> dict[int, tuple[Row, ...]]:
     """Price the copies of each size class; everything else of a packet costs the same whatever its size."""
-    copies = {row.label: number for number, row in enumerate(rows) if row.operation == "copy"}
-    found: dict[int, list[Row]] = {number: [] for label, number in copies.items() if not label.startswith("page_split")}
-    for size in classes.sizes:
-        for row in _rows(scenario, variant, table, size):
-            if copies.get(row.label) in found:
-                found[copies[row.label]].append(row)
-    return {number: tuple(one) for number, one in found.items()}
+    copies = [number for number, row in enumerate(rows) if row.operation == "copy" and "packet" in row.scopes]
+    of_sizes = [
+        {row.label: row for row in _rows(scenario, variant, table, size) if row.operation == "copy"}
+        for size in classes.sizes
+    ]
+    return {number: tuple(of_size[rows[number].label] for of_size in of_sizes) for number in copies}
 
 
 def _with_classes(segment: Segment, rows: list[Row], class_rows: dict[int, tuple[Row, ...]]) -> Segment:
@@ -118,7 +126,7 @@ def _with_classes(segment: Segment, rows: list[Row], class_rows: dict[int, tuple
         return segment
     same = segment.cost_ps - sum(rows[number].cost_ps for number in varying)
     per_class = zip(*(class_rows[number] for number in varying), strict=True)
-    return replace(segment, class_costs=tuple(same + sum(row.cost_ps for row in one) for one in per_class))
+    return replace(segment, class_costs=tuple(same + sum(row.cost_ps for row in of_class) for of_class in per_class))
 
 
 def _initial(scenario: Scenario, ring: SplitRing | PackedRing, packet_bytes: int) -> dict[int, int]:
@@ -137,6 +145,44 @@ def _initial(scenario: Scenario, ring: SplitRing | PackedRing, packet_bytes: int
     return {register + number * BANK: value for number in queues for register, value in values.items()}
 
 
+def _receiving(scenario: Scenario, plan: Plan) -> Plan:
+    """Count packets from the ptr_ring to the used ring; at the start the ring is full of empty buffers."""
+    memory = ReceiveMemory(scenario, plan.packet_bytes)
+    quiet = 0 if scenario.driver.kind == "virtio-net" else 1
+    waiting: dict[int, int] = {Register.SOCKET_WAIT: 1, Register.AVAIL_FLAGS_NO_INTERRUPT: quiet}
+    full = (Register.AVAIL_IDX_SHADOW, Register.RING_AVAIL_IDX, Register.OLD_AVAIL_IDX)
+    buffers: dict[int, int] = dict.fromkeys(full, plan.ring_packets)
+    return replace(
+        plan,
+        regions={**plan.regions, **memory.regions()},
+        initial={**plan.initial, **buffers, **waiting},
+        in_flight=memory.in_flight,
+        posted=Register.PRODUCED,
+        used=Register.RETURNED,
+        handled=Register.RECEIVED,
+    )
+
+
+def _beside_vhost_net(scenario: Scenario, plan: Plan) -> Plan:
+    """A polling device never wants kicks; an AF_XDP socket has rings of its own, and its kernel side may sleep."""
+    awake = int(scenario.device.kind == "vhost_user" or scenario.device.direction == "rx")
+    starts: dict[int, int] = {Register.USED_FLAGS_NO_NOTIFY: awake, Register.NOTIFY_OFF: awake}
+    plan = replace(plan, initial={**plan.initial, **starts})
+    if scenario.device.kind == "vhost_user":
+        return plan
+    regions = XskRings(scenario.virtqueue).regions()
+    return replace(plan, regions=regions, used=Register.RING_USED_IDX, handled=Register.LAST_AVAIL_IDX)
+
+
+def _polls_per_timeout(plan: Plan, timeout_us: float) -> int:
+    """Return how often the worker looks at an empty ring before time is up (0 where it does not poll)."""
+    polls = [row for row in plan.rows if Anchor.POLL in row.anchors]
+    if not polls or not timeout_us:
+        return 0
+    exposed = max(0, plan.latencies.near_hit_ps - polls[0].hidden_ps)
+    return max(1, round(timeout_us * 1e6 / (polls[0].cost_ps + exposed)))
+
+
 def _latencies(scenario: Scenario, variant: Access, table: CostTable) -> Latencies:
     footprint = scenario.virtqueue.size * scenario.device.reuse_bytes_per_packet.value
     level = table.reuse_hit(footprint)
@@ -153,7 +199,8 @@ def _latencies(scenario: Scenario, variant: Access, table: CostTable) -> Latenci
     )
 
 
-def _setup(scenario: Scenario, variant: Access, table: CostTable) -> tuple[Component, ...]:
+def _setup(scenario: Scenario, variant: Access) -> tuple[Component, ...]:
+    table = CostTable(scenario.cpu, scenario.kernel.work_scale.value, scenario.placement)
     try:
         return RingMemory(scenario, variant).setup(table)
     except KeyError as error:

@@ -7,11 +7,10 @@ from dataclasses import replace
 from sim.config.errors import ConfigError
 from sim.config.scenario.scenario import Scenario
 from sim.datapath.host.interference import message_rates
-from sim.datapath.memory.page_frag import largest_xdp_packet
 from sim.datapath.memory.receive_memory import check_receives
 from sim.datapath.memory.rings import ring_of
 from sim.datapath.memory.xsk_rings import check_competes
-from sim.datapath.vhost_net.path import transmit_path
+from sim.datapath.vhost_net.path import largest_xdp_packet, transmit_path
 from sim.datapath.vhost_net.zerocopy import keeps_pages
 
 

@@ -8,8 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from sim.config.scenario.mix import Mix
-from sim.config.scenario.traffic import Load
+from sim.config.scenario.traffic import Load, Mix
 
 _BLOCK = 1 << 12
 _DRAWS = 1 << 16  # a power of two

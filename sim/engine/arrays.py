@@ -1,6 +1,6 @@
-"""A Plan as tables of 64-bit integers: the program that the compiled loop reads, and the state that it changes.
+"""A Plan as arrays of 64-bit integers: the program that the compiled loop reads, and the state that it changes.
 
-Every table is one array of records; its dtype names the columns. Row numbers are those of the Plan's segments,
+The dtype of an array of records names its columns. Row numbers are those of the Plan's segments,
 registers and cache lines. Where a row has nothing to name, the number is `NOBODY` or that of a register of zeros.
 """
 
@@ -13,7 +13,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from sim.datapath.plan.plan import BANK, Condition, Effect, Jump, LineAccess, Plan, Register, Segment
+from sim.datapath.plan.plan import Plan, Segment
+from sim.datapath.plan.registers import BANK, Condition, Effect, Register
+from sim.datapath.plan.step import LineAccess
 from sim.engine import histogram, order
 from sim.engine.machine import FIRST_OWNER, LINE_SHIFT, NOBODY, Count, Wait
 from sim.engine.order import WORD, TieOrder
@@ -33,7 +35,7 @@ def _columns(names: str) -> np.dtype[Any]:
     return np.dtype([(name, np.int64) for name in names.split()])
 
 
-#: One row per segment; `*_from` to `*_to` are rows of another table, `condition`, `read` and `write` are one. `wakes`
+#: One row per segment; `*_from` to `*_to` are rows of another array, `condition`, `read` and `write` are one. `wakes`
 #: is 1 where the end of the row can make true what another actor waits for.
 SEGMENT = _columns(
     "actor cost_ps unit unit_ps waits_before waits_after drains_stores sample_target sample_source takes_arrivals "
@@ -53,7 +55,7 @@ FIXED = _columns("transfer_ps stream_ps store_buffer backlog posted used handled
 #: One row per cache line.
 LINE = _columns("owner holders")
 #: One row per actor.
-ACTOR = _columns("segment phase due_ps priority rank arrived_ps window_paid_ps stores_done_ps store_stall_ps")
+ACTOR = _columns("segment phase due_ps priority rank arrived_ps overlap_paid_ps stores_done_ps store_stall_ps")
 #: One row.
 TOTAL = _columns("now_ps started scheduled sequence recorded marked_posted marked_used latency_sum_ps most_in_flight")
 
@@ -118,7 +120,7 @@ LAYOUT = int.from_bytes(
 
 
 class _Program:
-    """Collects the tables that segments point into."""
+    """Collects the records that segments point into."""
 
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
@@ -127,13 +129,13 @@ class _Program:
         self.additions: list[dict[str, int]] = []
         self.changes: list[dict[str, int]] = []
         self.class_costs: list[int] = []
-        waiting = [(one.actor, one.condition) for one in plan.segments if one.condition is not None]
+        waiting = [(one.actor, one.first.condition) for one in plan.segments if one.first.condition is not None]
         self._watched = [(actor, {condition.left, condition.right}) for actor, condition in waiting]
-        self._sampled = {(one.actor, one.sample[0]) for one in plan.segments if one.sample is not None}
+        self._sampled = {(one.actor, one.first.sample[0]) for one in plan.segments if one.first.sample is not None}
         self.segments = [self._segment(segment) for segment in plan.segments]
 
     def _segment(self, segment: Segment) -> dict[str, int]:
-        sample_target, sample_source = segment.sample or (ZERO, ZERO)
+        sample_target, sample_source = segment.first.sample or (ZERO, ZERO)
         adds_from, changes_from, jumps_from = len(self.additions), len(self.changes), len(self.tests)
         self._effects(segment.effects)
         self.tests += [_test(jump, target) for jump, target in segment.jumps]
@@ -143,15 +145,15 @@ class _Program:
             "cost_ps": segment.cost_ps,
             "unit": _register(segment.unit),
             "unit_ps": segment.unit_ps,
-            "waits_before": segment.waits_before,
+            "waits_before": segment.first.waits_before,
             "waits_after": segment.waits_after,
-            "drains_stores": segment.drains_stores,
+            "drains_stores": segment.first.drains_stores,
             "sample_target": sample_target,
             "sample_source": sample_source,
-            "takes_arrivals": segment.takes_arrivals and self.plan.arrivals is not None,
-            "marks": Mark[segment.marks.upper()] if segment.marks else Mark.NOTHING,
+            "takes_arrivals": segment.first.takes_arrivals and self.plan.arrivals is not None,
+            "marks": Mark[segment.last.marks.upper()] if segment.last.marks else Mark.NOTHING,
             "wakes": self._wakes(segment),
-            "condition": self._condition(segment.condition),
+            "condition": self._condition(segment.first.condition),
             "read": self._access(segment.read),
             "write": self._access(segment.write),
             "adds_from": adds_from,
@@ -175,8 +177,8 @@ class _Program:
         self.additions += [{"target": int(register), "constant": sums[register]} for register in sums if sums[register]]
 
     def _wakes(self, segment: Segment) -> bool:
-        """Tell whether the end of a row can make true what another actor waits for."""
-        changed = {effect.target for effect in segment.effects} | set(TAKING if segment.takes_arrivals else ())
+        """Return whether the end of a row can make true what another actor waits for."""
+        changed = {effect.target for effect in segment.effects} | set(TAKING if segment.first.takes_arrivals else ())
         return any(
             actor != segment.actor and not (changed | self._sampled_by_others(actor)).isdisjoint(watched)
             for actor, watched in self._watched
@@ -223,7 +225,7 @@ def _register(register: int | None) -> int:
     return ZERO if register is None else int(register)
 
 
-def _test(test: Jump | Condition, target: int) -> dict[str, int]:
+def _test(test: Condition, target: int) -> dict[str, int]:
     value = test.constant
     low, high = {
         "==": (value, value),
@@ -252,7 +254,7 @@ def _change(effect: Effect) -> dict[str, int]:
     }
 
 
-def _table(rows: list[dict[str, int]], columns: np.dtype[Any]) -> Records:
+def _records(rows: list[dict[str, int]], columns: np.dtype[Any]) -> Records:
     names = columns.names or ()
     return np.array([tuple(row[name] for name in names) for row in rows], dtype=columns)
 
@@ -280,7 +282,7 @@ def pack(plan: Plan, ties: TieOrder) -> Arrays:
     }
     actors = np.zeros(len(plan.actors), dtype=ACTOR)
     actors["segment"], actors["rank"], actors["due_ps"] = plan.entry, ties.ranks, NEVER
-    rows, kinds = len(plan.segments), len(plan.classes.sizes) if plan.classes else 0
+    rows, classes = len(plan.segments), len(plan.classes.sizes) if plan.classes else 0
     lines = np.zeros(plan.lines, dtype=LINE)
     owner = plan.actors.index(FIRST_OWNER)
     lines["owner"], lines["holders"] = owner, 1 << owner
@@ -288,14 +290,14 @@ def pack(plan: Plan, ties: TieOrder) -> Arrays:
     registers[list(plan.initial)] = list(plan.initial.values())
     arrivals = np.zeros(0, dtype=np.int64) if plan.arrivals is None else plan.arrivals.first(1)
     return Arrays(
-        segments=_table(program.segments, SEGMENT),
-        accesses=_table(program.accesses, ACCESS),
-        tests=_table(program.tests, TEST),
-        additions=_table(program.additions, ADDITION),
-        changes=_table(program.changes, CHANGE),
-        fixed=_table([fixed], FIXED),
+        segments=_records(program.segments, SEGMENT),
+        accesses=_records(program.accesses, ACCESS),
+        tests=_records(program.tests, TEST),
+        additions=_records(program.additions, ADDITION),
+        changes=_records(program.changes, CHANGE),
+        fixed=_records([fixed], FIXED),
         exposed_ps=np.array(
-            [[max(0, waits.get(kind, 0) - segment.hidden_ps) for kind in Wait] for segment in plan.segments],
+            [[max(0, waits.get(kind, 0) - segment.first.hidden_ps) for kind in Wait] for segment in plan.segments],
             dtype=np.int64,
         ),
         arrivals=np.require(arrivals, dtype=np.int64, requirements=["C", "W"]),
@@ -304,7 +306,7 @@ def pack(plan: Plan, ties: TieOrder) -> Arrays:
         registers=registers,
         lines=lines,
         actors=actors,
-        counts=np.zeros((rows, Count.CLASSES + kinds), dtype=np.int64),
+        counts=np.zeros((rows, Count.CLASSES + classes), dtype=np.int64),
         last_lines=np.full(rows, NOBODY),
         totals=np.zeros(1, dtype=TOTAL),
         histogram=np.zeros(histogram.buckets(), dtype=np.int64),

@@ -13,7 +13,7 @@ from sim.engine.arrays import Arrays, Integers, Phase, pack
 from sim.engine.loop import Stop, simulate_events
 from sim.engine.machine import Count
 from sim.engine.order import TieOrder
-from sim.engine.record import Checkpoints, DeadlockError, Step
+from sim.engine.record import Checkpoints, DeadlockError, TraceEvent
 
 COMPILE_SECONDS = 5
 
@@ -23,7 +23,7 @@ _log = logging.getLogger(__name__)
 
 
 class _Announcer(Listener):  # type: ignore[misc]
-    """Says that the loop is being compiled; machine code that comes from the disk is not worth a word."""
+    """Says that the loop is being compiled; nothing is said of machine code that comes from the disk."""
 
     def on_start(self, event: Any) -> None:
         if event.data["dispatcher"] is simulate_events:
@@ -73,12 +73,12 @@ class FastMachine:
 class FastEngine:
     """Runs a Plan exactly as `ReferenceEngine` does, some hundred times as fast.
 
-    `run` continues where the last call stopped.
+    `run` continues where the last one stopped.
     """
 
     def __init__(self, plan: Plan, checkpoint_packets: int, ties: TieOrder | None = None) -> None:
         self.plan = plan
-        self.trace: list[Step] | None = None
+        self.trace: list[TraceEvent] | None = None
         self.checkpoints = Checkpoints(checkpoint_packets)
         self._arrays = pack(plan, ties or TieOrder.stated(len(plan.actors)))
         self._totals = self._arrays.totals[0]
@@ -108,7 +108,7 @@ class FastEngine:
         """
         if self.machine.marked_used >= packets:
             return
-        trace = np.empty((0 if self.trace is None else _TRACE_ROWS, len(Step.__annotations__)), dtype=np.int64)
+        trace = np.empty((0 if self.trace is None else _TRACE_ROWS, len(TraceEvent.__annotations__)), dtype=np.int64)
         stop = Stop.PAUSED
         while stop != Stop.REACHED:
             stop = Stop(simulate_events(self._arrays, trace, packets, self.checkpoints.due_at, _EVENTS_BETWEEN_SIGNALS))
@@ -125,8 +125,8 @@ class FastEngine:
                 more = self.plan.arrivals.first(len(self._arrays.arrivals) + 1)
                 self._arrays = self._arrays._replace(arrivals=np.require(more, requirements=["C", "W"]))
 
-    def _recorded(self, trace: Integers) -> list[Step]:
+    def _recorded(self, trace: Integers) -> list[TraceEvent]:
         """Take what the loop has recorded."""
         recorded = int(self._arrays.totals["recorded"][0])
         self._arrays.totals["recorded"] = 0
-        return [Step(*row) for row in trace[:recorded].tolist()]
+        return [TraceEvent(*row) for row in trace[:recorded].tolist()]

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from sim.datapath.plan.plan import Register
+from sim.datapath.plan.registers import Register
 from sim.engine import order
 from sim.engine.arrays import LAYOUT, NEVER, Arrays, Integers, Mark, Phase, signed
 from sim.engine.histogram import SUB_BITS, buckets
@@ -81,12 +81,12 @@ def _schedule(a: Arrays, me: Any, due_ps: int, phase: int) -> None:
 @_inner
 def _next_actor(a: Arrays) -> int:
     """Return the actor of the next event: the lowest time, then the lowest priority."""
-    found, due_ps, priority = NOBODY, NEVER, NEVER
+    first, due_ps, priority = NOBODY, NEVER, NEVER
     for actor in range(len(a.actors)):
-        one = a.actors[_at(actor)]
-        if one.due_ps < due_ps or (one.due_ps == due_ps and one.priority < priority and due_ps != NEVER):
-            found, due_ps, priority = actor, one.due_ps, one.priority
-    return found
+        other = a.actors[_at(actor)]
+        if other.due_ps < due_ps or (other.due_ps == due_ps and other.priority < priority and due_ps != NEVER):
+            first, due_ps, priority = actor, other.due_ps, other.priority
+    return first
 
 
 @_inner
@@ -143,20 +143,20 @@ def _begin(a: Arrays, me: Any, actor: int, segment: Any, number: int, now: int) 
         a.counts[_at(number), _WAITS_PS + Wait.STORES] += stall
         a.counts[_at(number), _WAIT_EVENTS + Wait.STORES] += 1
     if segment.waits_before:
-        me.window_paid_ps = 0
+        me.overlap_paid_ps = 0
     # A row that samples nothing copies the register of zeros onto itself.
     a.registers[_at(segment.sample_target)] = a.registers[_at(segment.sample_source)]
     duration = stall
     if segment.classes_from == NOBODY:
         duration += segment.cost_ps
     else:
-        kind = a.classes[_at(a.registers[_at(a.fixed[0].handled)] & (len(a.classes) - 1))]
-        duration += a.class_costs[_at(segment.classes_from + kind)]
-        a.counts[_at(number), _at(_CLASSES + kind)] += 1
+        size_class = a.classes[_at(a.registers[_at(a.fixed[0].handled)] & (len(a.classes) - 1))]
+        duration += a.class_costs[_at(segment.classes_from + size_class)]
+        a.counts[_at(number), _at(_CLASSES + size_class)] += 1
     if segment.read != NOBODY:
         duration += _read(a, me, actor, segment, number)
     if segment.waits_after:
-        me.window_paid_ps = 0
+        me.overlap_paid_ps = 0
     units = a.registers[_at(segment.unit)]
     a.counts[_at(number), _EXECUTIONS] += 1
     a.counts[_at(number), _UNITS] += units
@@ -245,11 +245,11 @@ def _read_line(a: Arrays, me: Any, actor: int, number: int, line: int) -> int:
         kind = Wait.CLEAN
     state.holders |= mine
     a.last_lines[_at(number)] = line
-    exposed, paid = a.exposed_ps[_at(number), _at(kind)], me.window_paid_ps
+    exposed, paid = a.exposed_ps[_at(number), _at(kind)], me.overlap_paid_ps
     wait = max(0, exposed - paid)
     if paid and kind == Wait.TRANSFER:
         wait = max(wait, a.fixed[0].stream_ps)
-    me.window_paid_ps = max(paid, exposed)
+    me.overlap_paid_ps = max(paid, exposed)
     a.counts[_at(number), _at(_WAITS_PS + kind)] += wait
     a.counts[_at(number), _at(_WAIT_EVENTS + kind)] += 1
     return wait

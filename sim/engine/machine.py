@@ -15,7 +15,9 @@ from enum import IntEnum
 import numpy as np
 import numpy.typing as npt
 
-from sim.datapath.plan.plan import BANK, Condition, Jump, LineAccess, Plan, Register, Segment
+from sim.datapath.plan.plan import Plan, Segment
+from sim.datapath.plan.registers import BANK, Condition, Register
+from sim.datapath.plan.step import LineAccess
 from sim.datapath.traffic import Arrivals
 from sim.engine.histogram import bucket, buckets
 
@@ -23,9 +25,9 @@ LINE_SHIFT = 6
 NOBODY = -1
 #: Who has written every line at the start of time: it has just initialised the rings.
 FIRST_OWNER = "driver"
-RELATIONS: dict[str, Callable[[int, int], bool]] = {
-    "==": operator.eq, "!=": operator.ne, ">=": operator.ge, "<": operator.lt,
-}  # fmt: skip
+RELATIONS: dict[str, Callable[[int, int], bool]] = dict(
+    zip(("==", "!=", ">=", "<"), (operator.eq, operator.ne, operator.ge, operator.lt), strict=True)
+)
 
 
 class Wait(IntEnum):
@@ -62,7 +64,7 @@ class Machine:
         self.owner = [owner] * plan.lines
         self.holders = [1 << owner] * plan.lines
         self.last_line = [NOBODY] * len(plan.segments)
-        self.window_paid_ps = [0] * len(plan.actors)
+        self.overlap_paid_ps = [0] * len(plan.actors)
         self.stores_done_ps = [0] * len(plan.actors)
         self.store_stall_ps = [0] * len(plan.actors)
         self.posted_at_ps = [0] * (2 * plan.in_flight)
@@ -73,27 +75,27 @@ class Machine:
         self.most_in_flight = 0
         self.executions = [0] * len(plan.segments)
         self.units = [0] * len(plan.segments)
-        kinds = len(plan.classes.sizes) if plan.classes else 0
-        self.class_executions = [[0] * kinds for _ in plan.segments]
+        classes = len(plan.classes.sizes) if plan.classes else 0
+        self.class_executions = [[0] * classes for _ in plan.segments]
         self.waits_ps = [[0] * len(Wait) for _ in plan.segments]
         self.wait_events = [[0] * len(Wait) for _ in plan.segments]
 
     @property
     def counts(self) -> npt.NDArray[np.int64]:
         """All that is counted per segment; columns are those of `Count`."""
-        once = zip(self.executions, self.units, strict=True)
-        rows = zip(once, self.waits_ps, self.wait_events, self.class_executions, strict=True)
-        return np.array([[*one, *waits, *events, *classes] for one, waits, events, classes in rows], dtype=np.int64)
+        runs = zip(self.executions, self.units, strict=True)
+        rows = zip(runs, self.waits_ps, self.wait_events, self.class_executions, strict=True)
+        return np.array([[*runs, *waits, *events, *classes] for runs, waits, events, classes in rows], dtype=np.int64)
 
     # -- one row ------------------------------------------------------------------------------------------------------
 
     def ready(self, segment: Segment) -> bool:
-        """Tell whether the condition at the start of a row holds."""
-        return segment.condition is None or self._holds(segment.condition)
+        """Return whether the condition at the start of a row holds."""
+        return segment.first.condition is None or self._holds(segment.first.condition)
 
     def due_at(self, segment: Segment) -> int:
         """Return when the next packet arrives, for a row that waits for one (0 otherwise)."""
-        if not segment.takes_arrivals or self.plan.arrivals is None:
+        if not segment.first.takes_arrivals or self.plan.arrivals is None:
             return 0
         return self.plan.arrivals.at(self.registers[Register.TAKEN])
 
@@ -102,18 +104,18 @@ class Machine:
         actor, waits = segment.actor, self.waits_ps[segment.index]
         stall = self.store_stall_ps[actor]
         self.store_stall_ps[actor] = 0
-        if segment.drains_stores:
+        if segment.first.drains_stores:
             stall += max(0, self.stores_done_ps[actor] - now)
         if stall:
             waits[Wait.STORES] += stall
             self.wait_events[segment.index][Wait.STORES] += 1
-        if segment.waits_before:
-            self.window_paid_ps[actor] = 0
-        if segment.sample is not None:
-            self.registers[segment.sample[0]] = self.registers[segment.sample[1]]
+        if segment.first.waits_before:
+            self.overlap_paid_ps[actor] = 0
+        if segment.first.sample is not None:
+            self.registers[segment.first.sample[0]] = self.registers[segment.first.sample[1]]
         exposed = self._read(segment) if segment.read is not None else 0
         if segment.waits_after:
-            self.window_paid_ps[actor] = 0
+            self.overlap_paid_ps[actor] = 0
         duration = stall + exposed + self._cost(segment)
         self.executions[segment.index] += 1
         if segment.unit is not None:
@@ -126,9 +128,9 @@ class Machine:
         """Return the fixed cost of a segment, under a mix of sizes that of the packet's size class."""
         if not segment.class_costs or self.plan.classes is None:
             return segment.cost_ps
-        kind = self.plan.classes.of(self.registers[self.plan.handled])
-        self.class_executions[segment.index][kind] += 1
-        return segment.class_costs[kind]
+        size_class = self.plan.classes.of(self.registers[self.plan.handled])
+        self.class_executions[segment.index][size_class] += 1
+        return segment.class_costs[size_class]
 
     def finish(self, segment: Segment, now: int) -> int:
         """End a row: write, change registers, note what was posted or used; return the next segment's number."""
@@ -144,21 +146,21 @@ class Machine:
                 registers[effect.target] = left if left > 0 else left + effect.constant
             else:  # set, copy
                 registers[effect.target] = source + effect.constant
-        if segment.takes_arrivals and self.plan.arrivals is not None:
+        if segment.first.takes_arrivals and self.plan.arrivals is not None:
             self._take_arrived(self.plan.arrivals, now)
-        if segment.marks == "posted":
+        if segment.last.marks == "posted":
             self._mark_posted(now)
-        elif segment.marks == "used":
+        elif segment.last.marks == "used":
             self._mark_used(now)
         return next((target for jump, target in segment.jumps if self._holds(jump)), segment.following)
 
-    def _holds(self, test: Jump | Condition) -> bool:
+    def _holds(self, test: Condition) -> bool:
         right = 0 if test.right is None else self.registers[test.right]
         return RELATIONS[test.relation](self.registers[test.left] - right, test.constant)
 
     # -- cache lines --------------------------------------------------------------------------------------------------
 
-    def place(self, access: LineAccess) -> tuple[int, int]:
+    def extent(self, access: LineAccess) -> tuple[int, int]:
         """Return offset in the region and length of an access, as the registers stand (without wrapping)."""
         length = access.bytes
         index = 0 if access.index is None else self.registers[access.index]
@@ -169,7 +171,7 @@ class Machine:
         return access.offset + position * access.stride, length
 
     def _lines(self, access: LineAccess) -> range | list[int]:
-        offset, length = self.place(access)
+        offset, length = self.extent(access)
         base = self.first_line[access.region]
         end = access.offset + access.modulo * access.stride
         if access.stride and offset + length > end:  # wraps at the end of the ring
@@ -197,12 +199,12 @@ class Machine:
                 kind, latency = Wait.CLEAN, latencies.clean_ps
             self.holders[line] |= mine
             self.last_line[segment.index] = line
-            exposed = max(0, latency - segment.hidden_ps)
-            paid = self.window_paid_ps[actor]
+            exposed = max(0, latency - segment.first.hidden_ps)
+            paid = self.overlap_paid_ps[actor]
             wait = max(0, exposed - paid)
             if paid and kind == Wait.TRANSFER:
                 wait = max(wait, latencies.stream_ps)
-            self.window_paid_ps[actor] = max(paid, exposed)
+            self.overlap_paid_ps[actor] = max(paid, exposed)
             self.waits_ps[segment.index][kind] += wait
             self.wait_events[segment.index][kind] += 1
             total += wait

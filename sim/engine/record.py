@@ -1,4 +1,4 @@
-"""What every engine records: steps of a trace, and checkpoints each time a number of packets has been used."""
+"""What every engine records: events of a trace, and checkpoints each time a number of packets has been used."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class DeadlockError(RuntimeError):
 
 
 @dataclass(frozen=True)
-class Step:
+class TraceEvent:
     """One event of a trace: the end of a row (a fused segment) of one actor."""
 
     time_ps: int
@@ -62,7 +62,7 @@ class Engine(Protocol):
     """Runs a Plan."""
 
     checkpoints: Checkpoints
-    trace: list[Step] | None
+    trace: list[TraceEvent] | None
 
     @property
     def machine(self) -> Totals:

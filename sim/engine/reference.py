@@ -10,13 +10,13 @@ from simpy.events import URGENT, Event
 from sim.datapath.plan.plan import Plan, Segment
 from sim.engine.machine import Machine, Wait
 from sim.engine.order import TieOrder
-from sim.engine.record import Checkpoints, DeadlockError, Step
+from sim.engine.record import Checkpoints, DeadlockError, TraceEvent
 
 
 class ReferenceEngine:
     """Runs a Plan. Simultaneous events happen in the order of the actors: the worker first, then the driver.
 
-    `ties` states another order. `run` continues where the last call stopped. The observer, if any, sees the machine
+    `ties` states another order. `run` continues where the last one stopped. The observer, if any, sees the machine
     before each row begins.
     """
 
@@ -30,7 +30,7 @@ class ReferenceEngine:
         self.machine = Machine(plan)
         self.plan = plan
         self.checkpoints = Checkpoints(checkpoint_packets)
-        self.trace: list[Step] | None = None
+        self.trace: list[TraceEvent] | None = None
         self._env = simpy.Environment(initial_time=0)
         self._before_row = before_row
         self._ties = ties or TieOrder.stated(len(plan.actors))
@@ -114,9 +114,9 @@ class ReferenceEngine:
     def _note(self, segment: Segment) -> None:
         if self.trace is not None:
             priority = self._priorities[segment.actor]
-            self.trace.append(Step(self.now_ps, priority, self._sequence, segment.actor, segment.index))
+            self.trace.append(TraceEvent(self.now_ps, priority, self._sequence, segment.actor, segment.index))
         self._sequence += 1
-        if segment.marks == "used":
+        if segment.last.marks == "used":
             self.checkpoints.reach(self.machine, self.now_ps)
             if self.machine.marked_used >= self._target and not self._reached.triggered:
                 self._reached._ok, self._reached._value = True, None

@@ -44,18 +44,18 @@ def simulate(plan: Plan, run: Run, progress: Progress | None = None, tie_fuzz: i
     while True:
         engine.run(target)
         taken = engine.checkpoints.taken
-        found = estimate(taken) if len(taken) > 1 else _single(engine)
+        rate = estimate(taken) if len(taken) > 1 else _single(engine)
         if progress is not None:
             progress(target, run.packets)
         long_enough = engine.now_ps >= MIN_BATCHES * plan.period_ps
-        if target >= run.packets or (long_enough and precise_enough(found, run.precision)):
+        if target >= run.packets or (long_enough and precise_enough(rate, run.precision)):
             break
         target = min(run.packets, target + _STRETCH * engine.checkpoints.every)
-    return point(plan, taken, found, engine.machine)
+    return point(plan, taken, rate, engine.machine)
 
 
 def _single(engine: Engine) -> Estimate:
-    """Estimate from a run that ended in one flush: from the start of time to its end, with no interval."""
+    """Return the estimate of a run that ended in a single flush: from the start of time to its end, no interval."""
     engine.checkpoints.start()
     first, last = engine.checkpoints.taken
     return Estimate((last.time_ps - first.time_ps) / (last.packets - first.packets), float("inf"), 0, 1)

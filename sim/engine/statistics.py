@@ -1,4 +1,4 @@
-"""Warm-up, intervals and stopping: one set of functions for every engine, outside their integer loops.
+"""Warm-up, intervals and stopping: the same functions for every engine, outside their integer loops.
 
 Throughput is estimated by batch means. A batch is what lies between two checkpoints; its value is time per packet.
 The warm-up that is removed is chosen by MSER: the truncation that gives the smallest squared standard error of the
@@ -71,6 +71,6 @@ def _student(freedom: int) -> float:
     return float(stdtrit(freedom, (1 + CONFIDENCE) / 2))
 
 
-def precise_enough(found: Estimate, precision: float) -> bool:
-    """Tell whether a run may stop: enough batches behind the warm-up, and an interval within `precision`."""
-    return precision > 0 and found.batches >= MIN_BATCHES and found.relative <= precision
+def precise_enough(rate: Estimate, precision: float) -> bool:
+    """Return whether a run may stop: enough batches behind the warm-up, and an interval within `precision`."""
+    return precision > 0 and rate.batches >= MIN_BATCHES and rate.relative <= precision

@@ -2,24 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import product
 
-from sim.host.machine import Machine
+from sim.host.machine import HostMachine
 
 _KIB = 1024
 #: Used where the kernel does not show the caches.
 _USUAL = (32 * _KIB, 1024 * _KIB, 32 * _KIB * _KIB)
 _MOST_MEMORY_KIB = 512 * _KIB
 
-INSTRUCTIONS = (
-    "add_chain", "imul_chain", "lfence", "load", "load_lfence", "mfence", "store", "lock_add", "spin_lock",
-    "mask_chain", "mask_load", "call", "indirect_call", "retpoline", "user_access_body", "user_access_body_safe_ret",
-)  # fmt: skip
-SYSTEM_CALLS = (
-    "sys_invalid", "sys_getuid", "sys_getresuid", "sys_getcpu_0", "sys_getcpu_1", "sys_getcpu_2", "sys_time_0",
-    "sys_time_1", "sys_gettimeofday_0", "sys_gettimeofday_zone", "sys_settimeofday_bad", "sys_ioctl_fioclex",
-    "sys_ioctl_fionbio", "sys_utimensat_0", "sys_utimensat_2", "sys_eventfd_write",
-)  # fmt: skip
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(text.split())
+
+
+INSTRUCTIONS = _names(
+    "add_chain imul_chain lfence load load_lfence mfence store lock_add spin_lock mask_chain mask_load call "
+    "indirect_call retpoline user_access_body user_access_body_safe_ret"
+)
+SYSTEM_CALLS = _names(
+    "sys_invalid sys_getuid sys_getresuid sys_getcpu_0 sys_getcpu_1 sys_getcpu_2 sys_time_0 sys_time_1 "
+    "sys_gettimeofday_0 sys_gettimeofday_zone sys_settimeofday_bad sys_ioctl_fioclex sys_ioctl_fionbio "
+    "sys_utimensat_0 sys_utimensat_2 sys_eventfd_write"
+)
 SHORT_COPIES = (8, 16, 32, 64, 96)
 LONG_COPIES = (256, 512, 1500, 2048, 4096, 9000)
 FENCED_COPIES = (64, 256, 512, 1500, 4096)
@@ -40,7 +47,7 @@ class Sizes:
     many_pages: int
 
 
-def sizes(machine: Machine) -> Sizes:
+def sizes(machine: HostMachine) -> Sizes:
     """Return the footprints for a machine: half of L1 and L2, a quarter of L3 (others share it), four times L3."""
     given = (machine.l1_bytes, machine.l2_bytes, machine.l3_bytes)
     l1, l2, l3 = (seen or usual for seen, usual in zip(given, _USUAL, strict=True))
@@ -55,34 +62,32 @@ def sizes(machine: Machine) -> Sizes:
     )
 
 
-def benchmarks(machine: Machine) -> list[str]:
+def benchmarks(machine: HostMachine) -> list[str]:
     """Return every benchmark as `NAME ARGUMENT`, in the order in which a round runs them."""
     size = sizes(machine)
+    near, far = (size.l1_kib, size.l2_kib), (size.l3_kib, size.memory_kib)
+    independent = ("independent_loads", "independent_loads_fenced")
     return [
-        *(f"{name} 0" for name in INSTRUCTIONS),
-        *(f"chase_huge {kib}" for kib in (size.l1_kib, size.l2_kib, size.l3_kib, size.memory_kib)),
-        *(f"chase_small {kib}" for kib in (size.l1_kib, size.l2_kib)),
-        *(f"chase_pages {pages}" for pages in (size.few_pages, size.some_pages, size.many_pages)),
-        *(f"chase_fenced {kib}" for kib in (size.l2_kib, size.l3_kib)),
-        *(f"{name} {kib}" for kib in (size.l1_kib, size.l3_kib, size.memory_kib)
-          for name in ("independent_loads", "independent_loads_fenced")),
-        "transfer 0",
-        "transfer 1",
+        *_named(INSTRUCTIONS, (0,)),
+        *_named(("chase_huge",), (*near, *far)),
+        *_named(("chase_small",), near),
+        *_named(("chase_pages",), (size.few_pages, size.some_pages, size.many_pages)),
+        *_named(("chase_fenced",), (size.l2_kib, size.l3_kib)),
+        *(f"{name} {kib}" for kib in (size.l1_kib, *far) for name in independent),
+        *_named(("transfer",), (0, 1)),
         *(f"{name} {lines}" for lines in (1, 8, 32, 64) for name in ("stream_loads", "stream_stores")),
         "ping_pong 200",
-        *(f"copy_warm {n}" for n in (*SHORT_COPIES, 128, 192, *LONG_COPIES)),
-        *(f"copy_warm_fenced {n}" for n in FENCED_COPIES),
-        *(f"loop_warm {n}" for n in DIRTY_COPIES),
-        *(f"copy_dirty {n}" for n in DIRTY_COPIES),
-        *(f"loop_dirty {n}" for n in DIRTY_COPIES),
-        *(f"copy_dirty_head {n}" for n in HEAD_COPIES),
-        *(f"copy_dirty_head_open {n}" for n in HEAD_COPIES),
-        *(f"copy_pool {n}" for n in HEAD_COPIES),
-        *(f"{name} 0" for name in SYSTEM_CALLS),
-        *(f"sys_pread {n}" for n in (8, 64, 1024, 4096)),
-        *(f"sys_pwrite {n}" for n in (8, 64, 1024, 4096)),
-        "pin_pages 1",
-        "pin_pages 16",
-        *(f"two_fields {flushed}" for flushed in range(4)),
+        *_named(("copy_warm",), (*SHORT_COPIES, 128, 192, *LONG_COPIES)),
+        *_named(("copy_warm_fenced",), FENCED_COPIES),
+        *_named(("loop_warm", "copy_dirty", "loop_dirty"), DIRTY_COPIES),
+        *_named(("copy_dirty_head", "copy_dirty_head_open", "copy_pool"), HEAD_COPIES),
+        *_named(SYSTEM_CALLS, (0,)),
+        *_named(("sys_pread", "sys_pwrite"), (8, 64, 1024, 4096)),
+        *_named(("pin_pages",), (1, 16)),
+        *_named(("two_fields",), range(4)),
         "wake_up 100",
-    ]  # fmt: skip
+    ]
+
+
+def _named(names: Iterable[str], arguments: Iterable[int]) -> list[str]:
+    return [f"{name} {argument}" for name, argument in product(names, arguments)]

@@ -1,11 +1,12 @@
-"""From raw repeats to table entries: the arithmetic of each entry, said in its source. User accesses: access.py."""
+"""From raw repeats to table entries: the arithmetic of each entry, said in its source (user_access has the rest)."""
 
 from __future__ import annotations
 
+import operator
 import statistics
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from typing import TypeVar
+from dataclasses import dataclass
+from typing import NamedTuple, TypeVar
 
 from sim.config.tables.cpu import Cpu
 from sim.config.tables.quantity import Grade
@@ -15,21 +16,79 @@ from sim.host.recording import Recording
 _LINE = 64
 _TRAVEL_TOLERANCE = 0.1
 _PROCESS = " (differs from process to process)"
+#: (primitive, benchmark, source): an instruction or sequence, repeated.
+BACK_TO_BACK = (
+    ("mfence", "mfence", "mfence alone, back to back"),
+    ("lock_rmw", "lock_add", "lock addl on an owned line, back to back"),
+    ("spin_lock", "spin_lock", "lock cmpxchg and a byte store, back to back"),
+    ("call", "call", "direct call and return, back to back" + _PROCESS),
+    ("indirect_call", "indirect_call", "predicted indirect call and return, back to back" + _PROCESS),
+    ("retpoline", "retpoline", "indirect call through a retpoline, back to back" + _PROCESS),
+)
 T = TypeVar("T")
 
 
-@dataclass(frozen=True)
-class Entry:
-    """One derived entry: a value per round. `spans` are further readings of it that its range must hold, too."""
+class Rule(NamedTuple):
+    """Unit of an entry, and the half width that its interval has at least: relative, and in its unit."""
 
-    key: str
     unit: str
-    repeats: list[float]
-    source: str
     tolerance: float
     resolution: float = 0.0
+
+
+RULES = {
+    "core_ghz": Rule("GHz", 0.05),
+    "primitives.lfence": Rule("cycles", 0.05, 0.5),
+    "primitives.mfence": Rule("cycles", 0.05, 0.5),
+    "primitives.lock_rmw": Rule("cycles", 0.05, 0.5),
+    "primitives.spin_lock": Rule("cycles", 0.05, 0.5),
+    "primitives.call": Rule("cycles", 0.3, 0.5),
+    "primitives.indirect_call": Rule("cycles", 0.3, 0.5),
+    "primitives.retpoline": Rule("cycles", 0.2, 0.5),
+    "primitives.mask": Rule("cycles", 0.05, 0.5),
+    "primitives.l1_hit": Rule("cycles", 0.03, 0.3),
+    "primitives.l2_hit": Rule("cycles", 0.05, 0.5),
+    "primitives.l3_hit": Rule("ns", 0.15),
+    "primitives.memory_local": Rule("ns", 0.15),
+    "primitives.stlb_hit": Rule("cycles", 0.1, 1.0),
+    "primitives.page_walk": Rule("cycles", 0.2, 3.0),
+    "primitives.line_transfer": Rule("ns", 0.1, 1.0),
+    "primitives.line_transfer_cross_socket": Rule("ns", 0.1, 1.0),
+    "primitives.line_stream": Rule("ns", 0.15, 0.1),
+    "primitives.clean_line": Rule("ns", 0.2, 0.15),
+    "primitives.copy_startup": Rule("cycles", 0.1, 2.0),
+    "primitives.copy_startup_short": Rule("cycles", 0.1, 1.0),
+    "primitives.copy_bytes": Rule("bytes/cycle", 0.05, 0.5),
+    "payload_exposed": Rule("fraction", 0.1, 0.05),
+    "overlap": Rule("fraction", 0.15, 0.05),
+    "primitives.stac": Rule("cycles", 0.15, 1.5),
+    "primitives.clac": Rule("cycles", 0.15, 1.5),
+    "primitives.syscall": Rule("cycles", 0.05, 5.0),
+    "primitives.eventfd_signal": Rule("ns", 0.1, 3.0),
+    "primitives.worker_wakeup": Rule("us", 0.4),
+    "primitives.pin_page": Rule("ns", 0.1, 3.0),
+}
+
+
+@dataclass(frozen=True)
+class DerivedEntry:
+    """A table entry: a value per round. `spans` are further readings that its range must hold, too.
+
+    An `exact` one was not timed, so that its interval is its value.
+    """
+
+    key: str
+    repeats: list[float]
+    source: str
+    spans: tuple[float, ...] = ()
     grade: Grade = "measured-here"
-    spans: tuple[float, ...] = field(default=())
+    exact: bool = False
+
+    @property
+    def rule(self) -> Rule:
+        """Unit and least half widths."""
+        rule = RULES[self.key]
+        return Rule(rule.unit, 0.0) if self.exact else rule
 
 
 def combine(operation: Callable[..., float], *series: Sequence[float | None]) -> list[float]:
@@ -45,7 +104,7 @@ def present(series: Sequence[float | None]) -> list[float]:
 
 def middles(*series: Sequence[float]) -> tuple[float, ...]:
     """Return the median of each series that is not empty."""
-    return tuple(statistics.median(one) for one in series if one)
+    return tuple(statistics.median(values) for values in series if values)
 
 
 def line_fit(points: Sequence[tuple[int, float]]) -> tuple[float, float]:
@@ -54,7 +113,7 @@ def line_fit(points: Sequence[tuple[int, float]]) -> tuple[float, float]:
     return fit.intercept, fit.slope
 
 
-def derive(recording: Recording, nearest: Cpu) -> list[Entry]:
+def derive(recording: Recording, nearest: Cpu) -> list[DerivedEntry]:
     """Return every entry that needs no system call; `nearest` gives the CPI and reorder buffer of derived ones."""
     return [
         *_clock(recording),
@@ -65,114 +124,101 @@ def derive(recording: Recording, nearest: Cpu) -> list[Entry]:
     ]
 
 
-def _clock(recording: Recording) -> list[Entry]:
-    low, high = recording.core_ghz_range()
+def _clock(recording: Recording) -> list[DerivedEntry]:
     source = (
         "dependent additions against the time-stamp counter, beside every benchmark; range: slowest and fastest seen"
     )
-    return [Entry("core_ghz", "GHz", recording.core_ghz(), source, 0.05, spans=(low, high))]
+    return [DerivedEntry("core_ghz", recording.core_ghz(), source, recording.core_ghz_range())]
 
 
-def _instructions(recording: Recording) -> list[Entry]:
+def _instructions(recording: Recording) -> list[DerivedEntry]:
     cycles = recording.cycles
-    first = f"chase_huge {sizes(recording.machine).l1_kib}"
+    load = cycles(f"chase_huge {sizes(recording.machine).l1_kib}")
     alone, loaded = cycles("lfence 0"), cycles("load_lfence 0")
     chain, through = cycles("mask_chain 0"), cycles("mask_load 0")
-
-    def plain(name: str, what: str, tolerance: float = 0.05) -> Entry:
-        return Entry(f"primitives.{name}", "cycles", present(cycles(f"{_BENCHMARK[name]} 0")), what, tolerance, 0.5)
-
-    return [
-        Entry(
-            "primitives.lfence", "cycles", combine(lambda both, load: both - load, loaded, cycles(first)),
-            "lfence behind an L1 load, less the load's latency; range from lfence alone to both together", 0.05, 0.5,
-            spans=middles(present(alone), present(loaded)),
-        ),
-        plain("mfence", "mfence alone, back to back"),
-        plain("lock_rmw", "lock addl on an owned line, back to back"),
-        plain("spin_lock", "lock cmpxchg and a byte store, back to back"),
-        plain("call", "direct call and return, back to back" + _PROCESS, 0.3),
-        plain("indirect_call", "predicted indirect call and return, back to back" + _PROCESS, 0.3),
-        plain("retpoline", "indirect call through a retpoline, back to back" + _PROCESS, 0.2),
-        Entry(
-            "primitives.mask", "cycles", combine(lambda a, b: (a + b) / 2, chain, through),
-            "cmp, sbb, and: middle between throughput before a load and latency of a chain", 0.05, 0.5,
-            spans=middles(present(chain), present(through)),
-        ),
-    ]  # fmt: skip
+    lfence = DerivedEntry(
+        "primitives.lfence",
+        combine(operator.sub, loaded, load),
+        "lfence behind an L1 load, less the load's latency; range from lfence alone to both together",
+        middles(present(alone), present(loaded)),
+    )
+    mask = DerivedEntry(
+        "primitives.mask",
+        combine(_mean, chain, through),
+        "cmp, sbb, and: middle between throughput before a load and latency of a chain",
+        middles(present(chain), present(through)),
+    )
+    plain = [
+        DerivedEntry(f"primitives.{name}", present(cycles(f"{benchmark} 0")), source)
+        for name, benchmark, source in BACK_TO_BACK
+    ]
+    return [lfence, *plain, mask]
 
 
-_BENCHMARK = {
-    "mfence": "mfence", "lock_rmw": "lock_add", "spin_lock": "spin_lock", "call": "call",
-    "indirect_call": "indirect_call", "retpoline": "retpoline",
-}  # fmt: skip
-
-
-def _caches(recording: Recording) -> list[Entry]:
+def _caches(recording: Recording) -> list[DerivedEntry]:
     size = sizes(recording.machine)
-    cycles, ns = recording.cycles, recording.ns
-    first, second = cycles(f"chase_huge {size.l1_kib}"), cycles(f"chase_huge {size.l2_kib}")
-    few, some, many = (cycles(f"chase_pages {pages}") for pages in (size.few_pages, size.some_pages, size.many_pages))
-    text = "chain of dependent loads through shuffled lines of {} KiB (huge pages asked for)"
+    few, some, many = (
+        recording.cycles(f"chase_pages {pages}") for pages in (size.few_pages, size.some_pages, size.many_pages)
+    )
+    levels = {"l1_hit": size.l1_kib, "l2_hit": size.l2_kib, "l3_hit": size.l3_kib, "memory_local": size.memory_kib}
+    entries = []
+    for name, kib in levels.items():
+        read = recording.cycles if RULES[f"primitives.{name}"].unit == "cycles" else recording.ns
+        source = f"chain of dependent loads through shuffled lines of {kib} KiB (huge pages asked for)"
+        entries.append(DerivedEntry(f"primitives.{name}", present(read(f"chase_huge {kib}")), source))
+    hit = f"one line in each of {size.some_pages} small pages, less the same in {size.few_pages}"
+    walks = combine(operator.sub, many, recording.cycles(f"chase_huge {size.l2_kib}"))
     return [
-        Entry("primitives.l1_hit", "cycles", present(first), text.format(size.l1_kib), 0.03, 0.3),
-        Entry("primitives.l2_hit", "cycles", present(second), text.format(size.l2_kib), 0.05, 0.5),
-        Entry("primitives.l3_hit", "ns", present(ns(f"chase_huge {size.l3_kib}")), text.format(size.l3_kib), 0.15),
-        Entry(
-            "primitives.memory_local", "ns", present(ns(f"chase_huge {size.memory_kib}")),
-            text.format(size.memory_kib), 0.15,
-        ),
-        Entry(
-            "primitives.stlb_hit", "cycles", combine(lambda more, less: more - less, some, few),
-            f"one line in each of {size.some_pages} small pages, less the same in {size.few_pages}", 0.1, 1.0,
-        ),
-        _page_walk(recording, combine(lambda walk, hit: walk - hit, many, second), size.many_pages),
-    ]  # fmt: skip
+        *entries,
+        DerivedEntry("primitives.stlb_hit", combine(operator.sub, some, few), hit),
+        _page_walk(recording, walks, size.many_pages),
+    ]
 
 
-def _page_walk(recording: Recording, walks: list[float], pages: int) -> Entry:
+def _page_walk(recording: Recording, walks: list[float], pages: int) -> DerivedEntry:
     source = f"one line in each of {pages} small pages, less an L2 hit"
     if not recording.machine.virtualised:
-        return Entry("primitives.page_walk", "cycles", walks, source, 0.2, 3.0)
+        return DerivedEntry("primitives.page_walk", walks, source)
     source += " (nested walk; range: a factor of two, the hypervisor's tables lie elsewhere in each session)"
     spans = tuple(value * factor for value in middles(walks) for factor in (0.5, 2.0))
-    return Entry("primitives.page_walk", "cycles", walks, source, 0.2, 3.0, spans=spans)
+    return DerivedEntry("primitives.page_walk", walks, source, spans)
 
 
-def _lines(recording: Recording, nearest: Cpu) -> list[Entry]:
+def _lines(recording: Recording, nearest: Cpu) -> list[DerivedEntry]:
     ns = recording.ns
     there, back = ns("transfer 0"), ns("transfer 1")
-    transfer = combine(lambda a, b: (a + b) / 2, there, back)
+    transfer = combine(_mean, there, back)
     streamed = combine(lambda more, less: (more - less) / 56, ns("stream_loads 64"), ns("stream_loads 8"))
     owned = combine(lambda more, less: (more - less) / 56, ns("stream_stores 64"), ns("stream_stores 8"))
-    pool = combine(
-        lambda clean, warm: (clean - warm) / ((1500 + _LINE - 1) // _LINE), ns("copy_pool 1500"),
-        ns("copy_warm_fenced 1500"),
-    )  # fmt: skip
+    lines = (1500 + _LINE - 1) // _LINE
+    pool = combine(lambda clean, warm: (clean - warm) / lines, ns("copy_pool 1500"), ns("copy_warm_fenced 1500"))
     key = "line_transfer" if _same_package(recording) else "line_transfer_cross_socket"
     virtual = recording.machine.virtualised
     moved = f"; range holds that of table {nearest.name}: a hypervisor may move the CPUs" if virtual else ""
     return [
-        Entry(
-            f"primitives.{key}", "ns", transfer,
-            "dependent loads of lines that the other core has just modified, mean of both directions" + moved, 0.1, 1.0,
-            spans=(*middles(present(there), present(back)), *_elsewhere(recording, nearest, key)),
+        DerivedEntry(
+            f"primitives.{key}",
+            transfer,
+            "dependent loads of lines that the other core has just modified, mean of both directions" + moved,
+            (*middles(present(there), present(back)), *_elsewhere(recording, nearest, key)),
         ),
-        Entry(
-            "primitives.line_stream", "ns", streamed,
-            "loads of 64 adjacent modified lines less 8, per line; range holds requests for ownership" + moved, 0.15,
-            0.1, spans=(*middles(owned), *_streams(recording, nearest, key, streamed, transfer)),
+        DerivedEntry(
+            "primitives.line_stream",
+            streamed,
+            "loads of 64 adjacent modified lines less 8, per line; range holds requests for ownership" + moved,
+            (*middles(owned), *_streams(recording, nearest, key, streamed, transfer)),
         ),
-        Entry(
-            "primitives.clean_line", "ns", pool,
-            "copies of 1500 bytes out of 256 clean buffers in turn, less the same in L1, per line", 0.2, 0.15,
+        DerivedEntry(
+            "primitives.clean_line",
+            pool,
+            "copies of 1500 bytes out of 256 clean buffers in turn, less the same in L1, per line",
         ),
         *_exposure(recording, nearest),
-    ]  # fmt: skip
+    ]
 
 
 def _elsewhere(recording: Recording, nearest: Cpu, primitive: str) -> tuple[float, ...]:
-    """Range of the nearest table in a virtual machine, whose CPUs are where the hypervisor puts them."""
+    """Return the range of the nearest table in a virtual machine, whose CPUs are where the hypervisor puts them."""
     entry = nearest.primitives.get(primitive)
     if entry is None or not recording.machine.virtualised:
         return ()
@@ -182,65 +228,73 @@ def _elsewhere(recording: Recording, nearest: Cpu, primitive: str) -> tuple[floa
 def _streams(
     recording: Recording, nearest: Cpu, primitive: str, streamed: list[float], transfer: list[float]
 ) -> tuple[float, ...]:
-    """Range of streaming in a virtual machine: as a single line's, in proportion."""
+    """Return the range of streaming in a virtual machine: as a single line's, in proportion."""
     scale = middles(transfer)
     return tuple(
         value * way / scale[0] for value in middles(streamed) for way in _elsewhere(recording, nearest, primitive)
     )
 
 
-def _exposure(recording: Recording, nearest: Cpu) -> list[Entry]:
-    """What a copy pays for its first dirty line: nearly all of it with a fence behind, less without one.
+def _exposure(recording: Recording, nearest: Cpu) -> list[DerivedEntry]:
+    """Return what a copy pays for its first dirty line: nearly all of it with a fence behind, less without one.
 
     Everything is divided by the lines' travel time in the same round, since a hypervisor may move the CPUs between.
     """
     ns = recording.ns
-    there, back = ns("transfer 0"), ns("transfer 1")
-    fenced = combine(
-        lambda dirty, warm, a, b: (dirty - warm) / ((a + b) / 2), ns("copy_dirty_head 64"), ns("copy_warm_fenced 64"),
-        there, back,
-    )  # fmt: skip
+    travel = ns("transfer 0"), ns("transfer 1")
+    cold, warm = ns("copy_dirty_head 64"), ns("copy_warm_fenced 64")
+    fenced = combine(lambda dirty, clean, there, back: (dirty - clean) / _mean(there, back), cold, warm, *travel)
     if not fenced:
         return []
-    window_ns = nearest.reorder_buffer.value * nearest.cpi.value / statistics.median(recording.core_ghz())
+    buffer, cpi = nearest.reorder_buffer.value, nearest.cpi
+    lookahead_ns = buffer * cpi.value / statistics.median(recording.core_ghz())
     share = min(1.0, max(0.01, statistics.median(fenced)))
-    hidden = combine(
-        lambda dirty, warm, a, b: min(1.0, max(0.0, ((a + b) / 2 - (dirty - warm) / share) / window_ns)),
-        ns("copy_dirty_head_open 64"), ns("copy_warm 64"), there, back,
-    )  # fmt: skip
-    cpi_low, cpi_high = (bound / nearest.cpi.value for bound in (nearest.cpi.low, nearest.cpi.high))
+
+    def overlap(dirty: float, warm: float, there: float, back: float) -> float:
+        return _fraction((_mean(there, back) - (dirty - warm) / share) / lookahead_ns)
+
+    hidden = combine(overlap, ns("copy_dirty_head_open 64"), ns("copy_warm 64"), *travel)
+    cpi_low, cpi_high = (bound / cpi.value for bound in (cpi.low, cpi.high))
     spans = tuple(min(1.0, value / scale) for value in middles(hidden) for scale in (cpi_low, cpi_high))
+    limits = "that of the CPI"
     if recording.machine.virtualised:  # from afar, a line takes longer than the reorder buffer lasts
         spans = (*spans, nearest.overlap.low, nearest.overlap.high)
-    limits = "that of the table, a hypervisor may move the CPUs" if recording.machine.virtualised else "that of the CPI"
+        limits = "that of the table, a hypervisor may move the CPUs"
+    exposed = (
+        "copy of 64 bytes from a line modified in the other core, a fence behind it, less the same warm, "
+        "over line_transfer (1 at most)"
+    )
+    overlapping = (
+        "the same without fences: hidden part of line_transfer over the time of a full reorder buffer "
+        f"({buffer:g} instructions at {cpi.value:g} cycles, both of table {nearest.name}); range: {limits}"
+    )
     return [
-        Entry(
-            "payload_exposed", "fraction", [min(1.0, max(0.0, value)) for value in fenced],
-            "copy of 64 bytes from a line modified in the other core, a fence behind it, less the same warm, "
-            "over line_transfer (1 at most)", 0.1, 0.05,
-        ),
-        Entry(
-            "overlap", "fraction", hidden,
-            "the same without fences: hidden part of line_transfer over the time of a full reorder buffer "
-            f"({nearest.reorder_buffer.value:g} instructions at {nearest.cpi.value:g} cycles, both of table "
-            f"{nearest.name}); range: {limits}", 0.15, 0.05, "derived", spans,
-        ),
-    ]  # fmt: skip
+        DerivedEntry("payload_exposed", [_fraction(value) for value in fenced], exposed),
+        DerivedEntry("overlap", hidden, overlapping, spans, grade="derived"),
+    ]
+
+
+def _mean(first: float, second: float) -> float:
+    return (first + second) / 2
+
+
+def _fraction(value: float) -> float:
+    return min(1.0, max(0.0, value))
 
 
 def _same_package(recording: Recording) -> bool:
-    packages = {one.cpu: one.package for one in recording.machine.cpus}
+    packages = {place.cpu: place.package for place in recording.machine.cpus}
     first, other = recording.pair
     return other is None or packages.get(first) == packages.get(other)
 
 
-def _copies(recording: Recording) -> list[Entry]:
+def _copies(recording: Recording) -> list[DerivedEntry]:
     cycles = recording.cycles
     long = [cycles(f"copy_warm {n}") for n in LONG_COPIES]
     fits = _per_round(long, lambda values: line_fit(list(zip(LONG_COPIES, values, strict=True))))
     rates = [1 / slope for _, slope in fits if slope > 0]
     starts = [intercept for intercept, _ in fits]
-    fenced = combine(lambda warm, copy: warm - copy, cycles("copy_warm_fenced 1500"), cycles("copy_warm 1500"))
+    fenced = combine(operator.sub, cycles("copy_warm_fenced 1500"), cycles("copy_warm 1500"))
     rate = statistics.median(rates) if rates else 1.0
     short = [cycles(f"copy_warm {n}") for n in SHORT_COPIES]
     short_starts = _per_round(
@@ -249,20 +303,17 @@ def _copies(recording: Recording) -> list[Entry]:
     short_fenced = [value - 64 / rate for value in present(cycles("copy_warm_fenced 64"))]
     waiting = tuple(a + b for a in middles(starts) for b in middles(fenced))
     text = "rep movsb in L1, {} bytes, back to back; range up to a fence behind each"
+    slope = "slope: rep movsb in L1, 256 to 9000 bytes, back to back"
     return [
-        Entry(
-            "primitives.copy_startup", "cycles", starts, "intercept: " + text.format("256 to 9000"), 0.1, 2.0,
-            spans=waiting,
+        DerivedEntry("primitives.copy_startup", starts, "intercept: " + text.format("256 to 9000"), waiting),
+        DerivedEntry(
+            "primitives.copy_startup_short",
+            short_starts,
+            "mean less bytes/rate: " + text.format("8 to 96"),
+            middles(short_fenced),
         ),
-        Entry(
-            "primitives.copy_startup_short", "cycles", short_starts, "mean less bytes/rate: " + text.format("8 to 96"),
-            0.1, 1.0, spans=middles(short_fenced),
-        ),
-        Entry(
-            "primitives.copy_bytes", "bytes/cycle", rates, "slope: rep movsb in L1, 256 to 9000 bytes, back to back",
-            0.05, 0.5,
-        ),
-    ]  # fmt: skip
+        DerivedEntry("primitives.copy_bytes", rates, slope),
+    ]
 
 
 def _per_round(series: Sequence[Sequence[float | None]], operation: Callable[[list[float]], T]) -> list[T]:

@@ -18,11 +18,11 @@ class CpuTimes:
     ticks: dict[int, tuple[int, ...]]
 
     def idle_since(self, before: CpuTimes, cpus: Sequence[int]) -> float:
-        """Smallest idle share of the CPUs since `before`; 1 when no tick has passed."""
+        """Return the smallest idle share of the CPUs since `before`; 1 when no tick has passed."""
         return min((self._share(before, cpu, _IDLE) for cpu in cpus), default=1.0)
 
     def steal_since(self, before: CpuTimes, cpus: Sequence[int]) -> float:
-        """Largest stolen share of the CPUs since `before`; 0 when no tick has passed."""
+        """Return the largest stolen share of the CPUs since `before`; 0 when no tick has passed."""
         return max((self._share(before, cpu, (_STEAL,), 0.0) for cpu in cpus), default=0.0)
 
     def _share(self, before: CpuTimes, cpu: int, kinds: Sequence[int], otherwise: float = 1.0) -> float:
@@ -36,7 +36,7 @@ class CpuTimes:
 
 def read_times(root: Path = Path("/")) -> CpuTimes:
     """Read the counters of every CPU; a kernel that shows none gives an empty table."""
-    found: dict[int, tuple[int, ...]] = {}
+    ticks: dict[int, tuple[int, ...]] = {}
     try:
         text = (root / "proc/stat").read_text(encoding="ascii")
     except OSError:
@@ -45,8 +45,8 @@ def read_times(root: Path = Path("/")) -> CpuTimes:
         name, *values = line.split()
         if name.startswith("cpu") and name != "cpu":
             # Guest time is contained in user time.
-            found[int(name[3:])] = tuple(int(value) for value in [*values, *["0"] * 8][:8])
-    return CpuTimes(found)
+            ticks[int(name[3:])] = tuple(int(value) for value in [*values, *["0"] * 8][:8])
+    return CpuTimes(ticks)
 
 
 def wait_until_idle(

@@ -24,7 +24,7 @@ class Topology(Strict):
     package: int
 
 
-class Machine(Strict):
+class HostMachine(Strict):
     """The state of a machine, as read; an unknown text is empty, an unknown size 0."""
 
     vendor: str
@@ -87,18 +87,18 @@ def _text(file: Path) -> str:
 
 
 def _number(text: str) -> int:
-    found = re.match(r"-?\d+", text)
-    return int(found[0]) if found else 0
+    digits = re.match(r"-?\d+", text)
+    return int(digits[0]) if digits else 0
 
 
 def _size(text: str) -> int:
     """Read a cache size such as `48K`."""
-    found = re.fullmatch(r"(\d+)([KMG]?)", text)
-    return int(found[1]) << {"": 0, "K": 10, "M": 20, "G": 30}[found[2]] if found else 0
+    size = re.fullmatch(r"(\d+)([KMG]?)", text)
+    return int(size[1]) << {"": 0, "K": 10, "M": 20, "G": 30}[size[2]] if size else 0
 
 
 def _caches(root: Path) -> dict[str, int]:
-    """Sizes of the first CPU's data caches by level."""
+    """Return the sizes of the first CPU's data caches by level."""
     sizes = {"1": 0, "2": 0, "3": 0}
     for index in sorted((root / _CPU / "cpu0/cache").glob("index*")):
         level = _text(index / "level")
@@ -108,15 +108,15 @@ def _caches(root: Path) -> dict[str, int]:
 
 
 def _topology(root: Path, allowed: list[int]) -> list[Topology]:
-    found = []
+    topology = []
     for cpu in allowed:
         folder = root / _CPU / f"cpu{cpu}/topology"
         core, package = _text(folder / "core_id"), _text(folder / "physical_package_id")
-        found.append(Topology(cpu=cpu, core=_number(core) if core else cpu, package=_number(package)))
-    return found
+        topology.append(Topology(cpu=cpu, core=_number(core) if core else cpu, package=_number(package)))
+    return topology
 
 
-def read_machine(allowed: list[int], root: Path = Path("/")) -> Machine:
+def read_machine(allowed: list[int], root: Path = Path("/")) -> HostMachine:
     """Read the machine's state from below `root`; `allowed` are the CPUs that this process may run on."""
     fields: dict[str, str] = {}
     for line in _text(root / "proc/cpuinfo").splitlines():
@@ -126,7 +126,7 @@ def read_machine(allowed: list[int], root: Path = Path("/")) -> Machine:
     flags = set(fields.get("flags", "").split())
     folder = root / _CPU / "vulnerabilities"
     caches = _caches(root)
-    return Machine(
+    return HostMachine(
         vendor=fields.get("vendor_id", ""),
         family=_number(fields.get("cpu family", "")),
         model=_number(fields.get("model", "")),
@@ -145,9 +145,9 @@ def read_machine(allowed: list[int], root: Path = Path("/")) -> Machine:
     )
 
 
-def choose_pair(machine: Machine) -> tuple[int, int | None]:
+def choose_pair(machine: HostMachine) -> tuple[int, int | None]:
     """Choose the CPU that measures and the one that it exchanges lines with: another core of its package, if any."""
     first = machine.cpus[0]
-    others = [one for one in machine.cpus[1:] if (one.package, one.core) != (first.package, first.core)]
-    same = [one.cpu for one in others if one.package == first.package]
-    return first.cpu, next(iter(same or [one.cpu for one in others]), None)
+    others = [other for other in machine.cpus[1:] if (other.package, other.core) != (first.package, first.core)]
+    near = [other for other in others if other.package == first.package]
+    return first.cpu, next((other.cpu for other in near or others), None)

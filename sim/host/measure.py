@@ -1,31 +1,99 @@
-"""Measure this host, or read a recording, and write the CPU profile that it gives."""
+"""Measure this host, or read a recording, and derive the CPU profile that it gives."""
 
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
 from sim.config.errors import ConfigError
-from sim.host.machine import read_machine
+from sim.host.benchmarks import benchmarks
+from sim.host.idleness import read_times, wait_until_idle
+from sim.host.machine import HostMachine, choose_pair, read_machine
 from sim.host.profile import Profile, build_profile
-from sim.host.record import record
-from sim.host.recording import Recording, read_recording
+from sim.host.programs import Reading, check_platform, compiled, run_round
+from sim.host.recording import FEWEST_ROUNDS, QUIET_IDLE, Recording, Round, Series, read_recording
+
+ROUNDS = 11
+#: After this no round is started, so that a session ends well within a minute.
+BUDGET_S = 40.0
+#: Patience for other programs before each round, while there is time.
+PATIENCE_S = 2.0
+
+#: Told as a session goes on: share done (0..1) and what is going on.
+Progress = Callable[[float, str], None]
+
+
+def record(progress: Progress | None = None) -> Recording:
+    """Measure this machine. Raises ConfigError where it cannot be measured (platform, compiler, no free CPU)."""
+    check_platform()
+    machine = read_machine(sorted(os.sched_getaffinity(0)))
+    pair = choose_pair(machine)
+    program = compiled("bench")
+    started = datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+    rounds, readings = _rounds(program, machine, pair, progress)
+    names = benchmarks(machine)
+    return Recording(
+        schema=1,
+        kind="host-recording",
+        origin="vhost-sim measure",
+        started=started,
+        machine=machine,
+        pair=pair,
+        rounds=rounds,
+        series={name: series_of([of_round[number] for of_round in readings]) for number, name in enumerate(names)},
+    )
+
+
+def _rounds(
+    program: Path, machine: HostMachine, pair: tuple[int, int | None], progress: Progress | None
+) -> tuple[list[Round], list[list[Reading]]]:
+    cpus = [cpu for cpu in pair if cpu is not None]
+    wanted = benchmarks(machine)
+    rounds: list[Round] = []
+    readings: list[list[Reading]] = []
+    begun = time.monotonic()
+    while True:
+        quiet = sum(made.quiet for made in rounds)
+        spent = time.monotonic() - begun
+        enough = quiet >= ROUNDS or (spent >= BUDGET_S and len(rounds) >= FEWEST_ROUNDS)
+        if enough:
+            return rounds, readings
+        if progress is not None:
+            progress(max(quiet / ROUNDS, min(spent / BUDGET_S, 0.99)), f"round {len(rounds) + 1}")
+        idle = wait_until_idle(cpus, QUIET_IDLE, PATIENCE_S)
+        before = read_times()
+        ticks_per_ns, of_round = run_round(program, pair, wanted)
+        steal = read_times().steal_since(before, cpus)
+        rounds.append(Round(ticks_per_ns=ticks_per_ns, idle=idle, steal=steal))
+        readings.append(of_round)
+
+
+def series_of(readings: list[Reading]) -> Series:
+    """Return the readings of one benchmark, round by round, as a recording keeps them."""
+    return Series(
+        ticks=[None if reading.ticks is None else round(reading.ticks, 4) for reading in readings],
+        ratio=[round(reading.ratio, 5) for reading in readings],
+        disturbed=[reading.disturbed for reading in readings],
+    )
+
 
 DEFAULT_NAME = "this-host"
 
 
 def measure(
-    source: Path | None = None,
+    recording_file: Path | None = None,
     name: str = DEFAULT_NAME,
     configs: Path | None = None,
     progress: Callable[[float, str], None] | None = None,
 ) -> tuple[Recording, Profile]:
-    """Return a recording (made now, or read from `source`) and its profile.
+    """Return a recording (made now, or read from `recording_file`) and its profile.
 
     Raises ConfigError where this machine cannot be measured, and for a file that is no recording.
     """
-    recording = record(progress) if source is None else read_recording(source)
+    recording = record(progress) if recording_file is None else read_recording(recording_file)
     return recording, build_profile(recording, name, configs)
 
 

@@ -1,4 +1,4 @@
-"""The shipped CPU table that is nearest to a machine: by model where it is told truly, else by its caches."""
+"""The shipped CPU table that is nearest to a machine: by its model where the caches confirm it, else by the caches."""
 
 from __future__ import annotations
 
@@ -9,15 +9,19 @@ from sim.config.errors import ConfigError
 from sim.config.loading import paths
 from sim.config.loading.load import load_table
 from sim.config.tables.cpu import Cpu
-from sim.host.machine import Machine
+from sim.host.machine import HostMachine
 
 #: Intel family 6: model -> table. Numbers as in the kernel's arch/x86/include/asm/intel-family.h.
 INTEL = {
-    61: "broadwell-2.6ghz", 71: "broadwell-2.6ghz", 79: "broadwell-ep-e5-2650v4", 86: "broadwell-ep-e5-2650v4",
-    60: "haswell-ep", 63: "haswell-ep", 69: "haswell-ep", 78: "kaby-lake-4.0ghz", 94: "kaby-lake-4.0ghz",
-    142: "kaby-lake-4.0ghz", 158: "kaby-lake-4.0ghz", 85: "skylake-sp", 106: "ice-lake-sp", 108: "ice-lake-sp",
-    143: "sapphire-rapids", 207: "sapphire-rapids", 173: "granite-rapids", 174: "granite-rapids",
-}  # fmt: skip
+    **dict.fromkeys((61, 71), "broadwell-2.6ghz"),
+    **dict.fromkeys((79, 86), "broadwell-ep-e5-2650v4"),
+    **dict.fromkeys((60, 63, 69), "haswell-ep"),
+    **dict.fromkeys((78, 94, 142, 158), "kaby-lake-4.0ghz"),
+    85: "skylake-sp",
+    **dict.fromkeys((106, 108), "ice-lake-sp"),
+    **dict.fromkeys((143, 207), "sapphire-rapids"),
+    **dict.fromkeys((173, 174), "granite-rapids"),
+}
 _INTEL_TABLES = tuple(dict.fromkeys((*INTEL.values(), "cascade-lake")))
 _AMD_TABLES = ("zen2", "zen3", "zen4", "zen5")
 _ZEN4_MODELS = (*range(0x10, 0x20), *range(0x60, 0x80), *range(0xA0, 0xB0))
@@ -25,7 +29,7 @@ _ZEN4_MODELS = (*range(0x10, 0x20), *range(0x60, 0x80), *range(0xA0, 0xB0))
 _SAME_SIZE = 1.5
 
 
-def by_model(machine: Machine) -> str | None:
+def by_model(machine: HostMachine) -> str | None:
     """Return the table for a vendor, family and model; None for one that is not known."""
     if machine.vendor == "AuthenticAMD":
         if machine.family == 25:
@@ -34,22 +38,21 @@ def by_model(machine: Machine) -> str | None:
     return INTEL.get(machine.model) if machine.vendor == "GenuineIntel" and machine.family == 6 else None
 
 
-def _distance(machine: Machine, table: Cpu) -> float:
+def _distance(machine: HostMachine, table: Cpu) -> float:
     """Distance of the caches, and a step for each feature that differs."""
     pairs = ((machine.l1_bytes, table.l1_bytes.value), (machine.l2_bytes, table.l2_bytes.value))
     caches = sum(abs(math.log2(seen / listed)) for seen, listed in pairs if seen)
-    features = sum(
-        (flag in machine.flags) != getattr(table.features, flag).value for flag in ("smap", "fsrm", "erms")
-    )  # fmt: skip
+    flags = ("smap", "fsrm", "erms")
+    features = sum((flag in machine.flags) != getattr(table.features, flag).value for flag in flags)
     return float(caches + features)
 
 
-def _fits(machine: Machine, table: Cpu) -> bool:
+def _fits(machine: HostMachine, table: Cpu) -> bool:
     pairs = ((machine.l1_bytes, table.l1_bytes.value), (machine.l2_bytes, table.l2_bytes.value))
     return all(1 / _SAME_SIZE < seen / listed < _SAME_SIZE for seen, listed in pairs if seen)
 
 
-def nearest_table(machine: Machine, configs: Path | None = None) -> tuple[Cpu, str]:
+def nearest_table(machine: HostMachine, configs: Path | None = None) -> tuple[Cpu, str]:
     """Return the nearest table and why it was chosen."""
     named = by_model(machine)
     known = paths.names("cpu", configs)
@@ -59,7 +62,7 @@ def nearest_table(machine: Machine, configs: Path | None = None) -> tuple[Cpu, s
             return table, f"family {machine.family} model {machine.model}"
     names = _AMD_TABLES if machine.vendor == "AuthenticAMD" else _INTEL_TABLES
     tables = [_load(name, configs) for name in names if name in known]
-    best = min(tables, key=lambda one: (_distance(machine, one), one.name))
+    best = min(tables, key=lambda table: (_distance(machine, table), table.name))
     why = f"its caches are nearest (L1 {machine.l1_bytes >> 10} KiB, L2 {machine.l2_bytes >> 10} KiB)"
     return best, why + (f"; family {machine.family} model {machine.model} does not fit them" if named else "")
 

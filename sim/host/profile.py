@@ -10,41 +10,34 @@ import yaml
 
 from sim.config.loading.load import read_table, validate
 from sim.config.tables.cpu import Cpu, CpuFeatures, Measured, Repeats
-from sim.config.tables.primitives import PRICED_BY_CPI, PRIMITIVES
-from sim.host.access import Toggles, kernel_entries, toggles
-from sim.host.derive import Entry, derive
-from sim.host.machine import Machine
+from sim.config.tables.quantity import Quantity
+from sim.config.tables.vocabulary import PRICED_BY_CPI, PRIMITIVES
+from sim.host.derive import DerivedEntry, derive
 from sim.host.nearest import nearest_table
-from sim.host.quality import Summary, summarise
+from sim.host.quality import RepeatSummary, impossible, split, summarise, wrong_clock
 from sim.host.recording import Recording
-from sim.host.refuse import impossible, split, wrong_clock
+from sim.host.user_access import Toggles, kernel_entries, toggles
 
 _DIGITS = 4
-_TOP = (
-    "core_ghz", "cpi", "overlap", "reorder_buffer", "store_buffer", "payload_exposed",
-    "l1_bytes", "l2_bytes", "l3_bytes", "l1_dtlb_entries", "stlb_entries", "smt_slowdown", "uncore_bandwidth",
-)  # fmt: skip
+_TOP = tuple(key for key, field in Cpu.model_fields.items() if field.annotation is Quantity)
 
+_REASONS = {
+    "a definition, not a measurement": "load store branch test pointer_load",
+    "needs a virtual machine of its own": "vm_exit_kick interrupt_inject",
+    "needs kernel code": "vmap_fixed vmap_page tlb_shootdown vunmap dirty_page notifier_register synchronize_srcu "
+    "synchronize_rcu",
+    "the scheduler picks the idle state": "idle_exit_c1 idle_exit_c1e idle_exit_c6",
+    "not told apart in a system call": "object_size_check object_size_check_stack access_ok",
+    "needs a second memory node and permission to place pages": "memory_remote",
+    "the two CPUs share a socket": "line_transfer_cross_socket",
+    "the two CPUs are different cores": "line_transfer_smt smt_slowdown",
+    "cannot be told apart from the wake-up": "context_switch",
+    "needs performance counters inside the kernel": "cpi",
+    "the vendor's figure": "reorder_buffer store_buffer l1_dtlb_entries stlb_entries",
+    "needs all cores of the socket": "uncore_bandwidth",
+}
 #: Why an entry is not measured, where the reason is not the same for all.
-NOT_MEASURED = {
-    **dict.fromkeys(("load", "store", "branch", "test", "pointer_load"), "a definition, not a measurement"),
-    **dict.fromkeys(("vm_exit_kick", "interrupt_inject"), "needs a virtual machine of its own"),
-    **dict.fromkeys(
-        ("vmap_fixed", "vmap_page", "tlb_shootdown", "vunmap", "dirty_page", "notifier_register", "synchronize_srcu",
-         "synchronize_rcu"), "needs kernel code",
-    ),
-    **dict.fromkeys(("idle_exit_c1", "idle_exit_c1e", "idle_exit_c6"), "the scheduler picks the idle state"),
-    **dict.fromkeys(("object_size_check", "object_size_check_stack", "access_ok"), "not told apart in a system call"),
-    "memory_remote": "needs a second memory node and permission to place pages",
-    "line_transfer_cross_socket": "the two CPUs share a socket",
-    "line_transfer_smt": "the two CPUs are different cores",
-    "context_switch": "cannot be told apart from the wake-up",
-    "cpi": "needs performance counters inside the kernel",
-    "reorder_buffer": "the vendor's figure",
-    **dict.fromkeys(("store_buffer", "l1_dtlb_entries", "stlb_entries"), "the vendor's figure"),
-    "smt_slowdown": "the two CPUs are different cores",
-    "uncore_bandwidth": "needs all cores of the socket",
-}  # fmt: skip
+NOT_MEASURED = {key: reason for reason, keys in _REASONS.items() for key in keys.split()}
 
 
 @dataclass(frozen=True)
@@ -53,7 +46,7 @@ class Profile:
 
     table: dict[str, Any]
     cpu: Cpu
-    summaries: dict[str, Summary]
+    summaries: dict[str, RepeatSummary]
     refused: dict[str, str]
     nearest: str
     why_nearest: str
@@ -61,7 +54,7 @@ class Profile:
     @property
     def unstable(self) -> dict[str, str]:
         """Entries whose repeats disagree, and how."""
-        return {key: one.why_unstable for key, one in self.summaries.items() if not one.stable}
+        return {key: summary.why_unstable for key, summary in self.summaries.items() if not summary.stable}
 
     def to_yaml(self) -> str:
         """Return the file's text: one line per entry."""
@@ -78,8 +71,8 @@ def build_profile(recording: Recording, name: str, configs: Path | None = None) 
     nearest, why = nearest_table(recording.machine, configs)
     access = toggles(recording)
     entries, refused = _judged(recording, nearest, access)
-    summaries = {one.key: summarise(one.repeats, one.tolerance, one.resolution) for one in entries}
-    quantities = {one.key: _quantity(one, summaries[one.key]) for one in entries} | _constants(recording)
+    summaries = {entry.key: summarise(entry.repeats, entry.rule.tolerance, entry.rule.resolution) for entry in entries}
+    quantities = {entry.key: _quantity(entry, summaries[entry.key]) for entry in entries} | _constants(recording)
     raw, _ = read_table("cpu", nearest.name, configs)
     table: dict[str, Any] = {
         "schema": 1,
@@ -102,7 +95,7 @@ def build_profile(recording: Recording, name: str, configs: Path | None = None) 
     measured = Measured(
         machine=recording.machine.state(recording.pair, recording.started),
         nearest=f"{nearest.name}: {why}",
-        entries={one.key: _repeats(one, summaries[one.key]) for one in entries},
+        entries={entry.key: _repeats(entry, summaries[entry.key]) for entry in entries},
         refused=refused,
     )
     table["measured"] = measured.model_dump(mode="json")
@@ -110,31 +103,31 @@ def build_profile(recording: Recording, name: str, configs: Path | None = None) 
     return Profile(table, cpu, summaries, refused, nearest.name, why)
 
 
-def _judged(recording: Recording, nearest: Cpu, access: Toggles) -> tuple[list[Entry], dict[str, str]]:
+def _judged(recording: Recording, nearest: Cpu, access: Toggles) -> tuple[list[DerivedEntry], dict[str, str]]:
     """Return the entries that stand, and why the others do not."""
-    found = derive(recording, nearest)
+    entries = derive(recording, nearest)
     of_kernel = kernel_entries(recording)
     refused: dict[str, str] = {}
     if access.why_not:
-        keys = [*(one.key for one in of_kernel), "primitives.stac", "primitives.clac"]
+        keys = [*(entry.key for entry in of_kernel), "primitives.stac", "primitives.clac"]
         refused = dict.fromkeys(keys, access.why_not)
     else:
-        found += [*access.entries, *of_kernel]
+        entries += [*access.entries, *of_kernel]
     clock = wrong_clock(recording)
     if clock:
-        refused |= {one.key: clock for one in found}
-    refused = impossible(found) | refused
-    return split(found, refused), refused
+        refused |= {entry.key: clock for entry in entries}
+    refused = impossible(entries) | refused
+    return split(entries, refused), refused
 
 
-def _quantity(entry: Entry, summary: Summary) -> dict[str, Any]:
+def _quantity(entry: DerivedEntry, summary: RepeatSummary) -> dict[str, Any]:
     low, high = min(summary.low, *entry.spans, summary.value), max(summary.high, *entry.spans, summary.value)
-    if entry.unit == "fraction":
+    if entry.rule.unit == "fraction":
         high = min(1.0, high)
     source = entry.source if summary.stable else f"UNSTABLE ({summary.why_unstable}): {entry.source}"
     return {
         "value": rounded(summary.value),
-        "unit": entry.unit,
+        "unit": entry.rule.unit,
         "low": rounded(max(0.0, low)),
         "high": rounded(high),
         "source": source,
@@ -142,7 +135,7 @@ def _quantity(entry: Entry, summary: Summary) -> dict[str, Any]:
     }
 
 
-def _repeats(entry: Entry, summary: Summary) -> Repeats:
+def _repeats(entry: DerivedEntry, summary: RepeatSummary) -> Repeats:
     return Repeats(
         repeats=[rounded(value) for value in entry.repeats], outliers=summary.outliers, stable=summary.stable
     )
@@ -156,15 +149,15 @@ def _constants(recording: Recording) -> dict[str, dict[str, Any]]:
     """Return entries that are read and not timed: cache sizes, and page-table isolation."""
     machine = recording.machine
     given = {"l1_bytes": machine.l1_bytes, "l2_bytes": machine.l2_bytes, "l3_bytes": machine.l3_bytes}
-    found = {
+    constants = {
         key: _fixed(float(value), "bytes", "/sys/devices/system/cpu/cpu0/cache (a hypervisor may show what it likes)")
         for key, value in given.items()
         if value
     }
     if "meltdown" in machine.vulnerabilities:
         text = "is on, and inside the measured system call" if machine.pti else "is off"
-        found["primitives.pti"] = _fixed(0.0, "cycles", f"page-table isolation {text} (vulnerabilities/meltdown)")
-    return found
+        constants["primitives.pti"] = _fixed(0.0, "cycles", f"page-table isolation {text} (vulnerabilities/meltdown)")
+    return constants
 
 
 def _borrowed(entry: dict[str, Any], key: str, nearest: str, refused: str | None) -> dict[str, Any]:
@@ -219,11 +212,5 @@ def _yaml(table: dict[str, Any]) -> str:
         for name, item in value.items():
             deep = key == "measured" and name in ("entries", "refused") and item
             lines.append(f"  {name}:" if deep else f"  {name}: {_flow(item)}")
-            lines += [f"    {inner}: {_flow(one)}" for inner, one in item.items()] if deep else []
+            lines += [f"    {inner}: {_flow(value)}" for inner, value in item.items()] if deep else []
     return "\n".join(lines) + "\n"
-
-
-def machine_line(machine: Machine) -> str:
-    """Describe a machine in one line."""
-    kind = "virtual machine" if machine.virtualised else "bare metal"
-    return f"{machine.model_name}, microcode {machine.microcode or 'not shown'}, Linux {machine.kernel}, {kind}"

@@ -1,10 +1,13 @@
-"""From repeats to a value with its interval: median, outliers counted, repeats that disagree marked unstable."""
+"""Rules of quality: an interval from repeats, repeats that disagree, and values that are physically impossible."""
 
 from __future__ import annotations
 
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+
+from sim.host.derive import DerivedEntry, present
+from sim.host.recording import Recording
 
 FEWEST_REPEATS = 4
 #: A repeat this many robust standard deviations from the median is an outlier.
@@ -14,7 +17,7 @@ MOST_OUTLIERS = 0.25
 
 
 @dataclass(frozen=True)
-class Summary:
+class RepeatSummary:
     """What repeats say together; `why_unstable` is empty when they agree."""
 
     value: float
@@ -29,7 +32,7 @@ class Summary:
         return not self.why_unstable
 
 
-def summarise(repeats: Sequence[float], tolerance: float, resolution: float = 0.0) -> Summary:
+def summarise(repeats: Sequence[float], tolerance: float, resolution: float = 0.0) -> RepeatSummary:
     """Summarise repeats of one entry; ValueError when there is none.
 
     `tolerance` is the relative, `resolution` the absolute half-width that the interval has at least, and that the
@@ -40,16 +43,16 @@ def summarise(repeats: Sequence[float], tolerance: float, resolution: float = 0.
         raise ValueError("no repeats")
     middle = statistics.median(repeats)
     allowed = max(tolerance * abs(middle), resolution)
-    deviation = _NORMAL * statistics.median(abs(one - middle) for one in repeats)
+    deviation = _NORMAL * statistics.median(abs(value - middle) for value in repeats)
     reach = max(OUTLIER_DEVIATIONS * deviation, allowed)
-    kept = [one for one in repeats if abs(one - middle) <= reach]
+    kept = [value for value in repeats if abs(value - middle) <= reach]
     outliers = len(repeats) - len(kept)
     why = _disagreement(repeats, outliers, allowed)
     if why:
         least, most = min(repeats), max(repeats)
         spread = max(most - least, allowed)
-        return Summary(middle, max(0.0, least - spread), most + spread, outliers, why)
-    return Summary(middle, max(0.0, min(*kept, middle - allowed)), max(*kept, middle + allowed), outliers, "")
+        return RepeatSummary(middle, max(0.0, least - spread), most + spread, outliers, why)
+    return RepeatSummary(middle, max(0.0, min(*kept, middle - allowed)), max(*kept, middle + allowed), outliers, "")
 
 
 def _disagreement(repeats: Sequence[float], outliers: int, allowed: float) -> str:
@@ -61,3 +64,79 @@ def _disagreement(repeats: Sequence[float], outliers: int, allowed: float) -> st
     if (upper - lower) / 2 > allowed:
         return f"the middle half of the repeats spreads over {lower:.4g} to {upper:.4g}"
     return ""
+
+
+#: Each level is slower than the one before, on every CPU; all compared in ns.
+SLOWER = (
+    ("primitives.l1_hit", "primitives.l2_hit"),
+    ("primitives.l2_hit", "primitives.l3_hit"),
+    ("primitives.l3_hit", "primitives.memory_local"),
+    ("primitives.l2_hit", "primitives.line_transfer"),
+    ("primitives.line_stream", "primitives.line_transfer"),
+    ("primitives.copy_startup_short", "primitives.copy_startup"),
+)
+#: Bounds that no x86-64 CPU crosses (least, most), in the unit of the entry.
+BOUNDS = {
+    "core_ghz": (0.3, 8.0),
+    "primitives.l1_hit": (2.0, 12.0),
+    "primitives.lfence": (1.0, 500.0),
+    "primitives.mfence": (5.0, 1000.0),
+    "primitives.lock_rmw": (3.0, 200.0),
+    "primitives.copy_bytes": (1.0, 128.0),
+    "primitives.line_transfer": (4.0, 2000.0),
+    "primitives.memory_local": (20.0, 5000.0),
+    "primitives.syscall": (30.0, 1e5),
+}
+STEADY = 0.01  # of the time-stamp counter against the clock of the kernel
+#: Entries that are a cost of nothing on some CPUs; the others must be above 0.
+MAY_BE_ZERO = ("primitives.stac", "primitives.clac", "primitives.clean_line", "overlap", "payload_exposed")
+
+
+def impossible(entries: Sequence[DerivedEntry]) -> dict[str, str]:
+    """Map each entry that cannot be true to the reason, in one line."""
+    values = {entry.key: statistics.median(entry.repeats) for entry in entries if entry.repeats}
+    units = {entry.key: entry.rule.unit for entry in entries}
+    refused: dict[str, str] = {}
+    for key, value in values.items():
+        least, most = BOUNDS.get(key, (0.0, float("inf")))
+        if value < 0:
+            refused[key] = f"negative difference ({value:.3g} {units[key]})"
+        elif value == 0 and key not in MAY_BE_ZERO:
+            refused[key] = f"no difference (0 {units[key]})"
+        elif not least <= value <= most:
+            refused[key] = f"{value:.3g} {units[key]} is outside of {least:g} to {most:g}, which holds every x86-64 CPU"
+    ghz = values.get("core_ghz", 1.0)
+    for less, more in SLOWER:
+        if less not in values or more not in values:
+            continue
+        if _ns(values[less], units[less], ghz) >= _ns(values[more], units[more], ghz):
+            fast, slow = (f"{key.removeprefix('primitives.')} ({values[key]:.3g} {units[key]})" for key in (less, more))
+            for key in (less, more):
+                refused.setdefault(key, f"{fast} is not faster than {slow}")
+    return refused
+
+
+def _ns(value: float, unit: str, ghz: float) -> float:
+    return value / ghz if unit == "cycles" else value
+
+
+def wrong_clock(recording: Recording) -> str:
+    """Return why cycles of a recording are not core cycles; empty when they are.
+
+    Ticks must be steady, and a chained multiplication must take 3 cycles.
+    """
+    clocks = [measured.ticks_per_ns for measured in recording.rounds]
+    if max(clocks) > min(clocks) * (1 + STEADY):
+        return f"the time-stamp counter is not steady ({min(clocks):.4g} to {max(clocks):.4g} ticks per ns)"
+    multiplications = present(recording.cycles("imul_chain 0"))
+    if not multiplications:
+        return "the chain of multiplications was not possible"
+    value = statistics.median(multiplications)
+    if abs(value - 3) > 0.15:
+        return f"a dependent multiplication takes {value:.3g} cycles and not 3: these are not core cycles"
+    return ""
+
+
+def split(entries: Sequence[DerivedEntry], refused: Mapping[str, str]) -> list[DerivedEntry]:
+    """Return the entries that are not refused and have repeats."""
+    return [entry for entry in entries if entry.repeats and entry.key not in refused]

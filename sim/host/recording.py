@@ -11,7 +11,7 @@ from pydantic import Field, ValidationError, model_validator
 
 from sim.config.errors import ConfigError
 from sim.config.tables.quantity import Strict
-from sim.host.machine import Machine
+from sim.host.machine import HostMachine
 
 #: A round is quiet when both CPUs were at least this idle before it, and little was stolen from them during it.
 QUIET_IDLE = 0.9
@@ -47,55 +47,56 @@ class Recording(Strict):
     kind: Literal["host-recording"]
     origin: str = Field(min_length=1, description="how this recording came about")
     started: str
-    machine: Machine
+    machine: HostMachine
     pair: tuple[int, int | None]
     rounds: list[Round] = Field(min_length=1)
     series: dict[str, Series]
 
     @model_validator(mode="after")
     def _one_value_per_round(self) -> Recording:
-        for name, one in self.series.items():
-            if {len(one.ticks), len(one.ratio), len(one.disturbed)} != {len(self.rounds)}:
+        for name, series in self.series.items():
+            if {len(series.ticks), len(series.ratio), len(series.disturbed)} != {len(self.rounds)}:
                 raise ValueError(f"series '{name}': a value for each of {len(self.rounds)} rounds is needed")
         return self
 
     @property
     def used(self) -> list[int]:
         """Numbers of the rounds that count: the quiet ones if there are enough, else all."""
-        quiet = [number for number, one in enumerate(self.rounds) if one.quiet]
+        quiet = [number for number, measured in enumerate(self.rounds) if measured.quiet]
         return quiet if len(quiet) >= FEWEST_ROUNDS else list(range(len(self.rounds)))
 
     def cycles(self, name: str) -> list[float | None]:
-        """Core cycles per operation in each round that counts; None where it was not possible."""
+        """Return core cycles per operation in each round that counts; None where it was not possible."""
         return self._scaled(name, lambda ticks, ratio, _: ticks * ratio)
 
     def ns(self, name: str) -> list[float | None]:
-        """Nanoseconds per operation in each round that counts; None where it was not possible."""
+        """Return nanoseconds per operation in each round that counts; None where it was not possible."""
         return self._scaled(name, lambda ticks, _, clock: ticks / clock)
 
     def _scaled(self, name: str, scale: Any) -> list[float | None]:
-        one = self.series.get(name)
-        if one is None:
+        series = self.series.get(name)
+        if series is None:
             return [None] * len(self.used)
         values: list[float | None] = []
         for number in self.used:
-            ticks = one.ticks[number]
+            ticks = series.ticks[number]
             clock = self.rounds[number].ticks_per_ns
-            values.append(None if ticks is None else scale(ticks, one.ratio[number], clock))
+            values.append(None if ticks is None else scale(ticks, series.ratio[number], clock))
         return values
 
     def core_ghz(self) -> list[float]:
-        """Core clock in each round that counts, the median over its benchmarks."""
-        return [
-            statistics.median(one.ratio[number] for one in self.series.values()) * self.rounds[number].ticks_per_ns
-            for number in self.used
-        ]
+        """Return the core clock in each round that counts, the median over its benchmarks."""
+        ratios = [statistics.median(series.ratio[number] for series in self.series.values()) for number in self.used]
+        return [ratio * clock for ratio, clock in zip(ratios, self._clocks(), strict=True)]
+
+    def _clocks(self) -> list[float]:
+        """Return the ticks per ns of each round that counts."""
+        return [self.rounds[number].ticks_per_ns for number in self.used]
 
     def core_ghz_range(self) -> tuple[float, float]:
-        """Slowest and fastest core clock that was seen beside any benchmark (turbo steps are visible here)."""
-        seen = [
-            one.ratio[number] * self.rounds[number].ticks_per_ns for one in self.series.values() for number in self.used
-        ]
+        """Return the slowest and fastest core clock seen beside any benchmark: turbo steps are visible here."""
+        rounds = list(zip(self.used, self._clocks(), strict=True))
+        seen = [series.ratio[number] * clock for series in self.series.values() for number, clock in rounds]
         return min(seen), max(seen)
 
     def to_json(self) -> str:

@@ -12,12 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from sim.config.errors import ConfigError
-from sim.host.compiler import compiled
-from sim.host.program import run_round
-from sim.host.quality import Summary, summarise
+from sim.host.programs import compiled, run_round
+from sim.host.quality import RepeatSummary, summarise
 
 RUN_MS = 200
-#: Undisturbed runs in place that each setting should have, and the time after which no more are started.
+#: Runs that each setting should have, undisturbed and with CPUs that did not move; seconds after which none is started.
 RUNS = 5
 BUDGET_S = 60.0
 FEWEST_WINDOWS = 5
@@ -51,11 +50,11 @@ class RingRun:
 
 @dataclass(frozen=True)
 class RingPoint:
-    """All runs of one setting; `summary` (ns per packet) is None when no run was undisturbed and in place."""
+    """All runs of one setting; `summary` (ns per packet) is None when none counts; in `moved` the CPUs moved."""
 
     settings: RingSettings
     runs: tuple[RingRun, ...]
-    summary: Summary | None
+    summary: RepeatSummary | None
     moved: int
 
     @property
@@ -85,19 +84,19 @@ def parse_run(text: str, transfer_ns: float | None) -> RingRun:
     return RingRun(middle, transfer_ns, disturbed, {name: count / max(1, packets) for name, count in counts.items()})
 
 
-def in_place(run: RingRun, expected_ns: float | None) -> bool:
-    """Whether lines travelled as fast as the profile says, so that it describes the machine of this run."""
+def unmoved(run: RingRun, expected_ns: float | None) -> bool:
+    """Return whether lines travelled as fast as the profile says, so that it describes the machine of this run."""
     if run.transfer_ns is None or expected_ns is None:
         return True
     return abs(run.transfer_ns / expected_ns - 1) <= MOVED
 
 
 def point(settings: RingSettings, runs: Sequence[RingRun], expected_ns: float | None) -> RingPoint:
-    """Summarise the runs of one setting that were undisturbed and in place."""
-    placed = [run for run in runs if in_place(run, expected_ns)]
-    times = [run.ns_per_packet for run in placed if run.ns_per_packet is not None]
+    """Summarise the runs of one setting that were undisturbed, with CPUs that had not moved."""
+    kept = [run for run in runs if unmoved(run, expected_ns)]
+    times = [run.ns_per_packet for run in kept if run.ns_per_packet is not None]
     summary = summarise(times, TOLERANCE) if times else None
-    return RingPoint(settings, tuple(runs), summary, len(runs) - len(placed))
+    return RingPoint(settings, tuple(runs), summary, len(runs) - len(kept))
 
 
 def run_rings(
@@ -113,31 +112,28 @@ def run_rings(
     runs: list[list[RingRun]] = [[] for _ in wanted]
     begun = time.monotonic()
     while True:
-        done = min((sum(_counts(run, expected_ns) for run in found) for found in runs), default=RUNS)
+        done = min((sum(_counts(run, expected_ns) for run in same) for same in runs), default=RUNS)
         if done >= RUNS or time.monotonic() - begun > BUDGET_S:
-            return [point(settings, found, expected_ns) for settings, found in zip(wanted, runs, strict=True)]
-        for place, settings in enumerate(wanted):
+            return [point(settings, same, expected_ns) for settings, same in zip(wanted, runs, strict=True)]
+        for number, settings in enumerate(wanted):
             if progress is not None:
-                share = (done + place / len(wanted)) / RUNS
-                progress(
-                    min(share, 0.99), f"ring, {settings.packet_bytes} B, {'fenced' if settings.fenced else 'plain'}"
-                )
-            runs[place].append(run_ring(ring, bench, settings, (pair[0], pair[1])))
+                share = (done + number / len(wanted)) / RUNS
+                fences = "fenced" if settings.fenced else "plain"
+                progress(min(share, 0.99), f"ring, {settings.packet_bytes} B, {fences}")
+            runs[number].append(run_ring(ring, bench, settings, (pair[0], pair[1])))
 
 
 def _counts(run: RingRun, expected_ns: float | None) -> bool:
-    return run.ns_per_packet is not None and in_place(run, expected_ns)
+    return run.ns_per_packet is not None and unmoved(run, expected_ns)
 
 
 def run_ring(ring: Path, bench: Path, settings: RingSettings, pair: tuple[int, int]) -> RingRun:
     """Run the program once, after a look at how fast lines travel just now."""
     ticks_per_ns, (there, back) = run_round(bench, pair, ("transfer 0", "transfer 1"))
-    both = [answer.ticks / ticks_per_ns for answer in (there, back) if answer.ticks is not None]
-    numbers = (
-        *pair, settings.size, settings.burst, settings.batch, settings.packet_bytes, int(settings.fenced),
-        settings.free_threshold, RUN_MS,
-    )  # fmt: skip
-    command = [str(ring), *(str(number) for number in numbers)]
+    both = [reading.ticks / ticks_per_ns for reading in (there, back) if reading.ticks is not None]
+    geometry = (settings.size, settings.burst, settings.batch, settings.packet_bytes)
+    arguments = (*pair, *geometry, int(settings.fenced), settings.free_threshold, RUN_MS)
+    command = [str(ring), *map(str, arguments)]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     except (subprocess.TimeoutExpired, OSError):

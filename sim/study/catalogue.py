@@ -33,12 +33,12 @@ class Listed:
 
 def list_tables(kind: str, configs: Path | None = None) -> list[Listed]:
     """Return every table of a kind, in the order of names."""
-    found = []
+    listed = []
     for name, file in sorted(paths.names(kind, configs).items()):
         table = load(kind, name, configs)
         grades = [quantity.grade for _, quantity in quantities(table)]
-        found.append(Listed(name, getattr(table, "title", ""), file, len(grades), grades.count("guess")))
-    return found
+        listed.append(Listed(name, getattr(table, "title", ""), file, len(grades), grades.count("guess")))
+    return listed
 
 
 def load(kind: str, reference: str, configs: Path | None = None) -> Any:

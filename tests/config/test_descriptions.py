@@ -11,11 +11,11 @@ import sim
 from sim.config.loading import paths
 from sim.config.loading.load import MODELS
 from sim.config.scenario.scenario import Scenario
-from sim.config.tables import accessors, steps
+from sim.config.tables import vocabulary
 from sim.config.tables.kernel import RECIPE_WORDS
-from sim.config.tables.primitives import PRIMITIVES
+from sim.config.tables.vocabulary import PRIMITIVES
 from sim.datapath import build_plan
-from sim.datapath.plan import operations
+from sim.datapath.plan.step import OPERATIONS
 
 #: Keys that say which table a file is, not what is in it.
 PLAIN = {"schema_", "kind"}
@@ -73,10 +73,11 @@ def test_the_schema_of_a_kind_carries_the_descriptions(kind):
 
 
 def test_every_accessor_and_step_is_explained_and_every_explanation_is_of_one():
-    assert set(accessors.MEANINGS) == {*accessors.METADATA_ACCESSORS, *accessors.PAYLOAD_ACCESSORS}
-    assert set(accessors.MEANINGS) == {*accessors.ACCESSORS, *accessors.OPTIONAL_ACCESSORS}
-    assert len(steps.MEANINGS) == len(steps.STEPS) + len(steps.OPTIONAL_STEPS)
-    for table in (accessors.MEANINGS, steps.MEANINGS, operations.MEANINGS, RECIPE_WORDS):
+    assert set(vocabulary.REACHES) == {*vocabulary.METADATA_ACCESSORS, *vocabulary.PAYLOAD_ACCESSORS}
+    assert set(vocabulary.REACHES) == {*vocabulary.ACCESSORS, *vocabulary.OPTIONAL_ACCESSORS}
+    assert len(vocabulary.STEP_MEANINGS) == len(vocabulary.STEPS) + len(vocabulary.OPTIONAL_STEPS)
+    accessors = {name: reach.meaning for name, reach in vocabulary.REACHES.items()}
+    for table in (accessors, vocabulary.STEP_MEANINGS, OPERATIONS, RECIPE_WORDS):
         assert len(set(table.values())) == len(table)  # nothing is said of two
         assert all(said and "\n" not in said for said in table.values())
     assert all(one.meaning for one in PRIMITIVES.values())
@@ -89,4 +90,4 @@ def test_every_operation_of_a_row_is_explained_and_every_explanation_is_of_one()
         for variant in scenario.access:
             rows = build_plan(scenario, variant.name, scenario.traffic.sizes[0]).rows
             found |= {row.operation for row in rows}
-    assert found == set(operations.MEANINGS)
+    assert found == set(OPERATIONS)

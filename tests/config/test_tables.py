@@ -6,11 +6,9 @@ import pytest
 
 from sim.config.loading import paths
 from sim.config.loading.load import load_table
-from sim.config.tables.accessors import ACCESSORS, OPTIONAL_ACCESSORS
 from sim.config.tables.cpu import Cpu
 from sim.config.tables.kernel import Kernel
-from sim.config.tables.primitives import PRICED_BY_CPI, PRIMITIVES
-from sim.config.tables.steps import OPTIONAL_STEPS, STEPS
+from sim.config.tables.vocabulary import ACCESSORS, OPTIONAL_ACCESSORS, OPTIONAL_STEPS, PRICED_BY_CPI, PRIMITIVES, STEPS
 from sim.costs.audit import quantities
 from sim.study.catalogue import load
 

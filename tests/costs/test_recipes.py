@@ -7,7 +7,7 @@ from collections import Counter
 import pytest
 
 import sim
-from sim.config.tables.accessors import ACCESSORS, METADATA_ACCESSORS
+from sim.config.tables.vocabulary import ACCESSORS, METADATA_ACCESSORS
 from sim.costs import CostTable, Recipes
 from sim.costs.recipes import NOT_MAPPED, CopyRules, Item, copy_items
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 import sim
-from sim.config.scenario.placement import Placement
+from sim.config.scenario.scenario import Placement
 from sim.costs import CostTable
 
 SEED = "virtio-user-xdp1-tap"

@@ -19,7 +19,7 @@ def rows(*overrides: str):
 def test_a_row_that_takes_arrivals_ends_its_segment():
     """The engine cuts the burst to what has arrived at the end of the segment: a later row has not begun it yet."""
     for segment in fuse(rows("traffic.load=1000000")):
-        if segment.takes_arrivals:
+        if segment.first.takes_arrivals:
             assert len(segment.rows) == 1
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import sim
-from sim.config.scenario.mix import Mix, read_mix
+from sim.config.scenario.traffic import Mix, read_mix
 from sim.datapath import build_plan
 from sim.datapath.traffic import size_classes
 

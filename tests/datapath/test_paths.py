@@ -8,9 +8,8 @@ import sim
 from sim.config import ConfigError
 from sim.datapath import build_plan
 from sim.datapath.host.sink import sink_ns
-from sim.datapath.plan.plan import Register
-from sim.datapath.vhost_net.modes import round_packets
-from sim.datapath.vhost_net.path import transmit_path
+from sim.datapath.plan.registers import Register
+from sim.datapath.vhost_net.path import round_packets, transmit_path
 from sim.engine import simulate
 from sim.engine.fast import FastEngine
 from sim.engine.reference import ReferenceEngine

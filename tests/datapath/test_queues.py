@@ -6,7 +6,7 @@ import pytest
 
 import sim
 from sim.config import ConfigError
-from sim.config.scenario.queues import Queues
+from sim.config.scenario.virtqueue import Queues
 from sim.datapath import build_plan
 from sim.engine import simulate
 

@@ -19,8 +19,8 @@ from sim.cli import app
 from sim.config import load_scenario
 from sim.config.loading import paths
 from sim.config.loading.load import load_table
-from sim.config.tables.primitives import PRICED_BY_CPI, PRIMITIVES
 from sim.config.tables.quantity import Grade, Quantity
+from sim.config.tables.vocabulary import PRICED_BY_CPI, PRIMITIVES
 from sim.datapath import build_plan
 from sim.report.plots.picture import shown_rows
 from sim.report.tables.explained import executes

@@ -45,10 +45,8 @@ def test_without_and_shapley(vhost_sim):
 def test_breakeven(vhost_sim):
     done = vhost_sim("breakeven", SEED, "--vary", "cpu.primitives.stac", "--target", "gain>=90%")
     assert done.stdout.startswith("gain >= 90 %: never, for cpu.primitives.stac from ")
-    data = as_json(
-        vhost_sim("breakeven", SEED, "--vary", "driver.burst", "--low", "1", "--high", "64", "--target", "pps>=4.9e6",
-                  "--json")
-    )  # fmt: skip
+    bounds = ("--low", "1", "--high", "64")
+    data = as_json(vhost_sim("breakeven", SEED, "--vary", "driver.burst", *bounds, "--target", "pps>=4.9e6", "--json"))
     assert data["schema"] == 1
     assert data["verdict"] in ("crosses", "always", "never")
 
@@ -58,8 +56,8 @@ def test_sensitivity(vhost_sim, empty):
     assert data["indices"][0]["key"] == "cpu.primitives.stac"
     done = vhost_sim("sensitivity", "seed-gain", "--method", "morris", "--samples", "2", "--out", "out")
     assert "measure this next: " in done.stdout
-    assert {file.name for file in (empty / "out").iterdir()} == {f"morris.{end}" for end in ("csv", "parquet", "svg",
-                                                                                             "png")}  # fmt: skip
+    files = {file.name for file in (empty / "out").iterdir()}
+    assert files == {f"morris.{end}" for end in ("csv", "parquet", "svg", "png")}
 
 
 def test_validate(vhost_sim, empty):

@@ -11,15 +11,10 @@ from hypothesis import strategies as st
 import sim
 from sim.config import Scenario
 from sim.config.loading import paths
-from sim.config.scenario.endpoints import Backend, Device, Driver
-from sim.config.scenario.mix import Mix
-from sim.config.scenario.placement import Placement
-from sim.config.scenario.queues import Queues
-from sim.config.scenario.receive import Receive, Source
-from sim.config.scenario.scenario import Run
-from sim.config.scenario.traffic import Load, Traffic
-from sim.config.scenario.virtqueue import Virtqueue
-from sim.config.tables.mapping import Memory
+from sim.config.scenario.endpoints import Backend, Device, Driver, Receive, Source
+from sim.config.scenario.scenario import Memory, Placement, Run
+from sim.config.scenario.traffic import Load, Mix, Traffic
+from sim.config.scenario.virtqueue import Queues, Virtqueue
 from sim.datapath import build_plan
 from sim.datapath.plan.plan import Plan
 from sim.engine.fast import FastEngine
@@ -252,9 +247,12 @@ def receiving(draw: st.DrawFn) -> Case:
     descriptors = draw(st.integers(1, min(2, size)))
     iotlb = draw(st.booleans())
     queue = Virtqueue(
-        size=size, event_idx=draw(st.booleans()), descriptors_per_packet=descriptors, iotlb=iotlb,
+        size=size,
+        event_idx=draw(st.booleans()),
+        descriptors_per_packet=descriptors,
+        iotlb=iotlb,
         iotlb_updates_per_second=draw(st.sampled_from([0, 3e4])) if iotlb else 0,
-    )  # fmt: skip
+    )
     ring = size // queue.ring_entries_per_packet
     kind = draw(st.sampled_from(["virtio-user", "virtio-net"]))
     load = Load(kind="saturate")

@@ -9,8 +9,8 @@ import pytest
 
 from sim.config.scenario.endpoints import Driver
 from sim.datapath import build_plan
-from sim.datapath.memory.page_frag import PageFragment
 from sim.datapath.plan.plan import Plan
+from sim.datapath.vhost_net.path import PageFragment
 from tests.engine.scenarios import ENGINES, base, quick
 
 #: Variants that add no row of their own.
@@ -18,9 +18,9 @@ ACCESS = ("copy_user", "vmap", "ideal")
 FREE_MEMORY = dict.fromkeys(("near_hit_ps", "far_hit_ps", "transfer_ps", "clean_ps", "stream_ps"), 0)
 
 FETCH = (
-    "head", "descriptor", "translate", "iov_iter", "build_xdp", "copy_chain", "header_copy", "payload_copy",
-    "packet_done", "get_descriptor",
-)  # fmt: skip
+    *("head", "descriptor", "translate", "iov_iter", "build_xdp", "copy_chain", "header_copy", "payload_copy"),
+    *("packet_done", "get_descriptor"),
+)
 HAND_OVER = ("flush", "used_elements", "used_index")
 NOTIFY = ("notify_barrier", "notify_check")
 

@@ -12,7 +12,7 @@ import pytest
 
 from sim.config.scenario.scenario import Driver
 from sim.datapath import build_plan
-from sim.datapath.plan.plan import Condition, Register
+from sim.datapath.plan.registers import Condition, Register
 from sim.engine.arrays import pack
 from sim.engine.histogram import bucket
 from sim.engine.loop import Stop, simulate_events
@@ -70,7 +70,7 @@ def test_scenarios_differ_only_in_arrays():
 def test_a_deadlock_says_who_waits_where(kind):
     plan = build_plan(base("v5.0"), "vmap", 64)
     never = Condition(Register.RING_AVAIL_IDX, "<", 0)
-    stuck = tuple(replace(segment, condition=never) for segment in plan.segments)
+    stuck = tuple(replace(segment, first=replace(segment.first, condition=never)) for segment in plan.segments)
     engine = kind(replace(plan, segments=stuck), 10)
     with pytest.raises(DeadlockError) as caught:
         engine.run(1)

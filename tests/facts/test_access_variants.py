@@ -8,7 +8,7 @@ from itertools import product
 import pytest
 
 from sim.config.loading.load import load_table
-from sim.config.tables.accessors import METADATA_ACCESSORS
+from sim.config.tables.vocabulary import METADATA_ACCESSORS
 from sim.study.questions.explain import SCOPES
 
 from .model import HARDENED, KERNELS, WITH_FSRM, WITHOUT_FSRM, counts, executed, lockstep, plan, queue

@@ -12,8 +12,8 @@ from itertools import pairwise, product
 import pytest
 
 import sim
-from sim.config.tables.accessors import METADATA_ACCESSORS, PAYLOAD_ACCESSORS
-from sim.study.questions.explain import RARE, SCOPES, SHOWN, count_primitives
+from sim.config.tables.vocabulary import METADATA_ACCESSORS, PAYLOAD_ACCESSORS
+from sim.study.questions.explain import SCOPES, SHOWN, count_primitives
 
 from .model import (
     HARDENED,
@@ -60,7 +60,7 @@ def letters(kernel: str, access: str, overrides: tuple[str, ...], rare: bool = F
     """Accesses that the worker makes, by scope: letter of A.2, `copy` for payload, `mb` for smp_mb."""
     found: dict[str, Counter[str]] = {scope: Counter() for scope in SCOPES}
     for row in plan(kernel, access, overrides).rows:
-        if row.actor != "worker" or (row.label in RARE) != rare:
+        if row.actor != "worker" or bool(row.instead_of) != rare:
             continue
         for scope in row.scopes:
             if row.accessor in METADATA_ACCESSORS:
@@ -102,7 +102,7 @@ def test_a_flush_hands_the_batch_over_with_one_indirect_call(kernel: str, access
 
 @every_kernel
 def test_a_wrapping_batch_copies_twice_and_a_batch_of_one_is_a_single_element(kernel: str) -> None:
-    rare = {row.label: row for row in plan(kernel, "copy_user", BASE).rows if row.label in RARE}
+    rare = {row.label: row for row in plan(kernel, "copy_user", BASE).rows if row.instead_of}
     pairs = {label: {part.primitive: part.count for part in row.components}["stac"] for label, row in rare.items()}
     assert rare["used_wrapped"].accessor == "used_elements_write"
     assert pairs["used_wrapped"] == 2  # B.1 "Un (1; 2 if the batch wraps the ring)"
@@ -225,10 +225,9 @@ def test_payload_copies_keep_their_pairs(kernel: str, descriptors: int, indirect
     # B.5: HARDENED_USERCOPY checks no payload up to v6.1, both copies on v6.12; v7.3 checks once per packet.
     checks = {"v6.12": 2, "v7.3": 1}.get(kernel, 0)
     calls = 0 if kernel in ("v6.12", "v7.3") else n  # inline with FSRM
-    found = {name: payload["per_packet"][name] for name in (*CHECKS_AND_BARRIERS, "call")}
-    assert found == {
-        "stac": n, "clac": n, "lfence": 0, "access_ok": n, "mask": 0, "object_size_check": checks, "call": calls,
-    }  # fmt: skip
+    counted = {name: payload["per_packet"][name] for name in (*CHECKS_AND_BARRIERS, "call")}
+    toggles_and_barriers = {"stac": n, "clac": n, "lfence": 0, "access_ok": n, "mask": 0}
+    assert counted == {**toggles_and_barriers, "object_size_check": checks, "call": calls}
     for scope in set(SCOPES.values()) - {"per_packet"}:
         assert not any(payload[scope].values()), scope
 

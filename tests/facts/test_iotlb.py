@@ -7,7 +7,7 @@ from math import log2
 import pytest
 
 import sim
-from sim.config.tables.accessors import METADATA_ACCESSORS
+from sim.config.tables.vocabulary import METADATA_ACCESSORS
 from sim.costs.recipes import NOT_MAPPED
 from sim.datapath import build_plan
 from sim.engine import simulate

@@ -10,7 +10,7 @@ from fractions import Fraction
 
 import pytest
 
-from sim.config.tables.accessors import METADATA_ACCESSORS
+from sim.config.tables.vocabulary import METADATA_ACCESSORS
 
 from .model import KERNELS, OLD, executed, lockstep, plan, queue
 

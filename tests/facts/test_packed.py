@@ -7,7 +7,7 @@ from fractions import Fraction
 
 import pytest
 
-from sim.config.tables.accessors import METADATA_ACCESSORS
+from sim.config.tables.vocabulary import METADATA_ACCESSORS
 from sim.study.questions.explain import SCOPES
 
 from .model import HARDENED, OLD, WITHOUT_FSRM, counts, executed, lockstep, plan, queue

@@ -9,10 +9,10 @@ from functools import cache
 import pytest
 
 import sim
-from sim.config.tables.accessors import METADATA_ACCESSORS, PAYLOAD_ACCESSORS
+from sim.config.tables.vocabulary import METADATA_ACCESSORS, PAYLOAD_ACCESSORS
 from sim.datapath import Plan, build_plan
 from sim.engine.reference import ReferenceEngine
-from sim.study.questions.explain import RARE, SCOPES, count_primitives
+from sim.study.questions.explain import SCOPES, count_primitives
 
 from .model import HARDENED, KERNELS, NEW, OLD
 
@@ -35,7 +35,7 @@ def letters(built: Plan) -> dict[str, Counter[str]]:
     """Accesses that the worker makes, by scope: letter of A.2, or the copy by its name."""
     found: dict[str, Counter[str]] = {scope: Counter() for scope in SCOPES}
     for row in built.rows:
-        if row.actor != "worker" or row.label in RARE:
+        if row.actor != "worker" or row.instead_of:
             continue
         for scope in row.scopes:
             if row.accessor in METADATA_ACCESSORS:
@@ -134,12 +134,12 @@ def test_totals_of_b4(kernel: str) -> None:
     flushes_of_a_round = 256 // 65 + 1
     assert [executions(engine, label) for label in ("used_index", "weight")] == [rounds * flushes_of_a_round, rounds]
     assert executions(engine, "enable") == 0
+    first_rows = [(segment.index, engine.plan.rows[segment.rows[0]]) for segment in engine.plan.segments]
     windows = sum(
-        next(part.count for part in row.components if part.primitive == "stac") * engine.machine.executions[one.index]
-        for one in engine.plan.segments
-        if (row := engine.plan.rows[one.rows[0]]).family == "metadata" and row.operation != "barrier" and row.accessor
-        and row.actor == "worker"
-    )  # fmt: skip
+        next(part.count for part in row.components if part.primitive == "stac") * engine.machine.executions[segment]
+        for segment, row in first_rows
+        if row.actor == "worker" and row.family == "metadata" and row.operation != "barrier" and row.accessor
+    )
     packets, refills = rounds * 256, executions(engine, "refill")
     wrapped, wakeups = executions(engine, "used_wrapped"), executions(engine, "disable")
     assert wakeups == 1

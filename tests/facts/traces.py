@@ -11,7 +11,9 @@ from pathlib import Path
 
 from sim.costs import Recipes
 from sim.costs.recipes import Item
-from sim.datapath.plan.plan import Register, Row, Segment
+from sim.datapath.plan.plan import Segment
+from sim.datapath.plan.registers import Register
+from sim.datapath.plan.step import Row
 from sim.engine.machine import Machine
 from sim.engine.reference import ReferenceEngine
 
@@ -188,7 +190,7 @@ def _model_windows(machine: Machine, row: Row, recipes: Recipes, packet: int) ->
         accesses = [Access("copy", "buf", place, n_bytes, packet)]
     else:
         assert row.access is not None
-        place, n_bytes = machine.place(row.access)
+        place, n_bytes = machine.extent(row.access)
         kind = "write" if row.access.write else "read"
         parts = max(1, len(orders))
         share = n_bytes // parts

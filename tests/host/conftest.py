@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from sim.host.machine import Machine, Topology
+from sim.host.machine import HostMachine, Topology
 from sim.host.recording import Recording, Round, Series, read_recording
 
 from .constructed import DATA
@@ -44,20 +44,27 @@ def sandboxed() -> Recording:
 
 
 @pytest.fixture
-def machine() -> Machine:
-    return Machine(
-        vendor="GenuineIntel", family=6, model=143, model_name="Xeon", microcode="0x1", flags=["smap", "erms", "fsrm"],
-        kernel="6.12.0", vulnerabilities={"meltdown": "Not affected"}, governor="performance", smt=True,
-        l1_bytes=48 << 10, l2_bytes=2 << 20, l3_bytes=100 << 20, nodes=2,
+def machine() -> HostMachine:
+    model = {"vendor": "GenuineIntel", "family": 6, "model": 143, "model_name": "Xeon", "microcode": "0x1"}
+    caches = {"l1_bytes": 48 << 10, "l2_bytes": 2 << 20, "l3_bytes": 100 << 20}
+    return HostMachine(
+        **model,
+        **caches,
+        flags=["smap", "erms", "fsrm"],
+        kernel="6.12.0",
+        vulnerabilities={"meltdown": "Not affected"},
+        governor="performance",
+        smt=True,
+        nodes=2,
         cpus=[Topology(cpu=0, core=0, package=0), Topology(cpu=1, core=1, package=0)],
-    )  # fmt: skip
+    )
 
 
 MadeUp = Callable[..., Recording]
 
 
 @pytest.fixture
-def made_up(machine: Machine) -> MadeUp:
+def made_up(machine: HostMachine) -> MadeUp:
     """Make a recording of 6 rounds at 2 ticks per ns and 2 cycles per tick (4 GHz) from ticks per operation."""
 
     def make(ticks: dict[str, float | list[float | None] | None], **fields: object) -> Recording:
@@ -67,9 +74,14 @@ def made_up(machine: Machine) -> MadeUp:
             values = value if isinstance(value, list) else [value] * count
             series[name] = Series(ticks=values, ratio=[2.0] * count, disturbed=[0] * count)
         return Recording(
-            schema=1, kind="host-recording", origin="made up", started="now",
-            machine=machine.model_copy(update=fields), pair=(0, 1),
-            rounds=[Round(ticks_per_ns=2.0, idle=1.0, steal=0.0)] * count, series=series,
-        )  # fmt: skip
+            schema=1,
+            kind="host-recording",
+            origin="made up",
+            started="now",
+            machine=machine.model_copy(update=fields),
+            pair=(0, 1),
+            rounds=[Round(ticks_per_ns=2.0, idle=1.0, steal=0.0)] * count,
+            series=series,
+        )
 
     return make

@@ -9,18 +9,19 @@ import random
 from pathlib import Path
 from typing import Any
 
-from sim.host.access import toggles
 from sim.host.derive import middles
 from sim.host.recording import Recording, Series, read_recording
+from sim.host.user_access import toggles
 
 DATA = Path(__file__).parents[1] / "data" / "host"
 
 #: User accesses of each system call: what a kernel without SMAP saves, in pairs of stac and clac.
 ACCESSES = {
-    "sys_getcpu_1": 1, "sys_getcpu_2": 2, "sys_getresuid": 3, "sys_time_1": 1, "sys_gettimeofday_zone": 1,
-    "sys_settimeofday_bad": 2, "sys_ioctl_fionbio": 1, "sys_utimensat_2": 2, "sys_eventfd_write": 1, "sys_pread": 1,
-    "sys_pwrite": 1,
-}  # fmt: skip
+    **dict.fromkeys(("sys_getcpu_1", "sys_time_1", "sys_gettimeofday_zone", "sys_ioctl_fionbio"), 1),
+    **dict.fromkeys(("sys_eventfd_write", "sys_pread", "sys_pwrite"), 1),
+    **dict.fromkeys(("sys_getcpu_2", "sys_settimeofday_bad", "sys_utimensat_2"), 2),
+    "sys_getresuid": 3,
+}
 #: A sandbox in user space takes each system call through another process, whose cost varies by itself.
 INTERCEPTION = 15.0
 INTERCEPTION_SPREAD = 0.1

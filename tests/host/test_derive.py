@@ -32,9 +32,11 @@ def test_lfence_is_what_it_adds_to_a_load_and_ranges_from_alone_to_both(made_up,
 
 @pytest.mark.parametrize(
     ("key", "timed"),
-    [("mfence", "mfence"), ("lock_rmw", "lock_add"), ("spin_lock", "spin_lock"), ("call", "call"),
-     ("indirect_call", "indirect_call"), ("retpoline", "retpoline")],
-)  # fmt: skip
+    [
+        *((name, name) for name in ("mfence", "spin_lock", "call", "indirect_call", "retpoline")),
+        ("lock_rmw", "lock_add"),
+    ],
+)
 def test_an_instruction_costs_its_ticks_in_core_cycles(key, timed, made_up, nearest):
     assert value(derive(made_up({f"{timed} 0": 7.0}), nearest), f"primitives.{key}")[0] == 7 * 2
 
@@ -87,12 +89,13 @@ def test_startup_and_rate_of_copies_are_intercept_and_slope(made_up, nearest):
     assert value(entries, "primitives.copy_bytes")[0] == pytest.approx(50)
 
 
+#: Ticks of a line's transfer and of warm copies, for the copies of a dirty line below.
+DIRTY_LINE = {"transfer 0": 100.0, "transfer 1": 100.0, "copy_warm 64": 4.0, "copy_warm_fenced 64": 10.0}
+
+
 def test_exposure_of_a_dirty_first_line_with_a_fence_and_without(made_up, nearest):
     # A line travels 50 ns; behind a fence 40 of them show, without one 15, so 50 - 15 / 0.8 hide.
-    ticks = {
-        "transfer 0": 100.0, "transfer 1": 100.0, "copy_warm 64": 4.0, "copy_warm_fenced 64": 10.0,
-        "copy_dirty_head 64": 10.0 + 80, "copy_dirty_head_open 64": 4.0 + 30,
-    }  # fmt: skip
+    ticks = {**DIRTY_LINE, "copy_dirty_head 64": 10.0 + 80, "copy_dirty_head_open 64": 4.0 + 30}
     entries = derive(made_up(ticks), nearest)
     assert value(entries, "payload_exposed")[0] == pytest.approx(40 / 50)
     full_ns = nearest.reorder_buffer.value * nearest.cpi.value / 4
@@ -102,10 +105,7 @@ def test_exposure_of_a_dirty_first_line_with_a_fence_and_without(made_up, neares
 
 
 def test_fractions_stay_fractions(made_up, nearest):
-    ticks = {
-        "transfer 0": 100.0, "transfer 1": 100.0, "copy_warm 64": 4.0, "copy_warm_fenced 64": 10.0,
-        "copy_dirty_head 64": 10.0 + 130, "copy_dirty_head_open 64": 3.0,
-    }  # fmt: skip
+    ticks = {**DIRTY_LINE, "copy_dirty_head 64": 10.0 + 130, "copy_dirty_head_open 64": 3.0}
     entries = derive(made_up(ticks), nearest)
     assert value(entries, "payload_exposed")[0] == 1.0
     assert 0 <= value(entries, "overlap")[0] <= 1.0

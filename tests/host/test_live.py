@@ -10,11 +10,10 @@ import pytest
 from sim.config.errors import ConfigError
 from sim.costs.audit import audit
 from sim.host.benchmarks import benchmarks
-from sim.host.compiler import compiled
 from sim.host.machine import choose_pair, read_machine
+from sim.host.measure import series_of
 from sim.host.profile import build_profile
-from sim.host.program import run_round
-from sim.host.record import series_of
+from sim.host.programs import compiled, run_round
 from sim.host.recording import Recording, Round
 from sim.host.ring import RingSettings, run_ring
 
@@ -36,10 +35,15 @@ def test_one_round_of_every_benchmark_gives_a_profile(programs):
     assert all(answer.ticks is None or answer.ticks > 0 for answer in answers)
     assert all(answer.ratio > 0 for answer in answers)
     recording = Recording(
-        schema=1, kind="host-recording", origin="smoke test", started=str(datetime.now()), machine=machine, pair=pair,
+        schema=1,
+        kind="host-recording",
+        origin="smoke test",
+        started=str(datetime.now()),
+        machine=machine,
+        pair=pair,
         rounds=[Round(ticks_per_ns=ticks_per_ns, idle=1, steal=0)],
         series={name: series_of([answer]) for name, answer in zip(names, answers, strict=True)},
-    )  # fmt: skip
+    )
     profile = build_profile(recording, "smoke")
     assert [one for one in audit(profile.cpu) if one.severity == "error"] == []
     assert set(profile.unstable) == set(profile.summaries)  # a single repeat is never stable

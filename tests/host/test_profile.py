@@ -10,7 +10,7 @@ import yaml
 import sim
 from sim.config.errors import ConfigError
 from sim.config.loading.load import load_table
-from sim.config.tables.primitives import PRICED_BY_CPI, PRIMITIVES
+from sim.config.tables.vocabulary import PRICED_BY_CPI, PRIMITIVES
 from sim.costs.audit import audit, quantities
 from sim.host.profile import build_profile, rounded
 
@@ -39,10 +39,9 @@ def test_the_audit_finds_no_error_in_a_profile(profile):
 
 
 def test_the_seed_scenario_runs_on_a_profile(profile):
-    scenario = sim.load_scenario(
-        "virtio-user-xdp1-tap", settings={"cpu": {k: v for k, v in profile.table.items() if k != "extends"}},
-        overrides=["traffic.packet_bytes=64", "run.packets=4000"],
-    )  # fmt: skip
+    settings = {"cpu": {key: value for key, value in profile.table.items() if key != "extends"}}
+    short = ["traffic.packet_bytes=64", "run.packets=4000"]
+    scenario = sim.load_scenario("virtio-user-xdp1-tap", settings=settings, overrides=short)
     assert all(point.pps > 1e5 for point in sim.run(scenario).points)
 
 

@@ -4,17 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from sim.host.derive import Entry
-from sim.host.refuse import impossible, split, wrong_clock
-
-UNITS = {"l3_hit": "ns", "memory_local": "ns", "line_transfer": "ns", "line_stream": "ns", "copy_bytes": "bytes/cycle"}
+from sim.host.derive import DerivedEntry
+from sim.host.quality import impossible, split, wrong_clock
 
 
 def entries(**values):
-    found = [
-        Entry(f"primitives.{name}", UNITS.get(name, "cycles"), [value] * 5, "", 0.1) for name, value in values.items()
-    ]
-    return [Entry("core_ghz", "GHz", [4.0] * 5, "", 0.1), *found]
+    primitives = [DerivedEntry(f"primitives.{name}", [value] * 5, "") for name, value in values.items()]
+    return [DerivedEntry("core_ghz", [4.0] * 5, ""), *primitives]
 
 
 def test_an_ordinary_machine_is_possible():
@@ -52,7 +48,7 @@ def test_values_that_no_cpu_has_are_refused(name, value):
 
 
 def test_entries_without_repeats_are_neither_refused_nor_kept():
-    nothing = Entry("primitives.pin_page", "ns", [], "", 0.1)
+    nothing = DerivedEntry("primitives.pin_page", [], "")
     assert impossible([nothing]) == {}
     assert split([nothing], {}) == []
 

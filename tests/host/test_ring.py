@@ -9,18 +9,20 @@ import pytest
 
 from sim.config.errors import ConfigError
 from sim.config.loading.load import load_table
-from sim.config.tables.steps import STEPS
-from sim.host.compiler import SOURCES
+from sim.config.tables.vocabulary import STEPS
 from sim.host.profile import build_profile
-from sim.host.ring import MOVED, RingRun, RingSettings, in_place, parse_run, point
+from sim.host.programs import SOURCES
+from sim.host.ring import MOVED, RingRun, RingSettings, parse_run, point, unmoved
 from sim.study.questions import host_ring as study
 from sim.study.questions.run import run
 
 SETTINGS = RingSettings(size=256, burst=32, batch=64, packet_bytes=64, free_threshold=32, fenced=True)
 PRINTED = {
-    "ticks_per_ns": 2.6, "core_ratio": [1.6, 1.6], "packets": 6400, "refills": 64, "drains": 0, "sleeps": 0,
-    "flushes": 100, "kicks": 0, "disturbed": 2, "ns_per_packet": [90.0, 40.0, 41.0, 39.0, 40.0, 40.0, 5.0, 40.0],
-}  # fmt: skip
+    "ticks_per_ns": 2.6,
+    "core_ratio": [1.6, 1.6],
+    **{"packets": 6400, "refills": 64, "drains": 0, "sleeps": 0, "flushes": 100, "kicks": 0, "disturbed": 2},
+    "ns_per_packet": [90.0, 40.0, 41.0, 39.0, 40.0, 40.0, 5.0, 40.0],
+}
 
 
 def a_run(ns, transfer_ns=22.0):
@@ -45,10 +47,10 @@ def test_what_the_program_should_not_print_is_one_line(text):
 
 
 def test_a_run_counts_where_lines_travel_as_the_profile_says():
-    assert in_place(a_run(40, 22.0), 22.0)
-    assert in_place(a_run(40, 22.0 * (1 + MOVED)), 22.0)
-    assert not in_place(a_run(40, 125.0), 22.0)
-    assert in_place(a_run(40, None), 22.0)
+    assert unmoved(a_run(40, 22.0), 22.0)
+    assert unmoved(a_run(40, 22.0 * (1 + MOVED)), 22.0)
+    assert not unmoved(a_run(40, 125.0), 22.0)
+    assert unmoved(a_run(40, None), 22.0)
 
 
 def test_a_point_is_the_median_of_the_runs_that_count():

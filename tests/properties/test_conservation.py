@@ -9,7 +9,7 @@ from hypothesis import given
 
 from sim.config.scenario.scenario import Run
 from sim.datapath import build_plan
-from sim.datapath.plan.plan import Register
+from sim.datapath.plan.registers import Register
 from sim.engine import simulate
 from sim.engine.reference import ReferenceEngine
 

@@ -13,7 +13,7 @@ from sim.config import Scenario
 from sim.config.errors import ConfigError
 from sim.datapath import build_plan
 from sim.datapath.memory.receive_memory import ReceiveMemory
-from sim.datapath.plan.plan import Register
+from sim.datapath.plan.registers import Register
 from sim.engine import simulate
 from sim.engine.reference import ReferenceEngine
 from sim.study.questions.explain import count_primitives
@@ -143,13 +143,9 @@ def test_a_polling_guest_is_not_interrupted_and_a_slow_one_with_napi_hardly(scen
 @pytest.mark.parametrize("event_idx", ["false", "true"])
 @pytest.mark.parametrize("load", ["saturate", "700000"])
 def test_a_ring_of_one_buffer_terminates(kernel, driver, event_idx, load):
-    scenario = sim.load_scenario(
-        SCENARIO,
-        overrides=[
-            f"kernel={kernel}", f"driver.kind={driver}", f"virtqueue.event_idx={event_idx}", f"traffic.load={load}",
-            "virtqueue.size=1", "traffic.packet_bytes=64", "run.packets=200", "run.precision=0", "access=copy_user",
-        ],
-    )  # fmt: skip
+    varied = [f"kernel={kernel}", f"driver.kind={driver}", f"virtqueue.event_idx={event_idx}", f"traffic.load={load}"]
+    fixed = ["virtqueue.size=1", "traffic.packet_bytes=64", "run.packets=200", "run.precision=0", "access=copy_user"]
+    scenario = sim.load_scenario(SCENARIO, overrides=[*varied, *fixed])
     point = simulate(plan_of(scenario), scenario.run)
     assert point.packets + point.warmup_packets >= 200
     assert point.row_rates["worker.packet_done"] == pytest.approx(1)

@@ -49,9 +49,12 @@ def test_with_a_device_iotlb_mapped_variants_are_copy_user(scenario, access, cac
 
 @quick
 @given(
-    st.tuples(*MACHINE), one("virtqueue.descriptors_per_packet", (1, 2, 3)), st.booleans(), st.integers(3, 256),
+    st.tuples(*MACHINE),
+    one("virtqueue.descriptors_per_packet", (1, 2, 3)),
+    st.booleans(),
+    st.integers(3, 256),
     st.sampled_from(["copy_user", "copy_user_masked"]),
-)  # fmt: skip
+)
 def test_a_packed_ring_without_mapping_has_more_user_accesses_than_a_split_one(machine, chain, table, batch, access):
     # In batches of one or two, the split ring's accesses per flush weigh more than what packed adds per packet.
     base = (*machine, chain, f"virtqueue.indirect={str(table).lower()}", f"access={access}", "mitigations.smap=true")
@@ -85,12 +88,17 @@ def test_an_atomic_per_access_erases_the_gain_without_smap_and_not_with_it(kerne
     assert pps("direct_map_rcu", "true") > pps("copy_user", "true")
 
 
-@pytest.mark.parametrize("order", [["direct_map_rcu", "direct_map_refcount", "direct_map_counter_mb"],
-                                   ["direct_map_rcu", "direct_map_rcu_preempt", "direct_map_spinlock"],
-                                   ["direct_map_counter_mb", "direct_map_atomic_bitops"],
-                                   ["ideal", "vmap", "vmap_index_nospec", "copy_user"],
-        ["ideal", "uaccess_batched", "copy_user"],
-                                   ["smap_off_worker", "copy_user"]])  # fmt: skip
+ORDERS = [
+    ["direct_map_rcu", "direct_map_refcount", "direct_map_counter_mb"],
+    ["direct_map_rcu", "direct_map_rcu_preempt", "direct_map_spinlock"],
+    ["direct_map_counter_mb", "direct_map_atomic_bitops"],
+    ["ideal", "vmap", "vmap_index_nospec", "copy_user"],
+    ["ideal", "uaccess_batched", "copy_user"],
+    ["smap_off_worker", "copy_user"],
+]
+
+
+@pytest.mark.parametrize("order", ORDERS)
 def test_variants_that_execute_more_are_slower_on_the_seed(order):
     rates = []
     for access in order:

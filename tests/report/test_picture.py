@@ -14,7 +14,8 @@ from sim.config.loading import paths
 from sim.config.scenario.virtqueue import Virtqueue
 from sim.datapath import build_plan
 from sim.datapath.memory.rings import PackedRing, SplitRing
-from sim.datapath.plan.plan import LineAccess, Register
+from sim.datapath.plan.registers import Register
+from sim.datapath.plan.step import LineAccess
 from sim.report.plots.picture import layers_marked, name_of, picture, place_of, shown_rows
 
 SVG = "{http://www.w3.org/2000/svg}"

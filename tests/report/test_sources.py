@@ -14,7 +14,7 @@ from pydantic import BaseModel
 import sim
 from sim.config.loading import paths
 from sim.config.scenario.scenario import Scenario
-from sim.config.tables import steps
+from sim.config.tables import vocabulary
 from sim.config.tables.quantity import Flag, Quantity
 from sim.report.tables.sources import citations, cited, references
 
@@ -22,7 +22,7 @@ ROOT = Path(__file__).parents[2]
 
 #: Ways to name another entry of the tables: what follows is a kernel, a step, or one of these keys.
 ANOTHER_ENTRY = re.compile(r"(?:as|taken as|split estimated as in) ((?:one element|[\w.-]*\w))\b")
-ENTRIES = {*steps.MEANINGS, *paths.names("kernel"), "driver.byte_cost", "one element"}
+ENTRIES = {*vocabulary.STEP_MEANINGS, *paths.names("kernel"), "driver.byte_cost", "one element"}
 
 #: Source texts that cite nothing because they say themselves what the number is.
 SELF_EXPLAINING = (

@@ -6,7 +6,7 @@ from collections import Counter
 
 import pytest
 
-from sim.config.tables.primitives import PRIMITIVES
+from sim.config.tables.vocabulary import PRIMITIVES
 from sim.engine.machine import Wait
 from sim.engine.result import Point
 from sim.report.tables.stack import LAYER_OF, LAYERS, REST, drawn, stack

@@ -8,7 +8,7 @@ import pytest
 
 import sim
 from sim.config import ConfigError
-from sim.config.tables.calibration import CalibrationStudy, Parameter
+from sim.config.tables.study import CalibrationStudy, Parameter
 from sim.study.evidence.calibrate import calibrate
 
 SEED = "virtio-user-xdp1-tap"

@@ -17,14 +17,14 @@ def search(*overrides: str, resolution: float = 0.01):
 
 
 def test_a_worker_at_capacity_carries_what_it_does_when_saturated():
-    for one in search().found:
+    for one in search().results:
         assert one.pps == pytest.approx(one.saturated.pps, rel=2 * 0.01)
         assert one.pps < one.loses_at_pps <= one.pps * 1.0101
         assert one.below.dropped == 0
 
 
 def test_the_trial_at_the_higher_rate_does_lose():
-    one = search("access=vmap").found[0]
+    one = search("access=vmap").results[0]
     load = {"kind": "constant", "pps": one.loses_at_pps}
     settings = [
         "access=vmap",
@@ -38,14 +38,14 @@ def test_the_trial_at_the_higher_rate_does_lose():
 
 def test_bursts_carry_their_mean_where_the_backlog_holds_a_burst():
     load = "traffic.load={kind: on-off, pps: 1000000, on_us: 20, off_us: 20}"
-    steady, bursts = search("access=copy_user").found[0], search("access=copy_user", load).found[0]
+    steady, bursts = search("access=copy_user").results[0], search("access=copy_user", load).results[0]
     # The rate is that when on: half of the time, so twice the mean.
     assert bursts.pps / 2 == pytest.approx(steady.pps, rel=0.03)
 
 
 def test_a_small_backlog_loses_bursts_that_a_large_one_carries():
     load = "traffic.load={{kind: on-off, pps: 1000000, on_us: 100, off_us: 100, backlog: {}}}"
-    small, large = (search("access=copy_user", load.format(backlog)).found[0].pps for backlog in (1, 4096))
+    small, large = (search("access=copy_user", load.format(backlog)).results[0].pps for backlog in (1, 4096))
     assert small < 0.8 * large
 
 

@@ -8,10 +8,10 @@ from typing import get_args
 import pytest
 
 import sim
-from sim.config.tables.primitives import PRIMITIVES
+from sim.config.tables.vocabulary import PRIMITIVES
 from sim.costs.audit import quantities
 from sim.datapath import build_plan
-from sim.datapath.plan.plan import Scope
+from sim.datapath.plan.step import Scope
 from sim.report.tables import explained
 
 SEED = "virtio-user-xdp1-tap"

@@ -6,12 +6,13 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.special import ndtri
 
 import sim
 from sim.config.tables.quantity import Quantity
 from sim.costs.audit import quantities
 from sim.study.runs.values import with_values
-from sim.study.uncertainty.distributions import at_scores, at_shares, draw, latin_shares, ranged, score_of, used_entries
+from sim.study.uncertainty.distributions import at_scores, at_shares, draw, latin_shares, ranged, used_entries
 
 SEED = "virtio-user-xdp1-tap"
 
@@ -19,6 +20,25 @@ SEED = "virtio-user-xdp1-tap"
 def quantity(low, value, high, distribution=None):
     fields = {"low": low, "value": value, "high": high, "unit": "cycles", "source": "test", "grade": "guess"}
     return Quantity(**fields, distribution=distribution)
+
+
+def score_of(quantity: Quantity, value: float) -> float:
+    """Return the score of a value inside its range (infinite at an end, 0 for an entry without a range)."""
+    kind = quantity.drawn_from
+    if kind == "fixed":
+        return 0.0
+    logarithm = kind.startswith("log-")
+    low, middle, high, x = (
+        float(np.log(number)) if logarithm else number
+        for number in (quantity.low, quantity.value, quantity.high, value)
+    )
+    if kind.endswith("uniform"):
+        share = (x - low) / (high - low)
+    elif x < middle:
+        share = 0.5 * (1 - (middle - x) / (middle - low)) ** 2
+    else:
+        share = 1 - 0.5 * (1 - (x - middle) / (high - middle)) ** 2 if high > middle else 0.5
+    return float(ndtri(share))
 
 
 ranges = st.tuples(*[st.floats(0.01, 100)] * 3).map(sorted).filter(lambda three: three[0] < three[2])

@@ -10,7 +10,7 @@ from sim.config import ConfigError
 from sim.study.review.ask import asked, review
 from sim.study.runs.case import one_point, sides_of
 from sim.study.runs.values import entry, with_values
-from sim.study.sensitivity.tornado import swings
+from sim.study.sensitivity.tornado import swing_entries
 from sim.study.uncertainty.distributions import at_shares
 
 SEED = "virtio-user-xdp1-tap"
@@ -27,7 +27,7 @@ def short():
 
 
 def test_an_entry_swings_the_gain_as_two_runs_each_say(short):
-    found = {one.key: one for one in swings(sides_of(short)).indices}
+    found = {one.key: one for one in swing_entries(sides_of(short)).indices}
     for end, share in (("low", 0.05), ("high", 0.95)):
         value = {"cpu.primitives.lfence": float(at_shares(entry(short, "cpu.primitives.lfence"), np.array(share)))}
         gain = 100 * (rate(short, "vmap", value) / rate(short, "copy_user", value) - 1)
@@ -37,7 +37,7 @@ def test_an_entry_swings_the_gain_as_two_runs_each_say(short):
 @pytest.mark.parametrize("calibration", ["null", "seed-two-rates"])
 def test_stac_and_clac_swing_together_whether_calibrated_or_not(calibration):
     scenario = sim.load_scenario(SEED, overrides=[*SHORT, "access=copy_user,vmap", f"calibration={calibration}"])
-    found = swings(sides_of(scenario))
+    found = swing_entries(sides_of(scenario))
     (pair,) = (one for one in found.indices if "stac" in one.key or "clac" in one.key)
     assert pair.key == "cpu.primitives.stac + clac"
     both = {
@@ -49,7 +49,7 @@ def test_stac_and_clac_swing_together_whether_calibrated_or_not(calibration):
 
 
 def test_the_widest_swing_stands_first_and_is_measured_next(short):
-    found = swings(sides_of(short))
+    found = swing_entries(sides_of(short))
     widths = [one.values["swing"] for one in found.indices]
     assert widths == sorted(widths, reverse=True)
     assert found.findings[-1].startswith(f"measure this next: {found.indices[0].key} (")

@@ -128,7 +128,7 @@ def test_writing_it_gives_a_file_that_loads_to_the_same(fitted, tmp_path):
 @pytest.mark.parametrize("key", ["cpu.features.smap", "cpu.primitives.lfenze", "virtqueue.size"])
 def test_only_an_entry_with_a_range_can_be_fitted(key):
     from sim.config import ConfigError
-    from sim.config.tables.calibration import Parameter
+    from sim.config.tables.study import Parameter
 
     study = load_study("seed-copy-user").model_copy(update={"parameters": [Parameter(key=key)]})
     with pytest.raises(ConfigError, match=f"'{key}' is not a table entry with a range"):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from sim.config import ConfigError
-from sim.config.tables.sensitivity import Sensitivity
+from sim.config.tables.study import Sensitivity
 from sim.study.sensitivity.screening import morris, sobol
 from sim.study.sensitivity.study import load_sensitivity, sensitivity
 

@@ -26,7 +26,7 @@ def assert_tiles(track: Track, elapsed_ps: int, start_ps: int = 0) -> None:
     now_ps = start_ps
     for group in track.groups:
         assert group.start_ps == now_ps
-        for step in group.steps:
+        for step in group.slices:
             assert step.start_ps == now_ps
             assert all(part.duration_ps > 0 for part in step.parts)
             now_ps += sum(part.duration_ps for part in step.parts)
@@ -87,10 +87,10 @@ def test_a_packet_is_a_group_whose_steps_are_its_rows(seed):
     assert names[64:] in ([], ["packet"])  # the run ends before it is known that there is one more
     first = next(group for group in worker.groups if group.name == "packet 0")
     rows = [row for row in plan.rows if row.actor == "worker" and row.scopes[0] == "packet" and row.cost_ps]
-    labels = [step.label for step in first.steps]
+    labels = [step.label for step in first.slices]
     assert labels == [row.label for row in rows if row.label in labels]
-    assert {"stac", "clac", "lfence"} <= {part.name for step in first.steps for part in step.parts}
-    for step in first.steps:
+    assert {"stac", "clac", "lfence"} <= {part.name for step in first.slices for part in step.parts}
+    for step in first.slices:
         row = next(row for row in rows if row.label == step.label)
         priced = [(part.name, part.count, part.duration_ps) for part in step.parts if not part.waits]
         assert priced == [(one.primitive, one.count, one.cost_ps) for one in row.components if one.cost_ps]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from concurrent.futures import Executor, Future
 from typing import Any
 
-from sim.config.tables.sweep import Sweep
+from sim.config.tables.study import Sweep
 
 SEED = "virtio-user-xdp1-tap"
 FEW_PACKETS = {"run.packets": 2000, "run.precision": 0, "traffic.packet_bytes": 64}

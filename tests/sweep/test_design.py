@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sim.config.tables.sweep import Axis
+from sim.config.tables.study import Axis
 from sim.study.sweep.design import Design, at_share, grid_values
 
 from .studies import sweep

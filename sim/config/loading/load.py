@@ -15,15 +15,14 @@ from sim.config.errors import ConfigError, nearest
 from sim.config.loading import paths
 from sim.config.loading.overrides import as_list, override, split_assignment
 from sim.config.loading.yaml_file import Table, read_yaml
-from sim.config.scenario.mix import read_mix
 from sim.config.scenario.scenario import Scenario
+from sim.config.scenario.traffic import read_mix
 from sim.config.tables.access import Access
-from sim.config.tables.calibration import Calibration, CalibrationStudy
+from sim.config.tables.calibration import Calibration
 from sim.config.tables.cpu import Cpu
 from sim.config.tables.kernel import Kernel
 from sim.config.tables.measurement import Measurements
-from sim.config.tables.sensitivity import Sensitivity
-from sim.config.tables.sweep import Sweep
+from sim.config.tables.study import CalibrationStudy, Sensitivity, Sweep
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -279,10 +278,37 @@ def load_scenario(
     settings: Mapping[str, Any] | None = None,
     configs: str | Path | None = None,
 ) -> Scenario:
-    """Load a scenario by name or path, resolve every name in it, apply its calibration, then the overrides in order.
+    """Load a scenario, resolve every name in it, apply its calibration, then settings and overrides in order.
 
-    Overrides are `KEY=VALUE` texts, as for `--set`; settings are the same as values by key and come first. Raises
-    ConfigError, one line, for anything that is wrong.
+    Parameters
+    ----------
+    reference
+        Name of a scenario (`vhost-sim list scenarios`), or path of a YAML file.
+    overrides
+        `KEY=VALUE` texts, applied in order; the value is YAML: `traffic.packet_bytes=[64, 128]`.
+    settings
+        Values by key, applied before the overrides; a table may be given whole: `{"cpu": {...}}`.
+    configs
+        A folder with the shape of `configs/`, whose tables are added to the shipped ones.
+
+    Returns
+    -------
+    Scenario
+        The scenario with all its tables inside.
+
+    Raises
+    ------
+    ConfigError
+        For anything that is wrong, in one line: an unknown name or key, a value of the wrong type or out of bounds.
+
+    Examples
+    --------
+    >>> scenario = load_scenario("virtio-user-xdp1-tap", overrides=["kernel=v6.12", "mitigations.smap=false"])
+    >>> scenario.kernel.name, scenario.mitigations.smap
+    ('v6.12', False)
+    >>> load_scenario("virtio-user-xdp1-tap", settings={"cpu": "zen9"})
+    Traceback (most recent call last):
+    sim.config.errors.ConfigError: ...unknown cpu 'zen9'; did you mean 'zen5'?
     """
     return Scenarios(reference, configs).load(settings or {}, overrides)
 

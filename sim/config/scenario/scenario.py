@@ -11,20 +11,105 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from sim.config.errors import ConfigError, nearest
-from sim.config.scenario.endpoints import Backend, Device, Driver
-from sim.config.scenario.mitigations import Mitigations
-from sim.config.scenario.placement import Placement
-from sim.config.scenario.queues import Queues
-from sim.config.scenario.receive import Receive
+from sim.config.scenario.endpoints import Backend, Device, Driver, Receive
 from sim.config.scenario.traffic import Traffic
-from sim.config.scenario.virtqueue import Virtqueue
+from sim.config.scenario.virtqueue import Queues, Virtqueue
 from sim.config.tables.access import Access
 from sim.config.tables.cpu import Cpu
 from sim.config.tables.kernel import Kernel
-from sim.config.tables.mapping import Memory
-from sim.config.tables.quantity import Strict
+from sim.config.tables.quantity import Quantity, Strict, guess, require_unit
 
 MAX_PACKETS = 10**9
+LEAST_PER_SECOND = 1e-3
+
+
+class Mitigations(Strict):
+    """What is switched on in the host kernel."""
+
+    smap: bool = Field(True, description="SMAP: stac and clac around every user access (needs a CPU that has it)")
+    spectre_v1: bool = Field(True, description="barrier_nospec(): lfence in the getters that use it")
+    hardened_usercopy: bool = Field(False, description="HARDENED_USERCOPY: object size checks")
+    retpoline: bool = Field(True, description="retpolines on indirect calls")
+
+
+class Placement(Strict):
+    """Where driver and worker run."""
+
+    smt_siblings: bool = Field(False, description="driver and worker share a core: short transfers, slower work")
+    same_socket: bool = Field(True, description="driver and worker share a socket")
+    numa_rebalancing: bool = Field(
+        False, description="with two sockets: threads and pages are brought together, pinned pages stay behind"
+    )
+    idle_state: Literal["poll", "c1", "c1e", "c6"] = Field(
+        "poll", description="idle state that the worker's core reaches when it sleeps; leaving it delays the wake-up"
+    )
+    preempted_us: float = Field(0.0, ge=0, le=1e6, description="time slice of another task on the worker's core")
+    preempted_every_us: float = Field(
+        0.0, ge=0, le=1e9, description="period of that other task (with preempted_us; takes effect between rounds)"
+    )
+
+    @model_validator(mode="after")
+    def _coherent(self) -> Placement:
+        if self.smt_siblings and not self.same_socket:
+            raise ValueError("smt_siblings share a core, so same_socket cannot be false")
+        if self.numa_rebalancing and self.same_socket:
+            raise ValueError("numa_rebalancing goes with two sockets (same_socket: false)")
+        if not self.preempted_us <= self.preempted_every_us:
+            raise ValueError("preempted_us: another task cannot run longer than preempted_every_us")
+        if 0 < self.preempted_every_us == self.preempted_us:
+            raise ValueError("preempted_us: another task that always runs leaves nothing to the worker")
+        if (self.preempted_us == 0) != (self.preempted_every_us == 0):
+            raise ValueError("preempted_us and preempted_every_us go together")
+        return self
+
+    @property
+    def together(self) -> bool:
+        """Whether driver and worker run on one socket in the end."""
+        return self.same_socket or self.numa_rebalancing
+
+
+class Memory(Strict):
+    """What the host's memory management does, and what the ring's pages are."""
+
+    guest_pages: Literal["4k", "2m", "1g"] = Field(
+        "2m", description="pages that back the ring in the guest's memory (DPDK: huge pages)"
+    )
+    other_pages: Quantity = Field(
+        default_factory=lambda: guess(
+            40, "entries", 16, 128, "payload, page fragments, bookkeeping, stack: no figure; page sizes as they come"
+        ),
+        description="TLB entries that the worker uses besides those of the ring",
+    )
+    invalidations_per_second: float = Field(
+        0.0, ge=0, le=1e6, description="invalidations that hit the ring (fork, KSM, THP, NUMA balancing, swap)"
+    )
+    invalidation_window: Quantity = Field(
+        default_factory=lambda: guess(5, "us", 1, 50, "from range_start to range_end; no figure"),
+        description="time in which the ring cannot be mapped again",
+    )
+    invalidation_stall: Quantity = Field(
+        default_factory=lambda: guess(
+            2, "us", 1, 6, "flush interrupt and the fault that follows: primitive-costs.md 2.13, 1 us each"
+        ),
+        description="what one invalidation costs the worker, mapped or not",
+    )
+    locked_limit_kib: int | None = Field(
+        None, ge=0, description="RLIMIT_MEMLOCK: a variant that would pin more keeps to copy_user (default: no limit)"
+    )
+
+    @model_validator(mode="after")
+    def _units(self) -> Memory:
+        if 0 < self.invalidations_per_second < LEAST_PER_SECOND:
+            raise ValueError(f"invalidations_per_second: 0 (none), or at least {LEAST_PER_SECOND:g}")
+        if self.invalidations_per_second * self.invalidation_stall.value >= 0.9e6:
+            raise ValueError(
+                f"invalidations_per_second: {self.invalidations_per_second:g} stalls of "
+                f"{self.invalidation_stall.value:g} us leave the worker no time"
+            )
+        require_unit("other_pages", self.other_pages, "entries")
+        require_unit("invalidation_window", self.invalidation_window, "us")
+        require_unit("invalidation_stall", self.invalidation_stall, "us")
+        return self
 
 
 class Run(Strict):
@@ -41,7 +126,19 @@ class Run(Strict):
 
 
 class Scenario(Strict):
-    """A resolved scenario: every table that the answer depends on stands inside it."""
+    """A resolved scenario: every table that the answer depends on stands inside it.
+
+    It is a pydantic model, validated and strict; `load_scenario` makes it, and a copy with other values is made by
+    `load_scenario(..., overrides=[...])`. Its keys, with type, bounds, default and meaning, are on a page of the
+    documentation.
+
+    Examples
+    --------
+    >>> from sim import load_scenario
+    >>> scenario = load_scenario("virtio-user-xdp1-tap")
+    >>> scenario.virtqueue.size, scenario.cpu.core_ghz.value, scenario.traffic.sizes[0]
+    (256, 3.0152, 64)
+    """
 
     schema_: Literal[1]
     kind: Literal["scenario"] = "scenario"
@@ -80,7 +177,13 @@ class Scenario(Strict):
         return self
 
     def variant(self, name: str) -> Access:
-        """Return the access variant of that name; ConfigError when the scenario does not list it."""
+        """Return the access variant of that name.
+
+        Raises
+        ------
+        ConfigError
+            When the scenario does not list it.
+        """
         variants = {variant.name: variant for variant in self.access}
         if name not in variants:
             raise ConfigError(f"access variant '{name}' is not in scenario {self.name}{nearest(name, variants)}")

@@ -7,17 +7,52 @@ from typing import Literal
 from pydantic import Field, field_validator, model_validator
 
 from sim.config.errors import nearest
-from sim.config.tables.accessors import ACCESSORS, OPTIONAL_ACCESSORS
 from sim.config.tables.kernel import check_recipe
-from sim.config.tables.mapping import Mapping
 from sim.config.tables.quantity import Strict
+from sim.config.tables.vocabulary import ACCESSORS, OPTIONAL_ACCESSORS
+
+
+class Mapping(Strict):
+    """What a variant does besides its accesses: set-up, per round, and when the host invalidates the ring's pages.
+
+    Lists are primitives: `_area` once per ring area (descriptors, avail, used), `_page` once per page of the ring.
+    """
+
+    pages: Literal["user", "vmap", "direct"] = Field(
+        "user", description="whose TLB entries an access uses: the user mapping's, 4 KiB ones of vmap, the direct map's"
+    )
+    pinned: bool = Field(False, description="pages are pinned as long as the ring is set up, and count as locked")
+    torn_down: Literal["never", "at once", "between rounds"] = Field(
+        "never", description="by MMU notifiers: not at all, at once, or when the round in progress ends (vq mutex)"
+    )
+    setup: list[str] = Field(default_factory=list, description="once, when the ring is set up")
+    setup_area: list[str] = Field(default_factory=list, description="per area, at set-up and when mapped again")
+    setup_page: list[str] = Field(default_factory=list, description="per page, at set-up and when mapped again")
+    teardown: list[str] = Field(default_factory=list, description="by the invalidating thread")
+    teardown_area: list[str] = Field(default_factory=list, description="by the invalidating thread, per area")
+
+    _recipes = field_validator("setup", "setup_area", "setup_page", "teardown", "teardown_area")(check_recipe)
+
+    @model_validator(mode="after")
+    def _coherent(self) -> Mapping:
+        if self.pinned and self.torn_down != "never":
+            raise ValueError("torn_down: pinned pages are not invalidated, so nothing tears their mapping down")
+        others = self.model_dump(exclude={"pages", "torn_down"}).values()
+        if self.pages == "user" and (any(others) or self.torn_down != "never"):
+            raise ValueError("pages: the other keys go with a mapping (vmap or direct)")
+        return self
+
+    @property
+    def maps(self) -> bool:
+        """Whether the kernel maps the ring at all."""
+        return self.pages != "user"
 
 
 class AccessRules(Strict):
     """Changes to the accessors of one family: whole recipes by class or by name, then single primitives."""
 
-    read: list[str] | None = Field(None, description="recipe of every accessor that reads")
-    write: list[str] | None = Field(None, description="recipe of every accessor that writes")
+    read: list[str] | None = Field(None, description="recipe of every mapped accessor that reads (metadata only)")
+    write: list[str] | None = Field(None, description="recipe of every mapped accessor that writes (metadata only)")
     recipes: dict[str, list[str]] = Field(default_factory=dict, description="recipes of single accessors, by name")
     replace: dict[str, list[str]] = Field(
         default_factory=dict, description="primitives put in the place of one, in recipes that are not given whole"
@@ -80,6 +115,9 @@ class Access(Strict):
 
     @model_validator(mode="after")
     def _window_or_mapping(self) -> Access:
+        for direction in ("read", "write"):
+            if getattr(self.payload, direction) is not None:
+                raise ValueError(f"payload.{direction}: reaches mapped accessors only, and packet bytes are not mapped")
         if self.window is not None and self.mapping.maps:
             raise ValueError("window: a mapped ring is not reached through user access windows")
         return self

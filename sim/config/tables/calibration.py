@@ -1,4 +1,4 @@
-"""Schema of calibration studies (`configs/studies/`) and of what they write (`configs/calibrations/`)."""
+"""Schema of `configs/calibrations/*.yaml`: what a calibration fixed, what it was fitted to, how well that worked."""
 
 from __future__ import annotations
 
@@ -7,36 +7,7 @@ from typing import Any, Literal
 from pydantic import Field, model_validator
 
 from sim.config.tables.quantity import Grade, Quantity, Strict
-
-
-class Parameter(Strict):
-    """A free parameter: a table entry, and the CPUs or kernels that it is one number for (none named: all)."""
-
-    key: str = Field(description="key of the table entry, as with --set")
-    cpus: list[str] = Field(default_factory=list, description="CPUs that share the value (none named: all)")
-    kernels: list[str] = Field(default_factory=list, description="kernels that share the value (none named: all)")
-
-    def concerns(self, cpu: str, kernel: str) -> bool:
-        """Whether a scenario with this CPU and kernel takes the parameter's value."""
-        return cpu in (self.cpus or [cpu]) and kernel in (self.kernels or [kernel])
-
-
-class CalibrationStudy(Strict):
-    """Which parameters are free, and which measurements they have to meet; the tables' ranges are the priors."""
-
-    schema_: Literal[1]
-    kind: Literal["calibration-study"] = "calibration-study"
-    name: str = Field(description="name by which `calibrate` refers to it, and of the calibration that it writes")
-    title: str = Field(description="what tables and reports call it")
-    scenario: str = Field(description="scenario whose tables give the priors of parameters that name no CPU or kernel")
-    parameters: list[Parameter] = Field(min_length=1, description="table entries that are fitted")
-    measurements: list[str] = Field(min_length=1, description="measurement files, or single entries as FILE/ID")
-    reference: str | None = Field(
-        None, description="file whose session is the state of the machine; every other one may be shifted as a whole"
-    )
-    draws: int = Field(256, ge=1, le=100_000, description="draws of the posterior that are kept")
-    trials: int = Field(1024, ge=1, le=1_000_000, description="points at which the model is run to find them")
-    seed: int = Field(1, ge=0, le=2**63 - 1, description="seed of trials and draws (0 is a seed)")
+from sim.config.tables.study import Parameter
 
 
 class Fitted(Parameter):

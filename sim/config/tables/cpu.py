@@ -7,8 +7,8 @@ from typing import Literal
 from pydantic import Field, field_validator, model_validator
 
 from sim.config.errors import nearest
-from sim.config.tables.primitives import PRICED_BY_CPI, PRIMITIVES
 from sim.config.tables.quantity import Flag, Quantity, Strict, require_unit
+from sim.config.tables.vocabulary import PRICED_BY_CPI, PRIMITIVES
 
 
 class CpuFeatures(Strict):

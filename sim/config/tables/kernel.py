@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from typing import Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import BaseModel, Field, field_validator, model_validator
 
 from sim.config.errors import ConfigError, nearest
-from sim.config.tables.accessors import ACCESSORS, OPTIONAL_ACCESSORS
-from sim.config.tables.primitives import PRIMITIVES
 from sim.config.tables.quantity import Quantity, Strict, require_unit
-from sim.config.tables.steps import OPTIONAL_STEPS, STEPS
+from sim.config.tables.vocabulary import (
+    ACCESSORS,
+    OPTIONAL_ACCESSORS,
+    OPTIONAL_STEPS,
+    PRIMITIVES,
+    REACHES,
+    STEP_MEANINGS,
+    STEPS,
+    Reach,
+)
 
 #: Items that a recipe may hold besides primitives, and what becomes of them.
 RECIPE_WORDS = {
@@ -34,14 +42,44 @@ def check_recipe(recipe: list[str]) -> list[str]:
 
 
 class Accessor(Strict):
-    """What one access executes, in order. `bytes` 0 means that the row says how many; `parts` repeats the recipe."""
+    """What one access executes, in order. `bytes` 0 means that the row says how many; `parts` repeats the recipe.
+
+    An accessor that the vocabulary lacks says what it reaches: `meaning`, `family`, `direction` and `mapped`.
+    """
 
     recipe: list[str] = Field(description="primitives that one access executes, in order; `3 load` repeats one")
     bytes: int = Field(default=0, ge=0, description="bytes that it moves; 0: as many as the row says")
     parts: int = Field(default=1, ge=1, description="times that the recipe runs, each for an equal part of the bytes")
     source: str = Field(min_length=1, description="where the recipe was read")
+    meaning: str | None = Field(None, min_length=1, description="of a new accessor: what it reaches")
+    family: Literal["metadata", "payload"] | None = Field(
+        None, description="of a new accessor: ring metadata or packet bytes, which access variants change apart"
+    )
+    direction: Literal["read", "write"] | None = Field(
+        None, description="of a new accessor: the recipe that a variant with recipes for reads and writes puts in place"
+    )
+    mapped: bool | None = Field(
+        None, description="of a new accessor: a mapping of the ring reaches it (metadata in the ring areas only)"
+    )
 
     _recipe = field_validator("recipe")(check_recipe)
+
+    @model_validator(mode="after")
+    def _described(self) -> Accessor:
+        described = {name: getattr(self, name) for name in ("meaning", "family", "direction", "mapped")}
+        missing = next((name for name, value in described.items() if value is None), None)
+        if missing and any(value is not None for value in described.values()):
+            raise ValueError(f"{missing}: is missing; a new accessor has meaning, family, direction and mapped")
+        if self.family == "payload" and self.mapped:
+            raise ValueError("mapped: packet bytes are not mapped, only ring metadata is")
+        return self
+
+    @property
+    def reach(self) -> Reach | None:
+        """What a new accessor reaches; None for one of the vocabulary."""
+        if self.meaning is None or self.family is None or self.direction is None or self.mapped is None:
+            return None
+        return Reach(self.meaning, self.family, self.direction, self.mapped)
 
 
 class Step(Strict):
@@ -52,6 +90,7 @@ class Step(Strict):
     )
     function: str = Field(description="kernel function whose time this is in `perf report`")
     calls: list[str] = Field(default_factory=list, description="primitives executed besides the accessor's recipe")
+    meaning: str | None = Field(None, min_length=1, description="of a new step: how often it runs, and what it does")
 
     _calls = field_validator("calls")(check_recipe)
 
@@ -129,27 +168,41 @@ class Kernel(Strict):
 
     @model_validator(mode="after")
     def _complete(self) -> Kernel:
-        for what, table, needed, more in (
-            ("accessor", self.accessors, ACCESSORS, OPTIONAL_ACCESSORS),
-            ("step", self.steps, STEPS, OPTIONAL_STEPS),
-            ("mitigation", self.mitigations, SWITCHES, ()),
-        ):
-            valid = (*needed, *more)
-            for name in table:
-                if name not in valid:
-                    raise ValueError(f"unknown {what} '{name}'{nearest(name, valid)}")
-            missing = [
-                name for name in needed if name not in table and (self.device == "vhost_net" or what == "mitigation")
-            ]
-            if missing:
-                raise ValueError(
-                    f"no entry for {what} '{missing[0]}' ({len(missing)} missing); an unknown cost is an error"
-                )
+        self._check_names("accessor", self.accessors, ACCESSORS, OPTIONAL_ACCESSORS)
+        self._check_names("step", self.steps, STEPS, OPTIONAL_STEPS)
+        self._check_names("mitigation", self.mitigations, SWITCHES)
         require_unit("work_scale", self.work_scale, "ratio")
         require_unit("object_size_check_instructions", self.object_size_check_instructions, "instructions")
         for name, step in self.steps.items():
             require_unit(f"steps.{name}.instructions", step.instructions, "instructions")
         return self
+
+    def _check_names(
+        self, noun: str, table: Mapping[str, BaseModel], needed: Collection[str], optional: Collection[str] = ()
+    ) -> None:
+        """Raise ValueError for a name that is neither known nor described, and for a needed one that is missing."""
+        known = (*needed, *optional)
+        for name, entry in table.items():
+            described = getattr(entry, "meaning", None) is not None
+            if name in known and described:
+                raise ValueError(f"{noun} '{name}': has a meaning already; that of a new {noun} needs a new name")
+            if name not in known and not described:
+                raise ValueError(f"unknown {noun} '{name}'{nearest(name, known)}")
+        missing = [name for name in needed if name not in table]
+        if missing and (self.device == "vhost_net" or noun == "mitigation"):
+            raise ValueError(
+                f"no entry for {noun} '{missing[0]}' ({len(missing)} missing); an unknown cost is an error"
+            )
+
+    def reach(self, accessor: str) -> Reach:
+        """Return what an accessor of the vocabulary, or a new one of this table, reaches."""
+        reach = REACHES.get(accessor) or self.accessor(accessor).reach
+        assert reach is not None, accessor
+        return reach
+
+    def step_meaning(self, name: str) -> str:
+        """Return how often a step runs and what it does: the vocabulary's words, or the table's own."""
+        return STEP_MEANINGS.get(name) or str(self.steps[name].meaning)
 
     def accessor(self, name: str) -> Accessor:
         """Return what one access executes; ConfigError when this kernel's file does not say."""

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -16,6 +19,10 @@ Distribution = Literal["fixed", "triangular", "log-triangular", "uniform", "log-
 WIDE = 5.0
 
 
+#: Entries whose value has been read, by identity, while somebody notes that.
+_READ: ContextVar[dict[int, Quantity] | None] = ContextVar("read", default=None)
+
+
 class Strict(BaseModel):
     """Base of every table: unknown keys are refused, values cannot be changed after loading."""
 
@@ -23,7 +30,7 @@ class Strict(BaseModel):
 
 
 class Quantity(Strict):
-    """One table entry; `low <= value <= high`, none of them negative."""
+    """One table entry; `low <= value <= high`, none of them negative. Reads of its value can be noted."""
 
     value: float = Field(ge=0, description="the number that the model uses; the median of its range")
     unit: str = Field(description="unit of value, low and high")
@@ -37,6 +44,11 @@ class Quantity(Strict):
         None, description="how draws spread over the range (default: triangular, in the logarithm for a wide range)"
     )
     moves_with: str | None = Field(None, description="key of the entry that the same source gives it together with")
+
+    def __getattribute__(self, name: str) -> Any:
+        if name == "value" and (read := _READ.get()) is not None:
+            read[id(self)] = self
+        return super().__getattribute__(name)
 
     @property
     def drawn_from(self) -> Distribution:
@@ -58,6 +70,17 @@ class Quantity(Strict):
         if not self.low <= self.value <= self.high:
             raise ValueError(f"low <= value <= high does not hold: {self.low:g}, {self.value:g}, {self.high:g}")
         return self
+
+
+@contextmanager
+def noting_reads() -> Iterator[dict[int, Quantity]]:
+    """Note every entry whose value is read inside; what is yielded holds them by identity."""
+    read: dict[int, Quantity] = {}
+    token = _READ.set(read)
+    try:
+        yield read
+    finally:
+        _READ.reset(token)
 
 
 def require_unit(name: str, quantity: Quantity, unit: str) -> None:

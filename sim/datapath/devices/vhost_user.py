@@ -1,70 +1,108 @@
-"""rte_vhost_dequeue_burst of DPDK: a thread in user space that polls the ring, row by row. It has no user accesses."""
+"""rte_vhost of DPDK: a thread in user space that polls the ring, step by step. It has no user accesses.
+
+`dequeue_burst` transmits (from the guest), `enqueue_burst` receives (into the guest's buffers).
+"""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
 from sim.config.scenario.scenario import Scenario
+from sim.config.scenario.traffic import VNET_HEADER_BYTES
+from sim.datapath.memory.receive_memory import ReceiveMemory
 from sim.datapath.memory.rings import SplitRing
-from sim.datapath.plan.plan import Condition, Jump, Register
-from sim.datapath.plan.step import Draft, add, copy, go, put, worker_row
-from sim.datapath.vhost_net.fetch import fetch_rows
-from sim.datapath.vhost_net.used import ELEMENTS, used_rows
-
-R = Register
-
-
-def vhost_user_rows(scenario: Scenario, packet_bytes: int) -> list[Draft]:
-    """Return the rows of the polling thread: bursts of `device.batch` packets, each returned with one index write."""
-    ring = SplitRing(scenario.virtqueue)
-    rows = [
-        worker_row(
-            "poll", "poll avail->idx while the ring is empty", "drain", function="rte_vhost_dequeue_burst",
-            operation="hold", condition=Condition(R.RING_AVAIL_IDX, "!=", 0, R.LAST_AVAIL_IDX),
-        ),
-        worker_row(
-            "dequeue", "lock the queue, start of a burst", "flush", "dpdk_burst", primitives=("lock_rmw",),
-            drains_stores=True, jumps=(go("refill"),),
-        ),
-        *fetch_rows(scenario, ring, empty="poll"),
-        *_packet_rows(scenario, packet_bytes),
-        *_end_rows(scenario, ring),
-    ]  # fmt: skip
-    # No fence ever ends a window here: lines overlap as far as the reorder buffer reaches.
-    return [replace(row, far_read=row.access is not None and not row.access.write) for row in rows]
+from sim.datapath.plan.program import Program
+from sim.datapath.plan.registers import R
+from sim.datapath.plan.step import Anchor, Step
+from sim.datapath.vhost_net.path import NONE_KNOWN, Next, next_packet
+from sim.datapath.vhost_net.tx import fetch, look_for_notification, used_elements, used_index
 
 
-def _packet_rows(scenario: Scenario, packet_bytes: int) -> list[Draft]:
-    return [
-        worker_row("translate", "guest physical to own address", "packet", "translate"),
-        worker_row("mbuf", "mbuf from the pool", "packet", "dpdk_mbuf"),
-        worker_row(
-            "header_copy", "vnet header, parsed in place", "packet", "dpdk_copy", accessor="header_copy",
-            copied="first",
-        ),
-        worker_row(
-            "payload_copy", "packet bytes", "packet", "payload_copy", accessor="payload_copy", bytes=packet_bytes,
-            copied="rest",
-        ),
-        worker_row(
-            "packet_done", "packet into the burst", "packet", "dpdk_packet_done",
-            effects=(add(R.LAST_AVAIL_IDX), add(R.DONE_IDX), add(R.SENT_PKTS)),
-            jumps=(
-                Jump(R.DONE_IDX, ">=", scenario.device.batch, "flush"), Jump(R.AVAIL_IDX, "==", 0, "flush", R.LAST_AVAIL_IDX), go("head"),
-            ),
-        ),
-    ]  # fmt: skip
+def dequeue_burst(scenario: Scenario, packet_bytes: int) -> list[Step]:
+    """Return the steps of the polling thread: bursts of `device.batch` packets, each returned with one index write."""
+    ring, worker = SplitRing(scenario.virtqueue), Program("worker", "rte_vhost_dequeue_burst")
+    with worker.each("drain", at=Anchor.RING_EMPTY):
+        worker.step("poll", "poll avail->idx while the ring is empty", operation="hold")
+        worker.change(condition=R.RING_AVAIL_IDX.differs(R.LAST_AVAIL_IDX))
+    with worker.each("flush"):
+        worker.step("dequeue", "lock the queue, start of a burst", "dpdk_burst", primitives=("lock_rmw",))
+        worker.change(drains_stores=True)
+        worker.jump(Anchor.REFILL)
+    fetch(worker, scenario, ring)
+    with worker.each("packet"):
+        worker.step("translate", "guest physical to own address", "translate")
+        worker.step("mbuf", "mbuf from the pool", "dpdk_mbuf")
+        worker.copy("header_copy", "vnet header, parsed in place", "header_copy", "dpdk_copy", copied="first")
+        worker.copy("payload_copy", "packet bytes", "payload_copy", "payload_copy", bytes=packet_bytes, copied="rest")
+        worker.step("packet_done", "packet into the burst", "dpdk_packet_done")
+        worker.then(R.LAST_AVAIL_IDX.add(), R.DONE_IDX.add(), R.SENT_PKTS.add())
+        worker.jump(Anchor.FLUSH, R.DONE_IDX.at_least(scenario.device.batch))
+        worker.jump(Anchor.FLUSH, NONE_KNOWN)
+        worker.jump(Anchor.PACKET)
+    with worker.each("flush", at=Anchor.FLUSH):  # flush_shadow_used_ring_split, vhost_vring_call_split
+        worker.step("flush", "shadow used ring", "dpdk_flush")
+        worker.then(R.SENT_PKTS.copy(R.DONE_IDX))
+        used_elements(worker, scenario, ring, R.LAST_AVAIL_IDX)
+        used_index(worker, scenario, ring, R.LAST_AVAIL_IDX)
+        look_for_notification(worker, scenario, ring)
+    with worker.each("packet"):
+        worker.step("backend", "the program drops the packets", "dpdk_free", unit=R.SENT_PKTS, per_unit=True)
+        worker.then(R.SENT_PKTS.put(0))
+        worker.jump(Anchor.RING_EMPTY)
+    return _without_fences(worker.steps)
 
 
-def _end_rows(scenario: Scenario, ring: SplitRing) -> list[Draft]:
-    """flush_shadow_used_ring_split, vhost_vring_call_split; then the program drops the packets."""
-    used = used_rows(scenario, ring)
-    used[-1] = replace(used[-1], jumps=())
-    return [
-        worker_row("flush", "shadow used ring", "flush", "dpdk_flush", effects=(copy(R.SENT_PKTS, R.DONE_IDX),), jumps=ELEMENTS),
-        *used,
-        worker_row(
-            "backend", "the program drops the packets", "packet", "dpdk_free", unit=R.SENT_PKTS, per_unit=True,
-            effects=(put(R.SENT_PKTS, 0),), jumps=(go("poll"),),
-        ),
-    ]  # fmt: skip
+def enqueue_burst(scenario: Scenario, packet_bytes: int) -> list[Step]:
+    """Return the steps of the polling thread; a packet that finds no buffer waits for one, and the NIC drops."""
+    ring, memory = SplitRing(scenario.virtqueue), ReceiveMemory(scenario, packet_bytes)
+    worker = Program("worker", "rte_vhost_enqueue_burst")
+    with worker.each("flush"):
+        worker.step("nic", "packets of the NIC", "dpdk_burst", primitives=("lock_rmw",), drains_stores=True)
+        worker.change(takes_arrivals=True)
+        worker.then(R.BURST_LEFT.put(scenario.device.batch), R.AFTER_FLUSH.put(Next.PACKET))
+    with worker.each("packet"):
+        worker.step("packet", "packet from the NIC", "dpdk_nic", marks="posted")
+        worker.then(R.TAKEN.add(), R.PRODUCED.add(), R.BURST_LEFT.add(-1), R.SAVED_AVAIL_IDX.copy(R.LAST_AVAIL_IDX))
+        worker.step("buffers", "buffers wanted")
+        worker.then(R.HEADS_LEFT.put(memory.heads))
+        next_packet(worker)
+    fetch(worker, scenario, ring, chains=memory.heads)
+    with worker.each("packet", repeats=memory.heads):
+        worker.step("translate", "guest physical to own address", "translate")
+        worker.step("get_descriptor", "next buffer wanted", function="reserve_avail_buf_split")
+        worker.then(R.LAST_AVAIL_IDX.add(), R.HEADS_LEFT.add(-1))
+        worker.jump("header_copy", R.HEADS_LEFT.below(1))
+        next_packet(worker)
+    with worker.each("packet"):
+        header, span = memory.filled(0, VNET_HEADER_BYTES), memory.filled(0, memory.span)
+        worker.copy("header_copy", "vnet header", "rx_header_copy", "dpdk_copy", access=header)
+        worker.copy("payload_copy", "packet bytes", "rx_payload_copy", "payload_copy", access=span, copied="whole")
+        worker.change(bytes=-(-memory.packet_bytes // memory.heads), times=memory.heads)
+        worker.step("free", "mbuf back to the pool", "dpdk_free")
+        worker.step("packet_done", "packet into the burst", "dpdk_packet_done")
+        worker.then(R.DONE_IDX.add(memory.heads), R.RECEIVED.add())
+        worker.jump(Anchor.FLUSH, R.BURST_LEFT.below(1))
+        worker.jump("packet")
+    with worker.each("drain", at=Anchor.RING_EMPTY):
+        worker.step("no_buffer", "no buffer: heads put back")
+        worker.then(R.LAST_AVAIL_IDX.copy(R.SAVED_AVAIL_IDX), R.AFTER_FLUSH.put(Next.SLEEP))
+        worker.jump(Anchor.FLUSH, R.DONE_IDX.at_least(1))
+        worker.jump("starve")
+        title = "poll avail->idx until there are buffers"
+        worker.read("starve", title, ring.avail_index(), "avail_index_read", operation="hold")
+        worker.change(condition=R.RING_AVAIL_IDX.differs(R.AVAIL_IDX), sample=(R.AVAIL_IDX, R.RING_AVAIL_IDX))
+        worker.then(R.AFTER_FLUSH.put(Next.PACKET))
+        worker.jump("buffers")
+    with worker.each("flush", at=Anchor.FLUSH):
+        worker.step("flush", "shadow used ring", "dpdk_flush")
+        used_elements(worker, scenario, ring, R.LAST_AVAIL_IDX)
+        used_index(worker, scenario, ring, R.LAST_AVAIL_IDX, also=R.RETURNED.copy(R.RECEIVED))
+        look_for_notification(worker, scenario, ring)
+        worker.jump("starve", R.AFTER_FLUSH.equals(Next.SLEEP))
+        worker.jump("nic")
+    return _without_fences(worker.steps)
+
+
+def _without_fences(steps: list[Step]) -> list[Step]:
+    """No fence ever ends a window here: lines overlap as far as the reorder buffer reaches."""
+    return [replace(step, far_read=step.reads) for step in steps]

@@ -1,27 +1,26 @@
-"""The guest side, row by row: one module per driver."""
+"""The guest side: the driver that a scenario names, for packets of one size."""
 
 from __future__ import annotations
 
 from sim.config.scenario.scenario import Scenario
-from sim.datapath.drivers.lockstep import lockstep_rows
-from sim.datapath.drivers.receive import receive_driver_rows
-from sim.datapath.drivers.virtio_net import virtio_net_rows
-from sim.datapath.drivers.virtio_user import virtio_user_rows
-from sim.datapath.drivers.xsk import xsk_rows
-from sim.datapath.drivers.xsk_receive import xsk_receive_rows
+from sim.datapath.drivers.virtio_net import napi_poll, start_xmit
+from sim.datapath.drivers.virtio_user import lockstep, receive_burst, transmit_burst
+from sim.datapath.drivers.xsk import xsk_receive, xsk_transmit
+from sim.datapath.memory.receive_memory import ReceiveMemory
 from sim.datapath.memory.rings import SplitRing
-from sim.datapath.plan.step import Draft
+from sim.datapath.plan.step import Step
 
-__all__ = ["driver_rows"]
+__all__ = ["driver_steps"]
 
 
-def driver_rows(scenario: Scenario, packet_bytes: int) -> list[Draft]:
-    """Return the rows of the driver that the scenario names, for packets of one size."""
-    if scenario.driver.kind == "xsk":
-        return xsk_receive_rows(scenario) if scenario.device.direction == "rx" else xsk_rows(scenario)
-    if scenario.device.direction == "rx":
-        return receive_driver_rows(scenario, packet_bytes)
-    ring = SplitRing(scenario.virtqueue)
-    if scenario.driver.kind == "virtio-net":
-        return virtio_net_rows(scenario, ring, packet_bytes)
-    return lockstep_rows(scenario, ring) if scenario.driver.kind == "lockstep" else virtio_user_rows(scenario, ring)
+def driver_steps(scenario: Scenario, packet_bytes: int) -> list[Step]:
+    """Return the steps of the driver that the scenario names."""
+    kind, receives, ring = scenario.driver.kind, scenario.device.direction == "rx", SplitRing(scenario.virtqueue)
+    if kind == "xsk":
+        return (xsk_receive if receives else xsk_transmit)(scenario)
+    if receives:
+        memory = ReceiveMemory(scenario, packet_bytes)
+        return (napi_poll if kind == "virtio-net" else receive_burst)(scenario, ring, memory)
+    if kind == "virtio-net":
+        return start_xmit(scenario, ring, packet_bytes)
+    return (lockstep if kind == "lockstep" else transmit_burst)(scenario, ring)

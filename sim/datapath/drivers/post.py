@@ -1,47 +1,53 @@
-"""What drivers share: write a packet into the ring, publish it, kick."""
+"""What drivers share: write a packet into the ring, publish it, kick, take back used buffers."""
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Callable
 
 from sim.config.scenario.scenario import Scenario
 from sim.datapath.memory.rings import SplitRing
-from sim.datapath.plan.plan import Jump, Register
-from sim.datapath.plan.step import Draft, add, copy, driver_row, go
+from sim.datapath.plan.program import Program
+from sim.datapath.plan.registers import R
+from sim.datapath.plan.step import Anchor
 
-R = Register
+#: A burst that met a full ring posts nothing.
+_POSTED = "the burst has posted something"
 
 
-def write_rows(scenario: Scenario, ring: SplitRing, after: tuple[Jump, ...]) -> list[Draft]:
-    """One packet into the ring; `after` decides what follows it."""
-    packet_ns = scenario.driver.packet_cost.value
-    fill = driver_row("write", "build the packet", "packet", "pkt_burst_transmit", extra_ns=packet_ns)
-    if ring.queue.indirect:
-        fill = replace(
-            fill, access=ring.table_write(R.AVAIL_IDX_SHADOW), step="build the packet, write the indirect table"
-        )
-    return [
-        fill,
-        driver_row(
-            "write_chain", "write the descriptors", "packet", "virtqueue_enqueue_xmit",
-            access=ring.chain_write(R.AVAIL_IDX_SHADOW),
-            effects=(add(R.AVAIL_IDX_SHADOW), add(R.TAKEN), add(R.NUM_FREE, -ring.chain), add(R.BURST_LEFT, -1)),
-            jumps=(Jump(R.AVAIL_IDX_SHADOW, "<", ring.queue.size + 1, "write_slot"), *after),
-        ),
+def used_element(driver: Program, label: str, title: str, ring: SplitRing, function: str) -> None:
+    """The number of the next used chain is read; under IN_ORDER it is known."""
+    if ring.queue.in_order:
+        driver.step(label, "next buffer, IN_ORDER", function=function)
+    else:
+        driver.read(label, title, ring.used_element(R.LAST_USED_IDX), function=function)
+
+
+def post_packet(driver: Program, scenario: Scenario, ring: SplitRing, onward: Callable[[], None]) -> None:
+    """One packet into the ring; `onward` says where the last step goes from there."""
+    with driver.each("packet", at=Anchor.POST):
+        driver.step("write", "build the packet", function="pkt_burst_transmit")
+        driver.change(extra_ns=scenario.driver.packet_cost.value)
+        if ring.queue.indirect:
+            driver.change(title="build the packet, write the indirect table")
+            driver.change(access=ring.table_write(R.AVAIL_IDX_SHADOW))
+        driver.write("write_chain", "write the descriptors", ring.chain_write(R.AVAIL_IDX_SHADOW))
+        driver.change(function="virtqueue_enqueue_xmit")
+        driver.then(R.AVAIL_IDX_SHADOW.add(), R.TAKEN.add(), R.NUM_FREE.add(-ring.chain), R.BURST_LEFT.add(-1))
+        driver.jump("write_slot", R.AVAIL_IDX_SHADOW.below(ring.queue.size + 1))
+        onward()
         # DPDK writes a slot only when its value changes; descriptors come back in order, so only on the first lap.
-        driver_row(
-            "write_slot", "avail->ring[i] (first lap only)", "packet", "vq_update_avail_ring",
-            access=replace(ring.avail_entry(R.AVAIL_IDX_SHADOW, write=True), plus=-1), jumps=after,
-        ),
-    ]  # fmt: skip
+        slot = ring.avail_entry(R.AVAIL_IDX_SHADOW, write=True, plus=-1)
+        driver.write("write_slot", "avail->ring[i] (first lap only)", slot, function="vq_update_avail_ring")
+        driver.change(sometimes="on the first lap of the ring")
+        onward()
 
 
-def publish_row(ring: SplitRing) -> Draft:
-    """Return the row that publishes what has been written."""
-    return driver_row(
-        "publish", "avail->idx", "burst", "vq_update_avail_idx", access=ring.avail_index(write=True), marks="posted",
-        effects=(copy(R.OLD_AVAIL_IDX, R.RING_AVAIL_IDX), copy(R.RING_AVAIL_IDX, R.AVAIL_IDX_SHADOW)),
-    )  # fmt: skip
+def publish(driver: Program, ring: SplitRing) -> None:
+    """What has been written is published."""
+    with driver.each("burst", at=Anchor.PUBLISH):
+        driver.write("publish", "avail->idx", ring.avail_index(write=True), function="vq_update_avail_idx")
+        driver.change(sometimes=_POSTED)
+        driver.then(R.OLD_AVAIL_IDX.copy(R.RING_AVAIL_IDX), R.RING_AVAIL_IDX.copy(R.AVAIL_IDX_SHADOW))
 
 
 def kick_primitives(scenario: Scenario) -> tuple[str, ...]:
@@ -49,21 +55,24 @@ def kick_primitives(scenario: Scenario) -> tuple[str, ...]:
     return ("vm_exit_kick",) if scenario.driver.kicks_by_exit else ("syscall", "pti", "eventfd_signal")
 
 
-def kick_rows(scenario: Scenario, ring: SplitRing, back: str) -> list[Draft]:
-    """Return the rows that kick the device if it wants that; they end at the row `back`."""
-    check = driver_row("kick_check", "used->flags", "burst", "virtqueue_kick_prepare", access=ring.used_flags())
-    if ring.queue.event_idx:
-        check = replace(
-            check, step="avail_event", access=ring.avail_event(), sample=(R.AVAIL_EVENT_SEEN, R.AVAIL_EVENT),
-            jumps=(Jump(R.AVAIL_EVENT_SEEN, "<", 0, back, R.OLD_AVAIL_IDX), Jump(R.AVAIL_EVENT_SEEN, ">=", 0, back, R.RING_AVAIL_IDX)),
-        )  # fmt: skip
-    else:
-        check = replace(
-            check, sample=(R.NO_NOTIFY_SEEN, R.USED_FLAGS_NO_NOTIFY), jumps=(Jump(R.NO_NOTIFY_SEEN, "==", 1, back),)
-        )
-    step = "kick: exit of the virtual machine" if scenario.driver.kicks_by_exit else "kick: write to the eventfd"
-    kick = driver_row(
-        "kick", step, "kick", "virtqueue_notify",
-        primitives=kick_primitives(scenario), effects=(add(R.KICKS),), jumps=(go(back),),
-    )  # fmt: skip
-    return [check, kick]
+def kick(driver: Program, scenario: Scenario, ring: SplitRing, barrier: bool = False) -> None:
+    """The device is kicked if it wants that (`barrier`: an smp_mb belongs to the check)."""
+    with driver.each("burst", at=Anchor.KICK_CHECK):
+        if ring.queue.event_idx:
+            driver.read("kick_check", "avail_event", ring.avail_event(), function="virtqueue_kick_prepare")
+            driver.change(sample=(R.AVAIL_EVENT_SEEN, R.AVAIL_EVENT))
+            driver.jump(Anchor.AFTER_KICK, R.AVAIL_EVENT_SEEN.below(R.OLD_AVAIL_IDX))
+            driver.jump(Anchor.AFTER_KICK, R.AVAIL_EVENT_SEEN.at_least(R.RING_AVAIL_IDX))
+        else:
+            driver.read("kick_check", "used->flags", ring.used_flags(), function="virtqueue_kick_prepare")
+            driver.change(sample=(R.NO_NOTIFY_SEEN, R.USED_FLAGS_NO_NOTIFY))
+            driver.jump(Anchor.AFTER_KICK, R.NO_NOTIFY_SEEN.equals(1))
+        driver.change(sometimes=_POSTED)
+        if barrier:
+            driver.change(primitives=("lock_rmw",), drains_stores=True)
+    exits = scenario.driver.kicks_by_exit
+    with driver.each("kick"):
+        title = "kick: exit of the virtual machine" if exits else "kick: write to the eventfd"
+        driver.step("kick", title, function="virtqueue_notify", primitives=kick_primitives(scenario))
+        driver.then(R.KICKS.add())
+        driver.jump(Anchor.AFTER_KICK)

@@ -1,62 +1,95 @@
-"""A program that sends through an AF_XDP socket (xdpsock txonly): completions, descriptors, sendto if asked."""
+"""A program with an AF_XDP socket (xdpsock): txonly sends, rxdrop receives and posts frames again."""
 
 from __future__ import annotations
 
-from typing import Any
-
 from sim.config.scenario.scenario import Scenario
 from sim.datapath.memory.xsk_rings import XskRings
-from sim.datapath.plan.plan import Condition, Jump, Register, Scope
-from sim.datapath.plan.step import Draft, add, copy, driver_row, go, put
+from sim.datapath.plan.program import Program
+from sim.datapath.plan.registers import R
+from sim.datapath.plan.step import Anchor, Step
 
-R = Register
-
-
-def xsk_rows(scenario: Scenario) -> list[Draft]:
-    """Return the rows of the program: bursts of `driver.burst` packets, one index write and one flags read each."""
-    rings = XskRings(scenario.virtqueue)
-    full = Jump(R.NUM_FREE, "<", 1, "full")
-    return [
-        _row(
-            "burst", "completion producer index", "burst", access=rings.producer("completion"),
-            sample=(R.USED_IDX_SEEN, R.RING_USED_IDX), effects=(put(R.BURST_LEFT, scenario.driver.burst),),
-            takes_arrivals=True,
-            jumps=(Jump(R.USED_IDX_SEEN, ">=", 1, "reclaim", R.LAST_USED_IDX), full, go("write")),
-        ),
-        _row(
-            "reclaim", "address from the completion ring", "packet", access=rings.address("completion", R.LAST_USED_IDX),
-            effects=(add(R.LAST_USED_IDX), add(R.NUM_FREE)), jumps=(Jump(R.USED_IDX_SEEN, ">=", 1, "reclaim", R.LAST_USED_IDX),),
-        ),
-        _row(
-            "reclaimed", "completion consumer index", "burst", access=rings.consumer("completion", write=True),
-        ),
-        _row(
-            "write", "build the packet, write its descriptor", "packet",
-            access=rings.descriptor("tx", R.AVAIL_IDX_SHADOW, write=True), extra_ns=scenario.driver.packet_cost.value,
-            effects=(add(R.AVAIL_IDX_SHADOW), add(R.TAKEN), add(R.NUM_FREE, -1), add(R.BURST_LEFT, -1)),
-            jumps=(Jump(R.BURST_LEFT, "<", 1, "publish"), full, go("write")),
-        ),
-        _row(
-            "full", "no frame free", "burst", jumps=(Jump(R.AVAIL_IDX_SHADOW, "==", 0, "wait", R.RING_AVAIL_IDX),),
-        ),
-        _row(
-            "publish", "tx producer index", "burst", access=rings.producer("tx", write=True), marks="posted",
-            effects=(copy(R.RING_AVAIL_IDX, R.AVAIL_IDX_SHADOW),),
-        ),
-        _row(
-            "kick_check", "tx flags", "burst", access=rings.flags("tx"), sample=(R.NO_NOTIFY_SEEN, R.USED_FLAGS_NO_NOTIFY),
-            jumps=(Jump(R.NO_NOTIFY_SEEN, "==", 1, "burst"),),
-        ),
-        _row(
-            "kick", "sendto() wakes the kernel", "kick", primitives=("syscall", "pti", "eventfd_signal"),
-            effects=(add(R.KICKS),), jumps=(go("burst"),),
-        ),
-        _row(
-            "wait", "poll the completion producer index", "burst",
-            condition=Condition(R.RING_USED_IDX, "!=", 0, R.LAST_USED_IDX), jumps=(go("burst"),),
-        ),
-    ]  # fmt: skip
+_USED_IDX = (R.USED_IDX_SEEN, R.RING_USED_IDX)
+_MORE_USED = R.USED_IDX_SEEN.above(R.LAST_USED_IDX)
 
 
-def _row(label: str, step: str, scope: Scope, **fields: Any) -> Draft:
-    return driver_row(label, step, scope, "xdpsock", **fields)
+def xsk_transmit(scenario: Scenario) -> list[Step]:
+    """Return the steps of the program: bursts of `driver.burst` packets, one index write and one flags read each."""
+    rings, program = XskRings(scenario.virtqueue), Program("driver", "xdpsock")
+    full = R.NUM_FREE.below(1)
+    with program.each("burst", at=Anchor.BURST):
+        program.read("burst", "completion producer index", rings.producer("completion"), sample=_USED_IDX)
+        program.change(takes_arrivals=True)
+        program.then(R.BURST_LEFT.put(scenario.driver.burst))
+        program.jump("reclaim", _MORE_USED)
+        program.jump("full", full)
+        program.jump("write")
+    with program.each("packet"):
+        address = rings.address("completion", R.LAST_USED_IDX)
+        program.read("reclaim", "address from the completion ring", address)
+        program.then(R.LAST_USED_IDX.add(), R.NUM_FREE.add())
+        program.jump("reclaim", _MORE_USED)
+    with program.each("burst"):
+        program.write("reclaimed", "completion consumer index", rings.consumer("completion", write=True))
+        program.change(sometimes="something is completed")
+    with program.each("packet"):
+        descriptor = rings.descriptor("tx", R.AVAIL_IDX_SHADOW, write=True)
+        program.write("write", "build the packet, write its descriptor", descriptor)
+        program.change(extra_ns=scenario.driver.packet_cost.value)
+        program.then(R.AVAIL_IDX_SHADOW.add(), R.TAKEN.add(), R.NUM_FREE.add(-1), R.BURST_LEFT.add(-1))
+        program.jump("publish", R.BURST_LEFT.below(1))
+        program.jump("full", full)
+        program.jump("write")
+    with program.each("burst"):
+        program.step("full", "no frame free", sometimes="no frame is free")
+        program.jump("wait", R.AVAIL_IDX_SHADOW.equals(R.RING_AVAIL_IDX))
+        program.write("publish", "tx producer index", rings.producer("tx", write=True), marks="posted")
+        program.then(R.RING_AVAIL_IDX.copy(R.AVAIL_IDX_SHADOW))
+    _wake_kernel(program, rings, "tx", "sendto() wakes the kernel")
+    with program.each("burst"):
+        program.step("wait", "poll the completion producer index", sometimes="no frame is free")
+        program.change(condition=R.RING_USED_IDX.differs(R.LAST_USED_IDX))
+        program.jump(Anchor.BURST)
+    return program.steps
+
+
+def xsk_receive(scenario: Scenario) -> list[Step]:
+    """Return the steps of the program: bursts of `driver.burst` packets, each ring's index written once per burst."""
+    rings, program, size = XskRings(scenario.virtqueue), Program("driver", "xdpsock"), scenario.virtqueue.size
+    with program.each("burst", at=Anchor.BURST):
+        program.read("look", "rx producer index", rings.producer("rx"), sample=_USED_IDX)
+        program.then(R.RECEIVE_LEFT.put(scenario.driver.burst))
+        program.jump("wait", R.USED_IDX_SEEN.equals(R.LAST_USED_IDX))
+    with program.each("packet"):
+        program.read("element", "descriptor of the rx ring, the packet", rings.descriptor("rx", R.LAST_USED_IDX))
+        program.change(primitives=("l3_hit",), extra_ns=scenario.driver.packet_cost.value)
+        program.then(R.LAST_USED_IDX.add(), R.RECEIVE_LEFT.add(-1))
+        program.jump("consumed", R.RECEIVE_LEFT.below(1))
+        program.jump("element", _MORE_USED)
+    with program.each("burst"):
+        program.write("consumed", "rx consumer index", rings.consumer("rx", write=True))
+    with program.each("packet"):
+        address = rings.address("fill", R.AVAIL_IDX_SHADOW, write=True)
+        program.write("post_buffer", "address into the fill ring", address)
+        program.then(R.AVAIL_IDX_SHADOW.add())
+        program.jump("post_buffer", R.AVAIL_IDX_SHADOW.minus(R.LAST_USED_IDX).below(size))
+    with program.each("burst"):
+        program.write("publish", "fill producer index", rings.producer("fill", write=True))
+        program.then(R.RING_AVAIL_IDX.copy(R.AVAIL_IDX_SHADOW))
+    _wake_kernel(program, rings, "fill", "recvfrom() wakes the kernel")
+    with program.each("burst"):
+        program.step("wait", "poll the rx producer index", sometimes="no packet is there")
+        program.change(condition=R.RING_USED_IDX.differs(R.LAST_USED_IDX))
+        program.jump(Anchor.BURST)
+    return program.steps
+
+
+def _wake_kernel(program: Program, rings: XskRings, ring: str, title: str) -> None:
+    """A system call if the kernel's side asks for one."""
+    with program.each("burst"):
+        program.read("kick_check", f"{ring} flags", rings.flags(ring))
+        program.change(sample=(R.NO_NOTIFY_SEEN, R.USED_FLAGS_NO_NOTIFY))
+        program.jump(Anchor.BURST, R.NO_NOTIFY_SEEN.equals(1))
+    with program.each("kick"):
+        program.step("kick", title, primitives=("syscall", "pti", "eventfd_signal"))
+        program.then(R.KICKS.add())
+        program.jump(Anchor.BURST)

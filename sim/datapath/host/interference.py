@@ -6,47 +6,54 @@ ring again if it can, and runs the next round through the mapping or, if it cann
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import replace
 
 from sim.config.scenario.scenario import Scenario
 from sim.config.tables.access import Access
 from sim.datapath.memory.ring_memory import RingMemory
-from sim.datapath.plan.plan import BACKGROUND, Condition, Effect, Jump, Register, Scope
-from sim.datapath.plan.step import Draft, add, go, put, worker_row
+from sim.datapath.plan.plan import BACKGROUND
+from sim.datapath.plan.program import Program, entry_of, index_of, insert_before, link, retarget
+from sim.datapath.plan.registers import R
+from sim.datapath.plan.step import Anchor, Step, Target
 
-R = Register
-
-#: Rows of a round that runs through the kernel's own accessors because the mapping is gone.
+#: Marks the labels of a round that runs through the kernel's own accessors because the mapping is gone.
 FALLBACK = "@copy_user"
 
-_ROUND, _PACKET, _ENDS = "round", "head", ("end_requeue", "end_sleep", "end_socket")
-_SLEEP = "idle"
-
+_ENDS = (Anchor.ROUND_REQUEUED, Anchor.ROUND_ASLEEP, Anchor.ROUND_WITHOUT_PACKETS)
 _MM, _NOTIFIER, _OTHER = BACKGROUND[:3]
 
 
-def around_rounds(scenario: Scenario, variant: Access, drafts: list[Draft]) -> tuple[list[Draft], list[Draft]]:
-    """Put what happens between rounds around a handler; return its rows, and those of a round without the mapping."""
-    before = [*_preempted_rows(scenario), *_invalidated_rows(scenario, variant)]
-    if not before:
-        return drafts, []
-    entry = before[0].label
-    drafts = [_jumping(draft, lambda label: entry if label == _ROUND else label) for draft in drafts]
-    start = next(number for number, draft in enumerate(drafts) if draft.label == _ROUND)
+def around_rounds(scenario: Scenario, variant: Access, steps: list[Step]) -> tuple[list[Step], list[Step]]:
+    """Put what happens between rounds around a handler; return its steps, and those of a round without the mapping.
+
+    Both are linked: they jump into each other.
+    """
+    before = Program("worker")
+    _preempted(before, scenario)
     if not _is_torn_down(scenario, variant):
-        return [*drafts[:start], *before, *drafts[start:]], []
-    drafts = [row for draft in drafts for row in _ending(scenario, draft)]
-    slow = [_fallback(draft, entry) for draft in drafts if draft.label != _SLEEP]
+        if scenario.memory.invalidations_per_second:
+            _pay_for_invalidations(before, scenario, "invalidated")
+        return link(insert_before(steps, Anchor.ROUND, before.steps) if before.steps else steps), []
+    mapped_round, idle = entry_of(steps, Anchor.ROUND), entry_of(steps, Anchor.IDLE)
+    _map_again(before, scenario, variant, mapped_round)
+    steps = _with_endings(scenario, steps)
+    unmapped = [step for step in steps if Anchor.IDLE not in step.anchors]
+    shared = {Anchor.ROUND: before.steps[0].label, Anchor.IDLE: idle}
+    slow = [_unmapped(step, tuple(shared.values())) for step in link(unmapped, shared)]
     if variant.mapping.torn_down == "at once":
-        drafts = [row for draft in drafts for row in _checked(draft)]
-    start = next(number for number, draft in enumerate(drafts) if draft.label == _ROUND)
-    return [*drafts[:start], *before, *drafts[start:]], slow
+        packet = steps[index_of(steps, Anchor.PACKET)]
+        check = Program("worker")
+        with check.each("packet"):
+            check.step("still_mapped", "is the ring still mapped?", function=packet.function)
+            check.jump(packet.label + FALLBACK, R.MAPPED.below(1))
+        steps = insert_before(steps, Anchor.PACKET, check.steps)
+    return link(insert_before(steps, Anchor.ROUND, before.steps)), slow
 
 
-def host_rows(scenario: Scenario, variant: Access) -> list[Draft]:
-    """Return the rows of the host's other threads: the one that invalidates pages, the one that shares the core."""
-    return [*_invalidating_rows(scenario, variant), *_other_task_rows(scenario)]
+def host_steps(scenario: Scenario, variant: Access) -> list[Step]:
+    """Return the steps of the host's other threads: those that invalidate pages, and the one that shares the core."""
+    return [*_invalidating(scenario, variant), *_other_task(scenario)]
 
 
 def period_ps(scenario: Scenario) -> int:
@@ -57,10 +64,8 @@ def period_ps(scenario: Scenario) -> int:
 
 def message_rates(scenario: Scenario) -> tuple[float, float, float]:
     """Return how often per second the host takes something away: ring pages, IOTLB entries, mappings of the IOTLB."""
-    queue = scenario.virtqueue
-    return (
-        scenario.memory.invalidations_per_second, queue.iotlb_updates_per_second, queue.iotlb_misses_per_second
-    )  # fmt: skip
+    queue, invalidations = scenario.virtqueue, scenario.memory.invalidations_per_second
+    return invalidations, queue.iotlb_updates_per_second, queue.iotlb_misses_per_second
 
 
 def _handler(scenario: Scenario) -> str:
@@ -71,134 +76,108 @@ def _is_torn_down(scenario: Scenario, variant: Access) -> bool:
     return scenario.memory.invalidations_per_second > 0 and variant.mapping.torn_down != "never"
 
 
-def _jumping(draft: Draft, renamed: Callable[[str], str]) -> Draft:
-    return replace(draft, jumps=tuple(replace(jump, target=renamed(jump.target)) for jump in draft.jumps))
-
-
-def _fallback(draft: Draft, entry: str) -> Draft:
-    """Return the row of a round without the mapping; it starts and sleeps where every round does."""
-    renamed = _jumping(draft, lambda label: label if label in (entry, _SLEEP) else label + FALLBACK)
-    return replace(renamed, label=draft.label + FALLBACK, step=f"{draft.step} (not mapped)")
-
-
-def _checked(draft: Draft) -> list[Draft]:
-    """Let a packet whose mapping is gone go on through the kernel's own accessors."""
-    if draft.label != _PACKET:
-        return [draft]
-    gone = (Jump(R.MAPPED, "<", 1, _PACKET + FALLBACK),)
-    still = worker_row(_PACKET, "is the ring still mapped?", "packet", function=draft.function, jumps=gone)
-    return [still, replace(draft, label=f"{_PACKET}_mapped")]
-
-
-def _ending(scenario: Scenario, draft: Draft) -> list[Draft]:
-    """Pay for invalidations and release the virtqueue's mutex as a round ends: who waits for it gets it first."""
-    if draft.label not in _ENDS:
-        return [draft]
-    unlock = worker_row(
-        f"{draft.label}_unlock", "mutex_unlock", "round", function=_handler(scenario), effects=(put(R.IN_ROUND, 0),)
-    )
-    return [_stalled(scenario, draft.label), unlock, replace(draft, label=f"{draft.label}_work")]
-
-
-def _stalled(scenario: Scenario, label: str) -> Draft:
-    return worker_row(
-        label, "TLB flushes and faults since the last round", "invalidation", function="flush_tlb_func",
-        operation="stall", unit=R.FLUSHES_SEEN, per_unit=True, sample=(R.FLUSHES_SEEN, R.FLUSHES),
-        extra_ns=1e3 * scenario.memory.invalidation_stall.value, extra_name="invalidation",
-        effects=(Effect("countdown", R.FLUSHES, R.FLUSHES_SEEN),),
-    )  # fmt: skip
-
-
 # -- the worker -------------------------------------------------------------------------------------------------------
 
 
-def _preempted_rows(scenario: Scenario) -> list[Draft]:
-    if not scenario.placement.preempted_us:
-        return []
-    slice_ns = 1e3 * scenario.placement.preempted_us
-    return [
-        worker_row(
-            "resched", "does another task want the core?", "round", function="vhost_worker",
-            jumps=(Jump(R.OTHER_TASK, "==", 0, "running"),),
-        ),
-        worker_row(
-            "preempted", "another task has the core", "round", function="schedule", operation="stall",
-            primitives=("context_switch", "context_switch"), extra_ns=slice_ns, extra_name="preempted",
-            effects=(put(R.OTHER_TASK, 0),),
-        ),
-        worker_row("running", "the worker has the core", "round", function="vhost_worker"),
-    ]  # fmt: skip
+def _unmapped(step: Step, shared: Sequence[str]) -> Step:
+    """Return a step of a round without the mapping; it starts and sleeps where every round does."""
+
+    def renamed(target: Target) -> str:
+        return str(target) if target in shared else f"{target}{FALLBACK}"
+
+    title = f"{step.title} (not mapped)"
+    return replace(retarget(step, renamed), label=step.label + FALLBACK, title=title, anchors=(), unmapped=True)
 
 
-def _invalidated_rows(scenario: Scenario, variant: Access) -> list[Draft]:
-    memory, ring = scenario.memory, RingMemory(scenario, variant)
-    if not memory.invalidations_per_second:
-        return []
-    if not _is_torn_down(scenario, variant):
-        return [_stalled(scenario, "invalidated")]
-    lock = worker_row(
-        "mutex_lock", "mutex_lock", "round", function=_handler(scenario), condition=Condition(R.TEARING_DOWN, "==", 0),
-        effects=(put(R.IN_ROUND, 1),),
-    )  # fmt: skip
-    prefetch = worker_row(
-        "prefetch", "is the ring mapped?", "round", function="vq_meta_prefetch",
-        jumps=(Jump(R.MAPPED, ">=", 1, _ROUND), Jump(R.INVALIDATING, ">=", 1, _ROUND + FALLBACK)),
-    )  # fmt: skip
-    again = worker_row(
-        "map_again", "map the ring again", "invalidation", function="vhost_map_prefetch",
-        primitives=tuple(item.primitive for item in ring.mapping_items()), effects=(put(R.MAPPED, 1),),
-    )  # fmt: skip
-    return [lock, prefetch, again]
+def _with_endings(scenario: Scenario, steps: list[Step]) -> list[Step]:
+    """Pay for invalidations and release the virtqueue's mutex as a round ends: who waits for it gets it first."""
+    for end in _ENDS:
+        if any(end in step.anchors for step in steps):
+            label = entry_of(steps, end)
+            ending = Program("worker", _handler(scenario))
+            _pay_for_invalidations(ending, scenario, f"{label}_stalled")
+            ending.change(sometimes=f"the round ends at {label}")
+            with ending.each("round"):
+                ending.step(f"{label}_unlock", "mutex_unlock", sometimes=f"the round ends at {label}")
+                ending.then(R.IN_ROUND.put(0))
+            steps = insert_before(steps, end, ending.steps)
+    return steps
+
+
+def _pay_for_invalidations(worker: Program, scenario: Scenario, label: str) -> None:
+    with worker.each("invalidation"):
+        worker.step(label, "TLB flushes and faults since the last round", operation="stall")
+        worker.change(function="flush_tlb_func", unit=R.FLUSHES_SEEN, per_unit=True)
+        worker.change(extra_ns=1e3 * scenario.memory.invalidation_stall.value, extra_name="invalidation")
+        worker.change(sample=(R.FLUSHES_SEEN, R.FLUSHES))
+        worker.then(R.FLUSHES.count_down(R.FLUSHES_SEEN))
+
+
+def _preempted(worker: Program, scenario: Scenario) -> None:
+    slice_us = scenario.placement.preempted_us
+    if not slice_us:
+        return
+    with worker.each("round"):
+        worker.step("resched", "does another task want the core?", function="vhost_worker")
+        worker.jump("running", R.OTHER_TASK.equals(0))
+        worker.step("preempted", "another task has the core", operation="stall", function="schedule")
+        worker.change(primitives=("context_switch", "context_switch"), extra_ns=1e3 * slice_us, extra_name="preempted")
+        worker.change(sometimes="another task wants the core")
+        worker.then(R.OTHER_TASK.put(0))
+        worker.step("running", "the worker has the core", function="vhost_worker")
+
+
+def _map_again(worker: Program, scenario: Scenario, variant: Access, mapped_round: str) -> None:
+    mapping = tuple(item.primitive for item in RingMemory(scenario, variant).mapping_items())
+    with worker.each("round"):
+        worker.step("mutex_lock", "mutex_lock", function=_handler(scenario), condition=R.TEARING_DOWN.equals(0))
+        worker.then(R.IN_ROUND.put(1))
+        worker.step("prefetch", "is the ring mapped?", function="vq_meta_prefetch")
+        worker.jump(mapped_round, R.MAPPED.at_least(1))
+        worker.jump(mapped_round + FALLBACK, R.INVALIDATING.at_least(1))
+    with worker.each("invalidation"):
+        worker.step("map_again", "map the ring again", function="vhost_map_prefetch", primitives=mapping)
+        worker.then(R.MAPPED.put(1))
 
 
 # -- other threads ----------------------------------------------------------------------------------------------------
 
 
-def _row(actor: str, label: str, step: str, scope: Scope, **fields: object) -> Draft:
-    return replace(Draft(label, actor, step, (scope,), operation="hold"), **fields)  # type: ignore[arg-type]
-
-
-def _invalidating_rows(scenario: Scenario, variant: Access) -> list[Draft]:
+def _invalidating(scenario: Scenario, variant: Access) -> list[Step]:
     """Pages are invalidated at a steady rate; a thread that has to wait for the worker handles several at once."""
-    memory, mapping = scenario.memory, variant.mapping
+    memory, mapping, timer, notifier = scenario.memory, variant.mapping, Program(_MM), Program(_NOTIFIER)
     if not memory.invalidations_per_second:
         return []
-    every = _row(
-        _MM, "mm_interval", "until the next invalidation", "invalidation",
-        extra_ns=1e9 / memory.invalidations_per_second, effects=(add(R.FLUSHES), add(R.INVALIDATIONS)),
-        jumps=(go("mm_interval"),),
-    )  # fmt: skip
+    with timer.each("invalidation"):
+        timer.step("mm_interval", "until the next invalidation", operation="hold")
+        timer.change(extra_ns=1e9 / memory.invalidations_per_second)
+        timer.then(R.FLUSHES.add(), R.INVALIDATIONS.add())
+        timer.jump("mm_interval")
     if not _is_torn_down(scenario, variant):
-        return [every]
-    waits = Condition(R.IN_ROUND, "==", 0) if mapping.torn_down == "between rounds" else None
-    areas = RingMemory(scenario, variant).areas
-    return [
-        every,
-        _row(
-            _NOTIFIER, "range_start", "invalidate_range_start", "invalidation",
-            condition=Condition(R.INVALIDATIONS, "!=", 0, R.HANDLED), sample=(R.HANDLED, R.INVALIDATIONS),
-        ),
-        _row(
-            _NOTIFIER, "lock_out", "lock out the worker's rounds", "invalidation", condition=waits,
-            effects=(put(R.TEARING_DOWN, 1 if waits else 0), put(R.MAPPED, 0), put(R.INVALIDATING, 1)),
-        ),
-        _row(
-            _NOTIFIER, "teardown", "tear the mapping down", "invalidation",
-            primitives=tuple(mapping.teardown + mapping.teardown_area * areas), effects=(put(R.TEARING_DOWN, 0),),
-        ),
-        _row(
-            _NOTIFIER, "range_end", "invalidate_range_end", "invalidation",
-            extra_ns=1e3 * memory.invalidation_window.value, effects=(put(R.INVALIDATING, 0),),
-            jumps=(go("range_start"),),
-        ),
-    ]  # fmt: skip
+        return timer.steps
+    waits = mapping.torn_down == "between rounds"
+    teardown = tuple(mapping.teardown + mapping.teardown_area * RingMemory(scenario, variant).areas)
+    with notifier.each("invalidation"):
+        notifier.step("range_start", "invalidate_range_start", operation="hold")
+        notifier.change(condition=R.INVALIDATIONS.differs(R.HANDLED), sample=(R.HANDLED, R.INVALIDATIONS))
+        notifier.step("lock_out", "lock out the worker's rounds", operation="hold")
+        notifier.change(condition=R.IN_ROUND.equals(0) if waits else None)
+        notifier.then(R.TEARING_DOWN.put(int(waits)), R.MAPPED.put(0), R.INVALIDATING.put(1))
+        notifier.step("teardown", "tear the mapping down", operation="hold", primitives=teardown)
+        notifier.then(R.TEARING_DOWN.put(0))
+        notifier.step("range_end", "invalidate_range_end", operation="hold")
+        notifier.change(extra_ns=1e3 * memory.invalidation_window.value)
+        notifier.then(R.INVALIDATING.put(0))
+        notifier.jump("range_start")
+    return [*timer.steps, *notifier.steps]
 
 
-def _other_task_rows(scenario: Scenario) -> list[Draft]:
-    placement = scenario.placement
-    if not placement.preempted_us:
-        return []
-    return [
-        _row(_OTHER, "other_sleeps", "until the other task wants the core", "round",
-             extra_ns=1e3 * placement.preempted_every_us, effects=(put(R.OTHER_TASK, 1),), jumps=(go("other_sleeps"),)),
-    ]  # fmt: skip
+def _other_task(scenario: Scenario) -> list[Step]:
+    placement, task = scenario.placement, Program(_OTHER)
+    if placement.preempted_us:
+        with task.each("round"):
+            task.step("other_sleeps", "until the other task wants the core", operation="hold")
+            task.change(extra_ns=1e3 * placement.preempted_every_us)
+            task.then(R.OTHER_TASK.put(1))
+            task.jump("other_sleeps")
+    return task.steps

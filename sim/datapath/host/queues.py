@@ -10,37 +10,39 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from sim.config.scenario.scenario import Scenario
-from sim.datapath.plan.plan import BANK, Condition, Effect, Jump, LineAccess, Register
-from sim.datapath.plan.step import Draft, add, go, put, worker_row
-
-R = Register
+from sim.datapath.plan.program import Program, entry_of
+from sim.datapath.plan.registers import BANK, Condition, Effect, R
+from sim.datapath.plan.step import Anchor, Jump, LineAccess, Step, Target
 
 MARK = "#"
-#: Rows of a worker that has nothing to do, whichever queue was empty last.
-_RESTING = _SWITCHED_OUT, _IDLE = "schedule_out", "idle"
+#: Where a worker rests that has nothing to do, whichever queue was empty last.
+_RESTING = (Anchor.SCHEDULED_OUT, Anchor.IDLE)
 #: Registers of the core, whichever queue it serves.
 _OF_THE_CORE = (R.OTHER_TASK,)
 
 
-def serve_queues(scenario: Scenario, worker: list[Draft], driver: list[Draft]) -> tuple[list[Draft], list[Draft]]:
-    """Return the rows of one core's worker and of its drivers, for all queues that the core serves."""
+def serve_queues(scenario: Scenario, worker: list[Step], driver: list[Step]) -> tuple[list[Step], list[Step]]:
+    """Return the linked steps of one core's worker and of its drivers, for all queues that the core serves."""
     count = scenario.queues.per_core
     if count == 1:
         return worker, driver
-    (idle,) = (draft for draft in worker if draft.label == _IDLE)
-    switched_out = [draft for draft in worker if draft.label == _SWITCHED_OUT]
-    handler = [draft for draft in worker if draft.label not in _RESTING]
-    rows = [
-        replace(
-            idle, condition=Condition(R.WORKER_KICKS, "!=", 0, R.WORKER_KICKS_SEEN),
-            sample=(R.WORKER_KICKS_SEEN, R.WORKER_KICKS), jumps=(go(_named("visit", 0)),),
-        )
-    ]  # fmt: skip
+    *switched_out, idle = [step for anchor in _RESTING for step in worker if anchor in step.anchors]
+    resting = [idle.label, *(step.label for step in switched_out)]
+    handler, entry = [step for step in worker if step.label not in resting], entry_of(worker, Anchor.ROUND)
+    idle = replace(idle, condition=R.WORKER_KICKS.differs(R.WORKER_KICKS_SEEN), jumps=(Jump(_named("visit", 0)),))
+    core = Program("worker", "vhost_worker")
+    core.add([replace(idle, sample=(R.WORKER_KICKS_SEEN, R.WORKER_KICKS))])
     for number in range(count):
-        rows += _visit_rows(scenario, number, handler[0].label)
-        rows += _moved_handler(handler, number, count)
-    rows += [*_cycle_rows(_SWITCHED_OUT if switched_out else _IDLE), *switched_out]
-    return rows, [_moved_driver(draft, number) for number in range(count) for draft in driver]
+        _visit(core, scenario, number, entry)
+        core.add(_moved_handler(handler, number, count, entry, resting))
+        with core.each("round"):
+            core.step(_named("requeue", number), "more work: behind the other queues")
+            core.change(sometimes="the queue has more work")
+            core.then(Effect("set", _bank(R.PENDING, number), None, 1))
+            core.jump(_next(number, count))
+    _cycle(core, switched_out[0].label if switched_out else idle.label)
+    core.add(switched_out)
+    return core.steps, [_moved_driver(step, number) for number in range(count) for step in driver]
 
 
 def regions_of_queues(regions: dict[str, int], count: int) -> dict[str, int]:
@@ -56,75 +58,60 @@ def _next(number: int, count: int) -> str:
     return _named("visit", number + 1) if number + 1 < count else "cycle"
 
 
-def _moved_handler(handler: list[Draft], number: int, count: int) -> list[Draft]:
-    """Return the handler's rows for one queue; where it would sleep or start another round, the next queue is next."""
-    entry = handler[0].label
+def _moved_handler(handler: list[Step], number: int, count: int, entry: str, resting: list[str]) -> list[Step]:
+    """Return the handler's steps for one queue; where it would sleep or start another round, the next queue is next."""
 
-    def renamed(label: str) -> str:
-        if label in _RESTING:
+    def renamed(target: Target) -> str:
+        if target in resting:
             return _next(number, count)
-        return _named("requeue" if label == entry else label, number)
+        return _named("requeue" if target == entry else str(target), number)
 
-    requeue = worker_row(
-        _named("requeue", number), "more work: behind the other queues", "round", function="vhost_worker",
-        effects=(put(_bank(R.PENDING, number), 1),), jumps=(go(_next(number, count)),),
-    )  # fmt: skip
-    return [*(_moved(draft, number, renamed) for draft in handler), requeue]
+    return [_moved(step, number, renamed) for step in handler]
 
 
-def _visit_rows(scenario: Scenario, number: int, entry: str) -> list[Draft]:
+def _visit(core: Program, scenario: Scenario, number: int, entry: str) -> None:
     pending, kicks, seen = (_bank(register, number) for register in (R.PENDING, R.KICKS, R.KICKS_SEEN))
     take = _named("take", number)
-    return [
-        worker_row(
-            _named("visit", number), "has the queue work?", "round", function="vhost_worker",
-            jumps=(
-                Jump(pending, ">=", 1, take), Jump(kicks, "!=", 0, take, seen),
-                go(_next(number, scenario.queues.per_core)),
-            ),
-        ),
-        worker_row(
-            take, "take its work", "round", function="vhost_worker", operation="hold",
-            primitives=("context_switch",) if scenario.queues.switching else (), sample=(seen, kicks),
-            effects=(put(pending, 0), put(R.WORKED, 1)), jumps=(go(_named(entry, number)),),
-        ),
-    ]  # fmt: skip
+    with core.each("round"):
+        core.step(_named("visit", number), "has the queue work?")
+        core.jump(take, Condition(pending, ">=", 1))
+        core.jump(take, Condition(kicks, "!=", 0, seen))
+        core.jump(_next(number, scenario.queues.per_core))
+        core.step(take, "take its work", operation="hold", sample=(seen, kicks))
+        core.change(primitives=("context_switch",) if scenario.queues.switching else ())
+        core.change(sometimes="the queue has work")
+        core.then(Effect("set", pending, None, 0), R.WORKED.put(1))
+        core.jump(_named(entry, number))
 
 
-def _cycle_rows(rest: str) -> list[Draft]:
-    """After the last queue: go round again while any had work or was kicked, else sleep (the row `rest`)."""
-    return [
-        worker_row(
-            "cycle", "all queues visited", "round", function="vhost_worker",
-            jumps=(
-                Jump(R.WORKED, ">=", 1, "again"), Jump(R.WORKER_KICKS, "!=", 0, "woken", R.WORKER_KICKS_SEEN),
-                go(rest),
-            ),
-        ),
-        worker_row(
-            "again", "go round again", "round", function="vhost_worker", effects=(put(R.WORKED, 0),),
-            jumps=(go("visit"),),
-        ),
-        worker_row(
-            "woken", "kicked meanwhile", "round", function="vhost_worker", sample=(R.WORKER_KICKS_SEEN, R.WORKER_KICKS),
-            jumps=(go("visit"),),
-        ),
-    ]  # fmt: skip
+def _cycle(core: Program, rest: str) -> None:
+    """After the last queue: go round again while any had work or was kicked, else sleep (the step `rest`)."""
+    with core.each("round"):
+        core.step("cycle", "all queues visited")
+        core.jump("again", R.WORKED.at_least(1))
+        core.jump("woken", R.WORKER_KICKS.differs(R.WORKER_KICKS_SEEN))
+        core.jump(rest)
+        core.step("again", "go round again", sometimes="some queue had work")
+        core.then(R.WORKED.put(0))
+        core.jump("visit")
+        core.step("woken", "kicked meanwhile", sample=(R.WORKER_KICKS_SEEN, R.WORKER_KICKS))
+        core.change(sometimes="kicked before it slept")
+        core.jump("visit")
 
 
-def _moved_driver(draft: Draft, number: int) -> Draft:
-    moved = _moved(draft, number, lambda label: _named(label, number))
+def _moved_driver(step: Step, number: int) -> Step:
+    moved = _moved(step, number, lambda target: _named(str(target), number))
     if any(effect.target == _bank(R.KICKS, number) for effect in moved.effects):
-        moved = replace(moved, effects=(*moved.effects, add(R.WORKER_KICKS)))
-    return replace(moved, actor=f"{draft.actor}.{number}" if number else draft.actor)
+        moved = replace(moved, effects=(*moved.effects, R.WORKER_KICKS.add()))
+    return replace(moved, actor=f"{step.actor}.{number}" if number else step.actor)
 
 
 def _bank(register: int, number: int) -> int:
     return register if register in _OF_THE_CORE else register + number * BANK
 
 
-def _moved(draft: Draft, number: int, renamed: Callable[[str], str]) -> Draft:
-    """Return a row in the registers and regions of a queue; only the packets of queue 0 are counted."""
+def _moved(step: Step, number: int, renamed: Callable[[Target], str]) -> Step:
+    """Return a step in the registers and regions of a queue; only the packets of queue 0 are counted."""
 
     def register(given: int | None) -> int | None:
         return None if given is None else _bank(given, number)
@@ -138,16 +125,18 @@ def _moved(draft: Draft, number: int, renamed: Callable[[str], str]) -> Draft:
     def effect(given: Effect) -> Effect:
         return replace(given, target=_bank(given.target, number), source=register(given.source))
 
-    def jump(given: Jump) -> Jump:
-        left, right = _bank(given.left, number), register(given.right)
-        return replace(given, target=renamed(given.target), left=left, right=right)
+    def test(given: Condition | None) -> Condition | None:
+        return given and replace(given, left=_bank(given.left, number), right=register(given.right))
 
-    condition = draft.condition
-    if condition is not None:
-        condition = replace(condition, left=_bank(condition.left, number), right=register(condition.right))
-    sample = None if draft.sample is None else (_bank(draft.sample[0], number), _bank(draft.sample[1], number))
     return replace(
-        draft, label=_named(draft.label, number), unit=register(draft.unit), access=access(draft.access),
-        sample=sample, effects=tuple(effect(one) for one in draft.effects), condition=condition,
-        marks=draft.marks if number == 0 else None, jumps=tuple(jump(one) for one in draft.jumps),
-    )  # fmt: skip
+        step,
+        label=_named(step.label, number),
+        anchors=step.anchors if number == 0 else (),
+        unit=register(step.unit),
+        access=access(step.access),
+        sample=step.sample and (_bank(step.sample[0], number), _bank(step.sample[1], number)),
+        effects=tuple(effect(given) for given in step.effects),
+        condition=test(step.condition),
+        marks=step.marks if number == 0 else None,
+        jumps=tuple(Jump(renamed(jump.target), test(jump.test)) for jump in step.jumps),
+    )

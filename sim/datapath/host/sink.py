@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from sim.config.scenario.scenario import Scenario
-from sim.datapath.plan.plan import Condition, Effect, Jump, Register
-from sim.datapath.plan.step import Draft, add, go, put
-
-R = Register
+from sim.datapath.plan.program import Program
+from sim.datapath.plan.registers import R
+from sim.datapath.plan.step import Step
 
 #: Preamble, start of frame, FCS and gap (DESIGN 6b.12).
 WIRE_OVERHEAD_BYTES = 24
@@ -21,7 +18,7 @@ WAKE_EVERY = 16
 
 
 def has_sink(scenario: Scenario) -> bool:
-    """Tell whether something behind the worker has a pace of its own."""
+    """Return whether something behind the worker has a pace of its own."""
     return scenario.backend.has_nic or scenario.backend.has_receiver
 
 
@@ -43,47 +40,39 @@ def sink_ns(scenario: Scenario, packet_bytes: int) -> float:
     return backend.receiver_cost.value + packet_bytes * backend.receiver_byte_cost.value
 
 
-def sink_rows(scenario: Scenario, packet_bytes: int, pinned: bool) -> list[Draft]:
-    """Return the rows of the NIC or the receiver (none without); `pinned`: frames may come by zero copy.
+def sink_steps(scenario: Scenario, packet_bytes: int, pinned: bool) -> list[Step]:
+    """Return the steps of the NIC or the receiver (none without); `pinned`: frames may come by zero copy.
 
     Frames of pinned pages and copied ones leave in proportion to their numbers in the queue: as many per second as from
     one queue in order.
     """
     if not has_sink(scenario):
         return []
-    name, step = ("nic", "frame on the wire") if scenario.backend.has_nic else ("receiver", "packet is read")
-    take = Draft(
-        "take", name, step, ("packet",), function=name, extra_ns=sink_ns(scenario, packet_bytes),
-        condition=Condition(R.SINK_QUEUED, "!=", 0, R.SINK_DONE), effects=(add(R.SINK_DONE),), jumps=(go("take"),),
-    )  # fmt: skip
-    if not pinned:
-        return [take]
-    take = replace(
-        take,
-        effects=(
-            Effect("add", R.TURN, R.UPEND_IDX), Effect("countdown", R.TURN, R.ZEROCOPY_COMPLETED),
-            Effect("countdown", R.TURN, R.SINK_QUEUED), Effect("add", R.TURN, R.SINK_DONE),
-        ),
-        jumps=(
-            Jump(R.UPEND_IDX, "==", 0, "copied", R.ZEROCOPY_COMPLETED), Jump(R.COPIED, "==", 0, "unpin", R.COPIED_SENT),
-            Jump(R.TURN, ">=", 0, "unpin"), go("copied"),
-        ),
-    )  # fmt: skip
-    unpin = Draft(
-        "unpin", name, "pages released", ("packet",), function="vhost_zerocopy_callback",
-        effects=(add(R.SINK_DONE), add(R.ZEROCOPY_COMPLETED), add(R.ZEROCOPY_COMPLETIONS_LEFT, -1)),
-        jumps=(Jump(R.UPEND_IDX, "==", 0, "wake", R.ZEROCOPY_COMPLETED), Jump(R.ZEROCOPY_COMPLETIONS_LEFT, "<", 1, "wake"), go("take")),
-    )  # fmt: skip
-    wake = Draft(
-        "wake", name, "wake the worker", ("packet",), function="vhost_poll_queue",
-        effects=(add(R.KICKS), put(R.ZEROCOPY_COMPLETIONS_LEFT, WAKE_EVERY)), jumps=(go("take"),),
-    )  # fmt: skip
-    copied = Draft(
-        "copied", name, "copied frame sent", ("packet",), function=name,
-        effects=(
-            Effect("add", R.TURN, R.SINK_QUEUED), Effect("countdown", R.TURN, R.SINK_DONE),
-            add(R.SINK_DONE), add(R.COPIED_SENT),
-        ),
-        jumps=(go("take"),),
-    )  # fmt: skip
-    return [take, unpin, wake, copied]
+    name, title = ("nic", "frame on the wire") if scenario.backend.has_nic else ("receiver", "packet is read")
+    sink = Program(name, name)
+    with sink.each("packet"):
+        sink.step("take", title, extra_ns=sink_ns(scenario, packet_bytes))
+        sink.change(condition=R.SINK_QUEUED.differs(R.SINK_DONE))
+        if not pinned:
+            sink.then(R.SINK_DONE.add())
+            sink.jump("take")
+            return sink.steps
+        sink.then(R.TURN.add_register(R.UPEND_IDX), R.TURN.count_down(R.ZEROCOPY_COMPLETED))
+        sink.then(R.TURN.count_down(R.SINK_QUEUED), R.TURN.add_register(R.SINK_DONE))
+        sink.jump("copied", R.UPEND_IDX.equals(R.ZEROCOPY_COMPLETED))
+        sink.jump("unpin", R.COPIED.equals(R.COPIED_SENT))
+        sink.jump("unpin", R.TURN.at_least(0))
+        sink.jump("copied")
+        sink.step("unpin", "pages released", function="vhost_zerocopy_callback")
+        sink.then(R.SINK_DONE.add(), R.ZEROCOPY_COMPLETED.add(), R.ZEROCOPY_COMPLETIONS_LEFT.add(-1))
+        sink.jump("wake", R.UPEND_IDX.equals(R.ZEROCOPY_COMPLETED))
+        sink.jump("wake", R.ZEROCOPY_COMPLETIONS_LEFT.below(1))
+        sink.jump("take")
+        sink.step("wake", "wake the worker", function="vhost_poll_queue")
+        sink.then(R.KICKS.add(), R.ZEROCOPY_COMPLETIONS_LEFT.put(WAKE_EVERY))
+        sink.jump("take")
+        sink.step("copied", "copied frame sent")
+        sink.then(R.TURN.add_register(R.SINK_QUEUED), R.TURN.count_down(R.SINK_DONE))
+        sink.then(R.SINK_DONE.add(), R.COPIED_SENT.add())
+        sink.jump("take")
+    return sink.steps

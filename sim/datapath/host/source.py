@@ -2,62 +2,63 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from sim.config.scenario.scenario import Scenario
 from sim.datapath.memory.receive_memory import PACKET_LINES, ReceiveMemory
-from sim.datapath.plan.plan import Condition, Jump, Register, Scope
-from sim.datapath.plan.step import Draft, add, go, put
+from sim.datapath.plan.program import Program
+from sim.datapath.plan.registers import R
+from sim.datapath.plan.step import Step
 
-R = Register
 
-
-def source_rows(scenario: Scenario, packet_bytes: int) -> list[Draft]:
-    """Return the rows of the source: packets one by one, or bursts of frames under one lock and wake-up check.
+def source_steps(scenario: Scenario, packet_bytes: int) -> list[Step]:
+    """Return the steps of the source: packets one by one, or bursts of frames under one lock and wake-up check.
 
     With an offered load a packet that finds no room is dropped. A source that always has packets waits for room
     instead: what it would drop is not simulated.
     """
-    memory, source = ReceiveMemory(scenario, packet_bytes), scenario.receive.source
-    saturates, skb = scenario.traffic.load.kind == "saturate", source.kind == "skb"
-    xmit = "tun_net_xmit" if skb else "tun_xdp_xmit"
-    again = (Jump(R.BURST_LEFT, ">=", 1, "make"), go("wake_check"))
-    burst = _row(
-        "arrive", "packets arrive", "burst", xmit, takes_arrivals=True,
-        effects=(put(R.BURST_LEFT, source.packets_per_lock),),
-        condition=Condition(R.PRODUCED, "<", source.queue, R.CONSUMED) if saturates else None,
-    )  # fmt: skip
-    lock = _row("lock", "lock the ptr_ring", "burst", xmit, primitives=("spin_lock",), drains_stores=True)
-    make = _row(
-        "make", "build the packet", "packet", xmit, extra_ns=source.packet_cost.value,
-        access=memory.packet(R.PRODUCED, 0, PACKET_LINES[source.kind] if skb else 1, write=True),
-        effects=(add(R.TAKEN), add(R.BURST_LEFT, -1)),
-    )  # fmt: skip
-    return [
-        burst,
-        *([make, lock] if skb else [lock, make]),
-        _row(
-            "room", "slot of the ptr_ring", "packet", "__ptr_ring_produce", access=memory.slot(R.PRODUCED),
-            sample=(R.ROOM_SEEN, R.CONSUMED), jumps=(Jump(R.PRODUCED, ">=", source.queue, "no_room", R.ROOM_SEEN),),
-        ),
-        _row(
-            "put", "packet into its slot", "packet", "__ptr_ring_produce", access=memory.slot(R.PRODUCED, write=True),
-            effects=(add(R.PRODUCED),), marks="posted", jumps=again,
-        ),
-        _row(
-            "no_room", "no room for the rest" if saturates else "no room: drop", "packet", xmit,
-            effects=() if saturates else (add(R.DROPPED),), jumps=(go("wake_check"),) if saturates else again,
-        ),
-        _row(
-            "wake_check", "smp_mb, does anyone wait?", "burst", "sock_def_readable", primitives=("lock_rmw",),
-            drains_stores=True, sample=(R.WAIT_SEEN, R.SOCKET_WAIT), jumps=(Jump(R.WAIT_SEEN, "==", 0, "arrive"),),
-        ),
-        _row(
-            "wake", "wake the worker", "wakeup", "vhost_poll_wakeup", primitives=("eventfd_signal",),
-            effects=(put(R.SOCKET_WAIT, 0), add(R.WAKES)), jumps=(go("arrive"),),
-        ),
-    ]  # fmt: skip
+    memory, kind = ReceiveMemory(scenario, packet_bytes), scenario.receive.source
+    saturates, skb = scenario.traffic.load.kind == "saturate", kind.kind == "skb"
+    source = Program("source", "tun_net_xmit" if skb else "tun_xdp_xmit")
 
+    def lock() -> None:
+        with source.each("burst"):
+            source.step("lock", "lock the ptr_ring", primitives=("spin_lock",), drains_stores=True)
 
-def _row(label: str, step: str, scope: Scope, function: str, **fields: Any) -> Draft:
-    return Draft(label, "source", step, (scope,), function=function, **fields)
+    def go_on() -> None:
+        source.jump("make", R.BURST_LEFT.at_least(1))
+        source.jump("wake_check")
+
+    with source.each("burst"):
+        source.step("arrive", "packets arrive", takes_arrivals=True)
+        source.then(R.BURST_LEFT.put(kind.packets_per_lock))
+        if saturates:
+            source.change(condition=R.PRODUCED.minus(R.CONSUMED).below(kind.queue))
+    if not skb:
+        lock()
+    with source.each("packet"):
+        made = memory.packet(R.PRODUCED, 0, PACKET_LINES[kind.kind] if skb else 1, write=True)
+        source.write("make", "build the packet", made, extra_ns=kind.packet_cost.value)
+        source.then(R.TAKEN.add(), R.BURST_LEFT.add(-1))
+        if skb:
+            lock()
+        source.read("room", "slot of the ptr_ring", memory.slot(R.PRODUCED), function="__ptr_ring_produce")
+        source.change(sample=(R.ROOM_SEEN, R.CONSUMED))
+        source.jump("no_room", R.PRODUCED.minus(R.ROOM_SEEN).at_least(kind.queue))
+        slot = memory.slot(R.PRODUCED, write=True)
+        source.write("put", "packet into its slot", slot, function="__ptr_ring_produce", marks="posted")
+        source.then(R.PRODUCED.add())
+        go_on()
+        source.step("no_room", "no room for the rest" if saturates else "no room: drop", sometimes="the ring is full")
+        if saturates:
+            source.jump("wake_check")
+        else:
+            source.then(R.DROPPED.add())
+            go_on()
+    with source.each("burst"):
+        source.step("wake_check", "smp_mb, does anyone wait?", function="sock_def_readable", primitives=("lock_rmw",))
+        source.change(drains_stores=True, sample=(R.WAIT_SEEN, R.SOCKET_WAIT))
+        source.jump("arrive", R.WAIT_SEEN.equals(0))
+    with source.each("wakeup"):
+        source.step("wake", "wake the worker", function="vhost_poll_wakeup", primitives=("eventfd_signal",))
+        source.then(R.SOCKET_WAIT.put(0), R.WAKES.add())
+        source.jump("arrive")
+    return source.steps

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sim.config.errors import ConfigError
 from sim.config.scenario.scenario import Scenario
 from sim.config.scenario.traffic import VNET_HEADER_BYTES
 from sim.datapath.memory.rings import LINE_BYTES, SplitRing, lines_of
-from sim.datapath.plan.plan import LineAccess, Register
+from sim.datapath.plan.registers import Register
+from sim.datapath.plan.step import LineAccess
 
 R = Register
 
@@ -85,22 +86,19 @@ class ReceiveMemory:
     def slots(self, end: Register, count: Register) -> LineAccess:
         """The `count` slots before position `end`, written."""
         queue = self.scenario.receive.source.queue
-        return LineAccess(
-            "ptr_ring", True, POINTER_BYTES, index=end, modulo=queue, stride=POINTER_BYTES, count=count
-        )  # fmt: skip
+        return LineAccess("ptr_ring", True, POINTER_BYTES, index=end, modulo=queue, stride=POINTER_BYTES, count=count)
 
     def packet(self, position: Register, first: int, lines: int, write: bool = False) -> LineAccess:
         """Lines of the description of the packet at `position`, from line `first` on."""
         stride = LINE_BYTES * PACKET_LINES[self.scenario.receive.source.kind]
         return LineAccess(
             "packet", write, LINE_BYTES * lines, LINE_BYTES * first, index=position, modulo=self._pool, stride=stride
-        )  # fmt: skip
+        )
 
     def filled(self, offset: int, n_bytes: int) -> LineAccess:
         """Bytes of the buffers that the worker has just fetched for a packet, written."""
-        return LineAccess(
-            "buffers", True, n_bytes, offset, index=R.LAST_AVAIL_IDX, plus=-self.heads, modulo=self._buffers, stride=self._stride
-        )  # fmt: skip
+        buffers = LineAccess("buffers", True, n_bytes, offset, index=R.LAST_AVAIL_IDX, plus=-self.heads)
+        return replace(buffers, modulo=self._buffers, stride=self._stride)
 
     @property
     def span(self) -> int:
@@ -112,9 +110,8 @@ class ReceiveMemory:
         """What the guest reads of the buffer that it has just got back."""
         read, whole = self.scenario.receive.read_bytes, self.packet_bytes // self.heads
         n_bytes = VNET_HEADER_BYTES + (whole if read == "full" else min(read, whole))
-        return LineAccess(
-            "buffers", False, min(n_bytes, self._stride), index=R.LAST_USED_IDX, modulo=self._buffers, stride=self._stride
-        )  # fmt: skip
+        buffer = LineAccess("buffers", False, min(n_bytes, self._stride), index=R.LAST_USED_IDX)
+        return replace(buffer, modulo=self._buffers, stride=self._stride)
 
 
 def buffers_of(scenario: Scenario, packet_bytes: int) -> int:

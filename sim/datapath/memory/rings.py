@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from sim.config.scenario.virtqueue import Virtqueue
-from sim.datapath.plan.plan import LineAccess
+from sim.datapath.plan.step import LineAccess
 
 LINE_BYTES = 64
 DESCRIPTOR_BYTES = 16
@@ -74,17 +74,17 @@ class SplitRing(Ring):
         """avail->idx."""
         return LineAccess("avail", write, 2, offset=2)
 
-    def avail_flags(self) -> LineAccess:
+    def avail_flags(self, write: bool = False) -> LineAccess:
         """avail->flags, on the line of the index."""
-        return LineAccess("avail", False, 2, offset=0)
+        return LineAccess("avail", write, 2, offset=0)
 
-    def avail_entry(self, position: int, write: bool = False) -> LineAccess:
-        """avail->ring[position]."""
-        return LineAccess("avail", write, 2, offset=4, index=position, modulo=self.queue.size, stride=2)
+    def avail_entry(self, position: int, write: bool = False, plus: int = 0) -> LineAccess:
+        """avail->ring[position + plus]."""
+        return LineAccess("avail", write, 2, offset=4, index=position, plus=plus, modulo=self.queue.size, stride=2)
 
-    def used_event(self) -> LineAccess:
+    def used_event(self, write: bool = False) -> LineAccess:
         """used_event, behind the avail ring."""
-        return LineAccess("avail", False, 2, offset=4 + 2 * self.queue.size)
+        return LineAccess("avail", write, 2, offset=4 + 2 * self.queue.size)
 
     def descriptor(self, position: int, number: int) -> LineAccess:
         """Descriptor `number` of the chain of the packet at `position`, read."""
@@ -142,10 +142,8 @@ class PackedRing(Ring):
         return regions | self.tables()
 
     def _slot(self, position: int | None, write: bool, n_bytes: int, offset: int = 0, number: int = 0) -> LineAccess:
-        return LineAccess(
-            "ring", write, n_bytes, offset, index=position, times=self.chain, plus=number,
-            modulo=self.queue.size, stride=DESCRIPTOR_BYTES,
-        )  # fmt: skip
+        place = LineAccess("ring", write, n_bytes, offset, index=position, times=self.chain, plus=number)
+        return replace(place, modulo=self.queue.size, stride=DESCRIPTOR_BYTES)
 
     def flags(self, position: int, number: int = 0, write: bool = False) -> LineAccess:
         """Flags of descriptor `number` of the packet at `position`."""

@@ -8,7 +8,8 @@ from sim.config.errors import ConfigError
 from sim.config.scenario.scenario import Scenario
 from sim.config.scenario.virtqueue import Virtqueue
 from sim.datapath.memory.rings import LINE_BYTES, lines_of
-from sim.datapath.plan.plan import LineAccess, Register
+from sim.datapath.plan.registers import Register
+from sim.datapath.plan.step import LineAccess
 
 #: struct xdp_desc (addr, len, options) of the tx and rx rings; the fill and completion rings hold addresses.
 XDP_DESCRIPTOR_BYTES = 16

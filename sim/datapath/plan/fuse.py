@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from sim.datapath.plan.plan import BANK, SHARED, Row, Segment
+from sim.datapath.plan.plan import Segment
+from sim.datapath.plan.registers import BANK, SHARED
+from sim.datapath.plan.step import Row
 
 
 def _separate(row: Row) -> bool:
-    """Tell whether a row must start a segment: something at its start can meet the other actor."""
-    reads = row.access is not None and not row.access.write
-    return reads or row.condition is not None or row.sample is not None or row.drains_stores or row.takes_arrivals
+    """Return whether a row must start a segment: something at its start can meet the other actor."""
+    return row.reads or row.condition is not None or row.sample is not None or row.drains_stores or row.takes_arrivals
 
 
 def _closed(row: Row) -> bool:
-    """Tell whether a row must end a segment: its end is visible to the other actor, or decides what comes next."""
-    writes = row.access is not None and row.access.write
+    """Return whether a row must end a segment: its end is visible to the other actor, or decides what comes next."""
     shared = any(effect.target % BANK in SHARED for effect in row.effects)
-    return writes or shared or bool(row.jumps) or row.marks is not None or row.takes_arrivals
+    return row.writes or shared or bool(row.jumps) or row.marks is not None or row.takes_arrivals
 
 
 def _registers(row: Row) -> set[int]:
@@ -55,7 +55,7 @@ def fuse(rows: list[Row], apart: bool = False) -> list[Segment]:
     Labels are those of one actor. A row that others jump to starts a segment; it also ends the segments of those that
     fall through to it.
     """
-    targets = {(row.actor, jump.target) for row in rows for jump in row.jumps}
+    targets = {(row.actor, str(jump.target)) for row in rows for jump in row.jumps}
     starts = {number for number, row in enumerate(rows) if number == 0 or (row.actor, row.label) in targets}
     labels = [(row.actor, row.label) for row in rows]
     if twice := [label for label in sorted(targets) if labels.count(label) > 1]:
@@ -81,27 +81,20 @@ def _segment(
     index: int, actor: int, rows: list[Row], numbers: tuple[int, ...], home: dict[tuple[str, str], int], following: int
 ) -> Segment:
     first, last = rows[0], rows[-1]
-    jumps = list(last.jumps)
-    if jumps and jumps[-1].always:
-        following = home[last.actor, jumps.pop().target]
+    jumps = [(jump.test, home[last.actor, str(jump.target)]) for jump in last.jumps]
+    if jumps and jumps[-1][0] is None:
+        following = jumps.pop()[1]
     return Segment(
         index=index,
         actor=actor,
         rows=numbers,
+        first=first,
+        last=last,
         cost_ps=sum(row.cost_ps for row in rows),
         unit_ps=sum(row.unit_ps for row in rows),
         unit=next((row.unit for row in rows if row.unit is not None), None),
-        read=first.access if first.access is not None and not first.access.write else None,
-        write=last.access if last.access is not None and last.access.write else None,
-        hidden_ps=first.hidden_ps,
-        waits_before=first.waits_before,
         waits_after=first.waits_after or any(row.waits_before or row.waits_after for row in rows[1:]),
-        drains_stores=first.drains_stores,
-        sample=first.sample,
         effects=tuple(effect for row in rows for effect in row.effects),
-        condition=first.condition,
-        takes_arrivals=first.takes_arrivals,
-        marks=last.marks,
-        jumps=tuple((jump, home[last.actor, jump.target]) for jump in jumps),
+        jumps=tuple((test, target) for test, target in jumps if test is not None),
         following=following,
     )

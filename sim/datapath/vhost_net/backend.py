@@ -2,65 +2,54 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from typing import Any
 
 from sim.config.scenario.scenario import Scenario
 from sim.datapath.host.sink import has_sink
-from sim.datapath.plan.plan import Condition, Effect, Register
-from sim.datapath.plan.step import Draft, add, worker_row
-
-R = Register
+from sim.datapath.plan.program import Program
+from sim.datapath.plan.registers import Condition, R
 
 
 def room_at_sink(scenario: Scenario) -> Condition | None:
     """Return the condition under which another frame may go to the NIC or the receiver."""
-    return Condition(R.SINK_QUEUED, "<", scenario.backend.queue, R.SINK_DONE) if has_sink(scenario) else None
+    return R.SINK_QUEUED.minus(R.SINK_DONE).below(scenario.backend.queue) if has_sink(scenario) else None
 
 
-def to_sink(scenario: Scenario, batched: bool) -> tuple[Effect, ...]:
-    """Return the effect of handing the packet, or the batch, to the NIC or the receiver."""
-    if not has_sink(scenario):
-        return ()
-    return (Effect("add", R.SINK_QUEUED, R.DONE_IDX),) if batched else (add(R.SINK_QUEUED), add(R.COPIED))
+def hand_to_sink(worker: Program, scenario: Scenario, batched: bool) -> None:
+    """Let the last step hand the packet, or the batch, to the NIC or the receiver."""
+    if has_sink(scenario) and batched:
+        worker.then(R.SINK_QUEUED.add_register(R.DONE_IDX))
+    elif has_sink(scenario):
+        worker.then(R.SINK_QUEUED.add(), R.COPIED.add())
 
 
-def backend_rows(scenario: Scenario, batched: bool, expand_bytes: int = 0) -> list[Draft]:
-    """Return the rows behind the copy; `batched` rows run for all packets of a batch.
+def after_copy(worker: Program, scenario: Scenario, batched: bool, expand_bytes: int = 0, prefix: str = "") -> None:
+    """Add the steps behind the copy; those of a batch run for each of its packets.
 
     An skb from tun_alloc_skb (`expand_bytes` of it) meets an XDP program in its generic form, which wants linear memory
     with 256 bytes of headroom: the skb is copied once more.
     """
     backend = scenario.backend
-    program = backend.program_instructions.value if backend.runs_xdp else 0.0
-    each = worker_row(
-        "backend", "XDP program on each packet", "packet", "backend_packet", unit=R.DONE_IDX, per_unit=True,
-        extra_instructions=program,
-    )  # fmt: skip
-    rows = [each]
-    if not backend.runs_xdp:
-        rows = [] if expand_bytes else [replace(each, step="skb from the packet's buffer")]
-    elif expand_bytes:
-        expand = worker_row(
-            "expand", "skb made linear with headroom", "packet", accessor="kernel_copy", function="pskb_expand_head",
-            bytes=expand_bytes,
-        )  # fmt: skip
-        rows = [expand, replace(each, step="XDP program on the skb", kernel_step="generic_xdp")]
-    if backend.kind == "tap-xdp-redirect":
-        rows += [
-            replace(each, label="redirect", step="redirect to the NIC", kernel_step="redirect_packet",
-                    extra_instructions=0.0),
-            worker_row("redirect_flush", "doorbell of the NIC", "flush" if batched else "packet", "redirect_flush"),
-        ]  # fmt: skip
-    if backend.kind in ("tap-xdp-pass", "tap-skb", "tap-bridge"):
-        receive = replace(
-            each, label="receive", step="skb up the host's stack", kernel_step="skb_receive", extra_instructions=0.0,
-            extra_ns=0.0 if backend.has_nic else backend.stack_cost.value,
-        )  # fmt: skip
-        rows.append(receive)
-    if backend.kind == "tap-bridge":
-        rows.append(
-            replace(each, label="bridge", step="bridge to the NIC", kernel_step="bridge_packet", extra_instructions=0.0)
-        )
-    if not batched:
-        rows = [replace(row, unit=None, per_unit=False) for row in rows]
-    return rows
+    redirects, goes_up = backend.kind == "tap-xdp-redirect", backend.kind in ("tap-xdp-pass", "tap-skb", "tap-bridge")
+    each: dict[str, Any] = {"unit": R.DONE_IDX, "per_unit": True} if batched else {}
+    program: dict[str, Any] = {}
+    if backend.runs_xdp:
+        program = {"extra_instructions": backend.program_instructions.value}
+    with worker.each("packet"):
+        if backend.runs_xdp and expand_bytes:
+            worker.copy(f"{prefix}expand", "skb made linear with headroom", "kernel_copy", function="pskb_expand_head")
+            worker.change(bytes=expand_bytes)
+            worker.step(f"{prefix}backend", "XDP program on the skb", "generic_xdp", **each, **program)
+        elif backend.runs_xdp:
+            worker.step(f"{prefix}backend", "XDP program on each packet", "backend_packet", **each, **program)
+        elif not expand_bytes:
+            worker.step(f"{prefix}backend", "skb from the packet's buffer", "backend_packet", **each)
+        if redirects:
+            worker.step(f"{prefix}redirect", "redirect to the NIC", "redirect_packet", **each)
+            with worker.each("flush" if batched else "packet"):
+                worker.step(f"{prefix}redirect_flush", "doorbell of the NIC", "redirect_flush")
+        if goes_up:
+            worker.step(f"{prefix}receive", "skb up the host's stack", "skb_receive", **each)
+            worker.change(extra_ns=0.0 if backend.has_nic else backend.stack_cost.value)
+        if backend.kind == "tap-bridge":
+            worker.step(f"{prefix}bridge", "bridge to the NIC", "bridge_packet", **each)

@@ -1,150 +1,200 @@
-"""handle_rx: packets from the TAP's ptr_ring into the guest's buffers, row by row (kernel-accesses.md B.4, B.5).
+"""handle_rx: packets from the TAP's ptr_ring into the guest's buffers, step by step (kernel-accesses.md B.4, B.5).
 
-Rows stand in the order in which a busy worker meets them. The ring side (fetch, used elements) is that of transmit.
+Steps stand in the order in which a busy worker meets them. The ring side (fetch, used elements) is that of transmit.
 """
 
 from __future__ import annotations
-
-from dataclasses import replace
 
 from sim.config.scenario.scenario import Scenario
 from sim.config.scenario.traffic import VNET_HEADER_BYTES
 from sim.datapath.memory.receive_memory import ReceiveMemory
 from sim.datapath.memory.rings import SplitRing
-from sim.datapath.plan.plan import Jump, Register
-from sim.datapath.plan.step import Draft, add, copy, go, put, worker_row
-from sim.datapath.vhost_net.fetch import fetch_rows
-from sim.datapath.vhost_net.modes import EMPTY, REQUEUE, SLEEP, SOCKET, round_packets
-from sim.datapath.vhost_net.receive_call import call_rows, with_decision
-from sim.datapath.vhost_net.receive_wait import empty_ring_rows, empty_socket_rows, wake_rows
-from sim.datapath.vhost_net.used import ELEMENTS, used_rows
+from sim.datapath.plan.program import Program
+from sim.datapath.plan.registers import R
+from sim.datapath.plan.step import Anchor, Step
+from sim.datapath.vhost_net.path import Next, next_packet, round_packets
+from sim.datapath.vhost_net.tx import (
+    end_round,
+    fetch,
+    kicked_meanwhile,
+    look_again,
+    look_for_notification,
+    notifications_off,
+    notifications_off_again,
+    sleep_until_kicked,
+    used_elements,
+    used_index,
+    wake_primitives,
+)
 
-R = Register
 
-
-def receive_rows(scenario: Scenario, packet_bytes: int) -> list[Draft]:
-    """Return the rows of the worker for packets of one size."""
+def receive(scenario: Scenario, packet_bytes: int) -> list[Step]:
+    """Return the steps of the worker for packets of one size."""
     ring, memory = SplitRing(scenario.virtqueue), ReceiveMemory(scenario, packet_bytes)
-    return [
-        *wake_rows(scenario, ring),
-        *_take_rows(scenario, memory),
-        *fetch_rows(scenario, ring, empty="enable"),
-        *_head_rows(),
-        *_copy_rows(scenario, memory),
-        *_packet_end_rows(scenario, memory),
-        *_flush_rows(scenario, ring),
-        *empty_ring_rows(scenario, ring),
-        *empty_socket_rows(memory),
-    ]
+    rx = Program("worker", "handle_rx")
+    _wake_up(rx, scenario, ring)
+    _take_packets(rx, scenario, memory)
+    fetch(rx, scenario, ring, chains=memory.heads)
+    with rx.each("packet", repeats=memory.heads):  # get_rx_bufs: one buffer fetched; does the packet need another?
+        rx.step("translate", "guest physical to user address", "translate")
+        rx.step("get_descriptor", "next buffer wanted", "get_descriptor")
+        rx.then(R.LAST_AVAIL_IDX.add(), R.HEADS_LEFT.add(-1))
+        rx.jump("receive", R.HEADS_LEFT.below(1))
+        next_packet(rx)
+    _copy(rx, scenario, memory)
+    _end_packet(rx, scenario, memory)
+    _flush(rx, scenario, ring)
+    _no_buffers(rx, scenario, ring)
+    _no_packets(rx, memory)
+    return rx.steps
 
 
-def _take_rows(scenario: Scenario, memory: ReceiveMemory) -> list[Draft]:
+def _wake_up(rx: Program, scenario: Scenario, ring: SplitRing) -> None:
+    """From sleep to the first packet of a round. The first packet of all wakes a worker that waits for the socket."""
+    with rx.each("wakeup"):
+        rx.step("idle_socket", "sleep until a packet comes, wake up", operation="hold", function="vhost_worker")
+        rx.change(primitives=wake_primitives(scenario), sample=(R.WAKES_SEEN, R.WAKES))
+        rx.change(condition=R.WAKES.differs(R.WAKES_SEEN), sometimes="it waited for the socket")
+        rx.jump(Anchor.ROUND)
+    sleep_until_kicked(rx, scenario)
+    rx.jump(Anchor.ROUND)
+    with rx.each("round", at=Anchor.ROUND):
+        rx.step("round", "start of a round, socket polling off", "rx_round_start")
+        rx.then(R.SENT_PKTS.put(0), R.AFTER_FLUSH.put(Next.PACKET), R.SOCKET_WAIT.put(0))
+        rx.jump(Anchor.RECEIVE_PACKET, R.NOTIFY_OFF.equals(1))
+    notifications_off(rx, scenario, ring)
+    rx.jump(Anchor.RECEIVE_PACKET)
+
+
+def _take_packets(rx: Program, scenario: Scenario, memory: ReceiveMemory) -> None:
     """vhost_net_buf_peek: packets out of the ptr_ring, up to a batch at once; then the length of the next packet."""
-    more = (Jump(R.GRAB_LEFT, ">=", 1, "take"), go("taken"))
     skb = scenario.receive.source.kind == "skb"
-    return [
-        worker_row(
-            "next", "next packet wanted", "packet", "rx_peek", jumps=(Jump(R.BUFFERED, ">=", 1, "length"),),
-        ),
-        worker_row(
-            "ring_lock", "lock the ptr_ring", "ring_batch", "rx_take", primitives=("spin_lock",), drains_stores=True,
-            effects=(put(R.GRAB_LEFT, scenario.receive.ring_batch),),
-        ),
-        worker_row(
-            "take", "slot of the ptr_ring", "packet", "rx_taken", access=memory.slot(R.GRABBED),
-            sample=(R.PRODUCED_SEEN, R.PRODUCED), jumps=(Jump(R.PRODUCED_SEEN, "==", 0, "taken", R.GRABBED),),
-        ),
-        worker_row(
-            "take_count", "one packet more", "packet", function="ptr_ring_consume_batched",
-            effects=(add(R.GRABBED), add(R.BUFFERED), add(R.UNCLEARED), add(R.GRAB_LEFT, -1)),
-            jumps=(Jump(R.UNCLEARED, ">=", memory.cleared_at_once, "clear"), *more),
-        ),
-        worker_row(
-            "clear", "clear slots that were taken", "ring_batch", function="__ptr_ring_discard_one",
-            access=memory.slots(R.GRABBED, R.UNCLEARED),
-            effects=(copy(R.CONSUMED, R.GRABBED), put(R.UNCLEARED, 0)), jumps=more,
-        ),
-        worker_row(
-            "taken", "unlock the ptr_ring", "ring_batch", function="vhost_net_buf_produce",
-            jumps=(Jump(R.BUFFERED, "<", 1, "poll_socket"),),
-        ),
-        worker_row(
-            "length", "length of the packet", "packet", function="vhost_net_buf_peek",
-            access=memory.packet(R.RECEIVED, 1 if skb else 0, 1), far_read=True,
-            effects=(copy(R.SAVED_AVAIL_IDX, R.LAST_AVAIL_IDX), put(R.HEADS_LEFT, memory.heads)), jumps=(EMPTY, go("head")),
-        ),
-    ]  # fmt: skip
+    with rx.each("packet", at=Anchor.RECEIVE_PACKET):
+        rx.step("next", "next packet wanted", "rx_peek")
+        rx.jump("length", R.BUFFERED.at_least(1))
+    with rx.each("ring_batch"):
+        rx.step("ring_lock", "lock the ptr_ring", "rx_take", primitives=("spin_lock",), drains_stores=True)
+        rx.then(R.GRAB_LEFT.put(scenario.receive.ring_batch))
+    with rx.each("packet"):
+        rx.read("take", "slot of the ptr_ring", memory.slot(R.GRABBED), counted_as="rx_taken")
+        rx.change(sample=(R.PRODUCED_SEEN, R.PRODUCED))
+        rx.jump("taken", R.PRODUCED_SEEN.equals(R.GRABBED))
+        rx.step("take_count", "one packet more", function="ptr_ring_consume_batched")
+        rx.then(R.GRABBED.add(), R.BUFFERED.add(), R.UNCLEARED.add(), R.GRAB_LEFT.add(-1))
+        rx.jump("clear", R.UNCLEARED.at_least(memory.cleared_at_once))
+        _take_more(rx)
+    with rx.each("ring_batch"):
+        slots = memory.slots(R.GRABBED, R.UNCLEARED)
+        rx.write("clear", "clear slots that were taken", slots, function="__ptr_ring_discard_one")
+        rx.change(sometimes="two cache lines of slots were taken")
+        rx.then(R.CONSUMED.copy(R.GRABBED), R.UNCLEARED.put(0))
+        _take_more(rx)
+        rx.step("taken", "unlock the ptr_ring", function="vhost_net_buf_produce")
+        rx.jump(Anchor.POLL_SOCKET, R.BUFFERED.below(1))
+    with rx.each("packet"):
+        rx.read("length", "length of the packet", memory.packet(R.RECEIVED, 1 if skb else 0, 1), far_read=True)
+        rx.change(function="vhost_net_buf_peek")
+        rx.then(R.SAVED_AVAIL_IDX.copy(R.LAST_AVAIL_IDX), R.HEADS_LEFT.put(memory.heads))
+        next_packet(rx)
 
 
-def _head_rows() -> list[Draft]:
-    """get_rx_bufs: one buffer fetched, and whether the packet needs another."""
-    return [
-        worker_row("translate", "guest physical to user address", "packet", "translate"),
-        worker_row(
-            "get_descriptor", "next buffer wanted", "packet", "get_descriptor",
-            effects=(add(R.LAST_AVAIL_IDX), add(R.HEADS_LEFT, -1)),
-            jumps=(Jump(R.HEADS_LEFT, "<", 1, "receive"), EMPTY, go("head")),
-        ),
-    ]  # fmt: skip
+def _take_more(rx: Program) -> None:
+    rx.jump("take", R.GRAB_LEFT.at_least(1))
+    rx.jump("taken")
 
 
-def _copy_rows(scenario: Scenario, memory: ReceiveMemory) -> list[Draft]:
+def _copy(rx: Program, scenario: Scenario, memory: ReceiveMemory) -> None:
     """tun_do_read: header and packet into the buffers; then num_buffers over the header."""
     skb, pieces = scenario.receive.source.kind == "skb", memory.pieces
-    rows = [
-        worker_row("receive", "iov_iter, call of recvmsg", "packet", "rx_packet"),
-        worker_row(
-            "tun", "vnet header from the packet", "packet", "rx_tun_skb" if skb else "rx_tun_frame",
-            access=memory.packet(R.RECEIVED, 2, 3) if skb else None, far_read=skb,
-        ),
-        worker_row(
-            "header_copy", "vnet header", "packet", "rx_header_copy", accessor="rx_header_copy",
-            access=memory.filled(0, VNET_HEADER_BYTES),
-        ),
-        worker_row(
-            "payload_copy", "packet bytes", "packet", "rx_payload_copy", accessor="rx_payload_copy",
-            bytes=-(-memory.packet_bytes // pieces), times=pieces, copied="whole",
-            access=memory.filled(0, memory.span),
-        ),
-        worker_row(
-            "free", "free the packet", "packet", "rx_free_skb" if skb else "rx_free_frame",
-            access=memory.packet(R.RECEIVED, 0 if skb else 1, 1, write=True),
-        ),
-    ]  # fmt: skip
-    if scenario.receive.mergeable:
-        rows.append(
-            worker_row(
-                "num_buffers", "num_buffers", "packet", "rx_num_buffers", accessor="rx_num_buffers_copy",
-                access=memory.filled(10, 2),
-            )
-        )  # fmt: skip
-    return rows
+    with rx.each("packet"):
+        rx.step("receive", "iov_iter, call of recvmsg", "rx_packet")
+        rx.step("tun", "vnet header from the packet", "rx_tun_skb" if skb else "rx_tun_frame", far_read=skb)
+        if skb:
+            rx.change(access=memory.packet(R.RECEIVED, 2, 3))
+        header, span = memory.filled(0, VNET_HEADER_BYTES), memory.filled(0, memory.span)
+        rx.copy("header_copy", "vnet header", "rx_header_copy", "rx_header_copy", access=header)
+        rx.copy("payload_copy", "packet bytes", "rx_payload_copy", "rx_payload_copy", access=span, copied="whole")
+        rx.change(bytes=-(-memory.packet_bytes // pieces), times=pieces)
+        freed = memory.packet(R.RECEIVED, 0 if skb else 1, 1, write=True)
+        rx.write("free", "free the packet", freed, counted_as="rx_free_skb" if skb else "rx_free_frame")
+        if scenario.receive.mergeable:
+            rx.copy("num_buffers", "num_buffers", "rx_num_buffers_copy", "rx_num_buffers", access=memory.filled(10, 2))
 
 
-def _packet_end_rows(scenario: Scenario, memory: ReceiveMemory) -> list[Draft]:
-    return [
-        worker_row(
-            "packet_done", "packet into the batch", "packet", "rx_packet_done",
-            effects=(add(R.DONE_IDX, memory.heads), add(R.SENT_PKTS), add(R.RECEIVED), add(R.BUFFERED, -1)),
-            jumps=(
-                Jump(R.SENT_PKTS, ">=", round_packets(scenario, memory.packet_bytes), "weight"),
-                Jump(R.DONE_IDX, ">=", scenario.device.batch + 1, "flush"), go("next"),
-            ),
-        ),
-        worker_row("weight", "round weight reached", "round", function="handle_rx", effects=(put(R.AFTER_FLUSH, REQUEUE),)),
-    ]  # fmt: skip
+def _end_packet(rx: Program, scenario: Scenario, memory: ReceiveMemory) -> None:
+    with rx.each("packet"):
+        rx.step("packet_done", "packet into the batch", "rx_packet_done")
+        rx.then(R.DONE_IDX.add(memory.heads), R.SENT_PKTS.add(), R.RECEIVED.add(), R.BUFFERED.add(-1))
+        rx.jump("weight", R.SENT_PKTS.at_least(round_packets(scenario, memory.packet_bytes)))
+        rx.jump(Anchor.FLUSH, R.DONE_IDX.at_least(scenario.device.batch + 1))
+        rx.jump(Anchor.RECEIVE_PACKET)
+    with rx.each("round"):
+        rx.step("weight", "round weight reached", sometimes="the round ends by its weight")
+        rx.then(R.AFTER_FLUSH.put(Next.REQUEUE))
 
 
-def _flush_rows(scenario: Scenario, ring: SplitRing) -> list[Draft]:
-    """vhost_net_signal_used: used elements, and what follows them on this path."""
-    after = (
-        Jump(R.AFTER_FLUSH, "==", REQUEUE, "end_requeue"), Jump(R.AFTER_FLUSH, "==", SLEEP, "end_sleep"),
-        Jump(R.AFTER_FLUSH, "==", SOCKET, "end_socket"), go("next"),
-    )  # fmt: skip
-    rows = [
-        worker_row("flush", "give buffers back", "flush", function="vhost_net_signal_used", jumps=ELEMENTS),
-        *used_rows(scenario, ring),
-    ]
-    rows = [replace(row, effects=(*row.effects, copy(R.RETURNED, R.RECEIVED))) if row.marks else row for row in rows]
-    rows[-1] = with_decision(scenario, replace(rows[-1], jumps=after))
-    return [*rows, *call_rows(after)]
+def _flush(rx: Program, scenario: Scenario, ring: SplitRing) -> None:
+    """vhost_net_signal_used: used elements, then a call if the driver wants one for the buffers just returned."""
+    with rx.each("flush", at=Anchor.FLUSH):
+        rx.step("flush", "give buffers back", function="vhost_net_signal_used")
+        used_elements(rx, scenario, ring, R.LAST_AVAIL_IDX)
+        used_index(rx, scenario, ring, R.LAST_AVAIL_IDX, also=R.RETURNED.copy(R.RECEIVED))
+        look_for_notification(rx, scenario, ring)
+        if scenario.virtqueue.event_idx:
+            rx.change(sample=(R.RX_USED_EVENT_SEEN, R.USED_EVENT))
+            rx.jump("no_call", R.RX_USED_EVENT_SEEN.below(R.SIGNALLED_USED))
+            rx.jump("no_call", R.RX_USED_EVENT_SEEN.at_least(R.RING_USED_IDX))
+        else:
+            rx.change(sample=(R.INTERRUPT_OFF, R.AVAIL_FLAGS_NO_INTERRUPT))
+            rx.jump("no_call", R.INTERRUPT_OFF.equals(1))
+        with rx.each("call"):
+            rx.step("call", "call: signal the eventfd", function="vhost_signal", primitives=("eventfd_signal",))
+            rx.then(R.CALLS.add())
+        rx.step("no_call", "end of a flush", function="vhost_signal")
+        rx.then(R.SIGNALLED_USED.copy(R.RING_USED_IDX))
+        rx.jump(Anchor.ROUND_REQUEUED, R.AFTER_FLUSH.equals(Next.REQUEUE))
+        rx.jump(Anchor.ROUND_ASLEEP, R.AFTER_FLUSH.equals(Next.SLEEP))
+        rx.jump(Anchor.ROUND_WITHOUT_PACKETS, R.AFTER_FLUSH.equals(Next.SOCKET))
+        rx.jump(Anchor.RECEIVE_PACKET)
+
+
+def _no_buffers(rx: Program, scenario: Scenario, ring: SplitRing) -> None:
+    """No buffer: notifications on, recheck; the heads fetched for the packet are put back; sleep until kicked.
+
+    Flushes last on every kernel: the flush before the recheck of v7.3 is in the transmit handler only.
+    """
+    with rx.each("drain", at=Anchor.RING_EMPTY):
+        look_again(rx, scenario, ring)
+        rx.jump("final")
+    notifications_off_again(rx, scenario, ring)
+    with rx.each("drain_found_work"):
+        rx.step("found", "notifications off again, heads put back", function="vhost_discard_vq_desc")
+        rx.then(R.NOTIFY_OFF.put(1), R.LAST_AVAIL_IDX.copy(R.SAVED_AVAIL_IDX))
+        rx.jump(Anchor.RECEIVE_PACKET)
+    with rx.each("drain"):
+        rx.step("final", "heads put back", function="vhost_discard_vq_desc", sometimes="no buffers came meanwhile")
+        rx.then(R.AFTER_FLUSH.put(Next.SLEEP), R.LAST_AVAIL_IDX.copy(R.SAVED_AVAIL_IDX))
+        rx.jump(Anchor.FLUSH, R.DONE_IDX.at_least(1))
+        rx.jump(Anchor.ROUND_ASLEEP)
+    end_round(rx, "end of a round, no buffers", "handle_rx")
+    rx.jump(Anchor.IDLE)
+    kicked_meanwhile(rx)
+
+
+def _no_packets(rx: Program, memory: ReceiveMemory) -> None:
+    """No packet: onto the socket's wait queue, look once more (tun_chr_poll), flush, sleep until the source wakes."""
+    with rx.each("socket_empty", at=Anchor.POLL_SOCKET):
+        rx.step("poll_socket", "wait queue of the socket", "rx_poll_start", primitives=("spin_lock",))
+        rx.change(drains_stores=True)
+        rx.then(R.SOCKET_WAIT.put(1), R.AFTER_FLUSH.put(Next.SOCKET))
+        rx.read("poll_check", "slot of the ptr_ring, once more", memory.slot(R.GRABBED), function="tun_chr_poll")
+        rx.jump(Anchor.FLUSH, R.DONE_IDX.at_least(1))
+    with rx.each("round", at=Anchor.ROUND_WITHOUT_PACKETS):
+        rx.step("end_socket", "end of a round, no packets", "round_end", function="handle_rx")
+        rx.change(sometimes="no packet is there")
+        rx.jump("woken", R.WAKES.differs(R.WAKES_SEEN))
+        rx.jump(Anchor.ROUND, R.PRODUCED.differs(R.GRABBED))
+        rx.jump("idle_socket")
+        rx.step("woken", "woken meanwhile", function="vhost_worker", sample=(R.WAKES_SEEN, R.WAKES))
+        rx.change(sometimes="woken before it slept")
+        rx.jump(Anchor.ROUND)

@@ -4,111 +4,69 @@ from __future__ import annotations
 
 from sim.config.scenario.scenario import Scenario
 from sim.datapath.memory.rings import SplitRing
-from sim.datapath.plan.plan import Jump, Register
-from sim.datapath.plan.step import Draft, go, put, worker_row
-from sim.datapath.vhost_net.backend import backend_rows, room_at_sink, to_sink
-from sim.datapath.vhost_net.modes import SEND
-from sim.datapath.vhost_net.path import GOOD_COPY_BYTES, TransmitPath
-
-R = Register
+from sim.datapath.plan.program import Program
+from sim.datapath.plan.registers import R
+from sim.datapath.plan.step import Anchor
+from sim.datapath.vhost_net.backend import after_copy, hand_to_sink, room_at_sink
+from sim.datapath.vhost_net.path import GOOD_COPY_BYTES, Next, TransmitPath
 
 #: Largest linear part of an skb (SKB_MAX_HEAD of one page): more bytes go into page fragments.
 _LINEAR_BYTES = 3584
 
 
-def before_send_rows(ring: SplitRing, path: TransmitPath) -> list[Draft]:
-    """Return what stands between fetch and sendmsg: a flush of what went before, or a look at the avail index."""
+def before_send(tx: Program, ring: SplitRing, path: TransmitPath) -> None:
+    """What stands between fetch and sendmsg: a flush of what went before, or a look at the avail index."""
     if path.gives_back == "before-send":
-        return [
-            worker_row(
-                "flush_before", "no XDP buffer: flush first", "packet", function="handle_tx_copy",
-                effects=(put(R.AFTER_FLUSH, SEND),), jumps=(Jump(R.DONE_IDX, ">=", 1, "flush"), go("send")),
-            )
-        ]  # fmt: skip
-    if not path.looks_ahead:
-        return []
-    ask = worker_row(
-        "more_wanted", "is there more (MSG_MORE)", "packet", function="tx_can_batch",
-        jumps=(Jump(R.AVAIL_IDX, "<", 2, "more", R.LAST_AVAIL_IDX), go("send")),
-    )  # fmt: skip
-    look = worker_row(
-        "more", "avail->idx, cached one used up", "refill", "refill", accessor="avail_index_read",
-        access=ring.avail_index(), sample=(R.AVAIL_IDX, R.RING_AVAIL_IDX), function="vhost_vq_avail_empty",
-    )  # fmt: skip
-    return [ask, look]
+        tx.step("flush_before", "no XDP buffer: flush first", function="handle_tx_copy")
+        tx.then(R.AFTER_FLUSH.put(Next.SEND))
+        tx.jump(Anchor.FLUSH, R.DONE_IDX.at_least(1))
+        tx.jump(Anchor.SEND)
+    elif path.looks_ahead:
+        tx.step("more_wanted", "is there more (MSG_MORE)", function="tx_can_batch")
+        tx.jump("more", R.AVAIL_IDX.minus(R.LAST_AVAIL_IDX).below(2))
+        tx.jump(Anchor.SEND)
+        with tx.each("refill"):
+            tx.read("more", "avail->idx, cached one used up", ring.avail_index(), "avail_index_read", "refill")
+            tx.change(sample=(R.AVAIL_IDX, R.RING_AVAIL_IDX), function="vhost_vq_avail_empty")
 
 
-def send_rows(scenario: Scenario, path: TransmitPath) -> list[Draft]:
-    """Return one packet's sendmsg, copied: header, body, and what the backend does with it."""
-    send = worker_row("send", "sendmsg", "packet", "single_send", condition=room_at_sink(scenario))
-    header = worker_row(
-        "header_copy", "vnet header", "packet", "single_header", accessor="single_header",
-        copied="first",
-    )  # fmt: skip
-    if path.buffer == "build":
-        body = [
-            worker_row("single_build", "buffer in the page fragment", "packet", "single_build"),
-            worker_row(
-                "payload_copy", "packet bytes", "packet", "single_copy", accessor="single_copy",
-                bytes=path.packet_bytes, copied="rest",
-            ),
-        ]  # fmt: skip
+def send(tx: Program, scenario: Scenario, path: TransmitPath, label: str = "send") -> None:
+    """One packet's sendmsg, copied: header, body, and what the backend does with it."""
+    if label == "send":
+        tx.at(Anchor.SEND)
+    tx.step(label, "sendmsg", "single_send", condition=room_at_sink(scenario))
+    tx.copy("header_copy", "vnet header", "single_header", "single_header", copied="first")
+    builds = path.buffer == "build"
+    if builds:
+        tx.step("single_build", "buffer in the page fragment", "single_build")
+        tx.copy("payload_copy", "packet bytes", "single_copy", "single_copy", bytes=path.packet_bytes, copied="rest")
     else:
-        body = _skb_rows(scenario, path.packet_bytes)
-    behind = backend_rows(scenario, batched=False, expand_bytes=0 if path.buffer == "build" else path.packet_bytes)
-    sent = worker_row(
-        "sent", "end of sendmsg", "packet", function="tun_sendmsg", effects=to_sink(scenario, batched=False)
-    )
-    return [send, header, *body, *behind, sent]
+        _copy_into_skb(tx, scenario, path.packet_bytes)
+    after_copy(tx, scenario, batched=False, expand_bytes=0 if builds else path.packet_bytes)
+    tx.step("sent", "end of sendmsg", function="tun_sendmsg")
+    hand_to_sink(tx, scenario, batched=False)
 
 
-def _skb_rows(scenario: Scenario, packet_bytes: int) -> list[Draft]:
-    """Return tun_alloc_skb and the copies into its linear part and its pages, one per piece of the guest's buffer."""
-    page = scenario.kernel.behaviour.page_bytes
-    pages = -(-max(0, packet_bytes - _LINEAR_BYTES) // page)
+def _copy_into_skb(tx: Program, scenario: Scenario, packet_bytes: int) -> None:
+    """tun_alloc_skb, and the copies into its linear part and its pages, one per piece of the guest's buffer."""
+    pages = -(-max(0, packet_bytes - _LINEAR_BYTES) // scenario.kernel.behaviour.page_bytes)
     pieces = max(1 + pages, scenario.virtqueue.descriptors_per_packet)
-    rows = [worker_row("skb_alloc", "allocate an skb", "packet", "skb_alloc")]
+    tx.step("skb_alloc", "allocate an skb", "skb_alloc")
     if pages:
-        rows.append(worker_row("skb_pages", "pages of the skb", "packet", "skb_page", times=pages))
-    copy = worker_row(
-        "payload_copy", "packet bytes", "packet", "skb_copy", accessor="skb_copy", bytes=-(-packet_bytes // pieces),
-        times=pieces, copied="rest",
-    )  # fmt: skip
-    return [*rows, copy]
+        tx.step("skb_pages", "pages of the skb", "skb_page", times=pages)
+    tx.copy("payload_copy", "packet bytes", "skb_copy", "skb_copy", bytes=-(-packet_bytes // pieces), times=pieces)
+    tx.change(copied="rest")
 
 
-def pinned_rows(scenario: Scenario, path: TransmitPath) -> list[Draft]:
-    """Return one packet's sendmsg by zero copy: header and first bytes are copied, the pages of the rest are pinned."""
+def send_pinned(tx: Program, scenario: Scenario, path: TransmitPath) -> None:
+    """One packet's sendmsg by zero copy: header and first bytes are copied, the pages of the rest are pinned."""
     linear = min(GOOD_COPY_BYTES, path.packet_bytes)
-    rest = path.packet_bytes - linear
-    pages = -(-rest // scenario.kernel.behaviour.page_bytes)
-    rows = [
-        worker_row(
-            "pin_send", "sendmsg by zero copy", "packet", "zerocopy_send", primitives=("lock_rmw",),
-            condition=room_at_sink(scenario),
-        ),
-        worker_row(
-            "pin_header", "vnet header", "packet", "single_header", accessor="single_header",
-            copied="first",
-        ),
-        worker_row(
-            "pin_linear", "first bytes of the packet", "packet", "skb_copy", accessor="skb_copy", bytes=linear,
-            copied="rest", copied_bytes=linear,
-        ),
-    ]  # fmt: skip
+    pages = -(-(path.packet_bytes - linear) // scenario.kernel.behaviour.page_bytes)
+    tx.step("pin_send", "sendmsg by zero copy", "zerocopy_send", primitives=("lock_rmw",))
+    tx.change(condition=room_at_sink(scenario))
+    tx.copy("pin_header", "vnet header", "single_header", "single_header", copied="first")
+    tx.copy("pin_linear", "first bytes of the packet", "skb_copy", "skb_copy", bytes=linear)
+    tx.change(copied="rest", copied_bytes=linear)
     if pages:
-        rows.append(
-            worker_row("pin_pages", "pin the pages of the rest", "packet", "zerocopy_page",
-                       primitives=("pin_page",) * pages, times=pages)
-        )  # fmt: skip
-    return rows
-
-
-def orphan_rows(scenario: Scenario, path: TransmitPath) -> list[Draft]:
-    """Return the copy of pinned pages where a packet cannot keep them (skb_orphan_frags), and what follows it."""
-    rest = max(1, path.packet_bytes - GOOD_COPY_BYTES)
-    copied = worker_row(
-        "orphan", "pages copied after all", "packet", "zerocopy_orphan", accessor="kernel_copy", bytes=rest,
-        copied="rest", copied_bytes=rest,
-    )  # fmt: skip
-    return [copied, *backend_rows(scenario, batched=False, expand_bytes=path.packet_bytes)]
+        tx.step("pin_pages", "pin the pages of the rest", "zerocopy_page", primitives=("pin_page",) * pages)
+        tx.change(times=pages)

@@ -11,7 +11,7 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from sim.study.timeline.model import Group, Step, Timeline
+from sim.study.timeline.model import Group, Slice, Timeline
 
 _PROCESS = 1
 
@@ -69,7 +69,7 @@ def _events(timeline: Timeline) -> Iterator[Event]:
 def _group(group: Group, track: int) -> Iterator[Event]:
     where = {"pid": _PROCESS, "tid": track}
     yield group.start_ps, {"ph": "B", "cat": "packet", "name": group.name, **where}
-    for step in group.steps:
+    for step in group.slices:
         said = {"row": step.label, "function": step.function, "ps": step.end_ps - step.start_ps}
         yield step.start_ps, {"ph": "B", "cat": "step", "name": step.name, **where, "args": said}
         yield from _parts(step, where)
@@ -77,7 +77,7 @@ def _group(group: Group, track: int) -> Iterator[Event]:
     yield group.end_ps, {"ph": "E", "name": group.name, **where}
 
 
-def _parts(step: Step, where: dict[str, int]) -> Iterator[Event]:
+def _parts(step: Slice, where: dict[str, int]) -> Iterator[Event]:
     time_ps = step.start_ps
     for part in step.parts:
         kind = "wait" if part.waits else "primitive"

@@ -27,7 +27,7 @@ def access_frame(explanation: Explanation) -> pd.DataFrame:
     return pd.DataFrame(
         [
             {
-                "access": row.step,
+                "access": row.title,
                 "what": row.family,
                 "kernel function": row.function,
                 "times / packet": round(explanation.rate(row), 4),
@@ -78,7 +78,7 @@ def change_frame(first: Explanation, second: Explanation) -> pd.DataFrame:
 
     theirs = {row.label: second.time_cycles(row) for row in second.plan.rows if row.actor == "worker"}
     pairs = [
-        (row.step, first.time_cycles(row), theirs.get(row.label, 0.0))
+        (row.title, first.time_cycles(row), theirs.get(row.label, 0.0))
         for row in first.plan.rows
         if row.actor == "worker"
     ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from sim.datapath.plan.plan import Row
+from sim.datapath.plan.step import Row
 from sim.engine import Point
 from sim.report.page.html import Cell, chart, entry, folded, isolated, sources_by_key, table, table_of
 from sim.report.tables.evidence import interval, unsigned
@@ -142,7 +142,7 @@ def _rows(explained: Explanation) -> str:
     plan = explained.plan
     columns: Columns[Row] = (
         ("", lambda row: SCOPE_TITLES[row.scopes[0]]),
-        ("row", lambda row: row.step),
+        ("row", lambda row: row.title),
         ("kernel function", lambda row: row.function),
         ("executes", executes),
         ("times/packet", lambda row: f"{explained.rate(row):.4g}"),

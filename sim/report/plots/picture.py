@@ -14,7 +14,9 @@ from dataclasses import dataclass
 
 from sim.config.scenario.virtqueue import Virtqueue
 from sim.datapath.memory.rings import PackedRing, SplitRing
-from sim.datapath.plan.plan import BACKGROUND, LineAccess, Plan, Register, Row
+from sim.datapath.plan.plan import BACKGROUND, Plan
+from sim.datapath.plan.registers import Register
+from sim.datapath.plan.step import LineAccess, Row
 from sim.report.tables.explained import SCOPE_TITLES, executes
 from sim.report.tables.stack import LAYER_OF, LAYERS, Layer
 
@@ -143,7 +145,7 @@ def _column(plan: Plan, actors: Sequence[str], side: str) -> tuple[list[Line], i
             if rows:
                 put(textwrap.wrap(f"{title.split(' (')[0]}:", min(_BOLD, _LETTERS[side])), more=2)
             for row in rows:
-                put(textwrap.wrap(row.step, _LETTERS[side] - 2 * len(layers_marked(row))), row)
+                put(textwrap.wrap(row.title, _LETTERS[side] - 2 * len(layers_marked(row))), row)
         y += _LINE
     return lines, y
 

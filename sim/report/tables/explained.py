@@ -9,7 +9,8 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from sim.costs.table import Component
-from sim.datapath.plan.plan import Register, Row
+from sim.datapath.plan.registers import Register
+from sim.datapath.plan.step import Row
 from sim.report.tables.results import heading, notes
 from sim.report.tables.terminal import Drawing, TextTable
 from sim.study.questions.explain import SCOPES, SHOWN, Explanation
@@ -22,6 +23,7 @@ SCOPE_TITLES = {
     "flush": "each flush (a batch is handed over)",
     "drain": "each drain (the ring is found empty)",
     "drain_found_work": "a drain whose recheck finds work",
+    "busy_poll": "each time that the worker begins to poll",
     "poll": "each look at an empty ring (busy polling)",
     "call": "each call",
     "round": "each round of the handler",
@@ -55,7 +57,7 @@ def explanation_tables(explanation: Explanation, actor: str = "worker") -> Rende
 def _row_lines(explanation: Explanation, actor: str, width: int) -> list[Text]:
     """Draw the rows: step, kernel function and numbers on one line, or the function below where they have no room."""
     rows = [row for row in explanation.plan.rows if row.actor == actor]
-    steps = max((cell_len(row.step) for row in rows), default=0) + len(_INDENT)
+    steps = max((cell_len(row.title) for row in rows), default=0) + len(_INDENT)
     functions = max((cell_len(row.function) for row in rows), default=0)
     wide = steps + functions + len(_figures("", "", "")) + 1 <= width
     steps = steps if wide else max(width - len(_figures("", "", "")), 0)
@@ -77,7 +79,7 @@ def _row_lines(explanation: Explanation, actor: str, width: int) -> list[Text]:
             cycles = explanation.time_cycles(row)
             total += cycles
             rate, waits = f"{explanation.rate(row):.4g}", f"{explanation.wait_cycles(row):.2f}"
-            shown += lines(f"{_INDENT}{row.step}", row.function, _figures(rate, waits, f"{cycles:.2f}"))
+            shown += lines(f"{_INDENT}{row.title}", row.function, _figures(rate, waits, f"{cycles:.2f}"))
             if row.components or row.unit_components:
                 for text in (executes(row), numbers(row, explanation.plan.cycle_ps)):
                     shown += [Text(line, style="dim") for line in _wrapped(text, width)]

@@ -10,7 +10,7 @@ from rich.text import Text
 
 from sim.config import Scenario
 from sim.config.scenario.virtqueue import Virtqueue
-from sim.config.tables.sweep import Sweep
+from sim.config.tables.study import Sweep
 from sim.engine import Point
 from sim.report.tables.evidence import decomposition_table, uncertainty_tables
 from sim.report.tables.stack import LAYERS, stack
@@ -216,7 +216,7 @@ def capacity_table(capacities: Capacities) -> RenderableType:
         ("trials", lambda capacity: str(capacity.trials)),
     )
     title = f"highest offered rate without loss ({kind} load, backlog {load.backlog})"
-    return Group(heading(capacities.scenario), table_of(title, columns, capacities.found, keys=2))
+    return Group(heading(capacities.scenario), table_of(title, columns, capacities.results, keys=2))
 
 
 def sweep_table(sweep: Sweep, outcome: Outcome) -> RenderableType:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
@@ -14,23 +15,15 @@ from sim.config.errors import ConfigError
 from sim.config.loading.atomic_write import write_whole
 from sim.config.loading.load import load_scenario, load_table
 from sim.config.scenario.scenario import Scenario
-from sim.config.tables.calibration import (
-    Calibration,
-    CalibrationStudy,
-    Combination,
-    Correlation,
-    Fitted,
-    Parameter,
-    Residual,
-    Shift,
-)
+from sim.config.tables.calibration import Calibration, Combination, Correlation, Fitted, Residual, Shift
 from sim.config.tables.quantity import Quantity
+from sim.config.tables.study import CalibrationStudy, Parameter
 from sim.study.evidence.figures import Figure, load_measurements, select
 from sim.study.evidence.findings import calibration_findings
 from sim.study.evidence.posterior import Data, Fit, fit
 from sim.study.runs.pool import Counted, Job, run_jobs
 from sim.study.runs.values import Floats, entry
-from sim.study.uncertainty.distributions import at_scores
+from sim.study.uncertainty.distributions import at_scores, central_90
 
 #: Standard normal score that ends the central 90 %; a parameter pulled beyond 2 is reported as at the edge.
 EDGE = 2.0
@@ -76,19 +69,18 @@ class Problem:
 
     def values(self, scenario: Scenario, scores: Floats) -> dict[str, float]:
         """Return the values that a scenario's entries take at some scores of the parameters."""
-        found = {}
-        for one, score in zip(self.free, scores, strict=False):
-            if one.parameter.concerns(scenario.cpu.name, scenario.kernel.name):
-                for key, prior in ((one.parameter.key, one.prior), *one.tied):
-                    found[key] = float(at_scores(prior, score))
-        return found
+        values = {}
+        for free, score in zip(self.free, scores, strict=False):
+            if free.parameter.concerns(scenario.cpu.name, scenario.kernel.name):
+                for key, prior in ((free.parameter.key, free.prior), *free.tied):
+                    values[key] = float(at_scores(prior, score))
+        return values
 
     def coordinates(self, points: Floats) -> Floats:
         """Return what the logarithms are smooth in: values as shares of their range, shifts as they are."""
-        columns = [
-            (at_scores(one.prior, points[:, number]) - one.prior.value) / ((one.prior.high - one.prior.low) or 1.0)
-            for number, one in enumerate(self.free)
-        ]
+        columns = []
+        for number, prior in enumerate(free.prior for free in self.free):
+            columns.append((at_scores(prior, points[:, number]) - prior.value) / ((prior.high - prior.low) or 1.0))
         return np.concatenate([np.stack(columns, axis=1), points[:, len(self.free) :]], axis=1)
 
     def __call__(self, points: Floats) -> Floats:
@@ -139,49 +131,52 @@ def calibrate(
     problem = Problem(study, used, _free(study, configs))
     problem.executor, problem.progress = executor, progress
     data = Data(problem.target, problem.sigma, problem.coordinates)
-    found = fit(problem, data, problem.size, study.draws, study.trials, study.seed)
-    return _report(study, problem, found, {f.name: f.problem or "" for f in wanted if f.problem})
+    fitted = fit(problem, data, problem.size, study.draws, study.trials, study.seed)
+    return _report(study, problem, fitted, {f.name: f.problem or "" for f in wanted if f.problem})
 
 
 def _free(study: CalibrationStudy, configs: Path | None) -> list[Free]:
-    found = []
-    for one in study.parameters:
+    free = []
+    for parameter in study.parameters:
         settings: dict[str, str | None] = {"calibration": None}
-        settings |= {"cpu": one.cpus[0]} if one.cpus else {}
-        settings |= {"kernel": one.kernels[0]} if one.kernels else {}
+        settings |= {"cpu": parameter.cpus[0]} if parameter.cpus else {}
+        settings |= {"kernel": parameter.kernels[0]} if parameter.kernels else {}
         scenario = load_scenario(study.scenario, settings=settings, configs=configs)
-        prior = entry(scenario, one.key)
-        leader, root = one.key, one.key.partition(".")[0]
+        prior = entry(scenario, parameter.key)
+        leader, root = parameter.key, parameter.key.partition(".")[0]
         table = scenario.cpu.primitives if root == "cpu" else {}
         tied = tuple(
             (f"cpu.primitives.{name}", quantity) for name, quantity in table.items() if quantity.moves_with == leader
         )
-        found.append(Free(one, prior, tied))
-    return found
+        free.append(Free(parameter, prior, tied))
+    return free
 
 
-def _report(study: CalibrationStudy, problem: Problem, found: Fit, missing: dict[str, str]) -> Calibration:
+def _report(study: CalibrationStudy, problem: Problem, fitted: Fit, missing: dict[str, str]) -> Calibration:
     columns: list[Floats] = []
     parameters: list[Fitted] = []
-    for number, one in enumerate(problem.free):
-        for key, prior in ((one.parameter.key, one.prior), *one.tied):
-            sample = at_scores(prior, found.draws[:, number])
-            parameters.append(_fitted(study, one.parameter, key, prior, float(found.scores[number]), sample))
+    for number, free in enumerate(problem.free):
+        for key, prior in ((free.parameter.key, free.prior), *free.tied):
+            sample = at_scores(prior, fitted.draws[:, number])
+            parameters.append(_fitted(study, free.parameter, key, prior, float(fitted.scores[number]), sample))
             columns.append(sample)
     shifts = []
     for number, (name, spread) in enumerate(problem.sessions.items(), len(problem.free)):
-        error = float(np.std(found.draws[:, number])) * spread
-        value = float(found.scores[number]) * spread
+        error = float(np.std(fitted.draws[:, number])) * spread
+        value = float(fitted.scores[number]) * spread
         shifts.append(Shift(session=name, value=_short(value), error=_short(error), spread=_short(spread)))
     residuals = [
         Residual(
-            measurement=figure.name, measured=figure.entry.value, predicted=_short(float(np.exp(predicted))),
-            sigma=_short(figure.sigma), residual=_short(float(residual), 3),
+            measurement=figure.name,
+            measured=figure.entry.value,
+            predicted=_short(float(np.exp(predicted))),
+            sigma=_short(figure.sigma),
+            residual=_short(float(residual), 3),
         )
-        for figure, predicted, residual in zip(problem.used, found.predicted, found.residuals, strict=True)
-    ]  # fmt: skip
+        for figure, predicted, residual in zip(problem.used, fitted.predicted, fitted.residuals, strict=True)
+    ]
     scenarios = [case.scenario for case in problem.cases]
-    combinations = _combinations(problem, found)
+    combinations = _combinations(problem, fitted)
     return Calibration(
         schema_=1,
         name=study.name,
@@ -194,44 +189,58 @@ def _report(study: CalibrationStudy, problem: Problem, found: Fit, missing: dict
         },
         parameters=parameters,
         shifts=shifts,
-        correlations=_correlations(problem, found),
+        correlations=_correlations(problem, fitted),
         combinations=combinations,
         residuals=residuals,
         not_modelled=missing,
-        chi_square=_short(found.chi_square),
-        findings=calibration_findings(study, problem.used, found, parameters, combinations),
-        effective_draws=_short(found.effective, 3),
+        chi_square=_short(fitted.chi_square),
+        findings=calibration_findings(study, problem.used, fitted, parameters, combinations),
+        effective_draws=_short(fitted.effective, 3),
         draws="".join(" ".join(f"{number:.5g}" for number in row) + "\n" for row in np.stack(columns, axis=1)),
     )
 
 
-def _fitted(study: CalibrationStudy, one: Parameter, key: str, prior: Quantity, score: float, sample: Floats) -> Fitted:
+def _fitted(
+    study: CalibrationStudy, parameter: Parameter, key: str, prior: Quantity, score: float, sample: Floats
+) -> Fitted:
     value = float(f"{float(at_scores(prior, np.array(score))):.5g}")
-    low, high = (float(f"{number:.5g}") for number in np.quantile(sample, (0.05, 0.95)))
+    low, high = (float(f"{number:.5g}") for number in central_90(sample))
     return Fitted(
-        key=key, cpus=one.cpus, kernels=one.kernels, value=value, error=_short(float(np.std(sample)), 3),
-        unit=prior.unit, low=min(low, value), high=max(high, value),
-        source=f"fitted by calibration {study.name}; prior: {prior.source}", grade="derived", prior=prior,
-        pull=_short(score, 3), at_edge=abs(score) > EDGE,
-    )  # fmt: skip
+        key=key,
+        cpus=parameter.cpus,
+        kernels=parameter.kernels,
+        value=value,
+        error=_short(float(np.std(sample)), 3),
+        unit=prior.unit,
+        low=min(low, value),
+        high=max(high, value),
+        source=f"fitted by calibration {study.name}; prior: {prior.source}",
+        grade="derived",
+        prior=prior,
+        pull=_short(score, 3),
+        at_edge=abs(score) > EDGE,
+    )
 
 
 def parameter_names(free: Sequence[Free]) -> list[str]:
     """Return names of parameters: the key, with the first CPU or kernel where the same key is fitted twice."""
-    keys = [one.parameter.key for one in free]
-    return [
-        f"{key} ({', '.join(one.parameter.cpus[:1] + one.parameter.kernels[:1])})" if keys.count(key) > 1 else key
-        for key, one in zip(keys, free, strict=True)
-    ]
+    parameters = [parameter.parameter for parameter in free]
+    keys = Counter(parameter.key for parameter in parameters)
+
+    def name(parameter: Parameter) -> str:
+        tables = ", ".join(parameter.cpus[:1] + parameter.kernels[:1])
+        return f"{parameter.key} ({tables})" if keys[parameter.key] > 1 else parameter.key
+
+    return [name(parameter) for parameter in parameters]
 
 
-def _correlations(problem: Problem, found: Fit) -> list[Correlation]:
+def _correlations(problem: Problem, fitted: Fit) -> list[Correlation]:
     """Return the stronger correlations of the draws, strongest first."""
     names = [*parameter_names(problem.free), *(f"session {name}" for name in problem.sessions)]
-    if len(names) < 2 or len(found.draws) < 3:
+    if len(names) < 2 or len(fitted.draws) < 3:
         return []
     with np.errstate(invalid="ignore"):
-        table = np.atleast_2d(np.corrcoef(found.draws.T))
+        table = np.atleast_2d(np.corrcoef(fitted.draws.T))
     pairs = [
         Correlation(first=names[a], second=names[b], value=_short(float(table[a, b]), 2))
         for a in range(len(names))
@@ -241,11 +250,11 @@ def _correlations(problem: Problem, found: Fit) -> list[Correlation]:
     return sorted(pairs, key=lambda pair: -abs(pair.value))
 
 
-def _combinations(problem: Problem, found: Fit) -> list[Combination]:
+def _combinations(problem: Problem, fitted: Fit) -> list[Combination]:
     """Return the directions that the data knows better than the prior, best known first."""
     names = [*parameter_names(problem.free), *(f"session {name}" for name in problem.sessions)]
     made = []
-    for information, direction in zip(*found.information(), strict=True):
+    for information, direction in zip(*fitted.information(), strict=True):
         if information > 1:
             order = np.argsort(-np.abs(direction))[:_PARTS]
             sign = np.sign(direction[order[0]])

@@ -28,11 +28,11 @@ class Envelope:
         """Collect what some scenarios run with."""
         known = list(scenarios)
         return cls(
-            frozenset(one.cpu.name for one in known),
-            frozenset(one.kernel.name for one in known),
-            frozenset(variant.name for one in known for variant in one.access),
-            frozenset(size for one in known for size in one.traffic.sizes),
-            frozenset(one.traffic.load.kind for one in known),
+            frozenset(scenario.cpu.name for scenario in known),
+            frozenset(scenario.kernel.name for scenario in known),
+            frozenset(variant.name for scenario in known for variant in scenario.access),
+            frozenset(size for scenario in known for size in scenario.traffic.sizes),
+            frozenset(scenario.traffic.load.kind for scenario in known),
         )
 
 
@@ -70,7 +70,7 @@ def outside(scenarios: Iterable[Scenario], configs: Path | None = None) -> str |
         return f"evidence not checked: {error}"
     beyond = [_outside(way, Envelope.of(same), covered.get(way)) for way, same in _by_way(asked).items()]
     lines = [f"outside the evidence: {said}" for said in beyond if said]
-    fitted = "; ".join(dict.fromkeys(line for one in asked if (line := _not_fitted_here(one, configs))))
+    fitted = "; ".join(dict.fromkeys(line for scenario in asked if (line := _not_fitted_here(scenario, configs))))
     return ". ".join([*lines, fitted] if fitted else lines) or None
 
 
@@ -96,9 +96,9 @@ def _outside(way: str, asked: Envelope, covered: Envelope | None) -> str | None:
     return f"{said}, compared with figures of {way}" if said else None
 
 
-def _beyond(what: str, asked: frozenset[str], covered: frozenset[str]) -> str | None:
+def _beyond(noun: str, asked: frozenset[str], covered: frozenset[str]) -> str | None:
     names = sorted(asked - covered)
-    return f"{what} {', '.join(names)} (measured: {', '.join(sorted(covered))})" if names else None
+    return f"{noun} {', '.join(names)} (measured: {', '.join(sorted(covered))})" if names else None
 
 
 def _spans(sizes: list[int]) -> str:
@@ -117,7 +117,7 @@ def _not_fitted_here(scenario: Scenario, configs: Path | None) -> str | None:
     other = [name for name, known in ((cpu, cpus), (kernel, kernels)) if name not in known]
     if not other:
         return None
-    carried = [one.key for one in calibration.parameters if one.concerns(cpu, kernel)]
+    carried = [parameter.key for parameter in calibration.parameters if parameter.concerns(cpu, kernel)]
     return (
         f"calibration {calibration.name} was fitted on {', '.join((*cpus, *kernels))}, not on {', '.join(other)}, "
         f"and gives it {', '.join(carried) or 'nothing'}"

@@ -15,7 +15,6 @@ from sim.config.loading import paths
 from sim.config.loading.load import load_scenario, load_table
 from sim.config.tables.measurement import COUNTS, Entry, Measurements
 from sim.study.runs.case import Case, known_functions
-from sim.study.runs.pool import Job, Outcomes
 from sim.study.runs.values import Floats
 
 
@@ -54,12 +53,12 @@ class Figure:
 
 def load_measurements(configs: Path | None = None) -> list[Measurements]:
     """Load every measurement file, shipped and your own."""
-    found = []
+    files = []
     for name in sorted(paths.names("measurement", configs)):
         table = load_table("measurement", name, configs)
         assert isinstance(table, Measurements)
-        found.append(table)
-    return found
+        files.append(table)
+    return files
 
 
 def figures(
@@ -79,11 +78,11 @@ def select(
     known = {f"{file.name}/{entry.id}": (file, entry) for file in files for entry in file.figures()}
     chosen: dict[str, tuple[Measurements, Entry]] = {}
     for name in names:
-        mine = {full: one for full, one in known.items() if name in (full, one[0].name)}
-        if not mine:
+        matching = {full: pair for full, pair in known.items() if name in (full, pair[0].name)}
+        if not matching:
             rates = [full for full, (_, entry) in known.items() if entry.quantity not in COUNTS]
             raise ConfigError(f"unknown measurement '{name}'{nearest(name, [*rates, *(file.name for file in files)])}")
-        chosen.update(mine)
+        chosen.update(matching)
     return [_resolve(file, entry, configs, settings or {}) for file, entry in chosen.values()]
 
 
@@ -112,19 +111,3 @@ def _case(file: Measurements, entry: Entry, settings: Mapping[str, Any], configs
     if entry.functions and not known_functions(case.plan) & set(entry.functions):
         raise ConfigError(f"no row of the plan stands for {', '.join(entry.functions)}")
     return case
-
-
-def jobs_of(wanted: Sequence[Figure]) -> tuple[list[Case], list[Job]]:
-    """Return the cases of figures one behind the other, and one job for each with the tables as they are."""
-    cases = [case for figure in wanted for case in figure.cases]
-    return cases, [Job(number, {}) for number in range(len(cases))]
-
-
-def collect(wanted: Sequence[Figure], outcomes: Outcomes, draws: int = 1) -> Floats:
-    """Return one row per figure and one column per draw, of outcomes in the order of cases, then draws."""
-    table = outcomes.figures.reshape(-1, draws)
-    made, first = [], 0
-    for figure in wanted:
-        made.append(figure.combine(table[first : first + len(figure.cases)].T))
-        first += len(figure.cases)
-    return np.array(made, dtype=np.float64).reshape(len(wanted), draws)

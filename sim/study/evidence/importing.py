@@ -49,10 +49,10 @@ def import_file(
         kind = "executed trace"
     elif any(_REPORT.match(line) for line in lines):
         entries, kind = _report(lines), "perf report"
-    elif found := _stat(lines):
+    elif totals := _stat(lines):
         if packets is None:
             raise ConfigError(f"{file}: perf stat counts over a whole run: --packets N says how many packets it sent")
-        entries, kind = _counts(found, packets), "perf stat"
+        entries, kind = _counts(totals, packets), "perf stat"
     else:
         raise ConfigError(f"{file}: is neither a trace ({','.join(_COLUMNS)}) nor perf report or perf stat text")
     if not entries:
@@ -84,10 +84,13 @@ def _trace(file: Path, lines: list[str], packets: int | None) -> tuple[dict[str,
         event_idx, descriptors, burst, size = named.groups()
         packets = int(burst) if packets is None else packets
         known = {
-            "driver.kind": "lockstep", "virtqueue.event_idx": event_idx == "1",
-            "virtqueue.descriptors_per_packet": int(descriptors), "driver.burst": int(burst),
-            "traffic.packet_bytes": int(size), "backend.program_instructions": 0,
-        }  # fmt: skip
+            "driver.kind": "lockstep",
+            "virtqueue.event_idx": event_idx == "1",
+            "virtqueue.descriptors_per_packet": int(descriptors),
+            "driver.burst": int(burst),
+            "traffic.packet_bytes": int(size),
+            "backend.program_instructions": 0,
+        }
     if packets is None:
         raise ConfigError(f"{file}: --packets N says how many packets this invocation sent (its name does not)")
     rows = list(csv.DictReader(line for line in lines if line.strip() and not line.startswith("#")))
@@ -106,13 +109,11 @@ def _trace(file: Path, lines: list[str], packets: int | None) -> tuple[dict[str,
     return known, entries
 
 
-def _counts(found: Mapping[str, float], packets: int) -> list[dict[str, Any]]:
+def _counts(totals: Mapping[str, float], packets: int) -> list[dict[str, Any]]:
     if packets < 1:
         raise ConfigError(f"--packets: at least 1 is needed (got {packets})")
-    known = ("stac", "clac", "lfence", "instructions")
-    return [
-        {"id": name, "quantity": name, **_exact(found[name] / packets)} for name in known if name in found
-    ]  # fmt: skip
+    known = [name for name in ("stac", "clac", "lfence", "instructions") if name in totals]
+    return [{"id": name, "quantity": name, **_exact(totals[name] / packets)} for name in known]
 
 
 def _exact(value: float) -> dict[str, float]:
@@ -123,32 +124,36 @@ def _report(lines: list[str]) -> list[dict[str, Any]]:
     """Shares by kernel function; the copy routines are one, as rows of the model have them."""
     shares: dict[str, float] = {}
     for line in lines:
-        if found := _REPORT.match(line):
-            symbol = re.sub(r"\.(constprop|isra|part|cold)\.?\d*", "", found[2])
+        if match := _REPORT.match(line):
+            symbol = re.sub(r"\.(constprop|isra|part|cold)\.?\d*", "", match[2])
             name = "copy_user" if symbol.startswith(_COPY_ROUTINES) else symbol
-            shares[name] = shares.get(name, 0.0) + float(found[1])
+            shares[name] = shares.get(name, 0.0) + float(match[1])
     return [
         {
-            "id": name, "quantity": "share", "value": share / 100, "low": max(0.0, share - 0.005) / 100,
-            "high": (share + 0.005) / 100, "functions": [name],
+            "id": name,
+            "quantity": "share",
+            "value": share / 100,
+            "low": max(0.0, share - 0.005) / 100,
+            "high": (share + 0.005) / 100,
+            "functions": [name],
         }
         for name, share in shares.items()
         if share >= _LEAST_SHARE
-    ]  # fmt: skip
+    ]
 
 
 def _stat(lines: list[str]) -> dict[str, float]:
-    found: dict[str, float] = {}
+    totals: dict[str, float] = {}
     for line in lines:
         if match := _STAT.match(line):
             digits = re.sub(r"[^\d.]", "", match[1].replace(",", ""))
-            found[match[2]] = float(digits if digits.count(".") < 2 else digits.replace(".", ""))
-    return found if "instructions" in found else {}
+            totals[match[2]] = float(digits if digits.count(".") < 2 else digits.replace(".", ""))
+    return totals if "instructions" in totals else {}
 
 
-def write_measurements(found: Measurements, file: Path) -> None:
+def write_measurements(measurements: Measurements, file: Path) -> None:
     """Write a measurement file, whole or not at all."""
-    data = found.model_dump(mode="json", exclude_defaults=True)
+    data = measurements.model_dump(mode="json", exclude_defaults=True)
     data = {"schema": data.pop("schema_"), "kind": "measurement", **data}
     text = "# Written by `vhost-sim import-trace`. Complete `set`: CPU, kernel, mitigations, ring, burst.\n"
     text += yaml.safe_dump(data, sort_keys=False, width=120, allow_unicode=True)

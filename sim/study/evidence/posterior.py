@@ -100,12 +100,12 @@ def _maximum(model: Model, data: Data, parameters: int) -> tuple[Floats, Floats]
 
     def slopes(scores: Floats) -> Floats:
         steps = _STEP * np.eye(parameters)
-        found = model(np.concatenate([scores + steps, scores - steps]))
-        jacobian: Floats = ((found[:parameters] - found[parameters:]) / (2 * _STEP)).T / data.sigma[:, None]
+        moved = model(np.concatenate([scores + steps, scores - steps]))
+        jacobian: Floats = ((moved[:parameters] - moved[parameters:]) / (2 * _STEP)).T / data.sigma[:, None]
         return np.concatenate([jacobian, np.eye(parameters)])
 
-    found = least_squares(together, np.zeros(parameters), jac=slopes, xtol=1e-4, ftol=1e-6, gtol=1e-4, max_nfev=40)
-    scores = np.asarray(found.x, dtype=np.float64)
+    optimum = least_squares(together, np.zeros(parameters), jac=slopes, xtol=1e-4, ftol=1e-6, gtol=1e-4, max_nfev=40)
+    scores = np.asarray(optimum.x, dtype=np.float64)
     return scores, slopes(scores)[: len(data.target)]
 
 
@@ -116,10 +116,10 @@ def _stand_in(model: Model, data: Data, centre: Floats, root: Floats, numbers: n
     normal = numbers.standard_normal((runs, parameters))
     near = centre + 1.5 * normal @ root.T
     points = np.where((np.arange(runs) % 2 == 0)[:, None], normal, near)
-    found = model(points)
-    good = np.isfinite(found).all(axis=1)
-    terms = _terms(data.coordinates(points[good]))
-    coefficients = np.linalg.lstsq(terms, found[good], rcond=None)[0]
+    logarithms = model(points)
+    finite = np.isfinite(logarithms).all(axis=1)
+    terms = _terms(data.coordinates(points[finite]))
+    coefficients = np.linalg.lstsq(terms, logarithms[finite], rcond=None)[0]
     return lambda rows: np.asarray(_terms(data.coordinates(rows)) @ coefficients)
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from sim.config.errors import ConfigError
 from sim.config.scenario.scenario import Scenario
 from sim.engine import Point
-from sim.study.evidence.figures import figures, load_measurements
+from sim.study.evidence.figures import Figure, figures, load_measurements
 from sim.study.runs.case import one_point
 from sim.study.uncertainty.draws import calibration_of
 
@@ -57,17 +57,28 @@ def published_for(scenario: Scenario, points: Sequence[Point], configs: Path | N
     except ConfigError:
         return ()
     calibration = calibration_of(scenario, configs)
-    used = {one.measurement for one in calibration.residuals} if calibration else set()
+    used = {residual.measurement for residual in calibration.residuals} if calibration else set()
     asked = [(point, _asked(one_point(scenario, point.access, point.packet_bytes))) for point in points]
     return tuple(
-        Published(
-            figure.name, point.access, point.packet_bytes, figure.entry.value, point.pps, figure.name in used,
-            figure.file.source, tuple(figure.file.not_stated), tuple(figure.file.assumed),
-        )
+        _published(figure, point, figure.name in used)
         for figure in known
         for point, question in asked
         if figure.cases and _asked(figure.cases[0].scenario) == question
-    )  # fmt: skip
+    )
+
+
+def _published(figure: Figure, point: Point, used: bool) -> Published:
+    return Published(
+        name=figure.name,
+        access=point.access,
+        packet_bytes=point.packet_bytes,
+        measured_pps=figure.entry.value,
+        predicted_pps=point.pps,
+        used=used,
+        source=figure.file.source,
+        not_stated=tuple(figure.file.not_stated),
+        assumed=tuple(figure.file.assumed),
+    )
 
 
 def _asked(scenario: Scenario) -> dict[str, Any]:

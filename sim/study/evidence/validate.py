@@ -19,7 +19,7 @@ from sim.study.evidence.calibrate import calibrate, load_study, write_calibratio
 from sim.study.evidence.figures import Figure, figures, load_measurements, select
 from sim.study.runs.pool import Counted, Job, run_jobs
 from sim.study.runs.values import Floats
-from sim.study.uncertainty.distributions import generator
+from sim.study.uncertainty.distributions import central_90, generator
 from sim.study.uncertainty.draws import draws_of
 
 Status = Literal["met", "off", "not modelled"]
@@ -82,12 +82,23 @@ class Validated:
         """Return the JSON form."""
         entry = self.figure.entry
         return {
-            "measurement": self.figure.name, "quantity": entry.quantity, "unit": entry.unit, "measured": entry.value,
-            "measured_low": entry.low, "measured_high": entry.high, "predicted": self.predicted, "low": self.low,
-            "high": self.high, "error": self.error, "tolerance": self.tolerance, "status": self.status,
-            "inside": self.inside, "used_for_calibration": self.used, "problem": self.problem,
+            "measurement": self.figure.name,
+            "quantity": entry.quantity,
+            "unit": entry.unit,
+            "measured": entry.value,
+            "measured_low": entry.low,
+            "measured_high": entry.high,
+            "predicted": self.predicted,
+            "low": self.low,
+            "high": self.high,
+            "error": self.error,
+            "tolerance": self.tolerance,
+            "status": self.status,
+            "inside": self.inside,
+            "used_for_calibration": self.used,
+            "problem": self.problem,
             "source": self.figure.file.source,
-        }  # fmt: skip
+        }
 
 
 @dataclass(frozen=True)
@@ -114,19 +125,18 @@ class Validation:
 
     def of(self, status: Status, counts: bool | None = None) -> list[Validated]:
         """Return the rows of one status; `counts` selects counts or everything else."""
-        return [
-            row for row in self.rows if row.status == status and counts in (None, row.figure.entry.is_count)
-        ]  # fmt: skip
+        rows = [row for row in self.rows if row.status == status]
+        return [row for row in rows if counts in (None, row.figure.entry.is_count)]
 
     def summaries(self) -> dict[str, Summary]:
         """Summarise what is modelled and no count: rates and ratios, those not fitted, and profile shares."""
         rates, shares = ("pps", "ratio"), ("share",)
-        found = {
+        summaries = {
             "rates and ratios": self._summary(rates),
             "rates and ratios not used for the calibration": self._summary(rates, used=False),
             "shares of a profile": self._summary(shares),
         }
-        return {name: one for name, one in found.items() if one is not None}
+        return {name: summary for name, summary in summaries.items() if summary is not None}
 
     def _summary(self, kinds: tuple[str, ...], used: bool | None = None) -> Summary | None:
         rows = [
@@ -152,7 +162,7 @@ class Validation:
             "schema": 1,
             "calibration": self.calibration,
             "results": [row.to_dict() for row in self.rows],
-            "summary": {name: one.to_dict() for name, one in self.summaries().items()},
+            "summary": {name: summary.to_dict() for name, summary in self.summaries().items()},
         }
 
 
@@ -181,10 +191,10 @@ def validate(
     if unknown is not None:
         raise ConfigError(f"unknown measurement file '{unknown}'{nearest(unknown, [file.name for file in files])}")
     files = [file for file in files if not only or file.name in only]
-    found = figures(files, configs, settings)
-    named = {case.scenario.calibration for figure in found for case in figure.cases} - {None}
-    used = {one.measurement for name in named for one in _residuals(str(name), configs)}
-    rows = predict(found, used, draws, seed, configs=configs, executor=executor, progress=progress)
+    wanted = figures(files, configs, settings)
+    named = {case.scenario.calibration for figure in wanted for case in figure.cases} - {None}
+    used = {residual.measurement for name in named for residual in _residuals(str(name), configs)}
+    rows = predict(wanted, used, draws, seed, configs=configs, executor=executor, progress=progress)
     return Validation(", ".join(sorted(map(str, named))) or None, rows)
 
 
@@ -195,7 +205,7 @@ def _residuals(name: str, configs: Path | None) -> list[Any]:
 
 
 def predict(
-    found: Sequence[Figure],
+    wanted: Sequence[Figure],
     used: set[str],
     draws: int,
     seed: int,
@@ -205,7 +215,7 @@ def predict(
     progress: Counted | None = None,
 ) -> tuple[Validated, ...]:
     """Predict figures with the tables as they are, and `draws` times with drawn ones; sort them worst first."""
-    modelled = [figure for figure in found if figure.problem is None]
+    modelled = [figure for figure in wanted if figure.problem is None]
     cases = [case for figure in modelled for case in figure.cases]
     jobs: list[Job] = []
     places: list[tuple[Figure, list[int]]] = []
@@ -223,7 +233,7 @@ def predict(
                 for number, column in zip(numbers, drawn, strict=True)
             ]
     outcomes = run_jobs(cases, jobs, executor, progress)
-    rows, start = [Validated(figure, False, problem=figure.problem) for figure in found if figure.problem], 0
+    rows, start = [Validated(figure, False, problem=figure.problem) for figure in wanted if figure.problem], 0
     for figure, numbers in places:
         wide = 1 if figure.entry.is_count else draws + 1
         made = figure.combine(outcomes.figures[start : start + wide * len(numbers)].reshape(wide, len(numbers)))
@@ -240,10 +250,8 @@ def _row(figure: Figure, used: bool, made: Floats, why: str | None, seed: int) -
     between = figure.file.spread / 2 if figure.entry.quantity == "pps" else 0.0
     scores = generator(seed, figure.name).standard_normal(len(drawn))
     drawn = drawn * np.exp(hypot(figure.sigma, between) * scores)
-    low, high = np.quantile(drawn, (0.05, 0.95)) if len(drawn) else (None, None)
-    return Validated(
-        figure, used, float(made[0]), None if low is None else float(low), None if high is None else float(high)
-    )
+    low, high = central_90(drawn) if len(drawn) else (None, None)
+    return Validated(figure, used, float(made[0]), low, high)
 
 
 def _worst_first(row: Validated) -> tuple[bool, float, str]:
@@ -266,15 +274,15 @@ def leave_one_out(
     """
     study = load_study(reference, configs)
     files = load_measurements(configs)
-    wanted = [one for one in select(files, study.measurements, configs) if one.problem is None]
-    found = []
+    wanted = [figure for figure in select(files, study.measurements, configs) if figure.problem is None]
+    validations = []
     for source in dict.fromkeys(figure.file.name for figure in wanted):
         calibration = calibrate(study, configs, executor, progress, without=source)
         with tempfile.TemporaryDirectory() as folder:
             file = Path(folder) / f"{study.name}.yaml"
             write_calibration(calibration, file)
             names = [figure.name for figure in wanted if figure.file.name == source]
-            mine = select(files, names, configs, {"calibration": str(file)})
-            rows = predict(mine, set(), draws, seed, configs=configs, executor=executor, progress=progress)
-        found.append((source, Validation(calibration.name, rows)))
-    return found
+            left_out = select(files, names, configs, {"calibration": str(file)})
+            rows = predict(left_out, set(), draws, seed, configs=configs, executor=executor, progress=progress)
+        validations.append((source, Validation(calibration.name, rows)))
+    return validations

@@ -11,6 +11,7 @@ from sim.config.scenario.scenario import MAX_PACKETS, Scenario
 from sim.config.scenario.traffic import Load
 from sim.engine import Point
 from sim.study.questions.run import Progress, run
+from sim.study.runs.case import variants_and_sizes
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -20,7 +21,19 @@ _MOST_TRIALS = 40
 
 @dataclass(frozen=True)
 class Capacity:
-    """What one access variant carries at one packet size; `below` is the trial at that rate."""
+    """What one access variant carries at one packet size.
+
+    Attributes
+    ----------
+    access, packet_bytes
+        The variant, and the frame size in bytes.
+    pps, loses_at_pps
+        Highest offered rate at which no packet was dropped, lowest at which some were (packets/s).
+    saturated, below
+        The run with a driver that always has packets; the trial at `pps`.
+    trials
+        How many rates were tried.
+    """
 
     access: str
     packet_bytes: int
@@ -52,22 +65,31 @@ class Capacity:
 
 @dataclass(frozen=True)
 class Capacities:
-    """The capacities of one scenario, in the order of its access variants, then sizes."""
+    """The capacities of one scenario, in the order of its access variants, then sizes: a `Capacity` for each.
+
+    Examples
+    --------
+    >>> import sim
+    >>> short = ["access=vmap", "traffic.packet_bytes=64", "run.packets=4000"]
+    >>> capacities = sim.capacity(sim.load_scenario("virtio-user-xdp1-tap", overrides=short), resolution=0.1)
+    >>> capacities.to_frame()[["access", "packet_bytes"]].values.tolist()
+    [['vmap', 64]]
+    """
 
     scenario: Scenario
-    found: tuple[Capacity, ...]
+    results: tuple[Capacity, ...]
 
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON form of `vhost-sim capacity`."""
-        return {"schema": 1, "scenario": self.scenario.name, "results": [one.to_dict() for one in self.found]}
+        return {"schema": 1, "scenario": self.scenario.name, "results": [result.to_dict() for result in self.results]}
 
     def to_frame(self) -> pd.DataFrame:
         """Return a tidy table: one row per access variant and packet size; rates in packets/s, times in us."""
         import pandas as pd
 
         rows = []
-        for one in self.found:
-            row = one.to_dict()
+        for result in self.results:
+            row = result.to_dict()
             latency, utilisation = row.pop("latency_us"), row.pop("utilisation")
             flat = {f"latency_{name}_us": value for name, value in latency.items()}
             rows.append({**row, **flat, **{f"utilisation_{name}": value for name, value in utilisation.items()}})
@@ -75,22 +97,49 @@ class Capacities:
 
 
 def capacity(scenario: Scenario, resolution: float = 0.005, progress: Progress | None = None) -> Capacities:
-    """Search the highest rate at which no packet of a trial is dropped, to within `resolution` of itself.
+    """Search the highest offered rate at which no packet is dropped, in the manner of RFC 2544.
 
     A trial simulates every packet, `run.packets` of them or as many as it takes for an excess of a fifth of the
     resolution to overflow ring and backlog. Packets arrive in the manner of the scenario's load, constant unless it
     says poisson or on-off; the rate is that of the load, for on-off the rate when on. All trials meet the same draws.
-    Raises ConfigError for a resolution that is not between 0 and 1, and for the lockstep driver.
+
+    Parameters
+    ----------
+    scenario
+        What to run: each access variant at each packet size.
+    resolution
+        The search ends when the rates with and without loss differ by less than this share, between 0 and 1.
+    progress
+        Called before each search, with the share done (0 to 1) and what is being searched.
+
+    Returns
+    -------
+    Capacities
+        A capacity for each variant and size.
+
+    Raises
+    ------
+    ConfigError
+        For a resolution that is not between 0 and 1, and for the lockstep driver.
+
+    Examples
+    --------
+    >>> import sim
+    >>> short = ["access=vmap", "traffic.packet_bytes=64", "run.packets=4000"]
+    >>> scenario = sim.load_scenario("virtio-user-xdp1-tap", overrides=short)
+    >>> share = sim.capacity(scenario, resolution=0.1).to_frame()["share_of_saturated"][0]
+    >>> bool(0.9 < share < 1)
+    True
     """
     if not 0 < resolution < 1:
         raise ConfigError(f"resolution: a share between 0 and 1 is needed (got {resolution:g})")
-    wanted = [(variant.name, size) for variant in scenario.access for size in scenario.traffic.sizes]
-    found = []
+    wanted = variants_and_sizes(scenario)
+    results = []
     for number, (access, size) in enumerate(wanted):
         if progress is not None:
             progress(number / len(wanted), f"{access}, {size} B")
-        found.append(_search(_long_enough(scenario, resolution), access, size, resolution))
-    return Capacities(scenario, tuple(found))
+        results.append(_search(_long_enough(scenario, resolution), access, size, resolution))
+    return Capacities(scenario, tuple(results))
 
 
 def _long_enough(scenario: Scenario, resolution: float) -> Scenario:

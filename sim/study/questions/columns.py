@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from operator import attrgetter
 from typing import Any, Generic, TypeVar
 
-from sim.config.tables.primitives import PRIMITIVES
+from sim.config.tables.vocabulary import PRIMITIVES
 from sim.engine import Point
 
 #: The actors that can have a utilisation; with several queues on a core there is a `driver.1`, `driver.2`, ..., too.

@@ -20,7 +20,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Difference:
-    """One size of a comparison: `before` against `after`, under the same random draws."""
+    """One size of a comparison, under the same random draws.
+
+    Attributes
+    ----------
+    before, after
+        The two points.
+    """
 
     before: Point
     after: Point
@@ -95,7 +101,24 @@ DIFFERENCE_COLUMNS: tuple[Column[Difference], ...] = (
 
 @dataclass(frozen=True)
 class Comparison:
-    """Two sides and their differences, one per packet size."""
+    """Two access variants or scenarios, and their differences.
+
+    Attributes
+    ----------
+    before, after
+        What the two are called.
+    differences
+        One for each packet size.
+
+    Examples
+    --------
+    >>> import sim
+    >>> short = ["traffic.packet_bytes=64", "run.packets=20000"]
+    >>> scenario = sim.load_scenario("virtio-user-xdp1-tap", overrides=short)
+    >>> comparison = sim.compare(scenario, access=("copy_user", "vmap"))
+    >>> list(comparison.differences[0].made_up_of)[:3]
+    ['clac', 'stac', 'lfence']
+    """
 
     before: str
     after: str
@@ -108,8 +131,8 @@ class Comparison:
 
     def points(self) -> list[Point]:
         """Return the points of both sides, each under the name of its side."""
-        sides = ((self.before, "before"), (self.after, "after"))
-        return [replace(getattr(one, side), access=name) for name, side in sides for one in self.differences]
+        before = [replace(difference.before, access=self.before) for difference in self.differences]
+        return before + [replace(difference.after, access=self.after) for difference in self.differences]
 
     def to_frame(self) -> pd.DataFrame:
         """Return a tidy table: one row per packet size."""
@@ -129,17 +152,17 @@ def sides(scenario: Scenario, other: Scenario | None = None) -> list[Side]:
     if other is None:
         return sides_of(scenario, [variant.name for variant in scenario.access[:2]])
     sizes = [size for size in scenario.traffic.sizes if size in other.traffic.sizes]
-    found = []
-    for one, label in zip((scenario, other), _labels((scenario, other)), strict=True):
-        traffic = one.traffic.model_copy(update={"packet_bytes": sizes})
-        made = sides_of(one.model_copy(update={"traffic": traffic}), [one.access[0].name])
-        found += [replace(side, label=label) for side in made]
-    return found
+    compared = []
+    for each, label in zip((scenario, other), _labels((scenario, other)), strict=True):
+        traffic = each.traffic.model_copy(update={"packet_bytes": sizes})
+        one_size = sides_of(each.model_copy(update={"traffic": traffic}), [each.access[0].name])
+        compared += [replace(side, label=label) for side in one_size]
+    return compared
 
 
 def _labels(both: tuple[Scenario, Scenario], chosen: Sequence[str] | None = None) -> list[str]:
     """Name two scenarios by name and variant, numbered where that does not tell them apart."""
-    names = chosen or [one.access[0].name for one in both]
+    names = chosen or [scenario.access[0].name for scenario in both]
     labels = [f"{side.name} ({name})" for side, name in zip(both, names, strict=True)]
     return labels if labels[0] != labels[1] else [f"{label} [{number}]" for number, label in enumerate(labels, 1)]
 
@@ -151,10 +174,37 @@ def compare(
     access: tuple[str, str] | None = None,
     progress: Progress | None = None,
 ) -> Comparison:
-    """Compare two variants of one scenario, or the same variant of two scenarios.
+    """Compare two access variants of one scenario, or two scenarios, size by size.
 
-    With one scenario, `access` names the pair (default: its first two variants). With two, each runs its first
-    variant, or `access[0]` and `access[1]`. Raises ConfigError when the two share no packet size.
+    Parameters
+    ----------
+    scenario
+        What to run: both variants, or with another scenario the first.
+    other
+        The scenario to compare with.
+    access
+        Names of the two variants. By default the first two of the scenario; of two scenarios the first of each.
+    progress
+        Called as the runs go on, with the share done (0 to 1) and what is being simulated.
+
+    Returns
+    -------
+    Comparison
+        A difference for each packet size that both have.
+
+    Raises
+    ------
+    ConfigError
+        When there are no two variants, one is not listed by its scenario, or the scenarios share no packet size.
+
+    Examples
+    --------
+    >>> import sim
+    >>> short = ["traffic.packet_bytes=64", "run.packets=20000"]
+    >>> scenario = sim.load_scenario("virtio-user-xdp1-tap", overrides=short)
+    >>> difference = sim.compare(scenario, access=("copy_user", "vmap")).differences[0]
+    >>> f"{difference.gain_percent:+.1f} %, {difference.saved_ns:.1f} ns saved per packet"
+    '+21.1 %, 34.8 ns saved per packet'
     """
     if other is None and access is None:
         names = [variant.name for variant in scenario.access]
@@ -166,8 +216,8 @@ def compare(
         pair = [scenario.variant(name) for name in dict.fromkeys(access)]
         result = run(scenario.model_copy(update={"access": pair}), progress)
         sizes = scenario.traffic.sizes
-        found = tuple(Difference(result.at(access[0], size), result.at(access[1], size)) for size in sizes)
-        return Comparison(access[0], access[1], found)
+        differences = tuple(Difference(result.at(access[0], size), result.at(access[1], size)) for size in sizes)
+        return Comparison(access[0], access[1], differences)
     both = (scenario, other)
     chosen = [side.access[0].name if access is None else access[number] for number, side in enumerate(both)]
     sizes = [size for size in scenario.traffic.sizes if size in other.traffic.sizes]
@@ -176,13 +226,13 @@ def compare(
     results = []
     for number, (side, name) in enumerate(zip(both, chosen, strict=True)):
         traffic = side.traffic.model_copy(update={"packet_bytes": sizes})
-        one = side.model_copy(update={"access": [side.variant(name)], "traffic": traffic})
+        alone = side.model_copy(update={"access": [side.variant(name)], "traffic": traffic})
 
         def half(share: float, label: str, number: int = number) -> None:
             if progress is not None:
                 progress((number + share) / 2, label)
 
-        results.append(run(one, half))
+        results.append(run(alone, half))
     labels = _labels(both, chosen)
     pairs = zip(results[0].points, results[1].points, strict=True)
     return Comparison(labels[0], labels[1], tuple(Difference(first, second) for first, second in pairs))

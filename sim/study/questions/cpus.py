@@ -55,7 +55,7 @@ class CpuComparison:
     @property
     def together_ns(self) -> float:
         """What the replacements do beyond the sum of each alone."""
-        return self.second_ns - self.first_ns - sum(one.worth_ns for one in self.differences)
+        return self.second_ns - self.first_ns - sum(difference.worth_ns for difference in self.differences)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON form of `vhost-sim compare-cpu`."""
@@ -66,7 +66,7 @@ class CpuComparison:
             "packet_bytes": self.packet_bytes,
             "first": {"name": self.first.name, "ns_per_packet": self.first_ns, "pps": 1e9 / self.first_ns},
             "second": {"name": self.second.name, "ns_per_packet": self.second_ns, "pps": 1e9 / self.second_ns},
-            "differences": [one.to_dict() for one in self.differences],
+            "differences": [difference.to_dict() for difference in self.differences],
             "together_ns": self.together_ns,
         }
 
@@ -107,22 +107,22 @@ def compare_cpus(
     progress: Callable[[float, str], None] | None = None,
 ) -> CpuComparison:
     """Compare two CPU tables, by name or file, for the first access variant and size of a scenario under overrides."""
-    one, other = (
+    base, other = (
         load_scenario(scenario, settings={"cpu": cpu}, overrides=overrides, configs=configs) for cpu in (first, second)
     )
-    variant, size = one.access[0].name, one.traffic.sizes[0]
+    variant, size = base.access[0].name, base.traffic.sizes[0]
 
     def ns(cpu: Cpu) -> float:
-        base = one.model_copy(update={"cpu": cpu})
-        return simulate(build_plan(base, variant, size), base.run).ns_per_packet
+        changed = base.model_copy(update={"cpu": cpu})
+        return simulate(build_plan(changed, variant, size), changed.run).ns_per_packet
 
     theirs = dict(entries(other.cpu))
-    shared = [(key, mine) for key, mine in entries(one.cpu) if key in theirs and not same(mine, theirs[key])]
-    first_ns, found = ns(one.cpu), []
+    shared = [(key, mine) for key, mine in entries(base.cpu) if key in theirs and not same(mine, theirs[key])]
+    first_ns, differences = ns(base.cpu), []
     for number, (key, mine) in enumerate(shared):
         if progress is not None:
             progress(number / len(shared), key)
-        worth = ns(replaced(one.cpu, key, theirs[key])) - first_ns
-        found.append(CpuDifference(key, mine, theirs[key], worth))
-    found.sort(key=lambda entry: (-abs(entry.worth_ns), entry.key))
-    return CpuComparison(one, variant, size, one.cpu, other.cpu, first_ns, ns(other.cpu), tuple(found))
+        worth = ns(replaced(base.cpu, key, theirs[key])) - first_ns
+        differences.append(CpuDifference(key, mine, theirs[key], worth))
+    differences.sort(key=lambda entry: (-abs(entry.worth_ns), entry.key))
+    return CpuComparison(base, variant, size, base.cpu, other.cpu, first_ns, ns(other.cpu), tuple(differences))

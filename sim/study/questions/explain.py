@@ -6,11 +6,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from sim.config.scenario.scenario import Scenario
-from sim.config.tables.primitives import PRICED_BY_CPI, PRIMITIVES
 from sim.config.tables.quantity import Quantity
+from sim.config.tables.vocabulary import PRICED_BY_CPI, PRIMITIVES
 from sim.datapath import Plan, build_plan
-from sim.datapath.host.interference import FALLBACK
-from sim.datapath.plan.plan import Row
+from sim.datapath.plan.step import Row
 from sim.engine import Point, simulate
 
 #: Always shown for an access, a count of 0 included: that nothing is executed is the point of some variants.
@@ -23,6 +22,7 @@ SCOPES = {
     "window": "per_window",
     "drain": "per_drain",
     "drain_found_work": "per_drain_found_work",
+    "busy_poll": "per_busy_poll",
     "poll": "per_poll",
     "round": "per_round",
     "wakeup": "per_wakeup",
@@ -32,9 +32,6 @@ SCOPES = {
     "socket_empty": "per_socket_empty",
     "call": "per_call",
 }
-
-#: Rows that stand for a rarer case of another row, and are not part of the usual flush.
-RARE = ("used_element", "used_wrapped")
 
 Counts = dict[str, dict[str, dict[str, float]]]
 
@@ -49,7 +46,7 @@ def count_primitives(plan: Plan) -> Counts:
         for family in ("metadata", "payload", "work")
     }
     for row in plan.rows:
-        if row.actor != "worker" or row.label.removesuffix("_release") in RARE or row.label.endswith(FALLBACK):
+        if row.actor != "worker" or row.instead_of or row.unmapped:
             continue
         for scope in row.scopes:
             table = counts[row.family][SCOPES[scope]]
@@ -71,7 +68,21 @@ class Input:
 
 @dataclass(frozen=True)
 class Explanation:
-    """The plan of one variant, and a run of it that says how often each row is executed."""
+    """The plan of one access variant at one size, and a run of it that says how often each row is executed.
+
+    Attributes
+    ----------
+    scenario, plan, point
+        The question; the rows with their prices; the run.
+
+    Examples
+    --------
+    >>> import sim
+    >>> short = ["traffic.packet_bytes=64", "run.packets=20000"]
+    >>> explanation = sim.explain(sim.load_scenario("virtio-user-xdp1-tap", overrides=short), "copy_user")
+    >>> list(explanation.by_function())[:2]
+    ['copyin', 'vhost_get_vq_desc']
+    """
 
     scenario: Scenario
     plan: Plan
@@ -90,66 +101,24 @@ class Explanation:
         return self.point.row_waits_ps[f"{row.actor}.{row.label}"] / self.plan.cycle_ps
 
     def inputs(self) -> list[Input]:
-        """Return every table entry behind the answer, largest contribution first, those without a sum last."""
-        cpu, scenario = self.scenario.cpu, self.scenario
+        """Return every table entry that the plan has read, largest contribution first, those without a sum last."""
         shares = self.point.breakdown_cycles
-        found = [
-            Input(f"cpu.primitives.{name}", cpu.primitives[name], cycles)
-            for name, cycles in shares.items()
-            if name in cpu.primitives
-        ]
-        work = sum(cycles for name, cycles in shares.items() if name in PRICED_BY_CPI)
-        found.append(Input("cpu.cpi", cpu.cpi, work))
-        found.sort(key=lambda entry: -(entry.cycles_per_packet or 0.0))
-        steps = {row.kernel_step for row in self.plan.rows if row.kernel_step and self.rate(row)}
-        if scenario.virtqueue.iotlb:
-            steps |= {step for step in scenario.kernel.steps if step.startswith("iotlb_")}
-        rest = {
-            "cpu.core_ghz": cpu.core_ghz,
-            "kernel.work_scale": scenario.kernel.work_scale,
-            "cpu.overlap": cpu.overlap,
-            "cpu.reorder_buffer": cpu.reorder_buffer,
-            "cpu.store_buffer": cpu.store_buffer,
-            "cpu.payload_exposed": cpu.payload_exposed,
-            "cpu.l1_dtlb_entries": cpu.l1_dtlb_entries,
-            "cpu.stlb_entries": cpu.stlb_entries,
-            "memory.other_pages": scenario.memory.other_pages,
-            **self._inputs_of_the_host(),
-            "device.reuse_bytes_per_packet": scenario.device.reuse_bytes_per_packet,
-            "backend.program_instructions": scenario.backend.program_instructions,
-            **_time_given_whole(scenario),
-            **(
-                {"receive.source.packet_cost": scenario.receive.source.packet_cost}
-                if "source" in self.plan.actors
-                else {}
-            ),
-            **{f"kernel.steps.{step}.instructions": scenario.kernel.steps[step].instructions for step in sorted(steps)},
-        }
-        return found + [Input(key, quantity, None) for key, quantity in rest.items()]
-
-    def _inputs_of_the_host(self) -> dict[str, Quantity]:
-        """Return the entries that only some placements and hosts bring in."""
-        memory, found = self.scenario.memory, {}
-        if self.scenario.queues.pairs > 1:
-            found["cpu.uncore_bandwidth"] = self.scenario.cpu.uncore_bandwidth
-        if self.scenario.placement.smt_siblings:
-            found["cpu.smt_slowdown"] = self.scenario.cpu.smt_slowdown
-        if memory.invalidations_per_second:
-            found["memory.invalidation_stall"] = memory.invalidation_stall
-            found["memory.invalidation_window"] = memory.invalidation_window
-        return found
+        sums = {f"cpu.primitives.{name}": cycles for name, cycles in shares.items()}
+        sums["cpu.cpi"] = sum(cycles for name, cycles in shares.items() if name in PRICED_BY_CPI)
+        inputs = [Input(key, quantity, sums.get(key)) for key, quantity in self.plan.inputs.items()]
+        return sorted(inputs, key=lambda entry: -(entry.cycles_per_packet or 0.0))
 
     def rate(self, row: Row) -> float:
         """Executions of a row per packet in the run."""
         return self.point.row_rates[f"{row.actor}.{row.label}"]
 
     def by_function(self) -> dict[str, float]:
-        """Worker cycles per packet by kernel function, largest first."""
-        found: dict[str, float] = {}
+        """Return worker cycles per packet by kernel function, largest first."""
+        cycles: dict[str, float] = {}
         for row in self.plan.rows:
             if row.actor == "worker":
-                found[row.function] = found.get(row.function, 0.0) + self.time_cycles(row)
-        return dict(sorted(((n, v) for n, v in found.items() if v), key=lambda item: (-item[1], item[0])))
+                cycles[row.function] = cycles.get(row.function, 0.0) + self.time_cycles(row)
+        return dict(sorted(((n, v) for n, v in cycles.items() if v), key=lambda item: (-item[1], item[0])))
 
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON form of `vhost-sim explain`."""
@@ -175,7 +144,7 @@ class Explanation:
         return {
             "actor": row.actor,
             "label": row.label,
-            "step": row.step,
+            "step": row.title,
             "function": row.function,
             "scope": list(row.scopes),
             "family": row.family,
@@ -194,23 +163,37 @@ class Explanation:
         }
 
 
-def _time_given_whole(scenario: Scenario) -> dict[str, Quantity]:
-    """Entries in ns that stand in a scenario, as far as it uses them."""
-    driver, device, backend = scenario.driver, scenario.device, scenario.backend
-    found = {"driver.packet_cost": driver.packet_cost}
-    if driver.kind == "virtio-net":
-        found = {"driver.stack_cost": driver.stack_cost, "driver.byte_cost": driver.byte_cost}
-    if device.busyloop_timeout_us:
-        found["device.poll_pause"] = device.poll_pause
-    if backend.kind in ("tap-xdp-pass", "tap-skb"):
-        found["backend.stack_cost"] = backend.stack_cost
-        found["backend.receiver_cost"] = backend.receiver_cost
-        found["backend.receiver_byte_cost"] = backend.receiver_byte_cost
-    return found
-
-
 def explain(scenario: Scenario, access: str, packet_bytes: int | None = None) -> Explanation:
-    """Explain a variant at one size (default: the scenario's first), with the frequencies of a short run."""
+    """Explain one access variant at one packet size, with the frequencies of a run.
+
+    Parameters
+    ----------
+    scenario
+        What to explain.
+    access
+        Name of one of its variants.
+    packet_bytes
+        Frame size in bytes; by default the scenario's first.
+
+    Returns
+    -------
+    Explanation
+        Rows with formula, numbers and total; counts of primitives; the entries behind the answer.
+
+    Raises
+    ------
+    ConfigError
+        When the scenario does not list the variant, or the size does not fit the modelled path.
+
+    Examples
+    --------
+    >>> import sim
+    >>> short = ["traffic.packet_bytes=64", "run.packets=20000"]
+    >>> explanation = sim.explain(sim.load_scenario("virtio-user-xdp1-tap", overrides=short), "copy_user")
+    >>> descriptor = next(row for row in explanation.plan.rows if row.label == "descriptor")
+    >>> descriptor.function, f"{explanation.rate(descriptor):.0f} per packet"
+    ('vhost_get_vq_desc', '1 per packet')
+    """
     size = scenario.traffic.sizes[0] if packet_bytes is None else packet_bytes
     plan = build_plan(scenario, access, size, apart=True)
     return Explanation(scenario, plan, simulate(plan, scenario.run))

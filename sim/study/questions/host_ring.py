@@ -32,7 +32,7 @@ class RingComparison:
 
     @property
     def verdict(self) -> str:
-        """What is to be said about it in a word."""
+        """Whether the prediction is within the tolerance, and whether the measurement can be trusted."""
         summary = self.measured.summary
         if summary is None or self.error is None:
             return "disturbed" if self.measured.moved == 0 else "CPUs moved"
@@ -48,8 +48,8 @@ class RingComparison:
             "measured_pps": self.measured.pps,
             "measured_ns": None if summary is None else [summary.low, summary.value, summary.high],
             "stable": summary is not None and summary.stable,
-            "runs_ns": [one.ns_per_packet for one in self.measured.runs],
-            "transfer_ns": [one.transfer_ns for one in self.measured.runs],
+            "runs_ns": [run.ns_per_packet for run in self.measured.runs],
+            "transfer_ns": [run.transfer_ns for run in self.measured.runs],
             "moved": self.measured.moved,
             "measured_events_per_packet": self.measured.events_per_packet(),
             "predicted_pps": self.predicted.pps,
@@ -69,7 +69,8 @@ class RingReport:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON form of `vhost-sim measure --ring`."""
-        return {"schema": 1, "scenario": self.scenario.name, "ring": [one.to_dict() for one in self.comparisons]}
+        settings = [comparison.to_dict() for comparison in self.comparisons]
+        return {"schema": 1, "scenario": self.scenario.name, "ring": settings}
 
 
 def ring_scenario(cpu: Mapping[str, Any], name: str = SCENARIO, configs: Path | None = None) -> Scenario:
@@ -114,4 +115,5 @@ def run_experiment(
     expected_ns = scenario.cpu.primitives["line_transfer"].value
     measured = run_rings(ring_settings(scenario), pair, expected_ns, progress)
     predicted = run(scenario).points
-    return RingReport(scenario, tuple(RingComparison(*one) for one in zip(measured, predicted, strict=True)))
+    pairs = zip(measured, predicted, strict=True)
+    return RingReport(scenario, tuple(RingComparison(ring, point) for ring, point in pairs))

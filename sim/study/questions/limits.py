@@ -9,10 +9,10 @@ from typing import Any
 from sim.config.loading.load import load_table
 from sim.config.scenario.scenario import Scenario
 from sim.config.tables.access import Access
-from sim.config.tables.primitives import PRIMITIVES
+from sim.config.tables.vocabulary import PRIMITIVES
 from sim.datapath import Plan, build_plan
 from sim.datapath.host.sink import WIRE_OVERHEAD_BYTES
-from sim.datapath.plan.plan import Row
+from sim.datapath.plan.step import Row
 from sim.engine import Point
 from sim.study.questions.run import run
 
@@ -69,7 +69,7 @@ def limits(scenario: Scenario, known: Iterable[Point] = ()) -> tuple[Limit, ...]
 def copy_ps(plan: Plan) -> float:
     """Return the picoseconds per packet in which the worker moves its bytes; under a mix the mean of its packets."""
     return sum(
-        _mean([_moving_ps(one) for one in plan.class_rows.get(number, (row,))], plan)
+        _mean([_moving_ps(class_row) for class_row in plan.class_rows.get(number, (row,))], plan)
         for number, row in enumerate(plan.rows)
         if row.actor == "worker" and row.operation == "copy" and "packet" in row.scopes
     )

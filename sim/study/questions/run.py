@@ -21,13 +21,37 @@ Progress = Callable[[float, str], None]
 
 @dataclass(frozen=True)
 class Result:
-    """The points of one scenario, in the order of its access variants, then sizes."""
+    """The points of one scenario, in the order of its access variants, then sizes.
+
+    Attributes
+    ----------
+    scenario
+        What was run.
+    points
+        One for each access variant and packet size.
+
+    Examples
+    --------
+    >>> import sim
+    >>> short = ["access=copy_user,vmap", "traffic.packet_bytes=64", "run.packets=20000"]
+    >>> result = sim.run(sim.load_scenario("virtio-user-xdp1-tap", overrides=short))
+    >>> result.at("vmap", 64).bound_by
+    'worker'
+    >>> result.to_frame()[["access", "packet_bytes"]].values.tolist()
+    [['copy_user', 64], ['vmap', 64]]
+    """
 
     scenario: Scenario
     points: tuple[Point, ...]
 
     def at(self, access: str, packet_bytes: int) -> Point:
-        """Return one point (KeyError if it was not simulated)."""
+        """Return the point of one access variant and packet size.
+
+        Raises
+        ------
+        KeyError
+            When it was not simulated.
+        """
         for point in self.points:
             if (point.access, point.packet_bytes) == (access, packet_bytes):
                 return point
@@ -58,7 +82,30 @@ def _json(point: Point) -> dict[str, Any]:
 def run(scenario: Scenario, progress: Progress | None = None) -> Result:
     """Simulate every access variant at every packet size of a scenario.
 
-    Raises ConfigError when a packet size or driver does not fit the modelled path, before anything is simulated.
+    Parameters
+    ----------
+    scenario
+        What to run; `scenario.run` says how many packets at most, and how precisely.
+    progress
+        Called as the run goes on, with the share done (0 to 1) and what is being simulated.
+
+    Returns
+    -------
+    Result
+        A point for each variant and size.
+
+    Raises
+    ------
+    ConfigError
+        When a packet size or driver does not fit the modelled path, before anything is simulated.
+
+    Examples
+    --------
+    >>> import sim
+    >>> short = ["access=copy_user", "traffic.packet_bytes=[64, 1518]", "run.packets=20000"]
+    >>> scenario = sim.load_scenario("virtio-user-xdp1-tap", overrides=short)
+    >>> [(point.packet_bytes, f"{point.pps / 1e6:.1f}") for point in sim.run(scenario).points]
+    [(64, '5.0'), (1518, '4.1')]
     """
     plans = [build_plan(scenario, access, size) for access, size in variants_and_sizes(scenario)]
     points = []

@@ -10,6 +10,7 @@ from sim.config.scenario.scenario import Scenario
 from sim.datapath import build_plan
 from sim.engine import simulate
 from sim.study.questions.run import Progress
+from sim.study.runs.case import variants_and_sizes
 
 _MOVES = 0.001
 
@@ -44,7 +45,7 @@ def check_ties(scenario: Scenario, shuffles: int, progress: Progress | None = No
     """Run every point of a scenario in the stated order and under `shuffles` shuffled ones."""
     if shuffles < 1:
         raise ConfigError(f"--tie-fuzz: at least 1 shuffle is needed (got {shuffles})")
-    wanted = [(variant.name, size) for variant in scenario.access for size in scenario.traffic.sizes]
+    wanted = variants_and_sizes(scenario)
     checks = []
     for number, (access, size) in enumerate(wanted):
         if progress is not None:

@@ -30,8 +30,8 @@ def answers(sure: Uncertainty) -> list[Answer]:
     """Return every gain of an uncertainty as an answer under the name of its later side."""
     rates = {(rate.access, rate.packet_bytes): rate.pps for rate in sure.rates}
     return [
-        Answer(one.after, rates[one.before, one.packet_bytes], rates[one.after, one.packet_bytes], one, sure.notes)
-        for one in sure.gains
+        Answer(gain.after, rates[gain.before, size], rates[gain.after, size], gain, sure.notes)
+        for gain, size in ((gain, gain.packet_bytes) for gain in sure.gains)
     ]
 
 
@@ -49,14 +49,14 @@ def alternatives(
 
     The draws of an entry are the same under all changes. Raises ConfigError for a setting that the scenario refuses.
     """
-    found = []
+    compared = []
     for name, settings in changes.items():
         changed = load_scenario(scenario, settings={**settings, "access": list(access)}, configs=configs)
         size = changed.traffic.sizes[0]
         sides = [side for side in sides_of(changed) if side.packet_bytes == size]
-        (one,) = answers(uncertainty(sides, draws, seed, configs=configs, executor=executor))
-        found.append(Answer(name, one.before_pps, one.after_pps, one.gain, one.notes))
-    return found
+        (answer,) = answers(uncertainty(sides, draws, seed, configs=configs, executor=executor))
+        compared.append(Answer(name, answer.before_pps, answer.after_pps, answer.gain, answer.notes))
+    return compared
 
 
 def as_measured(scenario: Scenario, keys: Iterable[str], within: float) -> dict[str, Any]:

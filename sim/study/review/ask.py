@@ -20,7 +20,7 @@ from sim.study.questions.compare import Comparison, Difference
 from sim.study.questions.explain import Explanation, explain
 from sim.study.questions.limits import IDEAL, limits
 from sim.study.questions.run import Result, run
-from sim.study.review.review import Review, Source
+from sim.study.review.review import Review, SourcedEntry
 from sim.study.runs.case import sides_of
 from sim.study.runs.pool import Counted
 from sim.study.sensitivity.study import load_sensitivity, sensitivity
@@ -30,11 +30,7 @@ from sim.study.uncertainty.intervals import uncertainty
 
 #: So many variants are compared in the order in which they are named; of more, the headline is about the best.
 _FEW = 3
-
-
 _STUDY = "sensitivity"
-
-
 _OTHER_STUDIES = ("sweep", "calibration-study")
 
 
@@ -55,19 +51,29 @@ def review(
     """
     result = run(scenario)
     accesses = [variant.name for variant in scenario.access]
-    sure = uncertainty(sides_of(scenario), draws, scenario.run.seed, configs=configs, executor=executor,
-                       progress=progress)  # fmt: skip
+    every, seed = sides_of(scenario), scenario.run.seed
+    sure = uncertainty(every, draws, seed, configs=configs, executor=executor, progress=progress)
     explanations = tuple(explain(scenario, name) for name in accesses)
     focus = _focus(result)
     size = scenario.traffic.sizes[0]
-    sides = [side for side in sides_of(scenario, [accesses[0], focus][: len(accesses)]) if side.packet_bytes == size]
+    pair = dict.fromkeys((accesses[0], focus))
+    sides = [side for side in sides_of(scenario, list(pair)) if side.packet_bytes == size]
     return Review(
-        question or _question(scenario), focus, result,
-        tuple(_comparison(result, accesses[0], name) for name in accesses[1:]), sure, limits(scenario, result.points),
-        study_tornado or swing_entries(sides, executor, progress), turned_over(sides, executor), explanations,
-        _sources(explanations), _priors(scenario, configs), published_for(scenario, result.points, configs),
-        assumed_by(scenario), outside([scenario], configs),
-    )  # fmt: skip
+        question=question or _question(scenario),
+        focus=focus,
+        result=result,
+        comparisons=tuple(_comparison(result, accesses[0], name) for name in accesses[1:]),
+        sure=sure,
+        limits=limits(scenario, result.points),
+        tornado=study_tornado or swing_entries(sides, executor, progress),
+        switches=turned_over(sides, executor),
+        explanations=explanations,
+        sources=_sources(explanations),
+        priors=_priors(scenario, configs),
+        published=published_for(scenario, result.points, configs),
+        assumptions=assumed_by(scenario),
+        outside=outside([scenario], configs),
+    )
 
 
 def _focus(result: Result) -> str:
@@ -81,34 +87,33 @@ def _focus(result: Result) -> str:
 
 def _priors(scenario: Scenario, configs: Path | None) -> dict[str, Quantity]:
     calibration = calibration_of(scenario, configs)
-    return {one.key: one.prior for one in calibration.parameters} if calibration else {}
+    return {parameter.key: parameter.prior for parameter in calibration.parameters} if calibration else {}
 
 
 def _comparison(result: Result, before: str, after: str) -> Comparison:
     sizes = result.scenario.traffic.sizes
-    return Comparison(
-        before, after, tuple(Difference(result.at(before, size), result.at(after, size)) for size in sizes)
-    )
+    pairs = ((result.at(before, size), result.at(after, size)) for size in sizes)
+    return Comparison(before, after, tuple(Difference(*pair) for pair in pairs))
 
 
 def _question(scenario: Scenario) -> str:
-    accesses = [variant.name for variant in scenario.access]
-    if len(accesses) > _FEW:
-        return f"Which of {len(accesses) - 1} variants gains over {accesses[0]}: {scenario.title or scenario.name}?"
-    what = f"What does {accesses[1]} gain over {accesses[0]}" if len(accesses) > 1 else f"What does {accesses[0]} carry"
-    return f"{what}: {scenario.title or scenario.name}?"
+    first, *others = (variant.name for variant in scenario.access)
+    asked = f"What does {others[0]} gain over {first}" if others else f"What does {first} carry"
+    if len(others) >= _FEW:
+        asked = f"Which of {len(others)} variants gains over {first}"
+    return f"{asked}: {scenario.title or scenario.name}?"
 
 
-def _sources(explanations: Sequence[Explanation]) -> tuple[Source, ...]:
+def _sources(explanations: Sequence[Explanation]) -> tuple[SourcedEntry, ...]:
     """Merge the inputs of all variants; what matters most to any of them stands first."""
-    found: dict[str, Source] = {}
+    sources: dict[str, SourcedEntry] = {}
     for explained in explanations:
-        for one in explained.inputs():
-            known = found.get(one.key, Source(one.key, one.quantity, {}))
-            cycles = {**known.cycles, explained.plan.access: one.cycles_per_packet}
-            found[one.key] = Source(one.key, one.quantity, cycles)
-    most = {key: max((cycles or 0.0) for cycles in one.cycles.values()) for key, one in found.items()}
-    return tuple(found[key] for key in sorted(found, key=lambda key: -most[key]))
+        for entry in explained.inputs():
+            known = sources.get(entry.key, SourcedEntry(entry.key, entry.quantity, {}))
+            cycles = {**known.cycles, explained.plan.access: entry.cycles_per_packet}
+            sources[entry.key] = SourcedEntry(entry.key, entry.quantity, cycles)
+    most = {key: max((cycles or 0.0) for cycles in entry.cycles.values()) for key, entry in sources.items()}
+    return tuple(sources[key] for key in sorted(sources, key=lambda key: -most[key]))
 
 
 def _is_study(name: str, configs: Path | None) -> bool:

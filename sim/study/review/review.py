@@ -23,12 +23,16 @@ _WHOLE_PERCENT = 10
 
 
 @dataclass(frozen=True)
-class Source:
+class SourcedEntry:
     """One table entry behind the answer, and the cycles per packet that it gives each variant (None: no sum)."""
 
     key: str
     quantity: Quantity
     cycles: dict[str, float | None]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the JSON form."""
+        return {"key": self.key, **self.quantity.model_dump(), "cycles_per_packet": self.cycles}
 
 
 @dataclass(frozen=True)
@@ -49,7 +53,7 @@ class Review:
     tornado: Sensitivities
     switches: tuple[Switch, ...]
     explanations: tuple[Explanation, ...]
-    sources: tuple[Source, ...]
+    sources: tuple[SourcedEntry, ...]
     priors: dict[str, Quantity]
     published: tuple[Published, ...]
     assumptions: tuple[Assumption, ...]
@@ -76,34 +80,33 @@ class Review:
         gain = self.gain
         if gain is None:
             rate = self.sure.rates[0]
-            low, value, high = (one / 1e6 for one in (rate.pps.low, rate.pps.value, rate.pps.high))
+            low, value, high = rate.pps.low / 1e6, rate.pps.value / 1e6, rate.pps.high / 1e6
             return f"{rate.access} carries {value:.2f} Mpps [{low:.2f}, {high:.2f}] {where}"
         return f"{gained(gain)} {where}; {gain.sentence(self.sure.draws)}"
 
     def further_sentences(self) -> list[str]:
         """Say the same, in short, of every other variant, the largest gain first."""
-        return [
-            f"{gained(one)}; {one.sentence(self.sure.draws)}" for one in self.first_gains() if one.after != self.focus
-        ]
+        others = (gain for gain in self.first_gains() if gain.after != self.focus)
+        return [f"{gained(gain)}; {gain.sentence(self.sure.draws)}" for gain in others]
 
     def first_gains(self) -> list[Gain]:
         """Return what each later variant gains over the first, at the first size; the largest gain first."""
-        found = [one for one in self.sure.gains if one.packet_bytes == self.first_size]
-        return sorted(found, key=lambda one: -one.gain_percent.value)
+        gains = [gain for gain in self.sure.gains if gain.packet_bytes == self.first_size]
+        return sorted(gains, key=lambda gain: -gain.gain_percent.value)
 
     @property
     def gain(self) -> Gain | None:
         """What the headline is about, None for a single variant."""
-        return next((one for one in self.first_gains() if one.after == self.focus), None)
+        return next((gain for gain in self.first_gains() if gain.after == self.focus), None)
 
     def ordered(self) -> list[Comparison]:
         """Return the comparisons, that of the headline first."""
-        return sorted(self.comparisons, key=lambda one: one.after != self.focus)
+        return sorted(self.comparisons, key=lambda pair: pair.after != self.focus)
 
     @property
     def comparison(self) -> Comparison | None:
         """The comparison that the headline is about, None for a single variant."""
-        return next((one for one in self.comparisons if one.after == self.focus), None)
+        return next((pair for pair in self.comparisons if pair.after == self.focus), None)
 
     def answers(self) -> dict[str, str]:
         """Answer the questions of a review in a sentence or two each, by question."""
@@ -117,17 +120,15 @@ class Review:
             "focus": self.focus,
             "answer": self.sentence(),
             "answers": self.answers(),
-            "comparisons": [one.to_dict() for one in self.comparisons],
-            "limits": [one.to_dict() for one in self.limits],
+            "comparisons": [comparison.to_dict() for comparison in self.comparisons],
+            "limits": [limit.to_dict() for limit in self.limits],
             "uncertainty": self.sure.to_dict(),
             "tornado": self.tornado.to_dict(),
-            "switches": [one.to_dict() for one in self.switches],
+            "switches": [switch.to_dict() for switch in self.switches],
             "evidence": self.outside,
-            "published": [one.to_dict() for one in self.published],
-            "assumptions": [one.number for one in self.assumptions],
-            "inputs": [
-                {"key": one.key, **one.quantity.model_dump(), "cycles_per_packet": one.cycles} for one in self.sources
-            ],
+            "published": [published.to_dict() for published in self.published],
+            "assumptions": [assumption.number for assumption in self.assumptions],
+            "inputs": [entry.to_dict() for entry in self.sources],
         }
 
 
@@ -137,15 +138,15 @@ def _title(table: Any) -> str:
 
 def gained(gain: Gain) -> str:
     """Say how much is won or lost; the ends of the interval keep their signs when they differ."""
-    one = gain.gain_percent
-    digits = 0 if abs(one.value) >= _WHOLE_PERCENT else 1
+    percent = gain.gain_percent
+    digits = 0 if abs(percent.value) >= _WHOLE_PERCENT else 1
     if not gain.resolved:
-        return f"{gain.after} does not differ from {gain.before}: {one.value:+.1f} % [{one.low:+.1f}, {one.high:+.1f}]"
-    if one.value < 0:
-        ends = f"[{-one.high:.{digits}f}, {-one.low:.{digits}f}]"
-        return f"{gain.after} loses {-one.value:.{digits}f} % {ends} against {gain.before}"
-    ends = f"[{one.low:.{digits}f}, {one.high:.{digits}f}]"
-    return f"{gain.after} gains {one.value:.{digits}f} % {ends} over {gain.before}"
+        return f"{gain.after} does not differ from {gain.before}: {_signed(percent, '%')}"
+    if percent.value < 0:
+        ends = f"[{-percent.high:.{digits}f}, {-percent.low:.{digits}f}]"
+        return f"{gain.after} loses {-percent.value:.{digits}f} % {ends} against {gain.before}"
+    ends = f"[{percent.low:.{digits}f}, {percent.high:.{digits}f}]"
+    return f"{gain.after} gains {percent.value:.{digits}f} % {ends} over {gain.before}"
 
 
 #: Parts of a difference that are named; the others are added up.
@@ -154,7 +155,7 @@ _NAMED = 4
 
 def answers(review: Review) -> dict[str, str]:
     """Answer, by question: what gains (or carries), how much, how sure, why, what would change it, what to measure."""
-    found = {
+    sentences = {
         "What": _what(review),
         "How much": _how_much(review),
         "How sure": _how_sure(review),
@@ -162,7 +163,7 @@ def answers(review: Review) -> dict[str, str]:
         "What would change it": _change(review),
         "What to measure next": _next(review.tornado),
     }
-    return {question: answer for question, answer in found.items() if answer}
+    return {question: answer for question, answer in sentences.items() if answer}
 
 
 def _what(review: Review) -> str:
@@ -185,24 +186,25 @@ def _how_much(review: Review) -> str:
     size = review.first_size
     if review.gain is None:
         return f"{_mpps(rates[review.scenario.access[0].name, size])} Mpps at {review.size_text}"
-    gains = [one for one in review.sure.gains if one.after == review.focus]
+    gains = [gain for gain in review.sure.gains if gain.after == review.focus]
     first, last = gains[0], gains[-1]
-    saved, gain = first.saved_ns, first.gain_percent
     said = (
         f"{_mpps(rates[first.before, size])} to {_mpps(rates[first.after, size])} Mpps at {review.size_text}: "
-        f"{gain.value:+.1f} % [{gain.low:+.1f}, {gain.high:+.1f}], "
-        f"{saved.value:+.1f} ns [{saved.low:+.1f}, {saved.high:+.1f}] saved per packet"
+        f"{_signed(first.gain_percent, '%')}, {_signed(first.saved_ns, 'ns')} saved per packet"
     )
     if last is first:
         return said
-    far = last.gain_percent
-    known = any(one.packet_bytes == last.packet_bytes for one in review.published)
+    known = any(published.packet_bytes == last.packet_bytes for published in review.published)
     beyond = "" if known else ", a size for which nothing was published"
-    return f"{said}; {far.value:+.1f} % [{far.low:+.1f}, {far.high:+.1f}] at {last.packet_bytes} B{beyond}"
+    return f"{said}; {_signed(last.gain_percent, '%')} at {last.packet_bytes} B{beyond}"
 
 
-def _mpps(one: Interval) -> str:
-    return f"{one.value / 1e6:.2f} [{one.low / 1e6:.2f}, {one.high / 1e6:.2f}]"
+def _signed(interval: Interval, unit: str) -> str:
+    return f"{interval.value:+.1f} {unit} [{interval.low:+.1f}, {interval.high:+.1f}]"
+
+
+def _mpps(rate: Interval) -> str:
+    return f"{rate.value / 1e6:.2f} [{rate.low / 1e6:.2f}, {rate.high / 1e6:.2f}]"
 
 
 def _how_sure(review: Review) -> str:
@@ -212,31 +214,30 @@ def _how_sure(review: Review) -> str:
         said.append(f"{review.gain.sentence(review.sure.draws)}, {drawn}")
     names = dict.fromkeys((review.scenario.access[0].name, review.focus))
     said += [_evidence(review, name) for name in names]
-    silent = dict.fromkeys(name for one in review.published for name in one.not_stated)
+    silent = dict.fromkeys(name for published in review.published for name in published.not_stated)
     if silent:
         said.append(f"what was published does not state {', '.join(silent)}: they are assumed")
-    grades = Counter("fitted" if one.key in review.priors else one.quantity.grade for one in review.sources)
+    grades = Counter("fitted" if entry.key in review.priors else entry.quantity.grade for entry in review.sources)
     listed = ", ".join(f"{number} {grade}" for grade, number in grades.most_common())
     said.append(f"{len(review.sources)} table entries are behind it, each with a range: {listed}")
-    return ". ".join(one[:1].upper() + one[1:] for one in said)
+    return ". ".join(sentence[:1].upper() + sentence[1:] for sentence in said)
 
 
 def _evidence(review: Review, access: str) -> str:
     """Say of one variant whether its rate was fitted, or is a prediction beside a published rate, or beside none."""
-    found = [one for one in review.published if one.access == access and one.packet_bytes == review.first_size]
-    if not found:
+    rates = [rate for rate in review.published if (rate.access, rate.packet_bytes) == (access, review.first_size)]
+    if not rates:
         return f"the rate of {access} is a prediction, and none was published to lay beside it"
-    return "; ".join(
-        f"the rate of {access} is met and not predicted: calibration {review.scenario.calibration} was fitted to "
-        f"{_published(one)}"
-        if one.used
-        else f"the rate of {access} is a prediction, {one.error:+.1%} from {_published(one)}, not fitted to it"
-        for one in found
-    )
+    return "; ".join(_beside(rate, review.scenario.calibration) for rate in rates)
 
 
-def _published(one: Published) -> str:
-    return f"the published {one.measured_pps / 1e6:.2f} Mpps ({one.name})"
+def _beside(rate: Published, calibration: str | None) -> str:
+    published = f"the published {rate.measured_pps / 1e6:.2f} Mpps ({rate.name})"
+    if rate.used:
+        return (
+            f"the rate of {rate.access} is met and not predicted: calibration {calibration} was fitted to {published}"
+        )
+    return f"the rate of {rate.access} is a prediction, {rate.error:+.1%} from {published}, not fitted to it"
 
 
 def _why(review: Review) -> str:
@@ -264,34 +265,33 @@ def _made_up_of(difference: Difference) -> str:
 
 def _merged(parts: Mapping[str, float]) -> dict[str, float]:
     """Add up what one source gives together (stac and clac); what is largest stands first."""
-    found: dict[str, float] = {}
+    merged: dict[str, float] = {}
     for name, value in parts.items():
         together = measured_together(f"cpu.primitives.{name}").removeprefix("cpu.primitives.")
-        found[together] = found.get(together, 0.0) + value
-    return dict(sorted(found.items(), key=lambda item: -abs(item[1])))
+        merged[together] = merged.get(together, 0.0) + value
+    return dict(sorted(merged.items(), key=lambda item: -abs(item[1])))
 
 
 def _change(review: Review) -> str:
-    found = review.tornado
-    if not found.indices:
+    tornado = review.tornado
+    if not tornado.indices:
         return ""
-    factor, unit = (1e-6, "Mpps") if found.output == "pps" else (1.0, "%")
-    most = found.indices[0]
+    factor, unit = (1e-6, "Mpps") if tornado.output == "pps" else (1.0, "%")
+    most = tornado.indices[0]
     if most.values["swing"] == 0:
         return "no input that it depends on moves it, at either end of its range"
     low, high = (most.values[end] * factor for end in ("low", "high"))
     said = [f"most of all {most.key}: {low:.1f} {unit} at one end of its range, {high:.1f} {unit} at the other"]
-    if found.output == "gain":
-        said.append(_turned(found))
+    if tornado.output == "gain":
+        said.append(_turned(tornado))
     said.append(_switched(review, factor, unit))
-    return ". ".join(one for one in said if one)
+    return ". ".join(sentence for sentence in said if sentence)
 
 
-def _turned(found: Sensitivities) -> str:
-    ends = {one.key: (one.values["low"], one.values["high"]) for one in found.indices}
-    turned = [
-        key for key, (low, high) in ends.items() if (max(low, high) > 0 if found.nominal < 0 else min(low, high) < 0)
-    ]
+def _turned(tornado: Sensitivities) -> str:
+    sign = -1 if tornado.nominal < 0 else 1
+    worst = {index.key: min(sign * index.values["low"], sign * index.values["high"]) for index in tornado.indices}
+    turned = [key for key, answer in worst.items() if answer < 0]
     if turned:
         return f"Alone at an end of its range each of these turns the sign: {', '.join(turned)}"
     return "No number alone, at either end of its range, turns the sign"
@@ -299,15 +299,13 @@ def _turned(found: Sensitivities) -> str:
 
 def _switched(review: Review, factor: float, unit: str) -> str:
     """Name the switches that move the answer, furthest first."""
-    moved = [one for one in review.switches if abs(one.answer * factor - review.tornado.nominal * factor) >= 0.05]
-    if not moved:
-        return ""
-    listed = ", ".join(
-        f"{one.answer * factor:.1f} {unit} with {one.key} {'off' if one.is_on else 'on'}" for one in moved[:_NAMED]
-    )
-    return f"Switches: {listed}"
+    nominal = review.tornado.nominal * factor
+    moved = [switch for switch in review.switches if abs(switch.answer * factor - nominal) >= 0.05]
+    turned = [(switch.answer * factor, switch.key, "off" if switch.is_on else "on") for switch in moved[:_NAMED]]
+    listed = ", ".join(f"{answer:.1f} {unit} with {key} {state}" for answer, key, state in turned)
+    return f"Switches: {listed}" if listed else ""
 
 
-def _next(found: Sensitivities) -> str:
-    said = [one for one in found.findings if one.startswith("measure this next: ")]
+def _next(tornado: Sensitivities) -> str:
+    said = [finding for finding in tornado.findings if finding.startswith("measure this next: ")]
     return said[-1].removeprefix("measure this next: ") if said else ""

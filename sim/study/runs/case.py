@@ -11,7 +11,7 @@ from sim.config.errors import ConfigError
 from sim.config.scenario.scenario import Scenario
 from sim.config.tables.measurement import COUNTS
 from sim.datapath import Plan, build_plan
-from sim.datapath.memory.page_frag import PageFragment
+from sim.datapath.vhost_net.path import PageFragment
 from sim.engine import simulate
 from sim.study.runs.values import Floats
 

@@ -11,8 +11,7 @@ import numpy as np
 from sim.config.errors import ConfigError
 from sim.config.loading.load import load_scenario, load_table
 from sim.config.scenario.scenario import Scenario
-from sim.config.tables.sensitivity import Sensitivity
-from sim.config.tables.sweep import Value
+from sim.config.tables.study import Sensitivity, Value
 from sim.costs.audit import quantities
 from sim.study.runs.case import Case, gain_or_rate, one_point
 from sim.study.runs.pool import Counted, Job, Outcomes, run_jobs

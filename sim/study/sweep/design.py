@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sim.config.errors import ConfigError
-from sim.config.tables.sweep import MAX_POINTS, Axis, Sweep, Value
+from sim.config.tables.study import MAX_POINTS, Axis, Sweep, Value
 
 Assignment = dict[str, Value]
 

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from sim.config.errors import ConfigError
-from sim.config.tables.sweep import Axis, Sweep
+from sim.config.tables.study import Axis, Sweep
 from sim.study.questions.columns import ACTORS, columns, drivers
 
 ResultRow = dict[str, Any]

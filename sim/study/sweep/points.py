@@ -10,7 +10,7 @@ from functools import lru_cache
 from sim.config import ConfigError, Scenario
 from sim.config.loading.load import Scenarios
 from sim.config.loading.paths import package_folder
-from sim.config.tables.sweep import Sweep
+from sim.config.tables.study import Sweep
 from sim.study.questions.columns import columns, row_of
 from sim.study.questions.run import run
 from sim.study.sweep.design import Assignment

@@ -14,7 +14,7 @@ import yaml
 
 from sim.config.errors import ConfigError
 from sim.config.loading.load import load_scenario, load_table
-from sim.config.tables.sweep import Sweep
+from sim.config.tables.study import Sweep
 from sim.study.runs.pool import Counted
 from sim.study.sweep.design import Design
 from sim.study.sweep.parts import Parts, ResultRow, row_schema
@@ -132,10 +132,10 @@ class _Job:
     def submit(self, executor: Executor, number: int) -> Future[Any]:
         """Send a chunk out, with the keys of the rows that its part holds already."""
         if self.parts is not None:
-            found = self.parts.read(number)
-            if found is None:
+            rows = self.parts.read(number)
+            if rows is None:
                 self.notice(f"{self.parts.file(number)}: is not a whole part of this sweep; computed anew")
-            self.known[number] = found or {}
+            self.known[number] = rows or {}
         first, last = self.span(number)
         known = frozenset(self.known.get(number, ()))
         return executor.submit(run_points, self.sweep, self.configs, first, self.design.points(first, last), known)

@@ -1,4 +1,4 @@
-"""What a timeline is made of: tracks of groups of steps of parts, levels of counters, notifications, journeys."""
+"""What a timeline is made of: tracks of groups of slices of parts, levels of counters, notifications, journeys."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Part:
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class Slice:
     """One execution of one row: its waits, then its primitives in the order in which its recipe first meets them."""
 
     name: str
@@ -39,31 +39,31 @@ class Group:
 
     name: str
     start_ps: int
-    steps: tuple[Step, ...]
+    slices: tuple[Slice, ...]
 
     @property
     def end_ps(self) -> int:
         """When the last step ends."""
-        return self.steps[-1].end_ps
+        return self.slices[-1].end_ps
 
 
 @dataclass(frozen=True, slots=True)
 class Track:
-    """All that one actor did; the groups, their steps and the parts of those follow each other without a gap."""
+    """All that one actor did; the groups, their slices and the parts of those follow each other without a gap."""
 
     actor: str
     groups: tuple[Group, ...]
 
     def totals_ps(self) -> dict[str, int]:
         """Add up the time of the actor by primitive and kind of waiting, largest first."""
-        found: dict[str, int] = {}
-        for part in (part for group in self.groups for step in group.steps for part in step.parts):
-            found[part.name] = found.get(part.name, 0) + part.duration_ps
-        return dict(sorted(found.items(), key=lambda item: (-item[1], item[0])))
+        totals: dict[str, int] = {}
+        for part in (part for group in self.groups for executed in group.slices for part in executed.parts):
+            totals[part.name] = totals.get(part.name, 0) + part.duration_ps
+        return dict(sorted(totals.items(), key=lambda item: (-item[1], item[0])))
 
 
 @dataclass(frozen=True, slots=True)
-class Level:
+class CounterValue:
     """A counter takes a value."""
 
     counter: str
@@ -103,7 +103,7 @@ class Timeline:
     packets: int
     elapsed_ps: int
     tracks: tuple[Track, ...]
-    levels: tuple[Level, ...]
+    levels: tuple[CounterValue, ...]
     notifications: tuple[Notification, ...]
     journeys: tuple[Journey, ...]
     notes: tuple[str, ...]
@@ -123,8 +123,8 @@ class Timeline:
                 track.actor: {name: time_ps / 1e6 for name, time_ps in track.totals_ps().items()}
                 for track in self.tracks
             },
-            "kicks": sum(one.name == "kick" for one in self.notifications),
-            "calls": sum(one.name == "call" for one in self.notifications),
+            "kicks": sum(notification.name == "kick" for notification in self.notifications),
+            "calls": sum(notification.name == "call" for notification in self.notifications),
             "notes": list(self.notes),
         }
 
@@ -143,11 +143,11 @@ def after(timeline: Timeline, start_ps: int, packets: int) -> Timeline:
         elapsed_ps=timeline.elapsed_ps - start_ps,
         tracks=tuple(Track(track.actor, tuple(_groups(track.groups, start_ps))) for track in timeline.tracks),
         levels=tuple(_levels(timeline.levels, start_ps)),
-        notifications=tuple(one for one in timeline.notifications if one.time_ps > start_ps),
+        notifications=tuple(sent for sent in timeline.notifications if sent.time_ps > start_ps),
         journeys=tuple(
-            replace(one, posting_ps=max(one.posting_ps, start_ps))
-            for one in timeline.journeys
-            if one.used_ps > start_ps
+            replace(journey, posting_ps=max(journey.posting_ps, start_ps))
+            for journey in timeline.journeys
+            if journey.used_ps > start_ps
         ),
     )
 
@@ -157,24 +157,26 @@ def _groups(groups: Sequence[Group], start_ps: int) -> Iterator[Group]:
         if group.start_ps >= start_ps:
             yield group
         elif group.end_ps > start_ps:
-            steps = tuple(_step(step, start_ps) for step in group.steps if step.end_ps > start_ps)
-            yield Group(group.name, steps[0].start_ps, steps)
+            slices = tuple(
+                _without_start(executed, start_ps) for executed in group.slices if executed.end_ps > start_ps
+            )
+            yield Group(group.name, slices[0].start_ps, slices)
 
 
-def _step(step: Step, start_ps: int) -> Step:
-    if step.start_ps >= start_ps:
-        return step
-    gone_ps, kept = start_ps - step.start_ps, []
-    for part in step.parts:
+def _without_start(executed: Slice, start_ps: int) -> Slice:
+    if executed.start_ps >= start_ps:
+        return executed
+    gone_ps, kept = start_ps - executed.start_ps, []
+    for part in executed.parts:
         taken_ps = min(part.duration_ps, gone_ps)
         gone_ps -= taken_ps
         if part.duration_ps > taken_ps:
             kept.append(Part(part.name, part.waits, part.count, part.duration_ps - taken_ps))
-    return Step(step.name, step.label, step.function, start_ps, tuple(kept))
+    return Slice(executed.name, executed.label, executed.function, start_ps, tuple(kept))
 
 
-def _levels(levels: Sequence[Level], start_ps: int) -> Iterator[Level]:
+def _levels(levels: Sequence[CounterValue], start_ps: int) -> Iterator[CounterValue]:
     """Give each counter's value at the start, then every later one."""
-    then = {one.counter: one.value for one in levels if one.time_ps <= start_ps}
-    yield from (Level(counter, start_ps, value) for counter, value in sorted(then.items()))
-    yield from (one for one in levels if one.time_ps > start_ps)
+    then = {level.counter: level.value for level in levels if level.time_ps <= start_ps}
+    yield from (CounterValue(counter, start_ps, value) for counter, value in sorted(then.items()))
+    yield from (level for level in levels if level.time_ps > start_ps)

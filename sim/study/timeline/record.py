@@ -8,19 +8,26 @@ from dataclasses import dataclass, replace
 from sim.config.errors import ConfigError
 from sim.config.scenario.scenario import Scenario
 from sim.datapath import Plan, build_plan
-from sim.datapath.plan.plan import BANK, Register, Row, Segment
+from sim.datapath.plan.plan import Segment
+from sim.datapath.plan.registers import BANK, Register
+from sim.datapath.plan.step import Row
 from sim.engine.machine import Machine, Wait
 from sim.engine.reference import ReferenceEngine
-from sim.study.timeline.model import Group, Journey, Level, Notification, Part, Step, Timeline, Track, after
+from sim.study.timeline.model import CounterValue, Group, Journey, Notification, Part, Slice, Timeline, Track, after
 
 #: A packet of the seed scenario is about 200 events of the file, so that this many are some 300 MB.
 MOST_PACKETS = 10_000
 
 #: Counters that go up by one with each packet: one that a group of rows raises says which packet the group is about.
 _PACKET_COUNTERS = (
-    Register.LAST_AVAIL_IDX, Register.AVAIL_IDX_SHADOW, Register.LAST_USED_IDX, Register.GRABBED, Register.RECEIVED, Register.PRODUCED,
+    Register.LAST_AVAIL_IDX,
+    Register.AVAIL_IDX_SHADOW,
+    Register.LAST_USED_IDX,
+    Register.GRABBED,
+    Register.RECEIVED,
+    Register.PRODUCED,
     Register.SINK_DONE,
-)  # fmt: skip
+)
 _NOTIFICATIONS = {Register.KICKS: "kick", Register.CALLS: "call", Register.WAKES: "wake-up"}
 #: How the end of a timeline names what an actor does that waits for something that has not happened yet.
 _STILL_WAITING = "waiting"
@@ -72,18 +79,18 @@ class _Begun:
 
 @dataclass(slots=True)
 class _Open:
-    """A group that may go on: its scope, the rows that it has met, its steps, and the packet that it is about."""
+    """A group that may go on: its scope, the rows that it has met, its slices, and the packet that it is about."""
 
     scope: str
     labels: set[str]
-    steps: list[Step]
+    slices: list[Slice]
     packet: int | None = None
 
     def closed(self) -> Group:
         """Return the group as it now is."""
         name = self.scope.replace("_", " ")
         return Group(
-            f"{name} {self.packet}" if self.packet is not None else name, self.steps[0].start_ps, tuple(self.steps)
+            f"{name} {self.packet}" if self.packet is not None else name, self.slices[0].start_ps, tuple(self.slices)
         )
 
 
@@ -101,7 +108,7 @@ class _Recorder:
         self._posted: list[tuple[int, int, int, int]] = []  # packets so far, end, begin, actor
         self._used: list[tuple[int, int, int, int]] = []
         self._stores: list[list[tuple[int, int]]] = [[] for _ in plan.actors]  # end of a row, end of the last store
-        self._loads: list[Level] = []
+        self._loads: list[CounterValue] = []
         self._notifications: list[Notification] = []
         self._wait_names = {
             Wait.STORES: "store_drain",
@@ -117,9 +124,14 @@ class _Recorder:
         self._settle(machine, actor)
         self._rows_begun[actor] += 1
         self._begun[actor] = _Begun(
-            segment, self._ended_ps[actor], self.engine.now_ps, list(machine.waits_ps[number]),
-            list(machine.wait_events[number]), list(machine.class_executions[number]), machine.units[number],
-        )  # fmt: skip
+            segment=segment,
+            arrived_ps=self._ended_ps[actor],
+            start_ps=self.engine.now_ps,
+            waits_ps=list(machine.waits_ps[number]),
+            events=list(machine.wait_events[number]),
+            classes=list(machine.class_executions[number]),
+            units=machine.units[number],
+        )
 
     # -- one row ------------------------------------------------------------------------------------------------------
 
@@ -128,14 +140,16 @@ class _Recorder:
         begun = self._begun.pop(actor, None)
         if begun is None:
             return
-        steps = list(self._steps(machine, begun))
-        self._keep(actor, begun.segment, steps)
-        end_ps = self._ended_ps[actor] = steps[-1].end_ps
-        last_ps = next((step.start_ps for step in reversed(steps) if step.end_ps > step.start_ps), begun.start_ps)
+        slices = list(self._slices(machine, begun))
+        self._keep(actor, begun.segment, slices)
+        end_ps = self._ended_ps[actor] = slices[-1].end_ps
+        last_ps = next(
+            (executed.start_ps for executed in reversed(slices) if executed.end_ps > executed.start_ps), begun.start_ps
+        )
         segment = begun.segment
-        if segment.marks == "posted":
+        if segment.last.marks == "posted":
             self._posted.append((machine.marked_posted, end_ps, last_ps, actor))
-        elif segment.marks == "used":
+        elif segment.last.marks == "used":
             self._used.append((machine.marked_used, end_ps, last_ps, actor))
         if segment.write is not None:
             self._stores[actor].append((end_ps, machine.stores_done_ps[actor]))
@@ -148,7 +162,7 @@ class _Recorder:
                 if group.packet is None and group.scope == "packet":
                     group.packet = machine.registers[effect.target] - effect.constant
 
-    def _steps(self, machine: Machine, begun: _Begun) -> Iterator[Step]:
+    def _slices(self, machine: Machine, begun: _Begun) -> Iterator[Slice]:
         """Spread a segment over its rows: all waits stand in front of the first one's primitives."""
         segment, plan = begun.segment, self.plan
         waits = list(self._waits(machine, begun))
@@ -158,9 +172,9 @@ class _Recorder:
         start_ps = begun.arrived_ps
         for number in segment.rows:
             row = plan.class_rows[number][kind] if number in plan.class_rows else plan.rows[number]
-            step = Step(row.step, row.label, row.function, start_ps, (*waits, *_parts(row, units)))
-            yield step
-            start_ps, waits = step.end_ps, []
+            executed = Slice(row.title, row.label, row.function, start_ps, (*waits, *_parts(row, units)))
+            yield executed
+            start_ps, waits = executed.end_ps, []
 
     def _waits(self, machine: Machine, begun: _Begun) -> Iterator[Part]:
         """Return the waits of a row in the order in which it meets them; lines of one kind stand together."""
@@ -173,26 +187,26 @@ class _Recorder:
             if time_ps:
                 if kind in (Wait.TRANSFER, Wait.CLEAN):
                     counter = f"loads waited for: {self.plan.actors[begun.segment.actor]}"
-                    self._loads += [Level(counter, at_ps, count), Level(counter, at_ps + time_ps, 0)]
+                    self._loads += [CounterValue(counter, at_ps, count), CounterValue(counter, at_ps + time_ps, 0)]
                 yield Part(name, True, count, time_ps)
                 at_ps += time_ps
 
-    def _keep(self, actor: int, segment: Segment, steps: Sequence[Step]) -> None:
-        """Put steps that took time into the actor's groups; a row met again, or another scope, begins a new group."""
-        for number, step in zip(segment.rows, steps, strict=True):
+    def _keep(self, actor: int, segment: Segment, slices: Sequence[Slice]) -> None:
+        """Put slices that took time into the actor's groups; a row met again, or another scope, begins a new group."""
+        for number, executed in zip(segment.rows, slices, strict=True):
             scope = self.plan.rows[number].scopes[0]
             group = self._open.get(actor)
-            if group is None or group.scope != scope or step.label in group.labels:
+            if group is None or group.scope != scope or executed.label in group.labels:
                 self._close(actor)
                 group = self._open[actor] = _Open(scope, set(), [])
-            group.labels.add(step.label)
-            parts = tuple(part for part in step.parts if part.duration_ps)
+            group.labels.add(executed.label)
+            parts = tuple(part for part in executed.parts if part.duration_ps)
             if parts:
-                group.steps.append(Step(step.name, step.label, step.function, step.start_ps, parts))
+                group.slices.append(Slice(executed.name, executed.label, executed.function, executed.start_ps, parts))
 
     def _close(self, actor: int) -> None:
         group = self._open.pop(actor, None)
-        if group is not None and group.steps:
+        if group is not None and group.slices:
             self._groups[actor].append(group.closed())
 
     # -- the whole run ------------------------------------------------------------------------------------------------
@@ -207,8 +221,10 @@ class _Recorder:
         for actor in range(len(plan.actors)):
             begun = self._begun.get(actor)
             if begun is not None and ended[actor] < self._rows_begun[actor]:
-                steps = [_cut(step, end_ps) for step in self._steps(machine, begun) if step.start_ps <= end_ps]
-                self._keep(actor, _shortened(begun.segment, len(steps)), steps)
+                slices = [
+                    _cut(executed, end_ps) for executed in self._slices(machine, begun) if executed.start_ps <= end_ps
+                ]
+                self._keep(actor, _shortened(begun.segment, len(slices)), slices)
                 self._ended_ps[actor] = end_ps
             else:
                 self._settle(machine, actor)
@@ -216,37 +232,46 @@ class _Recorder:
             left_ps = end_ps - self._ended_ps[actor]
             if left_ps:
                 idle = Part("idle", True, 1, left_ps)
-                step = Step(_STILL_WAITING, _STILL_WAITING, "", self._ended_ps[actor], (idle,))
-                self._groups[actor].append(Group(_STILL_WAITING, step.start_ps, (step,)))
-        tracks = zip(plan.actors, self._groups, strict=True)
+                executed = Slice(_STILL_WAITING, _STILL_WAITING, "", self._ended_ps[actor], (idle,))
+                self._groups[actor].append(Group(_STILL_WAITING, executed.start_ps, (executed,)))
+        tracks = (Track(actor, tuple(groups)) for actor, groups in zip(plan.actors, self._groups, strict=True))
+        self._notifications.sort(key=lambda notification: (notification.time_ps, notification.actor))
         return Timeline(
-            name, plan.access, plan.packet_bytes, machine.marked_used, end_ps,
-            tuple(Track(actor, tuple(groups)) for actor, groups in tracks), tuple(self._levels(end_ps)),
-            tuple(sorted(self._notifications, key=lambda one: (one.time_ps, one.actor))), tuple(self._journeys()),
-            plan.notes + _one_core(plan),
-        )  # fmt: skip
+            scenario=name,
+            access=plan.access,
+            packet_bytes=plan.packet_bytes,
+            packets=machine.marked_used,
+            elapsed_ps=end_ps,
+            tracks=tuple(tracks),
+            levels=tuple(self._levels(end_ps)),
+            notifications=tuple(self._notifications),
+            journeys=tuple(self._journeys()),
+            notes=plan.notes + _one_core(plan),
+        )
 
     def _journeys(self) -> Iterator[Journey]:
         """Pair each packet that was used with its posting: both happen in the order of the packets."""
         for (packet, used), (_, posted) in zip(_each_packet(self._used), _each_packet(self._posted), strict=False):
             yield Journey(packet, posted[3], posted[2], posted[1], used[3], used[2], used[1])
 
-    def _levels(self, end_ps: int) -> list[Level]:
+    def _levels(self, end_ps: int) -> list[CounterValue]:
         """Return the counters in the order of time: packets in the ring, stores and loads of each actor."""
-        found: dict[tuple[str, int], int] = {}
+        values: dict[tuple[str, int], int] = {}
         changes = [(time_ps, count, 0) for count, time_ps, _, _ in self._posted]
         changes += [(time_ps, 0, count) for count, time_ps, _, _ in self._used]
         posted = used = 0
         for time_ps, to_posted, to_used in sorted(changes):
             posted, used = max(posted, to_posted), max(used, to_used)
-            found["packets in the ring", time_ps] = posted - used
+            values["packets in the ring", time_ps] = posted - used
         for actor, written in enumerate(self._stores):
-            for one in _store_levels(f"stores under way: {self.plan.actors[actor]}", written, self.plan):
-                found[one.counter, one.time_ps] = one.value
-        for one in self._loads:
-            found[one.counter, one.time_ps] = one.value
-        levels = [Level(counter, time_ps, value) for (counter, time_ps), value in found.items() if time_ps <= end_ps]
-        return sorted(levels, key=lambda one: (one.time_ps, one.counter))
+            for level in _store_levels(f"stores under way: {self.plan.actors[actor]}", written, self.plan):
+                values[level.counter, level.time_ps] = level.value
+        for level in self._loads:
+            values[level.counter, level.time_ps] = level.value
+        levels = [
+            CounterValue(counter, time_ps, value) for (counter, time_ps), value in values.items() if time_ps <= end_ps
+        ]
+        return sorted(levels, key=lambda level: (level.time_ps, level.counter))
 
 
 def _parts(row: Row, units: int) -> Iterator[Part]:
@@ -257,14 +282,14 @@ def _parts(row: Row, units: int) -> Iterator[Part]:
             yield Part(part.primitive, False, part.count * units, part.cost_ps * units)
 
 
-def _cut(step: Step, end_ps: int) -> Step:
+def _cut(executed: Slice, end_ps: int) -> Slice:
     """Return what of a step lies before the end of the run."""
-    left_ps, kept = end_ps - step.start_ps, []
-    for part in step.parts:
+    left_ps, kept = end_ps - executed.start_ps, []
+    for part in executed.parts:
         time_ps = min(part.duration_ps, left_ps)
         kept.append(Part(part.name, part.waits, part.count, time_ps))
         left_ps -= time_ps
-    return Step(step.name, step.label, step.function, step.start_ps, tuple(kept))
+    return Slice(executed.name, executed.label, executed.function, executed.start_ps, tuple(kept))
 
 
 def _shortened(segment: Segment, rows: int) -> Segment:
@@ -279,7 +304,7 @@ def _each_packet(marks: Sequence[tuple[int, int, int, int]]) -> Iterator[tuple[i
             packet += 1
 
 
-def _store_levels(counter: str, written: Sequence[tuple[int, int]], plan: Plan) -> Iterator[Level]:
+def _store_levels(counter: str, written: Sequence[tuple[int, int]], plan: Plan) -> Iterator[CounterValue]:
     """Count the lines that an actor has asked for ownership of (DESIGN 6b.6).
 
     One asked for alone takes a transfer; those asked for while others are under way arrive `stream_ps` after the last.
@@ -297,7 +322,7 @@ def _store_levels(counter: str, written: Sequence[tuple[int, int]], plan: Plan) 
     count = 0
     for time_ps in sorted(changes):
         count += changes[time_ps]
-        yield Level(counter, time_ps, count)
+        yield CounterValue(counter, time_ps, count)
 
 
 def _one_core(plan: Plan) -> tuple[str, ...]:

@@ -7,25 +7,20 @@ its distribution allows. Entries that one source gives together (`moves_with`) s
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import ndtr, ndtri
+from scipy.special import ndtr
 
 from sim.config.scenario.scenario import Scenario
 from sim.config.tables.quantity import Quantity
+from sim.costs.audit import quantities
 from sim.datapath import Plan, build_plan
 from sim.study.runs.values import Floats, entry
 
 #: The shares between which the central 90 % of a distribution lies.
 CENTRAL_90 = (0.05, 0.95)
-
-#: Entries that every answer depends on, whatever is executed.
-_ALWAYS = (
-    "cpu.core_ghz", "cpu.cpi", "cpu.overlap", "cpu.reorder_buffer", "cpu.store_buffer", "cpu.payload_exposed",
-    "kernel.work_scale", "device.reuse_bytes_per_packet", "backend.program_instructions", "driver.packet_cost",
-)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -50,27 +45,17 @@ def ranged(scenario: Scenario, key: str) -> Ranged:
 
 
 def used_entries(scenario: Scenario, plans: Iterable[Plan] | None = None) -> list[Ranged]:
-    """Return the entries with a range that the answers of a scenario depend on, in a fixed order.
+    """Return the entries with a range that the answers of a scenario depend on: those that their plans have read
+    for more than the set-up of the rings.
 
     `plans` are those of the access variants and sizes that are asked for (default: all of the scenario).
     """
     if plans is None:
         sizes = scenario.traffic.sizes
         plans = [build_plan(scenario, variant.name, size) for variant in scenario.access for size in sizes]
-    primitives: set[str] = set()
-    steps: set[str] = set()
-    for plan in plans:
-        latencies = plan.latencies
-        primitives |= {"l1_hit", "l3_hit", "line_stream", latencies.far_hit_level, latencies.transfer_name}
-        for row in plan.rows:
-            primitives |= {part.primitive for part in (*row.components, *row.unit_components)}
-            steps |= {row.kernel_step} if row.kernel_step else set()
-    keys = [*_ALWAYS]
-    keys += [f"cpu.primitives.{name}" for name in scenario.cpu.primitives if name in primitives]
-    keys += ["kernel.object_size_check_instructions"] if "object_size_check" in primitives else []
-    keys += [f"kernel.steps.{name}.instructions" for name in scenario.kernel.steps if name in steps]
-    found = [ranged(scenario, key) for key in keys]
-    return [one for one in found if one.quantity.drawn_from != "fixed"]
+    read = {key for plan in plans for key in plan.inputs.keys() - plan.ledger.only_for_setup()}
+    entries = [ranged(scenario, key) for key, _ in quantities(scenario) if key in read]
+    return [entry for entry in entries if entry.quantity.drawn_from != "fixed"]
 
 
 def at_scores(quantity: Quantity, scores: Floats) -> Floats:
@@ -96,25 +81,6 @@ def at_shares(quantity: Quantity, shares: Floats) -> Floats:
     return np.clip(np.exp(values) if logarithm else values, quantity.low, quantity.high)
 
 
-def score_of(quantity: Quantity, value: float) -> float:
-    """Return the score of a value inside its range (infinite at an end, 0 for an entry without a range)."""
-    kind = quantity.drawn_from
-    if kind == "fixed":
-        return 0.0
-    logarithm = kind.startswith("log-")
-    low, middle, high, x = (
-        float(np.log(number)) if logarithm else number
-        for number in (quantity.low, quantity.value, quantity.high, value)
-    )
-    if kind.endswith("uniform"):
-        share = (x - low) / (high - low)
-    elif x < middle:
-        share = 0.5 * (1 - (middle - x) / (middle - low)) ** 2
-    else:
-        share = 1 - 0.5 * (1 - (x - middle) / (high - middle)) ** 2 if high > middle else 0.5
-    return float(ndtri(share))
-
-
 def central_90(sample: Floats) -> tuple[float, float]:
     """Return the ends of the central 90 % of a sample: its quantiles at 5 % and 95 %."""
     low, high = np.quantile(sample, CENTRAL_90)
@@ -136,9 +102,3 @@ def latin_shares(seed: int, name: str, draws: int) -> Floats:
 def draw(entries: Sequence[Ranged], draws: int, seed: int) -> dict[str, Floats]:
     """Return `draws` values of each entry by key; entries of the same name share their draws."""
     return {entry.key: at_shares(entry.quantity, latin_shares(seed, entry.name, draws)) for entry in entries}
-
-
-def rows(columns: Mapping[str, Floats]) -> list[dict[str, float]]:
-    """Turn columns of draws into one mapping per draw."""
-    keys = list(columns)
-    return [dict(zip(keys, map(float, row), strict=True)) for row in zip(*columns.values(), strict=True)]

@@ -35,11 +35,11 @@ def calibration_of(scenario: Scenario, configs: Path | None = None) -> Calibrati
     if scenario.calibration is None:
         return None
     try:
-        found = load_table("calibration", scenario.calibration, configs)
+        calibration = load_table("calibration", scenario.calibration, configs)
     except ConfigError:
         return None
-    assert isinstance(found, Calibration)
-    return found
+    assert isinstance(calibration, Calibration)
+    return calibration
 
 
 def draws_of(cases: Sequence[Case], number: int, seed: int, configs: Path | None = None) -> Draws:
@@ -49,19 +49,19 @@ def draws_of(cases: Sequence[Case], number: int, seed: int, configs: Path | None
     The same seed gives an entry the same draws whatever else is drawn, so that variants can be compared draw by draw.
     """
     scenario = cases[0].scenario
-    entries = {one.key: one for case in cases for one in used_entries(case.scenario, [case.plan])}
+    entries = {parameter.key: parameter for case in cases for parameter in used_entries(case.scenario, [case.plan])}
     calibration = calibration_of(scenario, configs)
     taken: dict[str, Floats] = {}
     if calibration is not None:
         rows = np.array(calibration.sample())
         chosen = (latin_shares(seed, f"calibration:{calibration.name}", number) * len(rows)).astype(int)
-        for column, one in enumerate(calibration.parameters):
-            if one.key in entries and _carried(entries[one.key], one, scenario):
-                taken[one.key] = rows[chosen, column]
-    rest = [one for key, one in entries.items() if key not in taken]
+        for column, parameter in enumerate(calibration.parameters):
+            if parameter.key in entries and _carried(entries[parameter.key], parameter, scenario):
+                taken[parameter.key] = rows[chosen, column]
+    rest = [parameter for key, parameter in entries.items() if key not in taken]
     return Draws({**draw(rest, number, seed), **taken}, tuple(entries.values()), tuple(taken))
 
 
-def _carried(entry: Ranged, one: Fitted, scenario: Scenario) -> bool:
+def _carried(entry: Ranged, parameter: Fitted, scenario: Scenario) -> bool:
     """Whether the scenario's entry still is the fitted one: not another table's, not set by the user."""
-    return one.concerns(scenario.cpu.name, scenario.kernel.name) and entry.quantity.source == one.source
+    return parameter.concerns(scenario.cpu.name, scenario.kernel.name) and entry.quantity.source == parameter.source

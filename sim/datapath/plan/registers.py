@@ -1,0 +1,270 @@
+"""Registers: everything that the steps of a datapath count, what is asked of them and how they change.
+
+Registers are monotonic 64-bit counters, so no comparison ever wraps. Their names are those of the kernel's variables
+where it has one: `LAST_AVAIL_IDX` is `vq->last_avail_idx`, `AVAIL_IDX` the cached `vq->avail_idx`, `RING_AVAIL_IDX`
+what is in the ring itself.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum, auto
+from typing import Literal
+
+Relation = Literal["==", "!=", ">=", "<"]
+
+
+@dataclass(frozen=True)
+class Condition:
+    """Whether `left - right RELATION constant` holds."""
+
+    left: int
+    relation: Relation
+    constant: int
+    right: int | None = None
+
+
+@dataclass(frozen=True)
+class Difference:
+    """`left - right - less`, to be compared with a constant."""
+
+    left: int
+    right: int | None
+    less: int = 0
+
+    def equals(self, constant: int = 0) -> Condition:
+        """Return the test `difference == constant`."""
+        return Condition(self.left, "==", self.less + constant, self.right)
+
+    def differs(self, constant: int = 0) -> Condition:
+        """Return the test `difference != constant`."""
+        return Condition(self.left, "!=", self.less + constant, self.right)
+
+    def at_least(self, constant: int = 0) -> Condition:
+        """Return the test `difference >= constant`."""
+        return Condition(self.left, ">=", self.less + constant, self.right)
+
+    def below(self, constant: int = 0) -> Condition:
+        """Return the test `difference < constant`."""
+        return Condition(self.left, "<", self.less + constant, self.right)
+
+
+@dataclass(frozen=True)
+class Effect:
+    """A change of a register at the end of a step: set to a constant, copy or add `source` plus a constant, count down.
+
+    `countdown` subtracts `source` and adds `constant` when the result is not above 0.
+    """
+
+    op: Literal["set", "copy", "add", "countdown"]
+    target: int
+    source: int | None = None
+    constant: int = 0
+
+
+class Register(IntEnum):
+    """Everything that rows count. The first group is shared between the actors, the others are private."""
+
+    @staticmethod
+    def _generate_next_value_(name: str, start: int, count: int, last_values: list[int]) -> int:
+        """Number the registers from 0 in the order in which they stand here."""
+        return count
+
+    def minus(self, other: Register) -> Difference:
+        """Return `self - other`, to be compared."""
+        return Difference(self, other)
+
+    def equals(self, other: Register | int) -> Condition:
+        """Return the test `self == other`."""
+        return self._against(other).equals()
+
+    def differs(self, other: Register | int) -> Condition:
+        """Return the test `self != other`."""
+        return self._against(other).differs()
+
+    def at_least(self, other: Register | int) -> Condition:
+        """Return the test `self >= other`."""
+        return self._against(other).at_least()
+
+    def above(self, other: Register) -> Condition:
+        """Return the test `self > other`."""
+        return Difference(self, other).at_least(1)
+
+    def below(self, other: Register | int) -> Condition:
+        """Return the test `self < other`."""
+        return self._against(other).below()
+
+    def _against(self, other: Register | int) -> Difference:
+        return Difference(self, other) if isinstance(other, Register) else Difference(self, None, other)
+
+    def add(self, constant: int = 1) -> Effect:
+        """Return the effect `self += constant`."""
+        return Effect("add", self, None, constant)
+
+    def add_register(self, source: Register) -> Effect:
+        """Return the effect `self += source`."""
+        return Effect("add", self, source)
+
+    def put(self, constant: int) -> Effect:
+        """Return the effect `self = constant`."""
+        return Effect("set", self, None, constant)
+
+    def copy(self, source: int, plus: int = 0) -> Effect:
+        """Return the effect `self = source + plus`."""
+        return Effect("copy", self, source, plus)
+
+    def count_down(self, source: Register, again: int = 0) -> Effect:
+        """Return the effect `self -= source`, and `self += again` where that is not above 0."""
+        return Effect("countdown", self, source, again)
+
+    RING_AVAIL_IDX = auto()
+    RING_USED_IDX = auto()
+    USED_FLAGS_NO_NOTIFY = auto()
+    AVAIL_EVENT = auto()
+    KICKS = auto()
+    # worker
+    AVAIL_IDX = auto()  # vq->avail_idx: the avail index as last read
+    LAST_AVAIL_IDX = auto()  # vq->last_avail_idx: packets fetched
+    DONE_IDX = auto()  # nvq->done_idx: packets in the batch
+    SENT_PKTS = auto()  # packets of this round
+    AFTER_FLUSH = auto()  # what follows the flush
+    NOTIFY_OFF = auto()  # notifications are off
+    RECHECKED_AVAIL_IDX = auto()  # avail index read by the recheck
+    USED_ROOM = auto()  # used ring entries up to its end
+    PAGE_FRAG_LEFT = auto()  # buffers left in the page fragment
+    KICKS_SEEN = auto()
+    # driver
+    AVAIL_IDX_SHADOW = auto()  # packets written, published or not
+    NUM_FREE = auto()  # free ring descriptors
+    LAST_USED_IDX = auto()  # used elements read
+    USED_IDX_SEEN = auto()
+    BURST_LEFT = auto()
+    OLD_AVAIL_IDX = auto()  # avail index before the last publication
+    NO_NOTIFY_SEEN = auto()
+    AVAIL_EVENT_SEEN = auto()
+    ARRIVED = auto()  # packets that have arrived in front of the driver, as last seen
+    TAKEN = auto()  # packets that the driver has taken from there, or that were dropped
+    DROPPED = auto()
+    # the host's memory management and scheduler, and what the worker knows of them
+    MAPPED = auto()
+    INVALIDATING = auto()  # the ring cannot be mapped now
+    TEARING_DOWN = auto()  # somebody else holds the virtqueue's mutex
+    IN_ROUND = auto()  # the worker holds it
+    FLUSHES = auto()  # invalidations that the worker has not paid for
+    FLUSHES_SEEN = auto()
+    INVALIDATIONS = auto()
+    HANDLED = auto()  # those of them that the notifier has begun to handle
+    OTHER_TASK = auto()  # another task wants the worker's core
+    # several queues on one core
+    WORKER_KICKS = auto()  # kicks of all queues
+    WORKER_KICKS_SEEN = auto()
+    PENDING = auto()  # the queue has more work
+    WORKED = auto()  # some queue had work
+    # device IOTLB: messages so far (shared), as last seen by the worker
+    IOTLB_CLEARS = auto()
+    IOTLB_MISSES = auto()
+    CLEARS_NOW = auto()
+    CLEARS_SEEN = auto()
+    MISSES_NOW = auto()
+    MISSES_SEEN = auto()
+    # worker, chains read in one user access window
+    WINDOW_END = auto()
+    WINDOW_CHAINS = auto()
+    # driver, packed ring: packets published before the last kick check
+    KICK_CHECKED_IDX = auto()
+    # shared: calls, and what is behind the worker
+    AVAIL_FLAGS_NO_INTERRUPT = auto()  # avail->flags: the driver wants no call
+    USED_EVENT_QUARTERS = (
+        auto()
+    )  # in quarters of a packet: virtqueue_enable_cb_delayed asks for three quarters of those posted
+    CALLS = auto()
+    SINK_QUEUED = auto()  # frames handed to the NIC or the receiver
+    SINK_DONE = auto()
+    UPEND_IDX = auto()  # upend_idx: packets sent by zero copy
+    ZEROCOPY_COMPLETED = auto()  # of those, the ones whose pages were released
+    COPIED = auto()  # frames handed to the NIC that were copied
+    # worker, once more
+    ZEROCOPY_COMPLETED_SEEN = auto()
+    ZEROCOPY_DONE_IDX = (
+        auto()
+    )  # nvq->done_idx of the zero-copy function: packets sent by zero copy whose buffers went back
+    USED_END = auto()  # where a batch of the zero-copy function ends in the used ring
+    COPY_ONLY = auto()  # packets until zero copy is tried again
+    POLLS_LEFT = auto()
+    POLL_LIMIT = auto()
+    USED_EVENT_SEEN = auto()  # used_event or NO_INTERRUPT as read
+    SIGNALLED_USED_QUARTERS = auto()  # vq->signalled_used, in quarters
+    USED_QUARTERS = auto()
+    # driver, once more
+    CALLS_SEEN = auto()
+    DRIVER_QUARTERS = auto()
+    # sink
+    TURN = auto()  # whose turn it is, a frame of pinned pages or a copied one
+    ZEROCOPY_COMPLETIONS_LEFT = auto()  # zero-copy completions until the worker is woken
+    COPIED_SENT = auto()
+    # receive, shared
+    PRODUCED = auto()  # packets put into the TAP's ptr_ring
+    CONSUMED = auto()  # packets whose slot of the ptr_ring is free again
+    SOCKET_WAIT = auto()  # the worker waits for the socket
+    WAKES = auto()  # wake-ups by the source
+    USED_EVENT = auto()
+    # receive, worker
+    GRABBED = auto()  # packets taken from the ptr_ring
+    GRAB_LEFT = auto()  # packets that this visit may still take
+    UNCLEARED = auto()  # slots taken and not yet cleared
+    PRODUCED_SEEN = auto()
+    BUFFERED = auto()  # packets taken and not yet received
+    RECEIVED = auto()  # packets written into guest buffers
+    RETURNED = auto()  # packets whose buffers are in the used ring
+    HEADS_LEFT = auto()  # buffers that the packet still needs
+    SAVED_AVAIL_IDX = auto()  # vq->last_avail_idx before the packet: where to go back to when buffers run out
+    WAKES_SEEN = auto()
+    INTERRUPT_OFF = auto()  # avail->flags as last read
+    RX_USED_EVENT_SEEN = auto()  # used_event as last read
+    SIGNALLED_USED = auto()  # used index at the last notification check
+    # receive, driver and source
+    RECEIVE_LEFT = auto()  # buffers that this poll may still take
+    ROOM_SEEN = auto()  # CONSUMED as last read by the source
+    WAIT_SEEN = auto()  # SOCKET_WAIT as last read by the source
+
+
+#: Registers, as the programs of actors name them.
+R = Register
+
+#: Registers of one queue, and one that is always 0: those of queue k stand `k x BANK` further on.
+BANK = len(Register) + 1
+
+#: Registers that several actors look at; a change of another one is nobody else's business.
+SHARED = frozenset(
+    {
+        Register.RING_AVAIL_IDX,
+        Register.RING_USED_IDX,
+        Register.USED_FLAGS_NO_NOTIFY,
+        Register.AVAIL_EVENT,
+        Register.KICKS,
+        Register.NOTIFY_OFF,
+        Register.MAPPED,
+        Register.INVALIDATING,
+        Register.TEARING_DOWN,
+        Register.IN_ROUND,
+        Register.FLUSHES,
+        Register.INVALIDATIONS,
+        Register.OTHER_TASK,
+        Register.WORKER_KICKS,
+        Register.IOTLB_CLEARS,
+        Register.IOTLB_MISSES,
+        Register.AVAIL_FLAGS_NO_INTERRUPT,
+        Register.USED_EVENT_QUARTERS,
+        Register.CALLS,
+        Register.SINK_QUEUED,
+        Register.SINK_DONE,
+        Register.UPEND_IDX,
+        Register.ZEROCOPY_COMPLETED,
+        Register.COPIED,
+        Register.PRODUCED,
+        Register.CONSUMED,
+        Register.SOCKET_WAIT,
+        Register.WAKES,
+        Register.USED_EVENT,
+    }
+)

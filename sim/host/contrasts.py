@@ -1,0 +1,85 @@
+"""Readings that make no entry of a profile, each beside another one: fences, copies by size, user accesses."""
+
+from __future__ import annotations
+
+import statistics
+from dataclasses import dataclass
+from typing import Any
+
+from sim.host.benchmarks import DIRTY_COPIES, sizes
+from sim.host.derive import combine, present
+from sim.host.recording import Recording
+from sim.host.user_access import body_of, intercepted
+
+#: (user access, call with it, call without, accesses between them); the weak ones run other code besides.
+ACCESSES = (
+    ("put_user: getcpu(&cpu, 0)", "sys_getcpu_1 0", "sys_getcpu_0 0", 1),
+    ("put_user: getcpu(&cpu, &node)", "sys_getcpu_2 0", "sys_getcpu_1 0", 1),
+    ("put_user: time(&t)", "sys_time_1 0", "sys_time_0 0", 1),
+    ("put_user: getresuid less getuid, a third (weak)", "sys_getresuid 0", "sys_getuid 0", 3),
+    ("get_user: refused settimeofday, half", "sys_settimeofday_bad 0", "sys_gettimeofday_0 0", 2),
+    ("get_user: ioctl(FIONBIO) less FIOCLEX (weak)", "sys_ioctl_fionbio 0", "sys_ioctl_fioclex 0", 1),
+    ("copy_from_user of 16 bytes: utimensat, half", "sys_utimensat_2 0", "sys_utimensat_0 0", 2),
+    ("copy_to_user of 8 bytes: gettimeofday(0, &zone)", "sys_gettimeofday_zone 0", "sys_gettimeofday_0 0", 1),
+)
+
+
+@dataclass(frozen=True)
+class Contrast:
+    """One reading, in ns per operation, beside another one that it is to be compared with."""
+
+    title: str
+    ns: float
+    beside: str
+    beside_ns: float
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the JSON form."""
+        return {"what": self.title, "ns": self.ns, "beside": self.beside, "beside_ns": self.beside_ns}
+
+
+def contrasts(recording: Recording) -> list[Contrast]:
+    """Return every pair of readings of which both were possible."""
+    size = sizes(recording.machine)
+    levels = {"L1": size.l1_kib, "L3": size.l3_kib, "memory": size.memory_kib}
+    loads = "independent_loads"
+    wanted = [
+        (f"independent loads from {name}, an lfence behind each", f"{loads}_fenced {kib}", "no fence", f"{loads} {kib}")
+        for name, kib in levels.items()
+    ]
+    wanted += [
+        (f"dependent loads of {kib} KiB, small pages", f"chase_small {kib}", "huge pages", f"chase_huge {kib}")
+        for kib in (size.l1_kib, size.l2_kib)
+    ]
+    for name, copy in (("rep movsb", "copy"), ("8-byte loop", "loop")):
+        wanted += [
+            (f"{name} of {n} bytes, source modified by the other core", f"{copy}_dirty {n}", "warm", f"{copy}_warm {n}")
+            for n in DIRTY_COPIES
+        ]
+    wanted.append(("word handed over, one way", "ping_pong 200", "dependent load", "transfer 0"))
+    shown = []
+    for title, name, beside, other in wanted:
+        mine, theirs = present(recording.ns(name)), present(recording.ns(other))
+        if mine and theirs:
+            shown.append(Contrast(title, statistics.median(mine), beside, statistics.median(theirs)))
+    return shown + _user_accesses(recording)
+
+
+def _user_accesses(recording: Recording) -> list[Contrast]:
+    """Return what each pair of system calls says about one user access, beside its body in user space."""
+    body = present(recording.ns(body_of(recording)))
+    if intercepted(recording) or not body:
+        return []
+    shown = []
+    for title, more, less, count in ACCESSES:
+        repeats = combine(lambda a, b, count=count: (a - b) / count, recording.ns(more), recording.ns(less))
+        if repeats:
+            shown.append(Contrast(title, statistics.median(repeats), "without stac and clac", statistics.median(body)))
+    warm = combine(lambda a, b: a - b, recording.ns("copy_warm 4096"), recording.ns("copy_warm 64"))
+    for title, call in (("copy_to_user: pread", "sys_pread"), ("copy_from_user: pwrite", "sys_pwrite")):
+        slope = combine(lambda a, b: a - b, recording.ns(f"{call} 4096"), recording.ns(f"{call} 64"))
+        if slope and warm:
+            title += " of 4096 bytes less 64"
+            user_space = "the same in user space"
+            shown.append(Contrast(title, statistics.median(slope), user_space, statistics.median(warm)))
+    return shown

@@ -1,0 +1,109 @@
+"""What lines cost in time, on both engines: requests for ownership, the store buffer, transfers that overlap.
+
+Latencies are round numbers put into a real plan, so that each expected value is an arithmetic of them alone.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+import sim
+from sim.datapath import build_plan
+from sim.engine.machine import Wait
+from tests.engine.scenarios import ENGINES, SEED
+
+TRANSFER, STREAM = 1_000_000, 10_000
+ENOUGH = 1000
+
+both_engines = pytest.mark.parametrize("kind", ENGINES)
+
+
+def plan_of(access, *overrides, **latencies):
+    """Return a plan in which only transfers cost time; the driver takes 50 us per packet, so nobody meets anybody."""
+    slow = ["calibration=null", f"access={access}", "virtqueue.event_idx=true", "driver.packet_cost=50000"]
+    plan = build_plan(sim.load_scenario(SEED, overrides=[*slow, *overrides]), access, 64)
+    free = dict.fromkeys(("near_hit_ps", "far_hit_ps", "clean_ps"), 0)
+    own = {"transfer_ps": TRANSFER, "stream_ps": STREAM, "store_buffer": ENOUGH, **latencies}
+    return replace(plan, latencies=replace(plan.latencies, **free, **own))
+
+
+def waits(kind, plan, packets):
+    """Return what each row has waited after so many packets: by label of the row that waits, by kind of waiting."""
+    engine = kind(plan, ENOUGH)
+    engine.run(packets)
+    of_segment = {plan.rows[segment.rows[0]].label: segment for segment in plan.segments if segment.actor == 0}
+    return {label: engine.machine.waits_ps[segment.index] for label, segment in of_segment.items()}
+
+
+def row(plan, label):
+    (row,) = (row for row in plan.rows if row.label == label and row.actor == "worker")
+    return row
+
+
+def hidden(plan, label):
+    return row(plan, label).hidden_ps
+
+
+# -- stores -----------------------------------------------------------------------------------------------------------
+
+#: 64 used elements of 8 bytes behind 4 bytes of flags and index: 516 bytes, 9 lines that the driver has initialised.
+BATCH, LINES = 64, 9
+
+
+def behind_elements(kind, label, batch=BATCH, **latencies):
+    """Return how long after the first write of used elements a row ends, less what the rows up to there cost."""
+    plan = plan_of("vmap", f"driver.burst={batch}", f"device.batch={batch}", **latencies)
+    engine = kind(plan, ENOUGH)
+    engine.trace = []
+    engine.run(batch + 1)
+    labels = [plan.rows[plan.segments[step.segment].rows[0]].label for step in engine.trace]
+    written, ended = (labels.index(name) for name in ("used_elements", label))
+    paid = sum(row(plan, name).cost_ps for name in ("used_index", "notify_barrier")[: 1 + (label != "used_index")])
+    return engine.trace[ended].time_ps - engine.trace[written].time_ps - paid
+
+
+@both_engines
+@pytest.mark.parametrize("room", [1, 4, LINES - 1, LINES, LINES + 1])
+def test_a_store_waits_for_each_request_beyond_the_store_buffer(kind, room):
+    assert behind_elements(kind, "used_index", store_buffer=room) == max(0, LINES - room) * STREAM
+
+
+@both_engines
+@pytest.mark.parametrize(("batch", "lines"), [(7, 1), (8, 2), (15, 2), (16, 3), (63, 8), (64, 9)])
+def test_a_full_barrier_waits_until_the_last_line_is_owned(kind, batch, lines):
+    """The first line takes a transfer, each further one a step of the stream; 4 + 8 x 7 = 60 bytes, 4 + 8 x 8 = 68."""
+    hidden_ps = row(plan_of("vmap"), "used_index").cost_ps  # the time that the row between has taken is over
+    assert behind_elements(kind, "notify_barrier", batch) == TRANSFER + (lines - 1) * STREAM - hidden_ps
+
+
+# -- loads ------------------------------------------------------------------------------------------------------------
+
+
+@both_engines
+@pytest.mark.parametrize("stream_ps", [0, STREAM, 3 * STREAM])
+def test_a_transfer_behind_another_still_takes_its_turn_on_the_way(kind, stream_ps):
+    """Nothing waits between the reads of index and descriptor: their latencies overlap, the lines do not."""
+    plan = plan_of("vmap", "driver.burst=1", stream_ps=stream_ps)
+    waited = waits(kind, plan, 1)
+    assert waited["refill"][Wait.TRANSFER] == TRANSFER - hidden(plan, "refill")
+    overlapped = hidden(plan, "refill") - hidden(plan, "descriptor")
+    assert waited["descriptor"][Wait.TRANSFER] == max(stream_ps, overlapped)
+
+
+@both_engines
+def test_behind_a_fence_a_transfer_takes_its_whole_latency(kind):
+    plan = plan_of("copy_user", "driver.burst=1")
+    waited = waits(kind, plan, 1)
+    for label in ("refill", "descriptor"):
+        assert waited[label][Wait.TRANSFER] == TRANSFER - hidden(plan, label)
+
+
+@both_engines
+@pytest.mark.parametrize(("burst", "lines"), [(4, 1), (5, 2), (8, 2), (9, 3), (16, 4)])  # 4 descriptors to a line
+def test_lines_of_one_window_stream_behind_the_first(kind, burst, lines):
+    """The avail ring's own line has come with its index, and is paid for."""
+    plan = plan_of("uaccess_batched", f"driver.burst={burst}")
+    waited = waits(kind, plan, burst)["window_descriptors"]
+    assert waited[Wait.TRANSFER] == TRANSFER - hidden(plan, "window_descriptors") + (lines - 1) * STREAM
