@@ -14,7 +14,7 @@ class Reference:
     """One row of `docs/sources.md`; `anchor` is its place on that page, `names` are the texts that cite it."""
 
     names: tuple[str, ...]
-    found: str
+    finding: str
     where: str
     sure: str
     anchor: str
@@ -34,12 +34,12 @@ class Reference:
 def references() -> tuple[Reference, ...]:
     """Read the rows of `docs/sources.md`, in the order of the page."""
     rows = []
-    for key, said, where, sure in table_rows("sources.md", 4):
+    for key, finding, where, sure in table_rows("sources.md", 4):
         names = tuple(re.findall(r"`([^`]+)`", key))
         anchor = re.search(r'id="([^"]+)"', key)
         if not names or anchor is None:
             raise ValueError(f"docs/sources.md: row '{key}' has no name or no anchor")
-        rows.append(Reference(names, said, where, sure, anchor[1]))
+        rows.append(Reference(names, finding, where, sure, anchor[1]))
     return tuple(rows)
 
 
