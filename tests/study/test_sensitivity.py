@@ -154,6 +154,13 @@ def test_a_study_of_fixed_entries_says_so():
     assert found.findings == ("cpu.primitives.store: low = high, so nothing can depend on it",)
 
 
+@pytest.mark.parametrize("method", [sobol, morris])
+def test_what_moves_the_answer_most_stands_first(method):
+    slopes = np.array([1.0, 3.0, 2.0])
+    indices, _ = method(lambda shares: shares @ slopes, ["a", "b", "c"], 64, seed=1)
+    assert [index.key for index in indices] == ["b", "c", "a"]
+
+
 def test_sobol_on_the_model_is_the_same_twice():
     small = study({"cpu.primitives.stac": None, "cpu.cpi": None}, samples=8)
     assert sensitivity(small, "sobol") == sensitivity(small, "sobol")
