@@ -34,7 +34,7 @@ def _sources() -> str:
     assert isinstance(table, Sources)
     parts = [f"# Sources\n\n{table.about}\n"]
     for section in table.sections:
-        rows = ((_cited_as(row), row.found, row.where, row.sure) for row in section.sources)
+        rows = ((_cited_as(row), row.finding, row.where, row.sure) for row in section.sources)
         parts.append(f"## {section.title}\n\n{_table(('cited as', 'what was found', 'where', 'how sure'), rows)}")
     return "\n".join(parts)
 

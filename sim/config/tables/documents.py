@@ -55,7 +55,7 @@ class SourceRow(Strict):
     """What one citation stands for."""
 
     names: tuple[str, ...] = Field(min_length=1, description="texts that cite it; the page lists it by the first")
-    found: str = Field(min_length=1, description="what was read, measured or decided there")
+    finding: str = Field(min_length=1, description="what was read, measured or decided there")
     where: str = Field(min_length=1, description="where that can be looked up")
     sure: str = Field(min_length=1, description="how sure it is, in the words of the table's `about`")
 
