@@ -35,7 +35,7 @@ notebooks-write: $(READY_DOCS) ## run every notebook, keep its outputs, and writ
 
 docs: $(READY_DOCS)      ## build the site in out/site, look at it, and run every command that it shows
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
-	$(BIN)/pytest -n auto --dist worksteal -m "deep or not deep" tests/docs
+	SITE=out/site $(BIN)/pytest -n auto --dist worksteal -m "deep or not deep" tests/docs
 
 lint: $(READY)
 	$(BIN)/ruff check .

@@ -146,7 +146,7 @@ shared = decompose(scenario, "copy_user", "vmap", 64)
 table(share_frame(shared))
 
 # %%
-by_name = {one.mechanism: one for one in shared.shares}
+by_name = {share.mechanism: share for share in shared.shares}
 assert by_name["stac_clac"].saved_ns > shared.saved_ns / 2
 prose(f"""
 SMAP is most of the story: {by_name["stac_clac"].saved_ns:.1f} of {shared.saved_ns:.1f} ns. On a host without it the gain
@@ -178,7 +178,7 @@ table(fit_frame(fitted))
 # %%
 shipped, alone = fitted["both rates (as shipped)"], fitted["the rate before"]
 predicted = alone.rates[1].pps.value / 1e6
-least = min(one.gains[0].same_sign for one in fitted.values())
+least = min(sure.gains[0].same_sign for sure in fitted.values())
 signs = "every draw has a gain" if least == 1 else f"at least {least:.0%} of the draws have a gain"
 (first, most), (second, next_most) = list(shipped.widest.items())[:2]
 prose(f"""
@@ -197,7 +197,7 @@ this processor.
 gains = asked().gains
 chart(
     curves_figure(
-        {"vmap over copy_user": [(one.packet_bytes, one.gain_percent) for one in gains]},
+        {"vmap over copy_user": [(gain.packet_bytes, gain.gain_percent) for gain in gains]},
         "Gain of the mapping by packet size, with its 90 % band",
         "packet size (bytes, without FCS)",
         "gain, %",

@@ -42,14 +42,14 @@ notes = {}
 def what_if(changes):
     """Ask for the gain at 64 bytes under each change of settings."""
     asked = {name: {"traffic.packet_bytes": 64, **settings} for name, settings in changes.items()}
-    found = alternatives(SCENARIO, PAIR, asked, DRAWS)
-    notes.update({one.name: one.notes for one in found if one.notes})
-    return found
+    answers = alternatives(SCENARIO, PAIR, asked, DRAWS)
+    notes.update({answer.name: answer.notes for answer in answers if answer.notes})
+    return answers
 
 
-def bars(found, title):
+def bars(answers, title):
     """Draw the gains of some answers side by side."""
-    gains = [(one.name, one.gain.gain_percent) for one in found]
+    gains = [(answer.name, answer.gain.gain_percent) for answer in answers]
     return chart(gains_figure(gains, title), f"{title}: gains in percent with 90 % intervals")
 
 
@@ -82,7 +82,7 @@ table(gain_frame(mitigations, "mitigations"))
 bars(mitigations, "Gain of the mapping by mitigation")
 
 # %%
-by_name = {one.name: one for one in mitigations}
+by_name = {answer.name: answer for answer in mitigations}
 neither = by_name["SMAP off, no barrier"].gain
 assert abs(neither.saved_ns.value) <= neither.resolution_ns
 hardened = by_name["hardened usercopy"].gain.saved_ns.value - by_name["as shipped"].gain.saved_ns.value
@@ -102,15 +102,17 @@ the same saving is a larger share.
 
 # %%
 titles = {name: load_table("cpu", name).title for name in names("cpu")}
-processors = sorted(what_if({name: {"cpu": name} for name in titles}), key=lambda one: -one.gain.gain_percent.value)
+processors = sorted(
+    what_if({name: {"cpu": name} for name in titles}), key=lambda answer: -answer.gain.gain_percent.value
+)
 bars(processors, "Gain of the mapping by processor")
 
 # %%
-table(gain_frame(processors, "processor").assign(title=[titles[one.name] for one in processors]))
+table(gain_frame(processors, "processor").assign(title=[titles[answer.name] for answer in processors]))
 
 # %%
 most, (second, least) = processors[0], processors[-2:]
-unsure = [titles[one.name] for one in processors if not one.gain.certain]
+unsure = [titles[answer.name] for answer in processors if not answer.gain.certain]
 evidence = outside(
     [sim.load_scenario(SCENARIO, settings={"cpu": most.name, "access": list(PAIR), "traffic.packet_bytes": 64})]
 )
@@ -147,16 +149,16 @@ PLACES = {
 
 def along(key, settings=None):
     """Ask for the gain at each place of a key."""
-    found = what_if({f"{key} {place}": {**(settings or {}), key: place} for place in PLACES[key]})
-    return list(zip(PLACES[key], found, strict=True))
+    answers = what_if({f"{key} {place}": {**(settings or {}), key: place} for place in PLACES[key]})
+    return list(zip(PLACES[key], answers, strict=True))
 
 
 batches, bursts, rings = (along(key) for key in PLACES)
 chart(
     curves_figure(
         {
-            name: [(place, one.gain.gain_percent) for place, one in found]
-            for name, found in (("batch", batches), ("burst", bursts), ("ring entries", rings))
+            name: [(place, answer.gain.gain_percent) for place, answer in answers]
+            for name, answers in (("batch", batches), ("burst", bursts), ("ring entries", rings))
         },
         "Gain of the mapping along batch, burst and ring",
         "packets in a batch or a burst, entries of the ring",
@@ -166,12 +168,12 @@ chart(
 )
 
 # %%
-table(gain_frame([one for found in (batches, bursts, rings) for _, one in found], "setting"))
+table(gain_frame([answer for answers in (batches, bursts, rings) for _, answer in answers], "setting"))
 
 # %%
 alone, full = batches[0][1], dict(batches)[base.device.batch]
 small, large = rings[0][1], rings[-1][1]
-burst_gains = [one.gain.gain_percent.value for _, one in bursts]
+burst_gains = [answer.gain.gain_percent.value for _, answer in bursts]
 assert max(burst_gains) - min(burst_gains) < 1
 prose(f"""
 Unbatched, a packet saves {alone.gain.saved_ns.value:.0f} ns; in batches of {base.device.batch} it saves
@@ -195,7 +197,7 @@ for host, settings in HOSTS.items():
     by_host[host] = list(zip(SIZES, sized, strict=True))
 chart(
     curves_figure(
-        {host: [(size, one.gain.gain_percent) for size, one in found] for host, found in by_host.items()},
+        {host: [(size, answer.gain.gain_percent) for size, answer in answers] for host, answers in by_host.items()},
         "Gain of the mapping by packet size",
         "packet size (bytes, without FCS)",
         "gain, %",
@@ -204,7 +206,7 @@ chart(
 )
 
 # %%
-shipped = [one for _, one in by_host["as shipped"]]
+shipped = [answer for _, answer in by_host["as shipped"]]
 failed = [f"{name}: {note}" for name, said in notes.items() for note in said]
 prose(f"""
 ## What this showed

@@ -89,11 +89,11 @@ chart(
 # %%
 morris = sensitivity(study, "morris")
 ranked = {
-    "input": [one.key for one in sobol.indices],
-    "Sobol, total (share)": [round(one.values["ST"], 3) for one in sobol.indices],
+    "input": [index.key for index in sobol.indices],
+    "Sobol, total (share)": [round(index.values["ST"], 3) for index in sobol.indices],
 }
-effects = {one.key: one.values["mu_star"] for one in morris.indices}
-swung = {one.key: one.values["swing"] for one in tornado.indices}
+effects = {index.key: index.values["mu_star"] for index in morris.indices}
+swung = {index.key: index.values["swing"] for index in tornado.indices}
 table(
     pd.DataFrame(ranked).assign(
         **{
@@ -104,9 +104,9 @@ table(
 )
 
 # %%
-leading = {method.method: {one.key for one in method.indices[:3]} for method in (tornado, morris, sobol)}
+leading = {method.method: {index.key for index in method.indices[:3]} for method in (tornado, morris, sobol)}
 agreed = set.intersection(*leading.values())
-total = sum(one.values["ST"] for one in sobol.indices)
+total = sum(index.values["ST"] for index in sobol.indices)
 assert abs(total - 1) < 0.1
 prose(f"""
 Runs: {tornado.runs} for the tornado, {morris.runs} for Morris, {sobol.runs} for Sobol. Among their first three inputs, all
@@ -138,7 +138,7 @@ measured = alternatives(
     {name: {**TABLES, **as_measured(scenario, keys, WITHIN)} for name, keys in SUPPOSED.items()},
     draws=150,
 )
-widths = [one.gain.gain_percent.high - one.gain.gain_percent.low for one in measured]
+widths = [answer.gain.gain_percent.high - answer.gain.gain_percent.low for answer in measured]
 table(
     gain_frame(measured, f"measured to {WITHIN:.0%}")
     .drop(columns=["before (Mpps)", "after (Mpps)"])
@@ -148,7 +148,7 @@ table(
 # %%
 chart(
     gains_figure(
-        [(one.name, one.gain.gain_percent) for one in measured], "Gain, supposing that something were measured"
+        [(answer.name, answer.gain.gain_percent) for answer in measured], "Gain, supposing that something were measured"
     ),
     "Intervals of the gain for each supposed measurement",
 )
@@ -176,10 +176,10 @@ SHOWN = 6
 table(
     pd.DataFrame(
         {
-            "for the rate of copy_user": [one.key for one in rate.indices[:SHOWN]],
-            "swing (Mpps)": [round(one.values["swing"] / 1e6, 2) for one in rate.indices[:SHOWN]],
-            "for the gain of vmap": [one.key for one in difference.indices[:SHOWN]],
-            "swing (points)": [round(one.values["swing"], 1) for one in difference.indices[:SHOWN]],
+            "for the rate of copy_user": [index.key for index in rate.indices[:SHOWN]],
+            "swing (Mpps)": [round(index.values["swing"] / 1e6, 2) for index in rate.indices[:SHOWN]],
+            "for the gain of vmap": [index.key for index in difference.indices[:SHOWN]],
+            "swing (points)": [round(index.values["swing"], 1) for index in difference.indices[:SHOWN]],
         }
     )
 )

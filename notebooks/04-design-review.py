@@ -73,7 +73,7 @@ def loaded(name, settings=None):
 def gains(settings=None, draws=DRAWS, names=tuple(CANDIDATES)):
     """Compare candidates with copy_user under the same settings and draws, by name."""
     sides = [replace(side, label=name) for name in names for side in sides_of(loaded(name, settings))]
-    return {one.name: one for one in answers(uncertainty(sides, draws, seed=1))}
+    return {answer.name: answer for answer in answers(uncertainty(sides, draws, seed=1))}
 
 
 base = loaded(BASE)
@@ -91,15 +91,17 @@ table(gain_frame(calm.values(), "candidate"))
 
 # %%
 chart(
-    gains_figure([(one.name, one.gain.gain_percent) for one in calm.values()], "Gain over copy_user, calm host, 64 B"),
+    gains_figure(
+        [(answer.name, answer.gain.gain_percent) for answer in calm.values()], "Gain over copy_user, calm host, 64 B"
+    ),
     "Gain of each candidate over copy_user with 90 % intervals",
 )
 
 # %%
 pinned, notifier = calm["vmap (pinned)"].gain, calm["vmap (notifier)"].gain
 batched, rcu = calm["batched user access"].gain, calm["direct map (RCU)"].gain
-best = max((pinned, notifier, batched, rcu), key=lambda one: one.saved_ns.value)
-apart = best.saved_ns.value - min(one.saved_ns.value for one in (pinned, notifier, batched, rcu))
+best = max((pinned, notifier, batched, rcu), key=lambda answer: answer.saved_ns.value)
+apart = best.saved_ns.value - min(answer.saved_ns.value for answer in (pinned, notifier, batched, rcu))
 prose(f"""
 Four candidates lie within {apart:.1f} ns of each other: pinned or not, vmap or direct map under RCU, or no mapping at all
 but one window per batch. Speed does not decide between them. What is put *around* each access does cost: a lock leaves
@@ -235,7 +237,7 @@ verdicts = pd.DataFrame([judged(name) for name in judgeable])
 rules = list(verdicts.columns[1:])
 passed = verdicts[verdicts[rules].all(axis=1)]["candidate"].tolist()
 passed.sort(key=lambda name: -busy[name].gain.gain_percent.low)
-iotlb = {name: one.gain.gain_percent.value for name, one in behind_iotlb.items()}
+iotlb = {name: answer.gain.gain_percent.value for name, answer in behind_iotlb.items()}
 table(
     verdicts.assign(
         **{

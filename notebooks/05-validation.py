@@ -59,12 +59,12 @@ table(
         [
             {
                 "figures": name,
-                "number": one.figures,
-                **{f"within {limit} (%)": round(100 * share) for limit, share in one.within.items()},
-                "median error (%)": round(100 * one.median_error, 1),
-                "bias (%)": round(100 * one.bias, 1),
+                "number": summary.figures,
+                **{f"within {limit} (%)": round(100 * share) for limit, share in summary.within.items()},
+                "median error (%)": round(100 * summary.median_error, 1),
+                "bias (%)": round(100 * summary.bias, 1),
             }
-            for name, one in validation.summaries().items()
+            for name, summary in validation.summaries().items()
         ]
     )
 )
@@ -202,7 +202,7 @@ fits = {"both rates (as shipped)": validation} | {
     name: validate(fit, draws=0, only=sorted(set(published)))
     for name, fit in (("the rate before", "seed-copy-user"), ("nothing", "none"))
 }
-after = {name: next(row for row in one.rows if row.figure.name == "seed-vmap/A1 after") for name, one in fits.items()}
+after = {name: next(row for row in fold.rows if row.figure.name == "seed-vmap/A1 after") for name, fold in fits.items()}
 table(
     pd.DataFrame(
         [
@@ -210,10 +210,10 @@ table(
                 "fitted on": name,
                 "patched rate, predicted (Mpps)": round(after[name].predicted / 1e6, 2),
                 "its error (%)": round(100 * after[name].error, 1),
-                "rates and ratios: median error (%)": round(100 * one.summaries()["rates and ratios"].median_error, 1),
-                "bias (%)": round(100 * one.summaries()["rates and ratios"].bias, 1),
+                "rates and ratios: median error (%)": round(100 * fold.summaries()["rates and ratios"].median_error, 1),
+                "bias (%)": round(100 * fold.summaries()["rates and ratios"].bias, 1),
             }
-            for name, one in fits.items()
+            for name, fold in fits.items()
         ]
     )
 )

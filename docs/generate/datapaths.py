@@ -16,12 +16,12 @@ def datapath_pages() -> dict[str, str]:
     """Return the pages of all scenarios, by their place below `reference`, and the page that lists them."""
     scenarios = {name: load_scenario(name) for name in sorted(paths.names("scenario"))}
     listed = (
-        (f"[{name}](scenarios/{name}.md)", said(one.title), code(one.kernel.name), code(one.cpu.name))
-        for name, one in scenarios.items()
+        (f"[{name}](scenarios/{name}.md)", said(scenario.title), code(scenario.kernel.name), code(scenario.cpu.name))
+        for name, scenario in scenarios.items()
     )
     about = "The shipped scenarios with their rows and pictures. `vhost-sim explain NAME` prints the rows with numbers."
     index = page("Scenarios", about, table(("scenario", "what", "kernel", "CPU"), listed))
-    return {"scenarios.md": index, **{f"scenarios/{name}.md": _page(one) for name, one in scenarios.items()}}
+    return {"scenarios.md": index, **{f"scenarios/{name}.md": _page(scenario) for name, scenario in scenarios.items()}}
 
 
 def plan_of(scenario: Scenario, access: str) -> Plan:
@@ -41,7 +41,7 @@ def _page(scenario: Scenario) -> str:
         f"{said(scenario.title)}. {kernel.kind.capitalize()} "
         f"[{kernel.name}](../{FOLDERS[kernel.kind]}/{kernel.name}.md), CPU "
         f"[{scenario.cpu.name}](../cpus/{scenario.cpu.name}.md), access variants "
-        + ", ".join(f"[{one.name}](../access.md#{one.name})" for one in scenario.access)
+        + ", ".join(f"[{variant.name}](../access.md#{variant.name})" for variant in scenario.access)
         + f". Source: {plain(scenario.source) or 'the defaults of the keys'}."
     )
     parts = [

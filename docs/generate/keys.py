@@ -18,7 +18,7 @@ from sim.config.tables.quantity import Flag, Quantity
 
 KINDS: dict[str, type[BaseModel]] = {"scenario": Scenario, **MODELS}
 #: What a file names instead of holding: a table of its own kind, or an entry with its evidence.
-_NAMED = {model: kind for kind, model in KINDS.items()}
+_NAMED = {model: kind for kind, model in reversed(KINDS.items())}
 _ENTRIES = {Quantity: "entry", Flag: "entry, true or false"}
 _SIGNS = {"ge": ">=", "gt": ">", "le": "<=", "lt": "<"}
 
@@ -32,7 +32,7 @@ def key_pages() -> dict[str, str]:
 def _page(kind: str, model: type[BaseModel]) -> str:
     summary = " ".join((model.__doc__ or "").split("\n\n")[0].split())
     about = (
-        f"Every key of a table of kind {code(kind)} (folder {code(f'configs/{FOLDERS[kind]}')}). "
+        f"Every key of a table of kind {code(kind)} ({_home(kind)}). "
         f"{said(summary)} Where a key belongs to a scenario, its CPU or its kernel, {code('--set KEY=VALUE')} changes "
         "it for one run. An *entry* is a number with its [evidence](entry.md)."
     )
@@ -117,3 +117,8 @@ def _default(field: FieldInfo) -> str:
     if value is None or isinstance(value, BaseModel):
         return ""
     return f": {code(value if isinstance(value, str) and value else json.dumps(value))}"
+
+
+def _home(kind: str) -> str:
+    folder = FOLDERS[kind]
+    return f"file {code(f'configs/{kind}.yaml')}" if folder == "." else f"folder {code(f'configs/{folder}')}"

@@ -63,7 +63,7 @@ def measure(
         raw, profile = measure_host(source, out.stem if out else DEFAULT_NAME, configs, report)
     data: dict[str, Any] = {"schema": 1, "profile": profile.table, "refused": profile.refused}
     data |= {"unstable": profile.unstable, "nearest": profile.nearest, "rounds": len(raw.rounds)}
-    data["seen"] = [sight.to_dict() for sight in contrasts(raw)]
+    data["seen"] = [contrast.to_dict() for contrast in contrasts(raw)]
     written = []
     for file, text in ((out, profile.to_yaml()), (recording, raw.to_json())):
         if file is not None:

@@ -25,6 +25,7 @@ KINDS = {
     "calibrations": ("calibration",),
     "studies": ("calibration-study", "sensitivity", "sweep"),
     "measurements": ("measurement",),
+    "defaults": ("defaults",),
 }
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,8 +12,11 @@ from sim.config.errors import nearest
 from sim.config.loading import paths
 from sim.config.loading.load import load_table
 from sim.config.loading.yaml_file import read_yaml
+from sim.config.tables.study import Sensitivity
 from sim.costs.audit import Finding, audit, quantities
 from sim.datapath import build_plan
+from sim.study.questions.explain import explain
+from sim.study.runs.case import variants_and_sizes
 
 
 @dataclass(frozen=True)
@@ -82,7 +85,9 @@ def check(files: Sequence[str] = (), configs: Path | None = None) -> Checked:
             table = load(kind, reference, configs)
             findings += audit(table)
             if isinstance(table, Scenario):
-                _build_all(table)
+                findings += _frequencies(table, run=bool(files))
+            elif isinstance(table, Sensitivity):
+                findings += _unread_inputs(table, configs)
         except ConfigError as error:
             findings.append(Finding("error", f"{kind} {Path(reference).stem}", "", str(error)))
     return Checked(len(wanted), tuple(findings))
@@ -102,8 +107,29 @@ def _kind_of(reference: str, configs: Path | None) -> tuple[str, str]:
     return kinds[0], reference
 
 
+def _frequencies(scenario: Scenario, run: bool) -> Iterator[Finding]:
+    """Price every access variant and size, so that a cost that a table lacks shows here and not in a run.
+
+    With `run`, each variant runs at its first size, and every step that does not run as often as it says is a finding.
+    """
+    for access, size in variants_and_sizes(scenario):
+        build_plan(scenario, access, size)
+    for variant in scenario.access if run else ():
+        for step in explain(scenario, variant.name).misplaced:
+            yield Finding("warning", f"scenario {scenario.name}", f"access.{variant.name}", str(step))
+
+
+def _unread_inputs(study: Sensitivity, configs: Path | None) -> Iterator[Finding]:
+    """Yield the inputs of a sensitivity study that no plan of its scenario reads: they cannot move the answer."""
+    scenario = load_scenario(study.scenario, settings={**study.set, "access": study.access}, configs=configs)
+    plans = [build_plan(scenario, access.name, scenario.traffic.sizes[0]) for access in scenario.access]
+    entries = {key for key, _ in quantities(scenario)}
+    for key in study.inputs:
+        if key in entries and not any(key in plan.inputs for plan in plans):
+            yield Finding("warning", f"sensitivity {study.name}", f"inputs.{key}", "no plan of the scenario reads it")
+
+
 def _build_all(scenario: Scenario) -> None:
     """Price every access variant and size, so that a cost that a table lacks shows here and not in a run."""
-    for access in scenario.access:
-        for size in scenario.traffic.sizes:
-            build_plan(scenario, access.name, size)
+    for access, size in variants_and_sizes(scenario):
+        build_plan(scenario, access, size)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from pydantic import BaseModel, Field
 
 from generate.commands import commands_page
 from generate.datapaths import datapath_pages, drawn
+from generate.evidence import evidence_pages
 from generate.keys import KINDS, key_pages, keys
 from generate.markdown import code, plain, said, table
 from generate.tables import GRADES, table_pages
@@ -25,6 +27,7 @@ from sim.datapath import build_plan
 from sim.report.plots.picture import shown_rows
 from sim.report.tables.explained import executes
 
+DOCS = Path(__file__).parents[2] / "docs"
 HOSTILE = "<script>alarm()</script> [x](y) `code` $a$ | *b* &amp; {{ c }} \u202e"
 
 
@@ -134,3 +137,9 @@ def test_a_scenario_has_its_rows_as_explain_has_them():
         executes(row) for actor in plan.actors for row in shown_rows(plan) if row.actor == actor
     ]
     assert drawn("virtio-user-receive-skb", "copy_user") in page
+
+
+@pytest.mark.parametrize("place", ["assumptions.md", "sources.md", "mismatches.md"])
+def test_a_kept_page_is_what_its_table_gives(place):
+    """If it is not: `PYTHONPATH=docs python -m generate.evidence` writes the pages again."""
+    assert (DOCS / place).read_text(encoding="utf-8") == evidence_pages()[place]

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import fcntl
+import json
+import os
 import re
 import subprocess
 import sys
@@ -27,7 +30,9 @@ WHAT_IS_THERE = """({
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory):
-    """The site, built as `make docs` builds it."""
+    """The site that `make docs` has just built (SITE), else one that is built as it builds it."""
+    if "SITE" in os.environ:
+        return ROOT / os.environ["SITE"]
     folder = tmp_path_factory.mktemp("built") / "site"
     command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(folder)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False)
@@ -37,8 +42,20 @@ def site(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def seen(site, tmp_path_factory):
-    """What is seen on every page at both widths, by its place, and the lines of the console."""
-    folder, found, lines = tmp_path_factory.mktemp("looked"), {}, []
+    """What is seen on every page at both widths, by its place, and the lines of the console; looked at once."""
+    run = tmp_path_factory.getbasetemp()
+    shared = run.parent if "PYTEST_XDIST_WORKER" in os.environ else run
+    with (shared / "seen.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        kept = shared / "seen.json"
+        if not kept.exists():
+            kept.write_text(json.dumps(looked_at(site, tmp_path_factory.mktemp("looked"))))
+    return json.loads(kept.read_text())
+
+
+def looked_at(site, folder):
+    """Open every page, some at a time."""
+    found, lines = {}, []
     files = sorted(site.rglob("*.html"))
     for first in range(0, len(files), AT_ONCE):
         some, place = files[first : first + AT_ONCE], folder / str(first)

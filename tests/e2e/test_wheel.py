@@ -32,7 +32,7 @@ def test_the_wheel_runs_the_seed_scenario_by_name(tmp_path, empty):
     run(sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", tmp_path / "dist", ".", cwd=source)
     (wheel,) = (tmp_path / "dist").glob("vhost_sim-*.whl")
     inside = set(zipfile.ZipFile(wheel).namelist())
-    documents = {f"sim/docs/{name}.md" for name in ("assumptions", "sources", "mismatches")}
+    documents = {f"sim/configs/{name}.yaml" for name in ("assumptions", "sources", "mismatches", "defaults")}
     assert documents | {"sim/report/page/page.css", "sim/report/page/page.js"} <= inside
     assert {f"sim/host/{file.name}" for file in (ROOT / "sim/host").glob("*.[ch]")} <= inside
 

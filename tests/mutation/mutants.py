@@ -1,7 +1,7 @@
 """Mutants: every small change of a module that a test should notice, and a sample of them by seed.
 
-The operators are those of cosmic-ray, and three that know how the model is written: a datapath is data, so a mistake in
-it is as likely a wrong relation in quotes, a field that was left out or an item too few as it is a wrong `+`.
+The operators are those of cosmic-ray, and a few that know how the model is written: a datapath is data, so a mistake
+in it is as likely a wrong relation of a jump, a call or an argument left out or an item too few as it is a wrong `+`.
 """
 
 from __future__ import annotations
@@ -16,11 +16,13 @@ from cosmic_ray.ast import ast_nodes
 from cosmic_ray.mutating import mutate_code
 from cosmic_ray.operators.operator import Operator
 from cosmic_ray.plugins import get_operator
+from parso.python.tree import Keyword
 from parso.python.tree import Operator as Sign
 from parso.tree import NodeOrLeaf
 
-#: What a relation is mistaken for.
+#: What a relation that is data is mistaken for: in quotes, or as the test of a register.
 RELATIONS = {'">="': '"<"', '"<"': '">="', '"=="': '"!="', '"!="': '"=="'}
+TESTS = {"at_least": "below", "below": "at_least", "equals": "differs", "differs": "equals"}
 #: Arguments that only say in words what something is, or look after themselves.
 WORDS = ("step", "function", "title", "note", "encoding", "strict")
 #: Statements whose content is a message or a type, and no answer.
@@ -35,15 +37,40 @@ _SIGNS = "Delete_USub Delete_Not"
 
 
 class SwapRelation(Operator):
-    """Replace a relation that is data: `Jump(left, ">=", ...)`."""
+    """Replace a relation that is data: `Condition(left, ">=", ...)`, `register.at_least(...)`."""
 
     def mutation_positions(self, node):
-        if node.type == "string" and node.value in RELATIONS:
+        quoted = node.type == "string" and node.value in RELATIONS
+        called = node.type == "name" and node.value in TESTS and node.parent.type == "trailer"
+        if quoted or called:
             yield node.start_pos, node.end_pos
 
     def mutate(self, node, index):
-        node.value = RELATIONS[node.value]
+        node.value = (RELATIONS | TESTS)[node.value]
         return node
+
+    @classmethod
+    def examples(cls):
+        return ()
+
+
+class DropCall(Operator):
+    """Leave out a call that stands by itself: a datapath is written as calls that add to it."""
+
+    def mutation_positions(self, node):
+        if self._is_call(node) and node.parent.type == "simple_stmt":
+            yield node.start_pos, node.end_pos
+
+    @staticmethod
+    def _is_call(node) -> bool:
+        if node.type != "atom_expr":
+            return False
+        last = node.children[-1]
+        return last.type == "trailer" and last.children[0].value == "("
+
+    def mutate(self, node, index):
+        first = node.get_first_leaf()
+        return Keyword("pass", node.start_pos, first.prefix)
 
     @classmethod
     def examples(cls):
@@ -105,7 +132,7 @@ def _operators() -> dict[str, Operator]:
     names += [f"ReplaceUnaryOperator_{sign}" for sign in _SIGNS.split()]
     names += ["NumberReplacer", "ZeroIterationForLoop"]
     return {name: get_operator(f"core/{name}")() for name in names} | {
-        operator.__name__: operator() for operator in (SwapRelation, DropItem, DropArgument)
+        operator.__name__: operator() for operator in (SwapRelation, DropCall, DropItem, DropArgument)
     }
 
 

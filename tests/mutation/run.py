@@ -40,8 +40,8 @@ _LEFT_OUT = shutil.ignore_patterns(".*", "out", "build", "dist", "__pycache__")
 _LIBRARIES = (
     "pytest hypothesis numpy numba pandas pyarrow pydantic scipy.stats scipy.special simpy yaml typer rich SALib"
 )
-#: Processor time that a single test may take: some ten times the slowest. How busy the machine is does not matter.
-TEST_LIMIT_S = 60
+#: Processor time that a single test may take: a few times the slowest. How busy the machine is does not matter.
+TEST_LIMIT_S = 30
 OUTCOMES = KILLED, SURVIVED, LISTED_SURVIVOR = "killed", "survived", "listed"
 
 

@@ -125,12 +125,12 @@ def test_every_row_is_cited_or_background():
 
 
 def test_what_is_only_background_is_named_somewhere():
-    cells = [f"{row.found} {row.where} {row.sure}" for row in references()]
+    cells = [f"{row.finding} {row.where} {row.sure}" for row in references()]
     files = [file for folder in ("docs", "configs", "sim") for file in (ROOT / folder).rglob("*.*")]
     lines = [
         line
         for file in files
-        if file.suffix in (".md", ".yaml", ".py") and file.name != "sources.md"
+        if file.suffix in (".md", ".yaml", ".py") and file.stem != "sources"
         for line in file.read_text(encoding="utf-8").splitlines()
     ]
     named = {name for text in [*cells, *lines] for name in citations(text)}
@@ -232,7 +232,7 @@ def test_a_row_says_what_where_and_how_sure_and_has_its_place_on_the_page():
     assert len(set(names)) == len(names)
     for row in references():
         assert row.anchor == re.sub(r"[^a-z0-9]+", "-", row.key.lower()).strip("-")
-        assert row.found.endswith(".")
+        assert row.finding.endswith(".")
         assert row.where
         assert re.match(r"(?:read|measured|inference|unverified|decision)\b", row.sure), row.key
 

@@ -28,8 +28,13 @@ def swung(found, low, high, nominal=10.0):
 
 def test_the_six_questions_are_answered_in_the_order_of_a_review(seed):
     assert list(seed.answers()) == [
-        "What", "How much", "How sure", "Why", "What would change it", "What to measure next",
-    ]  # fmt: skip
+        "What",
+        "How much",
+        "How sure",
+        "Why",
+        "What would change it",
+        "What to measure next",
+    ]
 
 
 def test_how_much_names_both_rates_the_gain_and_that_of_the_largest_packet(seed):

@@ -51,15 +51,25 @@ def planted(access, **more):
 
 
 def study(*keys, **fields):
-    table = {"schema_": 1, "name": "test", "title": "test", "scenario": SEED, "measurements": ["mine"],
-             "parameters": [Parameter(key=key) for key in keys], "draws": 100, "trials": 100}  # fmt: skip
+    table = {
+        "schema_": 1,
+        "name": "test",
+        "title": "test",
+        "scenario": SEED,
+        "measurements": ["mine"],
+        "parameters": [Parameter(key=key) for key in keys],
+        "draws": 100,
+        "trials": 100,
+    }
     return CalibrationStudy.model_validate({**table, **fields})
 
 
 def test_planted_values_come_back_within_their_errors(tmp_path):
-    entries = [("before", planted("copy_user"), "copy_user", "{}"), ("after", planted("vmap"), "vmap", "{}"),
-               ("no smap", planted("copy_user", mitigations__smap="false"), "copy_user",
-                "{mitigations.smap: false}")]  # fmt: skip
+    entries = [
+        ("before", planted("copy_user"), "copy_user", "{}"),
+        ("after", planted("vmap"), "vmap", "{}"),
+        ("no smap", planted("copy_user", mitigations__smap="false"), "copy_user", "{mitigations.smap: false}"),
+    ]
     measurements(tmp_path, entries)
     found = calibrate(study(*PLANTED), tmp_path)
     by_key = {one.key: one for one in found.parameters}

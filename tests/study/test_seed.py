@@ -79,8 +79,11 @@ def test_two_numbers_identify_two_combinations_and_leave_every_prior_its_range(s
 def test_a_prior_is_the_range_of_the_table(name):
     calibration = load_table("calibration", name)
     for one in calibration.parameters:
-        settings = {"calibration": None, **({"cpu": one.cpus[0]} if one.cpus else {}),
-                    **({"kernel": one.kernels[0]} if one.kernels else {})}  # fmt: skip
+        settings = {
+            "calibration": None,
+            **({"cpu": one.cpus[0]} if one.cpus else {}),
+            **({"kernel": one.kernels[0]} if one.kernels else {}),
+        }
         scenario = sim.load_scenario("virtio-user-xdp1-tap", settings=settings)
         assert one.prior == dict(quantities(scenario))[one.key]
         assert one.grade == "derived"

@@ -115,8 +115,15 @@ def test_a_failed_point_takes_its_block_with_it_and_nothing_else(screen, block, 
 
 
 def study(inputs, **fields):
-    table = {"schema_": 1, "name": "test", "scenario": "virtio-user-xdp1-tap", "access": ["copy_user", "vmap"],
-             "set": {"traffic.packet_bytes": 64, "calibration": None}, "inputs": inputs, **fields}  # fmt: skip
+    table = {
+        "schema_": 1,
+        "name": "test",
+        "scenario": "virtio-user-xdp1-tap",
+        "access": ["copy_user", "vmap"],
+        "set": {"traffic.packet_bytes": 64, "calibration": None},
+        "inputs": inputs,
+        **fields,
+    }
     return Sensitivity.model_validate(table)
 
 
@@ -145,6 +152,13 @@ def test_a_study_of_fixed_entries_says_so():
     found = sensitivity(study({"cpu.primitives.store": None}), "sobol")
     assert found.indices == ()
     assert found.findings == ("cpu.primitives.store: low = high, so nothing can depend on it",)
+
+
+@pytest.mark.parametrize("method", [sobol, morris])
+def test_what_moves_the_answer_most_stands_first(method):
+    slopes = np.array([1.0, 3.0, 2.0])
+    indices, _ = method(lambda shares: shares @ slopes, ["a", "b", "c"], 64, seed=1)
+    assert [index.key for index in indices] == ["b", "c", "a"]
 
 
 def test_sobol_on_the_model_is_the_same_twice():

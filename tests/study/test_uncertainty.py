@@ -95,8 +95,9 @@ def test_what_has_no_range_gives_the_same_in_every_draw():
         for one in used_entries(scenario)
     }
     settings = {key: quantity.model_dump() for key, quantity in fixed.items()}
-    loaded = sim.load_scenario(SEED, settings={"calibration": None, "access": ["copy_user", "vmap"],
-                                               "traffic.packet_bytes": 64, **settings})  # fmt: skip
+    loaded = sim.load_scenario(
+        SEED, settings={"calibration": None, "access": ["copy_user", "vmap"], "traffic.packet_bytes": 64, **settings}
+    )
     found = uncertainty(sides_of(loaded), 25, 1)
     assert "no entry that the answer depends on has a range: every draw gives the same" in found.notes
     for rate in found.rates:

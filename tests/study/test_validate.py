@@ -34,9 +34,16 @@ def test_every_figure_has_a_row_and_a_status(nominal):
 
 def test_a_prediction_is_the_run_of_its_configuration(nominal):
     row = by_name(nominal)["batch-sweep/batch 16"]
-    settings = {"cpu": "broadwell-ep-e5-2650v4", "kernel": "v5.3", "mitigations.hardened_usercopy": True,
-                "virtqueue.size": 1024, "driver.burst": 512, "traffic.packet_bytes": 64, "device.batch": 16,
-                "access": ["copy_user"]}  # fmt: skip
+    settings = {
+        "cpu": "broadwell-ep-e5-2650v4",
+        "kernel": "v5.3",
+        "mitigations.hardened_usercopy": True,
+        "virtqueue.size": 1024,
+        "driver.burst": 512,
+        "traffic.packet_bytes": 64,
+        "device.batch": 16,
+        "access": ["copy_user"],
+    }
     (point,) = sim.run(sim.load_scenario("virtio-user-xdp1-tap", settings=settings)).points
     assert row.predicted == point.pps
     assert row.error == pytest.approx(point.pps / 3_396_058 - 1)

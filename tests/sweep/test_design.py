@@ -19,8 +19,11 @@ RANGES = {"cpu.cpi": {"low": 0.3, "high": 0.6}, "cpu.core_ghz": {"low": 1, "high
 def test_the_last_axis_of_a_grid_turns_fastest():
     design = Design(sweep({"virtqueue.size": {"values": [64, 128]}, "access": {"values": ["copy_user", "vmap"]}}))
     assert [tuple(point.values()) for point in design.points(0, len(design))] == [
-        (64, "copy_user"), (64, "vmap"), (128, "copy_user"), (128, "vmap"),
-    ]  # fmt: skip
+        (64, "copy_user"),
+        (64, "vmap"),
+        (128, "copy_user"),
+        (128, "vmap"),
+    ]
 
 
 @given(st.floats(1e-3, 1e3), st.floats(1, 1e3), st.integers(2, 50), st.sampled_from(["linear", "log"]))

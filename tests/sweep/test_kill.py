@@ -56,8 +56,12 @@ def undisturbed(study, tmp_path_factory) -> dict[str, bytes]:
 def start(study: Path, out: Path, *options: str, **popen) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [COMMAND, "sweep", str(study), "--out", str(out), *options],
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True, **popen,
-    )  # fmt: skip
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        **popen,
+    )
 
 
 def wait_for_another_part(out: Path, process: subprocess.Popen[str]) -> None:
@@ -66,6 +70,7 @@ def wait_for_another_part(out: Path, process: subprocess.Popen[str]) -> None:
         time.sleep(0.05)
 
 
+@pytest.mark.long
 def test_a_sweep_killed_twenty_times_ends_with_the_bytes_of_an_undisturbed_one(study, undisturbed, tmp_path):
     moments, out, parts = random.Random(7), tmp_path / "out", set()
     for number in range(20):

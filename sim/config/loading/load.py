@@ -20,6 +20,8 @@ from sim.config.scenario.traffic import read_mix
 from sim.config.tables.access import Access
 from sim.config.tables.calibration import Calibration
 from sim.config.tables.cpu import Cpu
+from sim.config.tables.defaults import Defaults
+from sim.config.tables.documents import Assumptions, Mismatches, Sources
 from sim.config.tables.kernel import Kernel
 from sim.config.tables.measurement import Measurements
 from sim.config.tables.study import CalibrationStudy, Sensitivity, Sweep
@@ -36,6 +38,10 @@ MODELS: dict[str, type[BaseModel]] = {
     "calibration-study": CalibrationStudy,
     "sweep": Sweep,
     "measurement": Measurements,
+    "defaults": Defaults,
+    "assumptions": Assumptions,
+    "sources": Sources,
+    "mismatches": Mismatches,
     "sensitivity": Sensitivity,
 }
 

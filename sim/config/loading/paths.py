@@ -19,6 +19,10 @@ FOLDERS = {
     "sweep": "studies",
     "sensitivity": "studies",
     "measurement": "measurements",
+    "defaults": ".",
+    "assumptions": ".",
+    "sources": ".",
+    "mismatches": ".",
 }
 #: Kinds of table that a key of a scenario may name, where there are several; the first gives the error its words.
 ALTERNATIVES = {"kernel": ("kernel", "implementation")}
@@ -40,6 +44,8 @@ def shipped() -> Path:
 
 def names(kind: str, configs: Path | None = None) -> dict[str, Path]:
     """Map every name of a kind to its file; the tables of `configs` hide shipped ones of the same name."""
+    if FOLDERS[kind] == ".":  # the one table of its kind, which a user's own folder does not replace
+        return {kind: shipped() / f"{kind}.yaml"}
     found: dict[str, Path] = {}
     for root in (shipped(), configs):
         if root is not None:

@@ -6,7 +6,8 @@ from typing import Literal
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
-from sim.config.tables.quantity import Quantity, Strict, guess, require_unit
+from sim.config.tables.defaults import default_entry
+from sim.config.tables.quantity import Quantity, Strict, require_unit
 
 
 class Driver(Strict):
@@ -18,26 +19,12 @@ class Driver(Strict):
         "socket; lockstep: publishes `burst`, kicks, waits until all are used",
     )
     burst: int = Field(32, ge=1, le=32768, description="packets per index write (virtio-net: per xmit_more) at most")
-    packet_cost: Quantity = Field(
-        default_factory=lambda: guess(
-            45, "ns", 30, 120, "DESIGN 6b.10: testpmd txonly per packet, line transfers apart"
-        ),
-        description="driver's own work per packet (virtio-net: on receive)",
+    packet_cost: Quantity = default_entry("driver.packet_cost", "driver's own work per packet (virtio-net: on receive)")
+    stack_cost: Quantity = default_entry(
+        "driver.stack_cost", "virtio-net, transmit: guest network stack and start_xmit per packet"
     )
-    stack_cost: Quantity = Field(
-        default_factory=lambda: guess(
-            400,
-            "ns",
-            150,
-            1500,
-            "about 1000 instructions, by analogy: the host's receive path executes 884-1020 per packet "
-            "(executed-counts.md, xdppass); pktgen needs less, a UDP socket more",
-        ),
-        description="virtio-net, transmit: guest network stack and start_xmit per packet",
-    )
-    byte_cost: Quantity = Field(
-        default_factory=lambda: guess(0, "ns/byte", 0, 0.3, "pktgen sends the same bytes again"),
-        description="virtio-net: guest's work per byte (an application's copy into the packet)",
+    byte_cost: Quantity = default_entry(
+        "driver.byte_cost", "virtio-net: guest's work per byte (an application's copy into the packet)"
     )
     napi_tx: bool = Field(False, description="virtio-net: transmit completions by NAPI (default since v5.3)")
     in_vm: bool | None = Field(
@@ -91,25 +78,10 @@ class Device(Strict):
     schedule_out: bool = Field(
         False, description="a worker that finds nothing to do is switched out (context_switch) before it can be woken"
     )
-    poll_pause: Quantity = Field(
-        default_factory=lambda: guess(
-            10,
-            "ns",
-            3,
-            50,
-            "cpu_relax: PAUSE is 34.7 cycles on Granite Rapids (primitive-costs.md 3.1), others unknown",
-        ),
-        description="pause between two looks at an empty ring",
-    )
-    reuse_bytes_per_packet: Quantity = Field(
-        default_factory=lambda: guess(
-            384,
-            "bytes",
-            192,
-            1024,
-            "bytes that the worker touches per packet besides the ring: payload, buffer, bookkeeping",
-        ),
-        description="with the ring size, decides whether a line met again a lap later comes from L1, L2 or L3",
+    poll_pause: Quantity = default_entry("device.poll_pause", "pause between two looks at an empty ring")
+    reuse_bytes_per_packet: Quantity = default_entry(
+        "device.reuse_bytes_per_packet",
+        "with the ring size, decides whether a line met again a lap later comes from L1, L2 or L3",
     )
 
     @field_validator("poll_pause")
@@ -139,30 +111,23 @@ class Backend(Strict):
         description="TAP with a native XDP program that drops, passes or redirects to a NIC; or without one: the skb "
         "goes up the host's stack, or is bridged to a NIC",
     )
-    program_instructions: Quantity = Field(
-        default_factory=lambda: guess(
-            50, "instructions", 40, 60, "DESIGN 6b.15: xdp1 beyond the bare XDP_DROP that was counted"
-        ),
-        description="instructions of the XDP program beyond a bare XDP_DROP",
+    program_instructions: Quantity = default_entry(
+        "backend.program_instructions", "instructions of the XDP program beyond a bare XDP_DROP"
     )
     line_gbps: float = Field(10.0, gt=0, le=1600, description="line rate of the NIC, in Gbit/s")
     mtu_bytes: int = Field(
         1500, ge=68, le=65535, description="MTU of the NIC: longer packets are cut into frames, each with its headers"
     )
     queue: int = Field(1024, ge=1, le=65536, description="frames that wait for the NIC or the receiver at most")
-    stack_cost: Quantity = Field(
-        default_factory=lambda: guess(
-            0, "ns", 0, 1500, "the counted packets end in the host's stack; a protocol behind it adds its own"
-        ),
-        description="worker's further work per packet in the host's stack (tap-xdp-pass, tap-skb)",
+    stack_cost: Quantity = default_entry(
+        "backend.stack_cost", "worker's further work per packet in the host's stack (tap-xdp-pass, tap-skb)"
     )
-    receiver_cost: Quantity = Field(
-        default_factory=lambda: guess(0, "ns", 0, 5000, "nobody reads what the counted packets carry"),
-        description="work per packet of the process that reads, on a core of its own (tap-xdp-pass, tap-skb)",
+    receiver_cost: Quantity = default_entry(
+        "backend.receiver_cost",
+        "work per packet of the process that reads, on a core of its own (tap-xdp-pass, tap-skb)",
     )
-    receiver_byte_cost: Quantity = Field(
-        default_factory=lambda: guess(0, "ns/byte", 0, 0.3, "nobody reads what the counted packets carry"),
-        description="work per byte of the process that reads (tap-xdp-pass, tap-skb)",
+    receiver_byte_cost: Quantity = default_entry(
+        "backend.receiver_byte_cost", "work per byte of the process that reads (tap-xdp-pass, tap-skb)"
     )
 
     @property
@@ -205,11 +170,8 @@ class Source(Strict):
     burst: int = Field(
         16, ge=1, le=1024, description="xdp_frame: packets per lock and wake-up check (DEV_MAP_BULK_SIZE)"
     )
-    packet_cost: Quantity = Field(
-        default_factory=lambda: guess(
-            100, "ns", 40, 250, "no figure: pktgen building an skb, or a NIC driver's receive and redirect, per packet"
-        ),
-        description="source's own work per packet, lines and locks apart",
+    packet_cost: Quantity = default_entry(
+        "receive.source.packet_cost", "source's own work per packet, lines and locks apart"
     )
 
     @field_validator("packet_cost")

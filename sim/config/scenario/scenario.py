@@ -16,8 +16,9 @@ from sim.config.scenario.traffic import Traffic
 from sim.config.scenario.virtqueue import Queues, Virtqueue
 from sim.config.tables.access import Access
 from sim.config.tables.cpu import Cpu
+from sim.config.tables.defaults import default_entry
 from sim.config.tables.kernel import Kernel
-from sim.config.tables.quantity import Quantity, Strict, guess, require_unit
+from sim.config.tables.quantity import Quantity, Strict, require_unit
 
 MAX_PACKETS = 10**9
 LEAST_PER_SECOND = 1e-3
@@ -74,24 +75,17 @@ class Memory(Strict):
     guest_pages: Literal["4k", "2m", "1g"] = Field(
         "2m", description="pages that back the ring in the guest's memory (DPDK: huge pages)"
     )
-    other_pages: Quantity = Field(
-        default_factory=lambda: guess(
-            40, "entries", 16, 128, "payload, page fragments, bookkeeping, stack: no figure; page sizes as they come"
-        ),
-        description="TLB entries that the worker uses besides those of the ring",
+    other_pages: Quantity = default_entry(
+        "memory.other_pages", "TLB entries that the worker uses besides those of the ring"
     )
     invalidations_per_second: float = Field(
         0.0, ge=0, le=1e6, description="invalidations that hit the ring (fork, KSM, THP, NUMA balancing, swap)"
     )
-    invalidation_window: Quantity = Field(
-        default_factory=lambda: guess(5, "us", 1, 50, "from range_start to range_end; no figure"),
-        description="time in which the ring cannot be mapped again",
+    invalidation_window: Quantity = default_entry(
+        "memory.invalidation_window", "time in which the ring cannot be mapped again"
     )
-    invalidation_stall: Quantity = Field(
-        default_factory=lambda: guess(
-            2, "us", 1, 6, "flush interrupt and the fault that follows: primitive-costs.md 2.13, 1 us each"
-        ),
-        description="what one invalidation costs the worker, mapped or not",
+    invalidation_stall: Quantity = default_entry(
+        "memory.invalidation_stall", "what one invalidation costs the worker, mapped or not"
     )
     locked_limit_kib: int | None = Field(
         None, ge=0, description="RLIMIT_MEMLOCK: a variant that would pin more keeps to copy_user (default: no limit)"

@@ -6,7 +6,8 @@ from typing import Literal
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
-from sim.config.tables.quantity import Quantity, Strict, guess, require_unit
+from sim.config.tables.defaults import default_entry
+from sim.config.tables.quantity import Quantity, Strict, require_unit
 
 
 class Virtqueue(Strict):
@@ -40,9 +41,8 @@ class Virtqueue(Strict):
     iotlb_misses_per_second: float = Field(
         0, ge=0, le=1e6, description="invalidations of a ring's mapping; the next round waits until it is back"
     )
-    iotlb_miss_cost: Quantity = Field(
-        default_factory=lambda: guess(50, "us", 10, 1000, "no figure found: message to userspace, lookup, answer"),
-        description="from a miss until userspace has answered and the worker is queued again",
+    iotlb_miss_cost: Quantity = default_entry(
+        "virtqueue.iotlb_miss_cost", "from a miss until userspace has answered and the worker is queued again"
     )
     descriptors_per_packet: int = Field(1, ge=1, le=16, description="descriptors in a chain, or in its indirect table")
 

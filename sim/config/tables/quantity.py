@@ -95,8 +95,3 @@ class Flag(Strict):
     value: bool = Field(description="yes or no")
     source: str = Field(min_length=1, description="where the answer comes from, as docs/sources.md lists it")
     grade: Grade = Field(description="how it was obtained, as for a number")
-
-
-def guess(value: float, unit: str, low: float, high: float, source: str) -> Quantity:
-    """Make an entry of grade `guess`, the default of a scenario's key."""
-    return Quantity(value=value, unit=unit, low=low, high=high, source=source, grade="guess")

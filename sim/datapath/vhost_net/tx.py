@@ -33,7 +33,7 @@ def transmit(scenario: Scenario, packet_bytes: int) -> list[Step]:
     _wake_up(tx, scenario, ring, path)
     if path.zerocopy_function:
         look_for_completions(tx, path)
-    fetch(tx, scenario, ring)
+    fetch(tx, scenario, ring, refills="no look ahead has found chains" if path.looks_ahead else "")
     with tx.each("packet"):
         tx.step("translate", "guest physical to user address", "translate")
         tx.step("iov_iter", "iov_iter bookkeeping", "iov_iter")
@@ -94,11 +94,14 @@ def notifications_off(worker: Program, scenario: Scenario, ring: SplitRing) -> N
 # -- one packet -------------------------------------------------------------------------------------------------------
 
 
-def fetch(worker: Program, scenario: Scenario, ring: SplitRing, chains: int = 1) -> None:
-    """vhost_get_vq_desc: avail index, avail ring entry, descriptors of a chain; a packet takes so many `chains`."""
+def fetch(worker: Program, scenario: Scenario, ring: SplitRing, chains: int = 1, refills: str = "") -> None:
+    """vhost_get_vq_desc: avail index, avail ring entry, descriptors of a chain; a packet takes so many `chains`.
+
+    `refills` says when the avail index is read here, where something else may have read it before.
+    """
     queue, last = scenario.virtqueue, R.LAST_AVAIL_IDX
     deeper = tree_levels(scenario.kernel, queue)  # of the device IOTLB, for each address that is translated
-    with worker.each("refill", "drain", at=Anchor.REFILL):
+    with worker.each("refill", "drain", at=Anchor.REFILL, sometimes=refills):
         worker.read("refill", "avail->idx", ring.avail_index(), "avail_index_read", "refill")
         worker.change(sample=(R.AVAIL_IDX, R.RING_AVAIL_IDX))
         worker.jump(Anchor.RING_EMPTY, R.AVAIL_IDX.equals(last))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from sim.config.scenario.scenario import Scenario
 from sim.datapath.plan.program import Program
 from sim.datapath.plan.registers import R
-from sim.datapath.plan.step import Anchor
+from sim.datapath.plan.step import Anchor, Scope
 from sim.datapath.vhost_net.backend import after_copy, hand_to_sink
 from sim.datapath.vhost_net.path import GOOD_COPY_BYTES, TransmitPath, next_packet
 from sim.datapath.vhost_net.sendmsg import send, send_pinned
@@ -26,7 +26,8 @@ def pending_limit(scenario: Scenario) -> int:
 
 def look_for_completions(tx: Program, path: TransmitPath) -> None:
     """The top of the loop: buffers whose pages were released go back to the driver."""
-    with tx.each("packet", *(["flush"] if path.zerocopy else []), at=Anchor.NEXT_PACKET):
+    scopes: tuple[Scope, ...] = ("packet", "flush") if path.zerocopy else ("packet",)
+    with tx.each(*scopes, at=Anchor.NEXT_PACKET):
         tx.step("top", "buffers that came back?", "zerocopy_signal")
         if path.zerocopy:
             tx.change(sample=(R.ZEROCOPY_COMPLETED_SEEN, R.ZEROCOPY_COMPLETED))

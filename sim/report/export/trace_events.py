@@ -70,8 +70,8 @@ def _group(group: Group, track: int) -> Iterator[Event]:
     where = {"pid": _PROCESS, "tid": track}
     yield group.start_ps, {"ph": "B", "cat": "packet", "name": group.name, **where}
     for step in group.slices:
-        said = {"row": step.label, "function": step.function, "ps": step.end_ps - step.start_ps}
-        yield step.start_ps, {"ph": "B", "cat": "step", "name": step.name, **where, "args": said}
+        shown = {"row": step.label, "function": step.function, "ps": step.end_ps - step.start_ps}
+        yield step.start_ps, {"ph": "B", "cat": "step", "name": step.name, **where, "args": shown}
         yield from _parts(step, where)
         yield step.end_ps, {"ph": "E", "name": step.name, **where}
     yield group.end_ps, {"ph": "E", "name": group.name, **where}
@@ -81,7 +81,7 @@ def _parts(step: Slice, where: dict[str, int]) -> Iterator[Event]:
     time_ps = step.start_ps
     for part in step.parts:
         kind = "wait" if part.waits else "primitive"
-        said = {"count": part.count, "ps": part.duration_ps}
-        yield time_ps, {"ph": "B", "cat": kind, "name": part.name, **where, "args": said}
+        shown = {"count": part.count, "ps": part.duration_ps}
+        yield time_ps, {"ph": "B", "cat": kind, "name": part.name, **where, "args": shown}
         time_ps += part.duration_ps
         yield time_ps, {"ph": "E", "name": part.name, **where}

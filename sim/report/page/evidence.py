@@ -144,7 +144,7 @@ def _references(review: Review) -> str:
     """What the sources cite: the rows of docs/sources.md, so that a number can be followed without the repository."""
     texts = [*(source.quantity.source for source in review.sources), *(rate.source for rate in review.published)]
     references = list(dict.fromkeys(row for text in texts for row in cited(text)))
-    rows = [(row.key, *(text.replace("`", "") for text in (row.found, row.where, row.sure))) for row in references]
+    rows = [(row.key, *(text.replace("`", "") for text in (row.finding, row.where, row.sure))) for row in references]
     head = ("cited as", "what was found", "where", "how sure")
     ids = [f"reference-{row.anchor}" for row in references]
     return folded(f"what they cite: {len(rows)} sources", table(head, rows, left=4, ids=ids))

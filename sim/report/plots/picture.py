@@ -220,13 +220,13 @@ def _texts(lines: Iterable[Line], side: str) -> list[str]:
         baselines = [(line.y + 4 + _LINE * number, text) for number, text in enumerate(line.texts)]
         written = "".join(_text(x, y, text, anchor, bold=line.row is None) for y, text in baselines)
         if line.row is not None:
-            said = f"{line.row.function}: {executes(line.row)}"
+            hint = f"{line.row.function}: {executes(line.row)}"
             chips = "".join(
                 _chip(_WIDTH - 11 * (number + 1) if side == "right" else 11 * number, line.y, layer)
                 for number, layer in enumerate(reversed(layers_marked(line.row)))
             )
             name = _escaped(f"{line.row.actor}.{line.row.label}")
-            written = f'<g class="row" data-row="{name}"><title>{_escaped(said)}</title>{written}{chips}</g>'
+            written = f'<g class="row" data-row="{name}"><title>{_escaped(hint)}</title>{written}{chips}</g>'
         marks.append(written)
     return marks
 

@@ -51,7 +51,8 @@ def explanation_tables(explanation: Explanation, actor: str = "worker") -> Rende
     Below each row stand the primitives that one execution runs through, and their prices in the same order, in cycles.
     """
     rows = Drawing(lambda width: _row_lines(explanation, actor, width))
-    return Group(_head(explanation), Text(""), rows, *_setup(explanation), *notes([explanation.point]))
+    warnings = [Text(f"warning: {step}", style="yellow") for step in explanation.misplaced]
+    return Group(_head(explanation), Text(""), rows, *_setup(explanation), *notes([explanation.point]), *warnings)
 
 
 def _row_lines(explanation: Explanation, actor: str, width: int) -> list[Text]:

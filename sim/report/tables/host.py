@@ -30,8 +30,8 @@ def profile_tables(recording: Recording, profile: Profile) -> RenderableType:
         numbers = (f"{value:.4g}" for value in (entry.value, entry.low, entry.high))
         table.add_row(key, *numbers, entry.unit, str(summary.outliers), "" if summary.stable else "UNSTABLE")
     seen = TextTable("seen besides (ns)", ("", "ns", "beside", "ns"), left=1)
-    for sight in contrasts(recording):
-        seen.add_row(sight.title, f"{sight.ns:.1f}", sight.beside, f"{sight.beside_ns:.1f}")
+    for contrast in contrasts(recording):
+        seen.add_row(contrast.title, f"{contrast.ns:.1f}", contrast.beside, f"{contrast.beside_ns:.1f}")
     parts: list[RenderableType] = [head, table, seen]
     parts += [Text(f"refused: {key}: {why}") for key, why in profile.refused.items()]
     parts += [Text(f"unstable: {key}: {why}") for key, why in profile.unstable.items()]

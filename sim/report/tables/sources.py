@@ -1,55 +1,29 @@
-"""From a number to its source: the rows of `docs/sources.md` that a table's `source` text cites."""
+"""From a number to its source: the rows of `configs/sources.yaml` that a table's `source` text cites."""
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from functools import cache
 
-from sim.study.evidence.documents import table_rows
-
-
-@dataclass(frozen=True)
-class Reference:
-    """One row of `docs/sources.md`; `anchor` is its place on that page, `names` are the texts that cite it."""
-
-    names: tuple[str, ...]
-    found: str
-    where: str
-    sure: str
-    anchor: str
-
-    @property
-    def key(self) -> str:
-        """The name by which the page lists it."""
-        return self.names[0]
-
-    @property
-    def background(self) -> bool:
-        """Whether no number rests on it: another row, a page or the code names it."""
-        return "background" in self.sure
+from sim.config.loading.load import load_table
+from sim.config.tables.documents import SourceRow, Sources
 
 
 @cache
-def references() -> tuple[Reference, ...]:
-    """Read the rows of `docs/sources.md`, in the order of the page."""
-    rows = []
-    for key, said, where, sure in table_rows("sources.md", 4):
-        names = tuple(re.findall(r"`([^`]+)`", key))
-        anchor = re.search(r'id="([^"]+)"', key)
-        if not names or anchor is None:
-            raise ValueError(f"docs/sources.md: row '{key}' has no name or no anchor")
-        rows.append(Reference(names, said, where, sure, anchor[1]))
-    return tuple(rows)
+def references() -> tuple[SourceRow, ...]:
+    """Return every source, in the order of the page."""
+    table = load_table("sources", "sources")
+    assert isinstance(table, Sources)
+    return tuple(table.rows)
 
 
-def cited(source: str) -> list[Reference]:
+def cited(source: str) -> list[SourceRow]:
     """Return the rows that a source text cites, in the order in which it does; what has no row is left out."""
     return list(dict.fromkeys(row for name in citations(source) if (row := _rows().get(name))))
 
 
 def citations(source: str) -> list[str]:
-    """Return the names of everything that a source text cites, whether `docs/sources.md` has a row of it or not."""
+    """Return the names of everything that a source text cites, whether `configs/sources.yaml` has it or not."""
     placed = [(place, name) for pattern, name in _WORDS for place, name in _matches(pattern, name, source)]
     placed += [(match.start(), match[0]) for match in re.finditer(_words_of_the_page(), source)]
     place = 0
@@ -106,7 +80,7 @@ def _parts(file: str, text: str) -> list[str]:
 
 
 @cache
-def _rows() -> dict[str, Reference]:
+def _rows() -> dict[str, SourceRow]:
     """Return the rows by everything that cites them: their names, and addresses where they can be read."""
     return {name: row for row in references() for name in (*row.names, *re.findall(r"https?://[^\s>]+", row.where))}
 

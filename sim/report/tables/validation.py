@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from rich.console import Group, RenderableType
 from rich.text import Text
 
+from sim.config.loading.load import load_table
+from sim.config.tables.documents import Mismatches
 from sim.report.tables.terminal import Columns, TextTable, table_of
-from sim.study.evidence.documents import table_rows
 from sim.study.evidence.validate import Summary, Validated, Validation
 
 _INSIDE = {True: "yes", False: "no", None: ""}
@@ -160,9 +161,10 @@ class Cause:
 
 
 def causes() -> list[Cause]:
-    """Read the table of causes, in its order; rows of the page's other table begin with a number."""
-    rows = [row for row in table_rows("mismatches.md", 4) if not row[0].isdigit()]
-    return [Cause(about, named_figures(about), off_by, text, changed) for about, off_by, text, changed in rows]
+    """Return the causes, in the order of the table."""
+    table = load_table("mismatches", "mismatches")
+    assert isinstance(table, Mismatches)
+    return [Cause(row.figures, named_figures(row.figures), row.off_by, row.cause, row.changed) for row in table.figures]
 
 
 def named_figures(text: str) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""The modelling assumptions as the documentation lists them, and which of them a scenario rests on."""
+"""The modelling assumptions of `configs/assumptions.yaml`, and which of them a scenario rests on."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from sim.config.errors import ConfigError
+from sim.config.loading.load import load_table
 from sim.config.scenario.scenario import Scenario
+from sim.config.tables.documents import Assumptions
 from sim.datapath.vhost_net.path import transmit_path
-from sim.study.evidence.documents import table_rows
 
 ALWAYS = "always"
 #: What is asked for when a command runs, and stands in no scenario.
@@ -18,7 +19,7 @@ _OPTION = "with --"
 
 @dataclass(frozen=True)
 class Assumption:
-    """One row of `docs/assumptions.md`; `applies` is the condition under which a scenario rests on it."""
+    """One modelling assumption; `applies` is the condition under which a scenario rests on it."""
 
     number: str
     sentence: str
@@ -33,12 +34,14 @@ class Assumption:
 
 
 def assumptions() -> list[Assumption]:
-    """Read the tables of `docs/assumptions.md`."""
-    return [Assumption(*cells) for cells in table_rows("assumptions.md", 4)]
+    """Return every assumption, in the order of their numbers."""
+    table = load_table("assumptions", "assumptions")
+    assert isinstance(table, Assumptions)
+    return [Assumption(str(row.number), row.sentence, row.key, row.applies) for row in table.rows]
 
 
 def assumed_by(scenario: Scenario) -> tuple[Assumption, ...]:
-    """Return the assumptions that a scenario rests on, in the order of the documentation."""
+    """Return the assumptions that a scenario rests on, in the order of their numbers."""
     return tuple(one for one in assumptions() if one.holds_for(scenario))
 
 

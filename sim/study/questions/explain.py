@@ -11,6 +11,7 @@ from sim.config.tables.vocabulary import PRICED_BY_CPI, PRIMITIVES
 from sim.datapath import Plan, build_plan
 from sim.datapath.plan.step import Row
 from sim.engine import Point, simulate
+from sim.study.questions.scopes import Misplaced, misplaced
 
 #: Always shown for an access, a count of 0 included: that nothing is executed is the point of some variants.
 SHOWN = ("stac", "clac", "lfence", "access_ok", "mask", "call", "object_size_check", "load", "store", "lock_rmw")
@@ -100,6 +101,11 @@ class Explanation:
         """Cycles per packet that a row waits: for cache lines, for the store buffer, for the other actor."""
         return self.point.row_waits_ps[f"{row.actor}.{row.label}"] / self.plan.cycle_ps
 
+    @property
+    def misplaced(self) -> list[Misplaced]:
+        """Steps that did not run as often in the run as they say."""
+        return misplaced(self.plan, self.point)
+
     def inputs(self) -> list[Input]:
         """Return every table entry that the plan has read, largest contribution first, those without a sum last."""
         shares = self.point.breakdown_cycles
@@ -131,9 +137,10 @@ class Explanation:
             "rows": [self._row(row) for row in self.plan.rows],
             "by_function_cycles": self.by_function(),
             "inputs": [
-                {"key": one.key, **one.quantity.model_dump(), "cycles_per_packet": one.cycles_per_packet}
-                for one in self.inputs()
+                {"key": known.key, **known.quantity.model_dump(), "cycles_per_packet": known.cycles_per_packet}
+                for known in self.inputs()
             ],
+            "misplaced": [str(step) for step in self.misplaced],
             "setup_us": {part.primitive: part.cost_ps / 1e6 for part in self.plan.setup},
             "total_cycles": self.point.cycles_per_packet,
             "pps": self.point.pps,

@@ -17,6 +17,7 @@ from sim.config.scenario.scenario import Scenario
 from sim.config.tables.quantity import Quantity
 from sim.costs.audit import quantities
 from sim.datapath import Plan, build_plan
+from sim.study.runs.case import variants_and_sizes
 from sim.study.runs.values import Floats, entry
 
 #: The shares between which the central 90 % of a distribution lies.
@@ -51,8 +52,7 @@ def used_entries(scenario: Scenario, plans: Iterable[Plan] | None = None) -> lis
     `plans` are those of the access variants and sizes that are asked for (default: all of the scenario).
     """
     if plans is None:
-        sizes = scenario.traffic.sizes
-        plans = [build_plan(scenario, variant.name, size) for variant in scenario.access for size in sizes]
+        plans = [build_plan(scenario, access, size) for access, size in variants_and_sizes(scenario)]
     read = {key for plan in plans for key in plan.inputs.keys() - plan.ledger.only_for_setup()}
     entries = [ranged(scenario, key) for key, _ in quantities(scenario) if key in read]
     return [entry for entry in entries if entry.quantity.drawn_from != "fixed"]
