@@ -19,7 +19,8 @@ RUN_MS = 200
 #: Runs that each setting should have, undisturbed and with CPUs that did not move; seconds after which none is started.
 RUNS = 5
 BUDGET_S = 60.0
-FEWEST_WINDOWS = 5
+#: Intervals between flushes that a run needs.
+FEWEST_INTERVALS = 5
 #: Runs that disagree by more than this make an unstable point; the project asks for 15 % between model and machine.
 TOLERANCE = 0.075
 #: Lines that travel this much faster or slower than the profile says: the CPUs have moved (a hypervisor does that).
@@ -69,18 +70,18 @@ class RingPoint:
 
 
 def parse_run(text: str, transfer_ns: float | None) -> RingRun:
-    """Read what the program printed; too few undisturbed windows give no time."""
+    """Read what the program printed; too few undisturbed intervals give no time."""
     try:
         data: dict[str, Any] = json.loads(text)
-        windows = sorted(float(value) for value in data["ns_per_packet"])
+        intervals = sorted(float(value) for value in data["ns_per_packet"])
         packets = int(data["packets"])
         counts = {name: int(data[name]) for name in ("refills", "drains", "sleeps", "flushes", "kicks")}
         disturbed = int(data["disturbed"])
     except (ValueError, KeyError, TypeError):
         raise ConfigError(f"measure --ring: the ring program answered {text[:80]!r}") from None
-    quarter = len(windows) // 4
-    enough = len(windows) >= FEWEST_WINDOWS
-    middle = statistics.fmean(windows[quarter : len(windows) - quarter]) if enough else None
+    quarter = len(intervals) // 4
+    enough = len(intervals) >= FEWEST_INTERVALS
+    middle = statistics.fmean(intervals[quarter : len(intervals) - quarter]) if enough else None
     return RingRun(middle, transfer_ns, disturbed, {name: count / max(1, packets) for name, count in counts.items()})
 
 

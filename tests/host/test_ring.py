@@ -31,7 +31,7 @@ def a_run(ns, transfer_ns=22.0):
 
 def test_a_run_is_the_mean_of_its_middle_windows_and_events_per_packet():
     parsed = parse_run(json.dumps(PRINTED), 22.0)
-    assert parsed.ns_per_packet == (40 + 40 + 40 + 40) / 4  # without the two lowest and the two highest windows
+    assert parsed.ns_per_packet == (40 + 40 + 40 + 40) / 4  # without the two lowest and the two highest intervals
     assert parsed.events_per_packet["flushes"] == 100 / 6400
     assert (parsed.disturbed, parsed.transfer_ns) == (2, 22.0)
 

@@ -25,7 +25,7 @@ class Condition:
 
 
 @dataclass(frozen=True)
-class Difference:
+class RegisterDifference:
     """`left - right - less`, to be compared with a constant."""
 
     left: int
@@ -70,9 +70,9 @@ class Register(IntEnum):
         """Number the registers from 0 in the order in which they stand here."""
         return count
 
-    def minus(self, other: Register) -> Difference:
+    def minus(self, other: Register) -> RegisterDifference:
         """Return `self - other`, to be compared."""
-        return Difference(self, other)
+        return RegisterDifference(self, other)
 
     def equals(self, other: Register | int) -> Condition:
         """Return the test `self == other`."""
@@ -88,14 +88,14 @@ class Register(IntEnum):
 
     def above(self, other: Register) -> Condition:
         """Return the test `self > other`."""
-        return Difference(self, other).at_least(1)
+        return RegisterDifference(self, other).at_least(1)
 
     def below(self, other: Register | int) -> Condition:
         """Return the test `self < other`."""
         return self._against(other).below()
 
-    def _against(self, other: Register | int) -> Difference:
-        return Difference(self, other) if isinstance(other, Register) else Difference(self, None, other)
+    def _against(self, other: Register | int) -> RegisterDifference:
+        return RegisterDifference(self, other) if isinstance(other, Register) else RegisterDifference(self, None, other)
 
     def add(self, constant: int = 1) -> Effect:
         """Return the effect `self += constant`."""

@@ -108,7 +108,7 @@ def picture(plan: Plan) -> str:
     slots, frames, slots_end = _slots([*left, *right])
     bottom = max(left_end, right_end, slots_end) + _LINE
     legend, height = _legend(plan, bottom)
-    what = f"datapath of {plan.access} at {plan.packet_bytes} bytes: rows of {', '.join(actors)} and what they access"
+    title = f"datapath of {plan.access} at {plan.packet_bytes} bytes: rows of {', '.join(actors)} and what they access"
     body = [
         *frames,
         *(mark for side, lines in (("left", left), ("right", right)) for mark in _arrows(lines, slots, side)),
@@ -119,7 +119,7 @@ def picture(plan: Plan) -> str:
     head = (
         f'<svg xmlns="http://www.w3.org/2000/svg" class="datapath" role="img" viewBox="0 0 {_WIDTH} {height}" '
         f'width="100%" style="max-width:{_WIDTH * 3 // 2}px;height:auto;font:11px system-ui,sans-serif" '
-        f'fill="currentColor"><title>{_escaped(what)}</title>'
+        f'fill="currentColor"><title>{_escaped(title)}</title>'
     )
     return "\n".join((head, *body, "</svg>"))
 
