@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import sys
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -63,7 +63,23 @@ def main() -> None:
     except ValueError as error:
         if type(error).__name__ != "ConfigError":
             raise
-        _fail(str(error))
+        _fail(_with_flag(error))
+
+
+#: What an argument of the library is called on the command line.
+FLAGS = {
+    "draws": "--uncertainty",
+    "jobs": "--jobs",
+    "packets": "--packets",
+    "shuffles": "--tie-fuzz",
+    "tolerance": "--tolerance",
+    "without": "--without",
+}
+
+
+def _with_flag(error: Any) -> str:
+    """Return the line of a ConfigError as the command line words it."""
+    return str(error.worded(FLAGS.get(error.key, error.key)) if error.file is None else error)
 
 
 def _write_no_more() -> None:

@@ -8,10 +8,21 @@ from collections.abc import Iterable
 
 
 class ConfigError(ValueError):
-    """Bad input, said in one line: what is wrong, where, and the nearest thing that would be right."""
+    """Bad input, said in one line: what is wrong, where, and the nearest thing that would be right.
 
-    def __init__(self, message: str) -> None:
-        super().__init__(" ".join(message.split()))
+    The line is `FILE: KEY: MESSAGE (got GOT)`, without the parts that are not given. A key without a file is an
+    argument of the library, for which the command line has a flag.
+    """
+
+    def __init__(self, message: str, *, file: object = None, key: str | None = None, got: object = None) -> None:
+        self.message, self.file, self.key, self.got = " ".join(message.split()), file, key, got
+        super().__init__(self.worded(key))
+
+    def worded(self, key: str | None) -> str:
+        """Return the line with other words in the place of the key."""
+        parts = [str(part) for part in (self.file, key, self.message) if part is not None]
+        got = "" if self.got is None else f" (got {self.got})"
+        return " ".join(f"{': '.join(parts)}{got}".split())
 
 
 def nearest(name: str, valid: Iterable[str]) -> str:

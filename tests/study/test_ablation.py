@@ -80,5 +80,5 @@ def test_everything_off_leaves_next_to_no_difference():
 
 
 def test_an_unknown_mechanism_is_said():
-    with pytest.raises(ConfigError, match="--without: unknown mechanism 'stac'; did you mean 'stac_clac'"):
+    with pytest.raises(ConfigError, match="without: unknown mechanism 'stac'; did you mean 'stac_clac'"):
         without(sim.load_scenario(SEED), ["stac"])

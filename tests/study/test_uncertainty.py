@@ -137,5 +137,5 @@ def test_a_difference_below_what_runs_resolve_has_no_sign():
 
 @pytest.mark.parametrize("draws", [0, -3])
 def test_no_draws_is_refused(draws):
-    with pytest.raises(ConfigError, match="--uncertainty: at least 1 draw is needed"):
+    with pytest.raises(ConfigError, match="draws: at least 1 draw is needed"):
         uncertainty(sides_of(load()), draws, 1)

@@ -111,7 +111,7 @@ def _trace(file: Path, lines: list[str], packets: int | None) -> tuple[dict[str,
 
 def _counts(totals: Mapping[str, float], packets: int) -> list[dict[str, Any]]:
     if packets < 1:
-        raise ConfigError(f"--packets: at least 1 is needed (got {packets})")
+        raise ConfigError("at least 1 is needed", key="packets", got=packets)
     known = [name for name in ("stac", "clac", "lfence", "instructions") if name in totals]
     return [{"id": name, "quantity": name, **_exact(totals[name] / packets)} for name in known]
 

@@ -44,7 +44,7 @@ class TieCheck:
 def check_ties(scenario: Scenario, shuffles: int, progress: Progress | None = None) -> list[TieCheck]:
     """Run every point of a scenario in the stated order and under `shuffles` shuffled ones."""
     if shuffles < 1:
-        raise ConfigError(f"--tie-fuzz: at least 1 shuffle is needed (got {shuffles})")
+        raise ConfigError("at least 1 shuffle is needed", key="shuffles", got=shuffles)
     wanted = variants_and_sizes(scenario)
     checks = []
     for number, (access, size) in enumerate(wanted):

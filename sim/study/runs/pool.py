@@ -48,7 +48,7 @@ def local_executor(jobs: int | None = None) -> Iterator[Executor]:
     """Give a pool of processes, one per core unless told otherwise."""
     jobs = os.cpu_count() or 1 if jobs is None else jobs
     if jobs < 1:
-        raise ConfigError(f"--jobs: at least 1 is needed (got {jobs})")
+        raise ConfigError("at least 1 is needed", key="jobs", got=jobs)
     with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
         yield pool
 
@@ -72,7 +72,7 @@ def dask_executor(address: str) -> Iterator[Executor]:
 def pool_for(runs: int, jobs: int | None = None) -> Iterator[Executor | None]:
     """Give a pool of processes if so many runs are worth one, else None."""
     if jobs is not None and jobs < 1:
-        raise ConfigError(f"--jobs: at least 1 is needed (got {jobs})")
+        raise ConfigError("at least 1 is needed", key="jobs", got=jobs)
     if runs < _WORTH_A_POOL or (jobs or os.cpu_count() or 1) == 1:
         yield None
         return

@@ -149,7 +149,7 @@ def breakeven(
     if not low <= high:
         raise ConfigError(f"--low {low:g} is above --high {high:g}")
     if not 0 < tolerance <= 1:
-        raise ConfigError(f"--tolerance: a share above 0 and up to 1 is needed (got {tolerance:g})")
+        raise ConfigError("a share above 0 and up to 1 is needed", key="tolerance", got=f"{tolerance:g}")
     if target.quantity in _OF_PAIRS and len(base.access) < 2:
         raise ConfigError(f"--target {target}: needs two access variants (--access A,B)")
 

@@ -36,7 +36,7 @@ def without(scenario: Scenario, mechanisms: Collection[str]) -> Scenario:
     """Return the scenario with some mechanisms switched off. ConfigError for one that does not exist."""
     for name in mechanisms:
         if name not in MECHANISMS:
-            raise ConfigError(f"--without: unknown mechanism '{name}'{nearest(name, MECHANISMS)}")
+            raise ConfigError(f"unknown mechanism '{name}'{nearest(name, MECHANISMS)}", key="without")
     switches = {_SWITCHES[name]: False for name in mechanisms if name in _SWITCHES}
     changed = scenario.model_copy(update={"mitigations": scenario.mitigations.model_copy(update=switches)})
     table = scenario.cpu.primitives

@@ -144,7 +144,7 @@ def uncertainty(
     Gains are those of each later side against the first of the same size. Raises ConfigError below 1 draw.
     """
     if draws < 1:
-        raise ConfigError(f"--uncertainty: at least 1 draw is needed (got {draws})")
+        raise ConfigError("at least 1 draw is needed", key="draws", got=draws)
     groups: dict[str, list[int]] = {}
     for number, side in enumerate(sides):
         groups.setdefault(_tables(side.case.scenario), []).append(number)
@@ -161,7 +161,7 @@ def uncertainty(
     nominal, table = outcomes.figures[: len(sides)], outcomes.figures[len(sides) :].reshape(len(sides), draws)
     good: npt.NDArray[np.bool_] = np.asarray(np.isfinite(table).all(axis=0))
     if not good.any():
-        raise ConfigError(f"--uncertainty: every draw fails: {next(iter(outcomes.errors.values()))}")
+        raise ConfigError(f"every draw fails: {next(iter(outcomes.errors.values()))}", key="draws")
     notes = _notes(draws, int((~good).sum()), outcomes.errors, table[:, good])
     table = table[:, good]
     rates = tuple(
