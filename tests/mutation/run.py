@@ -80,10 +80,9 @@ def main(arguments: list[str] | None = None) -> int:
             outcome = KILLED if _notice(mutant, _tests(owner, options.quick)) else SURVIVED
             _keep(mutant, outcome)
             took = f"{time.monotonic() - started:.0f} s"
-            print(
-                f"{number}/{len(drawn)} {took} {outcome} {mutant.module}:{mutant.line}: {before}  ->  {after}",
-                flush=True,
-            )
+            by = f" by {_noticed_by()}" if outcome == KILLED else ""
+            place = f"{mutant.module}:{mutant.line}"
+            print(f"{number}/{len(drawn)} {took} {outcome}{by} {place}: {before}  ->  {after}", flush=True)
         if outcome == SURVIVED and (mutant.module, before, after) in listed:
             outcome = LISTED_SURVIVOR
         results.append(Result(mutant, outcome, before, after))
