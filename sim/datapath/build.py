@@ -15,7 +15,7 @@ from sim.datapath.checks import at_size, check
 from sim.datapath.devices import device_steps
 from sim.datapath.drivers import driver_steps
 from sim.datapath.features import with_features
-from sim.datapath.features.iotlb import message_timers
+from sim.datapath.features.rounds import message_timers
 from sim.datapath.host.interference import around_rounds, host_steps, period_ps
 from sim.datapath.host.queues import regions_of_queues, serve_queues
 from sim.datapath.host.sink import WAKE_EVERY, sink_steps

@@ -33,8 +33,6 @@ SHORT = {
     "config/loading/yaml_file.py": "how every room reads a file",
     "config/tables/defaults.py": "one table of its own kind",
     "costs/ledger.py": "what was read while a Plan was built",
-    "datapath/features/iotlb.py": "to be merged",
-    "datapath/vhost_net/backend.py": "to be merged",
     "engine/histogram.py": "buckets that both engines share",
     "engine/order.py": "the order of events that both engines share",
     "study/questions/ties.py": "a question of its own: nothing else shuffles simultaneous events",

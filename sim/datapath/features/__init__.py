@@ -7,12 +7,11 @@ windows around batches and the packed layout are put into those steps here, so t
 from __future__ import annotations
 
 from sim.config.scenario.scenario import Scenario
-from sim.datapath.features.iotlb import prefetch_steps
 from sim.datapath.features.packed import packed_steps
+from sim.datapath.features.rounds import once_per_round, prefetch_steps
 from sim.datapath.features.windows import with_windows
-from sim.datapath.memory.ring_memory import PAGE_BYTES
-from sim.datapath.memory.rings import LINE_BYTES, PackedRing, ring_of
-from sim.datapath.plan.program import Program, insert_before
+from sim.datapath.memory.rings import PackedRing, ring_of
+from sim.datapath.plan.program import insert_before
 from sim.datapath.plan.step import Anchor, Step
 
 __all__ = ["with_features"]
@@ -22,19 +21,7 @@ def with_features(scenario: Scenario, steps: list[Step]) -> list[Step]:
     """Return the steps for the scenario's virtqueue and access variant."""
     ring, window = ring_of(scenario.virtqueue), scenario.access[0].window
     if any(Anchor.ROUND in step.anchors for step in steps):
-        steps = insert_before(steps, Anchor.ROUND, [*prefetch_steps(scenario), *_once_per_round(scenario)])
+        steps = insert_before(steps, Anchor.ROUND, [*prefetch_steps(scenario), *once_per_round(scenario)])
     if isinstance(ring, PackedRing):
         return packed_steps(scenario, ring, steps)
     return steps if window is None else with_windows(scenario, ring, window, steps)
-
-
-def _once_per_round(scenario: Scenario) -> list[Step]:
-    """Return the primitives that an access variant executes once per round."""
-    variant, regions = scenario.access[0], ring_of(scenario.virtqueue).regions()
-    device_area = "ring" if scenario.virtqueue.layout == "packed" else "used"
-    pages = -(-regions[device_area] * LINE_BYTES // PAGE_BYTES)
-    primitives, worker = (*variant.round, *variant.used_page * pages), Program("worker", "vq_meta_prefetch")
-    if primitives:
-        with worker.each("round"):
-            worker.step("access_round", f"{variant.name}: once per round", primitives=primitives)
-    return worker.steps

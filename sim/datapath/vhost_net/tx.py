@@ -17,9 +17,8 @@ from sim.datapath.memory.rings import SplitRing
 from sim.datapath.plan.program import Program
 from sim.datapath.plan.registers import Effect, R
 from sim.datapath.plan.step import Anchor, Step
-from sim.datapath.vhost_net.backend import after_copy, hand_to_sink, room_at_sink
 from sim.datapath.vhost_net.path import Next, TransmitPath, round_packets, transmit_path
-from sim.datapath.vhost_net.sendmsg import before_send, send
+from sim.datapath.vhost_net.sendmsg import after_copy, before_send, hand_to_sink, room_at_sink, send
 from sim.datapath.vhost_net.zerocopy import end_pinned_packet, look_for_completions, select
 
 #: What leaving an idle state costs; a core that polls leaves none.

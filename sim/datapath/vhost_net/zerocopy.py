@@ -6,9 +6,8 @@ from sim.config.scenario.scenario import Scenario
 from sim.datapath.plan.program import Program
 from sim.datapath.plan.registers import R
 from sim.datapath.plan.step import Anchor, Scope
-from sim.datapath.vhost_net.backend import after_copy, hand_to_sink
 from sim.datapath.vhost_net.path import GOOD_COPY_BYTES, TransmitPath, next_packet
-from sim.datapath.vhost_net.sendmsg import send, send_pinned
+from sim.datapath.vhost_net.sendmsg import after_copy, hand_to_sink, send, send_pinned
 
 #: vhost_net_tx_select_zcopy: where packets cannot keep their pages, one of so many tries.
 PACKETS_PER_TRY = 64

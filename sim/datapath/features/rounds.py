@@ -1,8 +1,10 @@
-"""The device IOTLB: messages of userspace, and the prefetch at the start of a round that follows them."""
+"""What a round begins with: the prefetch behind messages to the device IOTLB, and what an access variant does once."""
 
 from __future__ import annotations
 
 from sim.config.scenario.scenario import Scenario
+from sim.datapath.memory.ring_memory import PAGE_BYTES
+from sim.datapath.memory.rings import LINE_BYTES, ring_of
 from sim.datapath.plan.program import Program
 from sim.datapath.plan.registers import Effect, R
 from sim.datapath.plan.step import Step
@@ -52,3 +54,15 @@ def _timer(name: str, per_second: float, *effects: Effect) -> list[Step]:
             timer.then(*effects)
             timer.jump(name)
     return timer.steps
+
+
+def once_per_round(scenario: Scenario) -> list[Step]:
+    """Return the primitives that an access variant executes once per round."""
+    variant, regions = scenario.access[0], ring_of(scenario.virtqueue).regions()
+    device_area = "ring" if scenario.virtqueue.layout == "packed" else "used"
+    pages = -(-regions[device_area] * LINE_BYTES // PAGE_BYTES)
+    primitives, worker = (*variant.round, *variant.used_page * pages), Program("worker", "vq_meta_prefetch")
+    if primitives:
+        with worker.each("round"):
+            worker.step("access_round", f"{variant.name}: once per round", primitives=primitives)
+    return worker.steps
