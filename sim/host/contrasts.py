@@ -6,8 +6,8 @@ import statistics
 from dataclasses import dataclass
 from typing import Any
 
-from sim.host.benchmarks import DIRTY_COPIES, sizes
 from sim.host.derive import combine, present
+from sim.host.programs import DIRTY_COPIES, sizes
 from sim.host.recording import Recording
 from sim.host.user_access import body_of, intercepted
 

@@ -10,7 +10,7 @@ from typing import NamedTuple, TypeVar
 
 from sim.config.tables.cpu import Cpu
 from sim.config.tables.quantity import Grade
-from sim.host.benchmarks import LONG_COPIES, SHORT_COPIES, sizes
+from sim.host.programs import LONG_COPIES, SHORT_COPIES, sizes
 from sim.host.recording import Recording
 
 _LINE = 64

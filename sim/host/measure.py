@@ -9,11 +9,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from sim.config.errors import ConfigError
-from sim.host.benchmarks import benchmarks
-from sim.host.idleness import read_times, wait_until_idle
-from sim.host.machine import HostMachine, choose_pair, read_machine
+from sim.host.machine import HostMachine, choose_pair, read_machine, read_times, wait_until_idle
 from sim.host.profile import Profile, build_profile
-from sim.host.programs import Reading, check_platform, compiled, run_round
+from sim.host.programs import Reading, benchmarks, check_platform, compiled, run_round
 from sim.host.recording import FEWEST_ROUNDS, QUIET_IDLE, Recording, Round, Series, read_recording
 
 ROUNDS = 11

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from sim.config.loading.load import read_table, validate
-from sim.config.tables.cpu import Cpu, CpuFeatures, Measured, Repeats
+from sim.config.errors import ConfigError
+from sim.config.loading import paths
+from sim.config.loading.load import load_table, read_table, validate
+from sim.config.tables.cpu import Cpu, Measured, Repeats
 from sim.config.tables.quantity import Quantity
 from sim.config.tables.vocabulary import PRICED_BY_CPI, PRIMITIVES
 from sim.host.derive import DerivedEntry, derive
-from sim.host.nearest import nearest_table
+from sim.host.machine import HostMachine
 from sim.host.quality import RepeatSummary, impossible, split, summarise, wrong_clock
 from sim.host.recording import Recording
 from sim.host.user_access import Toggles, kernel_entries, toggles
@@ -38,6 +41,68 @@ _REASONS = {
 }
 #: Why an entry is not measured, where the reason is not the same for all.
 NOT_MEASURED = {key: reason for reason, keys in _REASONS.items() for key in keys.split()}
+
+
+#: Intel family 6: model -> table. Numbers as in the kernel's arch/x86/include/asm/intel-family.h.
+INTEL = {
+    **dict.fromkeys((61, 71), "broadwell-2.6ghz"),
+    **dict.fromkeys((79, 86), "broadwell-ep-e5-2650v4"),
+    **dict.fromkeys((60, 63, 69), "haswell-ep"),
+    **dict.fromkeys((78, 94, 142, 158), "kaby-lake-4.0ghz"),
+    85: "skylake-sp",
+    **dict.fromkeys((106, 108), "ice-lake-sp"),
+    **dict.fromkeys((143, 207), "sapphire-rapids"),
+    **dict.fromkeys((173, 174), "granite-rapids"),
+}
+_INTEL_TABLES = tuple(dict.fromkeys((*INTEL.values(), "cascade-lake")))
+_AMD_TABLES = ("zen2", "zen3", "zen4", "zen5")
+_ZEN4_MODELS = (*range(0x10, 0x20), *range(0x60, 0x80), *range(0xA0, 0xB0))
+#: A hypervisor may mask the model: it is believed when L1 and L2 have the sizes of its table, within this factor.
+_SAME_SIZE = 1.5
+
+
+def by_model(machine: HostMachine) -> str | None:
+    """Return the table for a vendor, family and model; None for one that is not known."""
+    if machine.vendor == "AuthenticAMD":
+        if machine.family == 25:
+            return "zen4" if machine.model in _ZEN4_MODELS else "zen3"
+        return {23: "zen2", 26: "zen5"}.get(machine.family)
+    return INTEL.get(machine.model) if machine.vendor == "GenuineIntel" and machine.family == 6 else None
+
+
+def _cache_ratios(machine: HostMachine, table: Cpu) -> list[float]:
+    pairs = ((machine.l1_bytes, table.l1_bytes.value), (machine.l2_bytes, table.l2_bytes.value))
+    return [seen / listed for seen, listed in pairs if seen]
+
+
+def _distance(machine: HostMachine, table: Cpu) -> float:
+    """Return the distance of the caches, and a step for each feature that differs."""
+    differing = [
+        flag for flag in ("smap", "fsrm", "erms") if (flag in machine.flags) != getattr(table.features, flag).value
+    ]
+    return sum(abs(math.log2(ratio)) for ratio in _cache_ratios(machine, table)) + len(differing)
+
+
+def nearest_table(machine: HostMachine, configs: Path | None = None) -> tuple[Cpu, str]:
+    """Return the nearest table and why it was chosen."""
+    named = by_model(machine)
+    known = paths.names("cpu", configs)
+    if named in known:
+        table = _load(str(named), configs)
+        if all(1 / _SAME_SIZE < ratio < _SAME_SIZE for ratio in _cache_ratios(machine, table)):
+            return table, f"family {machine.family} model {machine.model}"
+    names = _AMD_TABLES if machine.vendor == "AuthenticAMD" else _INTEL_TABLES
+    tables = [_load(name, configs) for name in names if name in known]
+    best = min(tables, key=lambda table: (_distance(machine, table), table.name))
+    why = f"its caches are nearest (L1 {machine.l1_bytes >> 10} KiB, L2 {machine.l2_bytes >> 10} KiB)"
+    return best, why + (f"; family {machine.family} model {machine.model} does not fit them" if named else "")
+
+
+def _load(name: str, configs: Path | None) -> Cpu:
+    table = load_table("cpu", name, configs)
+    if not isinstance(table, Cpu):
+        raise ConfigError(f"{name}: is not a CPU table")
+    return table
 
 
 @dataclass(frozen=True)
@@ -169,27 +234,22 @@ def _borrowed(entry: dict[str, Any], key: str, nearest: str, refused: str | None
 def _features(recording: Recording, nearest: Cpu, access: Toggles) -> dict[str, Any]:
     machine = recording.machine
     if access.why_not:  # flags that a sandbox shows are what it likes to show
-        return _borrowed_features(nearest.features, nearest.name, access.why_not)
+        return _borrowed_features(nearest, access.why_not)
     flag = {"source": "/proc/cpuinfo", "grade": "measured-here"}
     features: dict[str, Any] = {name: {"value": name in machine.flags, **flag} for name in ("smap", "erms", "fsrm")}
     features["eibrs"] = {"value": machine.eibrs, "source": "vulnerabilities/spectre_v2", "grade": "measured-here"}
     features["pti"] = {"value": machine.pti, "source": "vulnerabilities/meltdown", "grade": "measured-here"}
-    waits = _borrowed_features(nearest.features, nearest.name, "two cold fields were not possible")[
-        "smap_waits_for_loads"
-    ]
-    if access.waits is not None:
-        text = "settimeofday with two fields on two flushed lines costs {} more than with one"
-        source = text.format("a whole latency" if access.waits else "less than half a latency")
-        waits = {"value": access.waits, "source": source, "grade": "measured-here"}
-    features["smap_waits_for_loads"] = waits
-    return features
+    if access.waits is None:
+        borrowed = _borrowed_features(nearest, "two cold fields were not possible")
+        return features | {"smap_waits_for_loads": borrowed["smap_waits_for_loads"]}
+    text = "settimeofday with two fields on two flushed lines costs {} more than with one"
+    source = text.format("a whole latency" if access.waits else "less than half a latency")
+    return features | {"smap_waits_for_loads": {"value": access.waits, "source": source, "grade": "measured-here"}}
 
 
-def _borrowed_features(features: CpuFeatures, nearest: str, reason: str) -> dict[str, Any]:
-    return {
-        name: {"value": flag["value"], "source": f"not measured ({reason}); table {nearest}", "grade": flag["grade"]}
-        for name, flag in features.model_dump().items()
-    }
+def _borrowed_features(nearest: Cpu, reason: str) -> dict[str, Any]:
+    source = f"not measured ({reason}); table {nearest.name}"
+    return {name: {**flag, "source": source} for name, flag in nearest.features.model_dump().items()}
 
 
 def _flow(value: object) -> str:

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sim.config.loading.load import load_table
-from sim.host.benchmarks import LONG_COPIES, SHORT_COPIES, benchmarks, sizes
 from sim.host.derive import combine, derive, line_fit
+from sim.host.programs import LONG_COPIES, SHORT_COPIES, benchmarks, sizes
 
 
 @pytest.fixture(scope="module")

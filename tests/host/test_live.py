@@ -9,11 +9,10 @@ import pytest
 
 from sim.config.errors import ConfigError
 from sim.costs.audit import audit
-from sim.host.benchmarks import benchmarks
 from sim.host.machine import choose_pair, read_machine
 from sim.host.measure import series_of
 from sim.host.profile import build_profile
-from sim.host.programs import compiled, run_round
+from sim.host.programs import benchmarks, compiled, run_round
 from sim.host.recording import Recording, Round
 from sim.host.ring import RingSettings, run_ring
 

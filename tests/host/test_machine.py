@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sim.host.idleness import CpuTimes, read_times, wait_until_idle
-from sim.host.machine import Topology, choose_pair, read_machine
+from sim.host.machine import CpuTimes, Topology, choose_pair, read_machine, read_times, wait_until_idle
 
 CPUINFO = """processor\t: 0
 vendor_id\t: GenuineIntel
