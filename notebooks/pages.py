@@ -12,7 +12,7 @@ import nbformat
 from jinja2 import DictLoader
 from nbconvert import HTMLExporter
 
-from sim.config.loading.atomic_write import write_whole
+from sim.config.loading.files import write_whole
 
 HERE = Path(__file__).resolve().parent
 

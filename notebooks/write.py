@@ -13,7 +13,7 @@ import nbformat
 from nbclient import NotebookClient
 
 import sim
-from sim.config.loading.atomic_write import write_whole
+from sim.config.loading.files import write_whole
 
 HERE = Path(__file__).resolve().parent
 TEXTS = sorted(HERE.glob("[0-9]*.py"))

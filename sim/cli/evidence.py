@@ -130,7 +130,7 @@ def validate(
         tables=lambda: printed.validation_tables(validation, everything),
     )
     if markdown is not None:
-        from sim.config.loading.atomic_write import write_whole
+        from sim.config.loading.files import write_whole
         from sim.report.tables.validation import validation_page
 
         page = validation_page(validation)

@@ -51,7 +51,7 @@ def measure(
     What cannot be measured, what was refused as impossible and what was unstable is said; the profile takes it from the
     nearest shipped table. Leave the machine alone meanwhile. --ring takes another minute.
     """
-    from sim.config.loading.atomic_write import write_whole
+    from sim.config.loading.files import write_whole
     from sim.host.contrasts import contrasts
     from sim.host.measure import DEFAULT_NAME, check_same_machine
     from sim.host.measure import measure as measure_host

@@ -58,7 +58,7 @@ def report(
     Every access variant is compared with the first, at the first packet size; the headline is about the second, of more
     than three about the one that gains most. A study brings its own tornado.
     """
-    from sim.config.loading.atomic_write import write_whole
+    from sim.config.loading.files import write_whole
     from sim.report.page.page import page
     from sim.study.review.ask import asked, review
     from sim.study.runs.pool import pool_for
@@ -107,7 +107,7 @@ def trace(
     post of a packet to its completion, marks for kicks and calls. Without --skip, time starts with empty caches and
     rings.
     """
-    from sim.config.loading.atomic_write import write_whole
+    from sim.config.loading.files import write_whole
     from sim.report.export.trace_events import trace_text
     from sim.report.tables.results import timeline_table
     from sim.study.timeline.record import timeline

@@ -1,14 +1,15 @@
-"""Audit of the tables: what is missing, guessed or implausible, beyond what the schema already refuses."""
+"""Entries of the tables: what is missing, guessed or implausible beyond the schema, and which an answer has read."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Literal
 
 from pydantic import BaseModel
 
+from sim.config.scenario.scenario import Scenario
 from sim.config.tables.access import Access
 from sim.config.tables.cpu import Cpu
 from sim.config.tables.kernel import Kernel
@@ -64,9 +65,9 @@ def audit(table: BaseModel) -> Iterator[Finding]:
 
 def quantities(table: BaseModel, prefix: str = "") -> Iterator[tuple[str, Quantity]]:
     """Yield every table entry below a table, with its key, depth first."""
-    for field in type(table).model_fields:
-        value = getattr(table, field)
-        key = f"{prefix}{field}"
+    for attribute in type(table).model_fields:
+        value = getattr(table, attribute)
+        key = f"{prefix}{attribute}"
         if isinstance(value, Quantity):
             yield key, value
         elif isinstance(value, BaseModel):
@@ -140,3 +141,24 @@ def _whole_accesses(access: Access) -> Iterator[tuple[str, list[str]]]:
     if access.window is not None:
         yield "window", [*access.window.open, *access.window.close]
     yield "round", access.round
+
+
+@dataclass(frozen=True)
+class Ledger:
+    """Entries of `scenario` that were read, by identity: `read` and `read_for_setup` come from `noting_reads`."""
+
+    scenario: Scenario | None = None
+    read: dict[int, Quantity] = field(default_factory=dict)
+    read_for_setup: dict[int, Quantity] = field(default_factory=dict)
+
+    def entries(self) -> dict[str, Quantity]:
+        """Return the entries that were read by their keys in the scenario, in the order of its tables."""
+        if self.scenario is None:
+            return {}
+        read = self.read.keys() | self.read_for_setup.keys()
+        return {key: entry for key, entry in quantities(self.scenario) if id(entry) in read}
+
+    def only_for_setup(self) -> set[str]:
+        """Return the keys of entries that nothing but the set-up of the rings has read: no rate depends on them."""
+        only = self.read_for_setup.keys() - self.read.keys()
+        return {key for key, entry in self.entries().items() if id(entry) in only}

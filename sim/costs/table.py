@@ -31,13 +31,9 @@ class CostTable:
         self.work_scale = work_scale
         self.cycle_ps = 1000.0 / cpu.core_ghz.value
         self.cpi = cpu.cpi.value * (cpu.smt_slowdown.value if placement.smt_siblings else 1.0)
-        self._transfer = self._transfer_name(placement)
-
-    @staticmethod
-    def _transfer_name(placement: Placement) -> str:
-        if placement.smt_siblings:
-            return "line_transfer_smt"
-        return "line_transfer" if placement.together else "line_transfer_cross_socket"
+        apart = "line_transfer" if placement.together else "line_transfer_cross_socket"
+        #: Table entry for a line modified in the other actor's core, by placement.
+        self.transfer_primitive = "line_transfer_smt" if placement.smt_siblings else apart
 
     def price(self, primitive: str) -> tuple[float, str]:
         """Return the price of one in picoseconds and how it comes about. KeyError names what the table lacks."""
@@ -62,11 +58,6 @@ class CostTable:
         one_ps, text = self.price(primitive)
         formula = f"{count:g} x {text}" + (f" x {factor:g} ({why})" if why else "")
         return Component(primitive, count, round(count * one_ps * factor), formula)
-
-    @property
-    def transfer_primitive(self) -> str:
-        """Name of the table entry for a line modified in the other actor's core, by placement."""
-        return self._transfer
 
     def whole_ps(self, primitive: str) -> int:
         """Return the price of one, rounded to whole picoseconds."""

@@ -9,7 +9,7 @@ from sim.config.scenario.scenario import Scenario
 from sim.config.tables.access import Access
 from sim.config.tables.quantity import noting_reads
 from sim.costs import CostTable, Recipes
-from sim.costs.ledger import Ledger
+from sim.costs.audit import Ledger
 from sim.costs.table import Component
 from sim.datapath.checks import at_size, check
 from sim.datapath.devices import device_steps

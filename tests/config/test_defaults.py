@@ -7,7 +7,7 @@ import pytest
 from sim.config.errors import ConfigError
 from sim.config.loading import paths
 from sim.config.loading.load import load_scenario, load_table
-from sim.config.tables.defaults import Defaults, shipped_default
+from sim.config.tables.quantity import Defaults, shipped_default
 from sim.costs.audit import quantities
 
 TABLES_OF_THEIR_OWN = ("cpu", "kernel")

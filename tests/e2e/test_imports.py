@@ -29,10 +29,6 @@ CIRCLES: dict[str, str] = {}
 LARGE_FOLDERS: dict[str, str] = {}
 SHORT = {
     "config/errors.py": "the error that every room raises",
-    "config/loading/atomic_write.py": "how every room writes a file",
-    "config/loading/yaml_file.py": "how every room reads a file",
-    "config/tables/defaults.py": "one table of its own kind",
-    "costs/ledger.py": "what was read while a Plan was built",
     "engine/histogram.py": "buckets that both engines share",
     "engine/order.py": "the order of events that both engines share",
     "study/questions/ties.py": "a question of its own: nothing else shuffles simultaneous events",

@@ -13,17 +13,17 @@ from pydantic import BaseModel, ValidationError
 
 from sim.config.errors import ConfigError, nearest
 from sim.config.loading import paths
+from sim.config.loading.files import Table, read_yaml
 from sim.config.loading.overrides import as_list, override, split_assignment
-from sim.config.loading.yaml_file import Table, read_yaml
 from sim.config.scenario.scenario import Scenario
 from sim.config.scenario.traffic import read_mix
 from sim.config.tables.access import Access
 from sim.config.tables.calibration import Calibration
 from sim.config.tables.cpu import Cpu
-from sim.config.tables.defaults import Defaults
 from sim.config.tables.documents import Assumptions, Mismatches, Sources
 from sim.config.tables.kernel import Kernel
 from sim.config.tables.measurement import Measurements
+from sim.config.tables.quantity import Defaults
 from sim.config.tables.study import CalibrationStudy, Sensitivity, Sweep
 
 Model = TypeVar("Model", bound=BaseModel)

@@ -9,7 +9,7 @@ import yaml
 from pydantic import BaseModel
 
 from sim.config.errors import ConfigError, nearest
-from sim.config.loading.yaml_file import UNREADABLE, StrictLoader, Table
+from sim.config.loading.files import UNREADABLE, StrictLoader, Table
 
 
 def split_assignment(assignment: str) -> tuple[list[str], Any]:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field, ValidationInfo, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
-from sim.config.tables.defaults import default_entry
-from sim.config.tables.quantity import Quantity, Strict, require_unit
+from sim.config.tables.quantity import Bytes, Instructions, Nanoseconds, NanosecondsPerByte, Strict, default_entry
 
 
 class Driver(Strict):
@@ -19,11 +18,13 @@ class Driver(Strict):
         "socket; lockstep: publishes `burst`, kicks, waits until all are used",
     )
     burst: int = Field(32, ge=1, le=32768, description="packets per index write (virtio-net: per xmit_more) at most")
-    packet_cost: Quantity = default_entry("driver.packet_cost", "driver's own work per packet (virtio-net: on receive)")
-    stack_cost: Quantity = default_entry(
+    packet_cost: Nanoseconds = default_entry(
+        "driver.packet_cost", "driver's own work per packet (virtio-net: on receive)"
+    )
+    stack_cost: Nanoseconds = default_entry(
         "driver.stack_cost", "virtio-net, transmit: guest network stack and start_xmit per packet"
     )
-    byte_cost: Quantity = default_entry(
+    byte_cost: NanosecondsPerByte = default_entry(
         "driver.byte_cost", "virtio-net: guest's work per byte (an application's copy into the packet)"
     )
     napi_tx: bool = Field(False, description="virtio-net: transmit completions by NAPI (default since v5.3)")
@@ -37,19 +38,12 @@ class Driver(Strict):
 
     @property
     def kicks_by_exit(self) -> bool:
-        """Tell whether a kick leaves a virtual machine."""
+        """Whether a kick leaves a virtual machine."""
         return self.kind == "virtio-net" if self.in_vm is None else self.in_vm
 
     def further_descriptors(self, packet_bytes: int) -> int:
         """Descriptors of a packet beyond those of a small one: its bytes lie scattered over pages."""
         return 0 if self.scatter_bytes is None else max(0, -(-packet_bytes // self.scatter_bytes) - 1)
-
-    @field_validator("packet_cost", "stack_cost", "byte_cost")
-    @classmethod
-    def _in_ns(cls, cost: Quantity, info: ValidationInfo) -> Quantity:
-        name = str(info.field_name)
-        require_unit(name, cost, "ns/byte" if name == "byte_cost" else "ns")
-        return cost
 
 
 class Device(Strict):
@@ -78,23 +72,11 @@ class Device(Strict):
     schedule_out: bool = Field(
         False, description="a worker that finds nothing to do is switched out (context_switch) before it can be woken"
     )
-    poll_pause: Quantity = default_entry("device.poll_pause", "pause between two looks at an empty ring")
-    reuse_bytes_per_packet: Quantity = default_entry(
+    poll_pause: Nanoseconds = default_entry("device.poll_pause", "pause between two looks at an empty ring")
+    reuse_bytes_per_packet: Bytes = default_entry(
         "device.reuse_bytes_per_packet",
         "with the ring size, decides whether a line met again a lap later comes from L1, L2 or L3",
     )
-
-    @field_validator("poll_pause")
-    @classmethod
-    def _in_ns(cls, pause: Quantity) -> Quantity:
-        require_unit("poll_pause", pause, "ns")
-        return pause
-
-    @field_validator("reuse_bytes_per_packet")
-    @classmethod
-    def _in_bytes(cls, reuse: Quantity) -> Quantity:
-        require_unit("reuse_bytes_per_packet", reuse, "bytes")
-        return reuse
 
     @model_validator(mode="after")
     def _one_transmit_function(self) -> Device:
@@ -111,7 +93,7 @@ class Backend(Strict):
         description="TAP with a native XDP program that drops, passes or redirects to a NIC; or without one: the skb "
         "goes up the host's stack, or is bridged to a NIC",
     )
-    program_instructions: Quantity = default_entry(
+    program_instructions: Instructions = default_entry(
         "backend.program_instructions", "instructions of the XDP program beyond a bare XDP_DROP"
     )
     line_gbps: float = Field(10.0, gt=0, le=1600, description="line rate of the NIC, in Gbit/s")
@@ -119,45 +101,32 @@ class Backend(Strict):
         1500, ge=68, le=65535, description="MTU of the NIC: longer packets are cut into frames, each with its headers"
     )
     queue: int = Field(1024, ge=1, le=65536, description="frames that wait for the NIC or the receiver at most")
-    stack_cost: Quantity = default_entry(
+    stack_cost: Nanoseconds = default_entry(
         "backend.stack_cost", "worker's further work per packet in the host's stack (tap-xdp-pass, tap-skb)"
     )
-    receiver_cost: Quantity = default_entry(
+    receiver_cost: Nanoseconds = default_entry(
         "backend.receiver_cost",
         "work per packet of the process that reads, on a core of its own (tap-xdp-pass, tap-skb)",
     )
-    receiver_byte_cost: Quantity = default_entry(
+    receiver_byte_cost: NanosecondsPerByte = default_entry(
         "backend.receiver_byte_cost", "work per byte of the process that reads (tap-xdp-pass, tap-skb)"
     )
 
     @property
     def runs_xdp(self) -> bool:
-        """Tell whether a native XDP program is attached."""
+        """Whether a native XDP program is attached."""
         return self.kind in ("tap-xdp-drop", "tap-xdp-pass", "tap-xdp-redirect")
 
     @property
     def has_nic(self) -> bool:
-        """Tell whether frames leave through a NIC."""
+        """Whether frames leave through a NIC."""
         return self.kind in ("tap-xdp-redirect", "tap-bridge")
 
     @property
     def has_receiver(self) -> bool:
-        """Tell whether a process reads the packets, at a cost of its own."""
+        """Whether a process reads the packets, at a cost of its own."""
         read = self.kind in ("tap-xdp-pass", "tap-skb")
         return read and bool(self.receiver_cost.value or self.receiver_byte_cost.value)
-
-    @field_validator("program_instructions")
-    @classmethod
-    def _in_instructions(cls, program: Quantity) -> Quantity:
-        require_unit("program_instructions", program, "instructions")
-        return program
-
-    @field_validator("stack_cost", "receiver_cost", "receiver_byte_cost")
-    @classmethod
-    def _in_ns(cls, cost: Quantity, info: ValidationInfo) -> Quantity:
-        name = str(info.field_name)
-        require_unit(name, cost, "ns/byte" if name == "receiver_byte_cost" else "ns")
-        return cost
 
 
 class Source(Strict):
@@ -170,15 +139,9 @@ class Source(Strict):
     burst: int = Field(
         16, ge=1, le=1024, description="xdp_frame: packets per lock and wake-up check (DEV_MAP_BULK_SIZE)"
     )
-    packet_cost: Quantity = default_entry(
+    packet_cost: Nanoseconds = default_entry(
         "receive.source.packet_cost", "source's own work per packet, lines and locks apart"
     )
-
-    @field_validator("packet_cost")
-    @classmethod
-    def _in_ns(cls, cost: Quantity) -> Quantity:
-        require_unit("packet_cost", cost, "ns")
-        return cost
 
     @property
     def packets_per_lock(self) -> int:

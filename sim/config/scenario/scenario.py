@@ -16,9 +16,8 @@ from sim.config.scenario.traffic import Traffic
 from sim.config.scenario.virtqueue import Queues, Virtqueue
 from sim.config.tables.access import Access
 from sim.config.tables.cpu import Cpu
-from sim.config.tables.defaults import default_entry
 from sim.config.tables.kernel import Kernel
-from sim.config.tables.quantity import Quantity, Strict, require_unit
+from sim.config.tables.quantity import Quantity, Strict, default_entry, require_unit
 
 MAX_PACKETS = 10**9
 LEAST_PER_SECOND = 1e-3

@@ -6,8 +6,7 @@ from typing import Literal
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
-from sim.config.tables.defaults import default_entry
-from sim.config.tables.quantity import Quantity, Strict, require_unit
+from sim.config.tables.quantity import Microseconds, Strict, default_entry
 
 
 class Virtqueue(Strict):
@@ -41,16 +40,10 @@ class Virtqueue(Strict):
     iotlb_misses_per_second: float = Field(
         0, ge=0, le=1e6, description="invalidations of a ring's mapping; the next round waits until it is back"
     )
-    iotlb_miss_cost: Quantity = default_entry(
+    iotlb_miss_cost: Microseconds = default_entry(
         "virtqueue.iotlb_miss_cost", "from a miss until userspace has answered and the worker is queued again"
     )
     descriptors_per_packet: int = Field(1, ge=1, le=16, description="descriptors in a chain, or in its indirect table")
-
-    @field_validator("iotlb_miss_cost")
-    @classmethod
-    def _in_us(cls, cost: Quantity) -> Quantity:
-        require_unit("iotlb_miss_cost", cost, "us")
-        return cost
 
     @field_validator("size")
     @classmethod
@@ -73,12 +66,12 @@ class Virtqueue(Strict):
 
     @property
     def skips_avail_ring(self) -> bool:
-        """Tell whether the device takes the head from its own count instead of the avail ring."""
+        """Whether the device takes the head from its own count instead of the avail ring."""
         return self.in_order and self.in_order_device in ("full", "avail")
 
     @property
     def one_used_element(self) -> bool:
-        """Tell whether the device writes one used element per batch."""
+        """Whether the device writes one used element per batch."""
         return self.in_order and self.in_order_device in ("full", "used")
 
     @property

@@ -1,13 +1,18 @@
-"""A number with its evidence: value, unit, range, source and grade (DESIGN 7)."""
+"""A number with its evidence: value, unit, range, source and grade (DESIGN 7); those that a scenario may leave out."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any, Literal
+from functools import cache
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, model_validator
+
+from sim.config.errors import ConfigError
+from sim.config.loading import paths
+from sim.config.loading.files import read_yaml
 
 Grade = Literal["measured-here", "measured-elsewhere", "vendor", "derived", "guess"]
 
@@ -89,9 +94,53 @@ def require_unit(name: str, quantity: Quantity, unit: str) -> None:
         raise ValueError(f"{name}: unit '{quantity.unit}' should be '{unit}'")
 
 
+def _in_unit(unit: str) -> AfterValidator:
+    def check(entry: Quantity, info: ValidationInfo) -> Quantity:
+        require_unit(str(info.field_name), entry, unit)
+        return entry
+
+    return AfterValidator(check)
+
+
+Nanoseconds = Annotated[Quantity, _in_unit("ns")]
+NanosecondsPerByte = Annotated[Quantity, _in_unit("ns/byte")]
+Microseconds = Annotated[Quantity, _in_unit("us")]
+Bytes = Annotated[Quantity, _in_unit("bytes")]
+Instructions = Annotated[Quantity, _in_unit("instructions")]
+
+
 class Flag(Strict):
     """A yes or no with its evidence."""
 
     value: bool = Field(description="yes or no")
     source: str = Field(min_length=1, description="where the answer comes from, as docs/sources.md lists it")
     grade: Grade = Field(description="how it was obtained, as for a number")
+
+
+class Defaults(Strict):
+    """Default entries of a scenario, by key: numbers with their evidence, as in every table."""
+
+    schema_: Literal[1]
+    kind: Literal["defaults"] = "defaults"
+    name: str = Field(description="name of the table")
+    title: str = Field("", description="what tables and reports call it")
+    entries: dict[str, Quantity] = Field(description="KEY: entry that a scenario takes when its file has none")
+
+
+def default_entry(key: str, description: str) -> Any:
+    """Return the field of a scenario's key whose default stands in the shipped table of defaults."""
+    return Field(default_factory=lambda: shipped_default(key), validate_default=True, description=description)
+
+
+@cache
+def shipped_default(key: str) -> Quantity:
+    """Return the default of one key; ConfigError when the table of defaults has no valid entry for it."""
+    file = paths.shipped() / "defaults.yaml"
+    entries = read_yaml(file).get("entries")
+    if not isinstance(entries, dict) or key not in entries:
+        raise ConfigError(f"{file}: entries: no entry for '{key}'; an unknown cost is an error")
+    try:
+        return Quantity.model_validate(entries[key])
+    except ValidationError as error:
+        problem = error.errors(include_url=False)[0]["msg"].removeprefix("Value error, ")
+        raise ConfigError(f"{file}: entries.{key}: {problem}") from None

@@ -7,7 +7,7 @@ from enum import IntEnum
 from functools import cached_property
 
 from sim.config.tables.quantity import Quantity
-from sim.costs.ledger import Ledger
+from sim.costs.audit import Ledger
 from sim.costs.table import Component
 from sim.datapath.plan.registers import Condition, Effect, Register
 from sim.datapath.plan.step import LineAccess, Row

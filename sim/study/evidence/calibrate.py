@@ -12,7 +12,7 @@ import numpy as np
 import yaml
 
 from sim.config.errors import ConfigError
-from sim.config.loading.atomic_write import write_whole
+from sim.config.loading.files import write_whole
 from sim.config.loading.load import load_scenario, load_table
 from sim.config.scenario.scenario import Scenario
 from sim.config.tables.calibration import Calibration, Combination, Correlation, Fitted, Residual, Shift

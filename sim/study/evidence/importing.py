@@ -12,7 +12,7 @@ from typing import Any
 import yaml
 
 from sim.config.errors import ConfigError
-from sim.config.loading.atomic_write import write_whole
+from sim.config.loading.files import write_whole
 from sim.config.loading.load import validate
 from sim.config.tables.measurement import Measurements
 

@@ -8,9 +8,9 @@ from concurrent.futures import Executor
 from pathlib import Path
 
 from sim.config.errors import ConfigError
+from sim.config.loading.files import read_yaml
 from sim.config.loading.load import load_scenario
 from sim.config.loading.paths import names
-from sim.config.loading.yaml_file import read_yaml
 from sim.config.scenario.scenario import Scenario
 from sim.config.tables.quantity import Quantity
 from sim.study.evidence.assumptions import assumed_by

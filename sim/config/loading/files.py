@@ -1,8 +1,9 @@
-"""YAML files as mappings with text keys: a key given twice and whatever YAML cannot read is one clear error."""
+"""Files: a YAML mapping is read, and every fault is one clear error; a text is written whole or not at all."""
 
 from __future__ import annotations
 
 import copy
+import os
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -56,3 +57,17 @@ def read_yaml(file: Path) -> Table:
     if bad is not None:
         raise ConfigError(f"{file}: key {bad!r} is not text")
     return data
+
+
+def write_whole(file: Path, text: str) -> None:
+    """Write a file beside its place and move it in when it is whole; ConfigError when it cannot be written."""
+    partial = file.with_name(f".{file.name}.partial")
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            partial.write_text(text, encoding="utf-8")
+            os.replace(partial, file)
+        finally:
+            partial.unlink(missing_ok=True)
+    except OSError as error:
+        raise ConfigError(f"{file}: cannot be written: {error.strerror}") from None
