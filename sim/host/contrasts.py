@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 import statistics
 from dataclasses import dataclass
 from typing import Any
@@ -9,15 +10,13 @@ from typing import Any
 from sim.host.derive import combine, present
 from sim.host.programs import DIRTY_COPIES, sizes
 from sim.host.recording import Recording
-from sim.host.user_access import body_of, intercepted
+from sim.host.user_access import PAIRS, body_of, intercepted, pair_differences
 
-#: (user access, call with it, call without, accesses between them); the weak ones run other code besides.
+#: As the pairs that stac and clac are derived from; the weak ones run other code besides.
 ACCESSES = (
-    ("put_user: getcpu(&cpu, 0)", "sys_getcpu_1 0", "sys_getcpu_0 0", 1),
-    ("put_user: getcpu(&cpu, &node)", "sys_getcpu_2 0", "sys_getcpu_1 0", 1),
-    ("put_user: time(&t)", "sys_time_1 0", "sys_time_0 0", 1),
+    *PAIRS[:3],
     ("put_user: getresuid less getuid, a third (weak)", "sys_getresuid 0", "sys_getuid 0", 3),
-    ("get_user: refused settimeofday, half", "sys_settimeofday_bad 0", "sys_gettimeofday_0 0", 2),
+    *PAIRS[3:],
     ("get_user: ioctl(FIONBIO) less FIOCLEX (weak)", "sys_ioctl_fionbio 0", "sys_ioctl_fioclex 0", 1),
     ("copy_from_user of 16 bytes: utimensat, half", "sys_utimensat_2 0", "sys_utimensat_0 0", 2),
     ("copy_to_user of 8 bytes: gettimeofday(0, &zone)", "sys_gettimeofday_zone 0", "sys_gettimeofday_0 0", 1),
@@ -70,16 +69,14 @@ def _user_accesses(recording: Recording) -> list[Contrast]:
     body = present(recording.ns(body_of(recording)))
     if intercepted(recording) or not body:
         return []
-    shown = []
-    for title, more, less, count in ACCESSES:
-        repeats = combine(lambda a, b, count=count: (a - b) / count, recording.ns(more), recording.ns(less))
-        if repeats:
-            shown.append(Contrast(title, statistics.median(repeats), "without stac and clac", statistics.median(body)))
-    warm = combine(lambda a, b: a - b, recording.ns("copy_warm 4096"), recording.ns("copy_warm 64"))
+    shown = [
+        Contrast(title, statistics.median(repeats), "without stac and clac", statistics.median(body))
+        for title, repeats in pair_differences(recording.ns, ACCESSES).items()
+    ]
+    warm = combine(operator.sub, recording.ns("copy_warm 4096"), recording.ns("copy_warm 64"))
     for title, call in (("copy_to_user: pread", "sys_pread"), ("copy_from_user: pwrite", "sys_pwrite")):
-        slope = combine(lambda a, b: a - b, recording.ns(f"{call} 4096"), recording.ns(f"{call} 64"))
+        slope = combine(operator.sub, recording.ns(f"{call} 4096"), recording.ns(f"{call} 64"))
         if slope and warm:
             title += " of 4096 bytes less 64"
-            user_space = "the same in user space"
-            shown.append(Contrast(title, statistics.median(slope), user_space, statistics.median(warm)))
+            shown.append(Contrast(title, statistics.median(slope), "the same in user space", statistics.median(warm)))
     return shown

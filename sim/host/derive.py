@@ -36,37 +36,29 @@ class Rule(NamedTuple):
     resolution: float = 0.0
 
 
+_OF_PRIMITIVES = {
+    Rule("cycles", 0.03, 0.3): "l1_hit",
+    Rule("cycles", 0.05, 0.5): "lfence mfence lock_rmw spin_lock mask l2_hit",
+    Rule("cycles", 0.05, 5.0): "syscall",
+    Rule("cycles", 0.1, 1.0): "stlb_hit copy_startup_short",
+    Rule("cycles", 0.1, 2.0): "copy_startup",
+    Rule("cycles", 0.15, 1.5): "stac clac",
+    Rule("cycles", 0.2, 0.5): "retpoline",
+    Rule("cycles", 0.2, 3.0): "page_walk",
+    Rule("cycles", 0.3, 0.5): "call indirect_call",
+    Rule("ns", 0.1, 1.0): "line_transfer line_transfer_cross_socket",
+    Rule("ns", 0.1, 3.0): "eventfd_signal pin_page",
+    Rule("ns", 0.15): "l3_hit memory_local",
+    Rule("ns", 0.15, 0.1): "line_stream",
+    Rule("ns", 0.2, 0.15): "clean_line",
+    Rule("us", 0.4): "worker_wakeup",
+    Rule("bytes/cycle", 0.05, 0.5): "copy_bytes",
+}
 RULES = {
     "core_ghz": Rule("GHz", 0.05),
-    "primitives.lfence": Rule("cycles", 0.05, 0.5),
-    "primitives.mfence": Rule("cycles", 0.05, 0.5),
-    "primitives.lock_rmw": Rule("cycles", 0.05, 0.5),
-    "primitives.spin_lock": Rule("cycles", 0.05, 0.5),
-    "primitives.call": Rule("cycles", 0.3, 0.5),
-    "primitives.indirect_call": Rule("cycles", 0.3, 0.5),
-    "primitives.retpoline": Rule("cycles", 0.2, 0.5),
-    "primitives.mask": Rule("cycles", 0.05, 0.5),
-    "primitives.l1_hit": Rule("cycles", 0.03, 0.3),
-    "primitives.l2_hit": Rule("cycles", 0.05, 0.5),
-    "primitives.l3_hit": Rule("ns", 0.15),
-    "primitives.memory_local": Rule("ns", 0.15),
-    "primitives.stlb_hit": Rule("cycles", 0.1, 1.0),
-    "primitives.page_walk": Rule("cycles", 0.2, 3.0),
-    "primitives.line_transfer": Rule("ns", 0.1, 1.0),
-    "primitives.line_transfer_cross_socket": Rule("ns", 0.1, 1.0),
-    "primitives.line_stream": Rule("ns", 0.15, 0.1),
-    "primitives.clean_line": Rule("ns", 0.2, 0.15),
-    "primitives.copy_startup": Rule("cycles", 0.1, 2.0),
-    "primitives.copy_startup_short": Rule("cycles", 0.1, 1.0),
-    "primitives.copy_bytes": Rule("bytes/cycle", 0.05, 0.5),
     "payload_exposed": Rule("fraction", 0.1, 0.05),
     "overlap": Rule("fraction", 0.15, 0.05),
-    "primitives.stac": Rule("cycles", 0.15, 1.5),
-    "primitives.clac": Rule("cycles", 0.15, 1.5),
-    "primitives.syscall": Rule("cycles", 0.05, 5.0),
-    "primitives.eventfd_signal": Rule("ns", 0.1, 3.0),
-    "primitives.worker_wakeup": Rule("us", 0.4),
-    "primitives.pin_page": Rule("ns", 0.1, 3.0),
+    **{f"primitives.{name}": rule for rule, names in _OF_PRIMITIVES.items() for name in names.split()},
 }
 
 
@@ -89,6 +81,11 @@ class DerivedEntry:
         """Unit and least half widths."""
         rule = RULES[self.key]
         return Rule(rule.unit, 0.0) if self.exact else rule
+
+
+def primitive(name: str, repeats: list[float], source: str, spans: tuple[float, ...] = ()) -> DerivedEntry:
+    """Return the entry of a primitive."""
+    return DerivedEntry(f"primitives.{name}", repeats, source, spans)
 
 
 def combine(operation: Callable[..., float], *series: Sequence[float | None]) -> list[float]:
@@ -136,22 +133,19 @@ def _instructions(recording: Recording) -> list[DerivedEntry]:
     load = cycles(f"chase_huge {sizes(recording.machine).l1_kib}")
     alone, loaded = cycles("lfence 0"), cycles("load_lfence 0")
     chain, through = cycles("mask_chain 0"), cycles("mask_load 0")
-    lfence = DerivedEntry(
-        "primitives.lfence",
+    lfence = primitive(
+        "lfence",
         combine(operator.sub, loaded, load),
         "lfence behind an L1 load, less the load's latency; range from lfence alone to both together",
         middles(present(alone), present(loaded)),
     )
-    mask = DerivedEntry(
-        "primitives.mask",
+    mask = primitive(
+        "mask",
         combine(_mean, chain, through),
         "cmp, sbb, and: middle between throughput before a load and latency of a chain",
         middles(present(chain), present(through)),
     )
-    plain = [
-        DerivedEntry(f"primitives.{name}", present(cycles(f"{benchmark} 0")), source)
-        for name, benchmark, source in BACK_TO_BACK
-    ]
+    plain = [primitive(name, present(cycles(f"{benchmark} 0")), source) for name, benchmark, source in BACK_TO_BACK]
     return [lfence, *plain, mask]
 
 
@@ -165,12 +159,12 @@ def _caches(recording: Recording) -> list[DerivedEntry]:
     for name, kib in levels.items():
         read = recording.cycles if RULES[f"primitives.{name}"].unit == "cycles" else recording.ns
         source = f"chain of dependent loads through shuffled lines of {kib} KiB (huge pages asked for)"
-        entries.append(DerivedEntry(f"primitives.{name}", present(read(f"chase_huge {kib}")), source))
+        entries.append(primitive(name, present(read(f"chase_huge {kib}")), source))
     hit = f"one line in each of {size.some_pages} small pages, less the same in {size.few_pages}"
     walks = combine(operator.sub, many, recording.cycles(f"chase_huge {size.l2_kib}"))
     return [
         *entries,
-        DerivedEntry("primitives.stlb_hit", combine(operator.sub, some, few), hit),
+        primitive("stlb_hit", combine(operator.sub, some, few), hit),
         _page_walk(recording, walks, size.many_pages),
     ]
 
@@ -178,10 +172,10 @@ def _caches(recording: Recording) -> list[DerivedEntry]:
 def _page_walk(recording: Recording, walks: list[float], pages: int) -> DerivedEntry:
     source = f"one line in each of {pages} small pages, less an L2 hit"
     if not recording.machine.virtualised:
-        return DerivedEntry("primitives.page_walk", walks, source)
+        return primitive("page_walk", walks, source)
     source += " (nested walk; range: a factor of two, the hypervisor's tables lie elsewhere in each session)"
     spans = tuple(value * factor for value in middles(walks) for factor in (0.5, 2.0))
-    return DerivedEntry("primitives.page_walk", walks, source, spans)
+    return primitive("page_walk", walks, source, spans)
 
 
 def _lines(recording: Recording, nearest: Cpu) -> list[DerivedEntry]:
@@ -196,22 +190,20 @@ def _lines(recording: Recording, nearest: Cpu) -> list[DerivedEntry]:
     virtual = recording.machine.virtualised
     moved = f"; range holds that of table {nearest.name}: a hypervisor may move the CPUs" if virtual else ""
     return [
-        DerivedEntry(
-            f"primitives.{key}",
+        primitive(
+            key,
             transfer,
             "dependent loads of lines that the other core has just modified, mean of both directions" + moved,
             (*middles(present(there), present(back)), *_elsewhere(recording, nearest, key)),
         ),
-        DerivedEntry(
-            "primitives.line_stream",
+        primitive(
+            "line_stream",
             streamed,
             "loads of 64 adjacent modified lines less 8, per line; range holds requests for ownership" + moved,
             (*middles(owned), *_streams(recording, nearest, key, streamed, transfer)),
         ),
-        DerivedEntry(
-            "primitives.clean_line",
-            pool,
-            "copies of 1500 bytes out of 256 clean buffers in turn, less the same in L1, per line",
+        primitive(
+            "clean_line", pool, "copies of 1500 bytes out of 256 clean buffers in turn, less the same in L1, per line"
         ),
         *_exposure(recording, nearest),
     ]
@@ -305,14 +297,11 @@ def _copies(recording: Recording) -> list[DerivedEntry]:
     text = "rep movsb in L1, {} bytes, back to back; range up to a fence behind each"
     slope = "slope: rep movsb in L1, 256 to 9000 bytes, back to back"
     return [
-        DerivedEntry("primitives.copy_startup", starts, "intercept: " + text.format("256 to 9000"), waiting),
-        DerivedEntry(
-            "primitives.copy_startup_short",
-            short_starts,
-            "mean less bytes/rate: " + text.format("8 to 96"),
-            middles(short_fenced),
+        primitive("copy_startup", starts, "intercept: " + text.format("256 to 9000"), waiting),
+        primitive(
+            "copy_startup_short", short_starts, "mean less bytes/rate: " + text.format("8 to 96"), middles(short_fenced)
         ),
-        DerivedEntry("primitives.copy_bytes", rates, slope),
+        primitive("copy_bytes", rates, slope),
     ]
 
 

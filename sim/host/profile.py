@@ -122,8 +122,22 @@ class Profile:
         return {key: summary.why_unstable for key, summary in self.summaries.items() if not summary.stable}
 
     def to_yaml(self) -> str:
-        """Return the file's text: one line per entry."""
-        return _yaml(self.table)
+        """Return the file's text: one line per entry, as the shipped tables are written."""
+        lines = [
+            "# Written by `vhost-sim measure`. Entries that say `not measured` stand in the nearest table as they do "
+            "here;",
+            "# `measured` holds the machine and the raw repeats of each entry.",
+        ]
+        for key, value in self.table.items():
+            if not isinstance(value, dict) or "grade" in value:
+                lines.append(f"{key}: {_flow(value)}")
+                continue
+            lines.append(f"{key}:")
+            for name, item in value.items():
+                deep = key == "measured" and name in ("entries", "refused") and item
+                lines.append(f"  {name}:" if deep else f"  {name}: {_flow(item)}")
+                lines += [f"    {inner}: {_flow(value)}" for inner, value in item.items()] if deep else []
+        return "\n".join(lines) + "\n"
 
 
 def rounded(value: float) -> float:
@@ -147,16 +161,13 @@ def build_profile(recording: Recording, name: str, configs: Path | None = None) 
         "extends": nearest.name,
         "features": _features(recording, nearest, access),
     }
-    for key in _TOP:
-        table[key] = quantities.get(key) or _borrowed(raw[key], key, nearest.name, refused.get(key))
-    primitives = {}
-    for primitive in PRIMITIVES:
-        key = f"primitives.{primitive}"
-        if primitive not in PRICED_BY_CPI:
-            primitives[primitive] = quantities.get(key) or _borrowed(
-                raw["primitives"][primitive], primitive, nearest.name, refused.get(key)
-            )
-    table["primitives"] = primitives
+
+    def entry(key: str, listed: dict[str, Any]) -> dict[str, Any]:
+        return quantities.get(key) or _borrowed(listed, key, nearest.name, refused.get(key))
+
+    table |= {key: entry(key, raw[key]) for key in _TOP}
+    priced = [name for name in PRIMITIVES if name not in PRICED_BY_CPI]
+    table["primitives"] = {name: entry(f"primitives.{name}", raw["primitives"][name]) for name in priced}
     measured = Measured(
         machine=recording.machine.state(recording.pair, recording.started),
         nearest=f"{nearest.name}: {why}",
@@ -227,7 +238,8 @@ def _constants(recording: Recording) -> dict[str, dict[str, Any]]:
 
 def _borrowed(entry: dict[str, Any], key: str, nearest: str, refused: str | None) -> dict[str, Any]:
     """Return an entry of the nearest table, saying so."""
-    reason = f"refused: {refused}" if refused else NOT_MEASURED.get(key, "cannot be measured here")
+    why = NOT_MEASURED.get(key.removeprefix("primitives."), "cannot be measured here")
+    reason = f"refused: {refused}" if refused else why
     return {**entry, "source": f"not measured ({reason}); table {nearest}: {entry['source']}"}
 
 
@@ -255,22 +267,3 @@ def _borrowed_features(nearest: Cpu, reason: str) -> dict[str, Any]:
 def _flow(value: object) -> str:
     text: str = yaml.safe_dump(value, default_flow_style=True, width=100_000, sort_keys=False, allow_unicode=True)
     return text.removesuffix("\n").removesuffix("\n...").strip()
-
-
-def _yaml(table: dict[str, Any]) -> str:
-    """Write a table with one line per entry, as the shipped ones are written."""
-    lines = [
-        "# Written by `vhost-sim measure`. Entries that say `not measured` stand in the nearest table as they do here;",
-        "# `measured` holds the machine and the raw repeats of each entry.",
-    ]
-    for key, value in table.items():
-        nested = isinstance(value, dict) and "grade" not in value
-        if not nested:
-            lines.append(f"{key}: {_flow(value)}")
-            continue
-        lines.append(f"{key}:")
-        for name, item in value.items():
-            deep = key == "measured" and name in ("entries", "refused") and item
-            lines.append(f"  {name}:" if deep else f"  {name}: {_flow(item)}")
-            lines += [f"    {inner}: {_flow(value)}" for inner, value in item.items()] if deep else []
-    return "\n".join(lines) + "\n"

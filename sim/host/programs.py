@@ -144,15 +144,11 @@ _USUAL = (32 * _KIB, 1024 * _KIB, 32 * _KIB * _KIB)
 _MOST_MEMORY_KIB = 512 * _KIB
 
 
-def _names(text: str) -> tuple[str, ...]:
-    return tuple(text.split())
-
-
-INSTRUCTIONS = _names(
+INSTRUCTIONS = (
     "add_chain imul_chain lfence load load_lfence mfence store lock_add spin_lock mask_chain mask_load call "
     "indirect_call retpoline user_access_body user_access_body_safe_ret"
 )
-SYSTEM_CALLS = _names(
+SYSTEM_CALLS = (
     "sys_invalid sys_getuid sys_getresuid sys_getcpu_0 sys_getcpu_1 sys_getcpu_2 sys_time_0 sys_time_1 "
     "sys_gettimeofday_0 sys_gettimeofday_zone sys_settimeofday_bad sys_ioctl_fioclex sys_ioctl_fionbio "
     "sys_utimensat_0 sys_utimensat_2 sys_eventfd_write"
@@ -198,7 +194,7 @@ def benchmarks(machine: HostMachine) -> list[str]:
     near, far = (size.l1_kib, size.l2_kib), (size.l3_kib, size.memory_kib)
     independent = ("independent_loads", "independent_loads_fenced")
     return [
-        *_named(INSTRUCTIONS, (0,)),
+        *_named(INSTRUCTIONS.split(), (0,)),
         *_named(("chase_huge",), (*near, *far)),
         *_named(("chase_small",), near),
         *_named(("chase_pages",), (size.few_pages, size.some_pages, size.many_pages)),
@@ -211,7 +207,7 @@ def benchmarks(machine: HostMachine) -> list[str]:
         *_named(("copy_warm_fenced",), FENCED_COPIES),
         *_named(("loop_warm", "copy_dirty", "loop_dirty"), DIRTY_COPIES),
         *_named(("copy_dirty_head", "copy_dirty_head_open", "copy_pool"), HEAD_COPIES),
-        *_named(SYSTEM_CALLS, (0,)),
+        *_named(SYSTEM_CALLS.split(), (0,)),
         *_named(("sys_pread", "sys_pwrite"), (8, 64, 1024, 4096)),
         *_named(("pin_pages",), (1, 16)),
         *_named(("two_fields",), range(4)),

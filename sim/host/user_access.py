@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import operator
 import statistics
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from sim.host.derive import DerivedEntry, combine, middles, present
+from sim.host.derive import DerivedEntry, combine, middles, present, primitive
 from sim.host.recording import Recording
 
 #: A system call that takes longer than this is intercepted by something (a sandbox, a tracer): even with PTI and
@@ -15,17 +16,12 @@ MOST_SYSCALL_CYCLES = 2500.0
 #: Calls that differ by one user access must agree about it within this; else the differences mean something else.
 MOST_DISAGREEMENT_CYCLES = 30.0
 
-#: (call with the access, call without, accesses between them, what differs)
+#: (user access, call with it, call without, accesses between them)
 PAIRS = (
-    ("sys_getcpu_1", "sys_getcpu_0", 1, "put_user of getcpu(&cpu, 0) less getcpu(0, 0)"),
-    ("sys_getcpu_2", "sys_getcpu_1", 1, "put_user of getcpu(&cpu, &node) less getcpu(&cpu, 0)"),
-    ("sys_time_1", "sys_time_0", 1, "put_user of time(&t) less time(0)"),
-    (
-        "sys_settimeofday_bad",
-        "sys_gettimeofday_0",
-        2,
-        "get_user of a refused settimeofday less gettimeofday(0, 0), half",
-    ),
+    ("put_user: getcpu(&cpu, 0)", "sys_getcpu_1 0", "sys_getcpu_0 0", 1),
+    ("put_user: getcpu(&cpu, &node)", "sys_getcpu_2 0", "sys_getcpu_1 0", 1),
+    ("put_user: time(&t)", "sys_time_1 0", "sys_time_0 0", 1),
+    ("get_user: refused settimeofday, half", "sys_settimeofday_bad 0", "sys_gettimeofday_0 0", 2),
 )
 
 
@@ -45,7 +41,7 @@ def intercepted(recording: Recording) -> str:
         return "system calls are not answered as Linux does"
     if statistics.median(calls) > MOST_SYSCALL_CYCLES:
         return f"system calls are intercepted: a refused one takes {statistics.median(calls):.0f} cycles"
-    differences = pair_differences(recording)
+    differences = pair_differences(recording.cycles)
     if len(differences) < 2:
         return "the system calls that differ by one user access are not answered as Linux does"
     values = [statistics.median(repeats) for repeats in differences.values()]
@@ -57,15 +53,21 @@ def intercepted(recording: Recording) -> str:
     return ""
 
 
-def pair_differences(recording: Recording) -> dict[str, list[float]]:
-    """Return the cycles of one user access by each pair of calls that is possible, round by round."""
+def pair_differences(
+    read: Callable[[str], list[float | None]],
+    pairs: Iterable[tuple[str, str, str, int]] = PAIRS,
+    *inside: list[float | None],
+) -> dict[str, list[float]]:
+    """Return what one user access takes by each pair of calls that is possible, round by round, less what is inside."""
     differences = {}
-    for more, less, count, meaning in PAIRS:
-        repeats = combine(
-            lambda a, b, count=count: (a - b) / count, recording.cycles(f"{more} 0"), recording.cycles(f"{less} 0")
-        )
+    for title, more, less, count in pairs:
+
+        def one_access(a: float, b: float, *rest: float, count: int = count) -> float:
+            return (a - b) / count - sum(rest)
+
+        repeats = combine(one_access, read(more), read(less), *inside)
         if repeats:
-            differences[meaning] = repeats
+            differences[title] = repeats
     return differences
 
 
@@ -84,22 +86,15 @@ def toggles(recording: Recording) -> Toggles:
         zero = [0.0] * len(recording.used)
         entries = [DerivedEntry(f"primitives.{toggle}", zero, text, exact=True) for toggle in ("stac", "clac")]
         return Toggles(entries, None, "")
-    body = recording.cycles(body_of(recording))
-    series = []
-    for more, less, count, _ in PAIRS:
-        calls = recording.cycles(f"{more} 0"), recording.cycles(f"{less} 0")
-        toggled = combine(lambda a, b, inside, count=count: (a - b) / count - inside, *calls, body)
-        if toggled:
-            series.append(toggled)
-    pairs = [statistics.fmean(values) for values in zip(*series, strict=False)]
+    series = pair_differences(recording.cycles, PAIRS, recording.cycles(body_of(recording))).values()
+    halves = [statistics.fmean(values) / 2 for values in zip(*series, strict=False)]
     returns = "with the return thunk of Safe RET" if recording.machine.safe_ret else "with a plain return"
     source = (
         f"half of (one user access, mean of {len(series)} pairs of system calls: getcpu, time, settimeofday; less the "
         f"body of put_user in user space, {returns}); range: the pairs"
     )
     spans = tuple(value / 2 for value in middles(*series))
-    halves = [value / 2 for value in pairs]
-    entries = [DerivedEntry(f"primitives.{toggle}", halves, source, spans) for toggle in ("stac", "clac")]
+    entries = [primitive(toggle, halves, source, spans) for toggle in ("stac", "clac")]
     return Toggles(entries, waits_for_loads(recording), "")
 
 
@@ -125,23 +120,21 @@ def kernel_entries(recording: Recording) -> list[DerivedEntry]:
     )
     wake_up = "half a round trip between threads that sleep in read(eventfd) on two CPUs, less the write" + virtual
     return [
-        DerivedEntry(
-            "primitives.syscall",
+        primitive(
+            "syscall",
             present(recording.cycles(refused_call)),
             "a system call number that does not exist, raw syscall" + pti,
         ),
-        DerivedEntry(
-            "primitives.eventfd_signal",
+        primitive(
+            "eventfd_signal",
             combine(operator.sub, ns("sys_eventfd_write 0"), ns(refused_call)),
             "write to an eventfd that nobody reads, less a bare system call",
         ),
-        DerivedEntry(
-            "primitives.worker_wakeup",
-            combine(lambda a, b: (a - b) / 1000, ns("wake_up 100"), ns("sys_eventfd_write 0")),
-            wake_up,
+        primitive(
+            "worker_wakeup", combine(lambda a, b: (a - b) / 1000, ns("wake_up 100"), ns("sys_eventfd_write 0")), wake_up
         ),
-        DerivedEntry(
-            "primitives.pin_page",
+        primitive(
+            "pin_page",
             combine(lambda a, b: (a - b) / 15, ns("pin_pages 16"), ns("pin_pages 1")),
             "process_vm_readv of one byte naming 16 pages less 1, per page (the slow path of pinning)",
         ),
