@@ -28,7 +28,7 @@ from sim.config.tables.study import CalibrationStudy, Sensitivity, Sweep
 
 Model = TypeVar("Model", bound=BaseModel)
 
-_NAMED = {"cpu": "cpu", "kernel": "kernel"}
+_NAMED = ("cpu", "kernel")
 MODELS: dict[str, type[BaseModel]] = {
     "cpu": Cpu,
     "kernel": Kernel,
@@ -119,12 +119,10 @@ def validate(model: type[Model], table: Table, where: str, given: Sequence[str] 
     `given` are the assignments `KEY=VALUE` that the table was changed by: a problem of such a key names it instead of
     the file.
     """
-    data = dict(table)
-    if "schema" not in data:
+    if "schema" not in table:
         raise ConfigError(f"{where}: key 'schema' is missing (write 'schema: 1')")
-    data["schema_"] = data.pop("schema")
     try:
-        return model.model_validate(_rename_schema(data))
+        return model.model_validate(_rename_schema(table))
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         key = _key_path(first["loc"])
@@ -158,18 +156,18 @@ def _blamed(key: str, given: Sequence[str]) -> str | None:
     return None
 
 
-def _rename_schema(data: Table) -> Table:
-    """Inner tables spell their version `schema` in YAML and `schema_` in Python."""
-    renamed: Table = {key: _renamed(data[key]) for key in ("cpu", "kernel") if key in data}
-    if isinstance(data.get("access"), list):
-        renamed["access"] = [_renamed(variant) for variant in data["access"]]
-    return {**data, **renamed}
+def _rename_schema(table: Table) -> Table:
+    """Return a table whose version, and those of the tables inside, is spelled `schema_` as in Python."""
 
+    def renamed(inner: Any) -> Any:
+        if not isinstance(inner, dict):
+            return inner
+        return {("schema_" if key == "schema" else key): value for key, value in inner.items()}
 
-def _renamed(inner: Any) -> Any:
-    if not isinstance(inner, dict) or "schema" not in inner:
-        return inner
-    return {("schema_" if key == "schema" else key): value for key, value in inner.items()}
+    inside = {key: renamed(table[key]) for key in _NAMED if key in table}
+    if isinstance(table.get("access"), list):
+        inside["access"] = [renamed(variant) for variant in table["access"]]
+    return dict(renamed(table | inside))
 
 
 def load_table(kind: str, reference: str, configs: Path | None = None) -> BaseModel:
@@ -199,9 +197,9 @@ def _read_named(
 
 
 def _resolve_names(table: Table, configs: Path | None, beside: Path | None, where: str, given: Sequence[str]) -> None:
-    for key, kind in _NAMED.items():
+    for key in _NAMED:
         if isinstance(table.get(key), str):
-            table[key], _ = _read_named(kind, table[key], configs, beside, given)
+            table[key], _ = _read_named(key, table[key], configs, beside, given)
     variants = table.get("access")
     if isinstance(variants, str):
         variants = [variants]
@@ -225,21 +223,15 @@ def _apply_calibration(
     if not isinstance(name, str) or only == set():
         return
     data, file = _read_named("calibration", name, configs, beside, given)
-    cpu, kernel = (_name_of(table.get(key)) for key in ("cpu", "kernel"))
+    cpu, kernel = (str(table[key].get("name", "")) if isinstance(table.get(key), dict) else "" for key in _NAMED)
     for fitted in validate(Calibration, data, str(file)).parameters:
-        if only is not None and fitted.key.partition(".")[0] not in only:
-            continue
-        if not fitted.concerns(cpu, kernel):
+        if (only is not None and fitted.key.partition(".")[0] not in only) or not fitted.concerns(cpu, kernel):
             continue
         entry = fitted.model_dump(include={"value", "unit", "low", "high", "source", "grade"})
         try:
             override(table, fitted.key.split("."), entry, Scenario)
         except ConfigError as error:
             raise ConfigError(f"{file}: {error}") from None
-
-
-def _name_of(table: object) -> str:
-    return str(table.get("name", "")) if isinstance(table, dict) else ""
 
 
 class Scenarios:

@@ -17,7 +17,7 @@ from sim.config.scenario.virtqueue import Queues, Virtqueue
 from sim.config.tables.access import Access
 from sim.config.tables.cpu import Cpu
 from sim.config.tables.kernel import Kernel
-from sim.config.tables.quantity import Quantity, Strict, default_entry, require_unit
+from sim.config.tables.quantity import Headed, Quantity, Strict, default_entry, require_unit
 
 MAX_PACKETS = 10**9
 LEAST_PER_SECOND = 1e-3
@@ -118,7 +118,7 @@ class Run(Strict):
     )
 
 
-class Scenario(Strict):
+class Scenario(Headed):
     """A resolved scenario: every table that the answer depends on stands inside it.
 
     It is a pydantic model, validated and strict; `load_scenario` makes it, and a copy with other values is made by
@@ -133,7 +133,6 @@ class Scenario(Strict):
     (256, 3.0152, 64)
     """
 
-    schema_: Literal[1]
     kind: Literal["scenario"] = "scenario"
     name: str = Field(description="name by which commands refer to it")
     title: str = Field("", description="what tables and reports call it")

@@ -8,7 +8,7 @@ from pydantic import Field, field_validator, model_validator
 
 from sim.config.errors import nearest
 from sim.config.tables.kernel import check_recipe
-from sim.config.tables.quantity import Strict
+from sim.config.tables.quantity import Headed, Strict
 from sim.config.tables.vocabulary import ACCESSORS, OPTIONAL_ACCESSORS
 
 
@@ -92,13 +92,11 @@ class Window(Strict):
     _recipes = field_validator("open", "close", "entry", "descriptor")(check_recipe)
 
 
-class Access(Strict):
+class Access(Headed):
     """An access variant: how ring metadata (and payload) is reached instead of the kernel's own accessors."""
 
-    schema_: Literal[1]
     kind: Literal["access"] = "access"
     name: str = Field(description="name by which scenarios and --access refer to it")
-    title: str = Field(description="what tables and reports call it")
     source: str = Field(min_length=1, description="where the variant was read, or who has thought of it")
     mapping: Mapping = Field(
         default_factory=Mapping, description="kernel mapping of the rings; not used with a device IOTLB"

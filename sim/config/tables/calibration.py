@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
-from sim.config.tables.quantity import Grade, Quantity, Strict
+from sim.config.tables.quantity import Grade, Headed, Quantity, Strict
 from sim.config.tables.study import Parameter
 
 
@@ -65,12 +65,10 @@ class Combination(Strict):
     weights: dict[str, float] = Field(description="each parameter: its part in the direction, in scores of its prior")
 
 
-class Calibration(Strict):
+class Calibration(Headed):
     """Everything that one calibration fixed, what it was fitted to, and how well that worked."""
 
-    schema_: Literal[1]
     kind: Literal["calibration"] = "calibration"
-    name: str = Field(description="name by which scenarios refer to it")
     title: str = Field("", description="what tables and reports call it")
     study: str = Field(description="calibration study that it answers")
     fitted_on: dict[str, list[str]] = Field(description="`cpus` and `kernels` that its measurements were taken with")

@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import Field, field_validator, model_validator
 
 from sim.config.errors import nearest
-from sim.config.tables.quantity import Flag, Quantity, Strict, require_unit
+from sim.config.tables.quantity import Flag, Headed, Quantity, Strict, require_unit
 from sim.config.tables.vocabulary import PRICED_BY_CPI, PRIMITIVES
 
 
@@ -72,13 +72,10 @@ _UNITS = {
 }
 
 
-class Cpu(Strict):
+class Cpu(Headed):
     """One CPU: clock, work rate, memory-level parallelism, caches, and the cost of every primitive."""
 
-    schema_: Literal[1]
     kind: Literal["cpu"] = "cpu"
-    name: str = Field(description="name by which scenarios refer to it")
-    title: str = Field(description="what tables and reports call it")
     features: CpuFeatures = Field(description="switches that change what is executed or what waits")
     core_ghz: Quantity = Field(description="clock of the worker's core under load, in GHz")
     cpi: Quantity = Field(

@@ -11,7 +11,13 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from sim.config.tables.quantity import Strict
+from sim.config.tables.quantity import Headed, Strict
+
+
+class Document(Headed):
+    """Base of the tables behind a page."""
+
+    name: str = Field(description="name of the table")
 
 
 class AssumptionRow(Strict):
@@ -30,13 +36,10 @@ class AssumptionSection(Strict):
     assumptions: list[AssumptionRow] = Field(min_length=1, description="assumptions, in the order of their numbers")
 
 
-class Assumptions(Strict):
+class Assumptions(Document):
     """Every modelling assumption."""
 
-    schema_: Literal[1]
     kind: Literal["assumptions"] = "assumptions"
-    name: str = Field(description="name of the table")
-    title: str = Field(description="what tables and reports call it")
     about: str = Field(description="what stands above the tables on the page")
     sections: list[AssumptionSection] = Field(min_length=1, description="parts of the page")
 
@@ -82,13 +85,10 @@ class SourceSection(Strict):
     sources: list[SourceRow] = Field(min_length=1, description="sources, in the order of the page")
 
 
-class Sources(Strict):
+class Sources(Document):
     """What every source says that a number cites."""
 
-    schema_: Literal[1]
     kind: Literal["sources"] = "sources"
-    name: str = Field(description="name of the table")
-    title: str = Field(description="what tables and reports call it")
     about: str = Field(description="what stands above the tables on the page")
     sections: list[SourceSection] = Field(min_length=1, description="parts of the page")
 
@@ -124,13 +124,10 @@ class FigureRow(Strict):
     changed: str = Field(min_length=1, description="what was changed")
 
 
-class Mismatches(Strict):
+class Mismatches(Document):
     """Where the model and the world disagree."""
 
-    schema_: Literal[1]
     kind: Literal["mismatches"] = "mismatches"
-    name: str = Field(description="name of the table")
-    title: str = Field(description="what tables and reports call it")
     about: str = Field(description="what stands above the first table on the page")
     mismatches: list[MismatchRow] = Field(description="disagreements, in the order of their numbers")
     corrected: str = Field(description="what stands below the first table: mistakes that were corrected")

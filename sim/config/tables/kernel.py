@@ -9,7 +9,7 @@ from typing import Literal
 from pydantic import BaseModel, Field, field_validator, model_validator
 
 from sim.config.errors import ConfigError, nearest
-from sim.config.tables.quantity import Quantity, Strict, require_unit
+from sim.config.tables.quantity import Headed, Quantity, Strict, require_unit
 from sim.config.tables.vocabulary import (
     ACCESSORS,
     OPTIONAL_ACCESSORS,
@@ -142,13 +142,10 @@ class CopyRoutine(Strict):
     source: str = Field(min_length=1, description="where the routine was read")
 
 
-class Kernel(Strict):
+class Kernel(Headed):
     """One kernel version, or an implementation of a device that is no kernel: recipes of accessors, counts of steps."""
 
-    schema_: Literal[1]
     kind: Literal["kernel", "implementation"] = "kernel"
-    name: str = Field(description="name by which scenarios refer to it")
-    title: str = Field(description="what tables and reports call it")
     device: Literal["vhost_net", "vhost_user", "af_xdp"] = Field(
         "vhost_net",
         description="device whose work the steps are; for another than vhost_net a table names what it uses",

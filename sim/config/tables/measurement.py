@@ -10,7 +10,7 @@ import yaml
 from pydantic import Field, model_validator
 
 from sim.config.errors import nearest
-from sim.config.tables.quantity import Grade, Strict
+from sim.config.tables.quantity import Grade, Headed, Strict
 
 #: What an entry measures, and its unit. `pps`: packets per second. `ratio`: rate of `set` over rate of `baseline`.
 #: `share`: part of the worker's time in kernel functions. Counts are executions per packet inside the handler; with a
@@ -127,10 +127,9 @@ def _counted(name: str, quantity: Any, figure: str, access: str, settings: Setti
     return Entry(id=name, quantity=quantity, value=value, low=low, high=value + half, access=access, set=settings)
 
 
-class Measurements(Strict):
+class Measurements(Headed):
     """The figures of one source. Everything that the source leaves out is listed, with what is assumed instead."""
 
-    schema_: Literal[1]
     kind: Literal["measurement"] = "measurement"
     name: str = Field(description="name by which studies and `validate` refer to it")
     title: str = Field(description="what was measured, for people")

@@ -34,6 +34,15 @@ class Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
+class Headed(Strict):
+    """Base of the tables that a file holds: its first keys; `kind` has one value in each."""
+
+    schema_: Literal[1]
+    kind: str
+    name: str = Field(description="name by which scenarios refer to it")
+    title: str = Field(description="what tables and reports call it")
+
+
 class Quantity(Strict):
     """One table entry; `low <= value <= high`, none of them negative. Reads of its value can be noted."""
 
@@ -117,10 +126,9 @@ class Flag(Strict):
     grade: Grade = Field(description="how it was obtained, as for a number")
 
 
-class Defaults(Strict):
+class Defaults(Headed):
     """Default entries of a scenario, by key: numbers with their evidence, as in every table."""
 
-    schema_: Literal[1]
     kind: Literal["defaults"] = "defaults"
     name: str = Field(description="name of the table")
     title: str = Field("", description="what tables and reports call it")

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from sim.config.tables.quantity import Strict
+from sim.config.tables.quantity import Headed, Strict
 
 Value = bool | int | float | str
 
@@ -44,10 +44,9 @@ class Axis(Strict):
         return values
 
 
-class Sweep(Strict):
+class Sweep(Headed):
     """Many runs of one scenario: a full grid over the axes, or a space-filling sample of `points`."""
 
-    schema_: Literal[1]
     kind: Literal["sweep"] = "sweep"
     name: str = Field(description="name by which `sweep` refers to it")
     title: str = Field("", description="what tables and reports call it")
@@ -70,10 +69,9 @@ class Sweep(Strict):
         return self
 
 
-class Sensitivity(Strict):
+class Sensitivity(Headed):
     """Which inputs an answer depends on; an input without an axis is a table entry and takes its own range."""
 
-    schema_: Literal[1]
     kind: Literal["sensitivity"] = "sensitivity"
     name: str = Field(description="name by which `sensitivity` and `report` refer to it")
     title: str = Field("", description="the question, for people")
@@ -110,13 +108,11 @@ class Parameter(Strict):
         return cpu in (self.cpus or [cpu]) and kernel in (self.kernels or [kernel])
 
 
-class CalibrationStudy(Strict):
+class CalibrationStudy(Headed):
     """Which parameters are free, and which measurements they have to meet; the tables' ranges are the priors."""
 
-    schema_: Literal[1]
     kind: Literal["calibration-study"] = "calibration-study"
     name: str = Field(description="name by which `calibrate` refers to it, and of the calibration that it writes")
-    title: str = Field(description="what tables and reports call it")
     scenario: str = Field(description="scenario whose tables give the priors of parameters that name no CPU or kernel")
     parameters: list[Parameter] = Field(min_length=1, description="table entries that are fitted")
     measurements: list[str] = Field(min_length=1, description="measurement files, or single entries as FILE/ID")
