@@ -77,12 +77,10 @@ class Recording(Strict):
         series = self.series.get(name)
         if series is None:
             return [None] * len(self.used)
-        values: list[float | None] = []
-        for number in self.used:
-            ticks = series.ticks[number]
-            clock = self.rounds[number].ticks_per_ns
-            values.append(None if ticks is None else scale(ticks, series.ratio[number], clock))
-        return values
+        rounds = (
+            (series.ticks[number], series.ratio[number], self.rounds[number].ticks_per_ns) for number in self.used
+        )
+        return [None if ticks is None else scale(ticks, ratio, clock) for ticks, ratio, clock in rounds]
 
     def core_ghz(self) -> list[float]:
         """Return the core clock in each round that counts, the median over its benchmarks."""

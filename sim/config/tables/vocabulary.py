@@ -179,13 +179,8 @@ PAYLOAD_ACCESSORS = tuple(name for name, reach in REACHES.items() if reach.famil
 OPTIONAL_ACCESSORS: tuple[str, ...] = (
     *(name for name in METADATA_ACCESSORS if name.startswith("packed_")),
     "used_head_write",
-    "single_header",
-    "single_copy",
-    "skb_copy",
-    "kernel_copy",
-    "rx_header_copy",
-    "rx_payload_copy",
-    "rx_num_buffers_copy",
+    *("single_header", "single_copy", "skb_copy", "kernel_copy"),
+    *(name for name, _ in _PAYLOAD_WRITES),
 )
 ACCESSORS = tuple(name for name in REACHES if name not in OPTIONAL_ACCESSORS)
 
