@@ -35,7 +35,6 @@ SHORT = {
     "costs/ledger.py": "what was read while a Plan was built",
     "engine/histogram.py": "buckets that both engines share",
     "engine/order.py": "the order of events that both engines share",
-    "study/questions/ties.py": "a question of its own: nothing else shuffles simultaneous events",
 }
 
 
