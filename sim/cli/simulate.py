@@ -62,8 +62,8 @@ def run(
     """Simulate every access variant of a scenario at every packet size."""
     from sim.study.evidence.envelope import outside
     from sim.study.questions.limits import limits
+    from sim.study.questions.run import check_ties
     from sim.study.questions.run import run as simulate
-    from sim.study.questions.ties import check_ties
     from sim.study.runs.case import sides_of
 
     loaded = ablated(load(scenario, sets, configs, access=access, sizes=sizes, seed=seed), without)

@@ -127,9 +127,3 @@ def _unread_inputs(study: Sensitivity, configs: Path | None) -> Iterator[Finding
     for key in study.inputs:
         if key in entries and not any(key in plan.inputs for plan in plans):
             yield Finding("warning", f"sensitivity {study.name}", f"inputs.{key}", "no plan of the scenario reads it")
-
-
-def _build_all(scenario: Scenario) -> None:
-    """Price every access variant and size, so that a cost that a table lacks shows here and not in a run."""
-    for access, size in variants_and_sizes(scenario):
-        build_plan(scenario, access, size)

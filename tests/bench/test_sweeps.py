@@ -11,7 +11,7 @@ import pytest
 
 from sim.study.runs.pool import local_executor
 from sim.study.sweep import run as sweeps
-from sim.study.sweep.points import run_points
+from sim.study.sweep.run import run_points
 from tests.bench.commands import usage
 from tests.sweep.studies import Inline, sweep
 

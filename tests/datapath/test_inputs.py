@@ -9,7 +9,7 @@ from sim.config.errors import ConfigError
 from sim.config.loading import paths
 from sim.costs.audit import quantities
 from sim.datapath import build_plan
-from sim.study.runs.values import with_values
+from sim.study.runs.case import with_values
 
 
 def all_that_runs(plan):

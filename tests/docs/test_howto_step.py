@@ -28,7 +28,7 @@ import json, sys
 import sim
 from sim.datapath import build_plan
 from sim.engine import simulate
-from sim.study.questions.scopes import misplaced
+from sim.study.questions.explain import misplaced
 
 answers = {}
 for title, (name, overrides) in json.loads(sys.argv[1]).items():

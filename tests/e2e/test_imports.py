@@ -31,7 +31,6 @@ SHORT = {
     "config/errors.py": "the error that every room raises",
     "engine/histogram.py": "buckets that both engines share",
     "engine/order.py": "the order of events that both engines share",
-    "study/questions/ties.py": "a question of its own: nothing else shuffles simultaneous events",
 }
 
 

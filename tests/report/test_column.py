@@ -17,7 +17,8 @@ from sim.report.tables.terminal import plain_lines
 from sim.study.questions import columns as stated
 from sim.study.questions import compare
 from sim.study.questions.columns import Column
-from sim.study.sweep import parts, points
+from sim.study.sweep import parts
+from sim.study.sweep import run as sweeps
 from sim.study.sweep.run import load_sweep
 
 NAME, HEADING = "ns_per_kib", "ns/KiB"
@@ -48,7 +49,7 @@ def added(monkeypatch):
     """State one more column of a point, and one more of a comparison."""
     of_point = Column(NAME, float, NAME, per_kib, HEADING, lambda point: f"{per_kib(point):.2f}")
     shipped = stated.columns
-    for module in (stated, parts, points):
+    for module in (stated, parts, sweeps):
         monkeypatch.setattr(module, "columns", lambda *families: [*shipped(*families), of_point])
     of_pair = Column(NAME, float, NAME, per_kib_saved, HEADING, lambda pair: f"{per_kib_saved(pair):.2f}")
     for module in (compare, results):

@@ -11,9 +11,10 @@ import pytest
 import sim
 from sim.config.tables.quantity import Quantity
 from sim.config.tables.study import Sensitivity
-from sim.study.evidence import calibrate, findings, posterior, validate
+from sim.study.evidence import calibrate, posterior, validate
 from sim.study.evidence.figures import load_measurements, select
-from sim.study.questions import capacity, host_ring, ties
+from sim.study.questions import capacity, host_ring
+from sim.study.questions.run import TieCheck
 from sim.study.runs.case import gain_or_rate, gain_percent, saved_ns, sides_of
 from sim.study.runs.pool import Outcomes
 from sim.study.sensitivity import study, tornado
@@ -253,7 +254,7 @@ def test_information_compares_the_data_with_the_prior():
 @pytest.mark.parametrize(("effective", "said"), [(99, True), (100, False)])
 def test_a_sample_that_rests_on_a_tenth_of_its_trials_is_thin(effective, said):
     few = SimpleNamespace(trials=1000, draws=500)
-    assert bool(findings._thin(few, fit([0.0], effective=effective))) is said
+    assert bool(calibrate._thin(few, fit([0.0], effective=effective))) is said
 
 
 def test_a_trial_is_long_enough_for_a_fifth_of_the_resolution_to_overflow():
@@ -275,7 +276,7 @@ def test_the_search_for_a_capacity_ends_within_its_resolution(monkeypatch):
 
 @pytest.mark.parametrize(("low", "high", "spread"), [(0.999, 1.0, 0.001), (1.0, 1.002, 0.002), (0.995, 1.002, 0.005)])
 def test_the_order_of_simultaneous_events_moves_a_rate_by_more_than_a_thousandth(low, high, spread):
-    check = ties.TieCheck("vmap", 64, 3, 1e6, low * 1e6, high * 1e6)
+    check = TieCheck("vmap", 64, 3, 1e6, low * 1e6, high * 1e6)
     assert check.spread == pytest.approx(spread)
     assert check.moves is (spread > 0.0011)
 

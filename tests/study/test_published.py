@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 import sim
-from sim.study.evidence.published import published_for
+from sim.study.evidence.envelope import published_for
 
 SEED = "virtio-user-xdp1-tap"
 

@@ -11,7 +11,7 @@ from scipy.special import ndtri
 import sim
 from sim.config.tables.quantity import Quantity
 from sim.costs.audit import quantities
-from sim.study.runs.values import with_values
+from sim.study.runs.case import with_values
 from sim.study.uncertainty.distributions import at_scores, at_shares, draw, latin_shares, ranged, used_entries
 
 SEED = "virtio-user-xdp1-tap"
@@ -134,7 +134,7 @@ def test_other_values_give_the_scenario_that_overrides_give():
 
 def test_a_key_that_is_no_entry_is_said_with_the_nearest():
     from sim.config import ConfigError
-    from sim.study.runs.values import entry
+    from sim.study.runs.case import entry
 
     with pytest.raises(
         ConfigError, match=r"'cpu.primitives.lfenze' is not a table entry.*mean 'cpu.primitives.lfence'"

@@ -8,8 +8,7 @@ import pytest
 import sim
 from sim.config import ConfigError
 from sim.study.review.ask import asked, review
-from sim.study.runs.case import one_point, sides_of
-from sim.study.runs.values import entry, with_values
+from sim.study.runs.case import entry, one_point, sides_of, with_values
 from sim.study.sensitivity.tornado import swing_entries
 from sim.study.uncertainty.distributions import at_shares
 

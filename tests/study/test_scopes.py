@@ -10,7 +10,7 @@ import sim
 from sim.config.loading import paths
 from sim.datapath import build_plan
 from sim.engine import simulate
-from sim.study.questions.scopes import misplaced
+from sim.study.questions.explain import misplaced
 
 LONG = {"packets": 100_000, "engine": "fast", "precision": 0}
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 import sim
-from sim.study.questions.ties import TieCheck, check_ties
+from sim.study.questions.run import TieCheck, check_ties
 
 SEED = "virtio-user-xdp1-tap"
 

@@ -8,10 +8,8 @@ import pytest
 import sim
 from sim.config import ConfigError
 from sim.config.loading.load import load_table
-from sim.study.runs.case import sides_of
-from sim.study.runs.values import with_values
-from sim.study.uncertainty.distributions import used_entries
-from sim.study.uncertainty.draws import draws_of
+from sim.study.runs.case import sides_of, with_values
+from sim.study.uncertainty.distributions import draws_of, used_entries
 from sim.study.uncertainty.intervals import uncertainty
 
 SEED = "virtio-user-xdp1-tap"

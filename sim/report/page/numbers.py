@@ -11,7 +11,7 @@ from sim.report.tables.evidence import interval, unsigned
 from sim.report.tables.explained import SCOPE_TITLES, executes
 from sim.report.tables.stack import LAYER_OF, LAYERS, stack
 from sim.report.tables.terminal import Columns
-from sim.study.evidence.published import Published
+from sim.study.evidence.envelope import Published
 from sim.study.questions.explain import Explanation
 from sim.study.review.review import Review
 from sim.study.uncertainty.intervals import Gain

@@ -19,8 +19,7 @@ from sim.study.questions.capacity import Capacities, Capacity
 from sim.study.questions.columns import Column, columns_of
 from sim.study.questions.compare import DIFFERENCE_COLUMNS, Comparison
 from sim.study.questions.limits import LINK_GBIT, Limit
-from sim.study.questions.run import Result
-from sim.study.questions.ties import TieCheck
+from sim.study.questions.run import Result, TieCheck
 from sim.study.sensitivity.shapley import Decomposition
 from sim.study.sweep.run import Outcome
 from sim.study.timeline.model import Timeline

@@ -14,8 +14,7 @@ from sim.config.errors import ConfigError, nearest, without_file
 from sim.config.loading import paths
 from sim.config.loading.load import load_scenario, load_table
 from sim.config.tables.measurement import COUNTS, Entry, Measurements
-from sim.study.runs.case import Case, known_functions
-from sim.study.runs.values import Floats
+from sim.study.runs.case import Case, Floats, known_functions
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ import numpy as np
 from scipy.optimize import least_squares
 from scipy.special import gammaincc
 
-from sim.study.runs.values import Floats
+from sim.study.runs.case import Floats
 from sim.study.uncertainty.distributions import generator
 
 #: Rows of scores to rows of logarithms; a row of NaN where the model fails.

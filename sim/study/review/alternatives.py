@@ -10,8 +10,7 @@ from typing import Any
 
 from sim.config.loading.load import load_scenario
 from sim.config.scenario.scenario import Scenario
-from sim.study.runs.case import sides_of
-from sim.study.runs.values import entry
+from sim.study.runs.case import entry, sides_of
 from sim.study.uncertainty.intervals import Gain, Interval, Uncertainty, uncertainty
 
 

@@ -14,8 +14,7 @@ from sim.config.loading.paths import names
 from sim.config.scenario.scenario import Scenario
 from sim.config.tables.quantity import Quantity
 from sim.study.evidence.assumptions import assumed_by
-from sim.study.evidence.envelope import outside
-from sim.study.evidence.published import published_for
+from sim.study.evidence.envelope import outside, published_for
 from sim.study.questions.compare import Comparison, Difference
 from sim.study.questions.explain import Explanation, explain
 from sim.study.questions.limits import IDEAL, limits
@@ -25,7 +24,7 @@ from sim.study.runs.case import sides_of
 from sim.study.runs.pool import Counted
 from sim.study.sensitivity.study import load_sensitivity, sensitivity
 from sim.study.sensitivity.tornado import Sensitivities, swing_entries, turned_over
-from sim.study.uncertainty.draws import calibration_of
+from sim.study.uncertainty.distributions import calibration_of
 from sim.study.uncertainty.intervals import uncertainty
 
 #: So many variants are compared in the order in which they are named; of more, the headline is about the best.

@@ -10,7 +10,7 @@ from typing import Any
 from sim.config.scenario.scenario import Scenario
 from sim.config.tables.quantity import Quantity
 from sim.study.evidence.assumptions import Assumption
-from sim.study.evidence.published import Published
+from sim.study.evidence.envelope import Published
 from sim.study.questions.compare import Comparison, Difference
 from sim.study.questions.explain import Explanation
 from sim.study.questions.limits import Limit

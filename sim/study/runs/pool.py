@@ -13,8 +13,7 @@ from multiprocessing import get_context
 import numpy as np
 
 from sim.config.errors import ConfigError
-from sim.study.runs.case import Case, observe
-from sim.study.runs.values import Floats, with_values
+from sim.study.runs.case import Case, Floats, observe, with_values
 
 Values = Mapping[str, float]
 

@@ -14,9 +14,8 @@ from scipy.optimize import brentq
 from sim.config.errors import ConfigError, without_file
 from sim.config.scenario.scenario import Scenario
 from sim.config.tables.quantity import Quantity
-from sim.study.runs.case import Case, gain_percent, one_point, saved_ns
+from sim.study.runs.case import Case, gain_percent, one_point, saved_ns, value_of
 from sim.study.runs.pool import run_cases
-from sim.study.runs.values import value_of
 
 #: Gives the scenario in which the key has a value.
 Varied = Callable[[float], Scenario]

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from sim.study.runs.values import Floats
+from sim.study.runs.case import Floats
 from sim.study.sensitivity.tornado import Index
 
 #: Gives the answer at each row of shares (0..1) of the inputs' ranges; NaN where it cannot be run.

@@ -10,9 +10,8 @@ from typing import Any
 
 from sim.config.errors import ConfigError, nearest
 from sim.config.scenario.scenario import Scenario
-from sim.study.runs.case import Case, gain_percent, one_point, saved_ns
+from sim.study.runs.case import Case, gain_percent, one_point, saved_ns, with_values
 from sim.study.runs.pool import run_cases
-from sim.study.runs.values import with_values
 
 #: What can be switched off, in the order of tables.
 MECHANISMS = {

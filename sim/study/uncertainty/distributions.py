@@ -1,7 +1,8 @@
 """Ranges of table entries: which ones an answer depends on, how each is distributed, and draws from them.
 
 Every entry is drawn through a standard normal score z: 0 is the table's value, -1.64 to 1.64 the central 90 % of what
-its distribution allows. Entries that one source gives together (`moves_with`) share their score.
+its distribution allows. Entries that one source gives together (`moves_with`) share their score. What a calibration
+has fitted is drawn from its posterior.
 """
 
 from __future__ import annotations
@@ -9,16 +10,19 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from scipy.special import ndtr
 
+from sim.config.errors import ConfigError
+from sim.config.loading.load import load_table
 from sim.config.scenario.scenario import Scenario
+from sim.config.tables.calibration import Calibration, Fitted
 from sim.config.tables.quantity import Quantity
 from sim.costs.audit import quantities
 from sim.datapath import Plan, build_plan
-from sim.study.runs.case import variants_and_sizes
-from sim.study.runs.values import Floats, entry
+from sim.study.runs.case import Case, Floats, entry, variants_and_sizes
 
 #: The shares between which the central 90 % of a distribution lies.
 CENTRAL_90 = (0.05, 0.95)
@@ -102,3 +106,53 @@ def latin_shares(seed: int, name: str, draws: int) -> Floats:
 def draw(entries: Sequence[Ranged], draws: int, seed: int) -> dict[str, Floats]:
     """Return `draws` values of each entry by key; entries of the same name share their draws."""
     return {entry.key: at_shares(entry.quantity, latin_shares(seed, entry.name, draws)) for entry in entries}
+
+
+@dataclass(frozen=True)
+class Draws:
+    """Values by key, one column per entry; `fitted` are the keys whose draws come from the calibration, together."""
+
+    columns: dict[str, Floats]
+    entries: tuple[Ranged, ...]
+    fitted: tuple[str, ...]
+
+    def row(self, number: int) -> dict[str, float]:
+        """Return the values of one draw."""
+        return {key: float(column[number]) for key, column in self.columns.items()}
+
+
+def calibration_of(scenario: Scenario, configs: Path | None = None) -> Calibration | None:
+    """Return the calibration that a scenario names, None when it names none or it is gone."""
+    if scenario.calibration is None:
+        return None
+    try:
+        calibration = load_table("calibration", scenario.calibration, configs)
+    except ConfigError:
+        return None
+    assert isinstance(calibration, Calibration)
+    return calibration
+
+
+def draws_of(cases: Sequence[Case], number: int, seed: int, configs: Path | None = None) -> Draws:
+    """Draw `number` values of every entry that some cases of one scenario depend on.
+
+    Entries that carry a calibrated value take the rows of its posterior draws; all others are drawn from their ranges.
+    The same seed gives an entry the same draws whatever else is drawn, so that variants can be compared draw by draw.
+    """
+    scenario = cases[0].scenario
+    entries = {parameter.key: parameter for case in cases for parameter in used_entries(case.scenario, [case.plan])}
+    calibration = calibration_of(scenario, configs)
+    taken: dict[str, Floats] = {}
+    if calibration is not None:
+        rows = np.array(calibration.sample())
+        chosen = (latin_shares(seed, f"calibration:{calibration.name}", number) * len(rows)).astype(int)
+        for column, parameter in enumerate(calibration.parameters):
+            if parameter.key in entries and _carried(entries[parameter.key], parameter, scenario):
+                taken[parameter.key] = rows[chosen, column]
+    rest = [parameter for key, parameter in entries.items() if key not in taken]
+    return Draws({**draw(rest, number, seed), **taken}, tuple(entries.values()), tuple(taken))
+
+
+def _carried(entry: Ranged, parameter: Fitted, scenario: Scenario) -> bool:
+    """Whether the scenario's entry still is the fitted one: not another table's, not set by the user."""
+    return parameter.concerns(scenario.cpu.name, scenario.kernel.name) and entry.quantity.source == parameter.source

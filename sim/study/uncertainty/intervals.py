@@ -14,11 +14,9 @@ import numpy.typing as npt
 
 from sim.config.errors import ConfigError
 from sim.config.scenario.scenario import Scenario
-from sim.study.runs.case import Side, gain_percent, saved_ns
+from sim.study.runs.case import Floats, Side, gain_percent, saved_ns
 from sim.study.runs.pool import Counted, Job, run_jobs
-from sim.study.runs.values import Floats
-from sim.study.uncertainty.distributions import central_90
-from sim.study.uncertainty.draws import Draws, draws_of
+from sim.study.uncertainty.distributions import Draws, central_90, draws_of
 
 #: Fewer draws have no quantiles worth the name: their range is shown instead.
 FEW_DRAWS = 20
