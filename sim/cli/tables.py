@@ -130,11 +130,7 @@ def compare_cpu(
     show_data(comparison.to_dict(), lambda: csv_rows().cpu_rows(comparison), tables)
 
 
-@command(
-    "list cpus",
-    "list scenarios --format md",
-    name="list",
-)
+@command("list cpus", "list scenarios --format md", name="list")
 def list_tables(
     kinds: Annotated[str, typer.Argument(metavar="|".join(KINDS), help="kind of table")],
     configs: Configs = None,
