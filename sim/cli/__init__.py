@@ -11,12 +11,12 @@ import typer
 
 # In the order of the help.
 # isort: off
-from sim.cli import simulate, show, sweep, host, tables, evidence
+from sim.cli import simulate, tables, evidence
 
 # isort: on
 from sim.cli.options import app, with_default_draws
 
-__all__ = ["app", "evidence", "host", "main", "show", "simulate", "sweep", "tables"]
+__all__ = ["app", "evidence", "main", "simulate", "tables"]
 
 
 def _version(wanted: bool) -> None:

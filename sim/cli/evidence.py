@@ -11,9 +11,7 @@ from sim.cli.options import (
     Accesses,
     Configs,
     Draws,
-    Form,
     Jobs,
-    Json,
     Name,
     OneSize,
     Sets,
@@ -22,20 +20,19 @@ from sim.cli.options import (
     checked_file,
     checked_folder,
     command,
+    counted_progress,
     csv_rows,
     load,
     one_of,
+    say_written,
     show_data,
 )
-from sim.cli.stderr import counted_progress, say_written
 
 if TYPE_CHECKING:
     from sim.config import Scenario
 
 
-@command(
-    "calibrate seed-two-rates --out mine/calibrations/mine.yaml",
-)
+@command("calibrate seed-two-rates --out mine/calibrations/mine.yaml")
 def calibrate(
     study: Annotated[str, typer.Argument(metavar="STUDY", help="name of a calibration study or a YAML file")],
     out: Annotated[
@@ -43,8 +40,6 @@ def calibrate(
     ] = None,
     jobs: Jobs = None,
     configs: Configs = None,
-    form: Form = None,
-    as_json: Json = False,
 ) -> None:
     """Fit the parameters that a study names to its measurements; the tables' ranges are the priors.
 
@@ -61,21 +56,14 @@ def calibrate(
     with counted_progress("runs") as report, pool_for(loaded.trials, jobs) as pool:
         calibration = fit(loaded, configs, pool, report)
     show_data(
-        form,
-        as_json,
-        data=calibration.to_dict(),
-        rows=lambda: csv_rows().calibration_rows(calibration),
-        tables=lambda: calibration_tables(calibration),
+        calibration.to_dict(), lambda: csv_rows().calibration_rows(calibration), lambda: calibration_tables(calibration)
     )
     if out is not None:
         write_calibration(calibration, out)
         say_written([out])
 
 
-@command(
-    "validate",
-    "validate --only seed-vmap --format csv",
-)
+@command("validate", "validate --only seed-vmap --format csv")
 def validate(
     calibration: Annotated[
         str | None,
@@ -95,8 +83,6 @@ def validate(
     seed: Annotated[int, typer.Option("--seed", metavar="N", help="seed of the draws (0 is a seed)")] = 1,
     jobs: Jobs = None,
     configs: Configs = None,
-    form: Form = None,
-    as_json: Json = False,
 ) -> None:
     """Lay every published figure beside its prediction: interval, signed error, used or not; worst first."""
     from sim.report.tables import validation as printed
@@ -113,21 +99,13 @@ def validate(
         if left_out is not None:
             folds = leave_one_out(left_out, draws, seed, configs=configs, executor=pool, progress=report)
             data = {"schema": 1, "left_out": {name: fold.to_dict() for name, fold in folds}}
-            show_data(
-                form,
-                as_json,
-                data=data,
-                rows=lambda: csv_rows().left_out_rows(folds),
-                tables=lambda: printed.left_out_table(folds),
-            )
+            show_data(data, lambda: csv_rows().left_out_rows(folds), lambda: printed.left_out_table(folds))
             return
         validation = lay_beside(calibration, draws, seed, configs=configs, executor=pool, progress=report, only=names)
     show_data(
-        form,
-        as_json,
-        data=validation.to_dict(),
-        rows=lambda: csv_rows().validation_rows(validation),
-        tables=lambda: printed.validation_tables(validation, everything),
+        validation.to_dict(),
+        lambda: csv_rows().validation_rows(validation),
+        lambda: printed.validation_tables(validation, everything),
     )
     if markdown is not None:
         from sim.config.loading.files import write_whole
@@ -142,10 +120,7 @@ def validate(
         say_written(write_all(files, validation_writers(validation)))
 
 
-@command(
-    "sensitivity seed-gain",
-    "sensitivity seed-gain --method sobol --out out/gain",
-)
+@command("sensitivity seed-gain", "sensitivity seed-gain --method sobol --out out/gain")
 def sensitivity(
     study: Annotated[str, typer.Argument(metavar="STUDY", help="name of a sensitivity study or a YAML file")],
     method: Annotated[
@@ -158,8 +133,6 @@ def sensitivity(
     seed: Annotated[int | None, typer.Option("--seed", metavar="N", help="seed of the samples (0 is a seed)")] = None,
     jobs: Jobs = None,
     configs: Configs = None,
-    form: Form = None,
-    as_json: Json = False,
 ) -> None:
     """Say which input moves an answer (packets per second, or a gain), and which to measure next.
 
@@ -181,22 +154,14 @@ def sensitivity(
     size = {"sobol": loaded.samples, "morris": loaded.trajectories, "tornado": 2}[method]
     with counted_progress("runs") as report, pool_for(size * (len(loaded.inputs) + 2), jobs) as pool:
         result = sensitive.sensitivity(loaded, method, configs, pool, report)  # type: ignore[arg-type]
-    show_data(
-        form,
-        as_json,
-        data=result.to_dict(),
-        rows=lambda: csv_rows().sensitivity_rows(result),
-        tables=lambda: sensitivity_tables(result),
-    )
+    show_data(result.to_dict(), lambda: csv_rows().sensitivity_rows(result), lambda: sensitivity_tables(result))
     if files is not None:
         from sim.report.export.files import sensitivity_writers, write_all
 
         say_written(write_all(files, sensitivity_writers(result)))
 
 
-@command(
-    "breakeven virtio-user-xdp1-tap --vary cpu.primitives.stac --target 'gain>=20%'",
-)
+@command("breakeven virtio-user-xdp1-tap --vary cpu.primitives.stac --target 'gain>=20%'")
 def breakeven(
     scenario: Name,
     vary: Annotated[str, typer.Option("--vary", metavar="KEY", help="key whose value is searched")],
@@ -210,8 +175,6 @@ def breakeven(
     access: Accesses = None,
     size: OneSize = None,
     configs: Configs = None,
-    form: Form = None,
-    as_json: Json = False,
 ) -> None:
     """Find the value of one key at which a target is just met, or say that it is met always or never.
 
@@ -227,19 +190,10 @@ def breakeven(
         return load(scenario, [*(sets or []), f"{vary}={value!r}"], configs, access=access, size=size)
 
     result = even.breakeven(varied, base, vary, wanted, low=low, high=high, tolerance=tolerance)
-    show_data(
-        form,
-        as_json,
-        data=result.to_dict(),
-        rows=lambda: csv_rows().breakeven_rows(result),
-        tables=lambda: breakeven_tables(result),
-    )
+    show_data(result.to_dict(), lambda: csv_rows().breakeven_rows(result), lambda: breakeven_tables(result))
 
 
-@command(
-    "import-trace perf.txt --set kernel=v6.12 --out mine/measurements/my.yaml",
-    name="import-trace",
-)
+@command("import-trace perf.txt --set kernel=v6.12 --out mine/measurements/my.yaml", name="import-trace")
 def import_trace(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="trace CSV, `perf report --stdio` or `perf stat` text")],
     out: Annotated[
@@ -250,8 +204,6 @@ def import_trace(
     packets: Annotated[
         int | None, typer.Option("--packets", metavar="N", help="packets sent meanwhile (perf stat, unnamed traces)")
     ] = None,
-    form: Form = None,
-    as_json: Json = False,
 ) -> None:
     """Turn a trace or a profile of your own machine into measurements that calibrate and validate read.
 
@@ -267,11 +219,9 @@ def import_trace(
     name = out.stem if out is not None else None
     measurements = import_file(file, settings, name=name, packets=packets)
     show_data(
-        form,
-        as_json,
-        data=measurements.model_dump(mode="json"),
-        rows=lambda: csv_rows().measurement_rows(measurements),
-        tables=lambda: measurement_table(measurements),
+        measurements.model_dump(mode="json"),
+        lambda: csv_rows().measurement_rows(measurements),
+        lambda: measurement_table(measurements),
     )
     if out is not None:
         write_measurements(measurements, out)

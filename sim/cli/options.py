@@ -1,12 +1,16 @@
-"""What several commands share: the application, their options, loading, printing."""
+"""What several commands share: the application, their options, loading, printing, progress on stderr."""
 
 from __future__ import annotations
 
 import inspect
 import json
 import os
+import sys
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
+from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -18,6 +22,8 @@ if TYPE_CHECKING:
     from sim.config import Scenario
 
 DEFAULT_DRAWS = 200
+#: A run that takes longer shows a progress bar.
+_QUIET_SECONDS = 1.0
 
 #: The key that a short option changes.
 _KEYS = {"access": "access", "size": "traffic.packet_bytes", "sizes": "traffic.packet_bytes", "seed": "run.seed"}
@@ -30,17 +36,70 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
+FORMS = ("table", "csv", "json", "md")
+
+
+def _form(context: typer.Context, form: str | None) -> str | None:
+    """Refuse an unknown form, and `--json` beside another one, before anything is simulated."""
+    if form is not None:
+        one_of("--format", form, FORMS)
+    return _agreed(context, form, context.params.get("as_json"))
+
+
+def _json(context: typer.Context, as_json: bool) -> bool:
+    _agreed(context, context.params.get("form"), as_json)
+    return as_json
+
+
+def _agreed(context: typer.Context, form: str | None, as_json: bool | None) -> str | None:
+    from sim.config.errors import ConfigError
+
+    if as_json and form not in (None, "json"):
+        raise ConfigError(f"--format {form}: --json is short for --format json; give one of them")
+    return form
+
+
+Form = Annotated[
+    str | None,
+    typer.Option(
+        "--format",
+        metavar="|".join(FORMS),
+        callback=_form,
+        help="tables (default), full-precision rows as CSV, everything as JSON, or tables as Markdown",
+    ),
+]
+Json = Annotated[bool, typer.Option("--json", callback=_json, help="short for --format json")]
+
+
 Command = Callable[[Callable[..., None]], Callable[..., None]]
+#: The form in which the command that runs prints its answer.
+_asked_form: ContextVar[str] = ContextVar("form", default=FORMS[0])
 
 
 def command(*examples: str, name: str | None = None) -> Command:
-    """Register a command; its docstring flows with the width of the terminal, and examples stand below its help."""
+    """Register a command, which also takes `--format` and `--json`.
+
+    Its docstring flows with the width of the terminal, and examples stand below its help.
+    """
 
     def register(function: Callable[..., None]) -> Callable[..., None]:
         paragraphs = (inspect.getdoc(function) or "").split("\n\n")
         shown = "\n\n".join(" ".join(paragraph.split()) for paragraph in paragraphs)
         below = "\n".join(("Examples:", *(f"vhost-sim {example}" for example in examples)))
-        return app.command(name, help=shown, epilog=below)(function)
+
+        @wraps(function)
+        def with_form(form: str | None, as_json: bool, **options: object) -> None:
+            _asked_form.set("json" if as_json else form or FORMS[0])
+            function(**options)
+
+        keyword = inspect.Parameter.KEYWORD_ONLY
+        forms = [
+            inspect.Parameter("form", keyword, default=None, annotation=Form),
+            inspect.Parameter("as_json", keyword, default=False, annotation=Json),
+        ]
+        own = inspect.signature(function, eval_str=True)
+        with_form.__signature__ = own.replace(parameters=[*own.parameters.values(), *forms])  # type: ignore[attr-defined]
+        return app.command(name, help=shown, epilog=below)(with_form)
 
     return register
 
@@ -88,39 +147,6 @@ Without = Annotated[
         help="switch mechanisms off, for every variant: stac_clac, lfence, access_ok, object_size_check, misses",
     ),
 ]
-FORMS = ("table", "csv", "json", "md")
-
-
-def _form(context: typer.Context, form: str | None) -> str | None:
-    """Refuse an unknown form, and `--json` beside another one, before anything is simulated."""
-    if form is not None:
-        one_of("--format", form, FORMS)
-    return _agreed(context, form, context.params.get("as_json"))
-
-
-def _json(context: typer.Context, as_json: bool) -> bool:
-    _agreed(context, context.params.get("form"), as_json)
-    return as_json
-
-
-def _agreed(context: typer.Context, form: str | None, as_json: bool | None) -> str | None:
-    from sim.config.errors import ConfigError
-
-    if as_json and form not in (None, "json"):
-        raise ConfigError(f"--format {form}: --json is short for --format json; give one of them")
-    return form
-
-
-Form = Annotated[
-    str | None,
-    typer.Option(
-        "--format",
-        metavar="|".join(FORMS),
-        callback=_form,
-        help="tables (default), full-precision rows as CSV, everything as JSON, or tables as Markdown",
-    ),
-]
-Json = Annotated[bool, typer.Option("--json", callback=_json, help="short for --format json")]
 
 
 def with_default_draws(arguments: list[str]) -> list[str]:
@@ -176,15 +202,11 @@ def ablated(scenario: Scenario, names: str | None) -> Scenario:
 
 
 def show_data(
-    form: str | None,
-    as_json: bool,
-    *,
-    data: dict[str, Any],
-    rows: Callable[[], Sequence[dict[str, Any]]],
-    tables: Callable[[], RenderableType],
+    data: dict[str, Any], rows: Callable[[], Sequence[dict[str, Any]]], tables: Callable[[], RenderableType]
 ) -> None:
     """Print an answer in the form that is asked for: its data as JSON, its rows as CSV, its tables."""
-    if as_json or form == "json":
+    form = _asked_form.get()
+    if form == "json":
         print(json.dumps(data, indent=1, allow_nan=False))
     elif form == "csv":
         from sim.report.tables.rows import csv_text
@@ -262,3 +284,57 @@ def one_of(option: str, value: str, valid: tuple[str, ...]) -> None:
 
     if value not in valid:
         raise ConfigError(f"{option}: unknown '{value}'{nearest(value, valid)}")
+
+
+@contextmanager
+def counted_progress(unit: str) -> Iterator[Callable[[int, int], None]]:
+    """Give a function to call with how many are done of how many; the bar shows their rate and the time left."""
+    started = time.monotonic()
+    with progress() as report:
+
+        def counted(done: int, total: int) -> None:
+            rate = done / max(time.monotonic() - started, 1e-9)
+            report(done / total, f"{done}/{total} {unit}, {rate:.0f}/s")
+
+        yield counted
+
+
+@contextmanager
+def progress() -> Iterator[Callable[[float, str], None]]:
+    """Give a function to call with the share done (0..1) and what is being done; the bar goes when the block ends."""
+    if not sys.stderr.isatty():
+        yield lambda share, label: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.percentage:3.0f} %"),
+        TimeRemainingColumn(),
+    )
+    bar = Progress(*columns, console=Console(stderr=True), transient=True)
+    task = bar.add_task("", total=1.0)
+    started = time.monotonic()
+
+    def report(share: float, label: str) -> None:
+        if time.monotonic() - started > _QUIET_SECONDS:
+            bar.start()
+            bar.update(task, completed=share, description=label)
+
+    try:
+        yield report
+    finally:
+        bar.stop()
+
+
+def notice(text: str) -> None:
+    """Say something on stderr that does not end the command."""
+    print(f"vhost-sim: {text}", file=sys.stderr)
+
+
+def say_written(files: list[Path]) -> None:
+    """Name the files that were written."""
+    names = ", ".join(file.name for file in files)
+    print(f"written to {files[0].parent}/: {names}", file=sys.stderr)

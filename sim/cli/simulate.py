@@ -1,7 +1,8 @@
-"""Commands that simulate one question: run, compare, capacity, explain."""
+"""Commands that simulate: run, compare, capacity, explain, report, trace, sweep."""
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -11,8 +12,8 @@ import typer
 from sim.cli.options import (
     Accesses,
     Configs,
-    Form,
-    Json,
+    Draws,
+    Jobs,
     Name,
     OneAccess,
     OneSize,
@@ -23,16 +24,23 @@ from sim.cli.options import (
     Uncertain,
     Without,
     ablated,
+    at_least,
+    checked_file,
     checked_folder,
     command,
+    counted_progress,
     csv_rows,
     load,
+    named_as_given,
+    notice,
     one_of,
     only_one,
+    overrides,
     printed,
+    progress,
+    say_written,
     show_data,
 )
-from sim.cli.stderr import counted_progress, progress, say_written
 
 if TYPE_CHECKING:
     from sim.study.runs.case import Side
@@ -40,8 +48,7 @@ if TYPE_CHECKING:
 
 
 @command(
-    "run virtio-user-xdp1-tap --sizes 64,1518 --uncertainty",
-    "run virtio-user-xdp1-tap --set kernel=v6.12 --format csv",
+    "run virtio-user-xdp1-tap --sizes 64,1518 --uncertainty", "run virtio-user-xdp1-tap --set kernel=v6.12 --format csv"
 )
 def run(
     scenario: Name,
@@ -56,8 +63,6 @@ def run(
     uncertain: Uncertain = None,
     out: Out = None,
     configs: Configs = None,
-    form: Form = None,
-    as_json: Json = False,
 ) -> None:
     """Simulate every access variant of a scenario at every packet size."""
     from sim.study.evidence.envelope import outside
@@ -78,11 +83,9 @@ def run(
     if ties:
         data["tie_fuzz"] = [tie.to_dict() for tie in ties]
     show_data(
-        form,
-        as_json,
-        data=_with(data, sure, outside_note),
-        rows=lambda: csv_rows().result_rows(result, sure),
-        tables=lambda: printed().together(printed().result_tables(result, ties), bounds, sure, outside_note),
+        _with(data, sure, outside_note),
+        lambda: csv_rows().result_rows(result, sure),
+        lambda: printed().together(printed().result_tables(result, ties), bounds, sure, outside_note),
     )
     if files is not None:
         from sim.report.export.files import result_writers, write_all
@@ -110,8 +113,6 @@ def compare(
     uncertain: Uncertain = None,
     out: Out = None,
     configs: Configs = None,
-    form: Form = None,
-    as_json: Json = False,
 ) -> None:
     """Compare two access variants, or two scenarios: the gain by size, and what makes up the difference.
 
@@ -145,11 +146,9 @@ def compare(
     data = _with(comparison.to_dict() | {"limits": [bound.to_dict() for bound in bounds]}, sure, outside_note)
     data |= {"shapley": shares.to_dict()} if shares else {}
     show_data(
-        form,
-        as_json,
-        data=data,
-        rows=lambda: csv_rows().comparison_rows(comparison, sure),
-        tables=lambda: printed().together(printed().comparison_tables(comparison), bounds, sure, outside_note, shares),
+        data,
+        lambda: csv_rows().comparison_rows(comparison, sure),
+        lambda: printed().together(printed().comparison_tables(comparison), bounds, sure, outside_note, shares),
     )
     if files is not None:
         from sim.report.export.files import comparison_writers, write_all
@@ -175,9 +174,7 @@ def _with(data: dict[str, Any], sure: Uncertainty | None, outside_note: str | No
     }
 
 
-@command(
-    "capacity virtio-user-xdp1-tap --sizes 64 --set traffic.load=poisson",
-)
+@command("capacity virtio-user-xdp1-tap --sizes 64 --set traffic.load=poisson")
 def capacity(
     scenario: Name,
     sets: Sets = None,
@@ -189,8 +186,6 @@ def capacity(
     ] = 0.005,
     out: Out = None,
     configs: Configs = None,
-    form: Form = None,
-    as_json: Json = False,
 ) -> None:
     """Search the highest offered rate without loss, per access variant and packet size, in the manner of RFC 2544.
 
@@ -204,11 +199,7 @@ def capacity(
     with progress() as report:
         capacities = search(loaded, resolution, report)
     show_data(
-        form,
-        as_json,
-        data=capacities.to_dict(),
-        rows=lambda: csv_rows().capacity_rows(capacities),
-        tables=lambda: printed().capacity_table(capacities),
+        capacities.to_dict(), lambda: csv_rows().capacity_rows(capacities), lambda: printed().capacity_table(capacities)
     )
     if files is not None:
         from sim.report.export.files import capacity_writers, write_all
@@ -216,10 +207,7 @@ def capacity(
         say_written(write_all(files, capacity_writers(capacities)))
 
 
-@command(
-    "explain virtio-user-xdp1-tap --access vmap --size 64",
-    "explain virtio-user-xdp1-tap --by function",
-)
+@command("explain virtio-user-xdp1-tap --access vmap --size 64", "explain virtio-user-xdp1-tap --by function")
 def explain(
     scenario: Name,
     access: OneAccess = None,
@@ -236,8 +224,6 @@ def explain(
     sets: Sets = None,
     without: Without = None,
     configs: Configs = None,
-    form: Form = None,
-    as_json: Json = False,
 ) -> None:
     """Print the rows that a packet runs through: what each executes, formula, numbers, total.
 
@@ -254,9 +240,118 @@ def explain(
     explanation = explain_variant(loaded, loaded.access[0].name)
     one_of("--actor", actor, explanation.plan.actors)
     show_data(
-        form,
-        as_json,
-        data=explanation.to_dict(),
-        rows=lambda: csv_rows().explanation_rows(explanation, by, actor, sources),
-        tables=lambda: chosen_tables(explanation, by, actor, sources),
+        explanation.to_dict(),
+        lambda: csv_rows().explanation_rows(explanation, by, actor, sources),
+        lambda: chosen_tables(explanation, by, actor, sources),
     )
+
+
+@command("report virtio-user-xdp1-tap -o report.html", "report seed-gain -o gain.html")
+def report(
+    scenario: Annotated[
+        str, typer.Argument(metavar="SCENARIO|STUDY", help="a scenario or a sensitivity study: its name or a YAML file")
+    ],
+    out: Annotated[Path, typer.Option("--out", "-o", metavar="FILE", help="HTML file to write")],
+    draws: Draws = 100,
+    sets: Sets = None,
+    access: Accesses = None,
+    sizes: Sizes = None,
+    seed: Seed = None,
+    jobs: Jobs = None,
+    configs: Configs = None,
+) -> None:
+    """Write one self-contained page for a design review: the answer, how sure it is, why, and what would change it.
+
+    Every access variant is compared with the first, at the first packet size; the headline is about the second, of more
+    than three about the one that gains most. A study brings its own tornado.
+    """
+    from sim.config.loading.files import write_whole
+    from sim.report.page.page import page
+    from sim.study.review.ask import asked, review
+    from sim.study.runs.pool import pool_for
+
+    at_least("--draws", 1, draws)
+    checked_file("--out", out)
+    short = {"access": access, "sizes": sizes, "seed": seed}
+    changes = overrides(sets, **short)
+    with counted_progress("runs") as progress, pool_for(20 * draws, jobs) as pool:
+        with named_as_given(**short):
+            loaded, question, tornado = asked(scenario, configs, changes, pool)
+        answer = review(
+            loaded, draws, question=question, study_tornado=tornado, configs=configs, executor=pool, progress=progress
+        )
+    words = ["vhost-sim", "report", scenario]
+    words += [word for change in changes for word in ("--set", change)]
+    words += ["--draws", str(draws), *(["--configs", str(configs)] if configs else []), "-o", out.name]
+    write_whole(out, page(answer, shlex.join(words)))
+    show_data(answer.to_dict(), lambda: csv_rows().rate_rows(answer.sure), answer.sentence)
+    say_written([out])
+
+
+@command("trace virtio-user-xdp1-tap --packets 256 -o trace.json")
+def trace(
+    scenario: Name,
+    packets: Annotated[int, typer.Option("--packets", metavar="N", help="how many packets the timeline holds")],
+    out: Annotated[Path, typer.Option("--out", "-o", metavar="FILE", help="trace-event JSON to write")],
+    access: OneAccess = None,
+    size: OneSize = None,
+    skip: Annotated[
+        int, typer.Option("--skip", metavar="N", help="begin when so many packets are used: leaves warming up out")
+    ] = 0,
+    sets: Sets = None,
+    seed: Seed = None,
+    configs: Configs = None,
+) -> None:
+    """Write the simulated execution as a timeline in the trace-event format, which the Perfetto viewer reads.
+
+    A track per actor with slices packet > step > primitive or wait, counters of ring, stores and loads, arrows from the
+    post of a packet to its completion, marks for kicks and calls. Without --skip, time starts with empty caches and
+    rings.
+    """
+    from sim.config.loading.files import write_whole
+    from sim.report.export.trace_events import trace_text
+    from sim.report.tables.results import timeline_table
+    from sim.study.timeline.record import timeline
+
+    only_one("trace", access)
+    checked_file("--out", out)
+    loaded = load(scenario, sets, configs, access=access, size=size, seed=seed)
+    recorded = timeline(loaded, packets, skip=skip)
+    write_whole(out, trace_text(recorded))
+    show_data(recorded.to_dict(), lambda: csv_rows().timeline_rows(recorded), lambda: timeline_table(recorded))
+    say_written([out])
+
+
+@command("sweep cost-ranges --out out/sweep", "sweep cost-ranges --out out/sweep --resume")
+def sweep(
+    study: Annotated[str, typer.Argument(metavar="STUDY", help="name of a sweep (see `list studies`) or a YAML file")],
+    jobs: Jobs = None,
+    dask: Annotated[
+        str | None, typer.Option("--dask", metavar="ADDRESS", help="run on this Dask scheduler instead")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", metavar="DIR", help="stream rows to Parquet parts in DIR")
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="continue what DIR holds; edited points run anew")] = False,
+    configs: Configs = None,
+) -> None:
+    """Run one scenario at many points: a grid, a Latin hypercube or a Sobol sequence over any keys.
+
+    The same bytes for any number of jobs. A point that fails becomes a row with its error. Without --out the rows are
+    printed and held in memory; with it they can be read with pandas.read_parquet("DIR").
+    """
+    from sim.config.errors import ConfigError
+    from sim.study.runs.pool import dask_executor, local_executor
+    from sim.study.sweep import run as sweeps
+
+    if resume and out is None:
+        raise ConfigError("--resume goes with --out")
+    if jobs is not None and dask is not None:
+        raise ConfigError("--jobs and --dask exclude each other")
+    loaded = sweeps.load_sweep(study, configs)
+    executor = dask_executor(dask) if dask else local_executor(jobs)
+    with executor as pool, counted_progress("points") as report:
+        outcome = sweeps.run_sweep(
+            loaded, pool, folder=out, resume=resume, configs=configs, jobs=jobs or 2, progress=report, notice=notice
+        )
+    show_data(outcome.to_dict(), lambda: csv_rows().sweep_rows(outcome), lambda: printed().sweep_table(loaded, outcome))

@@ -1,18 +1,25 @@
-"""Commands that look at tables: list, check."""
+"""Commands about tables and the machine that they describe: measure, compare-cpu, list, check."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, Any
 
 import typer
 
 from sim.cli.options import (
     Configs,
-    Form,
-    Json,
+    OneAccess,
+    OneSize,
+    checked_file,
     command,
     csv_rows,
+    named_as_given,
     one_of,
+    only_one,
+    overrides,
+    progress,
+    say_written,
     show_data,
 )
 
@@ -29,16 +36,104 @@ KINDS = {
 }
 
 
-@command(
-    "list cpus",
-    "list scenarios --format md",
-    name="list",
-)
+@command("measure --out mine/cpus/this-host.yaml", "run virtio-user-xdp1-tap --configs mine --set cpu=this-host")
+def measure(
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", "-o", metavar="FILE", help="where to write the CPU profile; its name is the file's"),
+    ] = None,
+    recording: Annotated[
+        Path | None, typer.Option("--recording", metavar="FILE", help="also write every raw repeat, as JSON")
+    ] = None,
+    source: Annotated[
+        Path | None, typer.Option("--from", metavar="FILE", help="derive the profile from this recording instead")
+    ] = None,
+    ring: Annotated[
+        bool, typer.Option("--ring", help="also run a real ring between two cores, beside its prediction")
+    ] = False,
+    configs: Configs = None,
+) -> None:
+    """Measure this host, unprivileged and in under a minute, and write a CPU profile that any scenario can name.
+
+    What cannot be measured, what was refused as impossible and what was unstable is said; the profile takes it from the
+    nearest shipped table. Leave the machine alone meanwhile. --ring takes another minute.
+    """
+    from sim.config.loading.files import write_whole
+    from sim.host.contrasts import contrasts
+    from sim.host.measure import DEFAULT_NAME, check_same_machine
+    from sim.host.measure import measure as measure_host
+    from sim.study.questions.host_ring import ring_scenario, run_experiment
+
+    checked_file("--out", out)
+    checked_file("--recording", recording)
+    with progress() as report:
+        raw, profile = measure_host(source, out.stem if out else DEFAULT_NAME, configs, report)
+    data: dict[str, Any] = {"schema": 1, "profile": profile.table, "refused": profile.refused}
+    data |= {"unstable": profile.unstable, "nearest": profile.nearest, "rounds": len(raw.rounds)}
+    data["seen"] = [contrast.to_dict() for contrast in contrasts(raw)]
+    written = []
+    for file, text in ((out, profile.to_yaml()), (recording, raw.to_json())):
+        if file is not None:
+            write_whole(file, text)
+            written.append(file)
+    compared = None
+    if ring:
+        check_same_machine(raw)
+        scenario = ring_scenario(profile.table, configs=configs)
+        with progress() as report:
+            compared = run_experiment(scenario, raw.pair, report)
+        data |= compared.to_dict()
+
+    def tables() -> Any:
+        from rich.console import Group
+
+        from sim.report.tables import host
+
+        shown = [host.profile_tables(raw, profile)]
+        return Group(*shown, *([host.ring_table(compared)] if compared is not None else []))
+
+    def rows() -> Any:
+        return csv_rows().profile_rows(profile) if compared is None else csv_rows().ring_rows(compared)
+
+    show_data(data, rows, tables)
+    for file in written:
+        say_written([file])
+
+
+@command("compare-cpu zen4 zen5", name="compare-cpu")
+def compare_cpu(
+    first: Annotated[str, typer.Argument(metavar="A", help="name of a CPU (see `list cpus`) or a YAML file")],
+    second: Annotated[str, typer.Argument(metavar="B", help="another one")],
+    scenario: Annotated[
+        str, typer.Option("--scenario", metavar="SCENARIO", help="the scenario that entries are weighed by")
+    ] = "virtio-user-xdp1-tap",
+    access: OneAccess = None,
+    size: OneSize = None,
+    configs: Configs = None,
+) -> None:
+    """Show two CPU tables side by side, the entries that differ most for a scenario first.
+
+    Each entry is replaced alone and the scenario simulated: "ns/packet" is what a packet then takes more.
+    """
+    from sim.study.questions.cpus import compare_cpus
+
+    only_one("compare-cpu", access)
+    short = {"access": access, "size": size}
+    with progress() as report, named_as_given(**short):
+        comparison = compare_cpus(first, second, scenario, overrides(None, **short), configs, report)
+
+    def tables() -> Any:
+        from sim.report.tables.catalogue import cpu_table
+
+        return cpu_table(comparison)
+
+    show_data(comparison.to_dict(), lambda: csv_rows().cpu_rows(comparison), tables)
+
+
+@command("list cpus", "list scenarios --format md", name="list")
 def list_tables(
     kinds: Annotated[str, typer.Argument(metavar="|".join(KINDS), help="kind of table")],
     configs: Configs = None,
-    form: Form = None,
-    as_json: Json = False,
 ) -> None:
     """List the tables that can be named, shipped and your own."""
     from sim.report.tables.catalogue import listings
@@ -48,27 +143,16 @@ def list_tables(
     by_kind = {kind: listed(kind, configs) for kind in KINDS[kinds]}
     named = sorted((table for tables in by_kind.values() for table in tables), key=lambda table: table.name)
     data = {"schema": 1, kinds: [table.to_dict() for table in named]}
-    show_data(
-        form,
-        as_json,
-        data=data,
-        rows=lambda: csv_rows().listing_rows(by_kind),
-        tables=lambda: listings(by_kind),
-    )
+    show_data(data, lambda: csv_rows().listing_rows(by_kind), lambda: listings(by_kind))
 
 
-@command(
-    "check",
-    "check mine/cpus/this-host.yaml --guesses",
-)
+@command("check", "check mine/cpus/this-host.yaml --guesses")
 def check(
     tables: Annotated[
         list[str] | None, typer.Argument(metavar="FILE", help="files or names (default: every table)")
     ] = None,
     guesses: Annotated[bool, typer.Option("--guesses", help="list the entries graded `guess`, too")] = False,
     configs: Configs = None,
-    form: Form = None,
-    as_json: Json = False,
 ) -> None:
     """Audit tables: missing or guessed entries, ranges that do not hold their value, neighbours out of order.
 
@@ -78,12 +162,6 @@ def check(
     from sim.study.catalogue import check as check_tables
 
     checked = check_tables(tables or (), configs)
-    show_data(
-        form,
-        as_json,
-        data=checked.to_dict(),
-        rows=lambda: csv_rows().finding_rows(checked),
-        tables=lambda: findings(checked, guesses),
-    )
+    show_data(checked.to_dict(), lambda: csv_rows().finding_rows(checked), lambda: findings(checked, guesses))
     if checked.of("error"):
         raise typer.Exit(2)

@@ -42,12 +42,11 @@ def figure_writers(name: str, figure: Figure) -> dict[str, Writer]:
 
 def scenario_writer(name: str, scenario: Scenario) -> dict[str, Writer]:
     """Return the file of the resolved scenario: running it again gives the same bytes."""
-    return {f"{name}.yaml": lambda file: write_text(file, dump_scenario(scenario))}
 
+    def write(file: Path) -> None:
+        file.write_text(dump_scenario(scenario), encoding="utf-8")
 
-def write_text(file: Path, text: str) -> None:
-    """Write a text file."""
-    file.write_text(text, encoding="utf-8")
+    return {f"{name}.yaml": write}
 
 
 def result_writers(result: Result) -> dict[str, Writer]:
@@ -81,10 +80,7 @@ def comparison_writers(comparison: Comparison, scenarios: list[Scenario]) -> dic
 
 def capacity_writers(capacities: Capacities) -> dict[str, Writer]:
     """Return the files of `vhost-sim capacity --out`."""
-    return {
-        **frame_writers("capacity", capacities.to_frame()),
-        **scenario_writer("scenario", capacities.scenario),
-    }
+    return frame_writers("capacity", capacities.to_frame()) | scenario_writer("scenario", capacities.scenario)
 
 
 def validation_writers(validation: Validation) -> dict[str, Writer]:

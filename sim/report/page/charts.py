@@ -95,7 +95,9 @@ def rates(review: Review) -> Figure:
     data: list[dict[str, Any]] = []
     accesses = list(dict.fromkeys(rate.access for rate in review.sure.rates))
     for number, (access, shown) in enumerate(zip(accesses, labels(accesses), strict=True)):
-        points = sorted((rate for rate in review.sure.rates if rate.access == access), key=_size)
+        points = sorted(
+            (rate for rate in review.sure.rates if rate.access == access), key=lambda rate: rate.packet_bytes
+        )
         data += _line_with_band(shown, points, *_look(number))
     top = max(rate.pps.high for rate in review.sure.rates) * 1.15e-6
     data += _full_links(sizes[0], max(sizes[-1], 2 * sizes[0]), top)
@@ -110,10 +112,6 @@ def rates(review: Review) -> Figure:
         "yaxis": _axis("Mpps", type="linear", range=[0, top]),
     }
     return _figure(data, 440, **axes, margin={"l": 50, "r": 12, "t": 40, "b": 48})
-
-
-def _size(rate: Rate) -> int:
-    return rate.packet_bytes
 
 
 def _full_links(low: float, high: float, top: float) -> list[dict[str, Any]]:

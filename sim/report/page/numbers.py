@@ -119,15 +119,13 @@ def why(review: Review) -> str:
         (entry(name, targets), LAYER_OF[name].title, *_cycles(p.breakdown_cycles.get(name, 0.0) for p in points))
         for name in primitives
     ]
+    by_primitive = table(("", "layer", *names), [*parts, total], left=2, total=True)
     return "\n".join(
         (
             f"<h2>Why: where the cycles go at {review.first_size} B</h2>",
             chart("stack", "worker cycles per packet of each variant, by layer"),
             table(("", "worker cycles per packet", *names), [*rows, total], left=2, total=True),
-            folded(
-                "by primitive and kind of waiting, each with its source",
-                table(("", "layer", *names), [*parts, total], left=2, total=True),
-            ),
+            folded("by primitive and kind of waiting, each with its source", by_primitive),
             *map(_rows, review.explanations),
         )
     )
@@ -169,21 +167,16 @@ def difference(review: Review) -> str:
     first = [comparison.differences[0] for comparison in comparisons]
     parts = [difference.made_up_of for difference in first]
     seen = dict.fromkeys(name for saved in parts for name, value in saved.items() if abs(value) >= _SEEN_NS)
-    rows: list[Sequence[Cell]] = [
-        (entry(name, targets), *(_change(saved.get(name, 0.0)) for saved in parts)) for name in seen
-    ]
+    rows: list[Sequence[Cell]] = []
+    rows += [(entry(name, targets), *(_change(saved.get(name, 0.0)) for saved in parts)) for name in seen]
     rows.append(("total", *(_change(difference.saved_ns) for difference in first)))
     names = [f"{comparison.before} → {comparison.after}" for comparison in comparisons]
-    more = (
-        '<p class="small">The choice above the chart shows another variant against the first.</p>'
-        if len(names) > 1
-        else ""
-    )
+    choice = '<p class="small">The choice above the chart shows another variant against the first.</p>'
     return "\n".join(
         (
             f"<h2>What makes up the difference from {isolated(comparisons[0].before)}</h2>",
             chart("waterfall", "nanoseconds per packet from the first variant to another, by what saves them"),
-            more,
+            choice if len(names) > 1 else "",
             '<p class="small">With the tables as they are: the parts have no intervals of their own.</p>',
             table(("change, ns per packet", *names), rows, total=True),
         )
@@ -197,12 +190,12 @@ def _change(saved_ns: float) -> str:
 
 def latency(review: Review) -> str:
     """Latency from posting to use, by variant and size."""
-    full = (
-        '<p class="small">The load is saturate: the sender never runs dry, so a packet waits behind those in the '
-        "ring, and latency is their number over the rate.</p>"
-        if review.scenario.traffic.load.kind == "saturate"
-        else ""
-    )
+    full = ""
+    if review.scenario.traffic.load.kind == "saturate":
+        full = (
+            '<p class="small">The load is saturate: the sender never runs dry, so a packet waits behind those in the '
+            "ring, and latency is their number over the rate.</p>"
+        )
     title = f"<h2>Latency from posting to use at {review.first_size} B</h2>"
     drawn = chart("latency", "median, 99 % and 99.9 % latency of each variant")
     return f"{title}\n{drawn}\n{full}{table_of(_LATENCY_COLUMNS, review.result.points, left=2)}"

@@ -12,24 +12,88 @@ from importlib.resources import files
 from pathlib import Path
 
 from sim import __version__
-from sim.report.page import answer, evidence, numbers
+from sim.report.page import evidence, numbers
 from sim.report.page.charts import charts
-from sim.report.page.html import embedded, escaped, whole
+from sim.report.page.html import chart, embedded, escaped, isolated, table, whole
 from sim.study.review.review import Review
-
-#: The sections of the page, in the order in which a reviewer asks.
-SECTIONS: tuple[Callable[[Review], str], ...] = (
-    answer.answer,
-    *(numbers.rates, numbers.why, numbers.difference),
-    evidence.changes,
-    numbers.latency,
-    *(evidence.validity, evidence.assumptions, evidence.sources, evidence.words, evidence.scenario),
-)
+from sim.study.uncertainty.intervals import FEW_DRAWS
 
 #: Nothing is fetched and nothing is sent, whatever a text in the page may try.
 _POLICY = (
     "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data: blob:; "
     "form-action 'none'; base-uri 'none'"
+)
+_MAPPED = {"user": "not mapped", "vmap": "vmap, 4 KiB pages", "direct": "the direct map"}
+#: Variants beyond the second that get a sentence under the answer; of more, the chart and the table of gains have them.
+_SENTENCES = 2
+
+
+def answer(review: Review) -> str:
+    """The question, the answer in one sentence, and the six questions of a review in short."""
+    rows = review.answers().items()
+    others = review.further_sentences()
+    few = others if len(others) <= _SENTENCES else []
+    further = "".join(f'<p class="further">{isolated(sentence)}</p>' for sentence in few)
+    ranked = ""
+    if others:
+        ranked = chart("gains", f"what each variant gains over the first at {review.first_size} B, with intervals")
+    questions = "".join(f"<dt>{escaped(question)}</dt><dd><bdi>{_long(short)}</bdi></dd>" for question, short in rows)
+    return (
+        f'<header><h1>{isolated(review.question)}</h1>\n<p class="answer">{isolated(review.sentence())}</p>\n{further}'
+        '<p class="small">Computed by vhost-sim, a cost model of the datapath: nothing was run on this CPU.</p>'
+        "</header>\n"
+        f'<dl class="short">{questions}</dl>\n{ranked}\n{_asked(review)}'
+    )
+
+
+def _long(sentence: str) -> str:
+    """Escape a sentence of many names: each word may be hostile, but none of it may be lost to the cut."""
+    return " ".join(escaped(word) for word in sentence.split(" "))
+
+
+def _asked(review: Review) -> str:
+    scenario = review.scenario
+    about = (
+        ("scenario", f"{scenario.name}: {scenario.title}"),
+        ("CPU", scenario.cpu.title or scenario.cpu.name),
+        ("kernel", scenario.kernel.title or scenario.kernel.name),
+        ("driver, device, backend", f"{scenario.driver.kind}, {scenario.device.kind}, {scenario.backend.kind}"),
+        ("ring", f"{scenario.virtqueue.layout}, {scenario.virtqueue.size} entries"),
+        *((variant.name, variant.title) for variant in scenario.access),
+        ("calibration", scenario.calibration or "none"),
+    )
+    return (
+        f"{table(('', 'what was asked'), about, left=2)}\n"
+        f'<p class="small">Intervals are {_kind_of_interval(review.sure.draws)} of {review.sure.draws} draws of every '
+        "cost from its range, the same draws for all variants. A variant changes how ring metadata is accessed; copies "
+        "of vnet headers and packet bytes keep their checks, except in ideal, which is a bound and no patch.</p>\n"
+        f"{_variants(review)}"
+    )
+
+
+def _kind_of_interval(draws: int) -> str:
+    return "the central 90 %" if draws >= FEW_DRAWS else "the lowest and the highest"
+
+
+def _variants(review: Review) -> str:
+    """What a variant does to memory beside the fast path."""
+    rows = []
+    for variant, explained in zip(review.scenario.access, review.explanations, strict=True):
+        mapping, setup = variant.mapping, explained.plan.setup
+        setup_us = f"{sum(part.cost_ps for part in setup) / 1e6:.1f}" if setup else "-"
+        pinned = "yes" if mapping.pinned else "no"
+        rows.append((variant.name, _MAPPED[mapping.pages], pinned, mapping.torn_down, setup_us))
+    head = ("variant", "ring mapped through", "pages pinned", "torn down by MMU notifiers", "set-up, us")
+    return table(head, rows, left=4)
+
+
+#: The sections of the page, in the order in which a reviewer asks.
+SECTIONS: tuple[Callable[[Review], str], ...] = (
+    answer,
+    *(numbers.rates, numbers.why, numbers.difference),
+    evidence.changes,
+    numbers.latency,
+    *(evidence.validity, evidence.assumptions, evidence.sources, evidence.words, evidence.scenario),
 )
 
 

@@ -22,10 +22,7 @@ def validation_figure(rows: Sequence[Validated], title: str) -> Figure:
     """Draw predicted over measured for every rate, ratio and share, worst on top, with 90 % intervals."""
     shown = [row for row in rows if row.predicted is not None and not row.figure.entry.is_count][::-1]
     with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(8.4, 1.4 + 0.23 * max(1, len(shown))), layout="constrained")
-        axes = figure.subplots()
-        axes.axvspan(0.9, 1.1, color="#eef1f4", zorder=0)
-        axes.axvline(1, color="#6c7a89", linewidth=0.8, zorder=1)
+        figure, axes = _ratio_figure(8.4, 1.4 + 0.23 * max(1, len(shown)))
         for used, colour, label in ((True, COLOURS[2], "used for the calibration"), (False, COLOURS[1], "predicted")):
             places = [place for place, row in enumerate(shown) if row.used == used]
             if places:
@@ -43,18 +40,13 @@ def validation_figure(rows: Sequence[Validated], title: str) -> Figure:
 def causes_figure(groups: Sequence[tuple[str, Sequence[Validated]]], title: str) -> Figure:
     """Draw predicted over measured, a line of marks per group of figures, the first on top; hollow marks are off."""
     with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(5.4, 1.3 + 0.34 * max(1, len(groups))), layout="constrained")
-        axes = figure.subplots()
-        axes.axvspan(0.9, 1.1, color="#eef1f4", zorder=0)
-        axes.axvline(1, color="#6c7a89", linewidth=0.8, zorder=1)
+        figure, axes = _ratio_figure(5.4, 1.3 + 0.34 * max(1, len(groups)))
         for place, (_, rows) in enumerate(groups):
             for row in rows:
                 colour = COLOURS[2] if row.status == "met" else COLOURS[1]
-                look: dict[str, Any] = {
-                    "markeredgecolor": colour,
-                    "markerfacecolor": colour if row.status == "met" else "none",
-                }
-                axes.plot(1 + (row.error or 0), place, marker="o", markersize=5.5, zorder=3, **look)
+                look: dict[str, Any] = {"markeredgecolor": colour, "marker": "o", "markersize": 5.5, "zorder": 3}
+                look["markerfacecolor"] = colour if row.status == "met" else "none"
+                axes.plot(1 + (row.error or 0), place, **look)
         axes.set_yticks(range(len(groups)), [name for name, _ in groups], fontsize=8.5)
         axes.set(xscale="log", xlabel="predicted / measured (grey: within 10 %)", ylim=(len(groups) - 0.4, -0.6))
         _ratio_ticks(axes)
@@ -77,6 +69,15 @@ def sensitivity_figure(result: Sensitivities) -> Figure:
         if shown:
             axes.legend(frameon=False, fontsize=8, loc="lower right")
         return figure
+
+
+def _ratio_figure(width: float, height: float) -> tuple[Figure, Axes]:
+    """Return a figure of ratios: grey within 10 %, a line where predicted and measured are the same."""
+    figure = Figure(figsize=(width, height), layout="constrained")
+    axes = figure.subplots()
+    axes.axvspan(0.9, 1.1, color="#eef1f4", zorder=0)
+    axes.axvline(1, color="#6c7a89", linewidth=0.8, zorder=1)
+    return figure, axes
 
 
 def _swings(axes: Axes, result: Sensitivities, shown: Sequence[Index]) -> None:

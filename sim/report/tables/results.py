@@ -82,14 +82,13 @@ def _point_columns(points: Sequence[Point]) -> Columns[Point]:
 
 def limit_table(limits: Sequence[Limit]) -> RenderableType:
     """What bounds any access variant, by size."""
-    table = TextTable("limits in Mpps", ("bytes", "no checks", "copies only", *_LINKS), left=0)
+    table = TextTable(
+        "limits in Mpps", ("bytes", "no checks", "copies only", *(f"{gbit} GbE" for gbit in LINK_GBIT)), left=0
+    )
     for limit in limits:
         rates = (limit.ideal_pps, limit.copy_pps, *limit.line_rates_pps.values())
         table.add_row(str(limit.packet_bytes), *("-" if rate is None else _mpps(rate) for rate in rates))
     return table
-
-
-_LINKS = tuple(f"{gbit} GbE" for gbit in LINK_GBIT)
 
 
 def _mpps(pps: float) -> str:

@@ -23,136 +23,55 @@ class Layer:
     group: str
     colour: str
     threshold: float
-    primitives: tuple[str, ...]
+
+    @property
+    def primitives(self) -> tuple[str, ...]:
+        """What the layer is made of."""
+        return tuple(_PRIMITIVES.get(self.key, "").split())
 
 
 LAYERS = (
-    Layer(
-        "work",
-        "w",
-        "instructions between accesses",
-        "instructions",
-        "#9aa5b1",
-        0.0,
-        ("instruction", "load", "store", "branch", "test", "pointer_load"),
-    ),
-    Layer(
-        "call",
-        "c",
-        "calls and retpolines",
-        "instructions",
-        "#6c7a89",
-        0.01,
-        ("call", "indirect_call", "retpoline"),
-    ),
-    Layer(
-        "copy",
-        "b",
-        "copying bytes",
-        "copies",
-        "#3d7ea6",
-        0.0,
-        ("copy_startup", "copy_startup_short", "copy_loop", "copy_bytes"),
-    ),
-    Layer(
-        "line",
-        "l",
-        "cache lines (transfers, hits, memory)",
-        "memory",
-        "#5fa8d3",
-        0.0,
-        (
-            "line_transfer",
-            "line_transfer_cross_socket",
-            "line_transfer_smt",
-            "line_stream",
-            "clean_line",
-            "l1_hit",
-            "l2_hit",
-            "l3_hit",
-            "memory_local",
-            "memory_remote",
-            "stlb_hit",
-            "page_walk",
-            "uncore",
-        ),
-    ),
-    Layer(
-        "check",
-        "k",
-        "address and size checks",
-        "user access",
-        "#b8a13a",
-        0.005,
-        ("access_ok", "mask", "object_size_check", "object_size_check_stack"),
-    ),
-    Layer("smap", "S", "SMAP toggles (stac, clac)", "user access", "#d1495b", 0.0, ("stac", "clac")),
-    Layer("speculation", "F", "speculation barrier (lfence)", "user access", "#e58f39", 0.0, ("lfence",)),
-    Layer(
-        "barrier",
-        "B",
-        "full barriers, store drain",
-        "ordering",
-        "#8f6bb3",
-        0.01,
-        ("lock_rmw", "mfence", "spin_lock", "store_drain"),
-    ),
-    Layer(
-        "notify",
-        "n",
-        "kicks, calls, wake-ups",
-        "notifications",
-        "#4c9f70",
-        0.01,
-        (
-            "syscall",
-            "pti",
-            "eventfd_signal",
-            "worker_wakeup",
-            "vm_exit_kick",
-            "interrupt_inject",
-            "context_switch",
-            "idle_exit_c1",
-            "idle_exit_c1e",
-            "idle_exit_c6",
-        ),
-    ),
-    Layer(
-        "setup",
-        "m",
-        "mapping: set-up, invalidations",
-        "mapping",
-        "#7d5a50",
-        0.005,
-        (
-            "pin_page",
-            "vmap_fixed",
-            "vmap_page",
-            "tlb_shootdown",
-            "vunmap",
-            "dirty_page",
-            "notifier_register",
-            "synchronize_srcu",
-            "synchronize_rcu",
-            "invalidation",
-        ),
-    ),
-    Layer("given", "h", "time given whole (host's stack, pauses)", "other actors", "#a3b18a", 0.01, ("given_time",)),
-    Layer("driver", "d", "driver's own work", "other actors", "#c9b79c", 0.01, ("driver_work",)),
-    Layer(
-        "idle",
-        ".",
-        "waiting: nothing to do, or the core taken away",
-        "waiting",
-        "#e3e6ea",
-        0.01,
-        ("idle", "preempted"),
-    ),
+    Layer("work", "w", "instructions between accesses", "instructions", "#9aa5b1", 0.0),
+    Layer("call", "c", "calls and retpolines", "instructions", "#6c7a89", 0.01),
+    Layer("copy", "b", "copying bytes", "copies", "#3d7ea6", 0.0),
+    Layer("line", "l", "cache lines (transfers, hits, memory)", "memory", "#5fa8d3", 0.0),
+    Layer("check", "k", "address and size checks", "user access", "#b8a13a", 0.005),
+    Layer("smap", "S", "SMAP toggles (stac, clac)", "user access", "#d1495b", 0.0),
+    Layer("speculation", "F", "speculation barrier (lfence)", "user access", "#e58f39", 0.0),
+    Layer("barrier", "B", "full barriers, store drain", "ordering", "#8f6bb3", 0.01),
+    Layer("notify", "n", "kicks, calls, wake-ups", "notifications", "#4c9f70", 0.01),
+    Layer("setup", "m", "mapping: set-up, invalidations", "mapping", "#7d5a50", 0.005),
+    Layer("given", "h", "time given whole (host's stack, pauses)", "other actors", "#a3b18a", 0.01),
+    Layer("driver", "d", "driver's own work", "other actors", "#c9b79c", 0.01),
+    Layer("idle", ".", "waiting: nothing to do, or the core taken away", "waiting", "#e3e6ea", 0.01),
 )
-
 #: What is drawn of layers that are too small to be seen.
-REST = Layer("rest", "r", "small layers together", "other", "#c4cbd3", 0.0, ())
-
+REST = Layer("rest", "r", "small layers together", "other", "#c4cbd3", 0.0)
+#: The primitives of each layer.
+_PRIMITIVES = {
+    "work": "instruction load store branch test pointer_load",
+    "call": "call indirect_call retpoline",
+    "copy": "copy_startup copy_startup_short copy_loop copy_bytes",
+    "line": (
+        "line_transfer line_transfer_cross_socket line_transfer_smt line_stream clean_line l1_hit l2_hit "
+        "l3_hit memory_local memory_remote stlb_hit page_walk uncore"
+    ),
+    "check": "access_ok mask object_size_check object_size_check_stack",
+    "smap": "stac clac",
+    "speculation": "lfence",
+    "barrier": "lock_rmw mfence spin_lock store_drain",
+    "notify": (
+        "syscall pti eventfd_signal worker_wakeup vm_exit_kick interrupt_inject context_switch idle_exit_c1 "
+        "idle_exit_c1e idle_exit_c6"
+    ),
+    "setup": (
+        "pin_page vmap_fixed vmap_page tlb_shootdown vunmap dirty_page notifier_register synchronize_srcu "
+        "synchronize_rcu invalidation"
+    ),
+    "given": "given_time",
+    "driver": "driver_work",
+    "idle": "idle preempted",
+}
 LAYER_OF = {name: layer for layer in LAYERS for name in layer.primitives}
 
 
