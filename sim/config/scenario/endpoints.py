@@ -37,7 +37,7 @@ class Driver(Strict):
 
     @property
     def kicks_by_exit(self) -> bool:
-        """Tell whether a kick leaves a virtual machine."""
+        """Return whether a kick leaves a virtual machine."""
         return self.kind == "virtio-net" if self.in_vm is None else self.in_vm
 
     def further_descriptors(self, packet_bytes: int) -> int:
@@ -132,17 +132,17 @@ class Backend(Strict):
 
     @property
     def runs_xdp(self) -> bool:
-        """Tell whether a native XDP program is attached."""
+        """Return whether a native XDP program is attached."""
         return self.kind in ("tap-xdp-drop", "tap-xdp-pass", "tap-xdp-redirect")
 
     @property
     def has_nic(self) -> bool:
-        """Tell whether frames leave through a NIC."""
+        """Return whether frames leave through a NIC."""
         return self.kind in ("tap-xdp-redirect", "tap-bridge")
 
     @property
     def has_receiver(self) -> bool:
-        """Tell whether a process reads the packets, at a cost of its own."""
+        """Return whether a process reads the packets, at a cost of its own."""
         read = self.kind in ("tap-xdp-pass", "tap-skb")
         return read and bool(self.receiver_cost.value or self.receiver_byte_cost.value)
 

@@ -73,12 +73,12 @@ class Virtqueue(Strict):
 
     @property
     def skips_avail_ring(self) -> bool:
-        """Tell whether the device takes the head from its own count instead of the avail ring."""
+        """Return whether the device takes the head from its own count instead of the avail ring."""
         return self.in_order and self.in_order_device in ("full", "avail")
 
     @property
     def one_used_element(self) -> bool:
-        """Tell whether the device writes one used element per batch."""
+        """Return whether the device writes one used element per batch."""
         return self.in_order and self.in_order_device in ("full", "used")
 
     @property
