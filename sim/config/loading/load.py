@@ -73,9 +73,9 @@ def read_table(
             raise ConfigError(f"{file}: extends itself in a circle")
         chain.append(file.resolve())
         layer = read_yaml(file)
-        found = layer.get("kind", kind)
-        if found != kind:
-            raise ConfigError(f"{file}: is a {found} table; a {kind} is needed here")
+        declared = layer.get("kind", kind)
+        if declared != kind:
+            raise ConfigError(f"{file}: is a {declared} table; a {kind} is needed here")
         parent = layer.pop("extends", None)
         layers.append(layer)
         if parent is None:

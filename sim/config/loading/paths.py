@@ -46,17 +46,17 @@ def names(kind: str, configs: Path | None = None) -> dict[str, Path]:
     """Map every name of a kind to its file; the tables of `configs` hide shipped ones of the same name."""
     if FOLDERS[kind] == ".":  # the one table of its kind, which a user's own folder does not replace
         return {kind: shipped() / f"{kind}.yaml"}
-    found: dict[str, Path] = {}
+    files: dict[str, Path] = {}
     for root in (shipped(), configs):
         if root is not None:
-            found.update({file.stem: file for file in sorted((root / FOLDERS[kind]).glob("*.yaml"))})
+            files.update({file.stem: file for file in sorted((root / FOLDERS[kind]).glob("*.yaml"))})
     if FOLDERS[kind] in _SHARED:
-        return {name: file for name, file in found.items() if _declares(file, kind)}
-    return found
+        return {name: file for name, file in files.items() if _declares(file, kind)}
+    return files
 
 
 def _declares(file: Path, kind: str) -> bool:
-    """Tell whether a file says that it is a table of this kind (one that cannot be read counts for each)."""
+    """Return whether a file says that it is a table of this kind (one that cannot be read counts for each)."""
     try:
         declared = _KIND_LINE.search(file.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError):

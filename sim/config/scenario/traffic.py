@@ -70,16 +70,16 @@ def _count(rows: csv.DictReader[str], file: Path) -> dict[str, list[float]]:
     """Add up the rows of a CSV file: column `bytes`, and `weight` if there is one (else each row is one packet)."""
     if "bytes" not in (rows.fieldnames or ()):
         raise ConfigError(f"traffic.mix: {file}: has no column 'bytes' (columns: {', '.join(rows.fieldnames or ())})")
-    found: dict[int, float] = {}
+    weights: dict[int, float] = {}
     for row in rows:
         try:
             size = int(row["bytes"])
-            found[size] = found.get(size, 0.0) + float(row.get("weight") or 1)
+            weights[size] = weights.get(size, 0.0) + float(row.get("weight") or 1)
         except (TypeError, ValueError):
             raise ConfigError(f"traffic.mix: {file}: line {rows.line_num}: not a size and a weight") from None
-    if not found:
+    if not weights:
         raise ConfigError(f"traffic.mix: {file}: has no rows")
-    return {"bytes": sorted(found), "weights": [found[size] for size in sorted(found)]}
+    return {"bytes": sorted(weights), "weights": [weights[size] for size in sorted(weights)]}
 
 
 VNET_HEADER_BYTES = 12

@@ -101,6 +101,6 @@ class Calibration(Headed):
     def to_dict(self) -> dict[str, Any]:
         """Return the calibration as it stands in a file."""
         data = self.model_dump(mode="json")
-        for one in data["parameters"]:
-            one["prior"] = {name: value for name, value in one["prior"].items() if value is not None}
+        for parameter in data["parameters"]:
+            parameter["prior"] = {name: value for name, value in parameter["prior"].items() if value is not None}
         return {"schema": data.pop("schema_"), **data}

@@ -99,7 +99,7 @@ class CountTable(Strict):
         unknown = next((name for name in quantities if name not in COUNTS), None)
         if unknown:
             raise ValueError(f"{self.name}: unknown quantity '{unknown}'{nearest(unknown, COUNTS)}")
-        found = []
+        entries = []
         for line in lines[1:]:
             cells, figures = _split(line)
             if (len(cells), len(figures)) != (len(keys), len(quantities)):
@@ -109,9 +109,9 @@ class CountTable(Strict):
             settings = {**self.set, **{key: value for key, value in row.items() if value is not None}}
             for quantity, figure in zip(quantities, figures, strict=True):
                 if figure != "-":
-                    one = _counted(f"{self.name} {name} {quantity}", quantity, figure, self.access, settings)
-                    found.append(one.model_copy(update={"noise": self.noise.get(quantity, 0.0)}))
-        return found
+                    entry = _counted(f"{self.name} {name} {quantity}", quantity, figure, self.access, settings)
+                    entries.append(entry.model_copy(update={"noise": self.noise.get(quantity, 0.0)}))
+        return entries
 
 
 def _split(line: str) -> tuple[list[str], list[str]]:
@@ -153,10 +153,10 @@ class Measurements(Headed):
 
     @model_validator(mode="after")
     def _named_once(self) -> Measurements:
-        found = self.figures()
-        if not found:
+        figures = self.figures()
+        if not figures:
             raise ValueError("entries or counts are needed")
-        names = [entry.id for entry in found]
+        names = [entry.id for entry in figures]
         twice = next((name for name, times in Counter(names).items() if times > 1), None)
         if twice:
             raise ValueError(f"entries: '{twice}' is given twice")
