@@ -69,7 +69,6 @@ class Anchor(Enum):
     SEND = "sendmsg of one packet"
     PACKET_DONE = "end of a packet that was copied"
     FLUSH = "a batch is handed over, its buffers go back"
-    AFTER_FLUSH = "the flush has ended: what is next follows from the register AFTER_FLUSH"
     RING_EMPTY = "a refill has found nothing"
     DRAIN = "the ring stays empty: flush or notifications on"
     ENABLE = "notifications on, then one more look at the ring"
