@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import sys
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
@@ -15,6 +15,9 @@ from sim.cli import simulate, tables, evidence
 
 # isort: on
 from sim.cli.options import app, with_default_draws
+
+if TYPE_CHECKING:
+    from sim.config.errors import ConfigError
 
 __all__ = ["app", "evidence", "main", "simulate", "tables"]
 
@@ -61,25 +64,30 @@ def main() -> None:
         _write_no_more()
         _fail(f"standard output cannot be written: {error.strerror}")
     except ValueError as error:
-        if type(error).__name__ != "ConfigError":
+        if type(error).__name__ != "ConfigError":  # imported by what can raise it, not for --help
             raise
-        _fail(_with_flag(error))
+        _fail(worded(cast("ConfigError", error)))
 
 
-#: What an argument of the library is called on the command line.
-FLAGS = {
+#: What the arguments of the library are called on the command line.
+_SAME = "access configs dask high jobs low only packets resolution ring skip target tolerance vary without"
+FLAGS = {name: f"--{name}" for name in _SAME.split()} | {
     "draws": "--uncertainty",
-    "jobs": "--jobs",
-    "packets": "--packets",
+    "folder": "--out",
     "shuffles": "--tie-fuzz",
-    "tolerance": "--tolerance",
-    "without": "--without",
 }
 
 
-def _with_flag(error: Any) -> str:
-    """Return the line of a ConfigError as the command line words it."""
-    return str(error.worded(FLAGS.get(error.key, error.key)) if error.file is None else error)
+def worded(error: ConfigError) -> str:
+    """Return the line of a ConfigError as the command line words it: an option, with its value, stands first."""
+    if error.given is not None:
+        return str(error if error.given.startswith("--") else error.replace(given=f"--set {error.given}"))
+    option = FLAGS.get(error.key or "", error.key or "")
+    if error.file is not None or not option.startswith("--"):
+        return str(error)
+    if error.got is None or error.expected is not None:  # the message says what was got
+        return str(error.replace(key=option))
+    return str(error.replace(key=f"{option} {error.got}", got=None))
 
 
 def _write_no_more() -> None:

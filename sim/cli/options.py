@@ -55,7 +55,7 @@ def _agreed(context: typer.Context, form: str | None, as_json: bool | None) -> s
     from sim.config.errors import ConfigError
 
     if as_json and form not in (None, "json"):
-        raise ConfigError(f"--format {form}: --json is short for --format json; give one of them")
+        raise ConfigError("--json is short for --format json; give one of them", key="--format", got=form)
     return form
 
 
@@ -185,10 +185,8 @@ def named_as_given(**short: object) -> Iterator[None]:
         yield
     except ConfigError as error:
         for option, value in short.items():
-            stands_for = f"{ConfigError(f'--set {_KEYS[option]}={value}:')} "
-            if value is not None and str(error).startswith(stands_for):
-                said = value if str(value).strip() else "''"
-                raise ConfigError(f"--{option} {said}: {str(error).removeprefix(stands_for)}") from None
+            if value is not None and error.given == f"{_KEYS[option]}={value}":
+                raise error.replace(given=f"--{option} {value if str(value).strip() else chr(39) * 2}") from None
         raise
 
 
@@ -251,13 +249,13 @@ def checked_file(option: str, file: Path | None) -> Path | None:
 
     if file is not None:
         if os.path.isdir(file):  # unlike Path.is_dir, False for a name that is too long
-            raise ConfigError(f"{option} {file}: is a folder; the name of a file is needed")
+            raise ConfigError("is a folder; the name of a file is needed", key=option, got=file)
         try:
             file.lstat()
         except (FileNotFoundError, NotADirectoryError):  # for the folder to be made, or refused below
             pass
         except OSError as error:  # a name that is too long
-            raise ConfigError(f"{option} {file}: cannot be written: {error.strerror}") from None
+            raise ConfigError(f"cannot be written: {error.strerror}", key=option, got=file) from None
         checked_folder(file.parent, option)
     return file
 
@@ -267,7 +265,7 @@ def at_least(option: str, least: int, value: int | None) -> None:
     from sim.config.errors import ConfigError
 
     if value is not None and value < least:
-        raise ConfigError(f"{option}: at least {least} is needed (got {value})")
+        raise ConfigError(f"at least {least} is needed", key=option, got=value)
 
 
 def only_one(name: str, access: str | None) -> None:
@@ -275,15 +273,15 @@ def only_one(name: str, access: str | None) -> None:
     from sim.config.errors import ConfigError
 
     if access is not None and "," in access:
-        raise ConfigError(f"--access {access}: {name} takes one access variant")
+        raise ConfigError(f"{name} takes one access variant", key="--access", got=access)
 
 
 def one_of(option: str, value: str, valid: tuple[str, ...]) -> None:
     """Refuse a value that an option does not know."""
-    from sim.config.errors import ConfigError, nearest
+    from sim.config.errors import ConfigError
 
     if value not in valid:
-        raise ConfigError(f"{option}: unknown '{value}'{nearest(value, valid)}")
+        raise ConfigError(f"unknown '{value}'", key=option, got=value, expected=valid)
 
 
 @contextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -126,7 +127,7 @@ def compare(
     from sim.study.sensitivity.shapley import decompose
 
     if access is not None and access.count(",") > 1:
-        raise ConfigError(f"--access {access}: compare takes two access variants")
+        raise ConfigError("compare takes two access variants", key="--access", got=access)
     first = ablated(load(scenario, sets, configs, access=access, sizes=sizes, seed=seed), without)
     second = None
     if other is not None:
@@ -354,4 +355,5 @@ def sweep(
         outcome = sweeps.run_sweep(
             loaded, pool, folder=out, resume=resume, configs=configs, jobs=jobs or 2, progress=report, notice=notice
         )
-    show_data(outcome.to_dict(), lambda: csv_rows().sweep_rows(outcome), lambda: printed().sweep_table(loaded, outcome))
+    table = partial(printed().sweep_table, loaded, outcome, hint="--out DIR keeps them all")
+    show_data(outcome.to_dict(), lambda: csv_rows().sweep_rows(outcome), table)

@@ -162,6 +162,10 @@ def check(
     from sim.study.catalogue import check as check_tables
 
     checked = check_tables(tables or (), configs)
-    show_data(checked.to_dict(), lambda: csv_rows().finding_rows(checked), lambda: findings(checked, guesses))
+    show_data(
+        checked.to_dict(),
+        lambda: csv_rows().finding_rows(checked),
+        lambda: findings(checked, guesses, "--guesses lists them"),
+    )
     if checked.of("error"):
         raise typer.Exit(2)

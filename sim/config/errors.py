@@ -3,39 +3,80 @@
 from __future__ import annotations
 
 import difflib
-import re
 from collections.abc import Iterable
+from typing import Any
+
+_FEW = 16
 
 
 class ConfigError(ValueError):
     """Bad input, said in one line: what is wrong, where, and the nearest thing that would be right.
 
-    The line is `FILE: KEY: MESSAGE (got GOT)`, without the parts that are not given. A key without a file is an
-    argument of the library, for which the command line has a flag.
+    The line is `GIVEN: FILE: KEY: MESSAGE (got GOT)`, without the parts that are not known. The command line words
+    the parts anew: an assignment as `--set KEY=VALUE`, an argument of the library as the option that stands for it.
+
+    Parameters
+    ----------
+    message
+        What is wrong, without where.
+    file
+        The file at fault.
+    key
+        The key of the file that is at fault; without a file, the argument of the library that is.
+    got
+        The value that was found there.
+    expected
+        The names that are valid there; the line ends with the nearest of them, or all if they are few and none is
+        near. The message says what was got.
+    given
+        The assignment `KEY=VALUE` that brought the value in.
+
+    Attributes
+    ----------
+    nearest : str or None
+        The expected name that is nearest to what was got.
+
+    Examples
+    --------
+    >>> str(ConfigError("at least 1 is needed", key="draws", got=0))
+    'draws: at least 1 is needed (got 0)'
+    >>> error = ConfigError("unknown cpu 'zen9'", file="mine.yaml", got="zen9", expected=["zen4", "broadwell"])
+    >>> str(error), error.nearest
+    ("mine.yaml: unknown cpu 'zen9'; did you mean 'zen4'?", 'zen4')
     """
 
-    def __init__(self, message: str, *, file: object = None, key: str | None = None, got: object = None) -> None:
-        self.message, self.file, self.key, self.got = " ".join(message.split()), file, key, got
-        super().__init__(self.worded(key))
+    def __init__(
+        self,
+        message: str,
+        *,
+        file: object = None,
+        key: str | None = None,
+        got: object = None,
+        expected: Iterable[str] | None = None,
+        given: str | None = None,
+    ) -> None:
+        self.message, self.file, self.key, self.got, self.given = message, file, key, got, given
+        self.expected = None if expected is None else sorted(set(expected))
+        self.nearest = None if self.expected is None else _closest(str(got), self.expected)
+        parts = [str(part) for part in (given, file, key, message) if part is not None]
+        tail = "" if got is None else f" (got {got})"
+        if self.expected is not None:
+            tail = nearest(str(got), self.expected)
+        super().__init__(" ".join(f"{': '.join(parts)}{tail}".split()))
 
-    def worded(self, key: str | None) -> str:
-        """Return the line with other words in the place of the key."""
-        parts = [str(part) for part in (self.file, key, self.message) if part is not None]
-        got = "" if self.got is None else f" (got {self.got})"
-        return " ".join(f"{': '.join(parts)}{got}".split())
+    def replace(self, **parts: Any) -> ConfigError:
+        """Return the same error with other parts."""
+        names = ("message", "file", "key", "got", "expected", "given")
+        return ConfigError(**({name: getattr(self, name) for name in names} | parts))
 
 
 def nearest(name: str, valid: Iterable[str]) -> str:
     """Return `; did you mean 'x'?` for the closest valid name, or the list of valid names if none is close."""
     choices = sorted(set(valid))
-    close = difflib.get_close_matches(name, choices, n=1, cutoff=0.5)
-    if close:
-        return f"; did you mean '{close[0]}'?"
-    if 0 < len(choices) <= 16:
-        return f"; valid: {', '.join(choices)}"
-    return ""
+    if close := _closest(name, choices):
+        return f"; did you mean '{close}'?"
+    return f"; valid: {', '.join(choices)}" if 0 < len(choices) <= _FEW else ""
 
 
-def without_file(message: str) -> str:
-    """Return what a message says, without the file that it names first."""
-    return re.sub(r"^\S+\.ya?ml: ", "", message)
+def _closest(name: str, choices: list[str]) -> str | None:
+    return next(iter(difflib.get_close_matches(name, choices, n=1, cutoff=0.5)), None)

@@ -54,13 +54,15 @@ def _check_queues(scenario: Scenario) -> None:
     if scenario.queues.per_core == 1:
         return
     if scenario.traffic.load.kind != "saturate" or scenario.traffic.mix is not None:
-        raise ConfigError("queues: several queues on one core take a saturating load of one packet size")
+        raise ConfigError("several queues on one core take a saturating load of one packet size", key="queues")
     if scenario.device.kind != "vhost_net" or scenario.device.direction == "rx":
-        raise ConfigError("queues: several queues on one core are modelled for vhost_net transmit only")
+        raise ConfigError("several queues on one core are modelled for vhost_net transmit only", key="queues")
     if scenario.device.busyloop_timeout_us:
-        raise ConfigError("queues: a worker that serves several queues is not modelled with busy polling")
+        raise ConfigError("a worker that serves several queues is not modelled with busy polling", key="queues")
     if any(message_rates(scenario)):
-        raise ConfigError("queues: several queues on one core cannot be combined with invalidations or IOTLB messages")
+        raise ConfigError(
+            "several queues on one core cannot be combined with invalidations or IOTLB messages", key="queues"
+        )
 
 
 def _check_simple_ring(scenario: Scenario) -> None:
@@ -107,6 +109,8 @@ def _check_transmits(scenario: Scenario) -> None:
             )
     ring = ring_of(scenario.virtqueue)
     if scenario.driver.kind == "lockstep" and scenario.driver.burst > ring.packets:
-        raise ConfigError(f"driver.burst: {scenario.driver.burst} packets do not fit a ring that holds {ring.packets}")
+        raise ConfigError(
+            f"{scenario.driver.burst} packets do not fit a ring that holds {ring.packets}", key="driver.burst"
+        )
     if scenario.driver.kind == "lockstep" and scenario.traffic.load.kind != "saturate":
-        raise ConfigError("traffic.load: the lockstep driver sets its own pace; only saturate is accepted")
+        raise ConfigError("the lockstep driver sets its own pace; only saturate is accepted", key="traffic.load")

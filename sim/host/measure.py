@@ -100,4 +100,4 @@ def check_same_machine(recording: Recording) -> None:
     here = read_machine(sorted(os.sched_getaffinity(0)))
     there = recording.machine
     if (here.vendor, here.family, here.model) != (there.vendor, there.family, there.model):
-        raise ConfigError(f"measure --ring: the recording is of another machine ({there.model_name})")
+        raise ConfigError(f"the recording is of another machine ({there.model_name})", key="ring")

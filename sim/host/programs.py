@@ -80,7 +80,7 @@ def _compile(compiler: str, sources: list[Path], executable: Path) -> None:
         handle, name = tempfile.mkstemp(prefix=executable.name, dir=executable.parent)
         os.close(handle)
     except OSError as error:
-        raise ConfigError(f"{executable.parent}: cannot be written: {error.strerror}") from None
+        raise ConfigError(f"cannot be written: {error.strerror}", file=executable.parent) from None
     command = [compiler, *FLAGS, "-o", name, *(str(file) for file in sources), "-lm"]
     try:
         done = subprocess.run(command, capture_output=True, text=True, check=False)

@@ -107,11 +107,11 @@ def read_recording(file: Path) -> Recording:
     try:
         data = json.loads(file.read_text(encoding="utf-8"))
     except OSError as error:
-        raise ConfigError(f"{file}: cannot be read: {error.strerror}") from None
+        raise ConfigError(f"cannot be read: {error.strerror}", file=file) from None
     except (ValueError, RecursionError):
-        raise ConfigError(f"{file}: is not a JSON file") from None
+        raise ConfigError("is not a JSON file", file=file) from None
     if not isinstance(data, dict) or data.get("kind") != "host-recording":
-        raise ConfigError(f"{file}: is not a recording of `vhost-sim measure` (kind: host-recording)")
+        raise ConfigError("is not a recording of `vhost-sim measure` (kind: host-recording)", file=file)
     try:
         return Recording.model_validate(data)
     except ValidationError as error:

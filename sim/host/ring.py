@@ -78,7 +78,7 @@ def parse_run(text: str, transfer_ns: float | None) -> RingRun:
         counts = {name: int(data[name]) for name in ("refills", "drains", "sleeps", "flushes", "kicks")}
         disturbed = int(data["disturbed"])
     except (ValueError, KeyError, TypeError):
-        raise ConfigError(f"measure --ring: the ring program answered {text[:80]!r}") from None
+        raise ConfigError(f"the ring program answered {text[:80]!r}", key="ring") from None
     quarter = len(intervals) // 4
     enough = len(intervals) >= FEWEST_INTERVALS
     middle = statistics.fmean(intervals[quarter : len(intervals) - quarter]) if enough else None
@@ -108,7 +108,7 @@ def run_rings(
 ) -> list[RingPoint]:
     """Run every setting in interleaved runs until enough count; ConfigError without a second CPU."""
     if pair[1] is None:
-        raise ConfigError("measure --ring: two CPUs are needed (this process may run on one core only)")
+        raise ConfigError("two CPUs are needed (this process may run on one core only)", key="ring")
     ring, bench = compiled("ring"), compiled("bench")
     runs: list[list[RingRun]] = [[] for _ in wanted]
     begun = time.monotonic()
@@ -138,7 +138,7 @@ def run_ring(ring: Path, bench: Path, settings: RingSettings, pair: tuple[int, i
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     except (subprocess.TimeoutExpired, OSError):
-        raise ConfigError("measure --ring: the ring program does not run, or does not end") from None
+        raise ConfigError("the ring program does not run, or does not end", key="ring") from None
     if done.returncode:
-        raise ConfigError(f"measure --ring: the ring program failed: {done.stderr.strip() or done.returncode}")
+        raise ConfigError(f"the ring program failed: {done.stderr.strip() or done.returncode}", key="ring")
     return parse_run(done.stdout, statistics.fmean(both) if both else None)

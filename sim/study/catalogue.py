@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from sim.config import ConfigError, Scenario, load_scenario
-from sim.config.errors import nearest
 from sim.config.loading import paths
 from sim.config.loading.files import read_yaml
 from sim.config.loading.load import load_table
@@ -103,7 +102,7 @@ def _kind_of(reference: str, configs: Path | None) -> tuple[str, str]:
     kinds = [kind for kind in paths.FOLDERS if reference in paths.names(kind, configs)]
     if not kinds:
         everything = [name for kind in paths.FOLDERS for name in paths.names(kind, configs)]
-        raise ConfigError(f"unknown table '{reference}'{nearest(reference, everything)}")
+        raise ConfigError(f"unknown table '{reference}'", got=reference, expected=everything)
     return kinds[0], reference
 
 

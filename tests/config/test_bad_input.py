@@ -17,67 +17,63 @@ EXTENDS = f"schema: 1\nextends: {SEED}\n"
 
 #: override -> the sentence; `FILE` stands for the scenario's file.
 OVERRIDES = {
-    "virtqueue.sise=3": "--set: unknown key 'virtqueue.sise'; did you mean 'size'?",
-    "virtqeue.size=3": "--set: unknown key 'virtqeue'; did you mean 'virtqueue'?",
-    "cpu.primitives.lfenze=3": "--set: unknown key 'cpu.primitives.lfenze'; did you mean 'lfence'?",
-    "cpu=broadwel": "--set GIVEN: unknown cpu 'broadwel'; did you mean 'broadwell-2.6ghz'?",
-    "kernel=dpdk-vhst": "--set GIVEN: unknown kernel 'dpdk-vhst'; did you mean 'dpdk-vhost'?",
-    "kernel=v5.1": "--set GIVEN: unknown kernel 'v5.1'; did you mean 'v6.1'?",
-    "access=vmpa": "--set GIVEN: unknown access 'vmpa'; did you mean 'vmap'?",
-    "calibration=sed": "--set GIVEN: unknown calibration 'sed'; valid: all-published, seed-copy-user, seed-two-rates",
+    "virtqueue.sise=3": "GIVEN: unknown key 'virtqueue.sise'; did you mean 'size'?",
+    "virtqeue.size=3": "GIVEN: unknown key 'virtqeue'; did you mean 'virtqueue'?",
+    "cpu.primitives.lfenze=3": "GIVEN: unknown key 'cpu.primitives.lfenze'; did you mean 'lfence'?",
+    "cpu=broadwel": "GIVEN: unknown cpu 'broadwel'; did you mean 'broadwell-2.6ghz'?",
+    "kernel=dpdk-vhst": "GIVEN: unknown kernel 'dpdk-vhst'; did you mean 'dpdk-vhost'?",
+    "kernel=v5.1": "GIVEN: unknown kernel 'v5.1'; did you mean 'v6.1'?",
+    "access=vmpa": "GIVEN: unknown access 'vmpa'; did you mean 'vmap'?",
+    "calibration=sed": "GIVEN: unknown calibration 'sed'; valid: all-published, seed-copy-user, seed-two-rates",
     "cpu.primitives.lfence=-1": (
-        "--set GIVEN: cpu.primitives.lfence.value: input should be greater than or equal to 0 (got -1)"
+        "GIVEN: cpu.primitives.lfence.value: input should be greater than or equal to 0 (got -1)"
     ),
     "traffic.load=fast": (
-        "--set GIVEN: traffic.load: is 'saturate', a rate in packets per second, or a mapping of kind and pps"
+        "GIVEN: traffic.load: is 'saturate', a rate in packets per second, or a mapping of kind and pps"
     ),
-    "traffic.load=nan": "--set GIVEN: traffic.load.pps: input should be a finite number (got nan)",
-    "cpu.core_ghz=.nan": "--set GIVEN: cpu.core_ghz.value: input should be a finite number (got nan)",
-    "cpu.core_ghz=.inf": "--set GIVEN: cpu.core_ghz.value: input should be a finite number (got inf)",
-    "cpu.core_ghz=0": "--set GIVEN: cpu: core_ghz: must be above 0",
-    "cpu.overlap=2": "--set GIVEN: cpu: overlap: a fraction cannot exceed 1",
-    "cpu.core_ghz.unit=MHz": "--set GIVEN: cpu: core_ghz: unit 'MHz' should be 'GHz'",
-    "cpu.primitives.lfence.unit=ns": "--set GIVEN: cpu.primitives: lfence: unit 'ns' should be 'cycles'",
-    "kernel.work_scale.unit=percent": "--set GIVEN: kernel: work_scale: unit 'percent' should be 'ratio'",
+    "traffic.load=nan": "GIVEN: traffic.load.pps: input should be a finite number (got nan)",
+    "cpu.core_ghz=.nan": "GIVEN: cpu.core_ghz.value: input should be a finite number (got nan)",
+    "cpu.core_ghz=.inf": "GIVEN: cpu.core_ghz.value: input should be a finite number (got inf)",
+    "cpu.core_ghz=0": "GIVEN: cpu: core_ghz: must be above 0",
+    "cpu.overlap=2": "GIVEN: cpu: overlap: a fraction cannot exceed 1",
+    "cpu.core_ghz.unit=MHz": "GIVEN: cpu: core_ghz: unit 'MHz' should be 'GHz'",
+    "cpu.primitives.lfence.unit=ns": "GIVEN: cpu.primitives: lfence: unit 'ns' should be 'cycles'",
+    "kernel.work_scale.unit=percent": "GIVEN: kernel: work_scale: unit 'percent' should be 'ratio'",
     "kernel.steps.head.instructions.unit=cycles": (
-        "--set GIVEN: kernel: steps.head.instructions: unit 'cycles' should be 'instructions'"
+        "GIVEN: kernel: steps.head.instructions: unit 'cycles' should be 'instructions'"
     ),
-    "cpu.reorder_buffer.value=5": "--set GIVEN: cpu.reorder_buffer: low <= value <= high does not hold: 192, 5, 192",
-    "cpu.primitives.copy_bytes=0": "--set GIVEN: cpu.primitives: copy_bytes: a rate must be above 0",
-    "virtqueue.size=100": "--set GIVEN: virtqueue.size: 100 is not a power of two (a split ring's size is one)",
-    "virtqueue.iotlb=maybe": "--set GIVEN: virtqueue.iotlb: input should be a valid boolean, unable to interpret input",
-    "virtqueue.layout=pakced": "--set GIVEN: virtqueue.layout: input should be 'split' or 'packed' (got 'pakced')",
+    "cpu.reorder_buffer.value=5": "GIVEN: cpu.reorder_buffer: low <= value <= high does not hold: 192, 5, 192",
+    "cpu.primitives.copy_bytes=0": "GIVEN: cpu.primitives: copy_bytes: a rate must be above 0",
+    "virtqueue.size=100": "GIVEN: virtqueue.size: 100 is not a power of two (a split ring's size is one)",
+    "virtqueue.iotlb=maybe": "GIVEN: virtqueue.iotlb: input should be a valid boolean, unable to interpret input",
+    "virtqueue.layout=pakced": "GIVEN: virtqueue.layout: input should be 'split' or 'packed' (got 'pakced')",
     "virtqueue={layout: packed, size: 0}": (
-        "--set GIVEN: virtqueue.size: input should be greater than or equal to 1 (got 0)"
+        "GIVEN: virtqueue.size: input should be greater than or equal to 1 (got 0)"
     ),
-    "virtqueue={layout: packed, in_order: true}": (
-        "--set GIVEN: virtqueue: in_order: is modelled for the split layout only"
-    ),
-    "virtqueue.packed_access=best": "--set GIVEN: virtqueue.packed_access: input should be 'rfc' or 'ideal'",
+    "virtqueue={layout: packed, in_order: true}": ("GIVEN: virtqueue: in_order: is modelled for the split layout only"),
+    "virtqueue.packed_access=best": "GIVEN: virtqueue.packed_access: input should be 'rfc' or 'ideal'",
     "virtqueue.in_order_device=none": (
-        "--set GIVEN: virtqueue.in_order_device: input should be 'full', 'avail' or 'used' (got 'none')"
+        "GIVEN: virtqueue.in_order_device: input should be 'full', 'avail' or 'used' (got 'none')"
     ),
     "virtqueue.iotlb_updates_per_second=5": (
-        "--set GIVEN: virtqueue: iotlb_updates_per_second and iotlb_misses_per_second need iotlb: true"
+        "GIVEN: virtqueue: iotlb_updates_per_second and iotlb_misses_per_second need iotlb: true"
     ),
-    "virtqueue.iotlb_entries=0": (
-        "--set GIVEN: virtqueue.iotlb_entries: input should be greater than or equal to 1 (got 0)"
-    ),
-    "virtqueue.iotlb_miss_cost.unit=ns": "--set GIVEN: virtqueue.iotlb_miss_cost: iotlb_miss_cost: unit 'ns'",
-    "traffic.packet_bytes=0": "--set GIVEN: traffic.packet_bytes[0]: input should be greater than or equal to 14",
-    "traffic.packet_bytes=64,64": "--set GIVEN: traffic.packet_bytes: a size is given twice",
-    "traffic.dirty_bytes=-1": "--set GIVEN: traffic.dirty_bytes: must be at least 0, or 'full' (got -1)",
-    "access=vmap,vmap": "--set GIVEN: access: a variant is named twice",
-    "run.engine=warp": "--set GIVEN: run.engine: input should be ",
-    "virtqueue=[1]": "--set GIVEN: virtqueue: input should be a valid dictionary or instance of Virtqueue",
-    "title.x=3": "--set: 'title' has no keys below it",
-    "driver.burst": "--set driver.burst: KEY=VALUE is needed, as in cpu.core_ghz=3.2",
-    "=3": "--set =3: KEY=VALUE is needed, as in cpu.core_ghz=3.2",
-    "driver..burst=3": "--set driver..burst=3: KEY=VALUE is needed, as in cpu.core_ghz=3.2",
-    "driver.burst=[": "--set driver.burst=[: the value is not readable as YAML",
-    "traffic.packet_bytes=64,]": "--set traffic.packet_bytes=64,]: the value is not readable as YAML",
-    "title=9999-99-99": "--set title=9999-99-99: the value is not readable as YAML",
-    "schema=2": "--set GIVEN: schema: input should be 1 (got 2)",
+    "virtqueue.iotlb_entries=0": ("GIVEN: virtqueue.iotlb_entries: input should be greater than or equal to 1 (got 0)"),
+    "virtqueue.iotlb_miss_cost.unit=ns": "GIVEN: virtqueue.iotlb_miss_cost: iotlb_miss_cost: unit 'ns'",
+    "traffic.packet_bytes=0": "GIVEN: traffic.packet_bytes[0]: input should be greater than or equal to 14",
+    "traffic.packet_bytes=64,64": "GIVEN: traffic.packet_bytes: a size is given twice",
+    "traffic.dirty_bytes=-1": "GIVEN: traffic.dirty_bytes: must be at least 0, or 'full' (got -1)",
+    "access=vmap,vmap": "GIVEN: access: a variant is named twice",
+    "run.engine=warp": "GIVEN: run.engine: input should be ",
+    "virtqueue=[1]": "GIVEN: virtqueue: input should be a valid dictionary or instance of Virtqueue",
+    "title.x=3": "GIVEN: 'title' has no keys below it",
+    "driver.burst": "driver.burst: KEY=VALUE is needed, as in cpu.core_ghz=3.2",
+    "=3": "=3: KEY=VALUE is needed, as in cpu.core_ghz=3.2",
+    "driver..burst=3": "driver..burst=3: KEY=VALUE is needed, as in cpu.core_ghz=3.2",
+    "driver.burst=[": "driver.burst=[: the value is not readable as YAML",
+    "traffic.packet_bytes=64,]": "traffic.packet_bytes=64,]: the value is not readable as YAML",
+    "title=9999-99-99": "title=9999-99-99: the value is not readable as YAML",
+    "schema=2": "GIVEN: schema: input should be 1 (got 2)",
 }
 
 
@@ -230,7 +226,7 @@ def test_paths_that_cannot_be_read(tmp_path):
     missing = tmp_path / "missing.yaml"
     assert message(missing) == f"{missing}: no such file"
     assert message(tmp_path) == f"{tmp_path}: no such file"
-    assert message(SEED, configs=missing) == f"--configs {missing}: no such folder"
+    assert message(SEED, configs=missing) == f"configs: no such folder (got {missing})"
 
 
 def test_an_unknown_scenario_says_where_the_list_is():
@@ -263,7 +259,7 @@ def test_a_hostile_scenario_name_is_only_an_unknown_name(name):
 
 
 def test_a_folder_of_tables_with_a_hostile_name_is_only_missing():
-    assert message(SEED, configs=LONG) == f"--configs {LONG}: no such folder"
+    assert message(SEED, configs=LONG) == f"configs: no such folder (got {LONG})"
 
 
 def test_nearest_names_the_closest_or_lists_a_few():

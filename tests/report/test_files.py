@@ -61,7 +61,7 @@ def test_a_writer_that_fails_leaves_the_folder_as_it_was(error, tmp_path):
 def test_a_full_disk_is_said_in_one_line(tmp_path):
     with pytest.raises(ConfigError) as raised:
         write_all(tmp_path, {"b": fail(OSError(28, "No space left on device"))})
-    assert str(raised.value) == f"--out {tmp_path}: cannot be written: No space left on device"
+    assert str(raised.value) == f"folder: cannot be written: No space left on device (got {tmp_path})"
 
 
 def test_files_of_an_earlier_run_are_replaced_and_others_stay(tmp_path):
@@ -76,7 +76,7 @@ def test_a_file_in_the_way_is_found_before_anything_is_simulated(tmp_path):
     for folder in (tmp_path / "file", tmp_path / "file" / "below"):
         with pytest.raises(ConfigError) as raised:
             check_folder(folder)
-        assert str(raised.value) == f"--out {folder}: {tmp_path / 'file'} is not a folder"
+        assert str(raised.value) == f"folder: {tmp_path / 'file'} is not a folder (got {folder})"
     check_folder(tmp_path / "new" / "deeper")
     assert not (tmp_path / "new").exists()
 

@@ -157,9 +157,9 @@ def test_behind_the_start_a_worker_no_longer_waits_for_its_first_kick(seed):
 @pytest.mark.parametrize(
     ("packets", "skip", "said"),
     [
-        (1, -1, "--skip -1: 0 to 9999 packets can be skipped"),
-        (9_000, 1_001, "--packets 9000: a timeline holds 1 to 8999 packets behind 1001 that are skipped"),
-        (1, 10_000, "--skip 10000: 0 to 9999 packets can be skipped"),
+        (1, -1, "skip: 0 to 9999 packets can be skipped (got -1)"),
+        (9_000, 1_001, "packets: a timeline holds 1 to 8999 packets behind 1001 that are skipped (got 9000)"),
+        (1, 10_000, "skip: 0 to 9999 packets can be skipped (got 10000)"),
     ],
 )
 def test_what_cannot_be_skipped_is_refused(seed, packets, skip, said):

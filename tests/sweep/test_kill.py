@@ -160,5 +160,5 @@ def test_a_folder_below_a_file_is_one_line(tmp_path):
     file = tmp_path / "file"
     file.write_text("")
     study = sweep({"access": {"values": ["vmap"]}})
-    with pytest.raises(sweeps.ConfigError, match=r"--out .*below: cannot be written: Not a directory"):
+    with pytest.raises(sweeps.ConfigError, match=r"folder: cannot be written: Not a directory \(got .*below\)"):
         sweeps.run_sweep(study, Inline(), folder=file / "below")

@@ -115,7 +115,7 @@ def test_an_edited_table_computes_anew_what_depends_on_it(tmp_path):
 def test_parts_without_resume_and_those_of_another_sweep_are_refused(tmp_path):
     sweeps.run_sweep(sweep(AXES), Inline(), folder=tmp_path)
     whole = contents(tmp_path)
-    with pytest.raises(sim.ConfigError, match="holds 4 parts already; --resume continues them"):
+    with pytest.raises(sim.ConfigError, match="holds 4 parts already; resume the sweep, or choose another folder"):
         sweeps.run_sweep(sweep(AXES), Inline(), folder=tmp_path)
     with pytest.raises(sim.ConfigError, match="holds another sweep"):
         sweeps.run_sweep(sweep({"access": {"values": ["vmap"]}}), Inline(), folder=tmp_path, resume=True)

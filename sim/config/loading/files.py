@@ -44,18 +44,18 @@ def read_yaml(file: Path) -> Table:
         state = file.stat()
         data = copy.deepcopy(_parsed(file, state.st_mtime_ns, state.st_size))
     except OSError as error:
-        raise ConfigError(f"{file}: cannot be read: {error.strerror}") from None
+        raise ConfigError(f"cannot be read: {error.strerror}", file=file) from None
     except UnicodeDecodeError:
-        raise ConfigError(f"{file}: is not a YAML file: not UTF-8 text") from None
+        raise ConfigError("is not a YAML file: not UTF-8 text", file=file) from None
     except UNREADABLE as error:
         mark = getattr(error, "problem_mark", None)
         where = f" (line {mark.line + 1})" if mark else ""
-        raise ConfigError(f"{file}: is not a YAML file{where}: {getattr(error, 'problem', None) or error}") from None
+        raise ConfigError(f"is not a YAML file{where}: {getattr(error, 'problem', None) or error}", file=file) from None
     if not isinstance(data, dict):
-        raise ConfigError(f"{file}: is not a YAML mapping (found {type(data).__name__})")
+        raise ConfigError(f"is not a YAML mapping (found {type(data).__name__})", file=file)
     bad = next((key for key in data if not isinstance(key, str)), None)
     if bad is not None:
-        raise ConfigError(f"{file}: key {bad!r} is not text")
+        raise ConfigError(f"key {bad!r} is not text", file=file)
     return data
 
 
@@ -70,4 +70,4 @@ def write_whole(file: Path, text: str) -> None:
         finally:
             partial.unlink(missing_ok=True)
     except OSError as error:
-        raise ConfigError(f"{file}: cannot be written: {error.strerror}") from None
+        raise ConfigError(f"cannot be written: {error.strerror}", file=file) from None

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from sim.config.errors import ConfigError, nearest
+from sim.config.errors import ConfigError
 from sim.config.loading import paths
 from sim.config.loading.files import Table, read_yaml
 from sim.config.loading.overrides import as_list, override, split_assignment
@@ -29,6 +29,8 @@ from sim.config.tables.study import CalibrationStudy, Sensitivity, Sweep
 Model = TypeVar("Model", bound=BaseModel)
 
 _NAMED = ("cpu", "kernel")
+#: The parts of a key, its value, and the text `KEY=VALUE` that it was read from, if any.
+Assignment = tuple[list[str], Any, str | None]
 MODELS: dict[str, type[BaseModel]] = {
     "cpu": Cpu,
     "kernel": Kernel,
@@ -70,18 +72,18 @@ def read_table(
     layers: list[Table] = []
     while True:
         if file.resolve() in chain:
-            raise ConfigError(f"{file}: extends itself in a circle")
+            raise ConfigError("extends itself in a circle", file=file)
         chain.append(file.resolve())
         layer = read_yaml(file)
         declared = layer.get("kind", kind)
         if declared != kind:
-            raise ConfigError(f"{file}: is a {declared} table; a {kind} is needed here")
+            raise ConfigError(f"is a {declared} table; a {kind} is needed here", file=file)
         parent = layer.pop("extends", None)
         layers.append(layer)
         if parent is None:
             break
         if not isinstance(parent, str):
-            raise ConfigError(f"{file}: extends: a name or a path is needed")
+            raise ConfigError("extends: a name or a path is needed", file=file)
         # A user's table may extend the shipped one of the same name.
         file = paths.find(kind, parent, *(() if parent == file.stem else (configs, file.parent)))
     table: Table = {}
@@ -120,23 +122,25 @@ def validate(model: type[Model], table: Table, where: str, given: Sequence[str] 
     the file.
     """
     if "schema" not in table:
-        raise ConfigError(f"{where}: key 'schema' is missing (write 'schema: 1')")
+        raise ConfigError("key 'schema' is missing (write 'schema: 1')", file=where)
     try:
         return model.model_validate(_rename_schema(table))
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         key = _key_path(first["loc"])
         text = first["msg"].removeprefix("Value error, ")
-        where = _blamed(_place(key, text), given) or where
+        blamed = _blamed(_place(key, text), given)
+        place: dict[str, Any] = {"given": blamed} if blamed else {"file": where}
         if first["type"] == "extra_forbidden":
             name = str(first["loc"][-1])
-            hint = nearest(name, _valid_keys(model, first["loc"]))
-            raise ConfigError(f"{where}: unknown key '{key}'{hint}") from None
+            raise ConfigError(
+                f"unknown key '{key}'", got=name, expected=_valid_keys(model, first["loc"]), **place
+            ) from None
         if first["type"] == "missing":
-            raise ConfigError(f"{where}: key '{key}' is missing") from None
+            raise ConfigError(f"key '{key}' is missing", **place) from None
         value = first.get("input")
-        shown = f" (got {value!r})" if isinstance(value, str | int | float | bool) else ""
-        raise ConfigError(f"{where}: {key + ': ' if key else ''}{text[0].lower() + text[1:]}{shown}") from None
+        got = repr(value) if isinstance(value, str | int | float | bool) else None
+        raise ConfigError(text[0].lower() + text[1:], key=key or None, got=got, **place) from None
 
 
 def _place(key: str, problem: str) -> str:
@@ -152,7 +156,7 @@ def _blamed(key: str, given: Sequence[str]) -> str | None:
     for assignment in reversed(given):
         name = assignment.partition("=")[0].strip()
         if key == name or key.startswith((f"{name}.", f"{name}[")) or (key and name.startswith(f"{key}.")):
-            return f"--set {assignment}"
+            return assignment
     return None
 
 
@@ -192,8 +196,7 @@ def _read_named(
     try:
         return read_table(_kind_named(kind, name, configs, beside), name, configs, beside)
     except ConfigError as error:
-        blamed = _blamed(kind, given)
-        raise ConfigError(f"{blamed}: {error}" if blamed else str(error)) from None
+        raise error.replace(given=_blamed(kind, given)) from None
 
 
 def _resolve_names(table: Table, configs: Path | None, beside: Path | None, where: str, given: Sequence[str]) -> None:
@@ -209,7 +212,8 @@ def _resolve_names(table: Table, configs: Path | None, beside: Path | None, wher
             for item in variants
         ]
     elif variants is not None:
-        raise ConfigError(f"{_blamed('access', given) or where}: access: a list of names is needed")
+        blamed = _blamed("access", given)
+        raise ConfigError("a list of names is needed", key="access", given=blamed, file=None if blamed else where)
 
 
 def _apply_calibration(
@@ -231,7 +235,7 @@ def _apply_calibration(
         try:
             override(table, fitted.key.split("."), entry, Scenario)
         except ConfigError as error:
-            raise ConfigError(f"{file}: {error}") from None
+            raise error.replace(file=file) from None
 
 
 class Scenarios:
@@ -244,37 +248,37 @@ class Scenarios:
         self._reference = str(reference)
         self._root = Path(configs) if configs is not None else None
         if self._root is not None and not os.path.isdir(self._root):  # unlike Path.is_dir, False for a name too long
-            raise ConfigError(f"--configs {self._root}: no such folder")
+            raise ConfigError("no such folder", key="configs", got=self._root)
         self._named: dict[str, tuple[Table, Path]] = {}
 
     def load(self, settings: Mapping[str, Any], overrides: Sequence[str] = ()) -> Scenario:
         """Return the scenario under settings, then overrides; ConfigError, one line, for anything that is wrong."""
         split = [(key.split("."), value) for key, value in settings.items()]
-        assignments = [(keys, as_list(keys, value)) for keys, value in split]
-        assignments += [split_assignment(text) for text in overrides]
-        whole = [(keys, value) for keys, value in assignments if len(keys) == 1]
+        assignments: list[Assignment] = [(keys, as_list(keys, value), None) for keys, value in split]
+        assignments += [(*split_assignment(text), text) for text in overrides]
+        whole = [assignment for assignment in assignments if len(assignment[0]) == 1]
         name = repr(whole)
         if name not in self._named:
             self._named[name] = self._resolve(whole, overrides)
         resolved, file = self._named[name]
         table = dict(resolved)
-        for keys, value in assignments:
+        for keys, value, given in assignments:
             if len(keys) > 1:
-                override(table, keys, value, Scenario)
+                override(table, keys, value, Scenario, given)
         if isinstance(table.get("traffic"), dict) and "mix" in table["traffic"]:
             table["traffic"] = {**table["traffic"], "mix": read_mix(table["traffic"]["mix"], file.parent)}
         return validate(Scenario, table, str(file), overrides)
 
-    def _resolve(self, whole: list[tuple[list[str], Any]], overrides: Sequence[str]) -> tuple[Table, Path]:
+    def _resolve(self, whole: list[Assignment], overrides: Sequence[str]) -> tuple[Table, Path]:
         """Read the file, set whole keys, put tables in the place of names, and the calibration into them."""
         table, file = read_table("scenario", self._reference, self._root)
         was_resolved = isinstance(table.get("kernel"), dict)
-        for keys, value in whole:
-            override(table, keys, value, Scenario)
+        for keys, value, given in whole:
+            override(table, keys, value, Scenario, given)
         named = {key for key in _NAMED if isinstance(table.get(key), str)}
         _resolve_names(table, self._root, file.parent, str(file), overrides)
         # A resolved table holds the fitted values already; only what a name has replaced lacks them.
-        everything = not was_resolved or any(keys == ["calibration"] for keys, _ in whole)
+        everything = not was_resolved or any(keys == ["calibration"] for keys, _, _ in whole)
         _apply_calibration(table, self._root, file.parent, None if everything else named, overrides)
         return table, file
 

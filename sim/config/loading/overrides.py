@@ -8,7 +8,7 @@ from typing import Any
 import yaml
 from pydantic import BaseModel
 
-from sim.config.errors import ConfigError, nearest
+from sim.config.errors import ConfigError
 from sim.config.loading.files import UNREADABLE, StrictLoader, Table
 
 
@@ -16,12 +16,12 @@ def split_assignment(assignment: str) -> tuple[list[str], Any]:
     """Split `KEY=VALUE` into the parts of the key and the value read as YAML. ConfigError when it is not that."""
     key, separator, text = assignment.partition("=")
     if not separator or not key.strip() or any(not part for part in key.strip().split(".")):
-        raise ConfigError(f"--set {assignment}: KEY=VALUE is needed, as in cpu.core_ghz=3.2")
+        raise ConfigError("KEY=VALUE is needed, as in cpu.core_ghz=3.2", given=assignment)
     keys = key.strip().split(".")
     try:
         return keys, as_list(keys, yaml.load(text, Loader=StrictLoader))
     except UNREADABLE:
-        raise ConfigError(f"--set {assignment}: the value is not readable as YAML") from None
+        raise ConfigError("the value is not readable as YAML", given=assignment) from None
 
 
 def as_list(keys: list[str], value: Any) -> Any:
@@ -35,10 +35,11 @@ def as_list(keys: list[str], value: Any) -> Any:
     return value if isinstance(value, list) else [value]
 
 
-def override(table: Table, keys: list[str], value: Any, model: type[BaseModel]) -> None:
+def override(table: Table, keys: list[str], value: Any, model: type[BaseModel], given: str | None = None) -> None:
     """Set one key; a bare number on a table entry replaces value, low and high, and says where it came from.
 
-    Tables below `table` are not changed but replaced, so that others may share them.
+    Tables below `table` are not changed but replaced, so that others may share them. An error names the assignment
+    that is `given`.
     """
     place: Any = table
     fields: Any = model
@@ -46,7 +47,7 @@ def override(table: Table, keys: list[str], value: Any, model: type[BaseModel]) 
         known = list(getattr(fields, "model_fields", {})) or list(place)
         name = "schema_" if key == "schema" else key
         if name not in known and key not in place:
-            raise ConfigError(f"--set: unknown key '{'.'.join(keys[: depth + 1])}'{nearest(key, known)}")
+            raise ConfigError(f"unknown key '{'.'.join(keys[: depth + 1])}'", got=key, expected=known, given=given)
         annotation = fields.model_fields[name].annotation if name in getattr(fields, "model_fields", {}) else None
         fields = annotation if isinstance(annotation, type) and issubclass(annotation, BaseModel) else None
         if depth == len(keys) - 1:
@@ -55,7 +56,7 @@ def override(table: Table, keys: list[str], value: Any, model: type[BaseModel]) 
         if fields is not None and not isinstance(place.get(key), dict):
             place[key] = model_default(model, keys[: depth + 1]) if "grade" in fields.model_fields else {}
         if not isinstance(place[key], dict):
-            raise ConfigError(f"--set: '{'.'.join(keys[: depth + 1])}' has no keys below it")
+            raise ConfigError(f"'{'.'.join(keys[: depth + 1])}' has no keys below it", given=given)
         place[key] = dict(place[key])
         place = place[key]
     old = place.get(keys[-1])

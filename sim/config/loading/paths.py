@@ -1,4 +1,4 @@
-"""Where tables are found: a path as given, `--configs DIR`, then the tables shipped with the package."""
+"""Where tables are found: a path as given, the user's own folder, then the tables shipped with the package."""
 
 from __future__ import annotations
 
@@ -70,12 +70,12 @@ def find(kind: str, reference: str, configs: Path | None = None, beside: Path | 
         for root in ([beside] if beside else []) + [Path()]:
             if os.path.isfile(root / reference):  # unlike Path.is_file, False for a name that is too long
                 return root / reference
-        raise ConfigError(f"{reference}: no such file")
+        raise ConfigError("no such file", file=reference)
     known = names(kind, configs)
     if reference not in known:
         others = {name: other for other in ALTERNATIVES.get(kind, ()) for name in names(other, configs)}
         if reference in others:
             raise ConfigError(f"'{reference}' is a table of kind {others[reference]}, not of kind {kind}")
-        hint = nearest(reference, others or known) or f"; see `vhost-sim list {FOLDERS[kind]}`"
-        raise ConfigError(f"unknown {kind} '{reference}'{hint}")
+        hint = "" if nearest(reference, others or known) else f"; see `vhost-sim list {FOLDERS[kind]}`"
+        raise ConfigError(f"unknown {kind} '{reference}'{hint}", got=reference, expected=others or known)
     return known[reference]

@@ -10,7 +10,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from sim.config.errors import ConfigError, nearest
+from sim.config.errors import ConfigError
 from sim.config.scenario.endpoints import Backend, Device, Driver, Receive
 from sim.config.scenario.traffic import Traffic
 from sim.config.scenario.virtqueue import Queues, Virtqueue
@@ -178,5 +178,5 @@ class Scenario(Headed):
         """
         variants = {variant.name: variant for variant in self.access}
         if name not in variants:
-            raise ConfigError(f"access variant '{name}' is not in scenario {self.name}{nearest(name, variants)}")
+            raise ConfigError(f"access variant '{name}' is not in scenario {self.name}", got=name, expected=variants)
         return variants[name]

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from sim.config.errors import ConfigError, nearest
+from sim.config.errors import ConfigError
 from sim.config.tables.quantity import Strict
 
 MAX_PACKET_BYTES = 65535
@@ -53,7 +53,7 @@ def read_mix(given: Any, beside: Path | None) -> Any:
         return given
     if not given.endswith(".csv"):
         if given not in NAMED:
-            raise ConfigError(f"traffic.mix: unknown mix '{given}'{nearest(given, NAMED)}; or a CSV file")
+            raise ConfigError(f"no CSV file and no mix is '{given}'", key="traffic.mix", got=given, expected=NAMED)
         return NAMED[given]
     candidates = [*([beside / given] if beside else []), Path(given)]
     file = next((candidate for candidate in candidates if candidate.is_file()), Path(given))
@@ -61,24 +61,26 @@ def read_mix(given: Any, beside: Path | None) -> Any:
         with file.open(encoding="utf-8", newline="") as stream:
             return _count(csv.DictReader(stream), file)
     except OSError as error:
-        raise ConfigError(f"traffic.mix: {file}: cannot be read: {error.strerror}") from None
+        raise ConfigError(f"{file}: cannot be read: {error.strerror}", key="traffic.mix") from None
     except (UnicodeDecodeError, csv.Error):
-        raise ConfigError(f"traffic.mix: {file}: is not a CSV file") from None
+        raise ConfigError(f"{file}: is not a CSV file", key="traffic.mix") from None
 
 
 def _count(rows: csv.DictReader[str], file: Path) -> dict[str, list[float]]:
     """Add up the rows of a CSV file: column `bytes`, and `weight` if there is one (else each row is one packet)."""
     if "bytes" not in (rows.fieldnames or ()):
-        raise ConfigError(f"traffic.mix: {file}: has no column 'bytes' (columns: {', '.join(rows.fieldnames or ())})")
+        raise ConfigError(
+            f"{file}: has no column 'bytes' (columns: {', '.join(rows.fieldnames or ())})", key="traffic.mix"
+        )
     weights: dict[int, float] = {}
     for row in rows:
         try:
             size = int(row["bytes"])
             weights[size] = weights.get(size, 0.0) + float(row.get("weight") or 1)
         except (TypeError, ValueError):
-            raise ConfigError(f"traffic.mix: {file}: line {rows.line_num}: not a size and a weight") from None
+            raise ConfigError(f"{file}: line {rows.line_num}: not a size and a weight", key="traffic.mix") from None
     if not weights:
-        raise ConfigError(f"traffic.mix: {file}: has no rows")
+        raise ConfigError(f"{file}: has no rows", key="traffic.mix")
     return {"bytes": sorted(weights), "weights": [weights[size] for size in sorted(weights)]}
 
 

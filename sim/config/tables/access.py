@@ -96,7 +96,7 @@ class Access(Headed):
     """An access variant: how ring metadata (and payload) is reached instead of the kernel's own accessors."""
 
     kind: Literal["access"] = "access"
-    name: str = Field(description="name by which scenarios and --access refer to it")
+    name: str = Field(description="name by which scenarios refer to it")
     source: str = Field(min_length=1, description="where the variant was read, or who has thought of it")
     mapping: Mapping = Field(
         default_factory=Mapping, description="kernel mapping of the rings; not used with a device IOTLB"

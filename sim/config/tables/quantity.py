@@ -146,9 +146,9 @@ def shipped_default(key: str) -> Quantity:
     file = paths.shipped() / "defaults.yaml"
     entries = read_yaml(file).get("entries")
     if not isinstance(entries, dict) or key not in entries:
-        raise ConfigError(f"{file}: entries: no entry for '{key}'; an unknown cost is an error")
+        raise ConfigError(f"entries: no entry for '{key}'; an unknown cost is an error", file=file)
     try:
         return Quantity.model_validate(entries[key])
     except ValidationError as error:
         problem = error.errors(include_url=False)[0]["msg"].removeprefix("Value error, ")
-        raise ConfigError(f"{file}: entries.{key}: {problem}") from None
+        raise ConfigError(f"entries.{key}: {problem}", file=file) from None

@@ -51,11 +51,11 @@ class Sweep(Headed):
     name: str = Field(description="name by which `sweep` refers to it")
     title: str = Field("", description="what tables and reports call it")
     scenario: str = Field(description="name or path of the base scenario")
-    set: dict[str, Value] = Field(default_factory=dict, description="keys set in every point, as with --set")
+    set: dict[str, Value] = Field(default_factory=dict, description="keys of the scenario that are set in every point")
     design: Literal["grid", "latin-hypercube", "sobol"] = Field("grid", description="how the axes are combined")
     points: int | None = Field(None, ge=1, le=MAX_POINTS, description="points of a latin-hypercube or sobol design")
     seed: int = Field(1, ge=0, le=2**63 - 1, description="seed of the design's draws (0 is a seed)")
-    axes: dict[str, Axis] = Field(min_length=1, description="KEY: axis, for any key that --set takes")
+    axes: dict[str, Axis] = Field(min_length=1, description="KEY: axis, for any key of the scenario")
 
     @model_validator(mode="after")
     def _coherent(self) -> Sweep:
@@ -76,7 +76,9 @@ class Sensitivity(Headed):
     name: str = Field(description="name by which `sensitivity` and `report` refer to it")
     title: str = Field("", description="the question, for people")
     scenario: str = Field(description="name or path of the base scenario")
-    set: dict[str, Value | None] = Field(default_factory=dict, description="keys set in every run, as with --set")
+    set: dict[str, Value | None] = Field(
+        default_factory=dict, description="keys of the scenario that are set in every run"
+    )
     access: list[str] = Field(min_length=1, max_length=2, description="one variant, or two for a gain")
     output: Literal["pps", "gain"] = Field("gain", description="packets/s of the first, or percent gain of the second")
     inputs: dict[str, Axis | None] = Field(
@@ -99,7 +101,7 @@ class Sensitivity(Headed):
 class Parameter(Strict):
     """A free parameter: a table entry, and the CPUs or kernels that it is one number for (none named: all)."""
 
-    key: str = Field(description="key of the table entry, as with --set")
+    key: str = Field(description="key of the table entry, from the scenario down")
     cpus: list[str] = Field(default_factory=list, description="CPUs that share the value (none named: all)")
     kernels: list[str] = Field(default_factory=list, description="kernels that share the value (none named: all)")
 

@@ -123,9 +123,9 @@ def check_receives(scenario: Scenario, packet_bytes: list[int]) -> None:
     """Raise ConfigError for what the receive path cannot do."""
     ring, queue = SplitRing(scenario.virtqueue), scenario.virtqueue
     if scenario.driver.kind == "lockstep":
-        raise ConfigError("driver.kind: lockstep only sends; device.direction rx needs virtio-user or virtio-net")
+        raise ConfigError("lockstep only sends; device.direction rx needs virtio-user or virtio-net", key="driver.kind")
     if queue.indirect:
-        raise ConfigError("virtqueue.indirect: receive buffers are direct chains; only false goes with rx")
+        raise ConfigError("receive buffers are direct chains; only false goes with rx", key="virtqueue.indirect")
     heads = {buffers_of(scenario, size) for size in packet_bytes}
     if len(heads) > 1:
         raise ConfigError(

@@ -66,7 +66,7 @@ def check_competes(scenario: Scenario) -> None:
     """Raise ConfigError for what the devices beside vhost_net are not modelled with."""
     queue, kind = scenario.virtqueue, scenario.device.kind
     if scenario.driver.kind not in ("virtio-user", "xsk"):
-        raise ConfigError(f"driver.kind: {scenario.driver.kind} does not go with device.kind {kind}")
+        raise ConfigError(f"{scenario.driver.kind} does not go with device.kind {kind}", key="driver.kind")
     odd = {
         "event_idx": queue.event_idx,
         "indirect": queue.indirect,

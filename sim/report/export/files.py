@@ -109,20 +109,20 @@ def sensitivity_writers(result: Sensitivities) -> dict[str, Writer]:
     }
 
 
-def check_folder(folder: Path, option: str = "--out") -> None:
+def check_folder(folder: Path, argument: str = "folder") -> None:
     """Raise ConfigError, before anything is simulated, when results could not be written to `folder`."""
     parent = folder
     while not os.path.exists(parent):  # unlike Path.exists, False for a name that is too long
         parent = parent.parent
     if not parent.is_dir():
-        raise ConfigError(f"{option} {folder}: {parent} is not a folder")
+        raise ConfigError(f"{parent} is not a folder", key=argument, got=folder)
     try:
         with contextlib.suppress(FileNotFoundError):
             folder.stat()
         with tempfile.TemporaryFile(dir=parent):
             pass
     except OSError as error:
-        raise ConfigError(f"{option} {folder}: cannot be written: {error.strerror}") from None
+        raise ConfigError(f"cannot be written: {error.strerror}", key=argument, got=folder) from None
 
 
 def write_all(folder: Path, writers: dict[str, Writer]) -> list[Path]:
@@ -139,5 +139,5 @@ def write_all(folder: Path, writers: dict[str, Writer]) -> list[Path]:
         finally:
             shutil.rmtree(partial, ignore_errors=True)
     except OSError as error:
-        raise ConfigError(f"--out {folder}: cannot be written: {error.strerror}") from None
+        raise ConfigError(f"cannot be written: {error.strerror}", key="folder", got=folder) from None
     return [folder / name for name in writers]

@@ -32,16 +32,16 @@ def listings(tables: Mapping[str, Sequence[Listed]]) -> RenderableType:
     return Group(*(listing(kind, listed) for kind, listed in tables.items()))
 
 
-def findings(checked: Checked, show_guesses: bool) -> RenderableType:
-    """What a check found, errors first; guesses are counted unless they are wanted."""
+def findings(checked: Checked, show_guesses: bool, hint: str = "") -> RenderableType:
+    """What a check found, errors first; guesses that are not shown are counted, with a hint at how to list them."""
     lines: list[RenderableType] = []
     for severity in ("error", "warning", "guess") if show_guesses else ("error", "warning"):
         for finding in checked.of(severity):
             key = f" {finding.key}" if finding.key else ""
             lines.append(Text(f"{severity}: {finding.table}{key}: {finding.message}"))
     errors, warnings, guesses = (len(checked.of(name)) for name in ("error", "warning", "guess"))
-    hint = "" if show_guesses or not guesses else " (--guesses lists them)"
-    counts = f"{checked.tables} tables: {errors} errors, {warnings} warnings, {guesses} guessed entries{hint}"
+    unlisted = f" ({hint})" if hint and guesses and not show_guesses else ""
+    counts = f"{checked.tables} tables: {errors} errors, {warnings} warnings, {guesses} guessed entries{unlisted}"
     return Group(*lines, Text(counts))
 
 

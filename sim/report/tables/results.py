@@ -217,7 +217,7 @@ def capacity_table(capacities: Capacities) -> RenderableType:
     return Group(heading(capacities.scenario), table_of(title, columns, capacities.results, keys=2))
 
 
-def sweep_table(sweep: Sweep, outcome: Outcome) -> RenderableType:
+def sweep_table(sweep: Sweep, outcome: Outcome, hint: str) -> RenderableType:
     """What a sweep did, and its first rows when they were not written to a folder."""
     counts = f"{outcome.points} points: {outcome.computed} computed, {outcome.reused} reused, {outcome.failed} failed"
     if outcome.folder is not None:
@@ -232,7 +232,7 @@ def sweep_table(sweep: Sweep, outcome: Outcome) -> RenderableType:
         numbers = ("", "", "") if error else (_mpps(row["pps"]), f"{row['cycles_per_packet']:.1f}", row["bound_by"])
         table.add_row(*cells, *numbers, *([Text(error, style="red")] if any(errors) else []))
     more = len(outcome.rows) - _ROWS_SHOWN
-    tail = f" ({more} more rows; --out DIR keeps them all)" if more > 0 else ""
+    tail = f" ({more} more rows; {hint})" if more > 0 else ""
     return Group(table, Text(counts + tail))
 
 

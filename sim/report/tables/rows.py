@@ -35,7 +35,7 @@ Row = dict[str, Any]
 
 
 def csv_text(rows: Sequence[Row]) -> str:
-    """Return rows as CSV: a header, every column that any row has, lines that end as those of the files of `--out`."""
+    """Return rows as CSV: a header, every column that any row has, lines that end as those of the files."""
     columns = list(dict.fromkeys(name for row in rows for name in row))
     records: list[list[object]] = [[*columns], *([_cell(row.get(name)) for name in columns] for row in rows)]
     return "".join(_line(cells) for cells in records) if columns else ""

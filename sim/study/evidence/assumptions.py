@@ -64,7 +64,7 @@ def _values(key: str, scenario: Scenario) -> Iterator[Any]:
         value: Any = root
         for name in (rest if first == "access" else key).split("."):
             if not hasattr(value, name):
-                raise ConfigError(f"assumptions: no scenario has the key '{key}'")
+                raise ConfigError(f"no scenario has the key '{key}'", file="assumptions.yaml")
             value = getattr(value, name)
         yield value
 

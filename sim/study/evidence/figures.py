@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from sim.config.errors import ConfigError, nearest, without_file
+from sim.config.errors import ConfigError
 from sim.config.loading import paths
 from sim.config.loading.load import load_scenario, load_table
 from sim.config.tables.measurement import COUNTS, Entry, Measurements
@@ -80,7 +80,8 @@ def select(
         matching = {full: pair for full, pair in known.items() if name in (full, pair[0].name)}
         if not matching:
             rates = [full for full, (_, entry) in known.items() if entry.quantity not in COUNTS]
-            raise ConfigError(f"unknown measurement '{name}'{nearest(name, [*rates, *(file.name for file in files)])}")
+            names = [*rates, *(file.name for file in files)]
+            raise ConfigError(f"unknown measurement '{name}'", got=name, expected=names)
         chosen.update(matching)
     return [_resolve(file, entry, configs, settings or {}) for file, entry in chosen.values()]
 
@@ -90,7 +91,7 @@ def _resolve(file: Measurements, entry: Entry, configs: Path | None, settings: M
     try:
         cases = tuple(_case(file, entry, {**settings, **side}, configs) for side in sides)
     except ConfigError as error:
-        return Figure(file, entry, problem=_in_words(file, without_file(str(error))))
+        return Figure(file, entry, problem=_in_words(file, str(error.replace(file=None))))
     return Figure(file, entry, cases)
 
 

@@ -40,7 +40,9 @@ def import_file(
     try:
         text = file.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{file}: cannot be read: {getattr(error, 'strerror', None) or 'not UTF-8 text'}") from None
+        raise ConfigError(
+            f"cannot be read: {getattr(error, 'strerror', None) or 'not UTF-8 text'}", file=file
+        ) from None
     lines = text.splitlines()
     first = next((line for line in lines if line.strip() and not line.startswith("#")), "")
     known: dict[str, Any] = {}
@@ -51,12 +53,12 @@ def import_file(
         entries, kind = _report(lines), "perf report"
     elif totals := _stat(lines):
         if packets is None:
-            raise ConfigError(f"{file}: perf stat counts over a whole run: --packets N says how many packets it sent")
+            raise ConfigError(f"{file} counts over a whole run: how many packets it sent is needed", key="packets")
         entries, kind = _counts(totals, packets), "perf stat"
     else:
-        raise ConfigError(f"{file}: is neither a trace ({','.join(_COLUMNS)}) nor perf report or perf stat text")
+        raise ConfigError(f"is neither a trace ({','.join(_COLUMNS)}) nor perf report or perf stat text", file=file)
     if not entries:
-        raise ConfigError(f"{file}: {kind} with nothing that the model has a figure for")
+        raise ConfigError(f"{kind} with nothing that the model has a figure for", file=file)
     table = {
         "schema": 1,
         "kind": "measurement",
@@ -92,12 +94,14 @@ def _trace(file: Path, lines: list[str], packets: int | None) -> tuple[dict[str,
             "backend.program_instructions": 0,
         }
     if packets is None:
-        raise ConfigError(f"{file}: --packets N says how many packets this invocation sent (its name does not)")
+        raise ConfigError(
+            f"the name of {file} does not say how many packets were sent: a number is needed", key="packets"
+        )
     rows = list(csv.DictReader(line for line in lines if line.strip() and not line.startswith("#")))
     events: Counter[str] = Counter(row["event"] for row in rows if row["event"])
     unknown = set(events) - {"stac", "clac", "lfence", "load", "store", "copy_from", "copy_to"}
     if unknown:
-        raise ConfigError(f"{file}: unknown event '{sorted(unknown)[0]}'")
+        raise ConfigError(f"unknown event '{sorted(unknown)[0]}'", file=file)
     counts: dict[str, float] = {word: events[word] for word in ("stac", "clac", "lfence")}
     total = re.search(r"=\s*(\d+)\s*$", lines[-1]) if lines[-1].startswith("#") else None
     if total:

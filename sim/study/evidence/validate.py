@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from sim.config.errors import ConfigError, nearest
+from sim.config.errors import ConfigError
 from sim.config.loading.load import load_table
 from sim.config.tables.calibration import Calibration
 from sim.study.evidence.calibrate import calibrate, load_study, write_calibration
@@ -188,7 +188,8 @@ def validate(
     files = load_measurements(configs)
     unknown = next((name for name in only if name not in {file.name for file in files}), None)
     if unknown is not None:
-        raise ConfigError(f"unknown measurement file '{unknown}'{nearest(unknown, [file.name for file in files])}")
+        names = [file.name for file in files]
+        raise ConfigError(f"unknown measurement file '{unknown}'", key="only", got=unknown, expected=names)
     files = [file for file in files if not only or file.name in only]
     wanted = figures(files, configs, settings)
     named = {case.scenario.calibration for figure in wanted for case in figure.cases} - {None}

@@ -132,7 +132,7 @@ def capacity(scenario: Scenario, resolution: float = 0.005, progress: Progress |
     True
     """
     if not 0 < resolution < 1:
-        raise ConfigError(f"resolution: a share between 0 and 1 is needed (got {resolution:g})")
+        raise ConfigError("a share between 0 and 1 is needed", key="resolution", got=f"{resolution:g}")
     wanted = variants_and_sizes(scenario)
     results = []
     for number, (access, size) in enumerate(wanted):

@@ -209,7 +209,7 @@ def compare(
     if other is None and access is None:
         names = [variant.name for variant in scenario.access]
         if len(names) < 2:
-            raise ConfigError(f"{scenario.name}: compare needs two access variants (--access A,B) or a second scenario")
+            raise ConfigError(f"two variants of {scenario.name} are needed, or a second scenario", key="access")
         access = (names[0], names[1])
     if other is None:
         assert access is not None

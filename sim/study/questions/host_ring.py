@@ -88,7 +88,7 @@ def ring_scenario(cpu: Mapping[str, Any], name: str = SCENARIO, configs: Path | 
     scenario = load_scenario(name, settings={"cpu": {**table, "primitives": primitives}}, configs=configs)
     unknown = [variant.name for variant in scenario.access if variant.name not in FENCES]
     if unknown:
-        raise ConfigError(f"measure --ring: access variant '{unknown[0]}' is not one of {', '.join(FENCES)}")
+        raise ConfigError(f"unknown access variant '{unknown[0]}'", key="ring", got=unknown[0], expected=FENCES)
     return scenario
 
 

@@ -141,7 +141,7 @@ def asked(
     if not _is_study(name, configs):
         return load_scenario(name, overrides=overrides, configs=configs), "", None
     if overrides:
-        raise ConfigError(f"{name}: a study states its own settings; --set and the other options go with a scenario")
+        raise ConfigError(f"{name}: a study states its own settings; changes of keys go with a scenario")
     study = load_sensitivity(name, configs)
     scenario = load_scenario(study.scenario, settings={**study.set, "access": study.access}, configs=configs)
     return scenario, study.title, sensitivity(study, "tornado", configs, executor)

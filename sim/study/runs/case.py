@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel
 
-from sim.config.errors import ConfigError, nearest
+from sim.config.errors import ConfigError
 from sim.config.scenario.scenario import Scenario
 from sim.config.tables.measurement import COUNTS
 from sim.config.tables.quantity import Quantity
@@ -36,9 +36,8 @@ def entry(scenario: Scenario, key: str) -> Quantity:
     """Return the table entry of a key. ConfigError when there is none, with the nearest that exists."""
     value = value_of(scenario, key)
     if not isinstance(value, Quantity):
-        known = [name for name, _ in quantities(scenario)]
-        hint = nearest(key, known) if value is None else ""
-        raise ConfigError(f"'{key}' is not a table entry with a range{hint}")
+        known = [name for name, _ in quantities(scenario)] if value is None else ()
+        raise ConfigError(f"'{key}' is not a table entry with a range", got=key, expected=known)
     return value
 
 

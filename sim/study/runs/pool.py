@@ -58,11 +58,11 @@ def dask_executor(address: str) -> Iterator[Executor]:
     try:
         from distributed import Client
     except ImportError:
-        raise ConfigError("--dask: Dask is not installed; pip install 'vhost-sim[cluster]'") from None
+        raise ConfigError("Dask is not installed; pip install 'vhost-sim[cluster]'", key="dask") from None
     try:
         client = Client(address, timeout=DASK_TIMEOUT_SECONDS, set_as_default=False)
     except (OSError, ValueError) as error:
-        raise ConfigError(f"--dask {address}: no scheduler answers: {error}") from None
+        raise ConfigError(f"no scheduler answers: {error}", key="dask", got=address) from None
     with client:
         yield client.get_executor()
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from scipy.optimize import brentq
 
-from sim.config.errors import ConfigError, without_file
+from sim.config.errors import ConfigError
 from sim.config.scenario.scenario import Scenario
 from sim.config.tables.quantity import Quantity
 from sim.study.runs.case import Case, gain_percent, one_point, saved_ns, value_of
@@ -42,15 +42,16 @@ class Target:
         """Read `gain>=10%`, `saved_ns>=30`, `pps>=6e6` or `ns_per_packet<=200`. ConfigError for anything else."""
         parts = _TARGET.fullmatch(text)
         if not parts or parts[1] not in _QUANTITIES:
-            raise ConfigError(f"--target {text}: one of {', '.join(_QUANTITIES)}, a relation and a number are needed")
+            wanted = f"one of {', '.join(_QUANTITIES)}, a relation and a number are needed"
+            raise ConfigError(wanted, key="target", got=text)
         try:
             value = float(parts[3])
         except ValueError:
-            raise ConfigError(f"--target {text}: '{parts[3]}' is not a number") from None
+            raise ConfigError(f"'{parts[3]}' is not a number", key="target", got=text) from None
         if not isfinite(value):
-            raise ConfigError(f"--target {text}: '{parts[3]}' is out of range")
+            raise ConfigError(f"'{parts[3]}' is out of range", key="target", got=text)
         if (parts[1] == "gain") != (parts[4] == "%"):
-            raise ConfigError(f"--target {text}: a gain is given in percent (gain>=10%), nothing else is")
+            raise ConfigError("a gain is given in percent (gain>=10%), nothing else is", key="target", got=text)
         return cls(parts[1], parts[2], value)
 
     def margin(self, value: float) -> float:
@@ -142,15 +143,16 @@ def breakeven(
         low, high, unit = entry.low if low is None else low, entry.high if high is None else high, entry.unit
     whole = isinstance(entry, int)
     if low is None or high is None:
-        raise ConfigError(f"--vary {key}: has no range of its own; --low and --high are needed")
-    if not (isfinite(low) and isfinite(high)):
-        raise ConfigError(f"--low {low:g} --high {high:g}: both ends have to be finite")
+        raise ConfigError("has no range of its own; a low and a high end are needed", key="vary", got=key)
+    for end, value in (("low", low), ("high", high)):
+        if not isfinite(value):
+            raise ConfigError("a finite number is needed", key=end, got=value)
     if not low <= high:
-        raise ConfigError(f"--low {low:g} is above --high {high:g}")
+        raise ConfigError(f"is above the high end, {high:g}", key="low", got=f"{low:g}")
     if not 0 < tolerance <= 1:
         raise ConfigError("a share above 0 and up to 1 is needed", key="tolerance", got=f"{tolerance:g}")
     if target.quantity in _OF_PAIRS and len(base.access) < 2:
-        raise ConfigError(f"--target {target}: needs two access variants (--access A,B)")
+        raise ConfigError("two access variants are needed", key="target", got=target)
 
     def value_at(x: float) -> float:
         return _observe(varied(int(x) if whole else x), target.quantity)
@@ -176,9 +178,9 @@ def search(
         try:
             looks.append((place, value_at(place)))
         except ConfigError as error:
-            left_out.append(f"{place:g}: {without_file(str(error))}")
+            left_out.append(f"{place:g}: {error.replace(file=None)}")
     if not looks:
-        raise ConfigError(f"--vary {key}: no value can be run; {left_out[0]}")
+        raise ConfigError(f"no value can be run; {left_out[0]}", key="vary", got=key)
     crossings = []
     for (x1, y1), (x2, y2) in pairwise(looks):
         if target.met(y1) != target.met(y2):

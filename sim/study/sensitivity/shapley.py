@@ -8,7 +8,7 @@ from itertools import combinations
 from math import factorial
 from typing import Any
 
-from sim.config.errors import ConfigError, nearest
+from sim.config.errors import ConfigError
 from sim.config.scenario.scenario import Scenario
 from sim.study.runs.case import Case, gain_percent, one_point, saved_ns, with_values
 from sim.study.runs.pool import run_cases
@@ -35,7 +35,7 @@ def without(scenario: Scenario, mechanisms: Collection[str]) -> Scenario:
     """Return the scenario with some mechanisms switched off. ConfigError for one that does not exist."""
     for name in mechanisms:
         if name not in MECHANISMS:
-            raise ConfigError(f"unknown mechanism '{name}'{nearest(name, MECHANISMS)}", key="without")
+            raise ConfigError(f"unknown mechanism '{name}'", key="without", got=name, expected=MECHANISMS)
     switches = {_SWITCHES[name]: False for name in mechanisms if name in _SWITCHES}
     changed = scenario.model_copy(update={"mitigations": scenario.mitigations.model_copy(update=switches)})
     table = scenario.cpu.primitives

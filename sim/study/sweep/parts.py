@@ -120,5 +120,5 @@ class Parts:
             partial.unlink(missing_ok=True)
             raise ConfigError(
                 f"{file}: cannot be written: {error.strerror or error}; the parts written before are kept, "
-                "--resume continues behind them"
+                "the sweep can be resumed"
             ) from None

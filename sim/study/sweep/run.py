@@ -158,7 +158,7 @@ def run_sweep(
                 if progress is not None:
                     progress(done_points, len(design))
     except BrokenProcessPool:
-        hint = "; the parts written before are kept, --resume continues behind them" if folder else ""
+        hint = "; the parts written before are kept, the sweep can be resumed" if folder else ""
         raise ConfigError(f"sweep {sweep.name}: a worker process died{hint}") from None
     finally:
         for future in waiting:
@@ -237,14 +237,16 @@ def _open(folder: Path, sweep: Sweep, resume: bool, configs: Path | None) -> Par
     try:
         folder.mkdir(parents=True, exist_ok=True)
         if parts.existing() and not resume:
-            raise ConfigError(f"--out {folder}: holds {len(parts.existing())} parts already; --resume continues them")
+            held = f"holds {len(parts.existing())} parts already; resume the sweep, or choose another folder"
+            raise ConfigError(held, key="folder", got=folder)
         if resume and description.exists() and description.read_text(encoding="utf-8") != text:
-            raise ConfigError(f"--out {folder}: holds another sweep (see {description}); choose another folder")
+            other = f"holds another sweep (see {description}); choose another folder"
+            raise ConfigError(other, key="folder", got=folder)
         parts.refuse_other_columns()
         if not description.exists():
             partial = description.with_suffix(".partial")
             partial.write_text(text, encoding="utf-8")
             os.replace(partial, description)
     except OSError as error:
-        raise ConfigError(f"--out {folder}: cannot be written: {error.strerror}") from None
+        raise ConfigError(f"cannot be written: {error.strerror}", key="folder", got=folder) from None
     return parts

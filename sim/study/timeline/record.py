@@ -43,10 +43,11 @@ def timeline(
     `MOST_PACKETS` packets in all, for a negative `skip`, and for what cannot be simulated.
     """
     if not 0 <= skip < MOST_PACKETS:
-        raise ConfigError(f"--skip {skip}: 0 to {MOST_PACKETS - 1} packets can be skipped")
+        raise ConfigError(f"0 to {MOST_PACKETS - 1} packets can be skipped", key="skip", got=skip)
     if not 1 <= packets <= MOST_PACKETS - skip:
         behind = f" behind {skip} that are skipped" if skip else ""
-        raise ConfigError(f"--packets {packets}: a timeline holds 1 to {MOST_PACKETS - skip} packets{behind}")
+        most = f"a timeline holds 1 to {MOST_PACKETS - skip} packets{behind}"
+        raise ConfigError(most, key="packets", got=packets)
     name = scenario.access[0].name if access is None else access
     size = scenario.traffic.sizes[0] if packet_bytes is None else packet_bytes
     return watch(build_plan(scenario, name, size), packets, scenario.name, skip)

@@ -159,7 +159,7 @@ def uncertainty(
     nominal, table = outcomes.figures[: len(sides)], outcomes.figures[len(sides) :].reshape(len(sides), draws)
     good: npt.NDArray[np.bool_] = np.asarray(np.isfinite(table).all(axis=0))
     if not good.any():
-        raise ConfigError(f"every draw fails: {next(iter(outcomes.errors.values()))}", key="draws")
+        raise ConfigError(f"every draw fails: {next(iter(outcomes.errors.values()))}")
     notes = _notes(draws, int((~good).sum()), outcomes.errors, table[:, good])
     table = table[:, good]
     rates = tuple(
