@@ -1,14 +1,16 @@
-"""The installed command, run in a process of its own from an empty folder."""
+"""The installed command, run in a process of its own, or in a fork, from an empty folder."""
 
 from __future__ import annotations
 
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+
+from .forked import Server
 
 COMMAND = Path(sys.executable).parent / "vhost-sim"
 
@@ -31,8 +33,8 @@ def compiled() -> None:
 
 
 @pytest.fixture
-def vhost_sim(empty: Path, compiled: None) -> Run:
-    """Run `vhost-sim ARGUMENTS` from the empty folder and return what it printed and its exit code."""
+def installed(empty: Path, compiled: None) -> Run:
+    """Run the installed `vhost-sim ARGUMENTS` from the empty folder and return what it printed and its exit code."""
 
     def run(*arguments: object) -> subprocess.CompletedProcess[str]:
         command = [str(COMMAND), *(str(argument) for argument in arguments)]
@@ -40,6 +42,24 @@ def vhost_sim(empty: Path, compiled: None) -> Run:
         return subprocess.run(
             command, cwd=empty, env=environment, capture_output=True, text=True, timeout=120, check=False
         )
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def server(compiled: None) -> Iterator[Server]:
+    """What forks into the command, call by call."""
+    server = Server(COMMAND)
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def vhost_sim(empty: Path, server: Server, tmp_path: Path) -> Run:
+    """As `installed`, in a fork of a process that has imported everything."""
+
+    def run(*arguments: object) -> subprocess.CompletedProcess[str]:
+        return server.run([str(argument) for argument in arguments], empty, tmp_path)
 
     return run
 

@@ -55,7 +55,7 @@ BAD = {
     "no access": (("run", SEED, "--access", ""), "access"),
     "one access to compare": (
         ("compare", SEED, "--access", "vmap"),
-        "--access vmap: compare takes two access variants",
+        "--access: two variants of virtio-user",
     ),
     "three to compare": (("compare", SEED, "--access", "copy_user,vmap,ideal", "--sizes", "64"), "two access variants"),
     "two to explain": (("explain", SEED, "--access", "copy_user,vmap"), "one access variant"),

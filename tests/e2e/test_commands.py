@@ -30,6 +30,20 @@ def test_there_are_the_commands_that_the_issue_names():
     assert {"validate", "sensitivity", "breakeven", "import-trace"} <= set(COMMANDS)
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("--help",),
+        ("run", "nope"),
+        ("compare", SEED, "--sizes", "64", *SHORT),
+        ("run", SEED, "--sizes", "64", "--json", *SHORT),
+    ],
+)
+def test_the_installed_command_answers_as_its_fork_does(arguments, installed, vhost_sim):
+    whole, fork = installed(*arguments), vhost_sim(*arguments)
+    assert (whole.returncode, whole.stdout, whole.stderr) == (fork.returncode, fork.stdout, fork.stderr)
+
+
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_has_help_and_json(command, vhost_sim):
     done = vhost_sim(command, "--help")
