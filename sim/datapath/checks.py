@@ -42,8 +42,9 @@ def at_size(scenario: Scenario, packet_bytes: int) -> Scenario:
     indirect = queue.indirect and not (scenario.driver.kind == "virtio-net" and descriptors == 1)
     if not indirect and descriptors > queue.size:
         raise ConfigError(
-            f"virtqueue.size: {packet_bytes} bytes scattered over pages take a chain of {descriptors} descriptors, "
-            f"which does not fit a queue of {queue.size}"
+            f"{packet_bytes} bytes scattered over pages take a chain of {descriptors} descriptors, "
+            f"which does not fit a queue of {queue.size}",
+            key="virtqueue.size",
         )
     changed = queue.model_copy(update={"descriptors_per_packet": descriptors, "indirect": indirect})
     return scenario.model_copy(update={"virtqueue": changed})
@@ -82,30 +83,31 @@ def _check_simple_ring(scenario: Scenario) -> None:
         odd["memory.invalidations_per_second"] = scenario.memory.invalidations_per_second > 0
         odd["placement.preempted_us"] = scenario.placement.preempted_us > 0
     for key in (key for key, on in odd.items() if on):
-        raise ConfigError(f"{key}: is not modelled with {setting}")
+        raise ConfigError(f"is not modelled with {setting}", key=key)
 
 
 def _check_transmits(scenario: Scenario) -> None:
     mix = scenario.traffic.mix
     if scenario.queues.pairs > 1 and scenario.backend.has_nic:
         raise ConfigError(
-            f"queues: backend.kind {scenario.backend.kind} has one NIC, which is modelled for one queue pair"
+            f"backend.kind {scenario.backend.kind} has one NIC, which is modelled for one queue pair", key="queues"
         )
     if scenario.virtqueue.in_order and scenario.device.zerocopy_tx and keeps_pages(scenario):
         raise ConfigError(
-            f"virtqueue.in_order: with zero copy and {scenario.backend.kind} buffers come back out of order"
+            f"with zero copy and {scenario.backend.kind} buffers come back out of order", key="virtqueue.in_order"
         )
     if mix is not None:
         paths = {replace(transmit_path(scenario, size), packet_bytes=0) for size in mix.bytes}
         if len(paths) > 1 or any(path.zerocopy or path.buffer == "alloc" for path in paths):
             raise ConfigError(
-                f"traffic.mix: all sizes of a mix have to fit an XDP buffer (at most "
+                f"all sizes of a mix have to fit an XDP buffer (at most "
                 f"{largest_xdp_packet(scenario.kernel.behaviour, scenario.backend.runs_xdp)} bytes on "
-                f"{scenario.kernel.name}) and be copied; simulate the others one by one"
+                f"{scenario.kernel.name}) and be copied; simulate the others one by one",
+                key="traffic.mix",
             )
         if scenario.driver.scatter_bytes is not None:
             raise ConfigError(
-                "driver.scatter_bytes: not with traffic.mix; the sizes of a mix have chains of one length"
+                "not with traffic.mix; the sizes of a mix have chains of one length", key="driver.scatter_bytes"
             )
     ring = ring_of(scenario.virtqueue)
     if scenario.driver.kind == "lockstep" and scenario.driver.burst > ring.packets:

@@ -39,8 +39,9 @@ def packed_steps(scenario: Scenario, ring: PackedRing, steps: list[Step]) -> lis
     for step in packed:
         if step.access is not None and step.access.region in _SPLIT_REGIONS:
             raise ConfigError(
-                f"virtqueue.layout: step '{step.label}' accesses the area '{step.access.region}', which a packed ring "
-                "does not have, and nothing says what takes its place"
+                f"step '{step.label}' accesses the area '{step.access.region}', which a packed ring "
+                "does not have, and nothing says what takes its place",
+                key="virtqueue.layout",
             )
     return packed
 
@@ -59,7 +60,7 @@ class _Device:
             return self._probe(step)
         if accessor == "avail_entry_read":
             return self._head(step)
-        if accessor == "descriptor_read":
+        if accessor == "descriptor_read" and step.access and step.access.region not in ("avail", "used"):
             return self._descriptor(step)
         if accessor in _USED:
             return [self._used(step)]

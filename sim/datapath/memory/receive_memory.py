@@ -129,18 +129,21 @@ def check_receives(scenario: Scenario, packet_bytes: list[int]) -> None:
     heads = {buffers_of(scenario, size) for size in packet_bytes}
     if len(heads) > 1:
         raise ConfigError(
-            f"traffic.mix: its sizes take {min(heads)} to {max(heads)} buffers of {scenario.receive.buffer_bytes} "
-            "bytes each; sizes of a mix must take the same number"
+            f"its sizes take {min(heads)} to {max(heads)} buffers of {scenario.receive.buffer_bytes} "
+            "bytes each; sizes of a mix must take the same number",
+            key="traffic.mix",
         )
     (needed,) = heads
     if needed > 1 and not scenario.receive.mergeable:
         raise ConfigError(
-            f"receive.mergeable: {packet_bytes[0]} bytes do not fit one buffer of {scenario.receive.buffer_bytes} "
-            "bytes; packets of several buffers need true"
+            f"{packet_bytes[0]} bytes do not fit one buffer of {scenario.receive.buffer_bytes} "
+            "bytes; packets of several buffers need true",
+            key="receive.mergeable",
         )
     most = max(1, ring.packets // 2)
     if needed > most:
         raise ConfigError(
-            f"receive.buffer_bytes: a packet of {packet_bytes[0]} bytes takes {needed} buffers, more than half of a "
-            f"ring that holds {ring.packets}"
+            f"a packet of {packet_bytes[0]} bytes takes {needed} buffers, more than half of a "
+            f"ring that holds {ring.packets}",
+            key="receive.buffer_bytes",
         )

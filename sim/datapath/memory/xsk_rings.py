@@ -74,5 +74,5 @@ def check_competes(scenario: Scenario) -> None:
     }
     for key in (key for key, on in odd.items() if on):
         raise ConfigError(
-            f"virtqueue.{key}: {kind} is modelled with direct descriptors, one per packet, and no event index"
+            f"{kind} is modelled with direct descriptors, one per packet, and no event index", key=f"virtqueue.{key}"
         )
