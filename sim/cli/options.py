@@ -104,9 +104,7 @@ def command(*examples: str, name: str | None = None) -> Command:
     return register
 
 
-Name = Annotated[
-    str, typer.Argument(metavar="SCENARIO", help="name of a scenario (see `list scenarios`) or a YAML file")
-]
+Name = Annotated[str, typer.Argument(metavar="SCENARIO", help="name of a scenario (`list scenarios`) or a YAML file")]
 Sets = Annotated[
     list[str] | None,
     typer.Option(
@@ -127,7 +125,7 @@ Out = Annotated[
 ]
 Tables = Annotated[Path | None, typer.Option("--out", "-o", metavar="DIR", help="write CSV, Parquet and a plot")]
 Configs = Annotated[
-    Path | None, typer.Option("--configs", metavar="DIR", help="folder with tables of your own (cpus/, ...)")
+    Path | None, typer.Option("--configs", metavar="DIR", help="folder with your own tables (cpus/, ...)")
 ]
 Draws = Annotated[int, typer.Option("--draws", metavar="N", help="draws of each 90 % interval")]
 Jobs = Annotated[int | None, typer.Option("--jobs", metavar="N", help="processes (default: one per core)")]

@@ -61,9 +61,7 @@ def _check_queues(scenario: Scenario) -> None:
     if scenario.device.busyloop_timeout_us:
         raise ConfigError("a worker that serves several queues is not modelled with busy polling", key="queues")
     if any(message_rates(scenario)):
-        raise ConfigError(
-            "several queues on one core cannot be combined with invalidations or IOTLB messages", key="queues"
-        )
+        raise ConfigError("several queues on one core do not go with invalidations or IOTLB messages", key="queues")
 
 
 def _check_simple_ring(scenario: Scenario) -> None:
@@ -90,11 +88,11 @@ def _check_transmits(scenario: Scenario) -> None:
     mix = scenario.traffic.mix
     if scenario.queues.pairs > 1 and scenario.backend.has_nic:
         raise ConfigError(
-            f"backend.kind {scenario.backend.kind} has one NIC, which is modelled for one queue pair", key="queues"
+            f"backend.kind {scenario.backend.kind} has one NIC, modelled for one queue pair", key="queues"
         )
     if scenario.virtqueue.in_order and scenario.device.zerocopy_tx and keeps_pages(scenario):
         raise ConfigError(
-            f"with zero copy and {scenario.backend.kind} buffers come back out of order", key="virtqueue.in_order"
+            f"zero copy and {scenario.backend.kind} give buffers back out of order", key="virtqueue.in_order"
         )
     if mix is not None:
         paths = {replace(transmit_path(scenario, size), packet_bytes=0) for size in mix.bytes}
@@ -106,13 +104,9 @@ def _check_transmits(scenario: Scenario) -> None:
                 key="traffic.mix",
             )
         if scenario.driver.scatter_bytes is not None:
-            raise ConfigError(
-                "not with traffic.mix; the sizes of a mix have chains of one length", key="driver.scatter_bytes"
-            )
+            raise ConfigError("not with traffic.mix, whose sizes have chains of one length", key="driver.scatter_bytes")
     ring = ring_of(scenario.virtqueue)
     if scenario.driver.kind == "lockstep" and scenario.driver.burst > ring.packets:
-        raise ConfigError(
-            f"{scenario.driver.burst} packets do not fit a ring that holds {ring.packets}", key="driver.burst"
-        )
+        raise ConfigError(f"{scenario.driver.burst} packets do not fit a ring of {ring.packets}", key="driver.burst")
     if scenario.driver.kind == "lockstep" and scenario.traffic.load.kind != "saturate":
         raise ConfigError("the lockstep driver sets its own pace; only saturate is accepted", key="traffic.load")

@@ -28,7 +28,6 @@ CIRCLES: dict[str, str] = {}
 #: Folders with more modules, and modules with fewer lines, each with its reason.
 LARGE_FOLDERS: dict[str, str] = {}
 SHORT = {
-    "config/errors.py": "the error that every room raises",
     "engine/histogram.py": "buckets that both engines share",
     "engine/order.py": "the order of events that both engines share",
 }

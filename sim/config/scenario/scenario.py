@@ -38,7 +38,7 @@ class Placement(Strict):
     smt_siblings: bool = Field(False, description="driver and worker share a core: short transfers, slower work")
     same_socket: bool = Field(True, description="driver and worker share a socket")
     numa_rebalancing: bool = Field(
-        False, description="with two sockets: threads and pages are brought together, pinned pages stay behind"
+        False, description="two sockets: threads and pages come together, pinned pages do not"
     )
     idle_state: Literal["poll", "c1", "c1e", "c6"] = Field(
         "poll", description="idle state that the worker's core reaches when it sleeps; leaving it delays the wake-up"
@@ -71,20 +71,14 @@ class Placement(Strict):
 class Memory(Strict):
     """What the host's memory management does, and what the ring's pages are."""
 
-    guest_pages: Literal["4k", "2m", "1g"] = Field(
-        "2m", description="pages that back the ring in the guest's memory (DPDK: huge pages)"
-    )
-    other_pages: Quantity = default_entry(
-        "memory.other_pages", "TLB entries that the worker uses besides those of the ring"
-    )
+    guest_pages: Literal["4k", "2m", "1g"] = Field("2m", description="pages that back the ring in the guest's memory")
+    other_pages: Quantity = default_entry("memory.other_pages", "TLB entries that the worker uses besides the ring's")
     invalidations_per_second: float = Field(
         0.0, ge=0, le=1e6, description="invalidations that hit the ring (fork, KSM, THP, NUMA balancing, swap)"
     )
-    invalidation_window: Quantity = default_entry(
-        "memory.invalidation_window", "time in which the ring cannot be mapped again"
-    )
+    invalidation_window: Quantity = default_entry("memory.invalidation_window", "time without a mapping of the ring")
     invalidation_stall: Quantity = default_entry(
-        "memory.invalidation_stall", "what one invalidation costs the worker, mapped or not"
+        "memory.invalidation_stall", "cost of one to the worker, mapped or not"
     )
     locked_limit_kib: int | None = Field(
         None, ge=0, description="RLIMIT_MEMLOCK: a variant that would pin more keeps to copy_user (default: no limit)"
@@ -146,9 +140,7 @@ class Scenario(Headed):
     device: Device = Field(default_factory=Device, description="host side: who empties it")
     backend: Backend = Field(default_factory=Backend, description="what happens to a packet behind the device")
     receive: Receive = Field(default_factory=Receive, description="the guest's buffers and who sends to them")
-    placement: Placement = Field(
-        default_factory=Placement, description="where driver and worker run, and who else does"
-    )
+    placement: Placement = Field(default_factory=Placement, description="where driver and worker run, and who else")
     queues: Queues = Field(default_factory=Queues, description="how many queue pairs there are, and who serves them")
     memory: Memory = Field(default_factory=Memory, description="the host's memory management, and the ring's pages")
     traffic: Traffic = Field(description="what is sent")

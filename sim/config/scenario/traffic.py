@@ -69,9 +69,7 @@ def read_mix(given: Any, beside: Path | None) -> Any:
 def _count(rows: csv.DictReader[str], file: Path) -> dict[str, list[float]]:
     """Add up the rows of a CSV file: column `bytes`, and `weight` if there is one (else each row is one packet)."""
     if "bytes" not in (rows.fieldnames or ()):
-        raise ConfigError(
-            f"{file}: has no column 'bytes' (columns: {', '.join(rows.fieldnames or ())})", key="traffic.mix"
-        )
+        raise ConfigError(f"{file}: no column 'bytes' (columns: {', '.join(rows.fieldnames or ())})", key="traffic.mix")
     weights: dict[int, float] = {}
     for row in rows:
         try:
@@ -130,7 +128,7 @@ class Traffic(Strict):
 
     packet_bytes: list[PacketBytes] = Field(min_length=1, description="frame sizes without vnet header and FCS")
     mix: Mix | None = Field(
-        None, description="packet sizes drawn at random instead: imix, {bytes: [...], weights: [...]} or a CSV file"
+        None, description="sizes drawn at random: imix, {bytes: [...], weights: [...]} or a CSV file"
     )
     dirty_bytes: int | Literal["full"] = Field(
         MIN_ON_THE_WIRE_BYTES, description="bytes of a packet that the sender has just written, or 'full'"

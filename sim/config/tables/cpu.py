@@ -18,9 +18,7 @@ class CpuFeatures(Strict):
     smap_waits_for_loads: Flag = Field(description="stac and clac wait until all earlier loads have their data")
     erms: Flag = Field(description="`rep movsb` is fast for long copies (Enhanced REP MOVSB)")
     fsrm: Flag = Field(description="`rep movsb` is fast for copies of 1 to 128 bytes too (Fast Short REP MOVSB)")
-    eibrs: Flag = Field(
-        description="restricts indirect branches in hardware (eIBRS, AutoIBRS): no retpolines by default"
-    )
+    eibrs: Flag = Field(description="restricts indirect branches in hardware (eIBRS, AutoIBRS): no retpolines")
     pti: Flag = Field(description="needs page-table isolation against Meltdown: each system call pays for it")
 
 
@@ -79,23 +77,19 @@ class Cpu(Headed):
     features: CpuFeatures = Field(description="switches that change what is executed or what waits")
     core_ghz: Quantity = Field(description="clock of the worker's core under load, in GHz")
     cpi: Quantity = Field(
-        description="cycles per instruction of the work between accesses; barriers, SMAP toggles and misses apart"
+        description="cycles per instruction between accesses; barriers, SMAP toggles and misses apart"
     )
     overlap: Quantity = Field(description="share of the work behind a load miss that hides its latency (0 to 1)")
     reorder_buffer: Quantity = Field(description="instructions that the core looks ahead while a load misses")
-    store_buffer: Quantity = Field(
-        description="entries of the store buffer; when it is full, stores wait for their lines"
-    )
-    payload_exposed: Quantity = Field(
-        description="share of a packet's first dirty line that its copy waits for (0 to 1)"
-    )
+    store_buffer: Quantity = Field(description="entries of the store buffer; stores wait for lines when it is full")
+    payload_exposed: Quantity = Field(description="share of a packet's first dirty line that its copy waits for")
     l1_bytes: Quantity = Field(description="size of the first-level data cache, in bytes")
     l2_bytes: Quantity = Field(description="size of the core's second-level cache, in bytes")
     l3_bytes: Quantity = Field(description="size of the last-level cache, in bytes")
     l1_dtlb_entries: Quantity = Field(description="entries of the first-level data TLB")
     stlb_entries: Quantity = Field(description="entries of the second-level TLB")
     smt_slowdown: Quantity = Field(
-        description="cycles per instruction of a thread whose SMT sibling is busy, against alone (a ratio)"
+        description="cycles per instruction with a busy SMT sibling, against alone (a ratio)"
     )
     uncore_bandwidth: Quantity = Field(
         description="bytes that move between the cores, caches and memory of one socket, all cores together, in GB/s"

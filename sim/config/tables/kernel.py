@@ -59,9 +59,7 @@ class Accessor(Strict):
     direction: Literal["read", "write"] | None = Field(
         None, description="of a new accessor: the recipe that a variant with recipes for reads and writes puts in place"
     )
-    mapped: bool | None = Field(
-        None, description="of a new accessor: a mapping of the ring reaches it (metadata in the ring areas only)"
-    )
+    mapped: bool | None = Field(None, description="of a new accessor: a mapping of the ring reaches it (metadata only)")
 
     _recipe = field_validator("recipe")(check_recipe)
 
@@ -87,7 +85,7 @@ class Step(Strict):
     """Instructions of one step, its accessor included, and the kernel function that a profiler would show."""
 
     instructions: Quantity = Field(
-        description="instructions executed each time, the accessor's included, as counted under `counted_with`"
+        description="instructions executed each time, the accessor's included, under `counted_with`"
     )
     function: str = Field(description="kernel function whose time this is in `perf report`")
     calls: list[str] = Field(default_factory=list, description="primitives executed besides the accessor's recipe")

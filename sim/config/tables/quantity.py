@@ -51,9 +51,7 @@ class Quantity(Strict):
     low: float = Field(ge=0, description="lower end of what the source leaves open")
     high: float = Field(ge=0, description="upper end of what the source leaves open")
     source: str = Field(min_length=1, description="where the number comes from, as docs/sources.md lists it")
-    grade: Grade = Field(
-        description="how it was obtained: measured-here, measured-elsewhere, vendor, derived (by arithmetic), or guess"
-    )
+    grade: Grade = Field(description="how it was obtained; derived: by arithmetic from others")
     distribution: Distribution | None = Field(
         None, description="how draws spread over the range (default: triangular, in the logarithm for a wide range)"
     )

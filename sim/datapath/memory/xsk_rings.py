@@ -73,6 +73,4 @@ def check_competes(scenario: Scenario) -> None:
         "descriptors_per_packet": queue.descriptors_per_packet > 1,
     }
     for key in (key for key, on in odd.items() if on):
-        raise ConfigError(
-            f"{kind} is modelled with direct descriptors, one per packet, and no event index", key=f"virtqueue.{key}"
-        )
+        raise ConfigError(f"{kind} has direct descriptors, one per packet, and no event index", key=f"virtqueue.{key}")
