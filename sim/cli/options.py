@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
@@ -52,11 +52,16 @@ def _json(context: typer.Context, as_json: bool) -> bool:
 
 
 def _agreed(context: typer.Context, form: str | None, as_json: bool | None) -> str | None:
+    if as_json and form not in (None, "json"):
+        refuse("--json is short for --format json; give one of them", key="--format", got=form)
+    return form
+
+
+def refuse(message: str, **parts: Any) -> NoReturn:
+    """Raise ConfigError, imported only now."""
     from sim.config.errors import ConfigError
 
-    if as_json and form not in (None, "json"):
-        raise ConfigError("--json is short for --format json; give one of them", key="--format", got=form)
-    return form
+    raise ConfigError(message, **parts) from None
 
 
 Form = Annotated[
@@ -243,43 +248,35 @@ def checked_folder(out: Path | None, option: str = "--out") -> Path | None:
 
 def checked_file(option: str, file: Path | None) -> Path | None:
     """Refuse a file that cannot be written before anything is simulated."""
-    from sim.config.errors import ConfigError
-
     if file is not None:
         if os.path.isdir(file):  # unlike Path.is_dir, False for a name that is too long
-            raise ConfigError("is a folder; the name of a file is needed", key=option, got=file)
+            refuse("is a folder; the name of a file is needed", key=option, got=file)
         try:
             file.lstat()
         except (FileNotFoundError, NotADirectoryError):  # for the folder to be made, or refused below
             pass
         except OSError as error:  # a name that is too long
-            raise ConfigError(f"cannot be written: {error.strerror}", key=option, got=file) from None
+            refuse(f"cannot be written: {error.strerror}", key=option, got=file)
         checked_folder(file.parent, option)
     return file
 
 
 def at_least(option: str, least: int, value: int | None) -> None:
     """Refuse a number below what an option takes."""
-    from sim.config.errors import ConfigError
-
     if value is not None and value < least:
-        raise ConfigError(f"at least {least} is needed", key=option, got=value)
+        refuse(f"at least {least} is needed", key=option, got=value)
 
 
 def only_one(name: str, access: str | None) -> None:
     """Refuse several access variants where a command takes one."""
-    from sim.config.errors import ConfigError
-
     if access is not None and "," in access:
-        raise ConfigError(f"{name} takes one access variant", key="--access", got=access)
+        refuse(f"{name} takes one access variant", key="--access", got=access)
 
 
 def one_of(option: str, value: str, valid: tuple[str, ...]) -> None:
     """Refuse a value that an option does not know."""
-    from sim.config.errors import ConfigError
-
     if value not in valid:
-        raise ConfigError(f"unknown '{value}'", key=option, got=value, expected=valid)
+        refuse(f"unknown '{value}'", key=option, got=value, expected=valid)
 
 
 @contextmanager

@@ -17,7 +17,7 @@ from sim.config.scenario.virtqueue import Queues, Virtqueue
 from sim.config.tables.access import Access
 from sim.config.tables.cpu import Cpu
 from sim.config.tables.kernel import Kernel
-from sim.config.tables.quantity import Headed, Quantity, Strict, default_entry, require_unit
+from sim.config.tables.quantity import Entries, Headed, Microseconds, Strict, default_entry
 
 MAX_PACKETS = 10**9
 LEAST_PER_SECOND = 1e-3
@@ -72,20 +72,18 @@ class Memory(Strict):
     """What the host's memory management does, and what the ring's pages are."""
 
     guest_pages: Literal["4k", "2m", "1g"] = Field("2m", description="pages that back the ring in the guest's memory")
-    other_pages: Quantity = default_entry("memory.other_pages", "TLB entries that the worker uses besides the ring's")
+    other_pages: Entries = default_entry("memory.other_pages", "TLB entries that the worker uses besides the ring's")
     invalidations_per_second: float = Field(
         0.0, ge=0, le=1e6, description="invalidations that hit the ring (fork, KSM, THP, NUMA balancing, swap)"
     )
-    invalidation_window: Quantity = default_entry("memory.invalidation_window", "time without a mapping of the ring")
-    invalidation_stall: Quantity = default_entry(
-        "memory.invalidation_stall", "cost of one to the worker, mapped or not"
-    )
+    invalidation_window: Microseconds = default_entry("memory.invalidation_window", "time without a mapping")
+    invalidation_stall: Microseconds = default_entry("memory.invalidation_stall", "cost of one, mapped or not")
     locked_limit_kib: int | None = Field(
         None, ge=0, description="RLIMIT_MEMLOCK: a variant that would pin more keeps to copy_user (default: no limit)"
     )
 
     @model_validator(mode="after")
-    def _units(self) -> Memory:
+    def _rates(self) -> Memory:
         if 0 < self.invalidations_per_second < LEAST_PER_SECOND:
             raise ValueError(f"invalidations_per_second: 0 (none), or at least {LEAST_PER_SECOND:g}")
         if self.invalidations_per_second * self.invalidation_stall.value >= 0.9e6:
@@ -93,9 +91,6 @@ class Memory(Strict):
                 f"invalidations_per_second: {self.invalidations_per_second:g} stalls of "
                 f"{self.invalidation_stall.value:g} us leave the worker no time"
             )
-        require_unit("other_pages", self.other_pages, "entries")
-        require_unit("invalidation_window", self.invalidation_window, "us")
-        require_unit("invalidation_stall", self.invalidation_stall, "us")
         return self
 
 

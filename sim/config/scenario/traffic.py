@@ -115,13 +115,6 @@ class Load(Strict):
         """Packets of one on-off period."""
         return int(self.pps * self.on_us / 1e6)
 
-    @property
-    def mean_pps(self) -> float:
-        """Offered packets per second, averaged over on and off."""
-        if self.kind != "on-off":
-            return self.pps
-        return self.packets_per_period * 1e6 / (self.on_us + self.off_us)
-
 
 class Traffic(Strict):
     """What is sent."""
