@@ -21,23 +21,23 @@ class Document(Headed):
     about: str = Field(description="what stands above the first table on the page")
 
 
-Row = TypeVar("Row", bound=Strict)
+RowType = TypeVar("RowType", bound=Strict)
 
 
-class Section(Strict, Generic[Row]):
+class Section(Strict, Generic[RowType]):
     """Rows of one part of a page."""
 
     title: str = Field(description="heading on the page")
-    rows: list[Row] = Field(min_length=1, description="rows, in the order of the page")
+    rows: list[RowType] = Field(min_length=1, description="rows, in the order of the page")
 
 
-class Sectioned(Document, Generic[Row]):
+class Sectioned(Document, Generic[RowType]):
     """A page of rows in sections."""
 
-    sections: list[Section[Row]] = Field(min_length=1, description="parts of the page")
+    sections: list[Section[RowType]] = Field(min_length=1, description="parts of the page")
 
     @property
-    def rows(self) -> list[Row]:
+    def rows(self) -> list[RowType]:
         """All rows, in order."""
         return [row for section in self.sections for row in section.rows]
 
