@@ -40,7 +40,7 @@ def test_the_shipped_tables_have_no_error_and_no_warning():
 
 
 def test_a_price_that_is_missing_is_an_error(cpu):
-    text = "no entry; an unknown cost is an error when it is used"
+    text = "no entry; an unknown cost is an error once used"
     assert findings(changed(cpu, lfence=None), "error") == [("primitives.lfence", text)]
     assert findings(cpu, "error") == []
 
