@@ -83,7 +83,7 @@ class Accessor(Strict):
         return Reach(self.meaning, self.family, self.direction, self.mapped)
 
 
-class Step(Strict):
+class StepCount(Strict):
     """Instructions of one step, its accessor included, and the kernel function that a profiler would show."""
 
     instructions: Quantity = Field(
@@ -162,7 +162,7 @@ class Kernel(Headed):
     )
     mitigations: dict[str, Mitigation] = Field(description="each mitigation: what switching it off changes in a recipe")
     accessors: dict[str, Accessor] = Field(description="each accessor: what one access executes")
-    steps: dict[str, Step] = Field(description="each step of the handlers: how many instructions it executes")
+    steps: dict[str, StepCount] = Field(description="each step of the handlers: how many instructions it executes")
 
     @model_validator(mode="after")
     def _complete(self) -> Kernel:
@@ -208,7 +208,7 @@ class Kernel(Headed):
             raise ConfigError(f"kernel {self.name}: no entry for accessor '{name}'; an unknown cost is an error")
         return self.accessors[name]
 
-    def step(self, name: str) -> Step:
+    def step(self, name: str) -> StepCount:
         """Return the count of a step; ConfigError when this kernel's file does not say."""
         if name not in self.steps:
             raise ConfigError(f"kernel {self.name}: no entry for step '{name}'; an unknown cost is an error")
