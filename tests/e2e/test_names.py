@@ -17,8 +17,6 @@ ROOMS = sorted({name.split("/")[0] for name in MODULES if "/" in name})
 
 #: Names that say nothing of their value.
 EMPTY_NAMES = {"one", "found", "thing", "what"}
-#: Rooms that still have such names: the list may only shrink.
-ROOMS_WITH_EMPTY_NAMES = {"study"}
 
 
 def empty_names(tree: ast.AST) -> Iterator[str]:
@@ -59,7 +57,7 @@ def test_a_value_is_named_for_what_it_is(room):
         if module.startswith(f"{room}/")
         for text in empty_names(tree)
     ]
-    assert offenders == [] or room in ROOMS_WITH_EMPTY_NAMES
+    assert offenders == []
 
 
 def test_no_two_classes_share_a_name():

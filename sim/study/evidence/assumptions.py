@@ -42,14 +42,14 @@ def assumptions() -> list[Assumption]:
 
 def assumed_by(scenario: Scenario) -> tuple[Assumption, ...]:
     """Return the assumptions that a scenario rests on, in the order of their numbers."""
-    return tuple(one for one in assumptions() if one.holds_for(scenario))
+    return tuple(assumption for assumption in assumptions() if assumption.holds_for(scenario))
 
 
 def _holds(term: str, scenario: Scenario) -> bool:
     wanted = not term.startswith("not ")
     key, _, values = term.removeprefix("not ").partition("=")
-    found = [_plain(value) for value in _values(key, scenario)]
-    met = any(value in values.split(" or ") for value in found) if values else any(found)
+    held = [_plain(value) for value in _values(key, scenario)]
+    met = any(value in values.split(" or ") for value in held) if values else any(held)
     return met is wanted
 
 

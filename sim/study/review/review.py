@@ -156,7 +156,7 @@ _NAMED = 4
 def answers(review: Review) -> dict[str, str]:
     """Answer, by question: what gains (or carries), how much, how sure, why, what would change it, what to measure."""
     sentences = {
-        "What": _what(review),
+        "What": _subject(review),
         "How much": _how_much(review),
         "How sure": _how_sure(review),
         "Why": _why(review),
@@ -166,7 +166,7 @@ def answers(review: Review) -> dict[str, str]:
     return {question: answer for question, answer in sentences.items() if answer}
 
 
-def _what(review: Review) -> str:
+def _subject(review: Review) -> str:
     pair = review.comparison
     if pair is None:
         return f"the rate of {_described(review, review.scenario.access[0].name)}"
