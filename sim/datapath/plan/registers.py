@@ -26,27 +26,18 @@ class Condition:
 
 @dataclass(frozen=True)
 class RegisterDifference:
-    """`left - right - less`, to be compared with a constant."""
+    """`left - right`, to be compared with a constant."""
 
     left: int
-    right: int | None
-    less: int = 0
+    right: int
 
-    def equals(self, constant: int = 0) -> Condition:
-        """Return the test `difference == constant`."""
-        return Condition(self.left, "==", self.less + constant, self.right)
-
-    def differs(self, constant: int = 0) -> Condition:
-        """Return the test `difference != constant`."""
-        return Condition(self.left, "!=", self.less + constant, self.right)
-
-    def at_least(self, constant: int = 0) -> Condition:
+    def at_least(self, constant: int) -> Condition:
         """Return the test `difference >= constant`."""
-        return Condition(self.left, ">=", self.less + constant, self.right)
+        return Condition(self.left, ">=", constant, self.right)
 
-    def below(self, constant: int = 0) -> Condition:
+    def below(self, constant: int) -> Condition:
         """Return the test `difference < constant`."""
-        return Condition(self.left, "<", self.less + constant, self.right)
+        return Condition(self.left, "<", constant, self.right)
 
 
 @dataclass(frozen=True)
@@ -76,26 +67,27 @@ class Register(IntEnum):
 
     def equals(self, other: Register | int) -> Condition:
         """Return the test `self == other`."""
-        return self._against(other).equals()
+        return self._compared("==", other)
 
     def differs(self, other: Register | int) -> Condition:
         """Return the test `self != other`."""
-        return self._against(other).differs()
+        return self._compared("!=", other)
 
     def at_least(self, other: Register | int) -> Condition:
         """Return the test `self >= other`."""
-        return self._against(other).at_least()
+        return self._compared(">=", other)
 
     def above(self, other: Register) -> Condition:
         """Return the test `self > other`."""
-        return RegisterDifference(self, other).at_least(1)
+        return self.minus(other).at_least(1)
 
     def below(self, other: Register | int) -> Condition:
         """Return the test `self < other`."""
-        return self._against(other).below()
+        return self._compared("<", other)
 
-    def _against(self, other: Register | int) -> RegisterDifference:
-        return RegisterDifference(self, other) if isinstance(other, Register) else RegisterDifference(self, None, other)
+    def _compared(self, relation: Relation, other: Register | int) -> Condition:
+        right, constant = (other, 0) if isinstance(other, Register) else (None, int(other))
+        return Condition(self, relation, constant, right)
 
     def add(self, constant: int = 1) -> Effect:
         """Return the effect `self += constant`."""
@@ -174,9 +166,7 @@ class Register(IntEnum):
     KICK_CHECKED_IDX = auto()
     # shared: calls, and what is behind the worker
     AVAIL_FLAGS_NO_INTERRUPT = auto()  # avail->flags: the driver wants no call
-    USED_EVENT_QUARTERS = (
-        auto()
-    )  # in quarters of a packet: virtqueue_enable_cb_delayed asks for three quarters of those posted
+    USED_EVENT_QUARTERS = auto()  # in quarters of a packet: virtqueue_enable_cb_delayed asks for 3/4 of those posted
     CALLS = auto()
     SINK_QUEUED = auto()  # frames handed to the NIC or the receiver
     SINK_DONE = auto()
@@ -185,9 +175,7 @@ class Register(IntEnum):
     COPIED = auto()  # frames handed to the NIC that were copied
     # worker, once more
     ZEROCOPY_COMPLETED_SEEN = auto()
-    ZEROCOPY_DONE_IDX = (
-        auto()
-    )  # nvq->done_idx of the zero-copy function: packets sent by zero copy whose buffers went back
+    ZEROCOPY_DONE_IDX = auto()  # nvq->done_idx of the zero-copy function: packets sent whose buffers went back
     USED_END = auto()  # where a batch of the zero-copy function ends in the used ring
     COPY_ONLY = auto()  # packets until zero copy is tried again
     POLLS_LEFT = auto()
@@ -234,37 +222,11 @@ R = Register
 #: Registers of one queue, and one that is always 0: those of queue k stand `k x BANK` further on.
 BANK = len(Register) + 1
 
-#: Registers that several actors look at; a change of another one is nobody else's business.
-SHARED = frozenset(
-    {
-        Register.RING_AVAIL_IDX,
-        Register.RING_USED_IDX,
-        Register.USED_FLAGS_NO_NOTIFY,
-        Register.AVAIL_EVENT,
-        Register.KICKS,
-        Register.NOTIFY_OFF,
-        Register.MAPPED,
-        Register.INVALIDATING,
-        Register.TEARING_DOWN,
-        Register.IN_ROUND,
-        Register.FLUSHES,
-        Register.INVALIDATIONS,
-        Register.OTHER_TASK,
-        Register.WORKER_KICKS,
-        Register.IOTLB_CLEARS,
-        Register.IOTLB_MISSES,
-        Register.AVAIL_FLAGS_NO_INTERRUPT,
-        Register.USED_EVENT_QUARTERS,
-        Register.CALLS,
-        Register.SINK_QUEUED,
-        Register.SINK_DONE,
-        Register.UPEND_IDX,
-        Register.ZEROCOPY_COMPLETED,
-        Register.COPIED,
-        Register.PRODUCED,
-        Register.CONSUMED,
-        Register.SOCKET_WAIT,
-        Register.WAKES,
-        Register.USED_EVENT,
-    }
+_SHARED = (
+    "RING_AVAIL_IDX RING_USED_IDX USED_FLAGS_NO_NOTIFY AVAIL_EVENT KICKS NOTIFY_OFF MAPPED INVALIDATING "
+    "TEARING_DOWN IN_ROUND FLUSHES INVALIDATIONS OTHER_TASK WORKER_KICKS IOTLB_CLEARS IOTLB_MISSES "
+    "AVAIL_FLAGS_NO_INTERRUPT USED_EVENT_QUARTERS CALLS SINK_QUEUED SINK_DONE UPEND_IDX ZEROCOPY_COMPLETED "
+    "COPIED PRODUCED CONSUMED SOCKET_WAIT WAKES USED_EVENT"
 )
+#: Registers that several actors look at; a change of another one is nobody else's business.
+SHARED = frozenset(Register[name] for name in _SHARED.split())
