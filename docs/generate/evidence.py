@@ -23,7 +23,7 @@ def _assumptions() -> str:
     table = load_of(Assumptions)
     parts = [f"# Assumptions\n\n{table.about}\n"]
     for section in table.sections:
-        rows = ((str(row.number), row.sentence, row.key, row.applies) for row in section.assumptions)
+        rows = ((str(row.number), row.sentence, row.key, row.applies) for row in section.rows)
         parts.append(f"## {section.title}\n{_table(('#', 'assumption', 'key', 'applies'), rows)}")
     return "\n".join(parts)
 
@@ -32,7 +32,7 @@ def _sources() -> str:
     table = load_of(Sources)
     parts = [f"# Sources\n\n{table.about}\n"]
     for section in table.sections:
-        rows = ((_cited_as(row), row.finding, row.where, row.sure) for row in section.sources)
+        rows = ((_cited_as(row), row.finding, row.where, row.sure) for row in section.rows)
         parts.append(f"## {section.title}\n\n{_table(('cited as', 'what was found', 'where', 'how sure'), rows)}")
     return "\n".join(parts)
 

@@ -7,38 +7,18 @@ from typing import TYPE_CHECKING, Annotated
 
 from typer import Argument, Option
 
-from sim.cli.options import (
-    Accesses,
-    Configs,
-    Draws,
-    Jobs,
-    Name,
-    OneSize,
-    Sets,
-    Tables,
-    at_least,
-    checked_file,
-    checked_folder,
-    command,
-    counted_progress,
-    csv_rows,
-    load,
-    one_of,
-    say_written,
-    show_data,
-    write_files,
-)
+from sim.cli import options as opt
 
 if TYPE_CHECKING:
     from sim.config import Scenario
 
 
-@command("calibrate seed-two-rates --out mine/calibrations/mine.yaml")
+@opt.command("calibrate seed-two-rates --out mine/calibrations/mine.yaml")
 def calibrate(
     study: Annotated[str, Argument(metavar="STUDY", help="name of a calibration study or a YAML file")],
     out: Annotated[Path | None, Option("--out", "-o", metavar="FILE", help="where to write the calibration")] = None,
-    jobs: Jobs = None,
-    configs: Configs = None,
+    jobs: opt.Jobs = None,
+    configs: opt.Configs = None,
 ) -> None:
     """Fit the parameters that a study names to its measurements; the tables' ranges are the priors.
 
@@ -51,37 +31,39 @@ def calibrate(
     from sim.study.runs.pool import pool_for
 
     loaded = load_study(study, configs)
-    checked_file("--out", out)
-    with counted_progress("runs") as report, pool_for(loaded.trials, jobs) as pool:
+    opt.checked_file("--out", out)
+    with opt.counted_progress("runs") as report, pool_for(loaded.trials, jobs) as pool:
         calibration = fit(loaded, configs, pool, report)
-    show_data(
-        calibration.to_dict(), lambda: csv_rows().calibration_rows(calibration), lambda: calibration_tables(calibration)
+    opt.show_data(
+        calibration.to_dict(),
+        lambda: opt.csv_rows().calibration_rows(calibration),
+        lambda: calibration_tables(calibration),
     )
     if out is not None:
         write_calibration(calibration, out)
-        say_written([out])
+        opt.say_written([out])
 
 
-@command("validate", "validate --only seed-vmap --format csv")
+@opt.command("validate", "validate --only seed-vmap --format csv")
 def validate(
     calibration: Annotated[
         str | None,
         Option("--calibration", metavar="NAME", help="instead of the scenarios' own; none: tables as they are"),
     ] = None,
-    draws: Draws = 100,
+    draws: opt.Draws = 100,
     only: Annotated[str | None, Option("--only", metavar="FILE,FILE", help="measurement files")] = None,
     everything: Annotated[bool, Option("--all", help="list every count, too")] = False,
     left_out: Annotated[
         str | None,
         Option("--leave-one-out", metavar="STUDY", help="fit this study without each of its sources in turn"),
     ] = None,
-    out: Tables = None,
+    out: opt.Tables = None,
     markdown: Annotated[
         Path | None, Option("--markdown", metavar="FILE", help="write the page of the documentation")
     ] = None,
     seed: Annotated[int, Option("--seed", metavar="N", help="seed of the draws (0 is a seed)")] = 1,
-    jobs: Jobs = None,
-    configs: Configs = None,
+    jobs: opt.Jobs = None,
+    configs: opt.Configs = None,
 ) -> None:
     """Lay every published figure beside its prediction: interval, signed error, used or not; worst first."""
     from sim.report.tables import validation as printed
@@ -89,32 +71,32 @@ def validate(
     from sim.study.evidence.validate import validate as lay_beside
     from sim.study.runs.pool import pool_for
 
-    at_least("--draws", 0, draws)
-    at_least("--seed", 0, seed)
-    files = checked_folder(out)
-    checked_file("--markdown", markdown)
+    opt.at_least("--draws", 0, draws)
+    opt.at_least("--seed", 0, seed)
+    files = opt.checked_folder(out)
+    opt.checked_file("--markdown", markdown)
     names = [name.strip() for name in only.split(",")] if only else []
-    with counted_progress("runs") as report, pool_for(20 * draws, jobs) as pool:
+    with opt.counted_progress("runs") as report, pool_for(20 * draws, jobs) as pool:
         if left_out is not None:
             folds = leave_one_out(left_out, draws, seed, configs=configs, executor=pool, progress=report)
             data = {"schema": 1, "left_out": {name: fold.to_dict() for name, fold in folds}}
-            show_data(data, lambda: csv_rows().left_out_rows(folds), lambda: printed.left_out_table(folds))
+            opt.show_data(data, lambda: opt.csv_rows().left_out_rows(folds), lambda: printed.left_out_table(folds))
             return
         validation = lay_beside(calibration, draws, seed, configs=configs, executor=pool, progress=report, only=names)
-    show_data(
+    opt.show_data(
         validation.to_dict(),
-        lambda: csv_rows().validation_rows(validation),
+        lambda: opt.csv_rows().validation_rows(validation),
         lambda: printed.validation_tables(validation, everything),
     )
     if markdown is not None:
         from sim.config.loading.files import write_whole
 
         write_whole(markdown, printed.validation_page(validation))
-        say_written([markdown])
-    write_files(files, lambda export: export.validation_writers(validation))
+        opt.say_written([markdown])
+    opt.write_files(files, lambda export: export.validation_writers(validation))
 
 
-@command("sensitivity seed-gain", "sensitivity seed-gain --method sobol --out out/gain")
+@opt.command("sensitivity seed-gain", "sensitivity seed-gain --method sobol --out out/gain")
 def sensitivity(
     study: Annotated[str, Argument(metavar="STUDY", help="name of a sensitivity study or a YAML file")],
     method: Annotated[
@@ -123,10 +105,10 @@ def sensitivity(
     samples: Annotated[
         int | None, Option("--samples", metavar="N", help="base samples (sobol) or trajectories (morris)")
     ] = None,
-    out: Tables = None,
+    out: opt.Tables = None,
     seed: Annotated[int | None, Option("--seed", metavar="N", help="seed of the samples (0 is a seed)")] = None,
-    jobs: Jobs = None,
-    configs: Configs = None,
+    jobs: opt.Jobs = None,
+    configs: opt.Configs = None,
 ) -> None:
     """Say which input moves an answer (packets per second, or a gain), and which to measure next.
 
@@ -138,23 +120,23 @@ def sensitivity(
     from sim.study.sensitivity import study as sensitive
     from sim.study.sensitivity.tornado import METHODS
 
-    one_of("--method", method, METHODS)
-    at_least("--samples", 1, samples)
-    at_least("--seed", 0, seed)
+    opt.one_of("--method", method, METHODS)
+    opt.at_least("--samples", 1, samples)
+    opt.at_least("--seed", 0, seed)
     loaded = sensitive.load_sensitivity(study, configs)
     changed = {"seed": seed, "samples": samples, "trajectories": samples}
     loaded = loaded.model_copy(update={key: value for key, value in changed.items() if value is not None})
-    files = checked_folder(out)
+    files = opt.checked_folder(out)
     size = {"sobol": loaded.samples, "morris": loaded.trajectories, "tornado": 2}[method]
-    with counted_progress("runs") as report, pool_for(size * (len(loaded.inputs) + 2), jobs) as pool:
+    with opt.counted_progress("runs") as report, pool_for(size * (len(loaded.inputs) + 2), jobs) as pool:
         result = sensitive.sensitivity(loaded, method, configs, pool, report)  # type: ignore[arg-type]
-    show_data(result.to_dict(), lambda: csv_rows().sensitivity_rows(result), lambda: sensitivity_tables(result))
-    write_files(files, lambda export: export.sensitivity_writers(result))
+    opt.show_data(result.to_dict(), lambda: opt.csv_rows().sensitivity_rows(result), lambda: sensitivity_tables(result))
+    opt.write_files(files, lambda export: export.sensitivity_writers(result))
 
 
-@command("breakeven virtio-user-xdp1-tap --vary cpu.primitives.stac --target 'gain>=20%'")
+@opt.command("breakeven virtio-user-xdp1-tap --vary cpu.primitives.stac --target 'gain>=20%'")
 def breakeven(
-    scenario: Name,
+    scenario: opt.Name,
     vary: Annotated[str, Option("--vary", metavar="KEY", help="key whose value is searched")],
     target: Annotated[
         str, Option("--target", metavar="'gain>=10%'", help="gain, saved_ns, pps or ns_per_packet, and a number")
@@ -162,10 +144,10 @@ def breakeven(
     low: Annotated[float | None, Option("--low", help="lower end (default: that of the table entry)")] = None,
     high: Annotated[float | None, Option("--high", help="upper end (default: that of the table entry)")] = None,
     tolerance: Annotated[float, Option("--tolerance", metavar="SHARE", help="of the range")] = 0.001,
-    sets: Sets = None,
-    access: Accesses = None,
-    size: OneSize = None,
-    configs: Configs = None,
+    sets: opt.Sets = None,
+    access: opt.Accesses = None,
+    size: opt.OneSize = None,
+    configs: opt.Configs = None,
 ) -> None:
     """Find the value of one key at which a target is just met, or say that it is met always or never.
 
@@ -175,23 +157,23 @@ def breakeven(
     from sim.study.sensitivity import breakeven as even
 
     wanted = even.Target.parse(target)
-    base = load(scenario, sets, configs, access=access, size=size)
+    base = opt.load(scenario, sets, configs, access=access, size=size)
 
     def varied(value: object) -> Scenario:
-        return load(scenario, [*(sets or []), f"{vary}={value!r}"], configs, access=access, size=size)
+        return opt.load(scenario, [*(sets or []), f"{vary}={value!r}"], configs, access=access, size=size)
 
     result = even.breakeven(varied, base, vary, wanted, low=low, high=high, tolerance=tolerance)
-    show_data(result.to_dict(), lambda: csv_rows().breakeven_rows(result), lambda: breakeven_tables(result))
+    opt.show_data(result.to_dict(), lambda: opt.csv_rows().breakeven_rows(result), lambda: breakeven_tables(result))
 
 
-@command("import-trace perf.txt --set kernel=v6.12 --out mine/measurements/my.yaml", name="import-trace")
+@opt.command("import-trace perf.txt --set kernel=v6.12 --out mine/measurements/my.yaml", name="import-trace")
 def import_trace(
     file: Annotated[Path, Argument(metavar="FILE", help="trace CSV, `perf report --stdio` or `perf stat` text")],
     out: Annotated[
         Path | None,
         Option("--out", "-o", metavar="FILE", help="measurement file to write (DIR/measurements/NAME.yaml)"),
     ] = None,
-    sets: Sets = None,
+    sets: opt.Sets = None,
     packets: Annotated[
         int | None, Option("--packets", metavar="N", help="packets sent meanwhile (perf stat, unnamed traces)")
     ] = None,
@@ -205,15 +187,15 @@ def import_trace(
     from sim.report.tables.evidence import measurement_table
     from sim.study.evidence.importing import import_file, write_measurements
 
-    checked_file("--out", out)
+    opt.checked_file("--out", out)
     settings = {".".join(keys): value for keys, value in map(split_assignment, sets or [])}
     name = out.stem if out is not None else None
     measurements = import_file(file, settings, name=name, packets=packets)
-    show_data(
+    opt.show_data(
         measurements.model_dump(mode="json"),
-        lambda: csv_rows().measurement_rows(measurements),
+        lambda: opt.csv_rows().measurement_rows(measurements),
         lambda: measurement_table(measurements),
     )
     if out is not None:
         write_measurements(measurements, out)
-        say_written([out])
+        opt.say_written([out])

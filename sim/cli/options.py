@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 from typer import Argument, Option
@@ -53,11 +53,16 @@ def _json(context: typer.Context, as_json: bool) -> bool:
 
 
 def _agreed(context: typer.Context, form: str | None, as_json: bool | None) -> str | None:
+    if as_json and form not in (None, "json"):
+        refuse("--json is short for --format json; give one of them", key="--format", got=form)
+    return form
+
+
+def refuse(message: str, **parts: Any) -> NoReturn:
+    """Raise ConfigError, imported only now."""
     from sim.config.errors import ConfigError
 
-    if as_json and form not in (None, "json"):
-        raise ConfigError("--json is short for --format json; give one of them", key="--format", got=form)
-    return form
+    raise ConfigError(message, **parts) from None
 
 
 Form = Annotated[
@@ -105,7 +110,7 @@ def command(*examples: str, name: str | None = None) -> Command:
     return register
 
 
-Name = Annotated[str, Argument(metavar="SCENARIO", help="name of a scenario (see `list scenarios`) or a YAML file")]
+Name = Annotated[str, Argument(metavar="SCENARIO", help="name of a scenario (`list scenarios`) or a YAML file")]
 Sets = Annotated[
     list[str] | None,
     Option(
@@ -125,7 +130,7 @@ Out = Annotated[
     Path | None, Option("--out", "-o", metavar="DIR", help="write CSV, Parquet, the resolved scenario and plots")
 ]
 Tables = Annotated[Path | None, Option("--out", "-o", metavar="DIR", help="write CSV, Parquet and a plot")]
-Configs = Annotated[Path | None, Option("--configs", metavar="DIR", help="folder with tables of your own (cpus/, ...)")]
+Configs = Annotated[Path | None, Option("--configs", metavar="DIR", help="folder with your own tables (cpus/, ...)")]
 Draws = Annotated[int, Option("--draws", metavar="N", help="draws of each 90 % interval")]
 Jobs = Annotated[int | None, Option("--jobs", metavar="N", help="processes (default: one per core)")]
 Uncertain = Annotated[
@@ -250,43 +255,35 @@ def checked_folder(out: Path | None, option: str = "--out") -> Path | None:
 
 def checked_file(option: str, file: Path | None) -> Path | None:
     """Refuse a file that cannot be written before anything is simulated."""
-    from sim.config.errors import ConfigError
-
     if file is not None:
         if os.path.isdir(file):  # unlike Path.is_dir, False for a name that is too long
-            raise ConfigError("is a folder; the name of a file is needed", key=option, got=file)
+            refuse("is a folder; the name of a file is needed", key=option, got=file)
         try:
             file.lstat()
         except (FileNotFoundError, NotADirectoryError):  # for the folder to be made, or refused below
             pass
         except OSError as error:  # a name that is too long
-            raise ConfigError(f"cannot be written: {error.strerror}", key=option, got=file) from None
+            refuse(f"cannot be written: {error.strerror}", key=option, got=file)
         checked_folder(file.parent, option)
     return file
 
 
 def at_least(option: str, least: int, value: int | None) -> None:
     """Refuse a number below what an option takes."""
-    from sim.config.errors import ConfigError
-
     if value is not None and value < least:
-        raise ConfigError(f"at least {least} is needed", key=option, got=value)
+        refuse(f"at least {least} is needed", key=option, got=value)
 
 
 def only_one(name: str, access: str | None) -> None:
     """Refuse several access variants where a command takes one."""
-    from sim.config.errors import ConfigError
-
     if access is not None and "," in access:
-        raise ConfigError(f"{name} takes one access variant", key="--access", got=access)
+        refuse(f"{name} takes one access variant", key="--access", got=access)
 
 
 def one_of(option: str, value: str, valid: tuple[str, ...]) -> None:
     """Refuse a value that an option does not know."""
-    from sim.config.errors import ConfigError
-
     if value not in valid:
-        raise ConfigError(f"unknown '{value}'", key=option, got=value, expected=valid)
+        refuse(f"unknown '{value}'", key=option, got=value, expected=valid)
 
 
 @contextmanager

@@ -10,61 +10,29 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from typer import Argument, Option
 
-from sim.cli.options import (
-    Accesses,
-    Configs,
-    Draws,
-    Jobs,
-    Name,
-    OneAccess,
-    OneSize,
-    Out,
-    Seed,
-    Sets,
-    Sizes,
-    Uncertain,
-    Without,
-    ablated,
-    at_least,
-    checked_file,
-    checked_folder,
-    command,
-    counted_progress,
-    csv_rows,
-    load,
-    named_as_given,
-    notice,
-    one_of,
-    only_one,
-    overrides,
-    printed,
-    progress,
-    say_written,
-    show_data,
-    write_files,
-)
+from sim.cli import options as opt
 
 if TYPE_CHECKING:
     from sim.study.runs.case import Side
     from sim.study.uncertainty.intervals import Uncertainty
 
 
-@command(
+@opt.command(
     "run virtio-user-xdp1-tap --sizes 64,1518 --uncertainty", "run virtio-user-xdp1-tap --set kernel=v6.12 --format csv"
 )
 def run(
-    scenario: Name,
-    sets: Sets = None,
-    access: Accesses = None,
-    sizes: Sizes = None,
-    seed: Seed = None,
+    scenario: opt.Name,
+    sets: opt.Sets = None,
+    access: opt.Accesses = None,
+    sizes: opt.Sizes = None,
+    seed: opt.Seed = None,
     tie_fuzz: Annotated[
         int, Option("--tie-fuzz", metavar="N", help="also run under N shuffles of simultaneous events")
     ] = 0,
-    without: Without = None,
-    uncertain: Uncertain = None,
-    out: Out = None,
-    configs: Configs = None,
+    without: opt.Without = None,
+    uncertain: opt.Uncertain = None,
+    out: opt.Out = None,
+    configs: opt.Configs = None,
 ) -> None:
     """Simulate every access variant of a scenario at every packet size."""
     from sim.study.evidence.envelope import outside
@@ -73,10 +41,10 @@ def run(
     from sim.study.questions.run import run as simulate
     from sim.study.runs.case import sides_of
 
-    loaded = ablated(load(scenario, sets, configs, access=access, sizes=sizes, seed=seed), without)
-    files = checked_folder(out)
+    loaded = opt.ablated(opt.load(scenario, sets, configs, access=access, sizes=sizes, seed=seed), without)
+    files = opt.checked_folder(out)
     sure = None if uncertain is None else _uncertainty(sides_of(loaded), uncertain, loaded.run.seed, configs)
-    with progress() as report:
+    with opt.progress() as report:
         result = simulate(loaded, report)
         ties = [] if tie_fuzz == 0 else check_ties(loaded, tie_fuzz, report)
         bounds = limits(loaded, result.points)
@@ -84,40 +52,39 @@ def run(
     data = {**result.to_dict(), "limits": [bound.to_dict() for bound in bounds]}
     if ties:
         data["tie_fuzz"] = [tie.to_dict() for tie in ties]
-    show_data(
+    opt.show_data(
         _with(data, sure, outside_note),
-        lambda: csv_rows().result_rows(result, sure),
-        lambda: printed().together(printed().result_tables(result, ties), bounds, sure, outside_note),
+        lambda: opt.csv_rows().result_rows(result, sure),
+        lambda: opt.printed().together(opt.printed().result_tables(result, ties), bounds, sure, outside_note),
     )
-    write_files(files, lambda export: export.result_writers(result))
+    opt.write_files(files, lambda export: export.result_writers(result))
 
 
-@command(
+@opt.command(
     "compare virtio-user-xdp1-tap --access copy_user,vmap --sizes 64 --uncertainty",
     "compare virtio-user-xdp1-tap vhost-user-tx --format md",
 )
 def compare(
-    scenario: Name,
+    scenario: opt.Name,
     other: Annotated[
         str | None, Argument(metavar="SCENARIO2", help="a second scenario: kernel, CPU, placement, ...")
     ] = None,
-    sets: Sets = None,
-    access: Accesses = None,
-    sizes: Sizes = None,
-    seed: Seed = None,
-    without: Without = None,
+    sets: opt.Sets = None,
+    access: opt.Accesses = None,
+    sizes: opt.Sizes = None,
+    seed: opt.Seed = None,
+    without: opt.Without = None,
     shapley: Annotated[
         bool, Option("--shapley", help="share the gain out to mechanisms; the shares add up to the whole")
     ] = False,
-    uncertain: Uncertain = None,
-    out: Out = None,
-    configs: Configs = None,
+    uncertain: opt.Uncertain = None,
+    out: opt.Out = None,
+    configs: opt.Configs = None,
 ) -> None:
     """Compare two access variants, or two scenarios: the gain by size, and what makes up the difference.
 
     --set and the other options apply to both sides. With one scenario the variants are --access A,B, or the first two.
     """
-    from sim.config import ConfigError
     from sim.study.evidence.envelope import outside
     from sim.study.questions.compare import compare as compare_scenarios
     from sim.study.questions.compare import sides
@@ -125,15 +92,15 @@ def compare(
     from sim.study.sensitivity.shapley import decompose
 
     if access is not None and access.count(",") > 1:
-        raise ConfigError("compare takes two access variants", key="--access", got=access)
-    first = ablated(load(scenario, sets, configs, access=access, sizes=sizes, seed=seed), without)
+        opt.refuse("compare takes two access variants", key="--access", got=access)
+    first = opt.ablated(opt.load(scenario, sets, configs, access=access, sizes=sizes, seed=seed), without)
     second = None
     if other is not None:
-        second = ablated(load(other, sets, configs, access=access, sizes=sizes, seed=seed), without)
+        second = opt.ablated(opt.load(other, sets, configs, access=access, sizes=sizes, seed=seed), without)
     if shapley and second is not None:
-        raise ConfigError("--shapley shares out the gain between two access variants of one scenario")
-    files = checked_folder(out)
-    with progress() as report:
+        opt.refuse("--shapley shares out the gain between two access variants of one scenario")
+    files = opt.checked_folder(out)
+    with opt.progress() as report:
         comparison = compare_scenarios(first, second, progress=report)
         bounds = limits(first, comparison.points())
     both = sides(first, second)
@@ -144,13 +111,13 @@ def compare(
         shares = decompose(first, comparison.before, comparison.after, comparison.differences[0].packet_bytes)
     data = _with(comparison.to_dict() | {"limits": [bound.to_dict() for bound in bounds]}, sure, outside_note)
     data |= {"shapley": shares.to_dict()} if shares else {}
-    show_data(
+    opt.show_data(
         data,
-        lambda: csv_rows().comparison_rows(comparison, sure),
-        lambda: printed().together(printed().comparison_tables(comparison), bounds, sure, outside_note, shares),
+        lambda: opt.csv_rows().comparison_rows(comparison, sure),
+        lambda: opt.printed().together(opt.printed().comparison_tables(comparison), bounds, sure, outside_note, shares),
     )
     scenarios = [first, second] if second else [first]
-    write_files(files, lambda export: export.comparison_writers(comparison, scenarios))
+    opt.write_files(files, lambda export: export.comparison_writers(comparison, scenarios))
 
 
 def _uncertainty(sides: Sequence[Side], draws: int, seed: int, configs: Path | None) -> Uncertainty:
@@ -158,7 +125,7 @@ def _uncertainty(sides: Sequence[Side], draws: int, seed: int, configs: Path | N
     from sim.study.runs.pool import pool_for
     from sim.study.uncertainty.intervals import uncertainty
 
-    with counted_progress("runs") as report, pool_for(len(sides) * draws) as pool:
+    with opt.counted_progress("runs") as report, pool_for(len(sides) * draws) as pool:
         return uncertainty(sides, draws, seed, configs=configs, executor=pool, progress=report)
 
 
@@ -168,18 +135,18 @@ def _with(data: dict[str, Any], sure: Uncertainty | None, outside_note: str | No
     return data | intervals | ({"evidence": outside_note} if outside_note else {})
 
 
-@command("capacity virtio-user-xdp1-tap --sizes 64 --set traffic.load=poisson")
+@opt.command("capacity virtio-user-xdp1-tap --sizes 64 --set traffic.load=poisson")
 def capacity(
-    scenario: Name,
-    sets: Sets = None,
-    access: Accesses = None,
-    sizes: Sizes = None,
-    seed: Seed = None,
+    scenario: opt.Name,
+    sets: opt.Sets = None,
+    access: opt.Accesses = None,
+    sizes: opt.Sizes = None,
+    seed: opt.Seed = None,
     resolution: Annotated[
         float, Option("--resolution", metavar="SHARE", help="how near to the rate that loses a packet")
     ] = 0.005,
-    out: Out = None,
-    configs: Configs = None,
+    out: opt.Out = None,
+    configs: opt.Configs = None,
 ) -> None:
     """Search the highest offered rate without loss, per access variant and packet size, in the manner of RFC 2544.
 
@@ -188,21 +155,23 @@ def capacity(
     """
     from sim.study.questions.capacity import capacity as search
 
-    loaded = load(scenario, sets, configs, access=access, sizes=sizes, seed=seed)
-    files = checked_folder(out)
-    with progress() as report:
+    loaded = opt.load(scenario, sets, configs, access=access, sizes=sizes, seed=seed)
+    files = opt.checked_folder(out)
+    with opt.progress() as report:
         capacities = search(loaded, resolution, report)
-    show_data(
-        capacities.to_dict(), lambda: csv_rows().capacity_rows(capacities), lambda: printed().capacity_table(capacities)
+    opt.show_data(
+        capacities.to_dict(),
+        lambda: opt.csv_rows().capacity_rows(capacities),
+        lambda: opt.printed().capacity_table(capacities),
     )
-    write_files(files, lambda export: export.capacity_writers(capacities))
+    opt.write_files(files, lambda export: export.capacity_writers(capacities))
 
 
-@command("explain virtio-user-xdp1-tap --access vmap --size 64", "explain virtio-user-xdp1-tap --by function")
+@opt.command("explain virtio-user-xdp1-tap --access vmap --size 64", "explain virtio-user-xdp1-tap --by function")
 def explain(
-    scenario: Name,
-    access: OneAccess = None,
-    size: OneSize = None,
+    scenario: opt.Name,
+    access: opt.OneAccess = None,
+    size: opt.OneSize = None,
     by: Annotated[
         str, Option("--by", metavar="row|function", help="the rows, or kernel functions as in `perf report`")
     ] = "row",
@@ -212,9 +181,9 @@ def explain(
     sources: Annotated[
         bool, Option("--sources", help="also print every input with its range, grade and source")
     ] = False,
-    sets: Sets = None,
-    without: Without = None,
-    configs: Configs = None,
+    sets: opt.Sets = None,
+    without: opt.Without = None,
+    configs: opt.Configs = None,
 ) -> None:
     """Print the rows that a packet runs through: what each executes, formula, numbers, total.
 
@@ -225,31 +194,31 @@ def explain(
     from sim.report.tables.explained import chosen_tables
     from sim.study.questions.explain import explain as explain_variant
 
-    one_of("--by", by, ("row", "function"))
-    only_one("explain", access)
-    loaded = ablated(load(scenario, sets, configs, access=access, size=size), without)
+    opt.one_of("--by", by, ("row", "function"))
+    opt.only_one("explain", access)
+    loaded = opt.ablated(opt.load(scenario, sets, configs, access=access, size=size), without)
     explanation = explain_variant(loaded, loaded.access[0].name)
-    one_of("--actor", actor, explanation.plan.actors)
-    show_data(
+    opt.one_of("--actor", actor, explanation.plan.actors)
+    opt.show_data(
         explanation.to_dict(),
-        lambda: csv_rows().explanation_rows(explanation, by, actor, sources),
+        lambda: opt.csv_rows().explanation_rows(explanation, by, actor, sources),
         lambda: chosen_tables(explanation, by, actor, sources),
     )
 
 
-@command("report virtio-user-xdp1-tap -o report.html", "report seed-gain -o gain.html")
+@opt.command("report virtio-user-xdp1-tap -o report.html", "report seed-gain -o gain.html")
 def report(
     scenario: Annotated[
         str, Argument(metavar="SCENARIO|STUDY", help="a scenario or a sensitivity study: its name or a YAML file")
     ],
     out: Annotated[Path, Option("--out", "-o", metavar="FILE", help="HTML file to write")],
-    draws: Draws = 100,
-    sets: Sets = None,
-    access: Accesses = None,
-    sizes: Sizes = None,
-    seed: Seed = None,
-    jobs: Jobs = None,
-    configs: Configs = None,
+    draws: opt.Draws = 100,
+    sets: opt.Sets = None,
+    access: opt.Accesses = None,
+    sizes: opt.Sizes = None,
+    seed: opt.Seed = None,
+    jobs: opt.Jobs = None,
+    configs: opt.Configs = None,
 ) -> None:
     """Write one self-contained page for a design review: the answer, how sure it is, why, and what would change it.
 
@@ -261,37 +230,43 @@ def report(
     from sim.study.review.ask import asked, review
     from sim.study.runs.pool import pool_for
 
-    at_least("--draws", 1, draws)
-    checked_file("--out", out)
+    opt.at_least("--draws", 1, draws)
+    opt.checked_file("--out", out)
     short = {"access": access, "sizes": sizes, "seed": seed}
-    changes = overrides(sets, **short)
-    with counted_progress("runs") as progress, pool_for(20 * draws, jobs) as pool:
-        with named_as_given(**short):
+    changes = opt.overrides(sets, **short)
+    with opt.counted_progress("runs") as progress, pool_for(20 * draws, jobs) as pool:
+        with opt.named_as_given(**short):
             loaded, question, tornado = asked(scenario, configs, changes, pool)
         answer = review(
-            loaded, draws, question=question, study_tornado=tornado, configs=configs, executor=pool, progress=progress
+            loaded,
+            draws,
+            question=question,
+            study_tornado=tornado,
+            configs=configs,
+            executor=pool,
+            progress=progress,
         )
     words = ["vhost-sim", "report", scenario]
     words += [word for change in changes for word in ("--set", change)]
     words += ["--draws", str(draws), *(["--configs", str(configs)] if configs else []), "-o", out.name]
     write_whole(out, page(answer, shlex.join(words)))
-    show_data(answer.to_dict(), lambda: csv_rows().rate_rows(answer.sure), answer.sentence)
-    say_written([out])
+    opt.show_data(answer.to_dict(), lambda: opt.csv_rows().rate_rows(answer.sure), answer.sentence)
+    opt.say_written([out])
 
 
-@command("trace virtio-user-xdp1-tap --packets 256 -o trace.json")
+@opt.command("trace virtio-user-xdp1-tap --packets 256 -o trace.json")
 def trace(
-    scenario: Name,
+    scenario: opt.Name,
     packets: Annotated[int, Option("--packets", metavar="N", help="how many packets the timeline holds")],
     out: Annotated[Path, Option("--out", "-o", metavar="FILE", help="trace-event JSON to write")],
-    access: OneAccess = None,
-    size: OneSize = None,
+    access: opt.OneAccess = None,
+    size: opt.OneSize = None,
     skip: Annotated[
         int, Option("--skip", metavar="N", help="begin when so many packets are used: leaves warming up out")
     ] = 0,
-    sets: Sets = None,
-    seed: Seed = None,
-    configs: Configs = None,
+    sets: opt.Sets = None,
+    seed: opt.Seed = None,
+    configs: opt.Configs = None,
 ) -> None:
     """Write the simulated execution as a timeline in the trace-event format, which the Perfetto viewer reads.
 
@@ -304,44 +279,43 @@ def trace(
     from sim.report.tables.results import timeline_table
     from sim.study.timeline.record import timeline
 
-    only_one("trace", access)
-    checked_file("--out", out)
-    loaded = load(scenario, sets, configs, access=access, size=size, seed=seed)
+    opt.only_one("trace", access)
+    opt.checked_file("--out", out)
+    loaded = opt.load(scenario, sets, configs, access=access, size=size, seed=seed)
     recorded = timeline(loaded, packets, skip=skip)
     write_whole(out, trace_text(recorded))
-    show_data(recorded.to_dict(), lambda: csv_rows().timeline_rows(recorded), lambda: timeline_table(recorded))
-    say_written([out])
+    opt.show_data(recorded.to_dict(), lambda: opt.csv_rows().timeline_rows(recorded), lambda: timeline_table(recorded))
+    opt.say_written([out])
 
 
-@command("sweep cost-ranges --out out/sweep", "sweep cost-ranges --out out/sweep --resume")
+@opt.command("sweep cost-ranges --out out/sweep", "sweep cost-ranges --out out/sweep --resume")
 def sweep(
     study: Annotated[str, Argument(metavar="STUDY", help="name of a sweep (see `list studies`) or a YAML file")],
-    jobs: Jobs = None,
+    jobs: opt.Jobs = None,
     dask: Annotated[str | None, Option("--dask", metavar="ADDRESS", help="run on this Dask scheduler instead")] = None,
     out: Annotated[
         Path | None, Option("--out", "-o", metavar="DIR", help="stream rows to Parquet parts in DIR")
     ] = None,
     resume: Annotated[bool, Option("--resume", help="continue what DIR holds; edited points run anew")] = False,
-    configs: Configs = None,
+    configs: opt.Configs = None,
 ) -> None:
     """Run one scenario at many points: a grid, a Latin hypercube or a Sobol sequence over any keys.
 
     The same bytes for any number of jobs. A point that fails becomes a row with its error. Without --out the rows are
     printed and held in memory; with it they can be read with pandas.read_parquet("DIR").
     """
-    from sim.config.errors import ConfigError
     from sim.study.runs.pool import dask_executor, local_executor
     from sim.study.sweep import run as sweeps
 
     if resume and out is None:
-        raise ConfigError("--resume goes with --out")
+        opt.refuse("--resume goes with --out")
     if jobs is not None and dask is not None:
-        raise ConfigError("--jobs and --dask exclude each other")
+        opt.refuse("--jobs and --dask exclude each other")
     loaded = sweeps.load_sweep(study, configs)
     executor = dask_executor(dask) if dask else local_executor(jobs)
-    with executor as pool, counted_progress("points") as report:
+    with executor as pool, opt.counted_progress("points") as report:
         outcome = sweeps.run_sweep(
-            loaded, pool, folder=out, resume=resume, configs=configs, jobs=jobs or 2, progress=report, notice=notice
+            loaded, pool, folder=out, resume=resume, configs=configs, jobs=jobs or 2, progress=report, notice=opt.notice
         )
-    table = partial(printed().sweep_table, loaded, outcome, hint="--out DIR keeps them all")
-    show_data(outcome.to_dict(), lambda: csv_rows().sweep_rows(outcome), table)
+    table = partial(opt.printed().sweep_table, loaded, outcome, hint="--out DIR keeps them all")
+    opt.show_data(outcome.to_dict(), lambda: opt.csv_rows().sweep_rows(outcome), table)

@@ -7,21 +7,7 @@ from typing import Annotated, Any
 
 from typer import Argument, Exit, Option
 
-from sim.cli.options import (
-    Configs,
-    OneAccess,
-    OneSize,
-    checked_file,
-    command,
-    csv_rows,
-    named_as_given,
-    one_of,
-    only_one,
-    overrides,
-    progress,
-    say_written,
-    show_data,
-)
+from sim.cli import options as opt
 
 KINDS = {
     "cpus": ("cpu",),
@@ -36,7 +22,7 @@ KINDS = {
 }
 
 
-@command("measure --out mine/cpus/this-host.yaml", "run virtio-user-xdp1-tap --configs mine --set cpu=this-host")
+@opt.command("measure --out mine/cpus/this-host.yaml", "run virtio-user-xdp1-tap --configs mine --set cpu=this-host")
 def measure(
     out: Annotated[
         Path | None,
@@ -51,7 +37,7 @@ def measure(
     ring: Annotated[
         bool, Option("--ring", help="also run a real ring between two cores, beside its prediction")
     ] = False,
-    configs: Configs = None,
+    configs: opt.Configs = None,
 ) -> None:
     """Measure this host, unprivileged and in under a minute, and write a CPU profile that any scenario can name.
 
@@ -64,9 +50,9 @@ def measure(
     from sim.host.measure import measure as measure_host
     from sim.study.questions.host_ring import ring_scenario, run_experiment
 
-    checked_file("--out", out)
-    checked_file("--recording", recording)
-    with progress() as report:
+    opt.checked_file("--out", out)
+    opt.checked_file("--recording", recording)
+    with opt.progress() as report:
         raw, profile = measure_host(source, out.stem if out else DEFAULT_NAME, configs, report)
     data: dict[str, Any] = {"schema": 1, "profile": profile.table, "refused": profile.refused}
     data |= {"unstable": profile.unstable, "nearest": profile.nearest, "rounds": len(raw.rounds)}
@@ -80,7 +66,7 @@ def measure(
     if ring:
         check_same_machine(raw)
         scenario = ring_scenario(profile.table, configs=configs)
-        with progress() as report:
+        with opt.progress() as report:
             compared = run_experiment(scenario, raw.pair, report)
         data |= compared.to_dict()
 
@@ -93,23 +79,23 @@ def measure(
         return Group(*shown, *([host.ring_table(compared)] if compared is not None else []))
 
     def rows() -> Any:
-        return csv_rows().profile_rows(profile) if compared is None else csv_rows().ring_rows(compared)
+        return opt.csv_rows().profile_rows(profile) if compared is None else opt.csv_rows().ring_rows(compared)
 
-    show_data(data, rows, tables)
+    opt.show_data(data, rows, tables)
     for file in written:
-        say_written([file])
+        opt.say_written([file])
 
 
-@command("compare-cpu zen4 zen5", name="compare-cpu")
+@opt.command("compare-cpu zen4 zen5", name="compare-cpu")
 def compare_cpu(
     first: Annotated[str, Argument(metavar="A", help="name of a CPU (see `list cpus`) or a YAML file")],
     second: Annotated[str, Argument(metavar="B", help="another one")],
     scenario: Annotated[
         str, Option("--scenario", metavar="SCENARIO", help="the scenario that entries are weighed by")
     ] = "virtio-user-xdp1-tap",
-    access: OneAccess = None,
-    size: OneSize = None,
-    configs: Configs = None,
+    access: opt.OneAccess = None,
+    size: opt.OneSize = None,
+    configs: opt.Configs = None,
 ) -> None:
     """Show two CPU tables side by side, the entries that differ most for a scenario first.
 
@@ -117,40 +103,40 @@ def compare_cpu(
     """
     from sim.study.questions.cpus import compare_cpus
 
-    only_one("compare-cpu", access)
+    opt.only_one("compare-cpu", access)
     short = {"access": access, "size": size}
-    with progress() as report, named_as_given(**short):
-        comparison = compare_cpus(first, second, scenario, overrides(None, **short), configs, report)
+    with opt.progress() as report, opt.named_as_given(**short):
+        comparison = compare_cpus(first, second, scenario, opt.overrides(None, **short), configs, report)
 
     def tables() -> Any:
         from sim.report.tables.catalogue import cpu_table
 
         return cpu_table(comparison)
 
-    show_data(comparison.to_dict(), lambda: csv_rows().cpu_rows(comparison), tables)
+    opt.show_data(comparison.to_dict(), lambda: opt.csv_rows().cpu_rows(comparison), tables)
 
 
-@command("list cpus", "list scenarios --format md", name="list")
+@opt.command("list cpus", "list scenarios --format md", name="list")
 def list_tables(
     kinds: Annotated[str, Argument(metavar="|".join(KINDS), help="kind of table")],
-    configs: Configs = None,
+    configs: opt.Configs = None,
 ) -> None:
     """List the tables that can be named, shipped and your own."""
     from sim.report.tables.catalogue import listings
     from sim.study.catalogue import list_tables as listed
 
-    one_of("list", kinds, tuple(KINDS))
+    opt.one_of("list", kinds, tuple(KINDS))
     by_kind = {kind: listed(kind, configs) for kind in KINDS[kinds]}
     named = sorted((table for tables in by_kind.values() for table in tables), key=lambda table: table.name)
     data = {"schema": 1, kinds: [table.to_dict() for table in named]}
-    show_data(data, lambda: csv_rows().listing_rows(by_kind), lambda: listings(by_kind))
+    opt.show_data(data, lambda: opt.csv_rows().listing_rows(by_kind), lambda: listings(by_kind))
 
 
-@command("check", "check mine/cpus/this-host.yaml --guesses")
+@opt.command("check", "check mine/cpus/this-host.yaml --guesses")
 def check(
     tables: Annotated[list[str] | None, Argument(metavar="FILE", help="files or names (default: every table)")] = None,
     guesses: Annotated[bool, Option("--guesses", help="list the entries graded `guess`, too")] = False,
-    configs: Configs = None,
+    configs: opt.Configs = None,
 ) -> None:
     """Audit tables: missing or guessed entries, ranges that do not hold their value, neighbours out of order.
 
@@ -160,9 +146,9 @@ def check(
     from sim.study.catalogue import check as check_tables
 
     checked = check_tables(tables or (), configs)
-    show_data(
+    opt.show_data(
         checked.to_dict(),
-        lambda: csv_rows().finding_rows(checked),
+        lambda: opt.csv_rows().finding_rows(checked),
         lambda: findings(checked, guesses, "--guesses lists them"),
     )
     if checked.of("error"):

@@ -93,8 +93,7 @@ def in_ns(cpu: Cpu, primitive: str) -> float:
 def _audit_cpu(cpu: Cpu, name: str) -> Iterator[Finding]:
     for primitive in PRIMITIVES:
         if primitive not in cpu.primitives and primitive not in PRICED_BY_CPI:
-            text = "no entry; an unknown cost is an error when it is used"
-            yield Finding("error", name, f"primitives.{primitive}", text)
+            yield Finding("error", name, f"primitives.{primitive}", "no entry; an unknown cost is an error once used")
     for order in RISING:
         known = [primitive for primitive in order if primitive in cpu.primitives]
         for less, more in pairwise(known):

@@ -52,17 +52,16 @@ def at_size(scenario: Scenario, packet_bytes: int) -> Scenario:
 
 def _check_queues(scenario: Scenario) -> None:
     """Refuse what several queues on one core cannot be combined with."""
-    several = "several queues on one core"
     if scenario.queues.per_core == 1:
         return
     if scenario.traffic.load.kind != "saturate" or scenario.traffic.mix is not None:
-        raise ConfigError(f"{several} take a saturating load of one packet size", key="queues")
+        raise ConfigError("several queues on one core take a saturating load of one packet size", key="queues")
     if scenario.device.kind != "vhost_net" or scenario.device.direction == "rx":
-        raise ConfigError(f"{several} are modelled for vhost_net transmit only", key="queues")
+        raise ConfigError("several queues on one core are modelled for vhost_net transmit only", key="queues")
     if scenario.device.busyloop_timeout_us:
         raise ConfigError("a worker that serves several queues is not modelled with busy polling", key="queues")
     if any(message_rates(scenario)):
-        raise ConfigError(f"{several} cannot be combined with invalidations or IOTLB messages", key="queues")
+        raise ConfigError("several queues on one core do not go with invalidations or IOTLB messages", key="queues")
 
 
 def _check_simple_ring(scenario: Scenario) -> None:
@@ -86,26 +85,28 @@ def _check_simple_ring(scenario: Scenario) -> None:
 
 
 def _check_transmits(scenario: Scenario) -> None:
-    mix, driver, backend, kind = scenario.traffic.mix, scenario.driver, scenario.backend, scenario.backend.kind
-    if scenario.queues.pairs > 1 and backend.has_nic:
-        raise ConfigError(f"backend.kind {kind} has one NIC, which is modelled for one queue pair", key="queues")
+    mix = scenario.traffic.mix
+    if scenario.queues.pairs > 1 and scenario.backend.has_nic:
+        raise ConfigError(
+            f"backend.kind {scenario.backend.kind} has one NIC, modelled for one queue pair", key="queues"
+        )
     if scenario.virtqueue.in_order and scenario.device.zerocopy_tx and keeps_pages(scenario):
-        raise ConfigError(f"with zero copy and {kind} buffers come back out of order", key="virtqueue.in_order")
+        raise ConfigError(
+            f"zero copy and {scenario.backend.kind} give buffers back out of order", key="virtqueue.in_order"
+        )
     if mix is not None:
         paths = {replace(transmit_path(scenario, size), packet_bytes=0) for size in mix.bytes}
         if len(paths) > 1 or any(path.zerocopy or path.buffer == "alloc" for path in paths):
             raise ConfigError(
                 f"all sizes of a mix have to fit an XDP buffer (at most "
-                f"{largest_xdp_packet(scenario.kernel.behaviour, backend.runs_xdp)} bytes on "
+                f"{largest_xdp_packet(scenario.kernel.behaviour, scenario.backend.runs_xdp)} bytes on "
                 f"{scenario.kernel.name}) and be copied; simulate the others one by one",
                 key="traffic.mix",
             )
-        if driver.scatter_bytes is not None:
-            raise ConfigError(
-                "not with traffic.mix; the sizes of a mix have chains of one length", key="driver.scatter_bytes"
-            )
+        if scenario.driver.scatter_bytes is not None:
+            raise ConfigError("not with traffic.mix, whose sizes have chains of one length", key="driver.scatter_bytes")
     ring = ring_of(scenario.virtqueue)
-    if driver.kind == "lockstep" and driver.burst > ring.packets:
-        raise ConfigError(f"{driver.burst} packets do not fit a ring that holds {ring.packets}", key="driver.burst")
-    if driver.kind == "lockstep" and scenario.traffic.load.kind != "saturate":
+    if scenario.driver.kind == "lockstep" and scenario.driver.burst > ring.packets:
+        raise ConfigError(f"{scenario.driver.burst} packets do not fit a ring of {ring.packets}", key="driver.burst")
+    if scenario.driver.kind == "lockstep" and scenario.traffic.load.kind != "saturate":
         raise ConfigError("the lockstep driver sets its own pace; only saturate is accepted", key="traffic.load")

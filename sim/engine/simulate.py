@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Literal
 
+from sim.config.progress import Counted
 from sim.config.scenario.scenario import Run
 from sim.datapath.plan.plan import Plan
 from sim.engine.order import TieOrder
@@ -12,9 +12,6 @@ from sim.engine.record import Engine
 from sim.engine.reference import ReferenceEngine
 from sim.engine.result import Point, point
 from sim.engine.statistics import MIN_BATCHES, Estimate, estimate, precise_enough
-
-#: Told after each stretch of a run: packets simulated so far, packets at most.
-Progress = Callable[[int, int], None]
 
 _BATCH_PACKETS = 1024
 _STRETCH = 4
@@ -34,7 +31,7 @@ def _engine(plan: Plan, name: Literal["fast", "reference"], every: int, ties: Ti
     return FastEngine(plan, every, ties)
 
 
-def simulate(plan: Plan, run: Run, progress: Progress | None = None, tie_fuzz: int = 0) -> Point:
+def simulate(plan: Plan, run: Run, progress: Counted | None = None, tie_fuzz: int = 0) -> Point:
     """Simulate until `run.precision` is met or `run.packets` packets are used; summarise what lies behind warm-up.
 
     `tie_fuzz` above 0 is the number of a shuffle of simultaneous events (0: the stated order).

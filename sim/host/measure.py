@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
 from sim.config.errors import ConfigError
+from sim.config.progress import Progress
 from sim.host.machine import HostMachine, choose_pair, read_machine, read_times, wait_until_idle
 from sim.host.profile import Profile, build_profile
 from sim.host.programs import Reading, benchmarks, check_platform, compiled, run_round
@@ -19,9 +19,6 @@ ROUNDS = 11
 BUDGET_S = 40.0
 #: Patience for other programs before each round, while there is time.
 PATIENCE_S = 2.0
-
-#: Told as a session goes on: share done (0..1) and what is going on.
-Progress = Callable[[float, str], None]
 
 
 def record(progress: Progress | None = None) -> Recording:
@@ -84,7 +81,7 @@ def measure(
     recording_file: Path | None = None,
     name: str = DEFAULT_NAME,
     configs: Path | None = None,
-    progress: Callable[[float, str], None] | None = None,
+    progress: Progress | None = None,
 ) -> tuple[Recording, Profile]:
     """Return a recording (made now, or read from `recording_file`) and its profile.
 

@@ -6,12 +6,13 @@ import json
 import statistics
 import subprocess
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from sim.config.errors import ConfigError
+from sim.config.progress import Progress
 from sim.host.programs import compiled, run_round
 from sim.host.quality import RepeatSummary, summarise
 
@@ -104,7 +105,7 @@ def run_rings(
     wanted: Sequence[RingSettings],
     pair: tuple[int, int | None],
     expected_ns: float | None,
-    progress: Callable[[float, str], None] | None = None,
+    progress: Progress | None = None,
 ) -> list[RingPoint]:
     """Run every setting in interleaved runs until enough count; ConfigError without a second CPU."""
     if pair[1] is None:

@@ -55,6 +55,8 @@ def test_points_per_second(benchmark, measuring, figures, tmp_path, jobs, points
 
 @pytest.mark.parametrize("points", SIZES)
 def test_memory_of_a_sweep(measuring, figures, tmp_path, points):
+    if not measuring and points > SIZES[0]:
+        pytest.skip("one size shows that it runs")
     points = points if measuring else points // 64
     file, out = tmp_path / "study.json", tmp_path / "out"  # JSON is YAML
     file.write_text(study(points).model_dump_json(exclude_none=True).replace('"schema_"', '"schema"'))

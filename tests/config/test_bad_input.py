@@ -36,11 +36,11 @@ OVERRIDES = {
     "cpu.core_ghz=.inf": "GIVEN: cpu.core_ghz.value: input should be a finite number (got inf)",
     "cpu.core_ghz=0": "GIVEN: cpu: core_ghz: must be above 0",
     "cpu.overlap=2": "GIVEN: cpu: overlap: a fraction cannot exceed 1",
-    "cpu.core_ghz.unit=MHz": "GIVEN: cpu: core_ghz: unit 'MHz' should be 'GHz'",
+    "cpu.core_ghz.unit=MHz": "GIVEN: cpu.core_ghz: unit 'MHz' should be 'GHz'",
     "cpu.primitives.lfence.unit=ns": "GIVEN: cpu.primitives: lfence: unit 'ns' should be 'cycles'",
-    "kernel.work_scale.unit=percent": "GIVEN: kernel: work_scale: unit 'percent' should be 'ratio'",
+    "kernel.work_scale.unit=percent": "GIVEN: kernel.work_scale: unit 'percent' should be 'ratio'",
     "kernel.steps.head.instructions.unit=cycles": (
-        "GIVEN: kernel: steps.head.instructions: unit 'cycles' should be 'instructions'"
+        "GIVEN: kernel.steps.head.instructions: unit 'cycles' should be 'instructions'"
     ),
     "cpu.reorder_buffer.value=5": "GIVEN: cpu.reorder_buffer: low <= value <= high does not hold: 192, 5, 192",
     "cpu.primitives.copy_bytes=0": "GIVEN: cpu.primitives: copy_bytes: a rate must be above 0",
@@ -59,7 +59,7 @@ OVERRIDES = {
         "GIVEN: virtqueue: iotlb_updates_per_second and iotlb_misses_per_second need iotlb: true"
     ),
     "virtqueue.iotlb_entries=0": ("GIVEN: virtqueue.iotlb_entries: input should be greater than or equal to 1 (got 0)"),
-    "virtqueue.iotlb_miss_cost.unit=ns": "GIVEN: virtqueue.iotlb_miss_cost: iotlb_miss_cost: unit 'ns'",
+    "virtqueue.iotlb_miss_cost.unit=ns": "GIVEN: virtqueue.iotlb_miss_cost: unit 'ns'",
     "traffic.packet_bytes=0": "GIVEN: traffic.packet_bytes[0]: input should be greater than or equal to 14",
     "traffic.packet_bytes=64,64": "GIVEN: traffic.packet_bytes: a size is given twice",
     "traffic.dirty_bytes=-1": "GIVEN: traffic.dirty_bytes: must be at least 0, or 'full' (got -1)",

@@ -48,7 +48,9 @@ KEYS = {key: said for table in TABLES.values() for key, said in described(table,
 
 def test_the_test_goes_through_every_kind_of_table_and_what_is_inside():
     assert set(TABLES.values()) <= SEEN
-    assert {"Quantity.low", "Flag.grade", "StepCount.instructions", "Accessor.parts", "Behaviour.round_bytes"} <= set(KEYS)
+    assert {"Quantity.low", "Flag.grade", "StepCount.instructions", "Accessor.parts", "Behaviour.round_bytes"} <= set(
+        KEYS
+    )
     assert {"Virtqueue.iotlb_cache", "Source.queue", "Memory.invalidation_stall", "Mapping.torn_down"} <= set(KEYS)
     assert {"Fitted.pull", "Parameter.key", "CountTable.table", "Axis.count", "MachineState.smt"} <= set(KEYS)
 

@@ -114,8 +114,8 @@ def test_scenarios_of_different_devices_can_be_compared():
         ("vhost-user-rx", "driver.kind=virtio-net", "driver.kind: virtio-net does not go with device.kind vhost_user"),
         ("vhost-user-rx", "receive={mergeable: false, buffer_bytes: 64}", "receive.mergeable: 64 bytes do not fit one"),
         ("vhost-user-tx", "driver.kind=lockstep", "driver.kind: lockstep does not go with device.kind vhost_user"),
-        ("vhost-user-tx", "virtqueue.event_idx=true", "virtqueue.event_idx: vhost_user is modelled with direct"),
-        ("af-xdp-tx", "virtqueue.indirect=true", "virtqueue.indirect: af_xdp is modelled with direct descriptors"),
+        ("vhost-user-tx", "virtqueue.event_idx=true", "virtqueue.event_idx: vhost_user has direct"),
+        ("af-xdp-tx", "virtqueue.indirect=true", "virtqueue.indirect: af_xdp has direct descriptors"),
     ],
 )
 def test_what_is_not_modelled_is_refused(name, override, sentence):

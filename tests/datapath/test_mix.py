@@ -65,7 +65,7 @@ def test_a_csv_file_is_counted(tmp_path):
 @pytest.mark.parametrize(
     ("mix", "sentence"),
     [
-        ("imx", "unknown mix 'imx'; did you mean 'imix'"),
+        ("imx", "no CSV file and no mix is 'imx'; did you mean 'imix'?"),
         ("nowhere.csv", "nowhere.csv: cannot be read: No such file"),
         ("{bytes: [64, 65], weights: [1]}", "2 sizes, but 1 weights"),
         ("{bytes: [64, 64], weights: [1, 1]}", "a size is given twice"),
@@ -83,10 +83,10 @@ def test_a_bad_mix_is_one_line(mix, sentence):
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        ("size\n64\n", "has no column 'bytes' (columns: size)"),
+        ("size\n64\n", "no column 'bytes' (columns: size)"),
         ("bytes\n64\nmany\n", "line 3: not a size and a weight"),
         ("bytes\n", "has no rows"),
-        ("", "has no column 'bytes'"),
+        ("", "no column 'bytes'"),
     ],
 )
 def test_a_bad_csv_file_is_one_line(tmp_path, text, sentence):

@@ -92,7 +92,7 @@ def test_no_more_than_the_limit_and_one_are_under_way(limit):
 
 def test_in_order_buffers_that_come_back_out_of_order_are_refused():
     in_order = ("virtqueue.in_order=true", "device.zerocopy_tx=true")
-    with pytest.raises(ConfigError, match=r"virtqueue\.in_order: with zero copy and tap-bridge buffers"):
+    with pytest.raises(ConfigError, match=r"virtqueue\.in_order: zero copy and tap-bridge give buffers back"):
         point(*in_order, "backend.kind=tap-bridge", packet_bytes=1500)
     assert point(*in_order, packet_bytes=1500).pps > 0  # copied after all: nothing is overtaken
 

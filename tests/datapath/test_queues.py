@@ -129,7 +129,7 @@ def test_queues_that_make_no_sense_are_said_in_a_sentence(override, sentence):
     [
         ("traffic.load=1e6", "a saturating load of one packet size"),
         ("traffic.mix=imix", "a saturating load of one packet size"),
-        ("memory.invalidations_per_second=10", "cannot be combined with invalidations"),
+        ("memory.invalidations_per_second=10", "do not go with invalidations"),
         ("device.busyloop_timeout_us=10", "several queues is not modelled with busy polling"),
         ("backend.kind=tap-xdp-redirect", "backend.kind tap-xdp-redirect has one NIC"),
         ("backend.kind=tap-bridge", "backend.kind tap-bridge has one NIC"),

@@ -75,7 +75,7 @@ REFUSALS = [
         SEED,
         ("virtqueue.in_order=true", "device.zerocopy_tx=true", "backend.kind=tap-bridge"),
         "virtqueue.in_order",
-        "with zero copy and tap-bridge",
+        "zero copy and tap-bridge give buffers back out of order",
         packet_bytes=1500,
     ),
     Refusal(
@@ -96,7 +96,7 @@ REFUSALS = [
         SEED,
         ("driver.kind=lockstep", "driver.burst=512"),
         "driver.burst",
-        "512 packets do not fit a ring that holds 256",
+        "512 packets do not fit a ring of 256",
     ),
     Refusal(SEED, ("driver.kind=lockstep", "traffic.load=1e6"), "traffic.load", "only saturate is accepted"),
     Refusal(RX, ("driver.kind=lockstep",), "driver.kind", "lockstep only sends"),
@@ -122,7 +122,7 @@ REFUSALS = [
     ),
     Refusal("vhost-user-rx", ("driver.kind=virtio-net",), "driver.kind", "virtio-net does not go with device.kind"),
     *(
-        Refusal(name, (f"virtqueue.{key}={value}",), f"virtqueue.{key}", f"{kind} is modelled with direct descriptors")
+        Refusal(name, (f"virtqueue.{key}={value}",), f"virtqueue.{key}", f"{kind} has direct descriptors")
         for name, kind in (("vhost-user-tx", "vhost_user"), ("af-xdp-tx", "af_xdp"))
         for key, value in (("event_idx", "true"), ("indirect", "true"), ("descriptors_per_packet", "2"))
     ),

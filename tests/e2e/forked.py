@@ -33,7 +33,8 @@ class Server:
         assert self._process.stdout is not None
         out, err = outputs / "stdout", outputs / "stderr"
         argv = [self._command, *arguments]
-        call = {"argv": argv, "folder": str(folder), "out": str(out), "err": str(err)}
+        environment = {**os.environ, "COLUMNS": "132", "NO_COLOR": "1"}
+        call = {"argv": argv, "folder": str(folder), "out": str(out), "err": str(err), "environment": environment}
         self._process.stdin.write(json.dumps(call) + "\n")
         self._process.stdin.flush()
         code = int(self._process.stdout.readline())
@@ -55,8 +56,10 @@ def _import_everything() -> None:
 
 
 def _become(call: dict[str, Any]) -> None:
-    """Take on the arguments, folder and outputs of a call."""
+    """Take on the arguments, environment, folder and outputs of a call."""
     sys.argv = call["argv"]
+    os.environ.clear()
+    os.environ.update(call["environment"])
     os.chdir(call["folder"])
     for descriptor, file in ((0, os.devnull), (1, call["out"]), (2, call["err"])):
         flags = os.O_RDONLY if descriptor == 0 else os.O_WRONLY | os.O_CREAT | os.O_TRUNC
@@ -99,7 +102,6 @@ def _run() -> None:
 
 
 if __name__ == "__main__":
-    os.environ |= {"COLUMNS": "132", "NO_COLOR": "1"}
     _import_everything()
     if _serve(os.fdopen(os.dup(0), encoding="utf-8"), os.fdopen(os.dup(1), "w", encoding="utf-8")):
         _run()

@@ -45,7 +45,7 @@ BAD = {
     "no line rate": (("run", SEED, "--set", "backend.line_gbps=0"), "backend.line_gbps: input should be greater than"),
     "wrong unit": (
         ("run", SEED, "--set", "driver.byte_cost.unit=ns"),
-        "driver.byte_cost: byte_cost: unit 'ns' should be 'ns/byte'",
+        "driver.byte_cost: unit 'ns' should be 'ns/byte'",
     ),
     "unknown CPU": (
         ("run", SEED, "--set", "cpu=broadwel"),
@@ -66,7 +66,7 @@ BAD = {
     ),
     "burst too long": (
         ("run", SEED, "--set", "driver.kind=lockstep", "--set", "driver.burst=512"),
-        "driver.burst: 512 packets do not fit a ring that holds 256",
+        "driver.burst: 512 packets do not fit a ring of 256",
     ),
     "negative seed": (("run", SEED, "--seed", "-1"), "run.seed: input should be greater than or equal to 0 (got -1)"),
     "seed is text": (("run", SEED, "--seed", "x"), "'--seed'"),

@@ -22,6 +22,7 @@ from .test_commands import COMMANDS
 SEED = "virtio-user-xdp1-tap"
 DATA = Path(__file__).parents[1] / "data"
 SHORT = ("--sizes", "64,1518", "--access", "copy_user,vmap", "--set", "run.packets=2000")
+FEW = ("--sizes", "64", "--access", "copy_user,vmap", "--set", "run.packets=500")
 ONE = ("--size", "64", "--access", "vmap", "--set", "run.packets=2000")
 
 #: A call of each command, columns of its CSV and the number of its rows.
@@ -38,9 +39,9 @@ CALLS = {
     "explain sources": (("explain", SEED, *ONE, "--sources"), ("key", "value", "low", "high", "unit", "source"), None),
     "sweep": (("sweep", "sweep.yaml", "--jobs", "1"), ("access", "packet_bytes", "pps", "virtqueue.size"), 2),
     "report": (
-        ("report", SEED, *SHORT, "--draws", "4", "-o", "r.html"),
+        ("report", SEED, *FEW, "--draws", "2", "-o", "r.html"),
         ("access", "packet_bytes", "pps", "pps_90_low", "pps_90_high"),
-        2 * 2,
+        2,
     ),
     "trace": (("trace", SEED, "--packets", "3", *ONE, "-o", "t.json"), ("actor", "name", "us"), None),
     "breakeven": (

@@ -30,7 +30,7 @@ def spent_ps(engine, actor: int) -> int:
 
 @pytest.mark.parametrize("kind", ENGINES)
 def test_packets_and_time_are_conserved(kind):
-    @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
     @given(cases())
     def check(case: Case) -> None:
         plan = case.plan

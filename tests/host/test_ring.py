@@ -42,7 +42,7 @@ def test_too_few_undisturbed_windows_give_no_time():
 
 @pytest.mark.parametrize("text", ["", "{}", "killed", json.dumps(PRINTED | {"packets": None})])
 def test_what_the_program_should_not_print_is_one_line(text):
-    with pytest.raises(ConfigError, match="measure --ring: the ring program answered"):
+    with pytest.raises(ConfigError, match="ring: the ring program answered"):
         parse_run(text, None)
 
 

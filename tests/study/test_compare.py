@@ -79,7 +79,7 @@ def test_variants_of_two_scenarios_can_be_named():
 def test_what_cannot_be_compared_says_so():
     with pytest.raises(sim.ConfigError) as error:
         sim.compare(load("access=vmap"))
-    assert str(error.value) == f"{SEED}: compare needs two access variants (--access A,B) or a second scenario"
+    assert str(error.value) == f"access: two variants of {SEED} are needed, or a second scenario"
     with pytest.raises(sim.ConfigError) as error:
         sim.compare(load(), load("traffic.packet_bytes=65"))
     assert str(error.value) == f"{SEED} and {SEED} have no packet size in common"

@@ -88,14 +88,17 @@ def test_perf_stat_is_instructions_per_packet(tmp_path):
     file.write_text(STAT)
     found = entries(import_file(file, {}, packets=10_000_000))
     assert found["instructions"].value == pytest.approx(913.1)
-    with pytest.raises(ConfigError, match="perf stat counts over a whole run: --packets N"):
+    with pytest.raises(ConfigError, match="counts over a whole run: how many packets it sent is needed"):
         import_file(file, {})
 
 
 BAD = {
     "nothing.txt": ("hello\n", "is neither a trace"),
     "odd.csv": ("instruction,event,region,offset,bytes,function\n1,stak,,,,f\n", "unknown event 'stak'"),
-    "unnamed.csv": ("instruction,event,region,offset,bytes,function\n1,stac,,,,f\n", "--packets N says how many"),
+    "unnamed.csv": (
+        "instruction,event,region,offset,bytes,function\n1,stac,,,,f\n",
+        "does not say in its name how many packets it sent",
+    ),
 }
 
 

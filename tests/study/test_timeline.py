@@ -35,7 +35,7 @@ def assert_tiles(track: Track, elapsed_ps: int, start_ps: int = 0) -> None:
     assert sum(track.totals_ps().values()) == elapsed_ps
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
 @given(cases())
 def test_the_slices_of_an_actor_tile_its_time(case: Case):
     found = watch(case.plan, min(case.scenario.run.packets, 100))
@@ -44,7 +44,7 @@ def test_the_slices_of_an_actor_tile_its_time(case: Case):
         assert_tiles(track, found.elapsed_ps)
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
 @given(cases())
 def test_watching_changes_nothing_and_agrees_with_the_counts(case: Case):
     plan, packets = case.plan, min(case.scenario.run.packets, 100)

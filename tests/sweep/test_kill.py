@@ -71,11 +71,14 @@ def wait_for_another_part(out: Path, process: subprocess.Popen[str]) -> None:
 
 
 @pytest.mark.long
-def test_a_sweep_killed_twenty_times_ends_with_the_bytes_of_an_undisturbed_one(study, undisturbed, tmp_path):
+@pytest.mark.parametrize("killings", [4, pytest.param(20, marks=pytest.mark.deep)])
+def test_a_sweep_killed_again_and_again_ends_with_the_bytes_of_an_undisturbed_one(
+    killings, study, undisturbed, tmp_path
+):
     moments, out, parts = random.Random(7), tmp_path / "out", set()
-    for number in range(20):
+    for number in range(killings):
         process = start(study, out, "--resume", "--jobs", "1")
-        if number % 5 == 4:  # on a busy machine too, some get as far as a new part
+        if number % 5 == 1:  # on a busy machine too, some get as far as a new part
             wait_for_another_part(out, process)
         time.sleep(moments.uniform(0.5, 5))
         with suppress(ProcessLookupError):  # it may have reached the end
@@ -84,7 +87,7 @@ def test_a_sweep_killed_twenty_times_ends_with_the_bytes_of_an_undisturbed_one(s
         kept = contents(out)
         assert all(kept[name] == undisturbed[name] for name in kept)
         parts.add(sum(name.startswith("part-") for name in kept))
-    assert len(parts) > 2  # it did go on from one killing to the next
+    assert len(parts) > min(2, killings // 4)  # it did go on from one killing to the next
     last = start(study, out, "--resume", "--jobs", "1")
     assert last.communicate(timeout=120)[0]
     assert last.returncode == 0
@@ -116,6 +119,7 @@ def dask(*words: str) -> subprocess.Popen[bytes]:
     return subprocess.Popen([sys.executable, "-m", *words], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 
+@pytest.mark.deep
 def test_a_dask_worker_lost_in_mid_sweep_does_not_show(study, undisturbed, tmp_path):
     pytest.importorskip("distributed")
     address, scratch = f"tcp://127.0.0.1:{free_port()}", str(tmp_path / "scratch")
@@ -150,7 +154,7 @@ def test_a_dask_worker_lost_in_mid_sweep_does_not_show(study, undisturbed, tmp_p
 def test_an_unreachable_scheduler_is_one_line(study, tmp_path, monkeypatch):
     monkeypatch.setattr(pool, "DASK_TIMEOUT_SECONDS", 1)
     with (
-        pytest.raises(sweeps.ConfigError, match=r"--dask tcp://127.0.0.1:\d+: no scheduler answers"),
+        pytest.raises(sweeps.ConfigError, match=r"dask: no scheduler answers: .* \(got tcp://127.0.0.1:\d+\)"),
         dask_executor(f"tcp://127.0.0.1:{free_port()}"),
     ):
         pass

@@ -19,18 +19,16 @@ class Driver(Strict):
         "socket; lockstep: publishes `burst`, kicks, waits until all are used",
     )
     burst: int = Field(32, ge=1, le=32768, description="packets per index write (virtio-net: per xmit_more) at most")
-    packet_cost: Nanoseconds = default_entry(
-        "driver.packet_cost", "driver's own work per packet (virtio-net: on receive)"
-    )
+    packet_cost: Nanoseconds = default_entry("driver.packet_cost", "own work per packet (virtio-net: on receive)")
     stack_cost: Nanoseconds = default_entry(
-        "driver.stack_cost", "virtio-net, transmit: guest network stack and start_xmit per packet"
+        "driver.stack_cost", "virtio-net: the guest's stack and start_xmit per packet"
     )
     byte_cost: NanosecondsPerByte = default_entry(
         "driver.byte_cost", "virtio-net: guest's work per byte (an application's copy into the packet)"
     )
     napi_tx: bool = Field(False, description="virtio-net: transmit completions by NAPI (default since v5.3)")
     in_vm: bool | None = Field(
-        None, description="driver runs in a virtual machine: a kick is an exit (default: virtio-net only)"
+        None, description="driver runs in a virtual machine, a kick exits it (default: virtio-net)"
     )
     scatter_bytes: int | None = Field(
         None, ge=256, le=32768, description="packets beyond that have a descriptor for each so many further bytes"
@@ -57,19 +55,13 @@ class Device(Strict):
     )
     direction: Literal["tx", "rx"] = Field("tx", description="tx: guest to host; rx: host to guest")
     batch: int = Field(64, ge=1, le=1024, description="VHOST_NET_BATCH: packets per flush")
-    zerocopy_tx: bool = Field(
-        False, description="experimental_zcopytx; v4.20 to v5.2 default to true, v5.3 and later to false"
-    )
-    max_pending: int = Field(
-        128, ge=1, le=1023, description="VHOST_MAX_PEND: zero-copy packets under way at most (a quarter of the ring)"
-    )
+    zerocopy_tx: bool = Field(False, description="experimental_zcopytx; true by default from v4.20 to v5.2 only")
+    max_pending: int = Field(128, ge=1, le=1023, description="VHOST_MAX_PEND: zero-copy packets under way at most")
     xdp_batching: bool = Field(
-        True, description="packets become XDP buffers, one sendmsg per batch (since v4.20); false: one per packet"
+        True, description="one sendmsg per batch of XDP buffers (since v4.20); false: one per packet"
     )
     sndbuf_limited: bool = Field(False, description="the socket's send buffer is limited: no XDP batching, skbs")
-    busyloop_timeout_us: float = Field(
-        0.0, ge=0, le=1e6, description="the worker polls an empty ring for so long before it sleeps"
-    )
+    busyloop_timeout_us: float = Field(0.0, ge=0, le=1e6, description="how long the worker polls an empty ring")
     schedule_out: bool = Field(
         False, description="a worker that finds nothing to do is switched out (context_switch) before it can be woken"
     )
@@ -98,9 +90,7 @@ class Backend(Strict):
         "backend.program_instructions", "instructions of the XDP program beyond a bare XDP_DROP"
     )
     line_gbps: float = Field(10.0, gt=0, le=1600, description="line rate of the NIC, in Gbit/s")
-    mtu_bytes: int = Field(
-        1500, ge=68, le=65535, description="MTU of the NIC: longer packets are cut into frames, each with its headers"
-    )
+    mtu_bytes: int = Field(1500, ge=68, le=65535, description="MTU of the NIC: longer packets are cut into frames")
     queue: int = Field(1024, ge=1, le=65536, description="frames that wait for the NIC or the receiver at most")
     stack_cost: Nanoseconds = default_entry(
         "backend.stack_cost", "worker's further work per packet in the host's stack (tap-xdp-pass, tap-skb)"
@@ -137,12 +127,8 @@ class Source(Strict):
         "skb", description="skb: one by one through tun_net_xmit; xdp_frame: redirected in bursts (tun_xdp_xmit)"
     )
     queue: int = Field(1000, ge=2, le=1 << 16, description="packets that the ptr_ring holds (tx_queue_len of the TAP)")
-    burst: int = Field(
-        16, ge=1, le=1024, description="xdp_frame: packets per lock and wake-up check (DEV_MAP_BULK_SIZE)"
-    )
-    packet_cost: Nanoseconds = default_entry(
-        "receive.source.packet_cost", "source's own work per packet, lines and locks apart"
-    )
+    burst: int = Field(16, ge=1, le=1024, description="xdp_frame: packets per lock and wake-up (DEV_MAP_BULK_SIZE)")
+    packet_cost: Nanoseconds = default_entry("receive.source.packet_cost", "own work per packet, lines and locks apart")
 
     @property
     def packets_per_lock(self) -> int:
@@ -156,7 +142,7 @@ class Receive(Strict):
     mergeable: bool = Field(True, description="VIRTIO_NET_F_MRG_RXBUF: a packet may take several buffers")
     buffer_bytes: int = Field(2048, ge=64, le=1 << 20, description="bytes of one receive buffer, vnet header included")
     ring_batch: int = Field(
-        64, ge=1, le=1024, description="packets taken from the TAP's ptr_ring at once (VHOST_NET_BATCH); 1: one by one"
+        64, ge=1, le=1024, description="packets taken from the TAP's ptr_ring at once (VHOST_NET_BATCH)"
     )
-    read_bytes: BytesOrFull = Field(42, description="bytes of a received packet that the guest reads, or 'full'")
+    read_bytes: BytesOrFull = Field(42, description="bytes of a packet that the guest reads, or 'full'")
     source: Source = Field(default_factory=Source, description="who sends to the guest")

@@ -17,7 +17,7 @@ from sim.config.scenario.virtqueue import Queues, Virtqueue
 from sim.config.tables.access import Access
 from sim.config.tables.cpu import Cpu
 from sim.config.tables.kernel import Kernel
-from sim.config.tables.quantity import Headed, Quantity, Strict, default_entry, require_unit
+from sim.config.tables.quantity import Entries, Headed, Microseconds, Strict, default_entry
 
 MAX_PACKETS = 10**9
 LEAST_PER_SECOND = 1e-3
@@ -38,7 +38,7 @@ class Placement(Strict):
     smt_siblings: bool = Field(False, description="driver and worker share a core: short transfers, slower work")
     same_socket: bool = Field(True, description="driver and worker share a socket")
     numa_rebalancing: bool = Field(
-        False, description="with two sockets: threads and pages are brought together, pinned pages stay behind"
+        False, description="two sockets: threads and pages come together, pinned pages do not"
     )
     idle_state: Literal["poll", "c1", "c1e", "c6"] = Field(
         "poll", description="idle state that the worker's core reaches when it sleeps; leaving it delays the wake-up"
@@ -71,27 +71,19 @@ class Placement(Strict):
 class Memory(Strict):
     """What the host's memory management does, and what the ring's pages are."""
 
-    guest_pages: Literal["4k", "2m", "1g"] = Field(
-        "2m", description="pages that back the ring in the guest's memory (DPDK: huge pages)"
-    )
-    other_pages: Quantity = default_entry(
-        "memory.other_pages", "TLB entries that the worker uses besides those of the ring"
-    )
+    guest_pages: Literal["4k", "2m", "1g"] = Field("2m", description="pages that back the ring in the guest's memory")
+    other_pages: Entries = default_entry("memory.other_pages", "TLB entries that the worker uses besides the ring's")
     invalidations_per_second: float = Field(
         0.0, ge=0, le=1e6, description="invalidations that hit the ring (fork, KSM, THP, NUMA balancing, swap)"
     )
-    invalidation_window: Quantity = default_entry(
-        "memory.invalidation_window", "time in which the ring cannot be mapped again"
-    )
-    invalidation_stall: Quantity = default_entry(
-        "memory.invalidation_stall", "what one invalidation costs the worker, mapped or not"
-    )
+    invalidation_window: Microseconds = default_entry("memory.invalidation_window", "time without a mapping")
+    invalidation_stall: Microseconds = default_entry("memory.invalidation_stall", "cost of one, mapped or not")
     locked_limit_kib: int | None = Field(
         None, ge=0, description="RLIMIT_MEMLOCK: a variant that would pin more keeps to copy_user (default: no limit)"
     )
 
     @model_validator(mode="after")
-    def _units(self) -> Memory:
+    def _rates(self) -> Memory:
         if 0 < self.invalidations_per_second < LEAST_PER_SECOND:
             raise ValueError(f"invalidations_per_second: 0 (none), or at least {LEAST_PER_SECOND:g}")
         if self.invalidations_per_second * self.invalidation_stall.value >= 0.9e6:
@@ -99,9 +91,6 @@ class Memory(Strict):
                 f"invalidations_per_second: {self.invalidations_per_second:g} stalls of "
                 f"{self.invalidation_stall.value:g} us leave the worker no time"
             )
-        require_unit("other_pages", self.other_pages, "entries")
-        require_unit("invalidation_window", self.invalidation_window, "us")
-        require_unit("invalidation_stall", self.invalidation_stall, "us")
         return self
 
 
@@ -146,9 +135,7 @@ class Scenario(Headed):
     device: Device = Field(default_factory=Device, description="host side: who empties it")
     backend: Backend = Field(default_factory=Backend, description="what happens to a packet behind the device")
     receive: Receive = Field(default_factory=Receive, description="the guest's buffers and who sends to them")
-    placement: Placement = Field(
-        default_factory=Placement, description="where driver and worker run, and who else does"
-    )
+    placement: Placement = Field(default_factory=Placement, description="where driver and worker run, and who else")
     queues: Queues = Field(default_factory=Queues, description="how many queue pairs there are, and who serves them")
     memory: Memory = Field(default_factory=Memory, description="the host's memory management, and the ring's pages")
     traffic: Traffic = Field(description="what is sent")

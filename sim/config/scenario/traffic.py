@@ -77,9 +77,8 @@ def read_mix(given: Any, beside: Path | None) -> Any:
 
 def _count(rows: csv.DictReader[str], file: Path) -> dict[str, list[float]]:
     """Add up the rows of a CSV file: column `bytes`, and `weight` if there is one (else each row is one packet)."""
-    columns = rows.fieldnames or ()
-    if "bytes" not in columns:
-        raise ConfigError(f"{file}: has no column 'bytes' (columns: {', '.join(columns)})", key="traffic.mix")
+    if "bytes" not in (rows.fieldnames or ()):
+        raise ConfigError(f"{file}: no column 'bytes' (columns: {', '.join(rows.fieldnames or ())})", key="traffic.mix")
     weights: dict[int, float] = {}
     for row in rows:
         try:
@@ -125,20 +124,13 @@ class Load(Strict):
         """Packets of one on-off period."""
         return int(self.pps * self.on_us / 1e6)
 
-    @property
-    def mean_pps(self) -> float:
-        """Offered packets per second, averaged over on and off."""
-        if self.kind != "on-off":
-            return self.pps
-        return self.packets_per_period * 1e6 / (self.on_us + self.off_us)
-
 
 class Traffic(Strict):
     """What is sent."""
 
     packet_bytes: list[PacketBytes] = Field(min_length=1, description="frame sizes without vnet header and FCS")
     mix: Mix | None = Field(
-        None, description="packet sizes drawn at random instead: imix, {bytes: [...], weights: [...]} or a CSV file"
+        None, description="sizes drawn at random: imix, {bytes: [...], weights: [...]} or a CSV file"
     )
     dirty_bytes: BytesOrFull = Field(
         MIN_ON_THE_WIRE_BYTES, description="bytes of a packet that the sender has just written, or 'full'"

@@ -28,12 +28,8 @@ class Virtqueue(Strict):
         "batch; full: both",
     )
     iotlb: bool = Field(False, description="device IOTLB (VIRTIO_F_ACCESS_PLATFORM); mapped variants are not used")
-    iotlb_cache: bool = Field(
-        True, description="O(1) metadata cache; false: each ring access walks the interval tree, as before the cache"
-    )
-    iotlb_entries: int = Field(
-        64, ge=1, le=65536, description="mappings in the device IOTLB: how deep its interval tree is"
-    )
+    iotlb_cache: bool = Field(True, description="O(1) metadata cache; false: each ring access walks the interval tree")
+    iotlb_entries: int = Field(64, ge=1, le=65536, description="mappings in the device IOTLB, the size of its tree")
     iotlb_updates_per_second: float = Field(
         0, ge=0, le=1e6, description="UPDATE and INVALIDATE messages; each clears the metadata cache of all queues"
     )

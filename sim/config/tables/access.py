@@ -99,13 +99,13 @@ class Access(Headed):
     name: str = Field(description="name by which scenarios refer to it")
     source: str = Field(min_length=1, description="where the variant was read, or who has thought of it")
     mapping: Mapping = Field(
-        default_factory=Mapping, description="kernel mapping of the rings; not used with a device IOTLB"
+        default_factory=Mapping, description="kernel mapping of the rings (none with a device IOTLB)"
     )
     metadata: AccessRules = Field(default_factory=AccessRules, description="changes to the accessors of ring metadata")
     payload: AccessRules = Field(default_factory=AccessRules, description="changes to the accessors of packet bytes")
     round: list[str] = Field(default_factory=list, description="primitives executed once per round of the handler")
     used_page: list[str] = Field(
-        default_factory=list, description="primitives executed once per round for each page of the used ring"
+        default_factory=list, description="primitives executed per round and page of the used ring"
     )
     window: Window | None = Field(None, description="batches of ring accesses in one user access window each")
 

@@ -76,11 +76,11 @@ class Calibration(Headed):
     shifts: list[Shift] = Field(default_factory=list, description="how far each session lies from the reference")
     correlations: list[Correlation] = Field(default_factory=list, description="pairs of parameters that move together")
     combinations: list[Combination] = Field(
-        default_factory=list, description="what the data knows more of than the priors"
+        default_factory=list, description="what the data knows better than the priors"
     )
     residuals: list[Residual] = Field(description="each measurement used, with what the fit makes of it")
     not_modelled: dict[str, str] = Field(
-        default_factory=dict, description="each measurement asked for that the model cannot make: why"
+        default_factory=dict, description="each measurement that the model cannot make: why"
     )
     chi_square: float = Field(description="sum of the squares of the residuals")
     findings: list[str] = Field(default_factory=list, description="what the fit says, in sentences")

@@ -7,7 +7,20 @@ from typing import Literal
 from pydantic import Field, field_validator, model_validator
 
 from sim.config.errors import nearest
-from sim.config.tables.quantity import Flag, Headed, Quantity, Strict, require_unit
+from sim.config.tables.quantity import (
+    Bytes,
+    CyclesPerInstruction,
+    Entries,
+    Flag,
+    Fraction,
+    GigabytesPerSecond,
+    Gigahertz,
+    Headed,
+    Instructions,
+    Quantity,
+    Ratio,
+    Strict,
+)
 from sim.config.tables.vocabulary import PRICED_BY_CPI, PRIMITIVES
 
 
@@ -18,9 +31,7 @@ class CpuFeatures(Strict):
     smap_waits_for_loads: Flag = Field(description="stac and clac wait until all earlier loads have their data")
     erms: Flag = Field(description="`rep movsb` is fast for long copies (Enhanced REP MOVSB)")
     fsrm: Flag = Field(description="`rep movsb` is fast for copies of 1 to 128 bytes too (Fast Short REP MOVSB)")
-    eibrs: Flag = Field(
-        description="restricts indirect branches in hardware (eIBRS, AutoIBRS): no retpolines by default"
-    )
+    eibrs: Flag = Field(description="restricts indirect branches in hardware (eIBRS, AutoIBRS): no retpolines")
     pti: Flag = Field(description="needs page-table isolation against Meltdown: each system call pays for it")
 
 
@@ -55,49 +66,26 @@ class Measured(Strict):
     refused: dict[str, str] = Field(description="each entry that was measured and not used: why")
 
 
-_UNITS = {
-    "core_ghz": "GHz",
-    "cpi": "cycles/instruction",
-    "overlap": "fraction",
-    "reorder_buffer": "instructions",
-    "store_buffer": "entries",
-    "payload_exposed": "fraction",
-    "l1_bytes": "bytes",
-    "l2_bytes": "bytes",
-    "l3_bytes": "bytes",
-    "l1_dtlb_entries": "entries",
-    "stlb_entries": "entries",
-    "smt_slowdown": "ratio",
-    "uncore_bandwidth": "GB/s",
-}
-
-
 class Cpu(Headed):
     """One CPU: clock, work rate, memory-level parallelism, caches, and the cost of every primitive."""
 
     kind: Literal["cpu"] = "cpu"
     features: CpuFeatures = Field(description="switches that change what is executed or what waits")
-    core_ghz: Quantity = Field(description="clock of the worker's core under load, in GHz")
-    cpi: Quantity = Field(
-        description="cycles per instruction of the work between accesses; barriers, SMAP toggles and misses apart"
+    core_ghz: Gigahertz = Field(description="clock of the worker's core under load, in GHz")
+    cpi: CyclesPerInstruction = Field(
+        description="cycles per instruction between accesses; barriers, SMAP toggles and misses apart"
     )
-    overlap: Quantity = Field(description="share of the work behind a load miss that hides its latency (0 to 1)")
-    reorder_buffer: Quantity = Field(description="instructions that the core looks ahead while a load misses")
-    store_buffer: Quantity = Field(
-        description="entries of the store buffer; when it is full, stores wait for their lines"
-    )
-    payload_exposed: Quantity = Field(
-        description="share of a packet's first dirty line that its copy waits for (0 to 1)"
-    )
-    l1_bytes: Quantity = Field(description="size of the first-level data cache, in bytes")
-    l2_bytes: Quantity = Field(description="size of the core's second-level cache, in bytes")
-    l3_bytes: Quantity = Field(description="size of the last-level cache, in bytes")
-    l1_dtlb_entries: Quantity = Field(description="entries of the first-level data TLB")
-    stlb_entries: Quantity = Field(description="entries of the second-level TLB")
-    smt_slowdown: Quantity = Field(
-        description="cycles per instruction of a thread whose SMT sibling is busy, against alone (a ratio)"
-    )
-    uncore_bandwidth: Quantity = Field(
+    overlap: Fraction = Field(description="share of the work behind a load miss that hides its latency (0 to 1)")
+    reorder_buffer: Instructions = Field(description="instructions that the core looks ahead while a load misses")
+    store_buffer: Entries = Field(description="entries of the store buffer; stores wait for lines when it is full")
+    payload_exposed: Fraction = Field(description="share of a packet's first dirty line that its copy waits for")
+    l1_bytes: Bytes = Field(description="size of the first-level data cache, in bytes")
+    l2_bytes: Bytes = Field(description="size of the core's second-level cache, in bytes")
+    l3_bytes: Bytes = Field(description="size of the last-level cache, in bytes")
+    l1_dtlb_entries: Entries = Field(description="entries of the first-level data TLB")
+    stlb_entries: Entries = Field(description="entries of the second-level TLB")
+    smt_slowdown: Ratio = Field(description="cycles per instruction with a busy SMT sibling, against alone (a ratio)")
+    uncore_bandwidth: GigabytesPerSecond = Field(
         description="bytes that move between the cores, caches and memory of one socket, all cores together, in GB/s"
     )
     primitives: dict[str, Quantity] = Field(description="each primitive: what it costs each time, in its unit")
@@ -110,15 +98,14 @@ class Cpu(Headed):
         for name, entry in table.items():
             if name not in priced:
                 raise ValueError(f"unknown primitive '{name}'{nearest(name, priced)}")
-            require_unit(name, entry, PRIMITIVES[name].unit)
+            if entry.unit != PRIMITIVES[name].unit:
+                raise ValueError(f"{name}: unit '{entry.unit}' should be '{PRIMITIVES[name].unit}'")
             if entry.unit == "bytes/cycle" and entry.value <= 0:
                 raise ValueError(f"{name}: a rate must be above 0")
         return table
 
     @model_validator(mode="after")
-    def _units_and_signs(self) -> Cpu:
-        for name, unit in _UNITS.items():
-            require_unit(name, getattr(self, name), unit)
+    def _signs(self) -> Cpu:
         for name in ("core_ghz", "cpi", "store_buffer", "uncore_bandwidth"):
             if getattr(self, name).value <= 0:
                 raise ValueError(f"{name}: must be above 0")

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import Literal
+from typing import Generic, Literal, TypeVar
 
 from pydantic import Field, model_validator
 
@@ -18,6 +18,28 @@ class Document(Headed):
     """Base of the tables behind a page."""
 
     name: str = Field(description="name of the table")
+    about: str = Field(description="what stands above the first table on the page")
+
+
+RowType = TypeVar("RowType", bound=Strict)
+
+
+class Section(Strict, Generic[RowType]):
+    """Rows of one part of a page."""
+
+    title: str = Field(description="heading on the page")
+    rows: list[RowType] = Field(min_length=1, description="rows, in the order of the page")
+
+
+class Sectioned(Document, Generic[RowType]):
+    """A page of rows in sections."""
+
+    sections: list[Section[RowType]] = Field(min_length=1, description="parts of the page")
+
+    @property
+    def rows(self) -> list[RowType]:
+        """All rows, in order."""
+        return [row for section in self.sections for row in section.rows]
 
 
 class AssumptionRow(Strict):
@@ -29,24 +51,10 @@ class AssumptionRow(Strict):
     applies: str = Field(min_length=1, description="condition on a scenario; `about` says how it is written")
 
 
-class AssumptionSection(Strict):
-    """Assumptions of one part of the model."""
-
-    title: str = Field(description="heading on the page")
-    assumptions: list[AssumptionRow] = Field(min_length=1, description="assumptions, in the order of their numbers")
-
-
-class Assumptions(Document):
+class Assumptions(Sectioned[AssumptionRow]):
     """Every modelling assumption."""
 
     kind: Literal["assumptions"] = "assumptions"
-    about: str = Field(description="what stands above the tables on the page")
-    sections: list[AssumptionSection] = Field(min_length=1, description="parts of the page")
-
-    @property
-    def rows(self) -> list[AssumptionRow]:
-        """All assumptions, in order."""
-        return [row for section in self.sections for row in section.assumptions]
 
     @model_validator(mode="after")
     def _numbered(self) -> Assumptions:
@@ -78,24 +86,10 @@ class SourceRow(Strict):
         return "background" in self.sure
 
 
-class SourceSection(Strict):
-    """Sources of one note, or of one kind."""
-
-    title: str = Field(description="heading on the page")
-    sources: list[SourceRow] = Field(min_length=1, description="sources, in the order of the page")
-
-
-class Sources(Document):
+class Sources(Sectioned[SourceRow]):
     """What every source says that a number cites."""
 
     kind: Literal["sources"] = "sources"
-    about: str = Field(description="what stands above the tables on the page")
-    sections: list[SourceSection] = Field(min_length=1, description="parts of the page")
-
-    @property
-    def rows(self) -> list[SourceRow]:
-        """All sources, in order."""
-        return [row for section in self.sections for row in section.sources]
 
     @model_validator(mode="after")
     def _named_once(self) -> Sources:
@@ -128,7 +122,6 @@ class Mismatches(Document):
     """Where the model and the world disagree."""
 
     kind: Literal["mismatches"] = "mismatches"
-    about: str = Field(description="what stands above the first table on the page")
     mismatches: list[MismatchRow] = Field(description="disagreements, in the order of their numbers")
     corrected: str = Field(description="what stands below the first table: mistakes that were corrected")
     about_figures: str = Field(description="what stands above the second table")

@@ -9,7 +9,7 @@ from typing import Literal
 from pydantic import BaseModel, Field, field_validator, model_validator
 
 from sim.config.errors import ConfigError, nearest
-from sim.config.tables.quantity import Headed, Quantity, Strict, require_unit
+from sim.config.tables.quantity import Headed, Instructions, Ratio, Strict
 from sim.config.tables.vocabulary import (
     ACCESSORS,
     OPTIONAL_ACCESSORS,
@@ -59,9 +59,7 @@ class Accessor(Strict):
     direction: Literal["read", "write"] | None = Field(
         None, description="of a new accessor: the recipe that a variant with recipes for reads and writes puts in place"
     )
-    mapped: bool | None = Field(
-        None, description="of a new accessor: a mapping of the ring reaches it (metadata in the ring areas only)"
-    )
+    mapped: bool | None = Field(None, description="of a new accessor: a mapping of the ring reaches it (metadata only)")
 
     _recipe = field_validator("recipe")(check_recipe)
 
@@ -86,8 +84,8 @@ class Accessor(Strict):
 class StepCount(Strict):
     """Instructions of one step, its accessor included, and the kernel function that a profiler would show."""
 
-    instructions: Quantity = Field(
-        description="instructions executed each time, the accessor's included, as counted under `counted_with`"
+    instructions: Instructions = Field(
+        description="instructions executed each time, the accessor's included, under `counted_with`"
     )
     function: str = Field(description="kernel function whose time this is in `perf report`")
     calls: list[str] = Field(default_factory=list, description="primitives executed besides the accessor's recipe")
@@ -150,14 +148,14 @@ class Kernel(Headed):
         "vhost_net",
         description="device whose work the steps are; for another than vhost_net a table names what it uses",
     )
-    work_scale: Quantity = Field(
+    work_scale: Ratio = Field(
         description="factor on the instructions between accesses: how far another configuration or compiler moves them"
     )
     zerocopy_tx_default: bool = Field(description="experimental_zcopytx as this version sets it by default")
     counted_with: CountedWith = Field(description="configuration in which the instructions of `steps` were counted")
     behaviour: Behaviour = Field(description="where the handlers of versions differ in order, not in cost")
     copy_routine: CopyRoutine = Field(description="how copy_user moves bytes")
-    object_size_check_instructions: Quantity = Field(
+    object_size_check_instructions: Instructions = Field(
         description="instructions of one HARDENED_USERCOPY check of a heap object, taken out where it is off"
     )
     mitigations: dict[str, Mitigation] = Field(description="each mitigation: what switching it off changes in a recipe")
@@ -169,10 +167,6 @@ class Kernel(Headed):
         self._check_names("accessor", self.accessors, ACCESSORS, OPTIONAL_ACCESSORS)
         self._check_names("step", self.steps, STEPS, OPTIONAL_STEPS)
         self._check_names("mitigation", self.mitigations, SWITCHES)
-        require_unit("work_scale", self.work_scale, "ratio")
-        require_unit("object_size_check_instructions", self.object_size_check_instructions, "instructions")
-        for name, step in self.steps.items():
-            require_unit(f"steps.{name}.instructions", step.instructions, "instructions")
         return self
 
     def _check_names(

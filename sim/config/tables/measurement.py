@@ -86,9 +86,7 @@ class CountTable(Strict):
     set: Settings = Field(default_factory=dict, description="keys changed in every row, against the file's `set`")
     access: str = Field("copy_user", description="access variant that was counted")
     noise: dict[str, float] = Field(default_factory=dict, description="relative error by quantity, 0 where not named")
-    table: str = Field(
-        description="header `id KEY ... | QUANTITY ...`, then a row per configuration (- where no figure)"
-    )
+    table: str = Field(description="header `id KEY ... | QUANTITY ...`, a row per configuration (- where no figure)")
 
     def entries(self) -> list[Entry]:
         """Return one entry per figure. ValueError names the row that does not fit its header."""
@@ -144,9 +142,7 @@ class Measurements(Headed):
         default_factory=dict,
         description="KEY: in words, why no figure can be made while the model refuses that setting",
     )
-    noise: float = Field(
-        0.02, ge=0, lt=1, description="relative error of one figure within its session, rounding apart"
-    )
+    noise: float = Field(0.02, ge=0, lt=1, description="relative error of a figure within its session, rounding apart")
     spread: float = Field(0.0, ge=0, lt=1, description="how far the same baseline moves between sessions, as a share")
     entries: list[Entry] = Field(default_factory=list, description="the figures, one by one")
     counts: list[CountTable] = Field(default_factory=list, description="figures of many configurations, as tables")

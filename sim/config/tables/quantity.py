@@ -8,7 +8,7 @@ from contextvars import ContextVar
 from functools import cache
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from sim.config.errors import ConfigError
 from sim.config.loading import paths
@@ -51,9 +51,7 @@ class Quantity(Strict):
     low: float = Field(ge=0, description="lower end of what the source leaves open")
     high: float = Field(ge=0, description="upper end of what the source leaves open")
     source: str = Field(min_length=1, description="where the number comes from, as docs/sources.md lists it")
-    grade: Grade = Field(
-        description="how it was obtained: measured-here, measured-elsewhere, vendor, derived (by arithmetic), or guess"
-    )
+    grade: Grade = Field(description="how it was obtained; derived: by arithmetic from others")
     distribution: Distribution | None = Field(
         None, description="how draws spread over the range (default: triangular, in the logarithm for a wide range)"
     )
@@ -97,20 +95,23 @@ def noting_reads() -> Iterator[dict[int, Quantity]]:
         _READ.reset(token)
 
 
-def require_unit(name: str, quantity: Quantity, unit: str) -> None:
-    """Raise ValueError when an entry is given in another unit than the one that the model reads."""
-    if quantity.unit != unit:
-        raise ValueError(f"{name}: unit '{quantity.unit}' should be '{unit}'")
-
-
 def _in_unit(unit: str) -> AfterValidator:
-    def check(entry: Quantity, info: ValidationInfo) -> Quantity:
-        require_unit(str(info.field_name), entry, unit)
+    """Refuse an entry that is given in another unit than the one that the model reads."""
+
+    def check(entry: Quantity) -> Quantity:
+        if entry.unit != unit:
+            raise ValueError(f"unit '{entry.unit}' should be '{unit}'")
         return entry
 
     return AfterValidator(check)
 
 
+Gigahertz = Annotated[Quantity, _in_unit("GHz")]
+CyclesPerInstruction = Annotated[Quantity, _in_unit("cycles/instruction")]
+Fraction = Annotated[Quantity, _in_unit("fraction")]
+Ratio = Annotated[Quantity, _in_unit("ratio")]
+Entries = Annotated[Quantity, _in_unit("entries")]
+GigabytesPerSecond = Annotated[Quantity, _in_unit("GB/s")]
 Nanoseconds = Annotated[Quantity, _in_unit("ns")]
 NanosecondsPerByte = Annotated[Quantity, _in_unit("ns/byte")]
 Microseconds = Annotated[Quantity, _in_unit("us")]

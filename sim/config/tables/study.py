@@ -76,13 +76,11 @@ class Sensitivity(Headed):
     name: str = Field(description="name by which `sensitivity` and `report` refer to it")
     title: str = Field("", description="the question, for people")
     scenario: str = Field(description="name or path of the base scenario")
-    set: dict[str, Value | None] = Field(
-        default_factory=dict, description="keys of the scenario that are set in every run"
-    )
+    set: dict[str, Value | None] = Field(default_factory=dict, description="keys of the scenario set in every run")
     access: list[str] = Field(min_length=1, max_length=2, description="one variant, or two for a gain")
     output: Literal["pps", "gain"] = Field("gain", description="packets/s of the first, or percent gain of the second")
     inputs: dict[str, Axis | None] = Field(
-        min_length=1, description="KEY: axis, or nothing for a table entry that takes its own range"
+        min_length=1, description="KEY: axis, or nothing for the range of a table entry"
     )
     samples: int = Field(256, ge=1, le=1_000_000, description="sobol: base samples, a power of two is best")
     trajectories: int = Field(20, ge=1, le=100_000, description="morris: trajectories")

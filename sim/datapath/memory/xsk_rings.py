@@ -72,6 +72,5 @@ def check_competes(scenario: Scenario) -> None:
         "indirect": queue.indirect,
         "descriptors_per_packet": queue.descriptors_per_packet > 1,
     }
-    plain = "direct descriptors, one per packet, and no event index"
     for key in (key for key, on in odd.items() if on):
-        raise ConfigError(f"{kind} is modelled with {plain}", key=f"virtqueue.{key}")
+        raise ConfigError(f"{kind} has direct descriptors, one per packet, and no event index", key=f"virtqueue.{key}")

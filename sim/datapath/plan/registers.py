@@ -24,20 +24,42 @@ class Condition:
     right: int | None = None
 
 
+class Compared:
+    """What can be compared: with a constant, and a register with another one too."""
+
+    def _test(self, relation: Relation, other: Register | int, more: int = 0) -> Condition:
+        raise NotImplementedError
+
+    def equals(self, other: Register | int = 0) -> Condition:
+        """Return the test `self == other`."""
+        return self._test("==", other)
+
+    def differs(self, other: Register | int = 0) -> Condition:
+        """Return the test `self != other`."""
+        return self._test("!=", other)
+
+    def at_least(self, other: Register | int = 0) -> Condition:
+        """Return the test `self >= other`."""
+        return self._test(">=", other)
+
+    def above(self, other: Register | int = 0) -> Condition:
+        """Return the test `self > other`."""
+        return self._test(">=", other, more=1)
+
+    def below(self, other: Register | int = 0) -> Condition:
+        """Return the test `self < other`."""
+        return self._test("<", other)
+
+
 @dataclass(frozen=True)
-class RegisterDifference:
+class RegisterDifference(Compared):
     """`left - right`, to be compared with a constant."""
 
     left: int
     right: int
 
-    def at_least(self, constant: int) -> Condition:
-        """Return the test `difference >= constant`."""
-        return Condition(self.left, ">=", constant, self.right)
-
-    def below(self, constant: int) -> Condition:
-        """Return the test `difference < constant`."""
-        return Condition(self.left, "<", constant, self.right)
+    def _test(self, relation: Relation, other: Register | int, more: int = 0) -> Condition:
+        return Condition(self.left, relation, other + more, self.right)
 
 
 @dataclass(frozen=True)
@@ -53,7 +75,7 @@ class Effect:
     constant: int = 0
 
 
-class Register(IntEnum):
+class Register(Compared, IntEnum):
     """Everything that rows count. The first group is shared between the actors, the others are private."""
 
     @staticmethod
@@ -65,29 +87,10 @@ class Register(IntEnum):
         """Return `self - other`, to be compared."""
         return RegisterDifference(self, other)
 
-    def equals(self, other: Register | int) -> Condition:
-        """Return the test `self == other`."""
-        return self._compared("==", other)
-
-    def differs(self, other: Register | int) -> Condition:
-        """Return the test `self != other`."""
-        return self._compared("!=", other)
-
-    def at_least(self, other: Register | int) -> Condition:
-        """Return the test `self >= other`."""
-        return self._compared(">=", other)
-
-    def above(self, other: Register) -> Condition:
-        """Return the test `self > other`."""
-        return self.minus(other).at_least(1)
-
-    def below(self, other: Register | int) -> Condition:
-        """Return the test `self < other`."""
-        return self._compared("<", other)
-
-    def _compared(self, relation: Relation, other: Register | int) -> Condition:
-        right, constant = (other, 0) if isinstance(other, Register) else (None, int(other))
-        return Condition(self, relation, constant, right)
+    def _test(self, relation: Relation, other: Register | int, more: int = 0) -> Condition:
+        if isinstance(other, Register):
+            return Condition(self, relation, more, other)
+        return Condition(self, relation, other + more)
 
     def add(self, constant: int = 1) -> Effect:
         """Return the effect `self += constant`."""
@@ -166,7 +169,7 @@ class Register(IntEnum):
     KICK_CHECKED_IDX = auto()
     # shared: calls, and what is behind the worker
     AVAIL_FLAGS_NO_INTERRUPT = auto()  # avail->flags: the driver wants no call
-    USED_EVENT_QUARTERS = auto()  # in quarters of a packet: virtqueue_enable_cb_delayed asks for 3/4 of those posted
+    USED_EVENT_QUARTERS = auto()  # in quarters of a packet: virtqueue_enable_cb_delayed asks for three of those posted
     CALLS = auto()
     SINK_QUEUED = auto()  # frames handed to the NIC or the receiver
     SINK_DONE = auto()
@@ -175,7 +178,7 @@ class Register(IntEnum):
     COPIED = auto()  # frames handed to the NIC that were copied
     # worker, once more
     ZEROCOPY_COMPLETED_SEEN = auto()
-    ZEROCOPY_DONE_IDX = auto()  # nvq->done_idx of the zero-copy function: packets sent whose buffers went back
+    ZEROCOPY_DONE_IDX = auto()  # nvq->done_idx of the zero-copy function: packets whose buffers went back
     USED_END = auto()  # where a batch of the zero-copy function ends in the used ring
     COPY_ONLY = auto()  # packets until zero copy is tried again
     POLLS_LEFT = auto()
@@ -222,11 +225,11 @@ R = Register
 #: Registers of one queue, and one that is always 0: those of queue k stand `k x BANK` further on.
 BANK = len(Register) + 1
 
-_SHARED = (
-    "RING_AVAIL_IDX RING_USED_IDX USED_FLAGS_NO_NOTIFY AVAIL_EVENT KICKS NOTIFY_OFF MAPPED INVALIDATING "
-    "TEARING_DOWN IN_ROUND FLUSHES INVALIDATIONS OTHER_TASK WORKER_KICKS IOTLB_CLEARS IOTLB_MISSES "
-    "AVAIL_FLAGS_NO_INTERRUPT USED_EVENT_QUARTERS CALLS SINK_QUEUED SINK_DONE UPEND_IDX ZEROCOPY_COMPLETED "
-    "COPIED PRODUCED CONSUMED SOCKET_WAIT WAKES USED_EVENT"
-)
 #: Registers that several actors look at; a change of another one is nobody else's business.
+_SHARED = """
+    RING_AVAIL_IDX RING_USED_IDX USED_FLAGS_NO_NOTIFY AVAIL_EVENT KICKS NOTIFY_OFF MAPPED INVALIDATING TEARING_DOWN
+    IN_ROUND FLUSHES INVALIDATIONS OTHER_TASK WORKER_KICKS IOTLB_CLEARS IOTLB_MISSES AVAIL_FLAGS_NO_INTERRUPT
+    USED_EVENT_QUARTERS CALLS SINK_QUEUED SINK_DONE UPEND_IDX ZEROCOPY_COMPLETED COPIED PRODUCED CONSUMED
+    SOCKET_WAIT WAKES USED_EVENT
+"""
 SHARED = frozenset(Register[name] for name in _SHARED.split())

@@ -41,14 +41,14 @@ def assumptions() -> list[Assumption]:
 
 def assumed_by(scenario: Scenario) -> tuple[Assumption, ...]:
     """Return the assumptions that a scenario rests on, in the order of their numbers."""
-    return tuple(assumption for assumption in assumptions() if assumption.holds_for(scenario))
+    return tuple(row for row in assumptions() if row.holds_for(scenario))
 
 
 def _holds(term: str, scenario: Scenario) -> bool:
     wanted = not term.startswith("not ")
     key, _, values = term.removeprefix("not ").partition("=")
-    held = [_plain(value) for value in _values(key, scenario)]
-    met = any(value in values.split(" or ") for value in held) if values else any(held)
+    set_to = [_plain(value) for value in _values(key, scenario)]
+    met = any(value in values.split(" or ") for value in set_to) if values else any(set_to)
     return met is wanted
 
 

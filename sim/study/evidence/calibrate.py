@@ -16,6 +16,7 @@ import yaml
 from sim.config.errors import ConfigError
 from sim.config.loading.files import write_whole
 from sim.config.loading.load import load_of, load_scenario
+from sim.config.progress import Counted
 from sim.config.scenario.scenario import Scenario
 from sim.config.tables.calibration import Calibration, Combination, Correlation, Fitted, Residual, Shift
 from sim.config.tables.quantity import Quantity
@@ -23,7 +24,7 @@ from sim.config.tables.study import CalibrationStudy, Parameter
 from sim.study.evidence.figures import Figure, load_measurements, select
 from sim.study.evidence.posterior import CONTRADICTION, Data, Fit, fit
 from sim.study.runs.case import Floats, entry
-from sim.study.runs.pool import Counted, Job, run_jobs
+from sim.study.runs.pool import Job, run_jobs
 from sim.study.uncertainty.distributions import at_scores, central_90
 
 #: Standard normal score that ends the central 90 %; a parameter pulled beyond 2 is reported as at the edge.

@@ -95,7 +95,7 @@ def _trace(file: Path, lines: list[str], packets: int | None) -> tuple[dict[str,
         }
     if packets is None:
         raise ConfigError(
-            f"the name of {file} does not say how many packets were sent: a number is needed", key="packets"
+            f"{file} does not say in its name how many packets it sent: a number is needed", key="packets"
         )
     rows = list(csv.DictReader(line for line in lines if line.strip() and not line.startswith("#")))
     events: Counter[str] = Counter(row["event"] for row in rows if row["event"])

@@ -14,11 +14,12 @@ import numpy as np
 
 from sim.config.errors import ConfigError
 from sim.config.loading.load import load_of
+from sim.config.progress import Counted
 from sim.config.tables.calibration import Calibration
 from sim.study.evidence.calibrate import calibrate, load_study, write_calibration
 from sim.study.evidence.figures import Figure, figures, load_measurements, select
 from sim.study.runs.case import Floats
-from sim.study.runs.pool import Counted, Job, run_jobs
+from sim.study.runs.pool import Job, run_jobs
 from sim.study.uncertainty.distributions import central_90, draws_of, generator
 
 Status = Literal["met", "off", "not modelled"]

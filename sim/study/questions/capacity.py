@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from sim.config.errors import ConfigError
+from sim.config.progress import Progress
 from sim.config.scenario.scenario import MAX_PACKETS, Scenario
 from sim.config.scenario.traffic import Load
 from sim.engine import Point
-from sim.study.questions.run import Progress, run
+from sim.study.questions.run import run
 from sim.study.runs.case import variants_and_sizes
 
 if TYPE_CHECKING:

@@ -8,10 +8,11 @@ from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 from sim.config.errors import ConfigError
+from sim.config.progress import Progress
 from sim.config.scenario.scenario import Scenario
 from sim.engine import Point
 from sim.study.questions.columns import Column, row_of, run_interval
-from sim.study.questions.run import Progress, run
+from sim.study.questions.run import run
 from sim.study.runs.case import Side, gain_percent, sides_of
 
 if TYPE_CHECKING:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from sim.config import Scenario, load_scenario
+from sim.config.progress import Progress
 from sim.config.tables.cpu import Cpu
 from sim.config.tables.quantity import Flag, Quantity
 from sim.datapath import build_plan
@@ -102,7 +103,7 @@ def compare_cpus(
     scenario: str,
     overrides: Sequence[str] = (),
     configs: Path | None = None,
-    progress: Callable[[float, str], None] | None = None,
+    progress: Progress | None = None,
 ) -> CpuComparison:
     """Compare two CPU tables, by name or file, for the first access variant and size of a scenario under overrides."""
     base, other = (

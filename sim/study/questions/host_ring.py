@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from sim.config import Scenario, load_scenario
 from sim.config.errors import ConfigError
+from sim.config.progress import Progress
 from sim.engine import Point
 from sim.host.ring import RingPoint, RingSettings, run_rings
 from sim.study.questions.run import run
@@ -108,9 +109,7 @@ def ring_settings(scenario: Scenario) -> list[RingSettings]:
     ]
 
 
-def run_experiment(
-    scenario: Scenario, pair: tuple[int, int | None], progress: Callable[[float, str], None] | None = None
-) -> RingReport:
+def run_experiment(scenario: Scenario, pair: tuple[int, int | None], progress: Progress | None = None) -> RingReport:
     """Run the ring of a scenario on two cores and in the simulator."""
     expected_ns = scenario.cpu.primitives["line_transfer"].value
     measured = run_rings(ring_settings(scenario), pair, expected_ns, progress)

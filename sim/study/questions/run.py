@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from sim.config.errors import ConfigError
+from sim.config.progress import Progress
 from sim.config.scenario.scenario import Scenario
 from sim.datapath import build_plan
 from sim.engine import Point, simulate
@@ -15,9 +15,6 @@ from sim.study.runs.case import variants_and_sizes
 
 if TYPE_CHECKING:
     import pandas as pd
-
-#: Called as a run goes on, with the share done (0..1) and the name of the point that is being simulated.
-Progress = Callable[[float, str], None]
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from sim.config.errors import ConfigError
 from sim.config.loading.files import read_yaml
 from sim.config.loading.load import load_scenario
 from sim.config.loading.paths import names
+from sim.config.progress import Counted
 from sim.config.scenario.scenario import Scenario
 from sim.config.tables.quantity import Quantity
 from sim.study.evidence.assumptions import assumed_by
@@ -21,7 +22,6 @@ from sim.study.questions.limits import IDEAL, limits
 from sim.study.questions.run import Result, run
 from sim.study.review.review import Review, SourcedEntry
 from sim.study.runs.case import sides_of
-from sim.study.runs.pool import Counted
 from sim.study.sensitivity.study import load_sensitivity, sensitivity
 from sim.study.sensitivity.tornado import Sensitivities, swing_entries, turned_over
 from sim.study.uncertainty.distributions import calibration_of

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
@@ -13,12 +13,10 @@ from multiprocessing import get_context
 import numpy as np
 
 from sim.config.errors import ConfigError
+from sim.config.progress import Counted
 from sim.study.runs.case import Case, Floats, observe, with_values
 
 Values = Mapping[str, float]
-
-#: Called as runs end: how many are done, of how many.
-Counted = Callable[[int, int], None]
 
 DASK_TIMEOUT_SECONDS = 10
 _CHUNK = 64

@@ -10,11 +10,12 @@ import numpy as np
 
 from sim.config.errors import ConfigError
 from sim.config.loading.load import load_of, load_scenario
+from sim.config.progress import Counted
 from sim.config.scenario.scenario import Scenario
 from sim.config.tables.study import Sensitivity, Value
 from sim.costs.audit import quantities
 from sim.study.runs.case import Case, Floats, entry, gain_or_rate, one_point
-from sim.study.runs.pool import Counted, Job, Outcomes, run_jobs
+from sim.study.runs.pool import Job, Outcomes, run_jobs
 from sim.study.sensitivity.screening import morris, sobol
 from sim.study.sensitivity.tornado import Index, Method, Sensitivities, measure_next, swing_of, widest_first
 from sim.study.sweep.design import Assignment, at_share

@@ -11,9 +11,10 @@ from typing import Any, Literal
 import numpy as np
 
 from sim.config.errors import ConfigError
+from sim.config.progress import Counted
 from sim.config.scenario.scenario import Scenario
 from sim.study.runs.case import Case, Floats, Side, gain_or_rate
-from sim.study.runs.pool import Counted, Job, run_jobs
+from sim.study.runs.pool import Job, run_jobs
 from sim.study.uncertainty.distributions import CENTRAL_90, Ranged, at_shares, used_entries
 from sim.study.uncertainty.intervals import measured_together
 

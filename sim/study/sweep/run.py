@@ -18,10 +18,10 @@ import yaml
 from sim.config import ConfigError, Scenario
 from sim.config.loading.load import Scenarios, load_of, load_scenario
 from sim.config.loading.paths import package_folder
+from sim.config.progress import Counted
 from sim.config.tables.study import Sweep
 from sim.study.questions.columns import columns, row_of
 from sim.study.questions.run import run
-from sim.study.runs.pool import Counted
 from sim.study.sweep.design import Assignment, Design
 from sim.study.sweep.parts import Parts, ResultRow, row_schema
 

@@ -13,9 +13,10 @@ import numpy as np
 import numpy.typing as npt
 
 from sim.config.errors import ConfigError
+from sim.config.progress import Counted
 from sim.config.scenario.scenario import Scenario
 from sim.study.runs.case import Floats, Side, gain_percent, saved_ns
-from sim.study.runs.pool import Counted, Job, run_jobs
+from sim.study.runs.pool import Job, run_jobs
 from sim.study.uncertainty.distributions import Draws, central_90, draws_of
 
 #: Fewer draws have no quantiles worth the name: their range is shown instead.
