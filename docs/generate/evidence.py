@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from sim.config.loading.load import load_table
+from sim.config.loading.load import load_of
 from sim.config.tables.documents import Assumptions, Mismatches, SourceRow, Sources
 
 _DOCS = Path(__file__).parents[1]
@@ -20,8 +20,7 @@ def evidence_pages() -> dict[str, str]:
 
 
 def _assumptions() -> str:
-    table = load_table("assumptions", "assumptions")
-    assert isinstance(table, Assumptions)
+    table = load_of(Assumptions)
     parts = [f"# Assumptions\n\n{table.about}\n"]
     for section in table.sections:
         rows = ((str(row.number), row.sentence, row.key, row.applies) for row in section.rows)
@@ -30,8 +29,7 @@ def _assumptions() -> str:
 
 
 def _sources() -> str:
-    table = load_table("sources", "sources")
-    assert isinstance(table, Sources)
+    table = load_of(Sources)
     parts = [f"# Sources\n\n{table.about}\n"]
     for section in table.sections:
         rows = ((_cited_as(row), row.finding, row.where, row.sure) for row in section.rows)
@@ -44,8 +42,7 @@ def _cited_as(row: SourceRow) -> str:
 
 
 def _mismatches() -> str:
-    table = load_table("mismatches", "mismatches")
-    assert isinstance(table, Mismatches)
+    table = load_of(Mismatches)
     rows = ((str(row.number), row.seen, row.cause, row.changed) for row in table.mismatches)
     figures = ((row.figures, row.off_by, row.cause, row.changed) for row in table.figures)
     return "\n".join(

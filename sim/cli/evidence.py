@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import typer
+from typer import Argument, Option
 
 from sim.cli import options as opt
 
@@ -15,10 +15,8 @@ if TYPE_CHECKING:
 
 @opt.command("calibrate seed-two-rates --out mine/calibrations/mine.yaml")
 def calibrate(
-    study: Annotated[str, typer.Argument(metavar="STUDY", help="name of a calibration study or a YAML file")],
-    out: Annotated[
-        Path | None, typer.Option("--out", "-o", metavar="FILE", help="where to write the calibration")
-    ] = None,
+    study: Annotated[str, Argument(metavar="STUDY", help="name of a calibration study or a YAML file")],
+    out: Annotated[Path | None, Option("--out", "-o", metavar="FILE", help="where to write the calibration")] = None,
     jobs: opt.Jobs = None,
     configs: opt.Configs = None,
 ) -> None:
@@ -50,20 +48,20 @@ def calibrate(
 def validate(
     calibration: Annotated[
         str | None,
-        typer.Option("--calibration", metavar="NAME", help="instead of the scenarios' own; none: tables as they are"),
+        Option("--calibration", metavar="NAME", help="instead of the scenarios' own; none: tables as they are"),
     ] = None,
     draws: opt.Draws = 100,
-    only: Annotated[str | None, typer.Option("--only", metavar="FILE,FILE", help="measurement files")] = None,
-    everything: Annotated[bool, typer.Option("--all", help="list every count, too")] = False,
+    only: Annotated[str | None, Option("--only", metavar="FILE,FILE", help="measurement files")] = None,
+    everything: Annotated[bool, Option("--all", help="list every count, too")] = False,
     left_out: Annotated[
         str | None,
-        typer.Option("--leave-one-out", metavar="STUDY", help="fit this study without each of its sources in turn"),
+        Option("--leave-one-out", metavar="STUDY", help="fit this study without each of its sources in turn"),
     ] = None,
     out: opt.Tables = None,
     markdown: Annotated[
-        Path | None, typer.Option("--markdown", metavar="FILE", help="write the page of the documentation")
+        Path | None, Option("--markdown", metavar="FILE", help="write the page of the documentation")
     ] = None,
-    seed: Annotated[int, typer.Option("--seed", metavar="N", help="seed of the draws (0 is a seed)")] = 1,
+    seed: Annotated[int, Option("--seed", metavar="N", help="seed of the draws (0 is a seed)")] = 1,
     jobs: opt.Jobs = None,
     configs: opt.Configs = None,
 ) -> None:
@@ -92,28 +90,23 @@ def validate(
     )
     if markdown is not None:
         from sim.config.loading.files import write_whole
-        from sim.report.tables.validation import validation_page
 
-        page = validation_page(validation)
-        write_whole(markdown, page)
+        write_whole(markdown, printed.validation_page(validation))
         opt.say_written([markdown])
-    if files is not None:
-        from sim.report.export.files import validation_writers, write_all
-
-        opt.say_written(write_all(files, validation_writers(validation)))
+    opt.write_files(files, lambda export: export.validation_writers(validation))
 
 
 @opt.command("sensitivity seed-gain", "sensitivity seed-gain --method sobol --out out/gain")
 def sensitivity(
-    study: Annotated[str, typer.Argument(metavar="STUDY", help="name of a sensitivity study or a YAML file")],
+    study: Annotated[str, Argument(metavar="STUDY", help="name of a sensitivity study or a YAML file")],
     method: Annotated[
-        str, typer.Option("--method", metavar="tornado|morris|sobol", help="one at a time, screening, variance")
+        str, Option("--method", metavar="tornado|morris|sobol", help="one at a time, screening, variance")
     ] = "tornado",
     samples: Annotated[
-        int | None, typer.Option("--samples", metavar="N", help="base samples (sobol) or trajectories (morris)")
+        int | None, Option("--samples", metavar="N", help="base samples (sobol) or trajectories (morris)")
     ] = None,
     out: opt.Tables = None,
-    seed: Annotated[int | None, typer.Option("--seed", metavar="N", help="seed of the samples (0 is a seed)")] = None,
+    seed: Annotated[int | None, Option("--seed", metavar="N", help="seed of the samples (0 is a seed)")] = None,
     jobs: opt.Jobs = None,
     configs: opt.Configs = None,
 ) -> None:
@@ -138,22 +131,19 @@ def sensitivity(
     with opt.counted_progress("runs") as report, pool_for(size * (len(loaded.inputs) + 2), jobs) as pool:
         result = sensitive.sensitivity(loaded, method, configs, pool, report)  # type: ignore[arg-type]
     opt.show_data(result.to_dict(), lambda: opt.csv_rows().sensitivity_rows(result), lambda: sensitivity_tables(result))
-    if files is not None:
-        from sim.report.export.files import sensitivity_writers, write_all
-
-        opt.say_written(write_all(files, sensitivity_writers(result)))
+    opt.write_files(files, lambda export: export.sensitivity_writers(result))
 
 
 @opt.command("breakeven virtio-user-xdp1-tap --vary cpu.primitives.stac --target 'gain>=20%'")
 def breakeven(
     scenario: opt.Name,
-    vary: Annotated[str, typer.Option("--vary", metavar="KEY", help="key whose value is searched")],
+    vary: Annotated[str, Option("--vary", metavar="KEY", help="key whose value is searched")],
     target: Annotated[
-        str, typer.Option("--target", metavar="'gain>=10%'", help="gain, saved_ns, pps or ns_per_packet, and a number")
+        str, Option("--target", metavar="'gain>=10%'", help="gain, saved_ns, pps or ns_per_packet, and a number")
     ],
-    low: Annotated[float | None, typer.Option("--low", help="lower end (default: that of the table entry)")] = None,
-    high: Annotated[float | None, typer.Option("--high", help="upper end (default: that of the table entry)")] = None,
-    tolerance: Annotated[float, typer.Option("--tolerance", metavar="SHARE", help="of the range")] = 0.001,
+    low: Annotated[float | None, Option("--low", help="lower end (default: that of the table entry)")] = None,
+    high: Annotated[float | None, Option("--high", help="upper end (default: that of the table entry)")] = None,
+    tolerance: Annotated[float, Option("--tolerance", metavar="SHARE", help="of the range")] = 0.001,
     sets: opt.Sets = None,
     access: opt.Accesses = None,
     size: opt.OneSize = None,
@@ -178,14 +168,14 @@ def breakeven(
 
 @opt.command("import-trace perf.txt --set kernel=v6.12 --out mine/measurements/my.yaml", name="import-trace")
 def import_trace(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="trace CSV, `perf report --stdio` or `perf stat` text")],
+    file: Annotated[Path, Argument(metavar="FILE", help="trace CSV, `perf report --stdio` or `perf stat` text")],
     out: Annotated[
         Path | None,
-        typer.Option("--out", "-o", metavar="FILE", help="measurement file to write (DIR/measurements/NAME.yaml)"),
+        Option("--out", "-o", metavar="FILE", help="measurement file to write (DIR/measurements/NAME.yaml)"),
     ] = None,
     sets: opt.Sets = None,
     packets: Annotated[
-        int | None, typer.Option("--packets", metavar="N", help="packets sent meanwhile (perf stat, unnamed traces)")
+        int | None, Option("--packets", metavar="N", help="packets sent meanwhile (perf stat, unnamed traces)")
     ] = None,
 ) -> None:
     """Turn a trace or a profile of your own machine into measurements that calibrate and validate read.

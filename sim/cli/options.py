@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
+from typer import Argument, Option
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -66,14 +67,14 @@ def refuse(message: str, **parts: Any) -> NoReturn:
 
 Form = Annotated[
     str | None,
-    typer.Option(
+    Option(
         "--format",
         metavar="|".join(FORMS),
         callback=_form,
         help="tables (default), full-precision rows as CSV, everything as JSON, or tables as Markdown",
     ),
 ]
-Json = Annotated[bool, typer.Option("--json", callback=_json, help="short for --format json")]
+Json = Annotated[bool, Option("--json", callback=_json, help="short for --format json")]
 
 
 Command = Callable[[Callable[..., None]], Callable[..., None]]
@@ -109,34 +110,32 @@ def command(*examples: str, name: str | None = None) -> Command:
     return register
 
 
-Name = Annotated[str, typer.Argument(metavar="SCENARIO", help="name of a scenario (`list scenarios`) or a YAML file")]
+Name = Annotated[str, Argument(metavar="SCENARIO", help="name of a scenario (`list scenarios`) or a YAML file")]
 Sets = Annotated[
     list[str] | None,
-    typer.Option(
+    Option(
         "--set", metavar="KEY=VALUE", help="change one key, e.g. cpu.primitives.lfence=12 or kernel=v6.12; repeatable"
     ),
 ]
-Accesses = Annotated[str | None, typer.Option("--access", metavar="A,B", help="access variants (see `list access`)")]
+Accesses = Annotated[str | None, Option("--access", metavar="A,B", help="access variants (see `list access`)")]
 OneAccess = Annotated[
-    str | None, typer.Option("--access", metavar="A", help="access variant (default: the first; see `list access`)")
+    str | None, Option("--access", metavar="A", help="access variant (default: the first; see `list access`)")
 ]
 OneSize = Annotated[
-    int | None, typer.Option("--size", metavar="N", help="packet size in bytes, without FCS (default: the first)")
+    int | None, Option("--size", metavar="N", help="packet size in bytes, without FCS (default: the first)")
 ]
-Sizes = Annotated[str | None, typer.Option("--sizes", metavar="N,N", help="packet sizes in bytes, without FCS")]
-Seed = Annotated[int | None, typer.Option("--seed", metavar="N", help="seed of the random draws (0 is a seed)")]
+Sizes = Annotated[str | None, Option("--sizes", metavar="N,N", help="packet sizes in bytes, without FCS")]
+Seed = Annotated[int | None, Option("--seed", metavar="N", help="seed of the random draws (0 is a seed)")]
 Out = Annotated[
-    Path | None, typer.Option("--out", "-o", metavar="DIR", help="write CSV, Parquet, the resolved scenario and plots")
+    Path | None, Option("--out", "-o", metavar="DIR", help="write CSV, Parquet, the resolved scenario and plots")
 ]
-Tables = Annotated[Path | None, typer.Option("--out", "-o", metavar="DIR", help="write CSV, Parquet and a plot")]
-Configs = Annotated[
-    Path | None, typer.Option("--configs", metavar="DIR", help="folder with your own tables (cpus/, ...)")
-]
-Draws = Annotated[int, typer.Option("--draws", metavar="N", help="draws of each 90 % interval")]
-Jobs = Annotated[int | None, typer.Option("--jobs", metavar="N", help="processes (default: one per core)")]
+Tables = Annotated[Path | None, Option("--out", "-o", metavar="DIR", help="write CSV, Parquet and a plot")]
+Configs = Annotated[Path | None, Option("--configs", metavar="DIR", help="folder with your own tables (cpus/, ...)")]
+Draws = Annotated[int, Option("--draws", metavar="N", help="draws of each 90 % interval")]
+Jobs = Annotated[int | None, Option("--jobs", metavar="N", help="processes (default: one per core)")]
 Uncertain = Annotated[
     int | None,
-    typer.Option(
+    Option(
         "--uncertainty",
         metavar="[N]",
         help=f"draw every cost N times (default {DEFAULT_DRAWS}) from its range: 90 % intervals of rates and gains",
@@ -144,7 +143,7 @@ Uncertain = Annotated[
 ]
 Without = Annotated[
     str | None,
-    typer.Option(
+    Option(
         "--without",
         metavar="NAME,NAME",
         help="switch mechanisms off, for every variant: stac_clac, lfence, access_ok, object_size_check, misses",
@@ -235,6 +234,14 @@ def csv_rows() -> Any:
     from sim.report.tables import rows
 
     return rows
+
+
+def write_files(folder: Path | None, writers: Callable[[Any], Any]) -> None:
+    """Write into a folder, if there is one, what `writers` takes from the module of files; name what was written."""
+    if folder is not None:
+        from sim.report.export import files
+
+        say_written(files.write_all(folder, writers(files)))
 
 
 def checked_folder(out: Path | None, option: str = "--out") -> Path | None:

@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-import typer
+from typer import Argument, Option
 
 from sim.cli import options as opt
 
@@ -27,7 +27,7 @@ def run(
     sizes: opt.Sizes = None,
     seed: opt.Seed = None,
     tie_fuzz: Annotated[
-        int, typer.Option("--tie-fuzz", metavar="N", help="also run under N shuffles of simultaneous events")
+        int, Option("--tie-fuzz", metavar="N", help="also run under N shuffles of simultaneous events")
     ] = 0,
     without: opt.Without = None,
     uncertain: opt.Uncertain = None,
@@ -57,10 +57,7 @@ def run(
         lambda: opt.csv_rows().result_rows(result, sure),
         lambda: opt.printed().together(opt.printed().result_tables(result, ties), bounds, sure, outside_note),
     )
-    if files is not None:
-        from sim.report.export.files import result_writers, write_all
-
-        opt.say_written(write_all(files, result_writers(result)))
+    opt.write_files(files, lambda export: export.result_writers(result))
 
 
 @opt.command(
@@ -70,7 +67,7 @@ def run(
 def compare(
     scenario: opt.Name,
     other: Annotated[
-        str | None, typer.Argument(metavar="SCENARIO2", help="a second scenario: kernel, CPU, placement, ...")
+        str | None, Argument(metavar="SCENARIO2", help="a second scenario: kernel, CPU, placement, ...")
     ] = None,
     sets: opt.Sets = None,
     access: opt.Accesses = None,
@@ -78,7 +75,7 @@ def compare(
     seed: opt.Seed = None,
     without: opt.Without = None,
     shapley: Annotated[
-        bool, typer.Option("--shapley", help="share the gain out to mechanisms; the shares add up to the whole")
+        bool, Option("--shapley", help="share the gain out to mechanisms; the shares add up to the whole")
     ] = False,
     uncertain: opt.Uncertain = None,
     out: opt.Out = None,
@@ -119,10 +116,8 @@ def compare(
         lambda: opt.csv_rows().comparison_rows(comparison, sure),
         lambda: opt.printed().together(opt.printed().comparison_tables(comparison), bounds, sure, outside_note, shares),
     )
-    if files is not None:
-        from sim.report.export.files import comparison_writers, write_all
-
-        opt.say_written(write_all(files, comparison_writers(comparison, [first, second] if second else [first])))
+    scenarios = [first, second] if second else [first]
+    opt.write_files(files, lambda export: export.comparison_writers(comparison, scenarios))
 
 
 def _uncertainty(sides: Sequence[Side], draws: int, seed: int, configs: Path | None) -> Uncertainty:
@@ -136,11 +131,8 @@ def _uncertainty(sides: Sequence[Side], draws: int, seed: int, configs: Path | N
 
 def _with(data: dict[str, Any], sure: Uncertainty | None, outside_note: str | None) -> dict[str, Any]:
     """Add what is known of the certainty of an answer to its JSON form."""
-    return {
-        **data,
-        **({"uncertainty": sure.to_dict()} if sure else {}),
-        **({"evidence": outside_note} if outside_note else {}),
-    }
+    intervals = {"uncertainty": sure.to_dict()} if sure else {}
+    return data | intervals | ({"evidence": outside_note} if outside_note else {})
 
 
 @opt.command("capacity virtio-user-xdp1-tap --sizes 64 --set traffic.load=poisson")
@@ -151,7 +143,7 @@ def capacity(
     sizes: opt.Sizes = None,
     seed: opt.Seed = None,
     resolution: Annotated[
-        float, typer.Option("--resolution", metavar="SHARE", help="how near to the rate that loses a packet")
+        float, Option("--resolution", metavar="SHARE", help="how near to the rate that loses a packet")
     ] = 0.005,
     out: opt.Out = None,
     configs: opt.Configs = None,
@@ -172,10 +164,7 @@ def capacity(
         lambda: opt.csv_rows().capacity_rows(capacities),
         lambda: opt.printed().capacity_table(capacities),
     )
-    if files is not None:
-        from sim.report.export.files import capacity_writers, write_all
-
-        opt.say_written(write_all(files, capacity_writers(capacities)))
+    opt.write_files(files, lambda export: export.capacity_writers(capacities))
 
 
 @opt.command("explain virtio-user-xdp1-tap --access vmap --size 64", "explain virtio-user-xdp1-tap --by function")
@@ -184,13 +173,13 @@ def explain(
     access: opt.OneAccess = None,
     size: opt.OneSize = None,
     by: Annotated[
-        str, typer.Option("--by", metavar="row|function", help="the rows, or kernel functions as in `perf report`")
+        str, Option("--by", metavar="row|function", help="the rows, or kernel functions as in `perf report`")
     ] = "row",
     actor: Annotated[
-        str, typer.Option("--actor", metavar="worker|driver|nic|receiver", help="whose rows to print")
+        str, Option("--actor", metavar="worker|driver|nic|receiver", help="whose rows to print")
     ] = "worker",
     sources: Annotated[
-        bool, typer.Option("--sources", help="also print every input with its range, grade and source")
+        bool, Option("--sources", help="also print every input with its range, grade and source")
     ] = False,
     sets: opt.Sets = None,
     without: opt.Without = None,
@@ -220,9 +209,9 @@ def explain(
 @opt.command("report virtio-user-xdp1-tap -o report.html", "report seed-gain -o gain.html")
 def report(
     scenario: Annotated[
-        str, typer.Argument(metavar="SCENARIO|STUDY", help="a scenario or a sensitivity study: its name or a YAML file")
+        str, Argument(metavar="SCENARIO|STUDY", help="a scenario or a sensitivity study: its name or a YAML file")
     ],
-    out: Annotated[Path, typer.Option("--out", "-o", metavar="FILE", help="HTML file to write")],
+    out: Annotated[Path, Option("--out", "-o", metavar="FILE", help="HTML file to write")],
     draws: opt.Draws = 100,
     sets: opt.Sets = None,
     access: opt.Accesses = None,
@@ -268,12 +257,12 @@ def report(
 @opt.command("trace virtio-user-xdp1-tap --packets 256 -o trace.json")
 def trace(
     scenario: opt.Name,
-    packets: Annotated[int, typer.Option("--packets", metavar="N", help="how many packets the timeline holds")],
-    out: Annotated[Path, typer.Option("--out", "-o", metavar="FILE", help="trace-event JSON to write")],
+    packets: Annotated[int, Option("--packets", metavar="N", help="how many packets the timeline holds")],
+    out: Annotated[Path, Option("--out", "-o", metavar="FILE", help="trace-event JSON to write")],
     access: opt.OneAccess = None,
     size: opt.OneSize = None,
     skip: Annotated[
-        int, typer.Option("--skip", metavar="N", help="begin when so many packets are used: leaves warming up out")
+        int, Option("--skip", metavar="N", help="begin when so many packets are used: leaves warming up out")
     ] = 0,
     sets: opt.Sets = None,
     seed: opt.Seed = None,
@@ -301,15 +290,13 @@ def trace(
 
 @opt.command("sweep cost-ranges --out out/sweep", "sweep cost-ranges --out out/sweep --resume")
 def sweep(
-    study: Annotated[str, typer.Argument(metavar="STUDY", help="name of a sweep (see `list studies`) or a YAML file")],
+    study: Annotated[str, Argument(metavar="STUDY", help="name of a sweep (see `list studies`) or a YAML file")],
     jobs: opt.Jobs = None,
-    dask: Annotated[
-        str | None, typer.Option("--dask", metavar="ADDRESS", help="run on this Dask scheduler instead")
-    ] = None,
+    dask: Annotated[str | None, Option("--dask", metavar="ADDRESS", help="run on this Dask scheduler instead")] = None,
     out: Annotated[
-        Path | None, typer.Option("--out", "-o", metavar="DIR", help="stream rows to Parquet parts in DIR")
+        Path | None, Option("--out", "-o", metavar="DIR", help="stream rows to Parquet parts in DIR")
     ] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="continue what DIR holds; edited points run anew")] = False,
+    resume: Annotated[bool, Option("--resume", help="continue what DIR holds; edited points run anew")] = False,
     configs: opt.Configs = None,
 ) -> None:
     """Run one scenario at many points: a grid, a Latin hypercube or a Sobol sequence over any keys.

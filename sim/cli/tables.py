@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any
 
-import typer
+from typer import Argument, Exit, Option
 
 from sim.cli import options as opt
 
@@ -26,16 +26,16 @@ KINDS = {
 def measure(
     out: Annotated[
         Path | None,
-        typer.Option("--out", "-o", metavar="FILE", help="where to write the CPU profile; its name is the file's"),
+        Option("--out", "-o", metavar="FILE", help="where to write the CPU profile; its name is the file's"),
     ] = None,
     recording: Annotated[
-        Path | None, typer.Option("--recording", metavar="FILE", help="also write every raw repeat, as JSON")
+        Path | None, Option("--recording", metavar="FILE", help="also write every raw repeat, as JSON")
     ] = None,
     source: Annotated[
-        Path | None, typer.Option("--from", metavar="FILE", help="derive the profile from this recording instead")
+        Path | None, Option("--from", metavar="FILE", help="derive the profile from this recording instead")
     ] = None,
     ring: Annotated[
-        bool, typer.Option("--ring", help="also run a real ring between two cores, beside its prediction")
+        bool, Option("--ring", help="also run a real ring between two cores, beside its prediction")
     ] = False,
     configs: opt.Configs = None,
 ) -> None:
@@ -88,10 +88,10 @@ def measure(
 
 @opt.command("compare-cpu zen4 zen5", name="compare-cpu")
 def compare_cpu(
-    first: Annotated[str, typer.Argument(metavar="A", help="name of a CPU (see `list cpus`) or a YAML file")],
-    second: Annotated[str, typer.Argument(metavar="B", help="another one")],
+    first: Annotated[str, Argument(metavar="A", help="name of a CPU (see `list cpus`) or a YAML file")],
+    second: Annotated[str, Argument(metavar="B", help="another one")],
     scenario: Annotated[
-        str, typer.Option("--scenario", metavar="SCENARIO", help="the scenario that entries are weighed by")
+        str, Option("--scenario", metavar="SCENARIO", help="the scenario that entries are weighed by")
     ] = "virtio-user-xdp1-tap",
     access: opt.OneAccess = None,
     size: opt.OneSize = None,
@@ -118,7 +118,7 @@ def compare_cpu(
 
 @opt.command("list cpus", "list scenarios --format md", name="list")
 def list_tables(
-    kinds: Annotated[str, typer.Argument(metavar="|".join(KINDS), help="kind of table")],
+    kinds: Annotated[str, Argument(metavar="|".join(KINDS), help="kind of table")],
     configs: opt.Configs = None,
 ) -> None:
     """List the tables that can be named, shipped and your own."""
@@ -134,10 +134,8 @@ def list_tables(
 
 @opt.command("check", "check mine/cpus/this-host.yaml --guesses")
 def check(
-    tables: Annotated[
-        list[str] | None, typer.Argument(metavar="FILE", help="files or names (default: every table)")
-    ] = None,
-    guesses: Annotated[bool, typer.Option("--guesses", help="list the entries graded `guess`, too")] = False,
+    tables: Annotated[list[str] | None, Argument(metavar="FILE", help="files or names (default: every table)")] = None,
+    guesses: Annotated[bool, Option("--guesses", help="list the entries graded `guess`, too")] = False,
     configs: opt.Configs = None,
 ) -> None:
     """Audit tables: missing or guessed entries, ranges that do not hold their value, neighbours out of order.
@@ -154,4 +152,4 @@ def check(
         lambda: findings(checked, guesses, "--guesses lists them"),
     )
     if checked.of("error"):
-        raise typer.Exit(2)
+        raise Exit(2)

@@ -218,11 +218,9 @@ class Pricer:
         dirty = lines_of(header + written)
         components: list[Component] = []
         if step.copied in ("first", "whole"):
-            transfer_ps = table.whole_ps(table.transfer_primitive)
+            transfer, transfer_ps = table.transfer_primitive, table.whole_ps(table.transfer_primitive)
             exposed = self.scenario.cpu.payload_exposed.value * max(0, transfer_ps - hidden_ps) / transfer_ps
-            components.append(
-                table.component(table.transfer_primitive, 1, exposed, "exposed part of the payload's line")
-            )
+            components.append(table.component(transfer, 1, exposed, "exposed part of the payload's line"))
         if step.copied in ("rest", "whole"):
             if dirty > 1:
                 components.append(table.component("line_stream", dirty - 1))

@@ -129,12 +129,9 @@ class _Program:
         self.additions: list[dict[str, int]] = []
         self.changes: list[dict[str, int]] = []
         self.class_costs: list[int] = []
-        waiting = [
-            (segment.actor, segment.first.condition) for segment in plan.segments if segment.first.condition is not None
-        ]
-        self._watched = [(actor, {condition.left, condition.right}) for actor, condition in waiting]
-        samples = ((segment.actor, segment.first.sample) for segment in plan.segments)
-        self._sampled = {(actor, sample[0]) for actor, sample in samples if sample is not None}
+        starts = [(segment.actor, segment.first.condition, segment.first.sample) for segment in plan.segments]
+        self._watched = [(actor, {test.left, test.right}) for actor, test, _ in starts if test is not None]
+        self._sampled = {(actor, sample[0]) for actor, _, sample in starts if sample is not None}
         self.segments = [self._segment(segment) for segment in plan.segments]
 
     def _segment(self, segment: Segment) -> dict[str, int]:
@@ -236,13 +233,8 @@ def _test(test: Condition, target: int) -> dict[str, int]:
         ">=": (value, NEVER),
         "<": (LOWEST, value - 1),
     }[test.relation]
-    return {
-        "left": int(test.left),
-        "right": _register(test.right),
-        "low": low,
-        "span": signed((high - low) & WORD),
-        "target": target,
-    }
+    span = signed((high - low) & WORD)
+    return {"left": int(test.left), "right": _register(test.right), "low": low, "span": span, "target": target}
 
 
 def _change(effect: Effect) -> dict[str, int]:

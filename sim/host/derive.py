@@ -151,9 +151,8 @@ def _instructions(recording: Recording) -> list[DerivedEntry]:
 
 def _caches(recording: Recording) -> list[DerivedEntry]:
     size = sizes(recording.machine)
-    few, some, many = (
-        recording.cycles(f"chase_pages {pages}") for pages in (size.few_pages, size.some_pages, size.many_pages)
-    )
+    pages = (size.few_pages, size.some_pages, size.many_pages)
+    few, some, many = (recording.cycles(f"chase_pages {count}") for count in pages)
     levels = {"l1_hit": size.l1_kib, "l2_hit": size.l2_kib, "l3_hit": size.l3_kib, "memory_local": size.memory_kib}
     entries = []
     for name, kib in levels.items():
@@ -162,11 +161,8 @@ def _caches(recording: Recording) -> list[DerivedEntry]:
         entries.append(primitive(name, present(read(f"chase_huge {kib}")), source))
     hit = f"one line in each of {size.some_pages} small pages, less the same in {size.few_pages}"
     walks = combine(operator.sub, many, recording.cycles(f"chase_huge {size.l2_kib}"))
-    return [
-        *entries,
-        primitive("stlb_hit", combine(operator.sub, some, few), hit),
-        _page_walk(recording, walks, size.many_pages),
-    ]
+    entries.append(primitive("stlb_hit", combine(operator.sub, some, few), hit))
+    return [*entries, _page_walk(recording, walks, size.many_pages)]
 
 
 def _page_walk(recording: Recording, walks: list[float], pages: int) -> DerivedEntry:
@@ -221,10 +217,8 @@ def _streams(
     recording: Recording, nearest: Cpu, primitive: str, streamed: list[float], transfer: list[float]
 ) -> tuple[float, ...]:
     """Return the range of streaming in a virtual machine: as a single line's, in proportion."""
-    scale = middles(transfer)
-    return tuple(
-        value * way / scale[0] for value in middles(streamed) for way in _elsewhere(recording, nearest, primitive)
-    )
+    scale, ways = middles(transfer), _elsewhere(recording, nearest, primitive)
+    return tuple(value * way / scale[0] for value in middles(streamed) for way in ways)
 
 
 def _exposure(recording: Recording, nearest: Cpu) -> list[DerivedEntry]:

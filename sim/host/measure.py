@@ -53,8 +53,7 @@ def _rounds(
     while True:
         quiet = sum(made.quiet for made in rounds)
         spent = time.monotonic() - begun
-        enough = quiet >= ROUNDS or (spent >= BUDGET_S and len(rounds) >= FEWEST_ROUNDS)
-        if enough:
+        if quiet >= ROUNDS or (spent >= BUDGET_S and len(rounds) >= FEWEST_ROUNDS):
             return rounds, readings
         if progress is not None:
             progress(max(quiet / ROUNDS, min(spent / BUDGET_S, 0.99)), f"round {len(rounds) + 1}")

@@ -9,9 +9,8 @@ from typing import Any
 
 import yaml
 
-from sim.config.errors import ConfigError
 from sim.config.loading import paths
-from sim.config.loading.load import load_table, read_table, validate
+from sim.config.loading.load import load_of, read_table, validate
 from sim.config.tables.cpu import Cpu, Measured, Repeats
 from sim.config.tables.quantity import Quantity
 from sim.config.tables.vocabulary import PRICED_BY_CPI, PRIMITIVES
@@ -77,9 +76,8 @@ def _cache_ratios(machine: HostMachine, table: Cpu) -> list[float]:
 
 def _distance(machine: HostMachine, table: Cpu) -> float:
     """Return the distance of the caches, and a step for each feature that differs."""
-    differing = [
-        flag for flag in ("smap", "fsrm", "erms") if (flag in machine.flags) != getattr(table.features, flag).value
-    ]
+    features = table.features
+    differing = [flag for flag in ("smap", "fsrm", "erms") if (flag in machine.flags) != getattr(features, flag).value]
     return sum(abs(math.log2(ratio)) for ratio in _cache_ratios(machine, table)) + len(differing)
 
 
@@ -88,21 +86,14 @@ def nearest_table(machine: HostMachine, configs: Path | None = None) -> tuple[Cp
     named = by_model(machine)
     known = paths.names("cpu", configs)
     if named in known:
-        table = _load(str(named), configs)
+        table = load_of(Cpu, str(named), configs)
         if all(1 / _SAME_SIZE < ratio < _SAME_SIZE for ratio in _cache_ratios(machine, table)):
             return table, f"family {machine.family} model {machine.model}"
     names = _AMD_TABLES if machine.vendor == "AuthenticAMD" else _INTEL_TABLES
-    tables = [_load(name, configs) for name in names if name in known]
+    tables = [load_of(Cpu, name, configs) for name in names if name in known]
     best = min(tables, key=lambda table: (_distance(machine, table), table.name))
     why = f"its caches are nearest (L1 {machine.l1_bytes >> 10} KiB, L2 {machine.l2_bytes >> 10} KiB)"
     return best, why + (f"; family {machine.family} model {machine.model} does not fit them" if named else "")
-
-
-def _load(name: str, configs: Path | None) -> Cpu:
-    table = load_table("cpu", name, configs)
-    if not isinstance(table, Cpu):
-        raise ConfigError(f"{name}: is not a CPU table")
-    return table
 
 
 @dataclass(frozen=True)

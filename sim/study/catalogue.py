@@ -64,9 +64,7 @@ class Checked:
         return {
             "schema": 1,
             "tables": self.tables,
-            "findings": [
-                {"severity": f.severity, "table": f.table, "key": f.key, "message": f.message} for f in self.findings
-            ],
+            "findings": [dict(finding.__dict__) for finding in self.findings],
         }
 
 

@@ -180,6 +180,13 @@ def load_table(kind: str, reference: str, configs: Path | None = None) -> BaseMo
     return validate(MODELS[kind], table, str(file))
 
 
+def load_of(model: type[Model], reference: str | None = None, configs: Path | None = None) -> Model:
+    """Load the table of a schema by name or path; without one, the table that is the only one of its kind."""
+    kind = str(model.model_fields["kind"].default)
+    table, file = read_table(kind, kind if reference is None else reference, configs)
+    return validate(model, table, str(file))
+
+
 def _kind_named(key: str, reference: str, configs: Path | None, beside: Path | None) -> str:
     """Return the kind of table that a name or a path in a scenario means: some keys take more than one."""
     kinds = paths.ALTERNATIVES.get(key, (key,))
@@ -203,9 +210,8 @@ def _resolve_names(table: Table, configs: Path | None, beside: Path | None, wher
     for key in _NAMED:
         if isinstance(table.get(key), str):
             table[key], _ = _read_named(key, table[key], configs, beside, given)
-    variants = table.get("access")
-    if isinstance(variants, str):
-        variants = [variants]
+    named = table.get("access")
+    variants = [named] if isinstance(named, str) else named
     if isinstance(variants, list):
         table["access"] = [
             _read_named("access", item, configs, beside, given)[0] if isinstance(item, str) else item

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, model_validator
 
+from sim.config.scenario.traffic import BytesOrFull
 from sim.config.tables.quantity import Bytes, Instructions, Nanoseconds, NanosecondsPerByte, Strict, default_entry
 
 
@@ -143,12 +144,5 @@ class Receive(Strict):
     ring_batch: int = Field(
         64, ge=1, le=1024, description="packets taken from the TAP's ptr_ring at once (VHOST_NET_BATCH)"
     )
-    read_bytes: int | Literal["full"] = Field(42, description="bytes of a packet that the guest reads, or 'full'")
+    read_bytes: BytesOrFull = Field(42, description="bytes of a packet that the guest reads, or 'full'")
     source: Source = Field(default_factory=Source, description="who sends to the guest")
-
-    @field_validator("read_bytes")
-    @classmethod
-    def _not_negative(cls, read: int | str) -> int | str:
-        if isinstance(read, int) and read < 0:
-            raise ValueError("must be at least 0, or 'full'")
-        return read

@@ -6,7 +6,7 @@ import csv
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from sim.config.errors import ConfigError
 from sim.config.tables.quantity import Strict
@@ -16,6 +16,15 @@ MOST_SIZES = 2048
 
 PacketBytes = Annotated[int, Field(ge=14, le=MAX_PACKET_BYTES)]
 Weight = Annotated[float, Field(gt=0, le=1e12)]
+
+
+def _not_negative(n_bytes: int | Literal["full"]) -> int | Literal["full"]:
+    if n_bytes != "full" and n_bytes < 0:
+        raise ValueError("must be at least 0, or 'full'")
+    return n_bytes
+
+
+BytesOrFull = Annotated[int | Literal["full"], AfterValidator(_not_negative)]
 
 #: Mixes with a name. `imix`: the common 7:4:1 convention (not in the fact files, unverified).
 NAMED: dict[str, dict[str, list[float]]] = {"imix": {"bytes": [64, 594, 1518], "weights": [7, 4, 1]}}
@@ -123,7 +132,7 @@ class Traffic(Strict):
     mix: Mix | None = Field(
         None, description="sizes drawn at random: imix, {bytes: [...], weights: [...]} or a CSV file"
     )
-    dirty_bytes: int | Literal["full"] = Field(
+    dirty_bytes: BytesOrFull = Field(
         MIN_ON_THE_WIRE_BYTES, description="bytes of a packet that the sender has just written, or 'full'"
     )
     load: Load = Field(default_factory=lambda: Load(kind="saturate", pps=0.0), description="offered load")
@@ -158,10 +167,3 @@ class Traffic(Strict):
         if len(set(sizes)) != len(sizes):
             raise ValueError("a size is given twice")
         return sizes
-
-    @field_validator("dirty_bytes")
-    @classmethod
-    def _not_negative(cls, dirty: int | str) -> int | str:
-        if isinstance(dirty, int) and dirty < 0:
-            raise ValueError("must be at least 0, or 'full'")
-        return dirty

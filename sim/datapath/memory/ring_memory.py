@@ -37,10 +37,8 @@ class RingMemory:
     def __init__(self, scenario: Scenario, variant: Access) -> None:
         self._scenario = scenario
         self._mapping = variant.mapping
-        regions = ring_of(scenario.virtqueue).regions()
-        self._pages = {
-            area: -(-lines * LINE_BYTES // PAGE_BYTES) for area, lines in regions.items() if area != "indirect"
-        }
+        areas = {area: lines for area, lines in ring_of(scenario.virtqueue).regions().items() if area != "indirect"}
+        self._pages = {area: -(-lines * LINE_BYTES // PAGE_BYTES) for area, lines in areas.items()}
 
     @property
     def areas(self) -> int:
@@ -55,18 +53,14 @@ class RingMemory:
     @property
     def tlb_entries(self) -> int:
         """TLB entries of the ring: 4 KiB ones of vmap, one large one of the direct map or of a guest's huge page."""
-        small = self._mapping.pages == "vmap" or (
-            self._mapping.pages == "user" and self._scenario.memory.guest_pages == "4k"
-        )
-        return self.pages if small else 1
+        guest_pages, mapped_by = self._scenario.memory.guest_pages, self._mapping.pages
+        return self.pages if mapped_by == "vmap" or (mapped_by, guest_pages) == ("user", "4k") else 1
 
     def tlb_misses(self) -> list[Item]:
         """Return the misses of one access: the share of the entries in use that a level has no room for."""
-        cpu = self._scenario.cpu
+        levels = (self._scenario.cpu.stlb_entries, self._scenario.cpu.l1_dtlb_entries)
         used = self.tlb_entries + self._scenario.memory.other_pages.value
-        walks, misses = (
-            max(0.0, 1 - room.value / used) if used else 0.0 for room in (cpu.stlb_entries, cpu.l1_dtlb_entries)
-        )
+        walks, misses = (max(0.0, 1 - room.value / used) if used else 0.0 for room in levels)
         items = (Item("stlb_hit", misses - walks), Item("page_walk", walks))
         return [item for item in items if item.count > 0]
 

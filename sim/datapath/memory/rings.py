@@ -109,13 +109,9 @@ class SplitRing(Ring):
         """avail_event, behind the used ring."""
         return LineAccess("used", write, 2, offset=4 + USED_ELEMENT_BYTES * self.queue.size)
 
-    def used_element(self, position: int) -> LineAccess:
-        """used->ring[position], read by the driver."""
-        return LineAccess("used", False, 8, offset=4, index=position, modulo=self.queue.size, stride=8)
-
-    def used_slot(self, position: int) -> LineAccess:
-        """used->ring[position], written."""
-        return LineAccess("used", True, 8, offset=4, index=position, modulo=self.queue.size, stride=8)
+    def used_element(self, position: int, write: bool = False) -> LineAccess:
+        """used->ring[position]."""
+        return LineAccess("used", write, 8, offset=4, index=position, modulo=self.queue.size, stride=8)
 
     def entries_before(self, end: int, count: int) -> LineAccess:
         """The `count` avail ring entries that end before position `end`, read."""

@@ -222,7 +222,8 @@ def used_elements(worker: Program, scenario: Scenario, ring: SplitRing, end: R) 
     """
     queue, elements = scenario.virtqueue, ring.used_elements(end, R.DONE_IDX)
     if queue.one_used_element:
-        worker.write("used_elements", "one used element for the batch, IN_ORDER", ring.used_slot(R.RING_USED_IDX))
+        element = ring.used_element(R.RING_USED_IDX, write=True)
+        worker.write("used_elements", "one used element for the batch, IN_ORDER", element)
         worker.change(accessor="used_element_write", counted_as="used_element", bytes=8)
         worker.jump("used_index")
         return

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING
+
+import pandas as pd
 
 from sim.config.tables.quantity import Quantity
 from sim.report.tables.evidence import interval, unsigned
@@ -13,17 +14,12 @@ from sim.study.review.alternatives import Answer
 from sim.study.sensitivity.shapley import MECHANISMS, Decomposition
 from sim.study.uncertainty.intervals import Gain, Uncertainty
 
-if TYPE_CHECKING:
-    import pandas as pd
-
 #: Rows executed less often than once in so many packets, or whose cycles differ by less, are not listed.
 _RARE_PER_PACKET, _SAME_CYCLES = 1e-3, 0.05
 
 
 def access_frame(explanation: Explanation) -> pd.DataFrame:
     """List the accesses to guest memory of one variant: how often, how long, what one executes."""
-    import pandas as pd
-
     return pd.DataFrame(
         [
             {
@@ -43,8 +39,6 @@ def access_frame(explanation: Explanation) -> pd.DataFrame:
 
 def price_frame(explanation: Explanation, label: str) -> pd.DataFrame:
     """Price one row, primitive by primitive, with what the tables say of each; the last line is the sum."""
-    import pandas as pd
-
     row = next(row for row in explanation.plan.rows if row.actor == "worker" and row.label == label)
     known, cycle_ps = explanation.scenario.cpu.primitives, explanation.plan.cycle_ps
     lines = []
@@ -74,14 +68,9 @@ def _entry(entry: Quantity) -> str:
 
 def change_frame(first: Explanation, second: Explanation) -> pd.DataFrame:
     """List the worker's rows whose cycles per packet differ between two variants; the last line is their sum."""
-    import pandas as pd
-
     theirs = {row.label: second.time_cycles(row) for row in second.plan.rows if row.actor == "worker"}
-    pairs = [
-        (row.title, first.time_cycles(row), theirs.get(row.label, 0.0))
-        for row in first.plan.rows
-        if row.actor == "worker"
-    ]
+    mine = [row for row in first.plan.rows if row.actor == "worker"]
+    pairs = [(row.title, first.time_cycles(row), theirs.get(row.label, 0.0)) for row in mine]
     listed = [pair for pair in pairs if abs(pair[1] - pair[2]) > _SAME_CYCLES]
     listed.append(("sum", sum(pair[1] for pair in listed), sum(pair[2] for pair in listed)))
     names = (f"{explanation.plan.access} (cycles)" for explanation in (first, second))
@@ -92,8 +81,6 @@ def change_frame(first: Explanation, second: Explanation) -> pd.DataFrame:
 
 def share_frame(result: Decomposition) -> pd.DataFrame:
     """List what each mechanism adds to a gain; shares and rest add up to the sum."""
-    import pandas as pd
-
     lines: list[tuple[str, str, float, float, float | None]] = [
         (share.mechanism, MECHANISMS[share.mechanism], share.saved_ns, share.gain_points, share.gain_without_percent)
         for share in result.shares
@@ -111,8 +98,6 @@ def _tidy(frame: pd.DataFrame) -> pd.DataFrame:
 
 def fit_frame(fits: Mapping[str, Uncertainty]) -> pd.DataFrame:
     """Lay the same question under several calibrations side by side: rates, gain and saving of its first pair."""
-    import pandas as pd
-
     lines = []
     for name, sure in fits.items():
         first = sure.gains[0]
@@ -124,8 +109,6 @@ def fit_frame(fits: Mapping[str, Uncertainty]) -> pd.DataFrame:
 
 def gain_frame(answers: Iterable[Answer], first: str) -> pd.DataFrame:
     """List answers: rates before and after, gain and saving with their intervals; `first` names the first column."""
-    import pandas as pd
-
     lines = []
     for answer in answers:
         before, after = (f"{pps.value / 1e6:.2f}" for pps in (answer.before_pps, answer.after_pps))

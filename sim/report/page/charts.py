@@ -95,16 +95,12 @@ def rates(review: Review) -> Figure:
     data: list[dict[str, Any]] = []
     accesses = list(dict.fromkeys(rate.access for rate in review.sure.rates))
     for number, (access, shown) in enumerate(zip(accesses, labels(accesses), strict=True)):
-        points = sorted(
-            (rate for rate in review.sure.rates if rate.access == access), key=lambda rate: rate.packet_bytes
-        )
-        data += _line_with_band(shown, points, *_look(number))
+        points = [rate for rate in review.sure.rates if rate.access == access]
+        data += _line_with_band(shown, sorted(points, key=lambda rate: rate.packet_bytes), *_look(number))
     top = max(rate.pps.high for rate in review.sure.rates) * 1.15e-6
     data += _full_links(sizes[0], max(sizes[-1], 2 * sizes[0]), top)
-    kinds = ("linear", "log")
-    changes = [{"yaxis.type": kind, "yaxis.autorange": True} for kind in kinds]
-    choices = zip(kinds, changes, strict=True)
-    switch = _buttons([{"label": kind, "method": "relayout", "args": [change]} for kind, change in choices])
+    changes = {kind: {"yaxis.type": kind, "yaxis.autorange": True} for kind in ("linear", "log")}
+    switch = _buttons([{"label": kind, "method": "relayout", "args": [change]} for kind, change in changes.items()])
     ticks = {"tickvals": sizes, "ticktext": [str(size) for size in sizes]}
     axes = {
         "xaxis": _axis("packet size (bytes, without FCS)", type="log", **ticks),

@@ -86,19 +86,15 @@ _LATENCY_COLUMNS: Columns[Point] = (
 def _published(review: Review) -> list[str]:
     if not review.published:
         return []
-    notes = [
-        note
-        for rate in review.published
-        for note in (
-            rate.source,
-            f"not stated there: {', '.join(rate.not_stated)}" if rate.not_stated else "",
-            f"assumed here: {'; '.join(rate.assumed)}" if rate.assumed else "",
-        )
-    ]
+    notes = []
+    for rate in review.published:
+        notes.append(rate.source)
+        notes += [f"not stated there: {', '.join(rate.not_stated)}"] if rate.not_stated else []
+        notes += [f"assumed here: {'; '.join(rate.assumed)}"] if rate.assumed else []
     return [
         "<p>Published for this configuration, as far as it is stated:</p>",
         table_of(_PUBLISHED_COLUMNS, review.published, left=3),
-        *(f'<p class="small">{isolated(note)}</p>' for note in dict.fromkeys(notes) if note),
+        *(f'<p class="small">{isolated(note)}</p>' for note in dict.fromkeys(notes)),
     ]
 
 

@@ -112,8 +112,8 @@ def picture(plan: Plan) -> str:
     body = [
         *frames,
         *(mark for side, lines in (("left", left), ("right", right)) for mark in _arrows(lines, slots, side)),
-        *(mark for mark in _texts(left, "left")),
-        *(mark for mark in _texts(right, "right")),
+        *_texts(left, "left"),
+        *_texts(right, "right"),
         *legend,
     ]
     head = (

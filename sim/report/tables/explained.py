@@ -171,10 +171,8 @@ def count_table(explanation: Explanation) -> RenderableType:
     title = "primitives executed by metadata accesses, per ...; last column: payload copies of a packet"
     table = TextTable(title, ("", *columns, "payload"))
     for name in SHOWN:
-        cells = [
-            *(counts["metadata"][per].get(name, 0.0) for per in scopes),
-            counts["payload"]["per_packet"].get(name, 0.0),
-        ]
+        cells = [counts["metadata"][per].get(name, 0.0) for per in scopes]
+        cells.append(counts["payload"]["per_packet"].get(name, 0.0))
         table.add_row(name, *(f"{value:g}" for value in cells))
     return table
 

@@ -10,6 +10,7 @@ from rich.text import Text
 
 from sim.config import Scenario
 from sim.config.scenario.virtqueue import Virtqueue
+from sim.config.tables.kernel import SWITCHES
 from sim.config.tables.study import Sweep
 from sim.engine import Point
 from sim.report.tables.evidence import decomposition_table, uncertainty_tables
@@ -30,12 +31,11 @@ _BAR_CELLS = 60
 _ROWS_SHOWN, _KINDS_SHOWN = 40, 6
 #: Parts of a difference below this are not listed.
 _LEAST_SHOWN_NS = 0.005
-_MITIGATIONS = ("smap", "spectre_v1", "hardened_usercopy", "retpoline")
 
 
 def heading(scenario: Scenario) -> RenderableType:
     """Say in a few lines what is simulated."""
-    off = [name for name in _MITIGATIONS if not getattr(scenario.mitigations, name)]
+    off = [name for name in SWITCHES if not getattr(scenario.mitigations, name)]
     parts = [
         scenario.cpu.title,
         scenario.kernel.title,
@@ -82,9 +82,8 @@ def _point_columns(points: Sequence[Point]) -> Columns[Point]:
 
 def limit_table(limits: Sequence[Limit]) -> RenderableType:
     """What bounds any access variant, by size."""
-    table = TextTable(
-        "limits in Mpps", ("bytes", "no checks", "copies only", *(f"{gbit} GbE" for gbit in LINK_GBIT)), left=0
-    )
+    head = ("bytes", "no checks", "copies only", *(f"{gbit} GbE" for gbit in LINK_GBIT))
+    table = TextTable("limits in Mpps", head, left=0)
     for limit in limits:
         rates = (limit.ideal_pps, limit.copy_pps, *limit.line_rates_pps.values())
         table.add_row(str(limit.packet_bytes), *("-" if rate is None else _mpps(rate) for rate in rates))

@@ -5,16 +5,14 @@ from __future__ import annotations
 import re
 from functools import cache
 
-from sim.config.loading.load import load_table
+from sim.config.loading.load import load_of
 from sim.config.tables.documents import SourceRow, Sources
 
 
 @cache
 def references() -> tuple[SourceRow, ...]:
     """Return every source, in the order of the page."""
-    table = load_table("sources", "sources")
-    assert isinstance(table, Sources)
-    return tuple(table.rows)
+    return tuple(load_of(Sources).rows)
 
 
 def cited(source: str) -> list[SourceRow]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from sim.config.loading.load import load_table
+from sim.config.loading.load import load_of
 from sim.config.tables.documents import Mismatches
 from sim.report.tables.terminal import Columns, TextTable, table_of
 from sim.study.evidence.validate import Summary, Validated, Validation
@@ -162,9 +162,8 @@ class Cause:
 
 def causes() -> list[Cause]:
     """Return the causes, in the order of the table."""
-    table = load_table("mismatches", "mismatches")
-    assert isinstance(table, Mismatches)
-    return [Cause(row.figures, named_figures(row.figures), row.off_by, row.cause, row.changed) for row in table.figures]
+    rows = load_of(Mismatches).figures
+    return [Cause(row.figures, named_figures(row.figures), row.off_by, row.cause, row.changed) for row in rows]
 
 
 def named_figures(text: str) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sim.config.errors import ConfigError
-from sim.config.loading.load import load_table
+from sim.config.loading.load import load_of
 from sim.config.scenario.scenario import Scenario
 from sim.config.tables.documents import Assumptions
 from sim.datapath.vhost_net.path import transmit_path
@@ -35,9 +35,8 @@ class Assumption:
 
 def assumptions() -> list[Assumption]:
     """Return every assumption, in the order of their numbers."""
-    table = load_table("assumptions", "assumptions")
-    assert isinstance(table, Assumptions)
-    return [Assumption(str(row.number), row.sentence, row.key, row.applies) for row in table.rows]
+    rows = load_of(Assumptions).rows
+    return [Assumption(str(row.number), row.sentence, row.key, row.applies) for row in rows]
 
 
 def assumed_by(scenario: Scenario) -> tuple[Assumption, ...]:

@@ -15,7 +15,7 @@ import yaml
 
 from sim.config.errors import ConfigError
 from sim.config.loading.files import write_whole
-from sim.config.loading.load import load_scenario, load_table
+from sim.config.loading.load import load_of, load_scenario
 from sim.config.progress import Counted
 from sim.config.scenario.scenario import Scenario
 from sim.config.tables.calibration import Calibration, Combination, Correlation, Fitted, Residual, Shift
@@ -45,9 +45,7 @@ class Free:
 
 def load_study(reference: str, configs: Path | None = None) -> CalibrationStudy:
     """Load a calibration study by name or path."""
-    study = load_table("calibration-study", reference, configs)
-    assert isinstance(study, CalibrationStudy)
-    return study
+    return load_of(CalibrationStudy, reference, configs)
 
 
 class Problem:
@@ -88,11 +86,8 @@ class Problem:
 
     def __call__(self, points: Floats) -> Floats:
         """Return the logarithms of the figures, one row per row of scores."""
-        jobs = [
-            Job(number, self.values(case.scenario, scores))
-            for scores in points
-            for number, case in enumerate(self.cases)
-        ]
+        cases = list(enumerate(self.cases))
+        jobs = [Job(number, self.values(case.scenario, scores)) for scores in points for number, case in cases]
         outcomes = run_jobs(self.cases, jobs, self.executor, self.progress)
         table = outcomes.figures.reshape(len(points), len(self.cases))
         columns, first = [], 0
@@ -146,12 +141,9 @@ def _free(study: CalibrationStudy, configs: Path | None) -> list[Free]:
         settings |= {"kernel": parameter.kernels[0]} if parameter.kernels else {}
         scenario = load_scenario(study.scenario, settings=settings, configs=configs)
         prior = entry(scenario, parameter.key)
-        leader, root = parameter.key, parameter.key.partition(".")[0]
-        table = scenario.cpu.primitives if root == "cpu" else {}
-        tied = tuple(
-            (f"cpu.primitives.{name}", quantity) for name, quantity in table.items() if quantity.moves_with == leader
-        )
-        free.append(Free(parameter, prior, tied))
+        table = scenario.cpu.primitives if parameter.key.startswith("cpu.") else {}
+        tied = [(name, other) for name, other in table.items() if other.moves_with == parameter.key]
+        free.append(Free(parameter, prior, tuple((f"cpu.primitives.{name}", other) for name, other in tied)))
     return free
 
 

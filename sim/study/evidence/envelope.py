@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from sim.config.errors import ConfigError
 from sim.config.scenario.scenario import Scenario
+from sim.config.tables.measurement import Settings
 from sim.engine import Point
 from sim.study.evidence.figures import Figure, figures, load_measurements
 from sim.study.runs.case import one_point
@@ -52,13 +53,18 @@ def way_of(scenario: Scenario) -> str:
 
 def envelope(configs: Path | None = None) -> dict[str, Envelope]:
     """Derive the envelope of each way of the packet from every published rate and ratio that the model can make."""
-    files = [
-        file.model_copy(update={"entries": rates, "counts": []})
-        for file in load_measurements(configs)
-        if (rates := [entry for entry in file.entries if entry.quantity in ("pps", "ratio")])
-    ]
-    ways = _by_way(case.scenario for figure in figures(files, configs) for case in figure.cases)
+    ways = _by_way(case.scenario for figure in _figures(("pps", "ratio"), configs) for case in figure.cases)
     return {way: Envelope.of(scenarios) for way, scenarios in ways.items()}
+
+
+def _figures(quantities: Collection[str], configs: Path | None, settings: Settings | None = None) -> list[Figure]:
+    """Resolve the published figures of some quantities."""
+    files = [
+        file.model_copy(update={"entries": entries, "counts": []})
+        for file in load_measurements(configs)
+        if (entries := [entry for entry in file.entries if entry.quantity in quantities])
+    ]
+    return figures(files, configs, settings)
 
 
 def outside(scenarios: Iterable[Scenario], configs: Path | None = None) -> str | None:
@@ -161,12 +167,7 @@ def published_for(scenario: Scenario, points: Sequence[Point], configs: Path | N
     None are found when a measurement table cannot be read: what the evidence covers is said elsewhere.
     """
     try:
-        files = [
-            file.model_copy(update={"entries": rates, "counts": []})
-            for file in load_measurements(configs)
-            if (rates := [entry for entry in file.entries if entry.quantity == "pps"])
-        ]
-        known = figures(files, configs, {"calibration": scenario.calibration})
+        known = _figures(("pps",), configs, {"calibration": scenario.calibration})
     except ConfigError:
         return ()
     calibration = calibration_of(scenario, configs)

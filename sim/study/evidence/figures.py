@@ -12,7 +12,7 @@ import numpy as np
 
 from sim.config.errors import ConfigError
 from sim.config.loading import paths
-from sim.config.loading.load import load_scenario, load_table
+from sim.config.loading.load import load_of, load_scenario
 from sim.config.tables.measurement import COUNTS, Entry, Measurements
 from sim.study.runs.case import Case, Floats, known_functions
 
@@ -52,12 +52,7 @@ class Figure:
 
 def load_measurements(configs: Path | None = None) -> list[Measurements]:
     """Load every measurement file, shipped and your own."""
-    files = []
-    for name in sorted(paths.names("measurement", configs)):
-        table = load_table("measurement", name, configs)
-        assert isinstance(table, Measurements)
-        files.append(table)
-    return files
+    return [load_of(Measurements, name, configs) for name in sorted(paths.names("measurement", configs))]
 
 
 def figures(

@@ -13,7 +13,7 @@ from typing import Any, Literal
 import numpy as np
 
 from sim.config.errors import ConfigError
-from sim.config.loading.load import load_table
+from sim.config.loading.load import load_of
 from sim.config.progress import Counted
 from sim.config.tables.calibration import Calibration
 from sim.study.evidence.calibrate import calibrate, load_study, write_calibration
@@ -139,11 +139,8 @@ class Validation:
         return {name: summary for name, summary in summaries.items() if summary is not None}
 
     def _summary(self, kinds: tuple[str, ...], used: bool | None = None) -> Summary | None:
-        rows = [
-            row
-            for row in self.rows
-            if row.error is not None and row.figure.entry.quantity in kinds and used in (None, row.used)
-        ]
+        modelled = [row for row in self.rows if row.error is not None and row.figure.entry.quantity in kinds]
+        rows = [row for row in modelled if used in (None, row.used)]
         if not rows:
             return None
         errors = np.array([row.error for row in rows], dtype=np.float64)
@@ -185,7 +182,7 @@ def validate(
     if calibration is not None:
         settings["calibration"] = None if calibration == "none" else calibration
         if calibration != "none":
-            load_table("calibration", calibration, configs)
+            load_of(Calibration, calibration, configs)
     files = load_measurements(configs)
     unknown = next((name for name in only if name not in {file.name for file in files}), None)
     if unknown is not None:
@@ -194,15 +191,10 @@ def validate(
     files = [file for file in files if not only or file.name in only]
     wanted = figures(files, configs, settings)
     named = {case.scenario.calibration for figure in wanted for case in figure.cases} - {None}
-    used = {residual.measurement for name in named for residual in _residuals(str(name), configs)}
+    fits = [load_of(Calibration, str(name), configs) for name in named]
+    used = {residual.measurement for fit in fits for residual in fit.residuals}
     rows = predict(wanted, used, draws, seed, configs=configs, executor=executor, progress=progress)
     return Validation(", ".join(sorted(map(str, named))) or None, rows)
-
-
-def _residuals(name: str, configs: Path | None) -> list[Any]:
-    table = load_table("calibration", name, configs)
-    assert isinstance(table, Calibration)
-    return table.residuals
 
 
 def predict(
@@ -228,11 +220,8 @@ def predict(
         jobs += [Job(number, {}) for number in numbers]
         if not figure.entry.is_count:
             drawn = [draws_of([cases[number]], draws, seed, configs) for number in numbers]
-            jobs += [
-                Job(number, column.row(row))
-                for row in range(draws)
-                for number, column in zip(numbers, drawn, strict=True)
-            ]
+            for row in range(draws):
+                jobs += [Job(number, column.row(row)) for number, column in zip(numbers, drawn, strict=True)]
     outcomes = run_jobs(cases, jobs, executor, progress)
     rows, start = [Validated(figure, False, problem=figure.problem) for figure in wanted if figure.problem], 0
     for figure, numbers in places:

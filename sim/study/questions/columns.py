@@ -14,10 +14,7 @@ from sim.engine import Point
 ACTORS = ("worker", "driver", "receiver", "source", "nic")
 
 #: Everything that a breakdown can name: the primitives of the cost tables, waits, and work given in ns.
-TIME_PARTS = (
-    *PRIMITIVES,
-    *("store_drain", "idle", "driver_work", "given_time", "invalidation", "preempted", "uncore"),
-)
+TIME_PARTS = (*PRIMITIVES, *("store_drain", "idle", "driver_work", "given_time", "invalidation", "preempted", "uncore"))
 
 #: Keys of a point's JSON form that are no columns: the first two depend on the rows of the plan, not on the question.
 NOT_COLUMNS = ("line_transfers_per_packet", "events_per_packet", "warmup_packets", "dropped_packets", "notes")

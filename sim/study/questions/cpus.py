@@ -28,11 +28,9 @@ class CpuDifference:
     @property
     def ratio(self) -> float | None:
         """Second over first value; None for a flag, or when the first is 0."""
-        return (
-            float(self.second.value / self.first.value)
-            if self.first.value and isinstance(self.first, Quantity)
-            else None
-        )
+        if isinstance(self.first, Flag) or not self.first.value:
+            return None
+        return float(self.second.value / self.first.value)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON form."""

@@ -98,23 +98,11 @@ def _executions(plan: Plan, point: Point, row: Row) -> float:
 #: Always shown for an access, a count of 0 included: that nothing is executed is the point of some variants.
 SHOWN = ("stac", "clac", "lfence", "access_ok", "mask", "call", "object_size_check", "load", "store", "lock_rmw")
 
-SCOPES = {
-    "packet": "per_packet",
-    "flush": "per_flush",
-    "refill": "per_refill",
-    "window": "per_window",
-    "drain": "per_drain",
-    "drain_found_work": "per_drain_found_work",
-    "busy_poll": "per_busy_poll",
-    "poll": "per_poll",
-    "round": "per_round",
-    "wakeup": "per_wakeup",
-    "page_refill": "per_page_refill",
-    "invalidation": "per_invalidation",
-    "ring_batch": "per_ring_batch",
-    "socket_empty": "per_socket_empty",
-    "call": "per_call",
-}
+_OF_THE_WORKER = (
+    "packet flush refill window drain drain_found_work busy_poll poll round wakeup page_refill invalidation "
+    "ring_batch socket_empty call"
+)
+SCOPES = {scope: f"per_{scope}" for scope in _OF_THE_WORKER.split()}
 
 Counts = dict[str, dict[str, dict[str, float]]]
 
@@ -124,10 +112,8 @@ def count_primitives(plan: Plan) -> Counts:
 
     Counts are of one packet, flush, refill and so on; a flush is one that neither wraps nor holds a single packet.
     """
-    counts: Counts = {
-        family: {per: dict.fromkeys(SHOWN, 0.0) for per in SCOPES.values()}
-        for family in ("metadata", "payload", "work")
-    }
+    families = ("metadata", "payload", "work")
+    counts: Counts = {family: {per: dict.fromkeys(SHOWN, 0.0) for per in SCOPES.values()} for family in families}
     for row in plan.rows:
         if row.actor != "worker" or row.instead_of or row.unmapped:
             continue

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from sim.config.loading.load import load_table
+from sim.config.loading.load import load_of
 from sim.config.scenario.scenario import Scenario
 from sim.config.tables.access import Access
 from sim.config.tables.vocabulary import PRIMITIVES
@@ -53,9 +53,7 @@ def limits(scenario: Scenario, known: Iterable[Point] = ()) -> tuple[Limit, ...]
 
     `copy_pps` is the rate of a worker that does nothing but copy the packet, everything else taking no time.
     """
-    ideal = load_table("access", IDEAL)
-    assert isinstance(ideal, Access)
-    bare = scenario.model_copy(update={"access": [ideal]})
+    bare = scenario.model_copy(update={"access": [load_of(Access, IDEAL)]})
     points = {point.packet_bytes: point for point in known if point.access == IDEAL}
     if set(points) != set(scenario.traffic.sizes):
         points = {point.packet_bytes: point for point in run(bare).points}

@@ -232,12 +232,10 @@ def _evidence(review: Review, access: str) -> str:
 
 
 def _beside(rate: Published, calibration: str | None) -> str:
-    published = f"the published {rate.measured_pps / 1e6:.2f} Mpps ({rate.name})"
+    said, published = f"the rate of {rate.access} is", f"the published {rate.measured_pps / 1e6:.2f} Mpps ({rate.name})"
     if rate.used:
-        return (
-            f"the rate of {rate.access} is met and not predicted: calibration {calibration} was fitted to {published}"
-        )
-    return f"the rate of {rate.access} is a prediction, {rate.error:+.1%} from {published}, not fitted to it"
+        return f"{said} met and not predicted: calibration {calibration} was fitted to {published}"
+    return f"{said} a prediction, {rate.error:+.1%} from {published}, not fitted to it"
 
 
 def _why(review: Review) -> str:

@@ -171,24 +171,19 @@ def search(
     whole: bool = False,
 ) -> BreakEven:
     """Look at the range in even steps (geometric for whole numbers), then search between places that differ."""
-    places = _places(low, high, whole)
     looks: list[tuple[float, float]] = []
     left_out = []
-    for place in places:
+    for place in _places(low, high, whole):
         try:
             looks.append((place, value_at(place)))
         except ConfigError as error:
             left_out.append(f"{place:g}: {error.replace(file=None)}")
     if not looks:
         raise ConfigError(f"no value can be run; {left_out[0]}", key="vary", got=key)
-    crossings = []
+    crossings, width = [], tolerance * (high - low)
     for (x1, y1), (x2, y2) in pairwise(looks):
         if target.met(y1) != target.met(y2):
-            root = (
-                _bisect(value_at, target, x1, x2)
-                if whole
-                else _root(value_at, target, x1, x2, tolerance * (high - low))
-            )
+            root = _bisect(value_at, target, x1, x2) if whole else _root(value_at, target, x1, x2, width)
             crossings.append(Crossing(root, target.met(y2)))
     return BreakEven(key, unit, target, low, high, tolerance, tuple(looks), tuple(crossings), tuple(left_out))
 

@@ -98,10 +98,8 @@ def decompose(scenario: Scenario, before: str, after: str, packet_bytes: int) ->
     def share(name: str) -> Share:
         return Share(name, shapley(saved, name, names), shapley(gain, name, names), gain[everything - {name}])
 
-    shares = tuple(map(share, names))
-    return Decomposition(
-        before, after, packet_bytes, shares, saved[nothing], gain[nothing], saved[everything], gain[everything]
-    )
+    shares, ends = tuple(map(share, names)), (saved[nothing], gain[nothing], saved[everything], gain[everything])
+    return Decomposition(before, after, packet_bytes, shares, *ends)
 
 
 def shapley(worth: dict[frozenset[str], float], player: str, players: Iterable[str]) -> float:

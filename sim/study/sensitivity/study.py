@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from sim.config.errors import ConfigError
-from sim.config.loading.load import load_scenario, load_table
+from sim.config.loading.load import load_of, load_scenario
 from sim.config.progress import Counted
 from sim.config.scenario.scenario import Scenario
 from sim.config.tables.study import Sensitivity, Value
@@ -36,9 +36,8 @@ class Inputs:
             if axis is not None and axis.values is None and axis.low == axis.high:
                 self.fixed.append(key)
         self.keys = [key for key in study.inputs if key not in self.fixed]
-        self._tied = {
-            key: [name for name, other in quantities(self.base) if other.moves_with == key] for key in self.own
-        }
+        entries = list(quantities(self.base))
+        self._tied = {key: [name for name, other in entries if other.moves_with == key] for key in self.own}
         self._cases: list[Case] = []
         self._numbers: dict[tuple[tuple[str, Value], ...], int | str] = {}
 
@@ -116,9 +115,7 @@ class Inputs:
 
 def load_sensitivity(reference: str, configs: Path | None = None) -> Sensitivity:
     """Load a sensitivity study by name or path."""
-    study = load_table("sensitivity", reference, configs)
-    assert isinstance(study, Sensitivity)
-    return study
+    return load_of(Sensitivity, reference, configs)
 
 
 def sensitivity(

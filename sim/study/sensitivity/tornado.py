@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
+from itertools import product
 from typing import Any, Literal
 
 import numpy as np
@@ -89,10 +90,8 @@ def swing_entries(
     for entry in entries.values():
         together.setdefault(measured_together(entry.quantity.moves_with or entry.key), []).append(entry)
     values: list[dict[str, float]] = [{}]
-    for group in together.values():
-        values += [
-            {entry.key: float(at_shares(entry.quantity, np.array(end))) for entry in group} for end in CENTRAL_90
-        ]
+    for group, end in product(together.values(), map(np.array, CENTRAL_90)):
+        values.append({entry.key: float(at_shares(entry.quantity, end)) for entry in group})
     jobs = [Job(number, row) for row in values for number in range(len(cases))]
     outcomes = run_jobs(cases, jobs, executor, progress)
     answers = gain_or_rate(outcomes.figures.reshape(len(values), len(cases)))

@@ -16,7 +16,7 @@ from typing import Any
 import yaml
 
 from sim.config import ConfigError, Scenario
-from sim.config.loading.load import Scenarios, load_scenario, load_table
+from sim.config.loading.load import Scenarios, load_of, load_scenario
 from sim.config.loading.paths import package_folder
 from sim.config.progress import Counted
 from sim.config.tables.study import Sweep
@@ -109,8 +109,7 @@ class Outcome:
 
 def load_sweep(reference: str, configs: Path | None = None) -> Sweep:
     """Load a sweep by name or path, and its base scenario once, so that a bad one ends here."""
-    sweep = load_table("sweep", reference, configs)
-    assert isinstance(sweep, Sweep)
+    sweep = load_of(Sweep, reference, configs)
     first = Design(sweep).points(0, 1)[0]
     load_scenario(sweep.scenario, settings={**sweep.set, **first}, configs=configs)
     return sweep

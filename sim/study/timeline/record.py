@@ -89,10 +89,8 @@ class _Open:
 
     def closed(self) -> Group:
         """Return the group as it now is."""
-        name = self.scope.replace("_", " ")
-        return Group(
-            f"{name} {self.packet}" if self.packet is not None else name, self.slices[0].start_ps, tuple(self.slices)
-        )
+        name = self.scope.replace("_", " ") + ("" if self.packet is None else f" {self.packet}")
+        return Group(name, self.slices[0].start_ps, tuple(self.slices))
 
 
 class _Recorder:
@@ -137,9 +135,8 @@ class _Recorder:
         slices = list(self._slices(machine, begun))
         self._keep(actor, begun.segment, slices)
         end_ps = self._ended_ps[actor] = slices[-1].end_ps
-        last_ps = next(
-            (executed.start_ps for executed in reversed(slices) if executed.end_ps > executed.start_ps), begun.start_ps
-        )
+        lasting = [executed.start_ps for executed in slices if executed.end_ps > executed.start_ps]
+        last_ps = lasting[-1] if lasting else begun.start_ps
         segment = begun.segment
         if segment.last.marks == "posted":
             self._posted.append((machine.marked_posted, end_ps, last_ps, actor))
@@ -216,9 +213,8 @@ class _Recorder:
         for actor in range(len(plan.actors)):
             begun = self._begun.get(actor)
             if begun is not None and ended[actor] < self._rows_begun[actor]:
-                slices = [
-                    _cut(executed, end_ps) for executed in self._slices(machine, begun) if executed.start_ps <= end_ps
-                ]
+                begun_slices = self._slices(machine, begun)
+                slices = [_cut(executed, end_ps) for executed in begun_slices if executed.start_ps <= end_ps]
                 self._keep(actor, _shortened(begun.segment, len(slices)), slices)
                 self._ended_ps[actor] = end_ps
             else:
@@ -263,10 +259,9 @@ class _Recorder:
                 values[level.counter, level.time_ps] = level.value
         for level in self._loads:
             values[level.counter, level.time_ps] = level.value
-        levels = [
-            CounterValue(counter, time_ps, value) for (counter, time_ps), value in values.items() if time_ps <= end_ps
-        ]
-        return sorted(levels, key=lambda level: (level.time_ps, level.counter))
+        levels = [CounterValue(counter, time_ps, value) for (counter, time_ps), value in values.items()]
+        within = (level for level in levels if level.time_ps <= end_ps)
+        return sorted(within, key=lambda level: (level.time_ps, level.counter))
 
 
 def _parts(row: Row, units: int) -> Iterator[Part]:

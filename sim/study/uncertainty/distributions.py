@@ -16,7 +16,7 @@ import numpy as np
 from scipy.special import ndtr
 
 from sim.config.errors import ConfigError
-from sim.config.loading.load import load_table
+from sim.config.loading.load import load_of
 from sim.config.scenario.scenario import Scenario
 from sim.config.tables.calibration import Calibration, Fitted
 from sim.config.tables.quantity import Quantity
@@ -73,9 +73,8 @@ def at_shares(quantity: Quantity, shares: Floats) -> Floats:
     if kind == "fixed":
         return np.full(np.shape(shares), quantity.value)
     logarithm = kind.startswith("log-")
-    low, value, high = (
-        np.log(number) if logarithm else number for number in (quantity.low, quantity.value, quantity.high)
-    )
+    ends = (quantity.low, quantity.value, quantity.high)
+    low, value, high = map(np.log, ends) if logarithm else ends
     if kind.endswith("uniform"):
         values = low + shares * (high - low)
     else:
@@ -126,11 +125,9 @@ def calibration_of(scenario: Scenario, configs: Path | None = None) -> Calibrati
     if scenario.calibration is None:
         return None
     try:
-        calibration = load_table("calibration", scenario.calibration, configs)
+        return load_of(Calibration, scenario.calibration, configs)
     except ConfigError:
         return None
-    assert isinstance(calibration, Calibration)
-    return calibration
 
 
 def draws_of(cases: Sequence[Case], number: int, seed: int, configs: Path | None = None) -> Draws:
