@@ -10,7 +10,7 @@ from sim.config.scenario.virtqueue import Virtqueue
 from sim.config.tables.access import Access, AccessRules
 from sim.config.tables.cpu import Cpu
 from sim.config.tables.kernel import Accessor, CountedWith, Kernel
-from sim.config.tables.vocabulary import PRIMITIVES
+from sim.config.tables.vocabulary import PRIMITIVES, RETURN_SEQUENCES, RETURNS
 
 #: Instructions of a vector memcpy besides the moves, whose time is that of the bytes: with 60 bytes per cycle they give
 #: 8, 11 and 32 cycles for 64, 256 and 1500 bytes, measured 8, 12 and 31 (primitive-costs.md 3.4, memcpy).
@@ -52,6 +52,20 @@ def copy_items(n_bytes: int, rules: CopyRules, inside_call: bool) -> list[Item]:
     return [*call, Item(startup), Item("copy_bytes", n_bytes)]
 
 
+def returns(items: list[Item]) -> float:
+    """Count the returns that items execute."""
+    return sum(item.count * RETURNS.get(item.primitive, 0) for item in items)
+
+
+def return_sequence(kernel: Kernel, cpu: Cpu, mitigations: Mitigations) -> str | None:
+    """Return the primitive that stands for what every return of the kernel executes besides; None for plain returns."""
+    for name, primitive in RETURN_SEQUENCES.items():
+        needed = getattr(cpu.features, name)
+        if name in kernel.return_mitigations and needed is not None and needed.value and getattr(mitigations, name):
+            return primitive
+    return None
+
+
 def tree_levels(kernel: Kernel, queue: Virtqueue) -> float:
     """Instructions that one walk of the device IOTLB's interval tree executes below its root; 0 without an IOTLB."""
     return kernel.step("iotlb_level").instructions.value * log2(queue.iotlb_entries) if queue.iotlb else 0.0
@@ -69,6 +83,7 @@ class Recipes:
         self.kernel = kernel
         self.variant = variant
         self._queue = queue if queue is not None and queue.iotlb else None
+        self.return_sequence = return_sequence(kernel, cpu, mitigations)
         self._off = self._effects(self._switched_off(mitigations, cpu.features.smap.value))
         self._copy = self._copy_rules(cpu.features.fsrm.value)
         counted = kernel.counted_with
@@ -114,6 +129,11 @@ class Recipes:
         base = self.kernel.accessor(name)
         items = self._expand(base.recipe, base.parts, n_bytes, self._counted_off, self._counted_copy)
         return self.instructions(items)
+
+    def counted_returns(self, name: str, n_bytes: int) -> float:
+        """Return the returns of the kernel's own accessor as they stand in the counts of `steps`."""
+        base = self.kernel.accessor(name)
+        return returns(self._expand(base.recipe, base.parts, n_bytes, self._counted_off, self._counted_copy))
 
     def calls(self, names: list[str], counted: bool = False) -> list[Item]:
         """Expand the calls that a step makes besides its accessor."""

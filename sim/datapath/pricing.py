@@ -10,7 +10,7 @@ from sim.config.errors import ConfigError
 from sim.config.scenario.scenario import Scenario
 from sim.config.scenario.traffic import VNET_HEADER_BYTES
 from sim.costs import CostTable, Recipes
-from sim.costs.recipes import LOCKED, SERIALISING, Item
+from sim.costs.recipes import LOCKED, SERIALISING, Item, returns
 from sim.costs.table import Component
 from sim.datapath.memory.ring_memory import RingMemory
 from sim.datapath.memory.rings import lines_of
@@ -104,7 +104,21 @@ class Pricer:
                     f"instructions, its accessor alone executes {counted:g}"
                 )
             work += (entry.instructions.value - counted) * step.times
-        return [*items, Item("instruction", work)] if work else items
+        items = [*items, Item("instruction", work)] if work else items
+        sequence, executed = recipes.return_sequence, self._returns(step, items)
+        return [*items, Item(sequence, executed)] if sequence and executed and step.actor == "worker" else items
+
+    def _returns(self, step: Step, items: list[Item]) -> float:
+        """Returns of one execution: those that were counted, with the accessor's own in the place of the kernel's."""
+        recipes = self.recipes
+        executed = returns(items)
+        entry = recipes.kernel.step(step.counted_as).returns if step.counted_as else None
+        if entry is None:
+            return executed
+        counted = returns(recipes.calls(recipes.kernel.step(str(step.counted_as)).calls, counted=True))
+        if accessor := step.counted_accessor or step.accessor:
+            counted += recipes.counted_returns(accessor, self._counted_bytes(step, accessor))
+        return executed + max(0.0, entry.value - counted) * step.times
 
     def _bytes(self, step: Step) -> int:
         if step.bytes:
@@ -160,6 +174,7 @@ class Pricer:
             components=components if step.per_unit else components + extra,
             unit_components=tuple(self._components(unit)) + (extra if step.per_unit else ()),
             instructions=self.recipes.instructions(fixed),
+            returns=self._returns(step, items),
             unit_instructions=self.recipes.instructions(unit),
             payload_access=self._payload_access(step),
             waits_before=before in self.waiting or new_window,

@@ -43,7 +43,7 @@ _OF_PRIMITIVES = {
     Rule("cycles", 0.1, 1.0): "stlb_hit copy_startup_short",
     Rule("cycles", 0.1, 2.0): "copy_startup",
     Rule("cycles", 0.15, 1.5): "stac clac",
-    Rule("cycles", 0.2, 0.5): "retpoline",
+    Rule("cycles", 0.2, 0.5): "retpoline safe_ret",
     Rule("cycles", 0.2, 3.0): "page_walk",
     Rule("cycles", 0.3, 0.5): "call indirect_call",
     Rule("ns", 0.1, 1.0): "line_transfer line_transfer_cross_socket",
@@ -145,8 +145,13 @@ def _instructions(recording: Recording) -> list[DerivedEntry]:
         "cmp, sbb, and: middle between throughput before a load and latency of a chain",
         middles(present(chain), present(through)),
     )
+    safe_ret = primitive(
+        "safe_ret",
+        combine(operator.sub, cycles("user_access_body_safe_ret 0"), cycles("user_access_body 0")),
+        "a call of a short function that returns as Safe RET does, less the same with a plain return; back to back",
+    )
     plain = [primitive(name, present(cycles(f"{benchmark} 0")), source) for name, benchmark, source in BACK_TO_BACK]
-    return [lfence, *plain, mask]
+    return [lfence, *plain, safe_ret, mask]
 
 
 def _caches(recording: Recording) -> list[DerivedEntry]:

@@ -234,6 +234,14 @@ def _borrowed(entry: dict[str, Any], key: str, nearest: str, refused: str | None
     return {**entry, "source": f"not measured ({reason}); table {nearest}: {entry['source']}"}
 
 
+#: What a kernel says of a vulnerability when it puts a sequence in the place of its returns.
+RETURN_STATES = {
+    "spec_rstack_overflow": "Safe RET",
+    "retbleed": "untrained return thunk",
+    "indirect_target_selection": "Aligned",
+}
+
+
 def _features(recording: Recording, nearest: Cpu, access: Toggles) -> dict[str, Any]:
     machine = recording.machine
     if access.why_not:  # flags that a sandbox shows are what it likes to show
@@ -242,6 +250,9 @@ def _features(recording: Recording, nearest: Cpu, access: Toggles) -> dict[str, 
     features: dict[str, Any] = {name: {"value": name in machine.flags, **flag} for name in ("smap", "erms", "fsrm")}
     features["eibrs"] = {"value": machine.eibrs, "source": "vulnerabilities/spectre_v2", "grade": "measured-here"}
     features["pti"] = {"value": machine.pti, "source": "vulnerabilities/meltdown", "grade": "measured-here"}
+    for name, state in RETURN_STATES.items():
+        value = state in machine.vulnerabilities.get(name, "")
+        features[name] = {"value": value, "source": f"vulnerabilities/{name}", "grade": "measured-here"}
     if access.waits is None:
         borrowed = _borrowed_features(nearest, "two cold fields were not possible")
         return features | {"smap_waits_for_loads": borrowed["smap_waits_for_loads"]}
@@ -252,7 +263,8 @@ def _features(recording: Recording, nearest: Cpu, access: Toggles) -> dict[str, 
 
 def _borrowed_features(nearest: Cpu, reason: str) -> dict[str, Any]:
     source = f"not measured ({reason}); table {nearest.name}"
-    return {name: {**flag, "source": source} for name, flag in nearest.features.model_dump().items()}
+    features = nearest.features.model_dump(exclude_none=True)
+    return {name: {**flag, "source": source} for name, flag in features.items()}
 
 
 def _flow(value: object) -> str:

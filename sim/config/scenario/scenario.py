@@ -30,6 +30,13 @@ class Mitigations(Strict):
     spectre_v1: bool = Field(True, description="barrier_nospec(): lfence in the getters that use it")
     hardened_usercopy: bool = Field(False, description="HARDENED_USERCOPY: object size checks")
     retpoline: bool = Field(True, description="retpolines on indirect calls")
+    spec_rstack_overflow: bool = Field(
+        True, description="Safe RET where the CPU needs it and the kernel has it; false: spec_rstack_overflow=off"
+    )
+    retbleed: bool = Field(True, description="untrained return thunks where CPU and kernel agree; false: retbleed=off")
+    indirect_target_selection: bool = Field(
+        True, description="aligned return thunks where CPU and kernel agree; false: indirect_target_selection=off"
+    )
 
 
 class Placement(Strict):

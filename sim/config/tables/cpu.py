@@ -33,6 +33,11 @@ class CpuFeatures(Strict):
     fsrm: Flag = Field(description="`rep movsb` is fast for copies of 1 to 128 bytes too (Fast Short REP MOVSB)")
     eibrs: Flag = Field(description="restricts indirect branches in hardware (eIBRS, AutoIBRS): no retpolines")
     pti: Flag = Field(description="needs page-table isolation against Meltdown: each system call pays for it")
+    spec_rstack_overflow: Flag | None = Field(
+        None, description="needs Safe RET in the kernel (Zen 1 to 4; default: no)"
+    )
+    retbleed: Flag | None = Field(None, description="needs untrained return thunks in the kernel (default: no)")
+    indirect_target_selection: Flag | None = Field(None, description="needs aligned return thunks (default: no)")
 
 
 class MachineState(Strict):

@@ -9,7 +9,7 @@ from typing import Literal
 from pydantic import BaseModel, Field, field_validator, model_validator
 
 from sim.config.errors import ConfigError, nearest
-from sim.config.tables.quantity import Headed, Instructions, Ratio, Strict
+from sim.config.tables.quantity import Headed, Instructions, Ratio, Returns, Strict
 from sim.config.tables.vocabulary import (
     ACCESSORS,
     OPTIONAL_ACCESSORS,
@@ -87,6 +87,9 @@ class StepCount(Strict):
     instructions: Instructions = Field(
         description="instructions executed each time, the accessor's included, under `counted_with`"
     )
+    returns: Returns | None = Field(
+        None, description="returns executed each time, the accessor's included (default: none were counted)"
+    )
     function: str = Field(description="kernel function whose time this is in `perf report`")
     calls: list[str] = Field(default_factory=list, description="primitives executed besides the accessor's recipe")
     meaning: str | None = Field(None, min_length=1, description="of a new step: how often it runs, and what it does")
@@ -159,6 +162,9 @@ class Kernel(Headed):
         description="instructions of one HARDENED_USERCOPY check of a heap object, taken out where it is off"
     )
     mitigations: dict[str, Mitigation] = Field(description="each mitigation: what switching it off changes in a recipe")
+    return_mitigations: list[Literal["spec_rstack_overflow", "retbleed", "indirect_target_selection"]] = Field(
+        default_factory=list, description="mitigations of returns that this version has"
+    )
     accessors: dict[str, Accessor] = Field(description="each accessor: what one access executes")
     steps: dict[str, StepCount] = Field(description="each step of the handlers: how many instructions it executes")
 

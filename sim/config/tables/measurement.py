@@ -23,9 +23,10 @@ UNITS = {
     "clac": "per packet",
     "lfence": "per packet",
     "instructions": "per packet",
+    "returns": "per packet",
     "throughput": "Gbit/s",
 }
-COUNTS = ("stac", "clac", "lfence", "instructions")
+COUNTS = ("stac", "clac", "lfence", "instructions", "returns")
 
 Settings = dict[str, Any]
 
@@ -41,9 +42,11 @@ class Entry(Strict):
     """One published figure: `low` to `high` is what the printed digits leave open."""
 
     id: str = Field(min_length=1, description="name within its file; studies refer to it as FILE/ID")
-    quantity: Literal["pps", "ratio", "share", "stac", "clac", "lfence", "instructions", "throughput"] = Field(
-        description="what was measured: pps (packets/s), ratio (of two rates), share (of the worker's time), stac, "
-        "clac, lfence, instructions (executed per packet), throughput (Gbit/s)"
+    quantity: Literal["pps", "ratio", "share", "stac", "clac", "lfence", "instructions", "returns", "throughput"] = (
+        Field(
+            description="what was measured: pps (packets/s), ratio (of two rates), share (of the worker's time), stac, "
+            "clac, lfence, instructions, returns (executed per packet), throughput (Gbit/s)"
+        )
     )
     value: float = Field(ge=0, description="published value, in the quantity's unit")
     low: float = Field(ge=0, description="lowest value that the printed digits leave open")

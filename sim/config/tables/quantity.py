@@ -117,6 +117,7 @@ NanosecondsPerByte = Annotated[Quantity, _in_unit("ns/byte")]
 Microseconds = Annotated[Quantity, _in_unit("us")]
 Bytes = Annotated[Quantity, _in_unit("bytes")]
 Instructions = Annotated[Quantity, _in_unit("instructions")]
+Returns = Annotated[Quantity, _in_unit("returns")]
 
 
 class Flag(Strict):

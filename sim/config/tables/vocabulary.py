@@ -40,6 +40,8 @@ _TABLE = (
     ("call", "cycles", 2, "call", "direct call and return"),
     ("indirect_call", "cycles", 2, "call", "indirect call and return, predicted, no retpoline"),
     ("retpoline", "cycles", 5, "call", "indirect call through a retpoline, and return"),
+    ("safe_ret", "cycles", 3, "return", "what Safe RET (spec_rstack_overflow) adds to one return of the kernel"),
+    ("return_thunk", "cycles", 1, "return", "what an untrained or aligned return thunk (retbleed, ITS) adds to one"),
     (
         "load",
         "instructions",
@@ -91,6 +93,18 @@ _TABLE = (
 
 #: Primitives that no CPU table lists: they cost one instruction each, at the CPU's cycles per instruction.
 PRICED_BY_CPI = ("instruction", "copy_loop")
+
+#: Returns that a primitive executes. A check of an object returns from its helpers: __virt_addr_valid(),
+#: check_stack_object(), is_vmalloc_addr() (returns-and-functions.md).
+RETURNS = {"call": 1, "indirect_call": 1, "retpoline": 1, "object_size_check": 4, "object_size_check_stack": 2}
+
+#: Mitigations that put a sequence in the place of every return of the kernel, and the primitive that stands for it; of
+#: several that a CPU needs a kernel takes the first.
+RETURN_SEQUENCES = {
+    "spec_rstack_overflow": "safe_ret",
+    "retbleed": "return_thunk",
+    "indirect_target_selection": "return_thunk",
+}
 
 PRIMITIVES: dict[str, Primitive] = {row[0]: Primitive(*row) for row in _TABLE}  # type: ignore[arg-type]
 

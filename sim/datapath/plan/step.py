@@ -207,6 +207,7 @@ class Row(Step):
     components: tuple[Component, ...] = ()
     unit_components: tuple[Component, ...] = ()
     instructions: float = 0.0
+    returns: float = 0.0
     unit_instructions: float = 0.0
     payload_access: LineAccess | None = None
     waits_before: bool = False

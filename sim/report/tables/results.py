@@ -10,7 +10,6 @@ from rich.text import Text
 
 from sim.config import Scenario
 from sim.config.scenario.virtqueue import Virtqueue
-from sim.config.tables.kernel import SWITCHES
 from sim.config.tables.study import Sweep
 from sim.engine import Point
 from sim.report.tables.evidence import decomposition_table, uncertainty_tables
@@ -35,7 +34,7 @@ _LEAST_SHOWN_NS = 0.005
 
 def heading(scenario: Scenario) -> RenderableType:
     """Say in a few lines what is simulated."""
-    off = [name for name in SWITCHES if not getattr(scenario.mitigations, name)]
+    off = [name for name, on in scenario.mitigations if not on]
     parts = [
         scenario.cpu.title,
         scenario.kernel.title,

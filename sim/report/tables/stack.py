@@ -33,6 +33,7 @@ class Layer:
 LAYERS = (
     Layer("work", "w", "instructions between accesses", "instructions", "#9aa5b1", 0.0),
     Layer("call", "c", "calls and retpolines", "instructions", "#6c7a89", 0.01),
+    Layer("return", "R", "mitigated returns (Safe RET, thunks)", "instructions", "#b56576", 0.0),
     Layer("copy", "b", "copying bytes", "copies", "#3d7ea6", 0.0),
     Layer("line", "l", "cache lines (transfers, hits, memory)", "memory", "#5fa8d3", 0.0),
     Layer("check", "k", "address and size checks", "user access", "#b8a13a", 0.005),
@@ -51,6 +52,7 @@ REST = Layer("rest", "r", "small layers together", "other", "#c4cbd3", 0.0)
 _PRIMITIVES = {
     "work": "instruction load store branch test pointer_load",
     "call": "call indirect_call retpoline",
+    "return": "safe_ret return_thunk",
     "copy": "copy_startup copy_startup_short copy_loop copy_bytes",
     "line": (
         "line_transfer line_transfer_cross_socket line_transfer_smt line_stream clean_line l1_hit l2_hit "

@@ -135,8 +135,8 @@ def function_times(case: Case) -> dict[str, float]:
 def executed(plan: Plan, scenario: Scenario, functions: Collection[str] = ()) -> dict[str, float]:
     """Count what the worker executes per packet, exactly: over whole laps, batches and page fragments.
 
-    As in the executed counts, from a start at a batch boundary behind the first lap. Returns `stac`, `clac`, `lfence`
-    and `instructions`, of all rows or of those that stand for the functions named.
+    As in the executed counts, from a start at a batch boundary behind the first lap. Returns `stac`, `clac`, `lfence`,
+    `instructions` and `returns`, of all rows or of those that stand for the functions named.
     """
     from sim.engine.fast import FastEngine
 
@@ -155,6 +155,7 @@ def executed(plan: Plan, scenario: Scenario, functions: Collection[str] = ()) ->
             if row.actor != "worker" or (functions and row.function not in functions):
                 continue
             totals["instructions"] += row.instructions * times + row.unit_instructions * count
+            totals["returns"] += row.returns * (count if row.per_unit else times)
             for parts, factor in ((row.components, times), (row.unit_components, count)):
                 for part in parts:
                     if part.primitive in ("stac", "clac", "lfence"):

@@ -10,6 +10,8 @@ from typing import Any
 
 from sim.config.errors import ConfigError
 from sim.config.scenario.scenario import Scenario
+from sim.config.tables.vocabulary import RETURN_SEQUENCES
+from sim.costs.recipes import return_sequence
 from sim.study.runs.case import Case, gain_percent, one_point, saved_ns, with_values
 from sim.study.runs.pool import run_cases
 
@@ -19,6 +21,7 @@ MECHANISMS = {
     "lfence": "speculation barriers: their base cost, and that they wait for loads",
     "access_ok": "range checks and masks of addresses",
     "object_size_check": "HARDENED_USERCOPY",
+    "returns": "Safe RET and the thunks of other mitigations of returns",
     "misses": "every access finds its line in L1, metadata and payload",
 }
 _SWITCHES = {"stac_clac": "smap", "lfence": "spectre_v1", "object_size_check": "hardened_usercopy"}
@@ -37,6 +40,8 @@ def without(scenario: Scenario, mechanisms: Collection[str]) -> Scenario:
         if name not in MECHANISMS:
             raise ConfigError(f"unknown mechanism '{name}'", key="without", got=name, expected=MECHANISMS)
     switches = {_SWITCHES[name]: False for name in mechanisms if name in _SWITCHES}
+    if "returns" in mechanisms:
+        switches |= dict.fromkeys(RETURN_SEQUENCES, False)
     changed = scenario.model_copy(update={"mitigations": scenario.mitigations.model_copy(update=switches)})
     table = scenario.cpu.primitives
     values: dict[str, float] = {}
@@ -83,7 +88,8 @@ def decompose(scenario: Scenario, before: str, after: str, packet_bytes: int) ->
     The share of a mechanism is what switching it on adds, averaged over all orders in which mechanisms can be
     switched on (Shapley 1953): no order is preferred, and the shares add up.
     """
-    names = tuple(MECHANISMS)
+    plain = return_sequence(scenario.kernel, scenario.cpu, scenario.mitigations) is None
+    names = tuple(name for name in MECHANISMS if not (plain and name == "returns"))
     sets = [frozenset(chosen) for size in range(len(names) + 1) for chosen in combinations(names, size)]
     cases = [
         Case(one_point(without(scenario, set(names) - on), access, packet_bytes))

@@ -13,6 +13,7 @@ import numpy as np
 from sim.config.errors import ConfigError
 from sim.config.progress import Counted
 from sim.config.scenario.scenario import Scenario
+from sim.config.tables.vocabulary import RETURN_SEQUENCES
 from sim.study.runs.case import Case, Floats, Side, gain_or_rate
 from sim.study.runs.pool import Job, run_jobs
 from sim.study.uncertainty.distributions import CENTRAL_90, Ranged, at_shares, used_entries
@@ -156,12 +157,20 @@ def turned_over(sides: Sequence[Side], executor: Executor | None = None) -> tupl
 
 def _switches(scenario: Scenario) -> Iterator[tuple[str, bool, str, str]]:
     for name in type(scenario.mitigations).model_fields:
+        if name in RETURN_SEQUENCES and not _returns_by(scenario, name):
+            continue
         yield f"mitigations.{name}", getattr(scenario.mitigations, name), "", "the scenario"
     for name in type(scenario.cpu.features).model_fields:
         if name in type(scenario.mitigations).model_fields:
             continue  # a CPU without it and a kernel that does not use it give the same
         flag = getattr(scenario.cpu.features, name)
         yield f"cpu.features.{name}", flag.value, flag.grade, flag.source
+
+
+def _returns_by(scenario: Scenario, mitigation: str) -> bool:
+    """Whether a mitigation of returns is what this kernel does on this CPU."""
+    needed = getattr(scenario.cpu.features, mitigation)
+    return mitigation in scenario.kernel.return_mitigations and needed is not None and bool(needed.value)
 
 
 def _turned(scenario: Scenario, key: str) -> Scenario:
