@@ -26,8 +26,10 @@ mutate: $(READY)         ## change the model in one place at a time and see whic
 bench: $(READY)          ## benchmarks of both engines, sweeps and start-up, as one table
 	$(BIN)/pytest tests/bench -n 0 --benchmark-enable --benchmark-quiet
 
-notebooks: $(READY_DOCS) ## run every notebook and compare it with what is kept
-	$(BIN)/pytest -n auto --dist worksteal -m "deep or not deep" tests/notebooks
+WHICH ?= deep or not deep
+
+notebooks: $(READY_DOCS) ## run every notebook and compare it with what is kept (WHICH=deep: only what `make test` leaves out)
+	$(BIN)/pytest -n auto --dist worksteal -m "$(WHICH)" tests/notebooks
 
 notebooks-write: $(READY_DOCS) ## run every notebook, keep its outputs, and write it as a page into out/notebooks
 	$(BIN)/python -m notebooks.write
@@ -35,7 +37,7 @@ notebooks-write: $(READY_DOCS) ## run every notebook, keep its outputs, and writ
 
 docs: $(READY_DOCS)      ## build the site in out/site, look at it, and run every command that it shows
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
-	SITE=out/site $(BIN)/pytest -n auto --dist worksteal -m "deep or not deep" tests/docs
+	SITE=out/site $(BIN)/pytest -n auto --dist worksteal -m "$(WHICH)" tests/docs
 
 lint: $(READY)
 	$(BIN)/ruff check .

@@ -60,8 +60,8 @@ def returns(items: list[Item]) -> float:
 def return_sequence(kernel: Kernel, cpu: Cpu, mitigations: Mitigations) -> str | None:
     """Return the primitive that stands for what every return of the kernel executes besides; None for plain returns."""
     for name, primitive in RETURN_SEQUENCES.items():
-        needed = getattr(cpu.features, name)
-        if name in kernel.return_mitigations and needed is not None and needed.value and getattr(mitigations, name):
+        needed = getattr(cpu.features, name).value
+        if needed and name in kernel.return_mitigations and getattr(mitigations, name):
             return primitive
     return None
 

@@ -263,8 +263,7 @@ def _features(recording: Recording, nearest: Cpu, access: Toggles) -> dict[str, 
 
 def _borrowed_features(nearest: Cpu, reason: str) -> dict[str, Any]:
     source = f"not measured ({reason}); table {nearest.name}"
-    features = nearest.features.model_dump(exclude_none=True)
-    return {name: {**flag, "source": source} for name, flag in features.items()}
+    return {name: {**flag, "source": source} for name, flag in nearest.features.model_dump().items()}
 
 
 def _flow(value: object) -> str:

@@ -35,7 +35,6 @@ def test_there_are_the_commands_that_the_issue_names():
     [
         ("--help",),
         ("run", "nope"),
-        ("compare", SEED, "--sizes", "64", *SHORT),
         ("run", SEED, "--sizes", "64", "--json", *SHORT),
     ],
 )
@@ -183,7 +182,11 @@ def test_check_ends_with_0_when_there_are_only_warnings(vhost_sim, empty):
 
 
 def test_calibrate(vhost_sim, empty):
-    done = vhost_sim("calibrate", "seed-copy-user", "--json", "--out", "mine/new.yaml")
+    (empty / "small.yaml").write_text(
+        f"schema: 1\nkind: calibration-study\nname: small\ntitle: one rate\nscenario: {SEED}\n"
+        "parameters: [{key: kernel.work_scale}]\nmeasurements: [seed-vmap/A1 before]\ndraws: 20\ntrials: 20\n"
+    )
+    done = vhost_sim("calibrate", "small.yaml", "--json", "--out", "mine/new.yaml")
     assert done.returncode == 0
     data = json.loads(done.stdout)
     assert data["schema"] == 1  # as every other

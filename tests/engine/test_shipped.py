@@ -9,7 +9,7 @@ from sim.config.loading import paths
 from sim.datapath import build_plan
 from tests.engine.scenarios import ENGINES
 
-PACKETS = 600
+PACKETS = 300
 
 
 @pytest.mark.parametrize("name", sorted(paths.names("scenario")))

@@ -88,7 +88,7 @@ def test_a_decomposition_prints_its_own_total(lines):
     found = decompose(load(), "copy_user", "vmap", 64)
     shown = [line.split() for line in lines(evidence.decomposition_table(found)) if line.strip()]
     numbers = {cells[0]: [cell for cell in cells if cell[0] in "+-"] for cells in shown}
-    parts = [float(numbers[name][0]) for name in (*MECHANISMS, "rest")]
+    parts = [float(numbers[name][0]) for name in (*MECHANISMS, "rest") if name in numbers]
     assert sum(parts) == pytest.approx(float(numbers["total"][0]), abs=0.03)
 
 

@@ -23,6 +23,8 @@ from sim.config.tables.quantity import (
 )
 from sim.config.tables.vocabulary import PRICED_BY_CPI, PRIMITIVES
 
+_NOT_NEEDED = Flag(value=False, source="returns-and-functions.md: not among the CPUs that need it", grade="vendor")
+
 
 class CpuFeatures(Strict):
     """Switches of a CPU that change what is executed or what waits."""
@@ -33,11 +35,9 @@ class CpuFeatures(Strict):
     fsrm: Flag = Field(description="`rep movsb` is fast for copies of 1 to 128 bytes too (Fast Short REP MOVSB)")
     eibrs: Flag = Field(description="restricts indirect branches in hardware (eIBRS, AutoIBRS): no retpolines")
     pti: Flag = Field(description="needs page-table isolation against Meltdown: each system call pays for it")
-    spec_rstack_overflow: Flag | None = Field(
-        None, description="needs Safe RET in the kernel (Zen 1 to 4; default: no)"
-    )
-    retbleed: Flag | None = Field(None, description="needs untrained return thunks in the kernel (default: no)")
-    indirect_target_selection: Flag | None = Field(None, description="needs aligned return thunks (default: no)")
+    spec_rstack_overflow: Flag = Field(_NOT_NEEDED, description="needs Safe RET in the kernel (default: no)")
+    retbleed: Flag = Field(_NOT_NEEDED, description="needs untrained return thunks in the kernel (default: no)")
+    indirect_target_selection: Flag = Field(_NOT_NEEDED, description="needs aligned return thunks (default: no)")
 
 
 class MachineState(Strict):

@@ -169,8 +169,8 @@ def _switches(scenario: Scenario) -> Iterator[tuple[str, bool, str, str]]:
 
 def _returns_by(scenario: Scenario, mitigation: str) -> bool:
     """Whether a mitigation of returns is what this kernel does on this CPU."""
-    needed = getattr(scenario.cpu.features, mitigation)
-    return mitigation in scenario.kernel.return_mitigations and needed is not None and bool(needed.value)
+    needed = getattr(scenario.cpu.features, mitigation).value
+    return needed and mitigation in scenario.kernel.return_mitigations
 
 
 def _turned(scenario: Scenario, key: str) -> Scenario:
