@@ -59,9 +59,10 @@ class ConfigError(ValueError):
         self.expected = None if expected is None else sorted(set(expected))
         self.nearest = None if self.expected is None else _closest(str(got), self.expected)
         parts = [str(part) for part in (given, file, key, message) if part is not None]
-        tail = "" if got is None else f" (got {got})"
         if self.expected is not None:
-            tail = nearest(str(got), self.expected)
+            tail = _hint(self.nearest, self.expected)
+        else:
+            tail = "" if got is None else f" (got {got})"
         super().__init__(" ".join(f"{': '.join(parts)}{tail}".split()))
 
     def replace(self, **parts: Any) -> ConfigError:
@@ -73,7 +74,11 @@ class ConfigError(ValueError):
 def nearest(name: str, valid: Iterable[str]) -> str:
     """Return `; did you mean 'x'?` for the closest valid name, or the list of valid names if none is close."""
     choices = sorted(set(valid))
-    if close := _closest(name, choices):
+    return _hint(_closest(name, choices), choices)
+
+
+def _hint(close: str | None, choices: list[str]) -> str:
+    if close is not None:
         return f"; did you mean '{close}'?"
     return f"; valid: {', '.join(choices)}" if 0 < len(choices) <= _FEW else ""
 

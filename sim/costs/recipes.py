@@ -57,13 +57,17 @@ def returns(items: list[Item]) -> float:
     return sum(item.count * RETURNS.get(item.primitive, 0) for item in items)
 
 
+def return_mitigations(kernel: Kernel, cpu: Cpu) -> list[str]:
+    """Name the mitigations of returns that this kernel has and this CPU needs, the one that it prefers first."""
+    return [
+        name for name in RETURN_SEQUENCES if name in kernel.return_mitigations and getattr(cpu.features, name).value
+    ]
+
+
 def return_sequence(kernel: Kernel, cpu: Cpu, mitigations: Mitigations) -> str | None:
     """Return the primitive that stands for what every return of the kernel executes besides; None for plain returns."""
-    for name, primitive in RETURN_SEQUENCES.items():
-        needed = getattr(cpu.features, name).value
-        if needed and name in kernel.return_mitigations and getattr(mitigations, name):
-            return primitive
-    return None
+    switched_on = [name for name in return_mitigations(kernel, cpu) if getattr(mitigations, name)]
+    return RETURN_SEQUENCES[switched_on[0]] if switched_on else None
 
 
 def tree_levels(kernel: Kernel, queue: Virtqueue) -> float:
@@ -124,16 +128,10 @@ class Recipes:
         walk = self.kernel.step(step).instructions.value + tree_levels(self.kernel, self._queue)
         return [Item("instruction", walk)]
 
-    def counted(self, name: str, n_bytes: int) -> float:
-        """Return the instructions of the kernel's own accessor as they stand in the counts of `steps`."""
+    def counted(self, name: str, n_bytes: int) -> list[Item]:
+        """Return what the kernel's own accessor executed in the runs that the counts of `steps` are from."""
         base = self.kernel.accessor(name)
-        items = self._expand(base.recipe, base.parts, n_bytes, self._counted_off, self._counted_copy)
-        return self.instructions(items)
-
-    def counted_returns(self, name: str, n_bytes: int) -> float:
-        """Return the returns of the kernel's own accessor as they stand in the counts of `steps`."""
-        base = self.kernel.accessor(name)
-        return returns(self._expand(base.recipe, base.parts, n_bytes, self._counted_off, self._counted_copy))
+        return self._expand(base.recipe, base.parts, n_bytes, self._counted_off, self._counted_copy)
 
     def calls(self, names: list[str], counted: bool = False) -> list[Item]:
         """Expand the calls that a step makes besides its accessor."""

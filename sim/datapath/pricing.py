@@ -9,6 +9,7 @@ from functools import cached_property
 from sim.config.errors import ConfigError
 from sim.config.scenario.scenario import Scenario
 from sim.config.scenario.traffic import VNET_HEADER_BYTES
+from sim.config.tables.kernel import StepCount
 from sim.costs import CostTable, Recipes
 from sim.costs.recipes import LOCKED, SERIALISING, Item, returns
 from sim.costs.table import Component
@@ -94,10 +95,7 @@ class Pricer:
         if step.counted_as:
             entry = recipes.kernel.step(step.counted_as)
             items += recipes.calls(entry.calls)
-            counted = recipes.instructions(recipes.calls(entry.calls, counted=True))
-            accessor = step.counted_accessor or step.accessor
-            if accessor:
-                counted += recipes.counted(accessor, self._counted_bytes(step, accessor))
+            counted = recipes.instructions(self._counted(step, entry))
             if entry.instructions.value < counted:
                 raise ConfigError(
                     f"kernel {recipes.kernel.name}: step '{step.counted_as}' has {entry.instructions.value:g} "
@@ -105,20 +103,24 @@ class Pricer:
                 )
             work += (entry.instructions.value - counted) * step.times
         items = [*items, Item("instruction", work)] if work else items
-        sequence, executed = recipes.return_sequence, self._returns(step, items)
-        return [*items, Item(sequence, executed)] if sequence and executed and step.actor == "worker" else items
+        if recipes.return_sequence is None or step.actor != "worker":
+            return items
+        executed = self._returns(step, items)
+        return [*items, Item(recipes.return_sequence, executed)] if executed else items
+
+    def _counted(self, step: Step, entry: StepCount) -> list[Item]:
+        """Return what the counts of a step hold besides its own work: its calls and the kernel's own accessor."""
+        items = self.recipes.calls(entry.calls, counted=True)
+        accessor = step.counted_accessor or step.accessor
+        return items + self.recipes.counted(accessor, self._counted_bytes(step, accessor)) if accessor else items
 
     def _returns(self, step: Step, items: list[Item]) -> float:
         """Returns of one execution: those that were counted, with the accessor's own in the place of the kernel's."""
-        recipes = self.recipes
         executed = returns(items)
-        entry = recipes.kernel.step(step.counted_as).returns if step.counted_as else None
-        if entry is None:
+        entry = self.recipes.kernel.step(step.counted_as) if step.counted_as else None
+        if entry is None or entry.returns is None:
             return executed
-        counted = returns(recipes.calls(recipes.kernel.step(str(step.counted_as)).calls, counted=True))
-        if accessor := step.counted_accessor or step.accessor:
-            counted += recipes.counted_returns(accessor, self._counted_bytes(step, accessor))
-        return executed + max(0.0, entry.value - counted) * step.times
+        return executed + max(0.0, entry.returns.value - returns(self._counted(step, entry))) * step.times
 
     def _bytes(self, step: Step) -> int:
         if step.bytes:

@@ -208,7 +208,7 @@ def test_a_step_in_an_area_that_a_packed_ring_lacks_is_refused_and_any_other_is_
 def test_a_step_with_fewer_instructions_than_its_accessor_is_refused_and_one_with_as_many_is_not():
     scenario = sim.load_scenario(SEED)
     recipes = Recipes(scenario.kernel, scenario.variant("copy_user"), scenario.cpu, scenario.mitigations)
-    head = recipes.counted("avail_entry_read", 2)
+    head = recipes.instructions(recipes.counted("avail_entry_read", 2))
     for value, refused in ((head - 1, True), (head, False)):
         changed = with_values(scenario, {"kernel.steps.head.instructions": value})
         if refused:

@@ -121,7 +121,7 @@ def call(empty, compiled, monkeypatch, capfd):
 
     def run(name, *options, columns="80"):
         monkeypatch.setenv("COLUMNS", columns)
-        if name in answers and options[:1] == ("--format",):
+        if name in answers and len(options) == 2 and options[0] == "--format":
             forms.set(options[1])
             show_data(*answers[name])
             return capfd.readouterr().out

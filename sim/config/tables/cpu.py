@@ -20,6 +20,7 @@ from sim.config.tables.quantity import (
     Quantity,
     Ratio,
     Strict,
+    check_unit,
 )
 from sim.config.tables.vocabulary import PRICED_BY_CPI, PRIMITIVES
 
@@ -103,8 +104,10 @@ class Cpu(Headed):
         for name, entry in table.items():
             if name not in priced:
                 raise ValueError(f"unknown primitive '{name}'{nearest(name, priced)}")
-            if entry.unit != PRIMITIVES[name].unit:
-                raise ValueError(f"{name}: unit '{entry.unit}' should be '{PRIMITIVES[name].unit}'")
+            try:
+                check_unit(entry, PRIMITIVES[name].unit)
+            except ValueError as error:
+                raise ValueError(f"{name}: {error}") from None
             if entry.unit == "bytes/cycle" and entry.value <= 0:
                 raise ValueError(f"{name}: a rate must be above 0")
         return table

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from functools import cache
+from functools import cache, partial
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -95,15 +95,15 @@ def noting_reads() -> Iterator[dict[int, Quantity]]:
         _READ.reset(token)
 
 
+def check_unit(entry: Quantity, unit: str) -> Quantity:
+    """Return an entry; ValueError when it is given in another unit than the one that the model reads."""
+    if entry.unit != unit:
+        raise ValueError(f"unit '{entry.unit}' should be '{unit}'")
+    return entry
+
+
 def _in_unit(unit: str) -> AfterValidator:
-    """Refuse an entry that is given in another unit than the one that the model reads."""
-
-    def check(entry: Quantity) -> Quantity:
-        if entry.unit != unit:
-            raise ValueError(f"unit '{entry.unit}' should be '{unit}'")
-        return entry
-
-    return AfterValidator(check)
+    return AfterValidator(partial(check_unit, unit=unit))
 
 
 Gigahertz = Annotated[Quantity, _in_unit("GHz")]

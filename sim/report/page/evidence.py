@@ -55,8 +55,9 @@ def changes(review: Review) -> str:
     ]
     parts.append(_switches(review, factor, unit))
     if review.sure.widest:
-        shares: list[Sequence[Cell]] = []
-        shares += [(entry(name, targets), f"{share:.0%}") for name, share in review.sure.widest.items()]
+        shares: list[Sequence[Cell]] = [
+            (entry(name, targets), f"{share:.0%}") for name, share in review.sure.widest.items()
+        ]
         shares.append(("all entries, as far as a straight line explains it", f"{review.sure.explained:.0%}"))
         parts.append(table(("share of the variance when all vary together", ""), shares, total=True))
     return "\n".join(parts)

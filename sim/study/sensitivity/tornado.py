@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
-from itertools import product
 from typing import Any, Literal
 
 import numpy as np
@@ -14,6 +13,7 @@ from sim.config.errors import ConfigError
 from sim.config.progress import Counted
 from sim.config.scenario.scenario import Scenario
 from sim.config.tables.vocabulary import RETURN_SEQUENCES
+from sim.costs.recipes import return_mitigations
 from sim.study.runs.case import Case, Floats, Side, gain_or_rate
 from sim.study.runs.pool import Job, run_jobs
 from sim.study.uncertainty.distributions import CENTRAL_90, Ranged, at_shares, used_entries
@@ -91,8 +91,9 @@ def swing_entries(
     for entry in entries.values():
         together.setdefault(measured_together(entry.quantity.moves_with or entry.key), []).append(entry)
     values: list[dict[str, float]] = [{}]
-    for group, end in product(together.values(), map(np.array, CENTRAL_90)):
-        values.append({entry.key: float(at_shares(entry.quantity, end)) for entry in group})
+    for group in together.values():
+        for end in map(np.array, CENTRAL_90):
+            values.append({entry.key: float(at_shares(entry.quantity, end)) for entry in group})
     jobs = [Job(number, row) for row in values for number in range(len(cases))]
     outcomes = run_jobs(cases, jobs, executor, progress)
     answers = gain_or_rate(outcomes.figures.reshape(len(values), len(cases)))
@@ -157,7 +158,7 @@ def turned_over(sides: Sequence[Side], executor: Executor | None = None) -> tupl
 
 def _switches(scenario: Scenario) -> Iterator[tuple[str, bool, str, str]]:
     for name in type(scenario.mitigations).model_fields:
-        if name in RETURN_SEQUENCES and not _returns_by(scenario, name):
+        if name in RETURN_SEQUENCES and name not in return_mitigations(scenario.kernel, scenario.cpu):
             continue
         yield f"mitigations.{name}", getattr(scenario.mitigations, name), "", "the scenario"
     for name in type(scenario.cpu.features).model_fields:
@@ -165,12 +166,6 @@ def _switches(scenario: Scenario) -> Iterator[tuple[str, bool, str, str]]:
             continue  # a CPU without it and a kernel that does not use it give the same
         flag = getattr(scenario.cpu.features, name)
         yield f"cpu.features.{name}", flag.value, flag.grade, flag.source
-
-
-def _returns_by(scenario: Scenario, mitigation: str) -> bool:
-    """Whether a mitigation of returns is what this kernel does on this CPU."""
-    needed = getattr(scenario.cpu.features, mitigation).value
-    return needed and mitigation in scenario.kernel.return_mitigations
 
 
 def _turned(scenario: Scenario, key: str) -> Scenario:
