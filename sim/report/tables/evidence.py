@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from rich.console import Group, RenderableType
 from rich.text import Text
 
 from sim.config.tables.calibration import Calibration, Correlation, Fitted, Residual
 from sim.config.tables.measurement import Measurements
 from sim.report.tables.terminal import Columns, TextTable, table_of
-from sim.study.sensitivity.breakeven import BreakEven
 from sim.study.sensitivity.shapley import MECHANISMS, Decomposition
-from sim.study.sensitivity.tornado import Sensitivities
 from sim.study.uncertainty.intervals import Gain, Interval, Rate, Uncertainty
+
+if TYPE_CHECKING:
+    from sim.study.sensitivity.breakeven import BreakEven
+    from sim.study.sensitivity.tornado import Sensitivities
 
 #: Correlations of a fit that are listed.
 _PAIRS_SHOWN = 12

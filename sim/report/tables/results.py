@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from rich.cells import cell_len
 from rich.console import Group, RenderableType
@@ -21,9 +22,11 @@ from sim.study.questions.compare import DIFFERENCE_COLUMNS, Comparison
 from sim.study.questions.limits import LINK_GBIT, Limit
 from sim.study.questions.run import Result, TieCheck
 from sim.study.sensitivity.shapley import Decomposition
-from sim.study.sweep.run import Outcome
 from sim.study.timeline.model import Timeline
 from sim.study.uncertainty.intervals import Uncertainty
+
+if TYPE_CHECKING:
+    from sim.study.sweep.run import Outcome
 
 _BAR_CELLS = 60
 #: Rows of a sweep, and kinds of work and waiting of each actor, that are listed.

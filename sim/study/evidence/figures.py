@@ -12,7 +12,7 @@ import numpy as np
 
 from sim.config.errors import ConfigError
 from sim.config.loading import paths
-from sim.config.loading.load import load_of, load_scenario
+from sim.config.loading.load import Scenarios, load_of
 from sim.config.tables.measurement import COUNTS, Entry, Measurements
 from sim.study.runs.case import Case, Floats, known_functions
 
@@ -59,7 +59,8 @@ def figures(
     files: Sequence[Measurements], configs: Path | None = None, settings: Mapping[str, Any] | None = None
 ) -> list[Figure]:
     """Resolve every figure of some files; `settings` (a calibration, say) come before the figure's own."""
-    return [_resolve(file, entry, configs, settings or {}) for file in files for entry in file.figures()]
+    scenarios = _Scenarios(configs)
+    return [_resolve(file, entry, scenarios, settings or {}) for file in files for entry in file.figures()]
 
 
 def select(
@@ -78,13 +79,26 @@ def select(
             names = [*rates, *(file.name for file in files)]
             raise ConfigError(f"unknown measurement '{name}'", got=name, expected=names)
         chosen.update(matching)
-    return [_resolve(file, entry, configs, settings or {}) for file, entry in chosen.values()]
+    scenarios = _Scenarios(configs)
+    return [_resolve(file, entry, scenarios, settings or {}) for file, entry in chosen.values()]
 
 
-def _resolve(file: Measurements, entry: Entry, configs: Path | None, settings: Mapping[str, Any]) -> Figure:
+class _Scenarios(dict[str, Scenarios]):
+    """The scenarios that figures refer to, each read once whatever its figures set."""
+
+    def __init__(self, configs: Path | None) -> None:
+        super().__init__()
+        self._configs = configs
+
+    def __missing__(self, name: str) -> Scenarios:
+        self[name] = Scenarios(name, self._configs)
+        return self[name]
+
+
+def _resolve(file: Measurements, entry: Entry, scenarios: _Scenarios, settings: Mapping[str, Any]) -> Figure:
     sides = [file.settings(entry)] + ([file.baseline_settings(entry)] if entry.baseline else [])
     try:
-        cases = tuple(_case(file, entry, {**settings, **side}, configs) for side in sides)
+        cases = tuple(_case(file, entry, {**settings, **side}, scenarios) for side in sides)
     except ConfigError as error:
         return Figure(file, entry, problem=_in_words(file, str(error.replace(file=None))))
     return Figure(file, entry, cases)
@@ -95,12 +109,11 @@ def _in_words(file: Measurements, problem: str) -> str:
     return next((words for key, words in file.not_modelled.items() if key in problem), problem)
 
 
-def _case(file: Measurements, entry: Entry, settings: Mapping[str, Any], configs: Path | None) -> Case:
+def _case(file: Measurements, entry: Entry, settings: Mapping[str, Any], scenarios: _Scenarios) -> Case:
     """Resolve one side of a figure; the plan is built, so that what the model does not know shows here."""
+    scenario = scenarios[file.scenario].load(settings)
     if entry.quantity == "throughput":
-        load_scenario(file.scenario, settings=settings, configs=configs)
         raise ConfigError("the model has no throughput of a byte stream")
-    scenario = load_scenario(file.scenario, settings=settings, configs=configs)
     quantity = "pps" if entry.quantity == "ratio" else entry.quantity
     case = Case(scenario, quantity, tuple(entry.functions))
     if entry.functions and not known_functions(case.plan) & set(entry.functions):
