@@ -23,7 +23,7 @@ RISING = (
     ("l1_hit", "l2_hit", "l3_hit", "memory_local", "memory_remote"),
     ("line_transfer_smt", "line_transfer", "line_transfer_cross_socket"),
     ("l3_hit", "line_transfer"),
-    ("clean_line", "line_stream", "line_transfer"),
+    ("clean_line", "line_stream_copy", "line_stream", "line_transfer"),
     ("lfence", "mfence"),
     ("lock_rmw", "spin_lock"),
     ("access_ok", "object_size_check_stack", "object_size_check"),

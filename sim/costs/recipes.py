@@ -24,10 +24,15 @@ LOCKED = ("lock_rmw", "spin_lock")
 
 @dataclass(frozen=True)
 class Item:
-    """`count` of one primitive at one place of a recipe."""
+    """`count` of one primitive at one place of a recipe.
+
+    `behind`: instructions of its actor between the last barrier (or locked operation) and this one, where it is one
+    and its place is known.
+    """
 
     primitive: str
     count: float = 1
+    behind: float | None = None
 
 
 @dataclass(frozen=True)

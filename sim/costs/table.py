@@ -11,16 +11,21 @@ from dataclasses import dataclass
 from sim.config.scenario.scenario import Placement
 from sim.config.tables.cpu import Cpu
 from sim.config.tables.vocabulary import PRICED_BY_CPI, PRIMITIVES
+from sim.costs.recipes import LOCKED, Item
 
 
 @dataclass(frozen=True)
 class Component:
-    """`count` of one primitive in one execution of a row, and what they cost together, in whole picoseconds."""
+    """`count` of one primitive in one execution of a row, and what they cost together, in whole picoseconds.
+
+    `behind`: of barriers and locked operations, the instructions since the last one, on which the cost of each depends.
+    """
 
     primitive: str
     count: float
     cost_ps: int
     formula: str
+    behind: tuple[float, ...] = ()
 
 
 class CostTable:
@@ -52,6 +57,43 @@ class CostTable:
         if unit == "bytes/cycle":
             return self.cycle_ps / entry.value, f"1/{entry.value:g} cycle"
         return entry.value * (1e3 if unit == "ns" else 1e6), f"{entry.value:g} {unit}"
+
+    def barrier(self, primitive: str, behind: float) -> tuple[float, str]:
+        """Return what a barrier costs behind n instructions, in picoseconds: b + min(t, n) + refill x min(n, Q) cycles.
+
+        It waits for what is in flight, and the work behind it finds an empty scheduler (docs/model.md, Barriers).
+        """
+        waits = self.cpu.serialisation
+        own, text = self.price(primitive)
+        terms = [text.removesuffix(" cycles")]
+        cycles = min(waits.drain_tail.value, behind)
+        if cycles:
+            terms.append(f"{cycles:.4g}")
+        if (refill := waits.refill.value) and behind:
+            delayed = min(behind, waits.scheduler_entries.value)
+            cycles += refill * delayed
+            terms.append(f"{refill:.4g} x {delayed:.4g}")
+        return own + cycles * self.cycle_ps, f"{' + '.join(terms)} cycles"
+
+    def locked(self, primitive: str, behind: float) -> tuple[float, str]:
+        """Return what a locked operation costs in picoseconds: it goes on beside the work behind the last one."""
+        own, text = self.price(primitive)
+        work_cycles = behind * self.cpi
+        if not work_cycles:
+            return own, text
+        hidden = min(self.cpu.serialisation.lock_hidden.value, work_cycles)
+        return max(0.0, own - hidden * self.cycle_ps), f"max(0, {text.removesuffix(' cycles')} - {hidden:.4g}) cycles"
+
+    def together(self, primitive: str, items: list[Item]) -> Component:
+        """Price the items of one primitive: each barrier and locked operation at its place, everything else alike."""
+        count = sum(item.count for item in items)
+        places = [item.behind for item in items if item.behind is not None for _ in range(round(item.count))]
+        if not places:
+            return self.component(primitive, count)
+        at_its_place = self.locked if primitive in LOCKED else self.barrier
+        prices = [at_its_place(primitive, behind) for behind in places]
+        texts = " + ".join(text for _, text in prices)
+        return Component(primitive, count, round(sum(price for price, _ in prices)), texts, tuple(places))
 
     def component(self, primitive: str, count: float, factor: float = 1.0, why: str = "") -> Component:
         """Price `count` of a primitive; `factor` is the share of it that is paid (with the reason in `why`)."""

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from functools import cached_property
+from itertools import chain
 
 from sim.config.errors import ConfigError
 from sim.config.scenario.scenario import Scenario
@@ -19,6 +20,20 @@ from sim.datapath.plan.step import LineAccess, Row, Step
 
 #: Copies that were counted with 64-byte frames.
 _COUNTED_WITH_A_FRAME = ("payload_copy", "single_copy", "skb_copy", "kernel_copy", "rx_payload_copy")
+
+#: So many instructions fill every buffer of a core: nobody looks further back than that.
+ENOUGH_WORK = 1000
+
+
+def _usually_before(steps: list[Step], number: int) -> Iterator[int]:
+    """Yield the steps of an actor that usually run before a step, latest first, then itself; of a packet, packets'."""
+    this = steps[number]
+    for other in [*reversed(range(number)), *reversed(range(number, len(steps)))]:
+        step = steps[other]
+        usual = not (step.instead_of or step.sometimes or step.per_unit)
+        alike = "packet" in step.scopes or "packet" not in this.scopes
+        if step.actor == this.actor and ((usual and alike) or other == number):
+            yield other
 
 
 class Pricer:
@@ -40,6 +55,7 @@ class Pricer:
     def price(self, steps: list[Step]) -> list[Row]:
         """Return the rows of all steps, in order."""
         steps, items = self._parted([(step, self._items(step)) for step in steps])
+        items = [self._placed(steps, items, number) for number in range(len(steps))]
         return [
             self._row(
                 step,
@@ -69,6 +85,34 @@ class Pricer:
             steps += [replace(step, jumps=()), release]
             items += [all_items[: behind[0]], all_items[behind[0] :]]
         return steps, items
+
+    def _placed(self, steps: list[Step], items: list[list[Item]], number: int) -> list[Item]:
+        """Note at each barrier and each locked operation of a step how many instructions lie behind it."""
+        placed = []
+        for place, item in enumerate(items[number]):
+            alike = next((kind for kind in (self.waiting, LOCKED) if item.primitive in kind), ())
+            behind = self._work_since(alike, steps, items, number, place) if alike else None
+            placed.append(replace(item, behind=behind))
+        return placed
+
+    def _work_since(
+        self, alike: tuple[str, ...], steps: list[Step], items: list[list[Item]], number: int, place: int
+    ) -> float:
+        """Instructions between an item and the last one that is alike, up the path that its actor usually comes."""
+        work = 0.0
+        before = (
+            item for step in _usually_before(steps, number) for item in reversed(self._work(steps[step], items[step]))
+        )
+        for item in chain(reversed(items[number][:place]), before):
+            if item.primitive in alike or work > ENOUGH_WORK:
+                break
+            work += item.count * self.recipes.instructions_of(item.primitive)
+        return work
+
+    def _work(self, step: Step, items: list[Item]) -> list[Item]:
+        """Items of a step, and the instructions that the time it is given stands for."""
+        given = step.extra_ns * self.scenario.cpu.core_ghz.value / self.scenario.cpu.cpi.value if step.extra_ns else 0.0
+        return [*items, Item("instruction", given)]
 
     def _reaches_back(self, steps: list[Step], items: list[list[Item]], number: int) -> bool:
         """Return whether the reorder buffer reaches from a row back to the read before it, down the usual path."""
@@ -143,8 +187,7 @@ class Pricer:
         for place in path:
             if steps[place].actor != actor:
                 continue
-            behind += steps[place].extra_ns * self.scenario.cpu.core_ghz.value / self.scenario.cpu.cpi.value
-            for item in items[place]:
+            for item in self._work(steps[place], items[place]):
                 if place == number and not after_access:
                     after_access = item.primitive in ("load", "copy_startup", "copy_startup_short", "copy_loop")
                     continue
@@ -158,10 +201,10 @@ class Pricer:
 
     def _row(self, step: Step, items: list[Item], hidden_ps: int, new_window: bool) -> Row:
         fixed, unit = self._split_by_unit(step, items)
-        payload = self._payload_lines(step, hidden_ps)
         names = [item.primitive for item in items]
         before = next((name for name in names if name in self.waiting or name in ("load", "store", "copy_startup")), "")
-        components = tuple(self._components(fixed)) + payload
+        priced_items = self._components(fixed)
+        components = (*priced_items, *self._payload_lines(step, priced_items, hidden_ps))
         extra = self._extra(step)
         priced = vars(step) | {
             "function": self._function(step),
@@ -207,11 +250,13 @@ class Pricer:
         return fixed, unit
 
     def _components(self, items: Iterable[Item]) -> list[Component]:
-        counts: dict[str, float] = {}
+        groups: dict[str, list[Item]] = {}
         for item in items:
-            counts[item.primitive] = counts.get(item.primitive, 0) + item.count
+            groups.setdefault(item.primitive, []).append(item)
         try:
-            return [self.table.component(name, count) for name, count in counts.items() if count]
+            return [
+                self.table.together(name, group) for name, group in groups.items() if any(item.count for item in group)
+            ]
         except KeyError as error:
             raise ConfigError(str(error.args[0])) from None
 
@@ -223,8 +268,8 @@ class Pricer:
         name = step.extra_name or ("given_time" if step.actor == "worker" else "driver_work")
         return (Component(name, 1, round(step.extra_ns * 1000), f"{step.extra_ns:g} ns"),)
 
-    def _payload_lines(self, step: Step, hidden_ps: int) -> tuple[Component, ...]:
-        """Lines of the packet that a copy pulls from the sender's cache, and clean ones (DESIGN 6b.4)."""
+    def _payload_lines(self, step: Step, items: list[Component], hidden_ps: int) -> tuple[Component, ...]:
+        """Lines of the packet that a copy pulls from the sender's cache, the first beside the rest, and clean ones."""
         if step.copied == "none":
             return ()
         traffic, table = self.scenario.traffic, self.table
@@ -233,17 +278,20 @@ class Pricer:
         whole = header + packet_bytes
         written = packet_bytes if traffic.dirty_bytes == "full" else min(traffic.dirty_bytes, packet_bytes)
         dirty = lines_of(header + written)
+        rest: list[Component] = []
+        if step.copied in ("rest", "whole") and dirty > 1:
+            rest.append(table.component("line_stream_copy", dirty - 1))
+        if step.copied in ("rest", "whole") and lines_of(whole) > dirty:
+            rest.append(table.component("clean_line", lines_of(whole) - dirty))
         components: list[Component] = []
         if step.copied in ("first", "whole"):
+            moved = [part for part in items if part.primitive == "copy_bytes"]
             transfer, transfer_ps = table.transfer_primitive, table.whole_ps(table.transfer_primitive)
-            exposed = self.scenario.cpu.payload_exposed.value * max(0, transfer_ps - hidden_ps) / transfer_ps
-            components.append(table.component(transfer, 1, exposed, "exposed part of the payload's line"))
-        if step.copied in ("rest", "whole"):
-            if dirty > 1:
-                components.append(table.component("line_stream", dirty - 1))
-            if lines_of(whole) > dirty:
-                components.append(table.component("clean_line", lines_of(whole) - dirty))
-        return tuple(components)
+            waits = self.scenario.cpu.payload_exposed.value * max(0, transfer_ps - hidden_ps)
+            beside = sum(part.cost_ps for part in [*rest, *moved])
+            exposed = max(0.0, waits - beside) / transfer_ps
+            components.append(table.component(transfer, 1, exposed, "of the first line, beyond the rest of its copy"))
+        return (*components, *rest)
 
     def _payload_access(self, step: Step) -> LineAccess | None:
         """Name the bytes of the packet's buffer that a copy reads (not tracked as cache lines)."""

@@ -25,7 +25,7 @@ def lines(name, packet_bytes, *overrides, label="payload_copy"):
     return tuple((parts[name].count, parts[name].cost_ps) if name in parts else (0, 0) for name in KINDS)
 
 
-KINDS = ("line_stream", "clean_line")
+KINDS = ("line_stream_copy", "clean_line")
 
 
 def streamed(count):
@@ -66,3 +66,32 @@ def test_a_header_copied_by_itself_meets_the_first_line_only():
 @pytest.mark.parametrize(("frame", "dirty"), [(64, 1), (65, 2), (128, 2), (129, 3), (1518, 24)])
 def test_a_received_frame_begins_a_line(frame, dirty):
     assert lines(RECEIVE, frame, FULL) == (streamed(dirty - 1), clean(0))
+
+
+def first_line(packet_bytes, *overrides, label="payload_copy"):
+    """What a copy pays for its first dirty line, in ps, and what the rest of it takes."""
+    settings = [*PLAIN, f"traffic.packet_bytes={packet_bytes}", FULL, *overrides]
+    scenario = sim.load_scenario(SEED, overrides=settings)
+    rows = {row.label: row for row in build_plan(scenario, scenario.access[0].name, packet_bytes).rows}
+    parts = {part.primitive: part.cost_ps for part in rows[label].components}
+    beside = sum(parts.get(name, 0) for name in ("copy_bytes", *KINDS))
+    return parts.get("line_transfer", 0), beside
+
+
+#: One copy of header and packet; nothing hides a transfer of 100 ns, half of which is exposed: 50 ns.
+PLAIN = (
+    *("calibration=null", "kernel=v7.3", "cpu.overlap=0", "cpu.payload_exposed=0.5", "cpu.primitives.line_transfer=100"),
+    *("cpu.core_ghz=2", "cpu.primitives.copy_bytes=32", "cpu.primitives.line_stream_copy=4"),
+)
+
+
+@pytest.mark.parametrize(("frame", "beside_ns"), [(52, 0), (116, 4), (500, 28), (1000, 60)])
+def test_the_first_line_travels_beside_the_rest_of_the_copy(frame, beside_ns):
+    """32 bytes per cycle of 0.5 ns, and 4 ns for each further line: of the first line only what takes longer is paid."""
+    paid, beside = first_line(frame)
+    assert beside == pytest.approx(beside_ns * 1000 + (frame) / 32 * 500, abs=400)
+    assert paid == pytest.approx(max(0, 50_000 - beside), abs=1)
+
+
+def test_a_header_copied_by_itself_has_nothing_beside_it():
+    assert first_line(1000, "kernel=v5.0", label="header_copy") == (50_000, 0)

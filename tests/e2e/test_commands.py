@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shlex
 import subprocess
 from importlib.metadata import version
@@ -55,6 +56,13 @@ def test_help_lists_every_command(vhost_sim):
     done = vhost_sim("--help")
     assert (done.returncode, done.stderr) == (0, "")
     assert all(command in done.stdout for command in COMMANDS)
+
+
+def test_help_names_every_mechanism_that_can_be_left_out(vhost_sim):
+    from sim.study.sensitivity.shapley import MECHANISMS
+
+    text = re.sub(r"[\s│]+", " ", vhost_sim("run", "--help").stdout)
+    assert f"for every variant: {', '.join(MECHANISMS)}" in text
 
 
 def test_without_arguments_help_is_shown(vhost_sim):

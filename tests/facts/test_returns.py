@@ -108,3 +108,15 @@ def test_a_mapping_saves_the_returns_of_what_it_does_not_call():
         executed(build_plan(scenario, access, 64), scenario)["returns"] for access in ("copy_user", "vmap")
     )
     assert before - after == pytest.approx(1 + 1 / 64, abs=0.02)
+
+
+@pytest.mark.parametrize(
+    ("instructions", "count", "measured_ns"),
+    [(727, 18, 407), (2275, 51.5, 1067), (2560, 51.5, 1127)],
+    ids=["native XDP", "skb", "generic XDP"],
+)
+def test_writes_to_a_tap_take_what_their_counts_cost(instructions, count, measured_ns):
+    """A TAP of a Zen 3 guest at 3.15 GHz (6.18, Safe RET), writes of 64 B less writes to /dev/null, counts of 6.12."""
+    cpu = zen3().cpu
+    cycles = instructions * cpu.cpi.value + count * cpu.primitives["safe_ret"].value
+    assert cycles / 3.15 == pytest.approx(measured_ns, rel=0.12)

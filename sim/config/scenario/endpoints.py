@@ -7,7 +7,15 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from sim.config.scenario.traffic import BytesOrFull
-from sim.config.tables.quantity import Bytes, Instructions, Nanoseconds, NanosecondsPerByte, Strict, default_entry
+from sim.config.tables.quantity import (
+    Bytes,
+    Instructions,
+    Nanoseconds,
+    NanosecondsPerByte,
+    Quantity,
+    Strict,
+    default_entry,
+)
 
 
 class Driver(Strict):
@@ -20,8 +28,14 @@ class Driver(Strict):
     )
     burst: int = Field(32, ge=1, le=32768, description="packets per index write (virtio-net: per xmit_more) at most")
     packet_cost: Nanoseconds = default_entry("driver.packet_cost", "own work per packet (virtio-net: on receive)")
+    sender: Literal["pktgen", "socket"] = Field(
+        "socket",
+        description="virtio-net: who sends; pktgen: ready packets into start_xmit; socket: an application, through the "
+        "guest's stack",
+    )
+    pktgen_cost: Nanoseconds = default_entry("driver.pktgen_cost", "virtio-net: pktgen and start_xmit per packet")
     stack_cost: Nanoseconds = default_entry(
-        "driver.stack_cost", "virtio-net: the guest's stack and start_xmit per packet"
+        "driver.stack_cost", "virtio-net: system call, the guest's stack and start_xmit per packet of a socket"
     )
     byte_cost: NanosecondsPerByte = default_entry(
         "driver.byte_cost", "virtio-net: guest's work per byte (an application's copy into the packet)"
@@ -34,6 +48,11 @@ class Driver(Strict):
         None, ge=256, le=32768, description="packets beyond that have a descriptor for each so many further bytes"
     )
     free_threshold: int = Field(32, ge=0, description="DPDK tx_free_thresh: reclaim in bulk above size minus this")
+
+    @property
+    def send_cost(self) -> Quantity:
+        """What a Linux guest spends on a packet that it sends."""
+        return self.pktgen_cost if self.sender == "pktgen" else self.stack_cost
 
     @property
     def kicks_by_exit(self) -> bool:

@@ -9,6 +9,7 @@ from pydantic import Field, field_validator, model_validator
 from sim.config.errors import nearest
 from sim.config.tables.quantity import (
     Bytes,
+    Cycles,
     CyclesPerInstruction,
     Entries,
     Flag,
@@ -39,6 +40,17 @@ class CpuFeatures(Strict):
     spec_rstack_overflow: Flag = Field(_NOT_NEEDED, description="needs Safe RET in the kernel (default: no)")
     retbleed: Flag = Field(_NOT_NEEDED, description="needs untrained return thunks in the kernel (default: no)")
     indirect_target_selection: Flag = Field(_NOT_NEEDED, description="needs aligned return thunks (default: no)")
+
+
+class Serialisation(Strict):
+    """What makes a barrier more than a constant: it waits for what is in flight, and what follows it starts anew."""
+
+    drain_tail: Cycles = Field(description="until the last work before a barrier has retired, at most (t)")
+    refill: CyclesPerInstruction = Field(
+        description="per instruction in front of a barrier: 1/issue width, 0 where none was seen"
+    )
+    scheduler_entries: Entries = Field(description="instructions that wait to run at most, so that many count (Q)")
+    lock_hidden: Cycles = Field(description="of a locked operation, hidden by the work since the last one at most")
 
 
 class MachineState(Strict):
@@ -83,6 +95,7 @@ class Cpu(Headed):
     )
     overlap: Fraction = Field(description="share of the work behind a load miss that hides its latency (0 to 1)")
     reorder_buffer: Instructions = Field(description="instructions that the core looks ahead while a load misses")
+    serialisation: Serialisation = Field(description="what barriers and locked operations wait for, and hide")
     store_buffer: Entries = Field(description="entries of the store buffer; stores wait for lines when it is full")
     payload_exposed: Fraction = Field(description="share of a packet's first dirty line that its copy waits for")
     l1_bytes: Bytes = Field(description="size of the first-level data cache, in bytes")

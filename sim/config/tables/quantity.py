@@ -106,6 +106,7 @@ def _in_unit(unit: str) -> AfterValidator:
     return AfterValidator(partial(check_unit, unit=unit))
 
 
+Cycles = Annotated[Quantity, _in_unit("cycles")]
 Gigahertz = Annotated[Quantity, _in_unit("GHz")]
 CyclesPerInstruction = Annotated[Quantity, _in_unit("cycles/instruction")]
 Fraction = Annotated[Quantity, _in_unit("fraction")]

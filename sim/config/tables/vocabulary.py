@@ -27,12 +27,24 @@ class Primitive:
 
 _TABLE = (
     # name, unit, instructions, group, meaning
-    ("stac", "cycles", 1, "smap", "open a SMAP window (base cost; waiting for loads is counted apart)"),
-    ("clac", "cycles", 1, "smap", "close a SMAP window (base cost)"),
-    ("lfence", "cycles", 1, "barrier", "speculation barrier barrier_nospec() (base cost)"),
+    (
+        "stac",
+        "cycles",
+        1,
+        "smap",
+        "open a SMAP window, right behind another barrier (waiting for loads apart)",
+    ),
+    ("clac", "cycles", 1, "smap", "close a SMAP window, right behind another barrier"),
+    ("lfence", "cycles", 1, "barrier", "speculation barrier barrier_nospec(), right behind another barrier"),
     ("mfence", "cycles", 1, "barrier", "full memory fence instruction"),
     ("lock_rmw", "cycles", 1, "barrier", "locked read-modify-write on an owned line; smp_mb() is one"),
-    ("spin_lock", "cycles", 8, "barrier", "uncontended spin_lock() and spin_unlock() together"),
+    (
+        "spin_lock",
+        "cycles",
+        8,
+        "barrier",
+        "uncontended spin_lock(): its locked cmpxchg; the unlock is a store",
+    ),
     ("access_ok", "cycles", 4, "check", "range check of a user address"),
     ("mask", "cycles", 3, "check", "cmp/sbb/and (or cmp/cmov) on an address or index"),
     ("object_size_check", "cycles", 90, "check", "HARDENED_USERCOPY check of a heap or page object"),
@@ -67,6 +79,7 @@ _TABLE = (
     ("line_transfer_cross_socket", "ns", 0, "cache", "line modified in a core of another socket"),
     ("line_transfer_smt", "ns", 0, "cache", "line modified by the SMT sibling"),
     ("line_stream", "ns", 0, "cache", "each further modified line while one transfer is under way"),
+    ("line_stream_copy", "ns", 0, "cache", "each further modified line of a copy, beside or behind the first one"),
     ("clean_line", "ns", 0, "cache", "each clean payload line of a copy, beyond the time that the bytes take in L1"),
     ("stlb_hit", "cycles", 0, "tlb", "L1 dTLB miss that hits the second-level TLB"),
     ("page_walk", "cycles", 0, "tlb", "page walk with its tables in L1 or L2"),

@@ -111,10 +111,11 @@ def _post(driver: Program, scenario: Scenario, ring: SplitRing, packet_bytes: in
             driver.jump("delay", R.BURST_LEFT.below(2))
             driver.jump("fill")
             _want_call(driver, ring, "delay", "call wanted after three quarters")
-        driver.step("fill", "network stack, build the packet")
-        driver.change(extra_ns=costs.stack_cost.value + packet_bytes * costs.byte_cost.value)
+        sent_by = "pktgen" if costs.sender == "pktgen" else "network stack"
+        driver.step("fill", f"{sent_by}, build the packet")
+        driver.change(extra_ns=costs.send_cost.value + packet_bytes * costs.byte_cost.value)
         if ring.queue.indirect:
-            driver.change(title="network stack, write the indirect table", access=ring.table_write(position))
+            driver.change(title=f"{sent_by}, write the indirect table", access=ring.table_write(position))
         driver.write("write_chain", "write the descriptors", ring.chain_write(position))
         driver.change(function="virtqueue_add_outbuf")
         driver.then(position.add(), R.TAKEN.add(), R.NUM_FREE.add(-chain), R.BURST_LEFT.add(-1))

@@ -48,7 +48,8 @@ def chosen_tables(explanation: Explanation, by: str, actor: str, sources: bool) 
 def explanation_tables(explanation: Explanation, actor: str = "worker") -> RenderableType:
     """Rows of one actor, grouped by what executes them once, and the total that they add up to.
 
-    Below each row stand the primitives that one execution runs through, and their prices in the same order, in cycles.
+    Below each row stand the primitives that one execution runs through, their prices in the same order, in cycles, and
+    what the price of a barrier is made of.
     """
     rows = Drawing(lambda width: _row_lines(explanation, actor, width))
     warnings = [Text(f"warning: {step}", style="yellow") for step in explanation.misplaced]
@@ -82,7 +83,7 @@ def _row_lines(explanation: Explanation, actor: str, width: int) -> list[Text]:
             rate, waits = f"{explanation.rate(row):.4g}", f"{explanation.wait_cycles(row):.2f}"
             shown += lines(f"{_INDENT}{row.title}", row.function, _figures(rate, waits, f"{cycles:.2f}"))
             if row.components or row.unit_components:
-                for text in (executes(row), numbers(row, explanation.plan.cycle_ps)):
+                for text in (executes(row), numbers(row, explanation.plan.cycle_ps), *barriers(row)):
                     shown += [Text(line, style="dim") for line in _wrapped(text, width)]
     return shown + lines(f"total of the {actor}", "", _figures("", "", f"{total:.2f}"), "bold")
 
@@ -125,6 +126,15 @@ def _head(explanation: Explanation) -> RenderableType:
 
 def _parts(row: Row) -> list[tuple[Component, str]]:
     return [(part, "") for part in row.components] + [(part, " each") for part in row.unit_components]
+
+
+def barriers(row: Row) -> list[str]:
+    """Spell the prices of barriers and locked operations, which depend on how many instructions lie behind them."""
+    parts = [part for part, _ in _parts(row) if any(part.behind)]
+    texts = [
+        f"{part.primitive} behind {' and '.join(f'{n:.3g}' for n in part.behind)}: {part.formula}" for part in parts
+    ]
+    return ["; ".join(texts)] if texts else []
 
 
 def executes(row: Row) -> str:

@@ -55,8 +55,8 @@ _PRIMITIVES = {
     "return": "safe_ret return_thunk",
     "copy": "copy_startup copy_startup_short copy_loop copy_bytes",
     "line": (
-        "line_transfer line_transfer_cross_socket line_transfer_smt line_stream clean_line l1_hit l2_hit "
-        "l3_hit memory_local memory_remote stlb_hit page_walk uncore"
+        "line_transfer line_transfer_cross_socket line_transfer_smt line_stream line_stream_copy clean_line "
+        "l1_hit l2_hit l3_hit memory_local memory_remote stlb_hit page_walk uncore"
     ),
     "check": "access_ok mask object_size_check object_size_check_stack",
     "smap": "stac clac",

@@ -31,7 +31,7 @@ _LATENCIES_NS = (
     *("l3_hit", "memory_local", "memory_remote"),
     *("line_transfer", "line_transfer_cross_socket", "line_transfer_smt"),
 )
-_FURTHER_LINES = ("line_stream", "clean_line")
+_FURTHER_LINES = ("line_stream", "line_stream_copy", "clean_line")
 
 
 def without(scenario: Scenario, mechanisms: Collection[str]) -> Scenario:
