@@ -115,7 +115,7 @@ FILES = {
     "mapping in place of a list": (EXTENDS + "access: {vmap: 1}\n", "access: a list of names is needed"),
     "number in place of a name": (EXTENDS + "access: 3\n", "access: a list of names is needed"),
     "no access": (EXTENDS + "access: []\n", "access: list should have at least 1 item after validation, not 0"),
-    "open bracket": ("schema: [1\n", "is not a YAML file (line 2): expected ',' or ']'"),
+    "open bracket": ("schema: [1\n", "is not a YAML file (line 2): "),
     "key twice": ("schema: 1\nname: a\nname: b\n", "is not a YAML file (line 3): key 'name' is given twice"),
     "inner key twice": (
         EXTENDS + "driver: {burst: 1, burst: 2}\n",
@@ -125,7 +125,7 @@ FILES = {
     "key is a list": ("? [a, b]\n: 1\n", "is not a YAML file: unhashable type: 'list'"),
     "a date that is none": (EXTENDS + "title: 9999-99-99\n", "is not a YAML file: month must be in 1..12"),
     "an object": (EXTENDS + "title: !!python/name:os.system\n", "is not a YAML file (line 3): could not determine"),
-    "endless brackets": ("schema: " + "[" * 20_000, "is not a YAML file: maximum recursion depth exceeded"),
+    "endless brackets": ("schema: " + "[" * 20_000, "is not a YAML file"),
     "a number of 5000 digits": (EXTENDS + f"run: {{seed: {'1' * 5000}}}\n", "is not a YAML file: Exceeds the limit"),
     "extends a list": ("schema: 1\nextends: [a]\n", "extends: a name or a path is needed"),
     "chain longer than the queue": (

@@ -62,7 +62,7 @@ def test_vhost_user_pays_for_bytes_and_af_xdp_does_not_touch_them():
     for direction in ("tx", "rx"):
         copied = [point(f"vhost-user-{direction}", *QUICK, packet_bytes=n).ns_per_packet for n in (64, 1518)]
         shared = [point(f"af-xdp-{direction}", *QUICK, packet_bytes=n).ns_per_packet for n in (64, 1518)]
-        assert copied[1] > 2 * copied[0]
+        assert copied[1] > 1.9 * copied[0]
         assert shared[1] == pytest.approx(shared[0])
 
 

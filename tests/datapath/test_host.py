@@ -103,7 +103,7 @@ def test_each_invalidation_tears_the_mapping_down_once_and_it_is_mapped_again():
     scenario = load("memory.invalidations_per_second=2000", "run.precision=0")
     point = simulate(build_plan(scenario, "vmap_notifier", 64), scenario.run)
     torn_down, again = point.row_rates["notifier.teardown"], point.row_rates["worker.map_again"]
-    assert torn_down * point.pps == pytest.approx(2000, rel=0.01)
+    assert torn_down * point.pps == pytest.approx(2000, rel=0.015)  # 70 of them, or 69
     assert again == pytest.approx(torn_down, rel=0.05)
     assert point.row_rates["worker.head@copy_user"] + point.row_rates["worker.head"] == pytest.approx(1, rel=1e-3)
     assert 0 < point.row_rates["worker.head@copy_user"] < 0.2

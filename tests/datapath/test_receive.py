@@ -10,6 +10,7 @@ import sim
 from sim.config.errors import ConfigError
 from sim.datapath import build_plan
 from sim.engine import simulate
+from sim.study.runs.case import executed
 
 SCENARIO = "virtio-user-receive-skb"
 
@@ -53,7 +54,8 @@ def test_a_longer_ptr_ring_waits_longer_and_carries_no_more():
 @pytest.mark.parametrize("kind", ["skb", "xdp_frame"])
 def test_taking_packets_one_by_one_costs_a_lock_each(kind):
     together, single = (point(f"receive.source.kind={kind}", f"receive.ring_batch={n}") for n in (64, 1))
-    lock = sim.load_scenario(SCENARIO).cpu.primitives["spin_lock"].value
+    cpu = sim.load_scenario(SCENARIO).cpu  # a packet's work lies between two locks, and hides what can be hidden
+    lock = cpu.primitives["spin_lock"].value - cpu.serialisation.lock_hidden.value
     locks = [one.breakdown_cycles["spin_lock"] for one in (together, single)]
     assert locks == pytest.approx([lock / 64, lock], rel=0.01)
     assert single.cycles_per_packet > together.cycles_per_packet + lock * 63 / 64
@@ -110,11 +112,12 @@ def test_large_packets_take_more_buffers_and_less_time_per_byte(access):
 
 
 def test_mapping_the_metadata_saves_2_of_5_windows_and_leaves_the_copies():
+    scenario = sim.load_scenario(SCENARIO)
     before, after = (point(access=access) for access in ("copy_user", "vmap"))
-    stac = sim.load_scenario(SCENARIO).cpu.primitives["stac"].value
+    stac = [executed(build_plan(scenario, access, 64), scenario)["stac"] for access in ("copy_user", "vmap")]
     refills = before.row_rates["worker.refill"]
-    assert before.breakdown_cycles["stac"] == pytest.approx((2 + 3 * 4 / 256 + refills + 3) * stac, rel=0.002)
-    assert after.breakdown_cycles["stac"] == pytest.approx(3 * stac)
+    assert stac[0] == pytest.approx(2 + 3 * 4 / 256 + refills + 3, rel=0.002)
+    assert stac[1] == pytest.approx(3)
     assert after.breakdown_cycles["copy_loop"] == pytest.approx(before.breakdown_cycles["copy_loop"])
 
 

@@ -61,8 +61,17 @@ def targets() -> dict[str, str]:
     return {name: recipe.strip().splitlines()[-1].strip() if recipe.strip() else "" for name, recipe in found}
 
 
-def run_page(name: str, folder: Path, wanted: Callable[[Command], bool], python: bool = True) -> list[str]:
-    """Write the files of a page and run the commands that are wanted, and its Python; return what is wrong."""
+def run_page(
+    name: str,
+    folder: Path,
+    wanted: Callable[[Command], bool],
+    python: bool = True,
+    differing: Callable[[str, str], None] = lambda shown, printed: None,
+) -> list[str]:
+    """Write the files of a page and run the commands that are wanted, and its Python; return what is wrong.
+
+    `differing` is called with each output that is not what the page shows: as shown, and as printed.
+    """
     found = blocks_of(name)
     if name in CHECKOUTS:
         for part in ("sim", "configs", "docs"):
@@ -83,6 +92,8 @@ def run_page(name: str, folder: Path, wanted: Callable[[Command], bool], python:
                 wrong, printed = wrong + said, printed + text
         if block.output is not None and all(map(wanted, block.commands)):
             missing = differs(block.output, printed)
+            if missing is not None:
+                differing(block.output, printed)
             wrong += [] if missing is None else [f"line {block.line}: shown but not printed: {missing}\n{printed}"]
     return wrong
 

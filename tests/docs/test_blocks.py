@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.docs.blocks import Block, Command, blocks, differs
+from tests.docs.rewrite import rewritten
 
 PAGE = """# Title
 
@@ -73,3 +74,25 @@ def test_a_block_that_would_be_skipped_is_refused(block):
 )
 def test_output_is_compared_line_by_line(shown, printed, wrong):
     assert differs(shown, printed) == wrong
+
+
+SHOWN = """size    Mpps
+  64   5.000
+...
+total  200.0 cycles
+answer: 64 B ...
+"""
+PRINTED = """size    Mpps
+  64   5.125
+ 128   4.875
+waits    1.0 cycles
+total  195.1 cycles
+answer: 64 B at 5.125 Mpps
+end
+"""
+
+
+def test_an_output_is_rewritten_in_the_shape_that_the_page_has():
+    new = rewritten(SHOWN, PRINTED)
+    assert new == SHOWN.replace("5.000", "5.125").replace("200.0", "195.1")
+    assert differs(new + "...", PRINTED) is None
