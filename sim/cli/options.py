@@ -146,7 +146,8 @@ Without = Annotated[
     Option(
         "--without",
         metavar="NAME,NAME",
-        help="switch mechanisms off, for every variant: stac_clac, lfence, access_ok, object_size_check, returns, misses",
+        help="switch mechanisms off, for every variant: stac_clac, lfence, access_ok, object_size_check, returns, "
+        "misses",
     ),
 ]
 

@@ -2,38 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import replace
 from functools import cached_property
-from itertools import chain
 
 from sim.config.errors import ConfigError
 from sim.config.scenario.scenario import Scenario
 from sim.config.scenario.traffic import VNET_HEADER_BYTES
 from sim.config.tables.kernel import StepCount
 from sim.costs import CostTable, Recipes
-from sim.costs.recipes import LOCKED, SERIALISING, Item, returns
+from sim.costs.recipes import LOCKED, Item, returns
 from sim.costs.table import Component
+from sim.datapath.in_flight import InFlight, waiting
 from sim.datapath.memory.ring_memory import RingMemory
 from sim.datapath.memory.rings import lines_of
 from sim.datapath.plan.step import LineAccess, Row, Step
 
 #: Copies that were counted with 64-byte frames.
 _COUNTED_WITH_A_FRAME = ("payload_copy", "single_copy", "skb_copy", "kernel_copy", "rx_payload_copy")
-
-#: So many instructions fill every buffer of a core: nobody looks further back than that.
-ENOUGH_WORK = 1000
-
-
-def _usually_before(steps: list[Step], number: int) -> Iterator[int]:
-    """Yield the steps of an actor that usually run before a step, latest first, then itself; of a packet, packets'."""
-    this = steps[number]
-    for other in [*reversed(range(number)), *reversed(range(number, len(steps)))]:
-        step = steps[other]
-        usual = not (step.instead_of or step.sometimes or step.per_unit)
-        alike = "packet" in step.scopes or "packet" not in this.scopes
-        if step.actor == this.actor and ((usual and alike) or other == number):
-            yield other
 
 
 class Pricer:
@@ -44,8 +30,7 @@ class Pricer:
         self.recipes = recipes
         self.table = table
         self.packet_bytes = packet_bytes
-        toggles_wait = scenario.cpu.features.smap_waits_for_loads.value
-        self.waiting = SERIALISING if toggles_wait else tuple(set(SERIALISING) - {"stac", "clac"})
+        self.waiting = waiting(scenario.cpu)
 
     @cached_property
     def tlb_misses(self) -> list[Item]:
@@ -55,13 +40,13 @@ class Pricer:
     def price(self, steps: list[Step]) -> list[Row]:
         """Return the rows of all steps, in order."""
         steps, items = self._parted([(step, self._items(step)) for step in steps])
-        items = [self._placed(steps, items, number) for number in range(len(steps))]
+        flight = InFlight(steps, items, self.recipes, self.scenario.cpu)
         return [
             self._row(
                 step,
-                items[number],
-                self.table.hidden_ps(self._work_behind(steps, items, number)),
-                step.far_read and not self._reaches_back(steps, items, number),
+                flight.placed(number),
+                self.table.hidden_ps(flight.work_behind(number)),
+                step.far_read and not flight.reaches_back(number),
             )
             for number, step in enumerate(steps)
         ]
@@ -85,48 +70,6 @@ class Pricer:
             steps += [replace(step, jumps=()), release]
             items += [all_items[: behind[0]], all_items[behind[0] :]]
         return steps, items
-
-    def _placed(self, steps: list[Step], items: list[list[Item]], number: int) -> list[Item]:
-        """Note at each barrier and each locked operation of a step how many instructions lie behind it."""
-        placed = []
-        for place, item in enumerate(items[number]):
-            alike = next((kind for kind in (self.waiting, LOCKED) if item.primitive in kind), ())
-            behind = self._work_since(alike, steps, items, number, place) if alike else None
-            placed.append(replace(item, behind=behind))
-        return placed
-
-    def _work_since(
-        self, alike: tuple[str, ...], steps: list[Step], items: list[list[Item]], number: int, place: int
-    ) -> float:
-        """Instructions between an item and the last one that is alike, up the path that its actor usually comes."""
-        work = 0.0
-        before = (
-            item for step in _usually_before(steps, number) for item in reversed(self._work(steps[step], items[step]))
-        )
-        for item in chain(reversed(items[number][:place]), before):
-            if item.primitive in alike or work > ENOUGH_WORK:
-                break
-            work += item.count * self.recipes.instructions_of(item.primitive)
-        return work
-
-    def _work(self, step: Step, items: list[Item]) -> list[Item]:
-        """Items of a step, and the instructions that the time it is given stands for."""
-        given = step.extra_ns * self.scenario.cpu.core_ghz.value / self.scenario.cpu.cpi.value if step.extra_ns else 0.0
-        return [*items, Item("instruction", given)]
-
-    def _reaches_back(self, steps: list[Step], items: list[list[Item]], number: int) -> bool:
-        """Return whether the reorder buffer reaches from a row back to the read before it, down the usual path."""
-        between: float = 0.0
-        for place in reversed([*range(number + 1, len(steps)), *range(number)]):
-            step = steps[place]
-            if step.actor != steps[number].actor:
-                continue
-            between += self.recipes.instructions(items[place])
-            if between > self.table.cpu.reorder_buffer.value:
-                return False
-            if step.access is not None and not step.access.write:
-                return True
-        return True
 
     def _items(self, step: Step) -> list[Item]:
         """Primitives of one execution in order: the accessor, the step's calls, then the work of the step."""
@@ -176,28 +119,6 @@ class Pricer:
         counted = {"used_elements_write": 256, **dict.fromkeys(_COUNTED_WITH_A_FRAME, 64)}
         own = self.recipes.kernel.accessor(accessor).bytes if step.counted_accessor else self._bytes(step)
         return counted.get(accessor, own)
-
-    def _work_behind(self, steps: list[Step], items: list[list[Item]], number: int) -> float:
-        """Instructions from the access of a row up to the next primitive that waits for loads, down the usual path."""
-        behind: float = 0.0
-        enough: float = self.table.cpu.reorder_buffer.value
-        after_access = False
-        actor = steps[number].actor
-        path = [number, *range(number + 1, len(steps)), *range(number)]
-        for place in path:
-            if steps[place].actor != actor:
-                continue
-            for item in self._work(steps[place], items[place]):
-                if place == number and not after_access:
-                    after_access = item.primitive in ("load", "copy_startup", "copy_startup_short", "copy_loop")
-                    continue
-                if item.primitive in self.waiting:
-                    return behind
-                behind += item.count * self.recipes.instructions_of(item.primitive)
-            after_access = True
-            if behind >= enough:
-                break
-        return enough  # nothing waits before the reorder buffer is full, on the next laps if not on this one
 
     def _row(self, step: Step, items: list[Item], hidden_ps: int, new_window: bool) -> Row:
         fixed, unit = self._split_by_unit(step, items)
