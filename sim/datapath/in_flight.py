@@ -47,7 +47,7 @@ class InFlight:
         return work
 
     def _usually_before(self, number: int) -> Iterator[int]:
-        """Yield the steps that usually run before a step, latest first, and itself; before one of a packet, packets'."""
+        """Yield the steps that usually run before a step, latest first, and itself; before a packet's, packets'."""
         this = self._steps[number]
         for other in [*reversed(range(number)), *reversed(range(number + 1, len(self._steps)))]:
             step = self._steps[other]
