@@ -7,8 +7,8 @@ import statistics
 from dataclasses import dataclass
 from typing import Any
 
-from sim.host.derive import combine, present
-from sim.host.programs import DIRTY_COPIES, sizes
+from sim.host.entries import combine, present
+from sim.host.programs import DIRTY_COPIES, HEAD_COPIES, sizes
 from sim.host.recording import Recording
 from sim.host.user_access import PAIRS, body_of, intercepted, pair_differences
 
@@ -54,6 +54,17 @@ def contrasts(recording: Recording) -> list[Contrast]:
         wanted += [
             (f"{name} of {n} bytes, source modified by the other core", f"{copy}_dirty {n}", "warm", f"{copy}_warm {n}")
             for n in DIRTY_COPIES
+        ]
+    for n in HEAD_COPIES:
+        title = f"rep movsb of {n} bytes"
+        wanted += [
+            (
+                f"{title}, first line modified by the other core",
+                f"copy_dirty_head {n}",
+                "warm",
+                f"copy_warm_fenced {n}",
+            ),
+            (f"{title} out of 256 clean buffers in turn", f"copy_pool {n}", "warm", f"copy_warm_fenced {n}"),
         ]
     wanted.append(("word handed over, one way", "ping_pong 200", "dependent load", "transfer 0"))
     shown = []

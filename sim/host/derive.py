@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import operator
 import statistics
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import NamedTuple, TypeVar
 
 from sim.config.tables.cpu import Cpu
-from sim.config.tables.quantity import Grade
+from sim.host.entries import RULES, DerivedEntry, combine, line_fit, middles, per_round, present, primitive
 from sim.host.programs import LONG_COPIES, SHORT_COPIES, sizes
 from sim.host.recording import Recording
+from sim.host.serialisation import serialising
 
-_LINE = 64
+LINE = 64
 _TRAVEL_TOLERANCE = 0.1
+#: Entries that the schema of a CPU table has no key for yet, and what they are. A profile carries them beside its
+#: table; an entry whose line here is taken out goes into the table, under its key.
+WITHOUT_KEY = {
+    "serialisation.drain_tail": "what a barrier waits for beyond its own cost, behind independent instructions",
+    "serialisation.refill_growth": "what a barrier costs more for each instruction since the last one",
+    "serialisation.lock_hidden": "what independent work hides of a locked operation, at most",
+    "primitives.line_stream_copy": "each further modified line of a copy, beyond the time of its bytes",
+}
 _PROCESS = " (differs from process to process)"
 #: (primitive, benchmark, source): an instruction or sequence, repeated.
 BACK_TO_BACK = (
@@ -25,89 +31,6 @@ BACK_TO_BACK = (
     ("indirect_call", "indirect_call", "predicted indirect call and return, back to back" + _PROCESS),
     ("retpoline", "retpoline", "indirect call through a retpoline, back to back" + _PROCESS),
 )
-T = TypeVar("T")
-
-
-class Rule(NamedTuple):
-    """Unit of an entry, and the half width that its interval has at least: relative, and in its unit."""
-
-    unit: str
-    tolerance: float
-    resolution: float = 0.0
-
-
-_OF_PRIMITIVES = {
-    Rule("cycles", 0.03, 0.3): "l1_hit",
-    Rule("cycles", 0.05, 0.5): "lfence mfence lock_rmw spin_lock mask l2_hit",
-    Rule("cycles", 0.05, 5.0): "syscall",
-    Rule("cycles", 0.1, 1.0): "stlb_hit copy_startup_short",
-    Rule("cycles", 0.1, 2.0): "copy_startup",
-    Rule("cycles", 0.15, 1.5): "stac clac",
-    Rule("cycles", 0.2, 0.5): "retpoline safe_ret",
-    Rule("cycles", 0.2, 3.0): "page_walk",
-    Rule("cycles", 0.3, 0.5): "call indirect_call",
-    Rule("ns", 0.1, 1.0): "line_transfer line_transfer_cross_socket",
-    Rule("ns", 0.1, 3.0): "eventfd_signal pin_page",
-    Rule("ns", 0.15): "l3_hit memory_local",
-    Rule("ns", 0.15, 0.1): "line_stream",
-    Rule("ns", 0.2, 0.15): "clean_line",
-    Rule("us", 0.4): "worker_wakeup",
-    Rule("bytes/cycle", 0.05, 0.5): "copy_bytes",
-}
-RULES = {
-    "core_ghz": Rule("GHz", 0.05),
-    "payload_exposed": Rule("fraction", 0.1, 0.05),
-    "overlap": Rule("fraction", 0.15, 0.05),
-    **{f"primitives.{name}": rule for rule, names in _OF_PRIMITIVES.items() for name in names.split()},
-}
-
-
-@dataclass(frozen=True)
-class DerivedEntry:
-    """A table entry: a value per round. `spans` are further readings that its range must hold, too.
-
-    An `exact` one was not timed, so that its interval is its value.
-    """
-
-    key: str
-    repeats: list[float]
-    source: str
-    spans: tuple[float, ...] = ()
-    grade: Grade = "measured-here"
-    exact: bool = False
-
-    @property
-    def rule(self) -> Rule:
-        """Unit and least half widths."""
-        rule = RULES[self.key]
-        return Rule(rule.unit, 0.0) if self.exact else rule
-
-
-def primitive(name: str, repeats: list[float], source: str, spans: tuple[float, ...] = ()) -> DerivedEntry:
-    """Return the entry of a primitive."""
-    return DerivedEntry(f"primitives.{name}", repeats, source, spans)
-
-
-def combine(operation: Callable[..., float], *series: Sequence[float | None]) -> list[float]:
-    """Apply an operation round by round, leaving out rounds in which one of its inputs was not possible."""
-    rounds = zip(*series, strict=True)
-    return [operation(*values) for values in rounds if None not in values]
-
-
-def present(series: Sequence[float | None]) -> list[float]:
-    """Return the rounds in which a benchmark was possible."""
-    return [value for value in series if value is not None]
-
-
-def middles(*series: Sequence[float]) -> tuple[float, ...]:
-    """Return the median of each series that is not empty."""
-    return tuple(statistics.median(values) for values in series if values)
-
-
-def line_fit(points: Sequence[tuple[int, float]]) -> tuple[float, float]:
-    """Return intercept and slope of the least-squares line through (x, y)."""
-    fit = statistics.linear_regression([x for x, _ in points], [y for _, y in points])
-    return fit.intercept, fit.slope
 
 
 def derive(recording: Recording, nearest: Cpu) -> list[DerivedEntry]:
@@ -130,15 +53,7 @@ def _clock(recording: Recording) -> list[DerivedEntry]:
 
 def _instructions(recording: Recording) -> list[DerivedEntry]:
     cycles = recording.cycles
-    load = cycles(f"chase_huge {sizes(recording.machine).l1_kib}")
-    alone, loaded = cycles("lfence 0"), cycles("load_lfence 0")
     chain, through = cycles("mask_chain 0"), cycles("mask_load 0")
-    lfence = primitive(
-        "lfence",
-        combine(operator.sub, loaded, load),
-        "lfence behind an L1 load, less the load's latency; range from lfence alone to both together",
-        middles(present(alone), present(loaded)),
-    )
     mask = primitive(
         "mask",
         combine(_mean, chain, through),
@@ -151,7 +66,7 @@ def _instructions(recording: Recording) -> list[DerivedEntry]:
         "a call of a short function that returns as Safe RET does, less the same with a plain return; back to back",
     )
     plain = [primitive(name, present(cycles(f"{benchmark} 0")), source) for name, benchmark, source in BACK_TO_BACK]
-    return [lfence, *plain, safe_ret, mask]
+    return [*serialising(recording), *plain, safe_ret, mask]
 
 
 def _caches(recording: Recording) -> list[DerivedEntry]:
@@ -185,7 +100,8 @@ def _lines(recording: Recording, nearest: Cpu) -> list[DerivedEntry]:
     transfer = combine(_mean, there, back)
     streamed = combine(lambda more, less: (more - less) / 56, ns("stream_loads 64"), ns("stream_loads 8"))
     owned = combine(lambda more, less: (more - less) / 56, ns("stream_stores 64"), ns("stream_stores 8"))
-    lines = (1500 + _LINE - 1) // _LINE
+    copied, shorter = _copied_lines(recording, 4096, 1500), _copied_lines(recording, 1500, 64)
+    lines = lines_of(1500)
     pool = combine(lambda clean, warm: (clean - warm) / lines, ns("copy_pool 1500"), ns("copy_warm_fenced 1500"))
     key = "line_transfer" if _same_package(recording) else "line_transfer_cross_socket"
     virtual = recording.machine.virtualised
@@ -204,10 +120,29 @@ def _lines(recording: Recording, nearest: Cpu) -> list[DerivedEntry]:
             (*middles(owned), *_streams(recording, nearest, key, streamed, transfer)),
         ),
         primitive(
+            "line_stream_copy",
+            copied,
+            "rep movsb of 4096 bytes that the other core has just modified less 1500, less the same warm, per line; "
+            "range holds 1500 less 64 bytes, whose first line travels beside the rest" + moved,
+            (*middles(shorter), *_streams(recording, nearest, key, copied, transfer)),
+        ),
+        primitive(
             "clean_line", pool, "copies of 1500 bytes out of 256 clean buffers in turn, less the same in L1, per line"
         ),
         *_exposure(recording, nearest),
     ]
+
+
+def lines_of(count: int) -> int:
+    """Return the cache lines that so many bytes from the start of a line lie on."""
+    return -(-count // LINE)
+
+
+def _copied_lines(recording: Recording, more: int, less: int) -> list[float]:
+    """Return ns for each line by which two copies of modified bytes differ, beyond the same copies warm."""
+    lines = lines_of(more) - lines_of(less)
+    names = (f"copy_dirty {more}", f"copy_warm_fenced {more}", f"copy_dirty {less}", f"copy_warm_fenced {less}")
+    return combine(lambda a, b, c, d: ((a - b) - (c - d)) / lines, *(recording.ns(name) for name in names))
 
 
 def _elsewhere(recording: Recording, nearest: Cpu, primitive: str) -> tuple[float, ...]:
@@ -282,13 +217,13 @@ def _same_package(recording: Recording) -> bool:
 def _copies(recording: Recording) -> list[DerivedEntry]:
     cycles = recording.cycles
     long = [cycles(f"copy_warm {n}") for n in LONG_COPIES]
-    fits = _per_round(long, lambda values: line_fit(list(zip(LONG_COPIES, values, strict=True))))
+    fits = per_round(long, lambda values: line_fit(list(zip(LONG_COPIES, values, strict=True))))
     rates = [1 / slope for _, slope in fits if slope > 0]
     starts = [intercept for intercept, _ in fits]
     fenced = combine(operator.sub, cycles("copy_warm_fenced 1500"), cycles("copy_warm 1500"))
     rate = statistics.median(rates) if rates else 1.0
     short = [cycles(f"copy_warm {n}") for n in SHORT_COPIES]
-    short_starts = _per_round(
+    short_starts = per_round(
         short, lambda values: statistics.fmean(v - n / rate for n, v in zip(SHORT_COPIES, values, strict=True))
     )
     short_fenced = [value - 64 / rate for value in present(cycles("copy_warm_fenced 64"))]
@@ -302,9 +237,3 @@ def _copies(recording: Recording) -> list[DerivedEntry]:
         ),
         primitive("copy_bytes", rates, slope),
     ]
-
-
-def _per_round(series: Sequence[Sequence[float | None]], operation: Callable[[list[float]], T]) -> list[T]:
-    """Apply an operation to the values of each round in which all of them were possible."""
-    rounds = zip(*series, strict=True)
-    return [operation([v for v in values if v is not None]) for values in rounds if None not in values]

@@ -6,9 +6,11 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from sim.config.tables.quantity import Quantity
+from sim.costs.audit import quantities
 from sim.host.contrasts import contrasts
 from sim.host.profile import Profile
 from sim.host.recording import Recording
+from sim.host.serialisation import added_cycles
 from sim.report.tables.terminal import Columns, TextTable, table_of
 from sim.study.questions.host_ring import RingComparison, RingReport
 
@@ -33,6 +35,13 @@ def profile_tables(recording: Recording, profile: Profile) -> RenderableType:
     for contrast in contrasts(recording):
         seen.add_row(contrast.title, f"{contrast.ns:.1f}", contrast.beside, f"{contrast.beside_ns:.1f}")
     parts: list[RenderableType] = [head, table, seen]
+    rows = added_cycles(recording)
+    if rows:
+        behind = TextTable("added behind n independent instructions (cycles)", ("n", *rows[0].cycles), left=0)
+        for row in rows:
+            behind.add_row(str(row.instructions), *(_number(value) for value in row.cycles.values()))
+        parts.append(behind)
+    parts += [Text(f"{key}: {why}") for key, why in profile.missing.items()]
     parts += [Text(f"refused: {key}: {why}") for key, why in profile.refused.items()]
     parts += [Text(f"unstable: {key}: {why}") for key, why in profile.unstable.items()]
     if not profile.cpu.features.smap.value:
@@ -42,11 +51,10 @@ def profile_tables(recording: Recording, profile: Profile) -> RenderableType:
 
 
 def quantity(profile: Profile, key: str) -> Quantity:
-    """Return the entry of a profile by its key."""
-    name = key.removeprefix("primitives.")
-    entry = profile.cpu.primitives[name] if name != key else getattr(profile.cpu, key)
-    assert isinstance(entry, Quantity)
-    return entry
+    """Return the entry of a profile by its key; of those without one in the table, what it would be."""
+    if key in profile.beside:
+        return Quantity.model_validate(profile.beside[key])
+    return dict(quantities(profile.cpu))[key]
 
 
 def ring_table(report: RingReport) -> RenderableType:
@@ -68,3 +76,7 @@ def ring_table(report: RingReport) -> RenderableType:
 def _measured_ns(point: RingComparison) -> str:
     summary = point.measured.summary
     return "" if summary is None else f"{summary.value:.1f} [{summary.low:.1f}, {summary.high:.1f}]"
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:.1f}"
