@@ -43,7 +43,7 @@ def measure(
 
     What cannot be measured, what was refused as impossible and what was unstable is said; the profile takes it from the
     nearest shipped table. Entries that a CPU table has no key for yet stand in comments of its file. Leave the machine
-    alone meanwhile. --ring takes another minute.
+    alone meanwhile. --ring takes up to another minute; where repeats disagree it refuses to compare, by name.
     """
     from sim.config.loading.files import write_whole
     from sim.host.contrasts import contrasts

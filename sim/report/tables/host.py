@@ -58,25 +58,31 @@ def quantity(profile: Profile, key: str) -> Quantity:
 
 
 def ring_table(report: RingReport) -> RenderableType:
-    """Measured and predicted rate of the ring by size, fences on and off."""
+    """Measured and predicted time per packet of the ring by size, fences on and off, and what was refused by name."""
     columns: Columns[RingComparison] = (
-        ("access", lambda point: point.predicted.access),
-        ("bytes", lambda point: str(point.predicted.packet_bytes)),
-        ("measured Mpps", lambda point: "" if point.measured.pps is None else f"{point.measured.pps / 1e6:.2f}"),
-        ("ns", _measured_ns),
-        ("predicted Mpps", lambda point: f"{point.predicted.pps / 1e6:.2f}"),
-        ("ns", lambda point: f"{point.predicted.ns_per_packet:.1f}"),
-        ("difference", lambda point: "" if point.error is None else f"{point.error:+.1%}"),
-        ("runs", lambda point: f"{len(point.measured.runs) - point.measured.moved}/{len(point.measured.runs)}"),
+        ("access", lambda point: point.access),
+        ("bytes", lambda point: str(point.measured.settings.packet_bytes)),
+        ("lines ns", _distances),
+        ("measured ns", lambda point: _number(point.measured.ns_per_packet)),
+        ("predicted ns", lambda point: _number(point.predicted_ns)),
+        ("rate off by", lambda point: "" if point.error is None else f"{point.error:+.1%}"),
+        ("windows", lambda point: f"{len(point.measured.counted)}/{len(point.measured.windows)}"),
         ("", lambda point: point.verdict),
     )
-    return table_of("ring on this host against its prediction", columns, report.comparisons, keys=2)
-
-
-def _measured_ns(point: RingComparison) -> str:
-    summary = point.measured.summary
-    return "" if summary is None else f"{summary.value:.1f} [{summary.low:.1f}, {summary.high:.1f}]"
+    table = table_of("ring on this host against its prediction", columns, report.comparisons, keys=2)
+    reasons = [
+        Text(f"refused: {point.access}, {point.measured.settings.packet_bytes} B: {key}: {why}")
+        for point in report.comparisons
+        for key, why in point.unstable.items()
+    ]
+    return Group(table, *reasons)
 
 
 def _number(value: float | None) -> str:
     return "" if value is None else f"{value:.1f}"
+
+
+def _distances(point: RingComparison) -> str:
+    """The least and the most that a line travelled in the windows that count."""
+    seen = [window.line_transfer for window in point.measured.counted]
+    return f"{min(seen):.0f} to {max(seen):.0f}" if seen else ""
