@@ -166,6 +166,8 @@ SERIALISING = {
     "work_two_bit_locks": "lock bts, lock btr",
 }
 BEHIND = (0, 14, 28, 56, 112)
+#: Those of them that every scheduler holds (the smallest one has 60 entries), and behind which a barrier is alone.
+WITHIN_SCHEDULER = (14, 28, 56)
 CHAINS = (14, 28, 42)
 SHORT_COPIES = (8, 16, 32, 64, 96)
 LONG_COPIES = (256, 512, 1500, 2048, 4096, 9000)
@@ -210,6 +212,7 @@ def benchmarks(machine: HostMachine) -> list[str]:
     return [
         *_named(INSTRUCTIONS.split(), (0,)),
         *_named(("work", *SERIALISING), BEHIND),
+        *_named(("wide", "wide_lfence"), WITHIN_SCHEDULER),
         *_named(("two_chains", "two_chains_lfence"), CHAINS),
         *_named(("chase_huge",), (*near, *far)),
         *_named(("chase_small",), near),

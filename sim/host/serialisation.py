@@ -8,11 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from sim.host.entries import DerivedEntry, combine, line_fit, middles, per_round, present, primitive
-from sim.host.programs import BEHIND, SERIALISING
+from sim.host.programs import BEHIND, SERIALISING, WITHIN_SCHEDULER
 from sim.host.recording import Recording
 
-#: Instructions of work behind which a barrier is alone, and that every scheduler holds (the smallest one has 60).
-_WITHIN_SCHEDULER = (14, 28, 56)
 _CHAINS = (14, 28)
 #: A slope above this many robust standard deviations of its median is one.
 _SIGNIFICANT = 3.0
@@ -55,7 +53,7 @@ def serialising(recording: Recording) -> list[DerivedEntry]:
 def _lfence(recording: Recording) -> DerivedEntry:
     second = [
         value
-        for n in _WITHIN_SCHEDULER
+        for n in WITHIN_SCHEDULER
         for value in middles(
             combine(operator.sub, recording.cycles(f"work_two_lfences {n}"), recording.cycles(f"work_lfence {n}"))
         )
@@ -71,17 +69,7 @@ def _lfence(recording: Recording) -> DerivedEntry:
 
 def _drain(recording: Recording) -> list[DerivedEntry]:
     """Return drain tail and growth: a line through what one barrier adds, within the scheduler."""
-    numbers = ["lfence 0", *(f"{name} {n}" for n in _WITHIN_SCHEDULER for name in ("work_lfence", "work"))]
-
-    def line(values: list[float]) -> tuple[float, float, float]:
-        back_to_back, *pairs = values
-        points = [(n, pairs[2 * i] - pairs[2 * i + 1]) for i, n in enumerate(_WITHIN_SCHEDULER)]
-        _, slope = line_fit(points)
-        growth = max(0.0, slope)
-        middle = statistics.fmean(y for _, y in points) - growth * statistics.fmean(_WITHIN_SCHEDULER)
-        return slope, growth, middle - back_to_back
-
-    fits = per_round([recording.cycles(name) for name in numbers], line)
+    fits, wide = _lines(recording, "work"), _lines(recording, "wide")
     slopes = [slope for slope, _, _ in fits]
     said = "" if significant(slopes) else ": not significantly above 0"
     short, long = _CHAINS
@@ -93,7 +81,9 @@ def _drain(recording: Recording) -> list[DerivedEntry]:
         DerivedEntry(
             "serialisation.drain_tail",
             [tail for _, _, tail in fits],
-            "one lfence behind 14, 28 and 56 independent instructions, less the growth with them, less lfence",
+            "one lfence behind 14, 28 and 56 independent instructions, less the growth with them, less lfence; range: "
+            "also behind work as wide as the core",
+            middles([tail for _, _, tail in wide]),
         ),
         DerivedEntry(
             "serialisation.refill_growth",
@@ -103,6 +93,21 @@ def _drain(recording: Recording) -> list[DerivedEntry]:
             (0.0, *(max(0.0, value) for value in middles(chains))),
         ),
     ]
+
+
+def _lines(recording: Recording, work: str) -> list[tuple[float, float, float]]:
+    """Return slope, growth (none below 0) and drain tail behind one kind of work, round by round."""
+    names = ["lfence 0", *(f"{name} {n}" for n in WITHIN_SCHEDULER for name in (f"{work}_lfence", work))]
+
+    def line(values: list[float]) -> tuple[float, float, float]:
+        back_to_back, *pairs = values
+        points = [(n, pairs[2 * i] - pairs[2 * i + 1]) for i, n in enumerate(WITHIN_SCHEDULER)]
+        _, slope = line_fit(points)
+        growth = max(0.0, slope)
+        middle = statistics.fmean(y for _, y in points) - growth * statistics.fmean(WITHIN_SCHEDULER)
+        return slope, growth, middle - back_to_back
+
+    return per_round([recording.cycles(name) for name in names], line)
 
 
 def significant(slopes: list[float]) -> bool:

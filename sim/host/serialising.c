@@ -72,6 +72,31 @@ BEHIND(work_lock_add, "lock addl $0, 64(%%rdi)")
 BEHIND(work_spin_lock, "xor %%eax, %%eax\n mov $1, %%edx\n lock cmpxchgl %%edx, 64(%%rdi)\n mov (%%rdi), %%rsi\n movb $0, 64(%%rdi)")
 BEHIND(work_two_bit_locks, "lock btsq $3, 64(%%rdi)\n lock btrq $3, 64(%%rdi)")
 
+/* One barrier behind work that is as wide as the core: another end of the block, another drain. */
+#define WIDE                                                                                                         \
+	"lea 8(%%rbx), %%r8\n lea 16(%%rbx), %%r9\n lea 24(%%rbx), %%r10\n lea 32(%%rbx), %%r11\n"                   \
+	"lea 40(%%rbx), %%rdx\n lea 48(%%rbx), %%rcx\n mov (%%rdi), %%rsi\n"
+#define WIDE_WORK(sevens) ".rept " #sevens "\n" WIDE ".endr\n"
+#define BEHIND_WIDE(name, text)                                                                                      \
+	TIMED(name##_14, WIDE_WORK(2), text, "")                                                                     \
+	TIMED(name##_28, WIDE_WORK(4), text, "")                                                                     \
+	TIMED(name##_56, WIDE_WORK(8), text, "")                                                                     \
+	static double name(long instructions, int *disturbed)                                                        \
+	{                                                                                                            \
+		switch (instructions) {                                                                              \
+		case 14:                                                                                             \
+			return name##_14(disturbed);                                                                 \
+		case 28:                                                                                             \
+			return name##_28(disturbed);                                                                 \
+		case 56:                                                                                             \
+			return name##_56(disturbed);                                                                 \
+		}                                                                                                    \
+		return NAN;                                                                                          \
+	}
+
+BEHIND_WIDE(wide, "")
+BEHIND_WIDE(wide_lfence, "lfence")
+
 /* Two chains of n dependent additions, which overlap; a barrier between them holds the second one back until it has
  * been issued anew, n instructions at the width of the core. */
 #define CHAIN(count, from, to) ".rept " #count "\n add %%" #from ", %%" #to "\n .endr\n"
@@ -103,6 +128,8 @@ const struct entry serialising_benchmarks[] = {
 	{"work_lock_add", work_lock_add},
 	{"work_spin_lock", work_spin_lock},
 	{"work_two_bit_locks", work_two_bit_locks},
+	{"wide", wide},
+	{"wide_lfence", wide_lfence},
 	{"two_chains", two_chains},
 	{"two_chains_lfence", two_chains_lfence},
 	{0},

@@ -66,6 +66,13 @@ def test_no_growth_says_so_and_ranges_to_that_between_two_chains(made_up):
     assert growth.spans == (0.0, pytest.approx(0.15 * 2))
 
 
+def test_the_tail_ranges_to_that_of_wide_work(made_up):
+    wide = {f"wide {n}": n * 0.125 for n in (14, 28, 56)}
+    wide |= {f"wide_lfence {n}": n * 0.125 + (10 + 9) / 2 for n in (14, 28, 56)}
+    tail = derived(made_up(barrier(10, 6, 0) | wide))["serialisation.drain_tail"]
+    assert (middle(tail), tail.spans) == (pytest.approx(6), (pytest.approx(9),))
+
+
 def test_a_slope_is_significant_above_its_scatter():
     assert significant([0.24, 0.25, 0.26, 0.25, 0.25])
     assert not significant([-0.2, 0.3, 0.1, -0.1, 0.05])
