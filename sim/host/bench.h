@@ -46,7 +46,7 @@ extern const struct entry copy_benchmarks[];
 extern const struct entry kernel_benchmarks[];
 
 /* Those that the ring program runs beside its ring. */
-benchmark transfer, stream_loads, copy_pool, copy_warm_fenced;
+benchmark transfer, stream_loads, copy_pool, copy_warm, copy_warm_fenced, copy_dirty_head, copy_dirty_head_open;
 
 double ticks_per_ns(void);
 double core_ratio(void); /* core cycles per tick, from a chain of dependent additions */

@@ -68,7 +68,7 @@ static double warm(copier *copy, long bytes, int fenced, int *disturbed)
 	return midmean(all.value, all.kept);
 }
 
-static double copy_warm(long bytes, int *disturbed) { return warm(copy_rep, bytes, 0, disturbed); }
+double copy_warm(long bytes, int *disturbed) { return warm(copy_rep, bytes, 0, disturbed); }
 double copy_warm_fenced(long bytes, int *disturbed) { return warm(copy_rep, bytes, 1, disturbed); }
 static double loop_warm(long bytes, int *disturbed) { return warm(copy_loop, bytes, 0, disturbed); }
 
@@ -117,12 +117,12 @@ static double dirty_source(copier *copy, long bytes, long dirty, int fenced, int
 static double copy_dirty(long bytes, int *disturbed) { return dirty_source(copy_rep, bytes, bytes, 1, disturbed); }
 static double loop_dirty(long bytes, int *disturbed) { return dirty_source(copy_loop, bytes, bytes, 1, disturbed); }
 
-static double copy_dirty_head(long bytes, int *disturbed)
+double copy_dirty_head(long bytes, int *disturbed)
 {
 	return dirty_source(copy_rep, bytes, LINE, 1, disturbed);
 }
 
-static double copy_dirty_head_open(long bytes, int *disturbed)
+double copy_dirty_head_open(long bytes, int *disturbed)
 {
 	return dirty_source(copy_rep, bytes, LINE, 0, disturbed);
 }

@@ -169,15 +169,15 @@ def _exposure(recording: Recording, nearest: Cpu) -> list[DerivedEntry]:
     ns = recording.ns
     travel = ns("transfer 0"), ns("transfer 1")
     cold, warm = ns("copy_dirty_head 64"), ns("copy_warm_fenced 64")
-    fenced = combine(lambda dirty, clean, there, back: (dirty - clean) / _mean(there, back), cold, warm, *travel)
+    fenced = combine(lambda dirty, clean, there, back: exposed(dirty, clean, _mean(there, back)), cold, warm, *travel)
     if not fenced:
         return []
     buffer, cpi = nearest.reorder_buffer.value, nearest.cpi
     lookahead_ns = buffer * cpi.value / statistics.median(recording.core_ghz())
-    share = min(1.0, max(0.01, statistics.median(fenced)))
+    share = statistics.median(fenced)
 
     def overlap(dirty: float, warm: float, there: float, back: float) -> float:
-        return _fraction((_mean(there, back) - (dirty - warm) / share) / lookahead_ns)
+        return fraction(hidden_ns(dirty, warm, _mean(there, back), share) / lookahead_ns)
 
     hidden = combine(overlap, ns("copy_dirty_head_open 64"), ns("copy_warm 64"), *travel)
     cpi_low, cpi_high = (bound / cpi.value for bound in (cpi.low, cpi.high))
@@ -186,7 +186,7 @@ def _exposure(recording: Recording, nearest: Cpu) -> list[DerivedEntry]:
     if recording.machine.virtualised:  # from afar, a line takes longer than the reorder buffer lasts
         spans = (*spans, nearest.overlap.low, nearest.overlap.high)
         limits = "that of the table, a hypervisor may move the CPUs"
-    exposed = (
+    of_copy = (
         "copy of 64 bytes from a line modified in the other core, a fence behind it, less the same warm, "
         "over line_transfer (1 at most)"
     )
@@ -195,7 +195,7 @@ def _exposure(recording: Recording, nearest: Cpu) -> list[DerivedEntry]:
         f"({buffer:g} instructions at {cpi.value:g} cycles, both of table {nearest.name}); range: {limits}"
     )
     return [
-        DerivedEntry("payload_exposed", [_fraction(value) for value in fenced], exposed),
+        DerivedEntry("payload_exposed", fenced, of_copy),
         DerivedEntry("overlap", hidden, overlapping, spans, grade="derived"),
     ]
 
@@ -204,7 +204,18 @@ def _mean(first: float, second: float) -> float:
     return (first + second) / 2
 
 
-def _fraction(value: float) -> float:
+def exposed(dirty: float, warm: float, travel: float) -> float:
+    """Return the share of a line's travel that a fenced copy out of it takes longer than a warm one."""
+    return fraction((dirty - warm) / travel)
+
+
+def hidden_ns(dirty: float, warm: float, travel: float, share: float) -> float:
+    """Return what copies without fences hide of a line's travel, of which fenced ones show `share`."""
+    return max(0.0, travel - (dirty - warm) / max(0.01, share))
+
+
+def fraction(value: float) -> float:
+    """Return a share that stays one."""
     return min(1.0, max(0.0, value))
 
 

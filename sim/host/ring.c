@@ -62,7 +62,8 @@ static struct {
 static struct {
 	uint64_t packets, refills, drains, sleeps, flushes, disturbed, kicks;
 	double ratio_before, ratio_after;
-	double there[2], back[2], stream_64[2], stream_8[2], pool[2], warm[2]; /* ticks, before and after */
+	/* ticks, before and after */
+	double there[2], back[2], stream_64[2], stream_8[2], pool[2], warm[2], head[2], fenced[2], head_open[2], open[2];
 	int windows;
 	double ns[MOST_WINDOWS];
 } found;
@@ -332,6 +333,10 @@ static void look_around(int after)
 	found.stream_8[after] = stream_loads(8, &unused);
 	found.pool[after] = copy_pool(bytes, &unused);
 	found.warm[after] = copy_warm_fenced(bytes, &unused);
+	found.head[after] = copy_dirty_head(64, &unused);
+	found.fenced[after] = copy_warm_fenced(64, &unused);
+	found.head_open[after] = copy_dirty_head_open(64, &unused);
+	found.open[after] = copy_warm(64, &unused);
 }
 
 /* Print both readings of a benchmark in ns; one that gave nothing is null. */
@@ -357,6 +362,10 @@ static void report(void)
 	print_ns("stream_8_ns", found.stream_8);
 	print_ns("pool_ns", found.pool);
 	print_ns("warm_ns", found.warm);
+	print_ns("head_ns", found.head);
+	print_ns("fenced_ns", found.fenced);
+	print_ns("head_open_ns", found.head_open);
+	print_ns("open_ns", found.open);
 	printf("\"drains\": %lu, \"sleeps\": %lu, \"flushes\": %lu, \"kicks\": %lu, \"disturbed\": %lu, \"ns_per_packet\": [",
 	       found.drains, found.sleeps, found.flushes, found.kicks, found.disturbed);
 	for (int number = 0; number < found.windows; number++)

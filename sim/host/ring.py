@@ -7,13 +7,13 @@ import statistics
 import subprocess
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import Any
 
 from sim.config.errors import ConfigError
 from sim.config.progress import Progress
-from sim.host.derive import lines_of
+from sim.host.derive import exposed, hidden_ns, lines_of
 from sim.host.programs import compiled
 
 WINDOW_MS = 200
@@ -42,11 +42,21 @@ class RingSettings:
 
 @dataclass(frozen=True)
 class Surroundings:
-    """What moves with the place of the CPUs, and a clean line of a copy out of a ring's buffers of this size; in ns."""
+    """What moves with the place of the CPUs, and a clean line of a copy out of a ring's buffers of this size; in ns.
+
+    `exposed` is the share of a dirty first line that a fenced copy pays, `hidden` the ns of it that others hide.
+    """
 
     line_transfer: float
     line_stream: float
     clean_line: float
+    exposed: float
+    hidden: float
+
+    def mean(self, other: Surroundings) -> Surroundings:
+        """Return the mean of two looks."""
+        pairs = zip(astuple(self), astuple(other), strict=True)
+        return Surroundings(*(statistics.fmean(pair) for pair in pairs))
 
 
 @dataclass(frozen=True)
@@ -61,14 +71,9 @@ class RingWindow:
     events_per_packet: dict[str, float]
 
     @property
-    def line_transfer(self) -> float:
+    def place(self) -> Surroundings:
         """Mean of the two looks, which this window is predicted with."""
-        return (self.before.line_transfer + self.after.line_transfer) / 2
-
-    @property
-    def line_stream(self) -> float:
-        """Mean of the two looks, which this window is predicted with."""
-        return (self.before.line_stream + self.after.line_stream) / 2
+        return self.before.mean(self.after)
 
     @property
     def moved(self) -> bool:
@@ -137,13 +142,23 @@ def parse_window(text: str, packet_bytes: int) -> RingWindow:
 
 
 def _surroundings(data: dict[str, Any], number: int, packet_bytes: int) -> Surroundings:
-    """Read one of the two looks around: lines both ways, 64 less 8 in a stream, a pool of buffers less a warm one."""
-    names = ("there_ns", "back_ns", "stream_64_ns", "stream_8_ns", "pool_ns", "warm_ns")
-    there, back, more, less, pool, warm = (float(data[name][number]) for name in names)
+    """Read one of the two looks around: lines both ways, 64 less 8 in a stream, a pool of buffers less a warm one.
+
+    Then copies of 64 bytes that the other core has modified, fenced and not, each with the same warm.
+    """
+    names = ("there", "back", "stream_64", "stream_8", "pool", "warm", "head", "fenced", "head_open", "open")
+    there, back, more, less, pool, warm, *copies = (float(data[f"{name}_ns"][number]) for name in names)
     lines = lines_of(VNET_HEADER_BYTES + packet_bytes)
     if there + back <= 0:
         raise ValueError("a line that takes no time")
-    return Surroundings((there + back) / 2, max(0.0, (more - less) / 56), max(0.0, (pool - warm) / lines))
+    travel, share = (there + back) / 2, exposed(copies[0], copies[1], (there + back) / 2)
+    return Surroundings(
+        line_transfer=travel,
+        line_stream=max(0.0, (more - less) / 56),
+        clean_line=max(0.0, (pool - warm) / lines),
+        exposed=share,
+        hidden=hidden_ns(copies[2], copies[3], travel, share),
+    )
 
 
 def run_rings(

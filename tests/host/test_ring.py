@@ -28,11 +28,12 @@ PRINTED = {
     **{"packets": 6400, "refills": 64, "drains": 0, "sleeps": 0, "flushes": 100, "kicks": 0, "disturbed": 2},
     **{"there_ns": [21.0, 22.0], "back_ns": [23.0, 24.0], "stream_64_ns": [150.0, 206.0], "stream_8_ns": [38.0, 38.0]},
     **{"pool_ns": [24.0, 17.0], "warm_ns": [18.0, 18.0]},
+    **{"head_ns": [27.6, 40.0], "fenced_ns": [10.0, 10.0], "head_open_ns": [12.0, 4.0], "open_ns": [4.0, 4.0]},
     "ns_per_packet": [90.0, 40.0, 41.0, 39.0, 40.0, 40.0, 5.0, 40.0],
 }
 
 
-NEAR = Surroundings(line_transfer=22.0, line_stream=1.0, clean_line=0.5)
+NEAR = Surroundings(line_transfer=22.0, line_stream=1.0, clean_line=0.5, exposed=0.9, hidden=20.0)
 FAR = replace(NEAR, line_transfer=125.0)
 
 
@@ -51,9 +52,12 @@ def test_a_window_is_the_mean_of_its_middle_intervals_and_events_per_packet():
 def test_distances_and_clean_lines_are_read_before_and_after():
     parsed = parse_window(json.dumps(PRINTED), 64)
     # 12 + 64 bytes lie on two lines.
-    assert parsed.before == Surroundings((21 + 23) / 2, (150 - 38) / 56, (24 - 18) / 2)
-    assert parsed.after == Surroundings((22 + 24) / 2, (206 - 38) / 56, 0.0)  # a pool that is not slower than L1
-    assert (parsed.line_transfer, parsed.line_stream) == ((22 + 23) / 2, (2 + 3) / 2)
+    share = (27.6 - 10) / 22
+    assert parsed.before == Surroundings(22, (150 - 38) / 56, (24 - 18) / 2, share, pytest.approx(22 - 8 / share))
+    # A pool that is not slower than L1, a copy that shows more than the line takes, and one that shows nothing.
+    assert parsed.after == Surroundings(23, (206 - 38) / 56, 0.0, 1.0, 23)
+    assert parsed.place.line_transfer == (22 + 23) / 2
+    assert parsed.place.exposed == (share + 1) / 2
 
 
 def test_too_few_undisturbed_intervals_give_no_time():
@@ -148,9 +152,12 @@ def test_steps_of_the_program_that_the_kernel_table_counts_are_marked_in_its_sou
 
 def predicted_ns(scenario, place, clean_line):
     """What a scenario gives with the distances of one window."""
+    cpu = scenario.cpu
     values = {"line_transfer": place.line_transfer, "line_stream": place.line_stream, "clean_line": clean_line}
     changes = {f"cpu.primitives.{name}": value for name, value in values.items()}
     changes["cpu.primitives.worker_wakeup"] = place.line_transfer / 1000
+    changes["cpu.payload_exposed"] = place.exposed
+    changes["cpu.overlap"] = min(1.0, place.hidden / (cpu.reorder_buffer.value * cpu.cpi.value / cpu.core_ghz.value))
     return run(with_values(scenario, changes)).at("ring_fenced", 64).ns_per_packet
 
 

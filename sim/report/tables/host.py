@@ -84,5 +84,5 @@ def _number(value: float | None) -> str:
 
 def _distances(point: RingComparison) -> str:
     """The least and the most that a line travelled in the windows that count."""
-    seen = [window.line_transfer for window in point.measured.counted]
+    seen = [window.place.line_transfer for window in point.measured.counted]
     return f"{min(seen):.0f} to {max(seen):.0f}" if seen else ""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,8 +14,9 @@ from sim.config.errors import ConfigError
 from sim.config.progress import Progress
 from sim.datapath import build_plan
 from sim.engine import Point, simulate
+from sim.host.derive import fraction
 from sim.host.quality import summarise
-from sim.host.ring import RingPoint, RingSettings, run_rings
+from sim.host.ring import RingPoint, RingSettings, Surroundings, run_rings
 from sim.study.runs.case import with_values
 
 SCENARIO = "user-ring"
@@ -25,8 +26,6 @@ TOLERANCE = 0.15
 STEADY = 0.075
 #: An entry whose repeats move a prediction by more than this share refuses it (a third of the tolerance).
 SWAY = 0.05
-#: Entries that are timed between the threads of the ring itself.
-OF_WINDOW = ("line_transfer", "line_stream", "clean_line")
 #: What a ring without a kernel does not pay.
 NO_KERNEL = ("syscall", "pti", "eventfd_signal")
 RATE = "measured over predicted time"
@@ -83,8 +82,10 @@ class RingComparison:
             "windows": {
                 "measured_ns": [window.ns_per_packet for window in counted],
                 "predicted_ns": [point.ns_per_packet for point in self.predicted],
-                "line_transfer_ns": [window.line_transfer for window in counted],
-                "line_stream_ns": [window.line_stream for window in counted],
+                "line_transfer_ns": [window.place.line_transfer for window in counted],
+                "line_stream_ns": [window.place.line_stream for window in counted],
+                "exposed": [window.place.exposed for window in counted],
+                "hidden_ns": [window.place.hidden for window in counted],
             },
             "clean_line_ns": self.measured.clean_lines,
             "windows_run": len(self.measured.windows),
@@ -158,12 +159,12 @@ def compare(scenario: Scenario, measured: RingPoint) -> RingComparison:
         plan = build_plan(with_values(scenario, values), access, size)
         return simulate(plan, scenario.run), plan.ledger.entries().keys() - plan.ledger.only_for_setup()
 
-    places = [_place(window.line_transfer, window.line_stream, clean) for window in windows]
+    places = [_place(scenario, window.place, clean) for window in windows]
     points = tuple(predict(place)[0] for place in places)
     middle = {key: statistics.median(place[key] for place in places) for key in places[0]}
     base, read = predict(middle)
     refused = {}
-    for key, repeats in _doubtful(scenario, measured).items():
+    for key, repeats in _doubtful(scenario, measured, middle.keys()).items():
         if key not in read:
             continue
         low, high = _middle_half(repeats)
@@ -178,19 +179,27 @@ def compare(scenario: Scenario, measured: RingPoint) -> RingComparison:
     return RingComparison(access, measured, points, refused | ({RATE: disagreement} if disagreement else {}))
 
 
-def _place(line_transfer: float, line_stream: float, clean_line: float) -> dict[str, float]:
+def _place(scenario: Scenario, place: Surroundings, clean_line: float) -> dict[str, float]:
     """Return the entries of one window, by their keys in the scenario; waking up takes a line."""
-    values = {"line_transfer": line_transfer, "line_stream": line_stream, "clean_line": clean_line}
-    return {f"{_PRIMITIVES}{name}": value for name, value in {**values, "worker_wakeup": line_transfer / 1000}.items()}
+    cpu = scenario.cpu
+    lookahead_ns = cpu.reorder_buffer.value * cpu.cpi.value / cpu.core_ghz.value
+    return {
+        "cpu.overlap": fraction(place.hidden / lookahead_ns),
+        "cpu.payload_exposed": place.exposed,
+        "cpu.primitives.line_transfer": place.line_transfer,
+        "cpu.primitives.line_stream": place.line_stream,
+        "cpu.primitives.clean_line": clean_line,
+        "cpu.primitives.worker_wakeup": place.line_transfer / 1000,
+    }
 
 
-def _doubtful(scenario: Scenario, measured: RingPoint) -> dict[str, list[float]]:
-    """Return the repeats of every entry that may decide a prediction, by its key in the scenario."""
+def _doubtful(scenario: Scenario, measured: RingPoint, of_window: Collection[str]) -> dict[str, list[float]]:
+    """Return the repeats of every entry that may decide a prediction and is not each window's own, by its key."""
     doubtful = {f"{_PRIMITIVES}clean_line": measured.clean_lines}
     if scenario.cpu.measured is not None:
         unstable = {key: entry for key, entry in scenario.cpu.measured.entries.items() if not entry.stable}
         kept = {f"cpu.{key}": entry.repeats for key, entry in unstable.items()}
-        replaced = {f"{_PRIMITIVES}{name}" for name in (*OF_WINDOW, *NO_KERNEL, "worker_wakeup")}
+        replaced = {*of_window, *(f"{_PRIMITIVES}{name}" for name in NO_KERNEL)}
         doubtful |= {key: repeats for key, repeats in kept.items() if key not in replaced}
     return doubtful
 
