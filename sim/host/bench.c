@@ -11,8 +11,8 @@
 static benchmark *find(const char *name)
 {
 	static const struct entry *const tables[] = {
-		instruction_benchmarks, serialising_benchmarks, memory_benchmarks,
-		core_benchmarks,	copy_benchmarks,	kernel_benchmarks,
+		instruction_benchmarks, serialising_benchmarks, memory_benchmarks, core_benchmarks,
+		copy_benchmarks,	kernel_benchmarks,	tap_benchmarks,
 	};
 	for (size_t table = 0; table < sizeof tables / sizeof *tables; table++)
 		for (const struct entry *one = tables[table]; one->name; one++)

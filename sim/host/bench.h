@@ -44,6 +44,7 @@ extern const struct entry memory_benchmarks[];
 extern const struct entry core_benchmarks[];
 extern const struct entry copy_benchmarks[];
 extern const struct entry kernel_benchmarks[];
+extern const struct entry tap_benchmarks[];
 
 /* Those that the ring program runs beside its ring. */
 benchmark transfer, stream_loads, copy_pool, copy_warm, copy_warm_fenced, copy_dirty_head, copy_dirty_head_open;

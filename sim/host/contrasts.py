@@ -66,6 +66,11 @@ def contrasts(recording: Recording) -> list[Contrast]:
             ),
             (f"{title} out of 256 clean buffers in turn", f"copy_pool {n}", "warm", f"copy_warm_fenced {n}"),
         ]
+    wanted.append(("write of 64 bytes to a TAP, XDP_DROP", "tap_calls 0", "to /dev/null", "sys_write_null 0"))
+    wanted += [
+        ("the same with 128 calls in the program", "tap_calls 128", "none", "tap_calls 0"),
+        ("the same with 400 dependent additions", "tap_additions 400", "none", "tap_calls 0"),
+    ]
     wanted.append(("word handed over, one way", "ping_pong 200", "dependent load", "transfer 0"))
     shown = []
     for title, name, beside, other in wanted:

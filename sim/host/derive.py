@@ -7,7 +7,7 @@ import statistics
 
 from sim.config.tables.cpu import Cpu
 from sim.host.entries import RULES, DerivedEntry, combine, line_fit, middles, per_round, present, primitive
-from sim.host.programs import LONG_COPIES, SHORT_COPIES, sizes
+from sim.host.programs import CALLS_IN_KERNEL, LONG_COPIES, SHORT_COPIES, sizes
 from sim.host.recording import Recording
 from sim.host.serialisation import serialising
 
@@ -60,13 +60,34 @@ def _instructions(recording: Recording) -> list[DerivedEntry]:
         "cmp, sbb, and: middle between throughput before a load and latency of a chain",
         middles(present(chain), present(through)),
     )
-    safe_ret = primitive(
-        "safe_ret",
-        combine(operator.sub, cycles("user_access_body_safe_ret 0"), cycles("user_access_body 0")),
-        "a call of a short function that returns as Safe RET does, less the same with a plain return; back to back",
-    )
     plain = [primitive(name, present(cycles(f"{benchmark} 0")), source) for name, benchmark, source in BACK_TO_BACK]
-    return [*serialising(recording), *plain, safe_ret, mask]
+    return [*serialising(recording), *plain, _safe_ret(recording), mask]
+
+
+def _safe_ret(recording: Recording) -> DerivedEntry:
+    """Return what Safe RET adds to a return: in the kernel where it runs and calls in it can be timed, or alone."""
+    cycles = recording.cycles
+    alone = combine(operator.sub, cycles("user_access_body_safe_ret 0"), cycles("user_access_body 0"))
+    source = "a call of a short function that returns as Safe RET does, less the same with a plain return; back to back"
+    within = calls_in_kernel(recording)
+    if not within or not recording.machine.safe_ret:
+        return primitive("safe_ret", alone, source)
+    source = (
+        "a call of a BPF function and its return, in an XDP program on a TAP (slope from 0 to 128 of them), less a "
+        "plain call and return; range holds the sequence alone, back to back in user space"
+    )
+    return primitive("safe_ret", within, source, middles(alone))
+
+
+def calls_in_kernel(recording: Recording) -> list[float]:
+    """Return the cycles of a call and return in the kernel, less those of a plain one in user space, round by round."""
+    series = [recording.cycles(f"tap_calls {calls}") for calls in CALLS_IN_KERNEL]
+
+    def beyond_plain(values: list[float]) -> float:
+        *written, call = values
+        return line_fit(list(zip(CALLS_IN_KERNEL, written, strict=True)))[1] - call
+
+    return per_round([*series, recording.cycles("call 0")], beyond_plain)
 
 
 def _caches(recording: Recording) -> list[DerivedEntry]:

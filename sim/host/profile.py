@@ -13,7 +13,7 @@ from sim.config.loading import paths
 from sim.config.loading.load import load_of, read_table, validate
 from sim.config.tables.cpu import Cpu, Measured, Repeats
 from sim.config.tables.quantity import Quantity
-from sim.host.derive import WITHOUT_KEY, derive
+from sim.host.derive import WITHOUT_KEY, calls_in_kernel, derive
 from sim.host.entries import DerivedEntry
 from sim.host.machine import HostMachine
 from sim.host.quality import RepeatSummary, impossible, split, summarise, wrong_clock
@@ -203,6 +203,8 @@ def _judged(
     refused = impossible(entries) | refused
     unknown = {entry.key for entry in entries if not entry.repeats} & WITHOUT_KEY.keys()
     missing = {key: "not measured (the recording has no such series)" for key in WITHOUT_KEY if key in unknown}
+    if recording.machine.safe_ret and not calls_in_kernel(recording):
+        missing["primitives.safe_ret, in the kernel"] = "not measured (needs root, /dev/net/tun and bpf())"
     return split(entries, refused), refused, missing
 
 

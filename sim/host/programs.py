@@ -23,7 +23,7 @@ FLAGS = ("-O2", "-mno-red-zone", "-pthread")
 PROGRAMS = {
     "bench": (
         *("bench.c", "threads.c", "common.c"),
-        *("instructions.c", "serialising.c", "memory.c", "cores.c", "copies.c", "kernel.c"),
+        *("instructions.c", "serialising.c", "memory.c", "cores.c", "copies.c", "kernel.c", "tap.c"),
     ),
     "ring": ("ring.c", "threads.c", "common.c", "cores.c", "copies.c"),
 }
@@ -154,7 +154,7 @@ INSTRUCTIONS = (
 SYSTEM_CALLS = (
     "sys_invalid sys_getuid sys_getresuid sys_getcpu_0 sys_getcpu_1 sys_getcpu_2 sys_time_0 sys_time_1 "
     "sys_gettimeofday_0 sys_gettimeofday_zone sys_settimeofday_bad sys_ioctl_fioclex sys_ioctl_fionbio "
-    "sys_utimensat_0 sys_utimensat_2 sys_eventfd_write"
+    "sys_utimensat_0 sys_utimensat_2 sys_eventfd_write sys_write_null"
 )
 #: Sequences that run behind `BEHIND` instructions of independent work, and what they are.
 SERIALISING = {
@@ -173,6 +173,8 @@ SHORT_COPIES = (8, 16, 32, 64, 96)
 LONG_COPIES = (256, 512, 1500, 2048, 4096, 9000)
 FENCED_COPIES = (64, 256, 512, 1500, 4096)
 DIRTY_COPIES = (16, 64, 256, 1500, 4096, 9000)
+#: Calls of an empty function in the XDP program that a packet written to a TAP runs.
+CALLS_IN_KERNEL = (0, 16, 64, 128)
 HEAD_COPIES = (64, 512, 1500)
 
 
@@ -231,6 +233,8 @@ def benchmarks(machine: HostMachine) -> list[str]:
         *_named(("pin_pages",), (1, 16)),
         *_named(("two_fields",), range(4)),
         "wake_up 100",
+        *_named(("tap_calls",), CALLS_IN_KERNEL),
+        "tap_additions 400",
     ]
 
 

@@ -105,12 +105,6 @@ class RingPoint:
         return sum(window.moved for window in self.windows)
 
     @property
-    def ns_per_packet(self) -> float | None:
-        """Median over the windows that count; None without one."""
-        times = [window.ns_per_packet for window in self.counted if window.ns_per_packet is not None]
-        return statistics.median(times) if times else None
-
-    @property
     def clean_lines(self) -> list[float]:
         """Both readings of `clean_line` in every window, also in those that do not count: no other CPU is in it."""
         return [look.clean_line for window in self.windows for look in (window.before, window.after)]

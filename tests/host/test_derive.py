@@ -64,6 +64,29 @@ def test_a_further_line_of_a_copy_is_the_slope_of_modified_copies_beyond_the_sam
     assert entry.spans == (pytest.approx((500 + 24 * 8 - 485) / 23 / 2),)
 
 
+#: 128 calls in the kernel take 128 x 35 cycles (17.5 ticks each); a plain call takes 5; Safe RET alone adds 20.
+RETURNS = {
+    **{f"tap_calls {calls}": 900 + 17.5 * calls for calls in (0, 16, 64, 128)},
+    **{"call 0": 2.5, "user_access_body_safe_ret 0": 13.0, "user_access_body 0": 3.0},
+}
+SAFE = {"vulnerabilities": {"spec_rstack_overflow": "Vulnerable: Safe RET, no microcode"}}
+
+
+def test_safe_ret_is_that_of_the_kernel_where_calls_in_it_can_be_timed(made_up, nearest):
+    safe_ret, entry = value(derive(made_up(RETURNS, **SAFE), nearest), "primitives.safe_ret")
+    assert safe_ret == pytest.approx(35 - 5)
+    assert entry.spans == (20,)
+    assert "XDP program" in entry.source
+
+
+@pytest.mark.parametrize("where", ["an ordinary user", "plain returns"])
+def test_safe_ret_is_its_sequence_alone_elsewhere(where, made_up, nearest):
+    ticks, machine = (RETURNS | {"tap_calls 64": None}, SAFE) if where == "an ordinary user" else (RETURNS, {})
+    safe_ret, entry = value(derive(made_up(ticks, **machine), nearest), "primitives.safe_ret")
+    assert (safe_ret, entry.spans) == (20, ())
+    assert "back to back" in entry.source
+
+
 def test_cpus_of_two_sockets_give_the_cross_socket_entry(made_up, nearest, machine):
     apart = [machine.cpus[0], machine.cpus[1].model_copy(update={"package": 1})]
     keys = {entry.key for entry in derive(made_up({"transfer 0": 300.0, "transfer 1": 300.0}, cpus=apart), nearest)}

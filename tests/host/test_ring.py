@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import io
 import json
+import statistics
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from rich.console import Console
 
 from sim.config.errors import ConfigError
@@ -87,15 +91,11 @@ def test_a_window_counts_where_the_cpus_stay_wherever_that_is():
     assert not a_window(None).counts
 
 
-def test_a_point_is_the_median_of_the_windows_that_count():
+def test_a_point_holds_the_windows_that_count():
     windows = (a_window(40), a_window(41), a_window(90, NEAR, FAR), a_window(39), a_window(None))
     measured = RingPoint(SETTINGS, windows)
-    assert (measured.ns_per_packet, measured.moved, len(measured.counted)) == (40, 1, 3)
+    assert ([window.ns_per_packet for window in measured.counted], measured.moved) == ([40, 41, 39], 1)
     assert measured.clean_lines == [0.5] * 2 * 5  # before and after, of every window
-
-
-def test_without_a_window_that_counts_there_is_no_time():
-    assert RingPoint(SETTINGS, (a_window(140, NEAR, FAR), a_window(None))).ns_per_packet is None
 
 
 @pytest.fixture(scope="module")
@@ -171,16 +171,27 @@ def short(scenario):
     return scenario.model_copy(update={"cpu": cpu, "traffic": traffic})
 
 
-def test_each_window_is_predicted_with_its_own_distance_and_medians_are_compared(short):
+def test_each_window_is_predicted_with_its_own_distance_and_the_middle_one_is_compared(short):
     near, far = predicted_ns(short, NEAR, 0.5), predicted_ns(short, FAR, 0.5)
     assert far > near + 60
-    windows = [a_window(near / 0.9), a_window(far / 0.9, FAR), a_window(near / 0.9), a_window(near / 0.9)]
+    windows = [a_window(near / 0.9), a_window(far / 0.95, FAR), a_window(near / 0.9), a_window(near / 0.85)]
     compared = study.compare(short, RingPoint(SETTINGS, tuple(windows)))
     assert [point.ns_per_packet for point in compared.predicted] == [near, far, near, near]
-    assert compared.predicted_ns == near
+    assert compared.middle == (near / 0.9, near)
     assert compared.error == pytest.approx(1 / 0.9 - 1)
     assert (compared.verdict, compared.unstable) == ("within 15 %", {})
     assert compared.to_dict()["windows"]["line_transfer_ns"] == [22.0, 125.0, 22.0, 22.0]
+
+
+@given(st.lists(st.tuples(st.floats(0.9, 1.1), st.booleans()), min_size=1, max_size=12))
+def test_moving_between_two_places_adds_nothing_to_the_error(windows):
+    """Each window is off by its own factor at its own distance: the error is one of them, the middle one."""
+    point = SimpleNamespace
+    counted = [point(ns_per_packet=factor * (140.0 if far else 40.0)) for factor, far in windows]
+    predicted = tuple(point(ns_per_packet=140.0 if far else 40.0) for _, far in windows)
+    compared = study.RingComparison("ring_fenced", point(counted=counted, moved=0), predicted, {})
+    factors = sorted(factor for factor, _ in windows)
+    assert compared.error == pytest.approx(statistics.median_low(factors) - 1)
 
 
 def test_a_prediction_that_is_off_says_so(short):

@@ -12,7 +12,7 @@ from sim.config.loading.load import load_table
 from sim.host.derive import WITHOUT_KEY, derive
 from sim.host.profile import build_profile
 from sim.host.programs import BEHIND, SERIALISING
-from sim.host.serialisation import added_cycles, serialising, significant
+from sim.host.serialisation import added, added_cycles, serialising, significant
 
 from .conftest import RECORDINGS, recording_of
 
@@ -101,6 +101,8 @@ def test_every_sequence_is_shown_at_every_distance(made_up):
 @pytest.mark.parametrize("name", RECORDINGS)
 def test_a_recording_without_these_series_says_that_they_are_not_measured(name):
     profile = build_profile(recording_of(name), "this-host")
+    kernel = profile.missing.pop("primitives.safe_ret, in the kernel", None)
+    assert kernel == (None if name == "sandboxed" else "not measured (needs root, /dev/net/tun and bpf())")
     assert set(profile.missing) == {key for key in WITHOUT_KEY if key.startswith("serialisation.")}
     assert set(profile.missing.values()) == {"not measured (the recording has no such series)"}
 
@@ -113,6 +115,31 @@ def test_entries_without_a_key_are_carried_beside_the_table_with_their_repeats(m
     assert profile.cpu.measured.entries["serialisation.drain_tail"].repeats == [5] * 6
     assert "# serialisation.drain_tail: {value: 5.0, unit: cycles" in profile.to_yaml()
     assert "serialisation" not in profile.table
+
+
+def test_a_recorded_zen3_drains_little_refills_nothing_and_hides_its_locks():
+    recording = recording_of("zen3-vm")
+    profile = build_profile(recording, "this-host")
+    assert profile.missing == {}
+    assert set(profile.beside) == {*WITHOUT_KEY}
+    lfence = profile.cpu.primitives["lfence"].value
+    alone, doubled = (statistics.median(added(recording, name, 28)) for name in ("work_lfence", "work_two_lfences"))
+    assert doubled - alone == pytest.approx(lfence, rel=0.1)  # the second finds nothing to drain
+    assert alone == pytest.approx(lfence + profile.beside["serialisation.drain_tail"]["value"], rel=0.1)
+    growth = profile.beside["serialisation.refill_growth"]
+    assert growth["value"] < 0.01
+    assert "not significantly above 0" in growth["source"]
+    assert growth["high"] > 0.2  # two chains
+    # A lock is hidden by the time that the work takes by itself.
+    lock = [statistics.median(added(recording, "work_spin_lock", n)) for n in (0, 14, 28, 56)]
+    work = [statistics.median([value or 0.0 for value in recording.cycles(f"work {n}")]) for n in (0, 14, 28, 56)]
+    assert [lock[0] - left for left in lock] == pytest.approx(work, abs=1.5)
+
+
+def test_returns_in_the_kernel_take_more_than_their_sequence_alone():
+    safe_ret = build_profile(recording_of("zen3-vm"), "this-host").cpu.primitives["safe_ret"]
+    assert "XDP program" in safe_ret.source
+    assert safe_ret.low < 22 < 25 < safe_ret.value < 35
 
 
 def test_an_entry_that_has_a_key_is_not_waiting_for_one(made_up):

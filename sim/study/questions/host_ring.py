@@ -45,15 +45,20 @@ class RingComparison:
     unstable: Mapping[str, str]
 
     @property
-    def predicted_ns(self) -> float | None:
-        """Median of the windows' predictions, in ns per packet."""
-        return statistics.median(point.ns_per_packet for point in self.predicted) if self.predicted else None
+    def middle(self) -> tuple[float, float] | None:
+        """Measured and predicted ns per packet of the window in the middle by their ratio; None without a window.
+
+        A median of each by itself would be of different windows where the CPUs move between two places.
+        """
+        times = [(window.ns_per_packet or 0.0) for window in self.measured.counted]
+        pairs = [(time, point.ns_per_packet) for time, point in zip(times, self.predicted, strict=True)]
+        by_ratio = sorted(pairs, key=lambda pair: pair[0] / pair[1])
+        return by_ratio[(len(by_ratio) - 1) // 2] if by_ratio else None
 
     @property
     def error(self) -> float | None:
-        """Predicted over measured rate, less 1, of the medians of windows; None when nothing was measured."""
-        measured = self.measured.ns_per_packet
-        return None if measured is None or self.predicted_ns is None else measured / self.predicted_ns - 1
+        """Predicted over measured rate, less 1, of the window in the middle; None without a window."""
+        return None if self.middle is None else self.middle[0] / self.middle[1] - 1
 
     @property
     def verdict(self) -> str:
@@ -66,7 +71,7 @@ class RingComparison:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON form."""
-        counted, measured, predicted = self.measured.counted, self.measured.ns_per_packet, self.predicted_ns
+        counted, (measured, predicted) = self.measured.counted, self.middle or (None, None)
         by_time = sorted(self.predicted, key=lambda point: point.ns_per_packet)
         return {
             "access": self.access,
