@@ -37,7 +37,7 @@ _REASONS = {
     "the two CPUs are different cores": "line_transfer_smt smt_slowdown",
     "cannot be told apart from the wake-up": "context_switch",
     "needs performance counters inside the kernel": "cpi",
-    "the vendor's figure": "reorder_buffer store_buffer l1_dtlb_entries stlb_entries",
+    "the vendor's figure": "reorder_buffer store_buffer l1_dtlb_entries stlb_entries serialisation.scheduler_entries",
     "needs all cores of the socket": "uncore_bandwidth",
     "adds less to a return than calls differ from process to process": "return_thunk",
 }

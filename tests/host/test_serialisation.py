@@ -9,10 +9,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from sim.config.loading.load import load_table
+from sim.costs.audit import quantities
 from sim.host.derive import WITHOUT_KEY, derive
 from sim.host.profile import build_profile
 from sim.host.programs import BEHIND, SERIALISING
 from sim.host.serialisation import added, added_cycles, serialising, significant
+from sim.report.tables.host import quantity
 
 from .conftest import RECORDINGS, recording_of
 
@@ -107,14 +109,16 @@ def test_a_recording_without_these_series_says_that_they_are_not_measured(name):
     assert set(profile.missing.values()) == {"not measured (the recording has no such series)"}
 
 
-def test_entries_without_a_key_are_carried_beside_the_table_with_their_repeats(made_up, monkeypatch):
+def test_what_was_measured_is_carried_with_its_repeats_in_the_table_or_beside_it(made_up):
     profile = build_profile(made_up(barrier(4, 5, 0.25) | {"imul_chain 0": 1.5}), "this-host")
-    tail = profile.beside["serialisation.drain_tail"]
-    assert (tail["value"], tail["unit"], tail["grade"]) == (5, "cycles", "measured-here")
+    tail = quantity(profile, "serialisation.drain_tail")
+    assert (tail.value, tail.unit, tail.grade) == (5, "cycles", "measured-here")
     assert profile.cpu.measured is not None
     assert profile.cpu.measured.entries["serialisation.drain_tail"].repeats == [5] * 6
-    assert "# serialisation.drain_tail: {value: 5.0, unit: cycles" in profile.to_yaml()
-    assert "serialisation" not in profile.table
+    in_table = {key for key, _ in quantities(profile.cpu)}
+    for key, entry in profile.beside.items():
+        assert key not in in_table
+        assert f"# {key}: {{value: {entry['value']}, unit: {entry['unit']}" in profile.to_yaml()
 
 
 def test_a_recorded_zen3_drains_little_refills_nothing_and_hides_its_locks():
@@ -125,11 +129,11 @@ def test_a_recorded_zen3_drains_little_refills_nothing_and_hides_its_locks():
     lfence = profile.cpu.primitives["lfence"].value
     alone, doubled = (statistics.median(added(recording, name, 28)) for name in ("work_lfence", "work_two_lfences"))
     assert doubled - alone == pytest.approx(lfence, rel=0.1)  # the second finds nothing to drain
-    assert alone == pytest.approx(lfence + profile.beside["serialisation.drain_tail"]["value"], rel=0.1)
-    growth = profile.beside["serialisation.refill_growth"]
-    assert growth["value"] < 0.01
-    assert "not significantly above 0" in growth["source"]
-    assert growth["high"] > 0.2  # two chains
+    assert alone == pytest.approx(lfence + quantity(profile, "serialisation.drain_tail").value, rel=0.1)
+    growth = quantity(profile, "serialisation.refill_growth")
+    assert growth.value < 0.01
+    assert "not significantly above 0" in growth.source
+    assert growth.high > 0.2  # two chains
     # A lock is hidden by the time that the work takes by itself.
     lock = [statistics.median(added(recording, "work_spin_lock", n)) for n in (0, 14, 28, 56)]
     work = [statistics.median([value or 0.0 for value in recording.cycles(f"work {n}")]) for n in (0, 14, 28, 56)]
