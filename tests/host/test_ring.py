@@ -254,6 +254,19 @@ def test_the_table_shows_errors_and_refuses_by_name(short):
     assert f"{near:.1f}" in shown
 
 
+def test_progress_goes_on_from_the_rings_to_the_predictions(short, monkeypatch):
+    def rings(settings, pair, progress):
+        progress(0.5, "ring")
+        return [RingPoint(setting, (a_window(None),)) for setting in settings]
+
+    told = []
+    monkeypatch.setattr(study, "run_rings", rings)
+    report = study.run_experiment(short, (0, 1), lambda share, doing: told.append((share, doing)))
+    assert [comparison.verdict for comparison in report.comparisons] == ["disturbed"] * 2
+    prediction = "prediction of the ring, 64 B"
+    assert told == [(0.35, "ring"), (0.7, prediction), (pytest.approx(0.85), prediction)]
+
+
 def test_one_cpu_is_not_enough_for_a_ring():
     from sim.host.ring import run_rings
 
