@@ -41,13 +41,17 @@ def measure(
 ) -> None:
     """Measure this host, unprivileged and in under a minute, and write a CPU profile that any scenario can name.
 
+    As root it also times returns in the kernel, by a TAP in a network namespace of its own.
+
     What cannot be measured, what was refused as impossible and what was unstable is said; the profile takes it from the
-    nearest shipped table. Leave the machine alone meanwhile. --ring takes another minute.
+    nearest shipped table. Entries that a CPU table has no key for yet stand in comments of its file. Leave the machine
+    alone meanwhile. --ring takes up to another minute; where repeats disagree it refuses to compare, by name.
     """
     from sim.config.loading.files import write_whole
     from sim.host.contrasts import contrasts
     from sim.host.measure import DEFAULT_NAME, check_same_machine
     from sim.host.measure import measure as measure_host
+    from sim.host.serialisation import added_cycles
     from sim.study.questions.host_ring import ring_scenario, run_experiment
 
     opt.checked_file("--out", out)
@@ -56,6 +60,8 @@ def measure(
         raw, profile = measure_host(source, out.stem if out else DEFAULT_NAME, configs, report)
     data: dict[str, Any] = {"schema": 1, "profile": profile.table, "refused": profile.refused}
     data |= {"unstable": profile.unstable, "nearest": profile.nearest, "rounds": len(raw.rounds)}
+    data["missing"] = profile.missing
+    data["behind"] = [row.to_dict() for row in added_cycles(raw)]
     data["seen"] = [contrast.to_dict() for contrast in contrasts(raw)]
     written = []
     for file, text in ((out, profile.to_yaml()), (recording, raw.to_json())):

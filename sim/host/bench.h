@@ -39,16 +39,22 @@ struct entry {
 };
 
 extern const struct entry instruction_benchmarks[];
+extern const struct entry serialising_benchmarks[];
 extern const struct entry memory_benchmarks[];
 extern const struct entry core_benchmarks[];
 extern const struct entry copy_benchmarks[];
 extern const struct entry kernel_benchmarks[];
+extern const struct entry tap_benchmarks[];
+
+/* Those that the ring program runs beside its ring. */
+benchmark transfer, stream_loads, copy_pool, copy_warm, copy_warm_fenced, copy_dirty_head, copy_dirty_head_open;
 
 double ticks_per_ns(void);
 double core_ratio(void); /* core cycles per tick, from a chain of dependent additions */
 
-/* The second thread: runs a task on the other CPU while the caller goes on (start, wait) or waits (other_core). */
+/* The second thread, started once (0: it runs, or CPU is -1 and there is none): runs a task on the other CPU while the caller goes on (start, wait) or waits (other_core). */
 typedef void task(void *);
+int start_other_core(int cpu);
 void other_core_start(task *run, void *what);
 void other_core_wait(void);
 void other_core(task *run, void *what);

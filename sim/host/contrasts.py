@@ -7,8 +7,8 @@ import statistics
 from dataclasses import dataclass
 from typing import Any
 
-from sim.host.derive import combine, present
-from sim.host.programs import DIRTY_COPIES, sizes
+from sim.host.entries import combine, present
+from sim.host.programs import DIRTY_COPIES, HEAD_COPIES, sizes
 from sim.host.recording import Recording
 from sim.host.user_access import PAIRS, body_of, intercepted, pair_differences
 
@@ -55,6 +55,22 @@ def contrasts(recording: Recording) -> list[Contrast]:
             (f"{name} of {n} bytes, source modified by the other core", f"{copy}_dirty {n}", "warm", f"{copy}_warm {n}")
             for n in DIRTY_COPIES
         ]
+    for n in HEAD_COPIES:
+        title = f"rep movsb of {n} bytes"
+        wanted += [
+            (
+                f"{title}, first line modified by the other core",
+                f"copy_dirty_head {n}",
+                "warm",
+                f"copy_warm_fenced {n}",
+            ),
+            (f"{title} out of 256 clean buffers in turn", f"copy_pool {n}", "warm", f"copy_warm_fenced {n}"),
+        ]
+    wanted.append(("write of 64 bytes to a TAP, XDP_DROP", "tap_calls 0", "to /dev/null", "sys_write_null 0"))
+    wanted += [
+        ("the same with 128 calls in the program", "tap_calls 128", "none", "tap_calls 0"),
+        ("the same with 400 dependent additions", "tap_additions 400", "none", "tap_calls 0"),
+    ]
     wanted.append(("word handed over, one way", "ping_pong 200", "dependent load", "transfer 0"))
     shown = []
     for title, name, beside, other in wanted:

@@ -8,6 +8,7 @@
 #define BUFFERS 64 /* that the other core writes */
 #define BUFFER_BYTES 16384
 #define POOL 256
+#define FRAGMENT 32768 /* as in ring.c */
 #define POOL_BYTES 2048
 #define POOL_STRIDE (2 * PAGE + LINE) /* as in ring.c: no two buffers in a page, and all cache sets used alike */
 #define SHUFFLED(number, count) ((number) * ((number) + 1) / 2 % (count)) /* triangular: no stride for a prefetcher */
@@ -39,7 +40,7 @@ typedef void copier(void *, const void *, size_t);
 static char *destination(void)
 {
 	static char *place;
-	return place ? place : (place = memory(32768, 1));
+	return place ? place : (place = memory(FRAGMENT, 1));
 }
 
 static double warm(copier *copy, long bytes, int fenced, int *disturbed)
@@ -67,8 +68,8 @@ static double warm(copier *copy, long bytes, int fenced, int *disturbed)
 	return midmean(all.value, all.kept);
 }
 
-static double copy_warm(long bytes, int *disturbed) { return warm(copy_rep, bytes, 0, disturbed); }
-static double copy_warm_fenced(long bytes, int *disturbed) { return warm(copy_rep, bytes, 1, disturbed); }
+double copy_warm(long bytes, int *disturbed) { return warm(copy_rep, bytes, 0, disturbed); }
+double copy_warm_fenced(long bytes, int *disturbed) { return warm(copy_rep, bytes, 1, disturbed); }
 static double loop_warm(long bytes, int *disturbed) { return warm(copy_loop, bytes, 0, disturbed); }
 
 static struct {
@@ -116,22 +117,23 @@ static double dirty_source(copier *copy, long bytes, long dirty, int fenced, int
 static double copy_dirty(long bytes, int *disturbed) { return dirty_source(copy_rep, bytes, bytes, 1, disturbed); }
 static double loop_dirty(long bytes, int *disturbed) { return dirty_source(copy_loop, bytes, bytes, 1, disturbed); }
 
-static double copy_dirty_head(long bytes, int *disturbed)
+double copy_dirty_head(long bytes, int *disturbed)
 {
 	return dirty_source(copy_rep, bytes, LINE, 1, disturbed);
 }
 
-static double copy_dirty_head_open(long bytes, int *disturbed)
+double copy_dirty_head_open(long bytes, int *disturbed)
 {
 	return dirty_source(copy_rep, bytes, LINE, 0, disturbed);
 }
 
-/* Copies out of a pool of 256 clean buffers in turn, as a ring of 256 meets them: from L2 or L3. */
-static double copy_pool(long bytes, int *disturbed)
+/* Copies out of a pool of 256 clean buffers in turn into a page fragment, as a ring of 256 meets them: from L2 or L3. */
+double copy_pool(long bytes, int *disturbed)
 {
 	static char *base;
 	struct batches all;
 	char *to = destination();
+	long step = (bytes + LINE - 1) / LINE * LINE, offset = 0;
 	if (bytes > POOL_BYTES)
 		return NAN;
 	if (!base)
@@ -141,8 +143,9 @@ static double copy_pool(long bytes, int *disturbed)
 		batches_start(&all);
 		uint64_t from = ticks();
 		for (int number = 0; number < POOL; number++) {
-			copy_rep(to + number % 16 * POOL_BYTES, base + SHUFFLED(number, POOL) * POOL_STRIDE, bytes);
+			copy_rep(to + offset, base + SHUFFLED(number, POOL) * POOL_STRIDE, bytes);
 			__asm__ volatile("lfence" : : : "memory");
+			offset = offset + 2 * step > FRAGMENT ? 0 : offset + step;
 		}
 		uint64_t elapsed = ticks() - from;
 		if (batch)

@@ -120,13 +120,13 @@ static double between(task *modify, task *measure, long lines, int backward, int
 	return midmean(all.value, all.kept);
 }
 
-static double transfer(long backward, int *disturbed)
+double transfer(long backward, int *disturbed)
 {
 	return between(dirty_chain, timed_chain, 0, backward, disturbed);
 }
 
 /* Argument: lines; the whole of them is timed. */
-static double stream_loads(long lines, int *disturbed) { return between(dirty_stream, timed_stream, lines, 0, disturbed); }
+double stream_loads(long lines, int *disturbed) { return between(dirty_stream, timed_stream, lines, 0, disturbed); }
 static double stream_stores(long lines, int *disturbed) { return between(dirty_stream, timed_stores, lines, 0, disturbed); }
 
 /* Ping-pong of one word: one way. */

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import operator
 import statistics
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import NamedTuple, TypeVar
 
 from sim.config.tables.cpu import Cpu
-from sim.config.tables.quantity import Grade
-from sim.host.programs import LONG_COPIES, SHORT_COPIES, sizes
+from sim.host.entries import RULES, DerivedEntry, combine, line_fit, middles, per_round, present, primitive
+from sim.host.programs import CALLS_IN_KERNEL, LONG_COPIES, SHORT_COPIES, sizes
 from sim.host.recording import Recording
+from sim.host.serialisation import serialising
 
-_LINE = 64
+LINE = 64
 _TRAVEL_TOLERANCE = 0.1
+#: Entries whose series older recordings lack.
+LATER = ("serialisation.drain_tail", "serialisation.refill", "serialisation.lock_hidden")
 _PROCESS = " (differs from process to process)"
 #: (primitive, benchmark, source): an instruction or sequence, repeated.
 BACK_TO_BACK = (
@@ -25,89 +25,6 @@ BACK_TO_BACK = (
     ("indirect_call", "indirect_call", "predicted indirect call and return, back to back" + _PROCESS),
     ("retpoline", "retpoline", "indirect call through a retpoline, back to back" + _PROCESS),
 )
-T = TypeVar("T")
-
-
-class Rule(NamedTuple):
-    """Unit of an entry, and the half width that its interval has at least: relative, and in its unit."""
-
-    unit: str
-    tolerance: float
-    resolution: float = 0.0
-
-
-_OF_PRIMITIVES = {
-    Rule("cycles", 0.03, 0.3): "l1_hit",
-    Rule("cycles", 0.05, 0.5): "lfence mfence lock_rmw spin_lock mask l2_hit",
-    Rule("cycles", 0.05, 5.0): "syscall",
-    Rule("cycles", 0.1, 1.0): "stlb_hit copy_startup_short",
-    Rule("cycles", 0.1, 2.0): "copy_startup",
-    Rule("cycles", 0.15, 1.5): "stac clac",
-    Rule("cycles", 0.2, 0.5): "retpoline safe_ret",
-    Rule("cycles", 0.2, 3.0): "page_walk",
-    Rule("cycles", 0.3, 0.5): "call indirect_call",
-    Rule("ns", 0.1, 1.0): "line_transfer line_transfer_cross_socket",
-    Rule("ns", 0.1, 3.0): "eventfd_signal pin_page",
-    Rule("ns", 0.15): "l3_hit memory_local",
-    Rule("ns", 0.15, 0.1): "line_stream",
-    Rule("ns", 0.2, 0.15): "clean_line",
-    Rule("us", 0.4): "worker_wakeup",
-    Rule("bytes/cycle", 0.05, 0.5): "copy_bytes",
-}
-RULES = {
-    "core_ghz": Rule("GHz", 0.05),
-    "payload_exposed": Rule("fraction", 0.1, 0.05),
-    "overlap": Rule("fraction", 0.15, 0.05),
-    **{f"primitives.{name}": rule for rule, names in _OF_PRIMITIVES.items() for name in names.split()},
-}
-
-
-@dataclass(frozen=True)
-class DerivedEntry:
-    """A table entry: a value per round. `spans` are further readings that its range must hold, too.
-
-    An `exact` one was not timed, so that its interval is its value.
-    """
-
-    key: str
-    repeats: list[float]
-    source: str
-    spans: tuple[float, ...] = ()
-    grade: Grade = "measured-here"
-    exact: bool = False
-
-    @property
-    def rule(self) -> Rule:
-        """Unit and least half widths."""
-        rule = RULES[self.key]
-        return Rule(rule.unit, 0.0) if self.exact else rule
-
-
-def primitive(name: str, repeats: list[float], source: str, spans: tuple[float, ...] = ()) -> DerivedEntry:
-    """Return the entry of a primitive."""
-    return DerivedEntry(f"primitives.{name}", repeats, source, spans)
-
-
-def combine(operation: Callable[..., float], *series: Sequence[float | None]) -> list[float]:
-    """Apply an operation round by round, leaving out rounds in which one of its inputs was not possible."""
-    rounds = zip(*series, strict=True)
-    return [operation(*values) for values in rounds if None not in values]
-
-
-def present(series: Sequence[float | None]) -> list[float]:
-    """Return the rounds in which a benchmark was possible."""
-    return [value for value in series if value is not None]
-
-
-def middles(*series: Sequence[float]) -> tuple[float, ...]:
-    """Return the median of each series that is not empty."""
-    return tuple(statistics.median(values) for values in series if values)
-
-
-def line_fit(points: Sequence[tuple[int, float]]) -> tuple[float, float]:
-    """Return intercept and slope of the least-squares line through (x, y)."""
-    fit = statistics.linear_regression([x for x, _ in points], [y for _, y in points])
-    return fit.intercept, fit.slope
 
 
 def derive(recording: Recording, nearest: Cpu) -> list[DerivedEntry]:
@@ -130,28 +47,41 @@ def _clock(recording: Recording) -> list[DerivedEntry]:
 
 def _instructions(recording: Recording) -> list[DerivedEntry]:
     cycles = recording.cycles
-    load = cycles(f"chase_huge {sizes(recording.machine).l1_kib}")
-    alone, loaded = cycles("lfence 0"), cycles("load_lfence 0")
     chain, through = cycles("mask_chain 0"), cycles("mask_load 0")
-    lfence = primitive(
-        "lfence",
-        combine(operator.sub, loaded, load),
-        "lfence behind an L1 load, less the load's latency; range from lfence alone to both together",
-        middles(present(alone), present(loaded)),
-    )
     mask = primitive(
         "mask",
         combine(_mean, chain, through),
         "cmp, sbb, and: middle between throughput before a load and latency of a chain",
         middles(present(chain), present(through)),
     )
-    safe_ret = primitive(
-        "safe_ret",
-        combine(operator.sub, cycles("user_access_body_safe_ret 0"), cycles("user_access_body 0")),
-        "a call of a short function that returns as Safe RET does, less the same with a plain return; back to back",
-    )
     plain = [primitive(name, present(cycles(f"{benchmark} 0")), source) for name, benchmark, source in BACK_TO_BACK]
-    return [lfence, *plain, safe_ret, mask]
+    return [*serialising(recording), *plain, _safe_ret(recording), mask]
+
+
+def _safe_ret(recording: Recording) -> DerivedEntry:
+    """Return what Safe RET adds to a return: in the kernel where it runs and calls in it can be timed, or alone."""
+    cycles = recording.cycles
+    alone = combine(operator.sub, cycles("user_access_body_safe_ret 0"), cycles("user_access_body 0"))
+    source = "a call of a short function that returns as Safe RET does, less the same with a plain return; back to back"
+    within = calls_in_kernel(recording)
+    if not within or not recording.machine.safe_ret:
+        return primitive("safe_ret", alone, source)
+    source = (
+        "a call of a BPF function and its return, in an XDP program on a TAP (slope from 0 to 128 of them), less a "
+        "plain call and return; range holds the sequence alone, back to back in user space"
+    )
+    return primitive("safe_ret", within, source, middles(alone))
+
+
+def calls_in_kernel(recording: Recording) -> list[float]:
+    """Return the cycles of a call and return in the kernel, less those of a plain one in user space, round by round."""
+    series = [recording.cycles(f"tap_calls {calls}") for calls in CALLS_IN_KERNEL]
+
+    def beyond_plain(values: list[float]) -> float:
+        *written, call = values
+        return line_fit(list(zip(CALLS_IN_KERNEL, written, strict=True)))[1] - call
+
+    return per_round([*series, recording.cycles("call 0")], beyond_plain)
 
 
 def _caches(recording: Recording) -> list[DerivedEntry]:
@@ -185,7 +115,8 @@ def _lines(recording: Recording, nearest: Cpu) -> list[DerivedEntry]:
     transfer = combine(_mean, there, back)
     streamed = combine(lambda more, less: (more - less) / 56, ns("stream_loads 64"), ns("stream_loads 8"))
     owned = combine(lambda more, less: (more - less) / 56, ns("stream_stores 64"), ns("stream_stores 8"))
-    lines = (1500 + _LINE - 1) // _LINE
+    copied, shorter = _copied_lines(recording, 4096, 1500), _copied_lines(recording, 1500, 64)
+    lines = lines_of(1500)
     pool = combine(lambda clean, warm: (clean - warm) / lines, ns("copy_pool 1500"), ns("copy_warm_fenced 1500"))
     key = "line_transfer" if _same_package(recording) else "line_transfer_cross_socket"
     virtual = recording.machine.virtualised
@@ -204,10 +135,29 @@ def _lines(recording: Recording, nearest: Cpu) -> list[DerivedEntry]:
             (*middles(owned), *_streams(recording, nearest, key, streamed, transfer)),
         ),
         primitive(
+            "line_stream_copy",
+            copied,
+            "rep movsb of 4096 bytes that the other core has just modified less 1500, less the same warm, per line; "
+            "range holds 1500 less 64 bytes, whose first line travels beside the rest" + moved,
+            (*middles(shorter), *_streams(recording, nearest, key, copied, transfer)),
+        ),
+        primitive(
             "clean_line", pool, "copies of 1500 bytes out of 256 clean buffers in turn, less the same in L1, per line"
         ),
         *_exposure(recording, nearest),
     ]
+
+
+def lines_of(count: int) -> int:
+    """Return the cache lines that so many bytes from the start of a line lie on."""
+    return -(-count // LINE)
+
+
+def _copied_lines(recording: Recording, more: int, less: int) -> list[float]:
+    """Return ns for each line by which two copies of modified bytes differ, beyond the same copies warm."""
+    lines = lines_of(more) - lines_of(less)
+    names = (f"copy_dirty {more}", f"copy_warm_fenced {more}", f"copy_dirty {less}", f"copy_warm_fenced {less}")
+    return combine(lambda a, b, c, d: ((a - b) - (c - d)) / lines, *(recording.ns(name) for name in names))
 
 
 def _elsewhere(recording: Recording, nearest: Cpu, primitive: str) -> tuple[float, ...]:
@@ -234,15 +184,15 @@ def _exposure(recording: Recording, nearest: Cpu) -> list[DerivedEntry]:
     ns = recording.ns
     travel = ns("transfer 0"), ns("transfer 1")
     cold, warm = ns("copy_dirty_head 64"), ns("copy_warm_fenced 64")
-    fenced = combine(lambda dirty, clean, there, back: (dirty - clean) / _mean(there, back), cold, warm, *travel)
+    fenced = combine(lambda dirty, clean, there, back: exposed(dirty, clean, _mean(there, back)), cold, warm, *travel)
     if not fenced:
         return []
     buffer, cpi = nearest.reorder_buffer.value, nearest.cpi
     lookahead_ns = buffer * cpi.value / statistics.median(recording.core_ghz())
-    share = min(1.0, max(0.01, statistics.median(fenced)))
+    share = statistics.median(fenced)
 
     def overlap(dirty: float, warm: float, there: float, back: float) -> float:
-        return _fraction((_mean(there, back) - (dirty - warm) / share) / lookahead_ns)
+        return fraction(hidden_ns(dirty, warm, _mean(there, back), share) / lookahead_ns)
 
     hidden = combine(overlap, ns("copy_dirty_head_open 64"), ns("copy_warm 64"), *travel)
     cpi_low, cpi_high = (bound / cpi.value for bound in (cpi.low, cpi.high))
@@ -251,7 +201,7 @@ def _exposure(recording: Recording, nearest: Cpu) -> list[DerivedEntry]:
     if recording.machine.virtualised:  # from afar, a line takes longer than the reorder buffer lasts
         spans = (*spans, nearest.overlap.low, nearest.overlap.high)
         limits = "that of the table, a hypervisor may move the CPUs"
-    exposed = (
+    of_copy = (
         "copy of 64 bytes from a line modified in the other core, a fence behind it, less the same warm, "
         "over line_transfer (1 at most)"
     )
@@ -260,7 +210,7 @@ def _exposure(recording: Recording, nearest: Cpu) -> list[DerivedEntry]:
         f"({buffer:g} instructions at {cpi.value:g} cycles, both of table {nearest.name}); range: {limits}"
     )
     return [
-        DerivedEntry("payload_exposed", [_fraction(value) for value in fenced], exposed),
+        DerivedEntry("payload_exposed", fenced, of_copy),
         DerivedEntry("overlap", hidden, overlapping, spans, grade="derived"),
     ]
 
@@ -269,7 +219,18 @@ def _mean(first: float, second: float) -> float:
     return (first + second) / 2
 
 
-def _fraction(value: float) -> float:
+def exposed(dirty: float, warm: float, travel: float) -> float:
+    """Return the share of a line's travel that a fenced copy out of it takes longer than a warm one."""
+    return fraction((dirty - warm) / travel)
+
+
+def hidden_ns(dirty: float, warm: float, travel: float, share: float) -> float:
+    """Return what copies without fences hide of a line's travel, of which fenced ones show `share`."""
+    return max(0.0, travel - (dirty - warm) / max(0.01, share))
+
+
+def fraction(value: float) -> float:
+    """Return a share that stays one."""
     return min(1.0, max(0.0, value))
 
 
@@ -282,13 +243,13 @@ def _same_package(recording: Recording) -> bool:
 def _copies(recording: Recording) -> list[DerivedEntry]:
     cycles = recording.cycles
     long = [cycles(f"copy_warm {n}") for n in LONG_COPIES]
-    fits = _per_round(long, lambda values: line_fit(list(zip(LONG_COPIES, values, strict=True))))
+    fits = per_round(long, lambda values: line_fit(list(zip(LONG_COPIES, values, strict=True))))
     rates = [1 / slope for _, slope in fits if slope > 0]
     starts = [intercept for intercept, _ in fits]
     fenced = combine(operator.sub, cycles("copy_warm_fenced 1500"), cycles("copy_warm 1500"))
     rate = statistics.median(rates) if rates else 1.0
     short = [cycles(f"copy_warm {n}") for n in SHORT_COPIES]
-    short_starts = _per_round(
+    short_starts = per_round(
         short, lambda values: statistics.fmean(v - n / rate for n, v in zip(SHORT_COPIES, values, strict=True))
     )
     short_fenced = [value - 64 / rate for value in present(cycles("copy_warm_fenced 64"))]
@@ -302,9 +263,3 @@ def _copies(recording: Recording) -> list[DerivedEntry]:
         ),
         primitive("copy_bytes", rates, slope),
     ]
-
-
-def _per_round(series: Sequence[Sequence[float | None]], operation: Callable[[list[float]], T]) -> list[T]:
-    """Apply an operation to the values of each round in which all of them were possible."""
-    rounds = zip(*series, strict=True)
-    return [operation([v for v in values if v is not None]) for values in rounds if None not in values]

@@ -113,6 +113,16 @@ static double write_eventfd(long unused, int *disturbed)
 	return open_eventfd() ? timed(SYS_write, event_fd, (long)user.ids, 8, 0, 1, disturbed) : NAN;
 }
 
+/* 64 bytes, as the packets that tap.c writes. */
+static double write_null(long unused, int *disturbed)
+{
+	static int null = -1;
+	(void)unused;
+	if (null < 0)
+		null = open("/dev/null", O_WRONLY);
+	return null >= 0 ? timed(SYS_write, null, (long)user.bytes, 64, 0, 1, disturbed) : NAN;
+}
+
 static int open_memory(void)
 {
 	if (memory_fd < 0) {
@@ -245,6 +255,7 @@ const struct entry kernel_benchmarks[] = {
 	{"sys_utimensat_0", sys_utimensat_0},
 	{"sys_utimensat_2", sys_utimensat_2},
 	{"sys_eventfd_write", write_eventfd},
+	{"sys_write_null", write_null},
 	{"sys_pread", memfd_pread},
 	{"sys_pwrite", memfd_pwrite},
 	{"pin_pages", pin_pages},

@@ -13,14 +13,16 @@ from sim.config.loading import paths
 from sim.config.loading.load import load_of, read_table, validate
 from sim.config.tables.cpu import Cpu, Measured, Repeats
 from sim.config.tables.quantity import Quantity
-from sim.config.tables.vocabulary import PRICED_BY_CPI, PRIMITIVES
-from sim.host.derive import DerivedEntry, derive
+from sim.host.derive import LATER, calls_in_kernel, derive
+from sim.host.entries import DerivedEntry
 from sim.host.machine import HostMachine
 from sim.host.quality import RepeatSummary, impossible, split, summarise, wrong_clock
 from sim.host.recording import Recording
 from sim.host.user_access import Toggles, kernel_entries, toggles
 
 _DIGITS = 4
+#: Groups of entries below the top level of a CPU table.
+_SECTIONS = ("primitives", "serialisation")
 _TOP = tuple(key for key, field in Cpu.model_fields.items() if field.annotation is Quantity)
 
 _REASONS = {
@@ -35,8 +37,9 @@ _REASONS = {
     "the two CPUs are different cores": "line_transfer_smt smt_slowdown",
     "cannot be told apart from the wake-up": "context_switch",
     "needs performance counters inside the kernel": "cpi",
-    "the vendor's figure": "reorder_buffer store_buffer l1_dtlb_entries stlb_entries",
+    "the vendor's figure": "reorder_buffer store_buffer l1_dtlb_entries stlb_entries serialisation.scheduler_entries",
     "needs all cores of the socket": "uncore_bandwidth",
+    "adds less to a return than calls differ from process to process": "return_thunk",
 }
 #: Why an entry is not measured, where the reason is not the same for all.
 NOT_MEASURED = {key: reason for reason, keys in _REASONS.items() for key in keys.split()}
@@ -98,7 +101,7 @@ def nearest_table(machine: HostMachine, configs: Path | None = None) -> tuple[Cp
 
 @dataclass(frozen=True)
 class Profile:
-    """A profile ready to be written, and what was found on the way."""
+    """A profile ready to be written, and what was found on the way; `missing`: what its recording has no series for."""
 
     table: dict[str, Any]
     cpu: Cpu
@@ -106,6 +109,7 @@ class Profile:
     refused: dict[str, str]
     nearest: str
     why_nearest: str
+    missing: dict[str, str]
 
     @property
     def unstable(self) -> dict[str, str]:
@@ -140,7 +144,7 @@ def build_profile(recording: Recording, name: str, configs: Path | None = None) 
     """Derive a profile from a recording: quality rules, refusals, and the nearest table for the rest."""
     nearest, why = nearest_table(recording.machine, configs)
     access = toggles(recording)
-    entries, refused = _judged(recording, nearest, access)
+    entries, refused, missing = _judged(recording, nearest, access)
     summaries = {entry.key: summarise(entry.repeats, entry.rule.tolerance, entry.rule.resolution) for entry in entries}
     quantities = {entry.key: _quantity(entry, summaries[entry.key]) for entry in entries} | _constants(recording)
     raw, _ = read_table("cpu", nearest.name, configs)
@@ -150,15 +154,19 @@ def build_profile(recording: Recording, name: str, configs: Path | None = None) 
         "name": name,
         "title": f"{recording.machine.model_name}, measured here",
         "extends": nearest.name,
-        "features": _features(recording, nearest, access),
+        "features": features(recording.machine, nearest, access),
     }
 
     def entry(key: str, listed: dict[str, Any]) -> dict[str, Any]:
         return quantities.get(key) or _borrowed(listed, key, nearest.name, refused.get(key))
 
     table |= {key: entry(key, raw[key]) for key in _TOP}
-    priced = [name for name in PRIMITIVES if name not in PRICED_BY_CPI]
-    table["primitives"] = {name: entry(f"primitives.{name}", raw["primitives"][name]) for name in priced}
+    for section in _SECTIONS:
+        of_section = [key for key in quantities if key.startswith(f"{section}.")]
+        listed = {f"{section}.{name}": value for name, value in raw.get(section, {}).items()}
+        keys = dict.fromkeys([*listed, *of_section])
+        if keys:
+            table[section] = {key.removeprefix(f"{section}."): entry(key, listed.get(key, {})) for key in keys}
     measured = Measured(
         machine=recording.machine.state(recording.pair, recording.started),
         nearest=f"{nearest.name}: {why}",
@@ -167,11 +175,13 @@ def build_profile(recording: Recording, name: str, configs: Path | None = None) 
     )
     table["measured"] = measured.model_dump(mode="json")
     cpu = validate(Cpu, {key: value for key, value in table.items() if key != "extends"}, name)
-    return Profile(table, cpu, summaries, refused, nearest.name, why)
+    return Profile(table, cpu, summaries, refused, nearest.name, why, missing)
 
 
-def _judged(recording: Recording, nearest: Cpu, access: Toggles) -> tuple[list[DerivedEntry], dict[str, str]]:
-    """Return the entries that stand, and why the others do not."""
+def _judged(
+    recording: Recording, nearest: Cpu, access: Toggles
+) -> tuple[list[DerivedEntry], dict[str, str], dict[str, str]]:
+    """Return the entries that stand, why others do not, and what has no series."""
     entries = derive(recording, nearest)
     of_kernel = kernel_entries(recording)
     refused: dict[str, str] = {}
@@ -184,7 +194,11 @@ def _judged(recording: Recording, nearest: Cpu, access: Toggles) -> tuple[list[D
     if clock:
         refused |= {entry.key: clock for entry in entries}
     refused = impossible(entries) | refused
-    return split(entries, refused), refused
+    unknown = {entry.key for entry in entries if not entry.repeats}
+    missing = {key: "not measured (the recording has no such series)" for key in LATER if key in unknown}
+    if recording.machine.safe_ret and not calls_in_kernel(recording):
+        missing["primitives.safe_ret, in the kernel"] = "not measured (needs root, /dev/net/tun and bpf())"
+    return split(entries, refused), refused, missing
 
 
 def _quantity(entry: DerivedEntry, summary: RepeatSummary) -> dict[str, Any]:
@@ -221,8 +235,8 @@ def _constants(recording: Recording) -> dict[str, dict[str, Any]]:
         for key, value in given.items()
         if value
     }
-    if "meltdown" in machine.vulnerabilities:
-        text = "is on, and inside the measured system call" if machine.pti else "is off"
+    if machine.pti or machine.vulnerabilities.get("meltdown") == NOT_AFFECTED:
+        text = "is on, and inside the measured system call" if machine.pti else "is not needed"
         constants["primitives.pti"] = _fixed(0.0, "cycles", f"page-table isolation {text} (vulnerabilities/meltdown)")
     return constants
 
@@ -234,31 +248,43 @@ def _borrowed(entry: dict[str, Any], key: str, nearest: str, refused: str | None
     return {**entry, "source": f"not measured ({reason}); table {nearest}: {entry['source']}"}
 
 
-#: What a kernel says of a vulnerability when it puts a sequence in the place of its returns.
-RETURN_STATES = {
-    "spec_rstack_overflow": "Safe RET",
-    "retbleed": "untrained return thunk",
-    "indirect_target_selection": "Aligned",
+#: What a kernel says of a vulnerability that the CPU does not have.
+NOT_AFFECTED = "Not affected"
+#: Features that are a need: the vulnerability, and what a kernel says of it while its mitigation is active.
+NEEDS = {
+    "pti": ("meltdown", "PTI"),
+    "spec_rstack_overflow": ("spec_rstack_overflow", "Safe RET"),
+    "retbleed": ("retbleed", "untrained return thunk"),
+    "indirect_target_selection": ("indirect_target_selection", "Aligned"),
 }
 
 
-def _features(recording: Recording, nearest: Cpu, access: Toggles) -> dict[str, Any]:
-    machine = recording.machine
+def features(machine: HostMachine, nearest: Cpu, access: Toggles) -> dict[str, Any]:
+    """Return the features of a machine: its flags, and what its kernel says of vulnerabilities."""
     if access.why_not:  # flags that a sandbox shows are what it likes to show
         return _borrowed_features(nearest, access.why_not)
     flag = {"source": "/proc/cpuinfo", "grade": "measured-here"}
-    features: dict[str, Any] = {name: {"value": name in machine.flags, **flag} for name in ("smap", "erms", "fsrm")}
-    features["eibrs"] = {"value": machine.eibrs, "source": "vulnerabilities/spectre_v2", "grade": "measured-here"}
-    features["pti"] = {"value": machine.pti, "source": "vulnerabilities/meltdown", "grade": "measured-here"}
-    for name, state in RETURN_STATES.items():
-        value = state in machine.vulnerabilities.get(name, "")
-        features[name] = {"value": value, "source": f"vulnerabilities/{name}", "grade": "measured-here"}
+    seen: dict[str, Any] = {name: {"value": name in machine.flags, **flag} for name in ("smap", "erms", "fsrm")}
+    seen["eibrs"] = {"value": machine.eibrs, "source": "vulnerabilities/spectre_v2", "grade": "measured-here"}
+    seen |= {name: _need(name, machine, nearest) for name in NEEDS}
     if access.waits is None:
         borrowed = _borrowed_features(nearest, "two cold fields were not possible")
-        return features | {"smap_waits_for_loads": borrowed["smap_waits_for_loads"]}
+        return seen | {"smap_waits_for_loads": borrowed["smap_waits_for_loads"]}
     text = "settimeofday with two fields on two flushed lines costs {} more than with one"
     source = text.format("a whole latency" if access.waits else "less than half a latency")
-    return features | {"smap_waits_for_loads": {"value": access.waits, "source": source, "grade": "measured-here"}}
+    return seen | {"smap_waits_for_loads": {"value": access.waits, "source": source, "grade": "measured-here"}}
+
+
+def _need(name: str, machine: HostMachine, nearest: Cpu) -> dict[str, Any]:
+    """Return whether a CPU needs a mitigation: a kernel that runs without it does not say."""
+    vulnerability, active = NEEDS[name]
+    state = machine.vulnerabilities.get(vulnerability, "")
+    needed = active in state or (name == "pti" and machine.pti)
+    if needed or state == NOT_AFFECTED:
+        return {"value": needed, "source": f"vulnerabilities/{vulnerability}", "grade": "measured-here"}
+    reason = f"vulnerabilities/{vulnerability}: {state}" if state else "the kernel does not show it"
+    borrowed: dict[str, Any] = _borrowed_features(nearest, reason)[name]
+    return borrowed
 
 
 def _borrowed_features(nearest: Cpu, reason: str) -> dict[str, Any]:

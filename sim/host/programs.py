@@ -21,8 +21,11 @@ from sim.host.machine import HostMachine
 SOURCES = Path(__file__).resolve().parent
 FLAGS = ("-O2", "-mno-red-zone", "-pthread")
 PROGRAMS = {
-    "bench": ("bench.c", "common.c", "instructions.c", "memory.c", "cores.c", "copies.c", "kernel.c"),
-    "ring": ("ring.c", "common.c"),
+    "bench": (
+        *("bench.c", "threads.c", "common.c"),
+        *("instructions.c", "serialising.c", "memory.c", "cores.c", "copies.c", "kernel.c", "tap.c"),
+    ),
+    "ring": ("ring.c", "threads.c", "common.c", "cores.c", "copies.c"),
 }
 
 
@@ -151,12 +154,27 @@ INSTRUCTIONS = (
 SYSTEM_CALLS = (
     "sys_invalid sys_getuid sys_getresuid sys_getcpu_0 sys_getcpu_1 sys_getcpu_2 sys_time_0 sys_time_1 "
     "sys_gettimeofday_0 sys_gettimeofday_zone sys_settimeofday_bad sys_ioctl_fioclex sys_ioctl_fionbio "
-    "sys_utimensat_0 sys_utimensat_2 sys_eventfd_write"
+    "sys_utimensat_0 sys_utimensat_2 sys_eventfd_write sys_write_null"
 )
+#: Sequences that run behind `BEHIND` instructions of independent work, and what they are.
+SERIALISING = {
+    "work_lfence": "lfence",
+    "work_two_lfences": "lfence, lfence",
+    "work_lfence_load_lfence": "lfence, load, lfence",
+    "work_lock_add": "lock add",
+    "work_spin_lock": "lock cmpxchg, load, store",
+    "work_two_bit_locks": "lock bts, lock btr",
+}
+BEHIND = (0, 14, 28, 56, 112)
+#: Those of them that every scheduler holds (the smallest one has 60 entries), and behind which a barrier is alone.
+WITHIN_SCHEDULER = (14, 28, 56)
+CHAINS = (14, 28, 42)
 SHORT_COPIES = (8, 16, 32, 64, 96)
 LONG_COPIES = (256, 512, 1500, 2048, 4096, 9000)
 FENCED_COPIES = (64, 256, 512, 1500, 4096)
 DIRTY_COPIES = (16, 64, 256, 1500, 4096, 9000)
+#: Calls of an empty function in the XDP program that a packet written to a TAP runs.
+CALLS_IN_KERNEL = (0, 16, 64, 128)
 HEAD_COPIES = (64, 512, 1500)
 
 
@@ -195,6 +213,9 @@ def benchmarks(machine: HostMachine) -> list[str]:
     independent = ("independent_loads", "independent_loads_fenced")
     return [
         *_named(INSTRUCTIONS.split(), (0,)),
+        *_named(("work", *SERIALISING), BEHIND),
+        *_named(("wide", "wide_lfence"), WITHIN_SCHEDULER),
+        *_named(("two_chains", "two_chains_lfence"), CHAINS),
         *_named(("chase_huge",), (*near, *far)),
         *_named(("chase_small",), near),
         *_named(("chase_pages",), (size.few_pages, size.some_pages, size.many_pages)),
@@ -212,6 +233,8 @@ def benchmarks(machine: HostMachine) -> list[str]:
         *_named(("pin_pages",), (1, 16)),
         *_named(("two_fields",), range(4)),
         "wake_up 100",
+        *_named(("tap_calls",), CALLS_IN_KERNEL),
+        "tap_additions 400",
     ]
 
 

@@ -6,7 +6,7 @@ import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from sim.host.derive import DerivedEntry, present
+from sim.host.entries import DerivedEntry, present
 from sim.host.recording import Recording
 
 FEWEST_REPEATS = 4
@@ -73,6 +73,7 @@ SLOWER = (
     ("primitives.l3_hit", "primitives.memory_local"),
     ("primitives.l2_hit", "primitives.line_transfer"),
     ("primitives.line_stream", "primitives.line_transfer"),
+    ("primitives.line_stream_copy", "primitives.line_transfer"),
     ("primitives.copy_startup_short", "primitives.copy_startup"),
 )
 #: Bounds that no x86-64 CPU crosses (least, most), in the unit of the entry.
@@ -89,7 +90,10 @@ BOUNDS = {
 }
 STEADY = 0.01  # of the time-stamp counter against the clock of the kernel
 #: Entries that are a cost of nothing on some CPUs; the others must be above 0.
-MAY_BE_ZERO = ("primitives.stac", "primitives.clac", "primitives.clean_line", "overlap", "payload_exposed")
+MAY_BE_ZERO = (
+    *("primitives.stac", "primitives.clac", "primitives.clean_line", "overlap", "payload_exposed"),
+    *("serialisation.drain_tail", "serialisation.refill", "serialisation.lock_hidden"),
+)
 
 
 def impossible(entries: Sequence[DerivedEntry]) -> dict[str, str]:

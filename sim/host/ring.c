@@ -3,7 +3,8 @@
  * Usage: ring DEVICE_CPU DRIVER_CPU SIZE BURST BATCH PACKET_BYTES FENCED(0|1) FREE_THRESHOLD MILLISECONDS
  * Each step carries the name of its row in sim/datapath (worker.py, driver.py), so that the two can be laid side by
  * side. The device never enters the kernel: there is no SMAP window, a kick is a counter in shared memory, and a
- * device that has gone to sleep spins on it. Printed as JSON: ns per packet of each window of undisturbed flushes. */
+ * device that has gone to sleep spins on it. Before and after it, between the same two threads, what moves with the place
+ * of the CPUs is timed. Printed as JSON: that, and ns per packet of each window of undisturbed flushes. */
 #define _GNU_SOURCE
 #include "bench.h"
 
@@ -61,6 +62,8 @@ static struct {
 static struct {
 	uint64_t packets, refills, drains, sleeps, flushes, disturbed, kicks;
 	double ratio_before, ratio_after;
+	/* ticks, before and after */
+	double there[2], back[2], stream_64[2], stream_8[2], pool[2], warm[2], head[2], fenced[2], head_open[2], open[2];
 	int windows;
 	double ns[MOST_WINDOWS];
 } found;
@@ -304,12 +307,10 @@ static __attribute__((noinline)) void driver(void)
 	__asm__ volatile("" : : "r"(sum));
 }
 
-static void *run_driver(void *unused)
+static void run_driver(void *unused)
 {
 	(void)unused;
-	pin(setup.driver_cpu);
 	driver();
-	return NULL;
 }
 
 static void *stop_later(void *unused)
@@ -320,10 +321,51 @@ static void *stop_later(void *unused)
 	return NULL;
 }
 
+/* --- what moves with the place of the CPUs, and where clean lines of this ring lie --------------------------------- */
+
+static void look_around(int after)
+{
+	const long bytes = VNET_HEADER + setup.packet;
+	int unused = 0;
+	found.there[after] = transfer(0, &unused);
+	found.back[after] = transfer(1, &unused);
+	found.stream_64[after] = stream_loads(64, &unused);
+	found.stream_8[after] = stream_loads(8, &unused);
+	found.pool[after] = copy_pool(bytes, &unused);
+	found.warm[after] = copy_warm_fenced(bytes, &unused);
+	found.head[after] = copy_dirty_head(64, &unused);
+	found.fenced[after] = copy_warm_fenced(64, &unused);
+	found.head_open[after] = copy_dirty_head_open(64, &unused);
+	found.open[after] = copy_warm(64, &unused);
+}
+
+/* Print both readings of a benchmark in ns; one that gave nothing is null. */
+static void print_ns(const char *name, const double *ticks)
+{
+	printf("\"%s\": [", name);
+	for (int after = 0; after < 2; after++) {
+		if (ticks[after] == ticks[after])
+			printf("%.4f", ticks[after] / setup.ticks_per_ns);
+		else
+			printf("null");
+		printf(after ? "], " : ", ");
+	}
+}
+
 static void report(void)
 {
 	printf("{\"ticks_per_ns\": %.9f, \"core_ratio\": [%.5f, %.5f], \"packets\": %lu, \"refills\": %lu, ", setup.ticks_per_ns,
 	       found.ratio_before, found.ratio_after, found.packets, found.refills);
+	print_ns("there_ns", found.there);
+	print_ns("back_ns", found.back);
+	print_ns("stream_64_ns", found.stream_64);
+	print_ns("stream_8_ns", found.stream_8);
+	print_ns("pool_ns", found.pool);
+	print_ns("warm_ns", found.warm);
+	print_ns("head_ns", found.head);
+	print_ns("fenced_ns", found.fenced);
+	print_ns("head_open_ns", found.head_open);
+	print_ns("open_ns", found.open);
 	printf("\"drains\": %lu, \"sleeps\": %lu, \"flushes\": %lu, \"kicks\": %lu, \"disturbed\": %lu, \"ns_per_packet\": [",
 	       found.drains, found.sleeps, found.flushes, found.kicks, found.disturbed);
 	for (int number = 0; number < found.windows; number++)
@@ -333,7 +375,7 @@ static void report(void)
 
 int main(int count, char **arguments)
 {
-	pthread_t driver_thread, clock_thread;
+	pthread_t clock_thread;
 	if (count != 10) {
 		fprintf(stderr, "usage: ring DEVICE_CPU DRIVER_CPU SIZE BURST BATCH PACKET_BYTES FENCED FREE_THRESHOLD MS\n");
 		return 2;
@@ -363,14 +405,21 @@ int main(int count, char **arguments)
 	pin(setup.device_cpu);
 	found.ratio_before = core_ratio();
 	struct timespec wait = {setup.milliseconds / 1000, setup.milliseconds % 1000 * 1000000L};
-	if (pthread_create(&driver_thread, NULL, run_driver, NULL) || pthread_create(&clock_thread, NULL, stop_later, &wait)) {
+	if (start_other_core(setup.driver_cpu)) {
 		fprintf(stderr, "ring: cannot start a thread\n");
 		return 3;
 	}
+	look_around(0);
+	if (pthread_create(&clock_thread, NULL, stop_later, &wait)) {
+		fprintf(stderr, "ring: cannot start a thread\n");
+		return 3;
+	}
+	other_core_start(run_driver, NULL);
 	(setup.fenced ? device_fenced : device_plain)();
 	WRITE(ring.stop, 1);
-	pthread_join(driver_thread, NULL);
+	other_core_wait();
 	pthread_join(clock_thread, NULL);
+	look_around(1);
 	found.ratio_after = core_ratio();
 	report();
 	return 0;

@@ -1,4 +1,4 @@
-"""Run the ring program: a real split ring between two cores, in several short runs whose surroundings are checked."""
+"""Run the ring program: a split ring between two cores, in windows in which the place of the CPUs is timed, too."""
 
 from __future__ import annotations
 
@@ -7,25 +7,25 @@ import statistics
 import subprocess
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import Any
 
 from sim.config.errors import ConfigError
 from sim.config.progress import Progress
-from sim.host.programs import compiled, run_round
-from sim.host.quality import RepeatSummary, summarise
+from sim.host.derive import exposed, hidden_ns, lines_of
+from sim.host.programs import compiled
 
-RUN_MS = 200
-#: Runs that each setting should have, undisturbed and with CPUs that did not move; seconds after which none is started.
-RUNS = 5
+WINDOW_MS = 200
+#: Windows that each setting should have, undisturbed and with CPUs that did not move; seconds after which none starts.
+WINDOWS = 5
 BUDGET_S = 60.0
-#: Intervals between flushes that a run needs.
+#: Intervals between flushes that a window needs.
 FEWEST_INTERVALS = 5
-#: Runs that disagree by more than this make an unstable point; the project asks for 15 % between model and machine.
-TOLERANCE = 0.075
-#: Lines that travel this much faster or slower than the profile says: the CPUs have moved (a hypervisor does that).
-MOVED = 0.25
+#: A window in which lines travel this much faster or slower behind the ring than in front of it, or whose middle half
+#: of intervals spreads by this share to both sides: the CPUs have moved meanwhile (a hypervisor does that).
+MOVED = 0.15
+VNET_HEADER_BYTES = 12
 
 
 @dataclass(frozen=True)
@@ -41,36 +41,81 @@ class RingSettings:
 
 
 @dataclass(frozen=True)
-class RingRun:
-    """One run: time per packet, the lines' travel time just before it, and what happened per packet."""
+class Surroundings:
+    """What moves with the place of the CPUs, and a clean line of a copy out of a ring's buffers of this size; in ns.
+
+    `exposed` is the share of a dirty first line that a fenced copy pays, `hidden` the ns of it that others hide.
+    """
+
+    line_transfer: float
+    line_stream: float
+    clean_line: float
+    exposed: float
+    hidden: float
+
+    def mean(self, other: Surroundings) -> Surroundings:
+        """Return the mean of two looks."""
+        pairs = zip(astuple(self), astuple(other), strict=True)
+        return Surroundings(*(statistics.fmean(pair) for pair in pairs))
+
+
+@dataclass(frozen=True)
+class RingWindow:
+    """One window: time per packet, what its intervals spread, its surroundings before and after, events per packet."""
 
     ns_per_packet: float | None
-    transfer_ns: float | None
+    spread: float
+    before: Surroundings
+    after: Surroundings
     disturbed: int
     events_per_packet: dict[str, float]
+
+    @property
+    def place(self) -> Surroundings:
+        """Mean of the two looks, which this window is predicted with."""
+        return self.before.mean(self.after)
+
+    @property
+    def moved(self) -> bool:
+        """Whether the CPUs moved during the window, so that no one distance describes it."""
+        change = self.after.line_transfer / self.before.line_transfer
+        return max(change, 1 / change) > 1 + MOVED or self.spread > MOVED
+
+    @property
+    def counts(self) -> bool:
+        """Whether there is a rate, and one place of the CPUs that it belongs to."""
+        return self.ns_per_packet is not None and not self.moved
 
 
 @dataclass(frozen=True)
 class RingPoint:
-    """All runs of one setting; `summary` (ns per packet) is None when none counts; in `moved` the CPUs moved."""
+    """All windows of one setting."""
 
     settings: RingSettings
-    runs: tuple[RingRun, ...]
-    summary: RepeatSummary | None
-    moved: int
+    windows: tuple[RingWindow, ...]
 
     @property
-    def pps(self) -> float | None:
-        """Packets per second."""
-        return None if self.summary is None else 1e9 / self.summary.value
+    def counted(self) -> tuple[RingWindow, ...]:
+        """The windows that count."""
+        return tuple(window for window in self.windows if window.counts)
+
+    @property
+    def moved(self) -> int:
+        """Number of windows in which the CPUs moved."""
+        return sum(window.moved for window in self.windows)
+
+    @property
+    def clean_lines(self) -> list[float]:
+        """Both readings of `clean_line` in every window, also in those that do not count: no other CPU is in it."""
+        return [look.clean_line for window in self.windows for look in (window.before, window.after)]
 
     def events_per_packet(self) -> dict[str, float]:
         """Median of each kind of event per packet."""
-        names = self.runs[0].events_per_packet
-        return {name: statistics.median(run.events_per_packet[name] for run in self.runs) for name in names}
+        names = self.windows[0].events_per_packet
+        return {name: statistics.median(window.events_per_packet[name] for window in self.windows) for name in names}
 
 
-def parse_run(text: str, transfer_ns: float | None) -> RingRun:
+def parse_window(text: str, packet_bytes: int) -> RingWindow:
     """Read what the program printed; too few undisturbed intervals give no time."""
     try:
         data: dict[str, Any] = json.loads(text)
@@ -78,63 +123,63 @@ def parse_run(text: str, transfer_ns: float | None) -> RingRun:
         packets = int(data["packets"])
         counts = {name: int(data[name]) for name in ("refills", "drains", "sleeps", "flushes", "kicks")}
         disturbed = int(data["disturbed"])
-    except (ValueError, KeyError, TypeError):
+        before, after = (_surroundings(data, number, packet_bytes) for number in (0, 1))
+    except (ValueError, KeyError, TypeError, IndexError):
         raise ConfigError(f"the ring program answered {text[:80]!r}", key="ring") from None
     quarter = len(intervals) // 4
-    enough = len(intervals) >= FEWEST_INTERVALS
-    middle = statistics.fmean(intervals[quarter : len(intervals) - quarter]) if enough else None
-    return RingRun(middle, transfer_ns, disturbed, {name: count / max(1, packets) for name, count in counts.items()})
+    events = {name: count / max(1, packets) for name, count in counts.items()}
+    if len(intervals) < FEWEST_INTERVALS:
+        return RingWindow(None, 0.0, before, after, disturbed, events)
+    middle = intervals[quarter : len(intervals) - quarter]
+    mean = statistics.fmean(middle)
+    return RingWindow(mean, (middle[-1] - middle[0]) / 2 / mean, before, after, disturbed, events)
 
 
-def unmoved(run: RingRun, expected_ns: float | None) -> bool:
-    """Return whether lines travelled as fast as the profile says, so that it describes the machine of this run."""
-    if run.transfer_ns is None or expected_ns is None:
-        return True
-    return abs(run.transfer_ns / expected_ns - 1) <= MOVED
+def _surroundings(data: dict[str, Any], number: int, packet_bytes: int) -> Surroundings:
+    """Read one of the two looks around: lines both ways, 64 less 8 in a stream, a pool of buffers less a warm one.
 
-
-def point(settings: RingSettings, runs: Sequence[RingRun], expected_ns: float | None) -> RingPoint:
-    """Summarise the runs of one setting that were undisturbed, with CPUs that had not moved."""
-    kept = [run for run in runs if unmoved(run, expected_ns)]
-    times = [run.ns_per_packet for run in kept if run.ns_per_packet is not None]
-    summary = summarise(times, TOLERANCE) if times else None
-    return RingPoint(settings, tuple(runs), summary, len(runs) - len(kept))
+    Then copies of 64 bytes that the other core has modified, fenced and not, each with the same warm.
+    """
+    names = ("there", "back", "stream_64", "stream_8", "pool", "warm", "head", "fenced", "head_open", "open")
+    there, back, more, less, pool, warm, *copies = (float(data[f"{name}_ns"][number]) for name in names)
+    lines = lines_of(VNET_HEADER_BYTES + packet_bytes)
+    if there + back <= 0:
+        raise ValueError("a line that takes no time")
+    travel, share = (there + back) / 2, exposed(copies[0], copies[1], (there + back) / 2)
+    return Surroundings(
+        line_transfer=travel,
+        line_stream=max(0.0, (more - less) / 56),
+        clean_line=max(0.0, (pool - warm) / lines),
+        exposed=share,
+        hidden=hidden_ns(copies[2], copies[3], travel, share),
+    )
 
 
 def run_rings(
-    wanted: Sequence[RingSettings],
-    pair: tuple[int, int | None],
-    expected_ns: float | None,
-    progress: Progress | None = None,
+    wanted: Sequence[RingSettings], pair: tuple[int, int | None], progress: Progress | None = None
 ) -> list[RingPoint]:
-    """Run every setting in interleaved runs until enough count; ConfigError without a second CPU."""
+    """Run every setting in interleaved windows until enough count; ConfigError without a second CPU."""
     if pair[1] is None:
         raise ConfigError("two CPUs are needed (this process may run on one core only)", key="ring")
-    ring, bench = compiled("ring"), compiled("bench")
-    runs: list[list[RingRun]] = [[] for _ in wanted]
+    ring = compiled("ring")
+    windows: list[list[RingWindow]] = [[] for _ in wanted]
     begun = time.monotonic()
     while True:
-        done = min((sum(_counts(run, expected_ns) for run in same) for same in runs), default=RUNS)
-        if done >= RUNS or time.monotonic() - begun > BUDGET_S:
-            return [point(settings, same, expected_ns) for settings, same in zip(wanted, runs, strict=True)]
+        done = min((sum(window.counts for window in same) for same in windows), default=WINDOWS)
+        if done >= WINDOWS or time.monotonic() - begun > BUDGET_S:
+            return [RingPoint(settings, tuple(same)) for settings, same in zip(wanted, windows, strict=True)]
         for number, settings in enumerate(wanted):
             if progress is not None:
-                share = (done + number / len(wanted)) / RUNS
+                share = (done + number / len(wanted)) / WINDOWS
                 fences = "fenced" if settings.fenced else "plain"
                 progress(min(share, 0.99), f"ring, {settings.packet_bytes} B, {fences}")
-            runs[number].append(run_ring(ring, bench, settings, (pair[0], pair[1])))
+            windows[number].append(run_window(ring, settings, (pair[0], pair[1])))
 
 
-def _counts(run: RingRun, expected_ns: float | None) -> bool:
-    return run.ns_per_packet is not None and unmoved(run, expected_ns)
-
-
-def run_ring(ring: Path, bench: Path, settings: RingSettings, pair: tuple[int, int]) -> RingRun:
-    """Run the program once, after a look at how fast lines travel just now."""
-    ticks_per_ns, (there, back) = run_round(bench, pair, ("transfer 0", "transfer 1"))
-    both = [reading.ticks / ticks_per_ns for reading in (there, back) if reading.ticks is not None]
+def run_window(ring: Path, settings: RingSettings, pair: tuple[int, int]) -> RingWindow:
+    """Run the program once."""
     geometry = (settings.size, settings.burst, settings.batch, settings.packet_bytes)
-    arguments = (*pair, *geometry, int(settings.fenced), settings.free_threshold, RUN_MS)
+    arguments = (*pair, *geometry, int(settings.fenced), settings.free_threshold, WINDOW_MS)
     command = [str(ring), *map(str, arguments)]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
@@ -142,4 +187,4 @@ def run_ring(ring: Path, bench: Path, settings: RingSettings, pair: tuple[int, i
         raise ConfigError("the ring program does not run, or does not end", key="ring") from None
     if done.returncode:
         raise ConfigError(f"the ring program failed: {done.stderr.strip() or done.returncode}", key="ring")
-    return parse_run(done.stdout, statistics.fmean(both) if both else None)
+    return parse_window(done.stdout, settings.packet_bytes)

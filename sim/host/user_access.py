@@ -7,7 +7,7 @@ import statistics
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from sim.host.derive import DerivedEntry, combine, middles, present, primitive
+from sim.host.entries import DerivedEntry, combine, middles, present, primitive
 from sim.host.recording import Recording
 
 #: A system call that takes longer than this is intercepted by something (a sandbox, a tracer): even with PTI and

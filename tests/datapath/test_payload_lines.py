@@ -80,16 +80,22 @@ def first_line(packet_bytes, *overrides, label="payload_copy"):
 
 #: One copy of header and packet; nothing hides a transfer of 100 ns, half of which is exposed: 50 ns.
 PLAIN = (
-    *("calibration=null", "kernel=v7.3", "cpu.overlap=0", "cpu.payload_exposed=0.5", "cpu.primitives.line_transfer=100"),
+    *(
+        "calibration=null",
+        "kernel=v7.3",
+        "cpu.overlap=0",
+        "cpu.payload_exposed=0.5",
+        "cpu.primitives.line_transfer=100",
+    ),
     *("cpu.core_ghz=2", "cpu.primitives.copy_bytes=32", "cpu.primitives.line_stream_copy=4"),
 )
 
 
 @pytest.mark.parametrize(("frame", "beside_ns"), [(52, 0), (116, 4), (500, 28), (1000, 60)])
 def test_the_first_line_travels_beside_the_rest_of_the_copy(frame, beside_ns):
-    """32 bytes per cycle of 0.5 ns, and 4 ns for each further line: of the first line only what takes longer is paid."""
+    """32 bytes per cycle of 0.5 ns, 4 ns for each further line; of the first line what takes longer is paid."""
     paid, beside = first_line(frame)
-    assert beside == pytest.approx(beside_ns * 1000 + (frame) / 32 * 500, abs=400)
+    assert beside == pytest.approx(beside_ns * 1000 + frame / 32 * 500, abs=400)
     assert paid == pytest.approx(max(0, 50_000 - beside), abs=1)
 
 

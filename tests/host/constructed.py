@@ -9,7 +9,7 @@ import random
 from pathlib import Path
 from typing import Any
 
-from sim.host.derive import middles
+from sim.host.entries import middles
 from sim.host.recording import Recording, Series, read_recording
 from sim.host.user_access import toggles
 

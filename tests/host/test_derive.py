@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sim.config.loading.load import load_table
-from sim.host.derive import combine, derive, line_fit
+from sim.host.derive import derive
+from sim.host.entries import combine, line_fit
 from sim.host.programs import LONG_COPIES, SHORT_COPIES, benchmarks, sizes
 
 
@@ -21,13 +22,6 @@ def nearest():
 def value(entries, key):
     (entry,) = [entry for entry in entries if entry.key == key]
     return statistics.median(entry.repeats), entry
-
-
-def test_lfence_is_what_it_adds_to_a_load_and_ranges_from_alone_to_both(made_up, nearest):
-    entries = derive(made_up({"load_lfence 0": 9.0, "lfence 0": 6.0, "chase_huge 24": 2.5}), nearest)
-    lfence, entry = value(entries, "primitives.lfence")
-    assert lfence == 9 * 2 - 2.5 * 2
-    assert entry.spans == (6 * 2, 9 * 2)
 
 
 @pytest.mark.parametrize(
@@ -59,6 +53,38 @@ def test_lines_travel_in_the_mean_of_both_directions_and_stream_by_the_slope(mad
     transfer, entry = value(entries, "primitives.line_transfer")
     assert (transfer, entry.spans) == (55, (50, 60))
     assert value(entries, "primitives.line_stream")[0] == pytest.approx(12 / 2)
+
+
+def test_a_further_line_of_a_copy_is_the_slope_of_modified_copies_beyond_the_same_warm(made_up, nearest):
+    # 4096 bytes are 64 lines, 1500 are 24, and 64 are one, whose travel is not hidden.
+    warm = {f"copy_warm_fenced {n}": float(lines) for n, lines in ((64, 1), (1500, 24), (4096, 64))}
+    dirty = {"copy_dirty 4096": 64 + 500.0 + 64 * 8, "copy_dirty 1500": 24 + 500.0 + 24 * 8, "copy_dirty 64": 1 + 485.0}
+    copied, entry = value(derive(made_up(warm | dirty), nearest), "primitives.line_stream_copy")
+    assert copied == pytest.approx(8 / 2)  # ticks of half a ns
+    assert entry.spans == (pytest.approx((500 + 24 * 8 - 485) / 23 / 2),)
+
+
+#: 128 calls in the kernel take 128 x 35 cycles (17.5 ticks each); a plain call takes 5; Safe RET alone adds 20.
+RETURNS = {
+    **{f"tap_calls {calls}": 900 + 17.5 * calls for calls in (0, 16, 64, 128)},
+    **{"call 0": 2.5, "user_access_body_safe_ret 0": 13.0, "user_access_body 0": 3.0},
+}
+SAFE = {"vulnerabilities": {"spec_rstack_overflow": "Vulnerable: Safe RET, no microcode"}}
+
+
+def test_safe_ret_is_that_of_the_kernel_where_calls_in_it_can_be_timed(made_up, nearest):
+    safe_ret, entry = value(derive(made_up(RETURNS, **SAFE), nearest), "primitives.safe_ret")
+    assert safe_ret == pytest.approx(35 - 5)
+    assert entry.spans == (20,)
+    assert "XDP program" in entry.source
+
+
+@pytest.mark.parametrize("where", ["an ordinary user", "plain returns"])
+def test_safe_ret_is_its_sequence_alone_elsewhere(where, made_up, nearest):
+    ticks, machine = (RETURNS | {"tap_calls 64": None}, SAFE) if where == "an ordinary user" else (RETURNS, {})
+    safe_ret, entry = value(derive(made_up(ticks, **machine), nearest), "primitives.safe_ret")
+    assert (safe_ret, entry.spans) == (20, ())
+    assert "back to back" in entry.source
 
 
 def test_cpus_of_two_sockets_give_the_cross_socket_entry(made_up, nearest, machine):
@@ -153,4 +179,4 @@ def test_no_benchmark_is_listed_twice(machine):
 
 
 def test_every_recorded_series_is_still_a_benchmark_of_its_machine(quiet):
-    assert set(quiet.series) == set(benchmarks(quiet.machine))
+    assert set(quiet.series) <= set(benchmarks(quiet.machine))

@@ -14,7 +14,7 @@ from sim.host.measure import series_of
 from sim.host.profile import build_profile
 from sim.host.programs import benchmarks, compiled, run_round
 from sim.host.recording import Recording, Round
-from sim.host.ring import RingSettings, run_ring
+from sim.host.ring import RingSettings, run_window
 
 
 @pytest.fixture(scope="module")
@@ -55,11 +55,12 @@ def test_an_unknown_benchmark_is_refused(programs):
 
 
 def test_the_ring_moves_packets(programs):
-    bench, ring, machine = programs
+    _, ring, machine = programs
     first, other = choose_pair(machine)
     if other is None:
         pytest.skip("one core only: no ring between two")
     settings = RingSettings(size=256, burst=32, batch=64, packet_bytes=64, free_threshold=32, fenced=True)
-    run = run_ring(ring, bench, settings, (first, other))
+    window = run_window(ring, settings, (first, other))
     # Every flush hands back at most a batch of 64.
-    assert run.events_per_packet["flushes"] >= 1 / 64
+    assert window.events_per_packet["flushes"] >= 1 / 64
+    assert min(window.before.line_transfer, window.after.line_transfer) > 1

@@ -12,7 +12,10 @@ from sim.config.errors import ConfigError
 from sim.config.loading.load import load_table
 from sim.config.tables.vocabulary import PRICED_BY_CPI, PRIMITIVES
 from sim.costs.audit import audit, quantities
-from sim.host.profile import build_profile, rounded
+from sim.host.entries import RULES
+from sim.host.profile import NOT_MEASURED, build_profile, features, rounded
+from sim.host.user_access import Toggles
+from sim.report.tables.host import quantity
 
 from .agreement import outside
 from .conftest import RECORDINGS, recording_of
@@ -72,7 +75,7 @@ def test_measured_entries_keep_their_repeats_and_the_state_of_the_machine(profil
 def test_unstable_entries_are_marked_in_the_source_and_wide(profile):
     assert profile.cpu.measured is not None
     for key, repeated in profile.cpu.measured.entries.items():
-        entry = dict(quantities(profile.cpu))[key]
+        entry = quantity(profile, key)
         assert entry.source.startswith("UNSTABLE") == (not repeated.stable)
         if not repeated.stable:
             assert entry.low <= rounded(min(repeated.repeats))
@@ -151,6 +154,55 @@ def test_without_core_cycles_nothing_that_needs_the_clock_is_measured(quiet):
     profile = build_profile(quiet.model_copy(update={"series": {**quiet.series, "imul_chain 0": wrong}}), "this-host")
     assert "these are not core cycles" in profile.refused["core_ghz"]
     assert profile.summaries == {}
+
+
+@pytest.mark.parametrize(
+    ("name", "vulnerability", "active"),
+    [
+        ("pti", "meltdown", "Mitigation: PTI"),
+        ("spec_rstack_overflow", "spec_rstack_overflow", "Vulnerable: Safe RET, no microcode"),
+        ("retbleed", "retbleed", "Mitigation: untrained return thunk; SMT enabled with STIBP protection"),
+        ("indirect_target_selection", "indirect_target_selection", "Mitigation: Aligned branch/return thunks"),
+    ],
+)
+def test_a_mitigation_that_is_off_does_not_say_that_the_cpu_needs_none(name, vulnerability, active, machine):
+    def feature(state, needed):
+        table = load_table("cpu", "zen3")
+        flags = table.features.model_copy(update={name: getattr(table.features, name).model_copy(update=needed)})
+        states = {} if state is None else {vulnerability: state}
+        host = machine.model_copy(update={"vulnerabilities": states})
+        return features(host, table.model_copy(update={"features": flags}), Toggles([], None, ""))[name]
+
+    for listed in (True, False):
+        assert feature(active, {"value": listed})["value"] is True
+        assert feature("Not affected", {"value": listed})["value"] is False
+        off = feature("Vulnerable", {"value": listed})
+        assert (off["value"], off["source"]) == (
+            listed,
+            f"not measured (vulnerabilities/{vulnerability}: Vulnerable); table zen3",
+        )
+        unknown = feature(None, {"value": listed})
+        assert (unknown["value"], unknown["source"]) == (
+            listed,
+            "not measured (the kernel does not show it); table zen3",
+        )
+
+
+def test_page_table_isolation_that_is_off_is_not_a_cost_of_nothing(quiet):
+    def pti(state):
+        machine = quiet.machine.model_copy(update={"vulnerabilities": {**quiet.machine.vulnerabilities, **state}})
+        return build_profile(quiet.model_copy(update={"machine": machine}), "this-host").cpu.primitives["pti"]
+
+    assert "is not needed" in pti({"meltdown": "Not affected"}).source
+    assert "inside the measured system call" in pti({"meltdown": "Mitigation: PTI"}).source
+    assert pti({"meltdown": "Vulnerable"}).source.startswith("not measured (")
+
+
+def test_every_entry_that_cannot_be_measured_has_its_own_reason():
+    """What every profile borrows is explained; only an entry that this machine refuses has none of its own."""
+    borrowed = set(PRIMITIVES) - set(PRICED_BY_CPI) - {"line_transfer", "line_stream_copy"}
+    measured = {key.removeprefix("primitives.") for key in RULES} | {"pti"}
+    assert borrowed - measured <= NOT_MEASURED.keys()
 
 
 def test_a_profile_of_a_cpu_that_no_table_is_near_to_still_takes_the_nearest(quiet):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sim.host.derive import DerivedEntry
+from sim.host.entries import DerivedEntry
 from sim.host.quality import impossible, split, wrong_clock
 
 

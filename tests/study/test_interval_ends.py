@@ -283,5 +283,6 @@ def test_the_order_of_simultaneous_events_moves_a_rate_by_more_than_a_thousandth
 
 @pytest.mark.parametrize(("predicted", "verdict"), [(1.1499e6, "within 15 %"), (1.1501e6, "off"), (0.8499e6, "off")])
 def test_a_ring_is_within_15_percent_or_off(predicted, verdict):
-    measured = SimpleNamespace(pps=1e6, moved=0, summary=SimpleNamespace(stable=True))
-    assert host_ring.RingComparison(measured, SimpleNamespace(pps=predicted)).verdict == verdict
+    measured = SimpleNamespace(counted=[SimpleNamespace(ns_per_packet=1000.0)], moved=0)
+    point = SimpleNamespace(ns_per_packet=1e9 / predicted)
+    assert host_ring.RingComparison("ring_plain", measured, (point,), {}).verdict == verdict

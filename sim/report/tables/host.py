@@ -6,9 +6,11 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from sim.config.tables.quantity import Quantity
+from sim.costs.audit import quantities
 from sim.host.contrasts import contrasts
 from sim.host.profile import Profile
 from sim.host.recording import Recording
+from sim.host.serialisation import added_cycles
 from sim.report.tables.terminal import Columns, TextTable, table_of
 from sim.study.questions.host_ring import RingComparison, RingReport
 
@@ -33,6 +35,13 @@ def profile_tables(recording: Recording, profile: Profile) -> RenderableType:
     for contrast in contrasts(recording):
         seen.add_row(contrast.title, f"{contrast.ns:.1f}", contrast.beside, f"{contrast.beside_ns:.1f}")
     parts: list[RenderableType] = [head, table, seen]
+    rows = added_cycles(recording)
+    if rows:
+        behind = TextTable("added behind n independent instructions (cycles)", ("n", *rows[0].cycles), left=0)
+        for row in rows:
+            behind.add_row(str(row.instructions), *(_number(value) for value in row.cycles.values()))
+        parts.append(behind)
+    parts += [Text(f"{key}: {why}") for key, why in profile.missing.items()]
     parts += [Text(f"refused: {key}: {why}") for key, why in profile.refused.items()]
     parts += [Text(f"unstable: {key}: {why}") for key, why in profile.unstable.items()]
     if not profile.cpu.features.smap.value:
@@ -43,28 +52,35 @@ def profile_tables(recording: Recording, profile: Profile) -> RenderableType:
 
 def quantity(profile: Profile, key: str) -> Quantity:
     """Return the entry of a profile by its key."""
-    name = key.removeprefix("primitives.")
-    entry = profile.cpu.primitives[name] if name != key else getattr(profile.cpu, key)
-    assert isinstance(entry, Quantity)
-    return entry
+    return dict(quantities(profile.cpu))[key]
 
 
 def ring_table(report: RingReport) -> RenderableType:
-    """Measured and predicted rate of the ring by size, fences on and off."""
+    """Measured and predicted time per packet of the ring by size, fences on and off, and what was refused by name."""
     columns: Columns[RingComparison] = (
-        ("access", lambda point: point.predicted.access),
-        ("bytes", lambda point: str(point.predicted.packet_bytes)),
-        ("measured Mpps", lambda point: "" if point.measured.pps is None else f"{point.measured.pps / 1e6:.2f}"),
-        ("ns", _measured_ns),
-        ("predicted Mpps", lambda point: f"{point.predicted.pps / 1e6:.2f}"),
-        ("ns", lambda point: f"{point.predicted.ns_per_packet:.1f}"),
-        ("difference", lambda point: "" if point.error is None else f"{point.error:+.1%}"),
-        ("runs", lambda point: f"{len(point.measured.runs) - point.measured.moved}/{len(point.measured.runs)}"),
+        ("access", lambda point: point.access),
+        ("bytes", lambda point: str(point.measured.settings.packet_bytes)),
+        ("lines ns", _distances),
+        ("measured ns", lambda point: _number(point.middle and point.middle[0])),
+        ("predicted ns", lambda point: _number(point.middle and point.middle[1])),
+        ("rate off by", lambda point: "" if point.error is None else f"{point.error:+.1%}"),
+        ("windows", lambda point: f"{len(point.measured.counted)}/{len(point.measured.windows)}"),
         ("", lambda point: point.verdict),
     )
-    return table_of("ring on this host against its prediction", columns, report.comparisons, keys=2)
+    table = table_of("ring on this host against its prediction", columns, report.comparisons, keys=2)
+    reasons = [
+        Text(f"refused: {point.access}, {point.measured.settings.packet_bytes} B: {key}: {why}")
+        for point in report.comparisons
+        for key, why in point.unstable.items()
+    ]
+    return Group(table, *reasons)
 
 
-def _measured_ns(point: RingComparison) -> str:
-    summary = point.measured.summary
-    return "" if summary is None else f"{summary.value:.1f} [{summary.low:.1f}, {summary.high:.1f}]"
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:.1f}"
+
+
+def _distances(point: RingComparison) -> str:
+    """The least and the most that a line travelled in the windows that count."""
+    seen = [window.place.line_transfer for window in point.measured.counted]
+    return f"{min(seen):.0f} to {max(seen):.0f}" if seen else ""
