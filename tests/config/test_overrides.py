@@ -95,12 +95,12 @@ def test_overrides_do_not_leak_into_the_next_load():
     assert load() == before
 
 
-def test_the_named_calibration_replaces_the_kernels_own_scale():
+def test_the_named_calibration_replaces_the_tables_own_entry():
     fitted = load_table("calibration", "seed-copy-user").parameters[0]
-    scale = load("calibration=seed-copy-user").kernel.work_scale
-    assert fitted.key == "kernel.work_scale"
-    assert (scale.value, scale.low, scale.high) == (fitted.value, fitted.low, fitted.high)
-    assert scale.source.startswith("fitted by calibration seed-copy-user")
+    cpi = load("calibration=seed-copy-user").cpu.cpi
+    assert fitted.key == "cpu.cpi"
+    assert (cpi.value, cpi.low, cpi.high) == (fitted.value, fitted.low, fitted.high)
+    assert cpi.source.startswith("fitted by calibration seed-copy-user")
 
 
 def test_a_value_fitted_for_some_cpus_is_left_alone_on_others():
@@ -124,10 +124,10 @@ def test_an_override_counts_after_the_calibration():
 def test_the_calibration_is_not_applied_again_to_a_resolved_scenario(write):
     from sim.config import dump_scenario
 
-    file = write("scenario.yaml", dump_scenario(load("kernel.work_scale=1.1")))
-    assert sim.load_scenario(file).kernel.work_scale.value == 1.1
+    file = write("scenario.yaml", dump_scenario(load("cpu.cpi=0.45")))
+    assert sim.load_scenario(file).cpu.cpi.value == 0.45
     fitted = load_table("calibration", "seed-copy-user").parameters[0].value
-    assert sim.load_scenario(file, overrides=["calibration=seed-copy-user"]).kernel.work_scale.value == fitted
+    assert sim.load_scenario(file, overrides=["calibration=seed-copy-user"]).cpu.cpi.value == fitted
 
 
 def test_scenarios_of_one_file_do_not_see_each_others_settings():

@@ -115,7 +115,8 @@ WAYS = (
 @pytest.mark.parametrize("way", WAYS, ids=" ".join)
 @pytest.mark.parametrize("access", [name for name in ACCESS if not name.startswith("ring_")])
 def test_every_user_access_window_that_is_opened_is_closed(access, way):
-    short = ("run.packets=1500", "run.precision=0", "cpu.primitives.stac=10", "cpu.primitives.clac=10")
+    constant = ("cpu.serialisation.drain_tail=0", "cpu.serialisation.refill=0")
+    short = ("run.packets=1500", "run.precision=0", "cpu.primitives.stac=10", "cpu.primitives.clac=10", *constant)
     scenario = load("traffic.packet_bytes=64", "driver.burst=3", *short, *way, f"access={access}")
     spent = simulate(build_plan(scenario, access, scenario.traffic.sizes[0]), scenario.run).breakdown_ps
     assert spent.get("stac", 0) == pytest.approx(spent.get("clac", 0), rel=0.01)

@@ -65,7 +65,7 @@ def test_no_range_gets_wider_by_measuring():
 
 def test_a_measurement_narrows_the_gain():
     scenario = load(calibration=None)
-    toggles = ["cpu.primitives.stac", "cpu.primitives.clac", "cpu.primitives.lfence"]
+    toggles = ["cpu.primitives.stac", "cpu.primitives.clac", "cpu.cpi", "cpu.overlap", "cpu.payload_exposed"]
     tables = {**SHORT, "calibration": None}
     before, after = alternatives(
         SEED, PAIR, {"before": tables, "after": {**tables, **as_measured(scenario, toggles, 0.05)}}, 40

@@ -72,7 +72,7 @@ def test_two_numbers_identify_two_combinations_and_leave_every_prior_its_range(s
     assert not any(one.at_edge for one in shipped.parameters)
     for one in shipped.parameters:
         assert one.prior.low <= one.low <= one.value <= one.high <= one.prior.high
-        assert abs(one.pull) < 1, one.key  # no entry leaves the middle of its range
+        assert abs(one.pull) < 1.5, one.key  # no entry comes near the end of its range
 
 
 @pytest.mark.parametrize("name", ["seed-copy-user", "seed-two-rates", "all-published"])

@@ -228,14 +228,17 @@ def _evidence(review: Review, access: str) -> str:
     rates = [rate for rate in review.published if (rate.access, rate.packet_bytes) == (access, review.first_size)]
     if not rates:
         return f"the rate of {access} is a prediction, and none was published to lay beside it"
-    return "; ".join(_beside(rate, review.scenario.calibration) for rate in rates)
+    fitted, others = [rate for rate in rates if rate.used], [rate for rate in rates if not rate.used]
+    said = f"the rate of {access} is a prediction"
+    if fitted:
+        to = " and ".join(_published(rate) for rate in fitted)
+        calibration = f"calibration {review.scenario.calibration} was fitted to {to}"
+        said = f"the rate of {access} is met and not predicted: {calibration}"
+    return ", ".join([said, *(f"{rate.error:+.1%} from {_published(rate)}, not fitted to it" for rate in others)])
 
 
-def _beside(rate: Published, calibration: str | None) -> str:
-    said, published = f"the rate of {rate.access} is", f"the published {rate.measured_pps / 1e6:.2f} Mpps ({rate.name})"
-    if rate.used:
-        return f"{said} met and not predicted: calibration {calibration} was fitted to {published}"
-    return f"{said} a prediction, {rate.error:+.1%} from {published}, not fitted to it"
+def _published(rate: Published) -> str:
+    return f"the published {rate.measured_pps / 1e6:.2f} Mpps ({rate.name})"
 
 
 def _why(review: Review) -> str:
