@@ -11,15 +11,19 @@ from sim.config.errors import ConfigError
 from sim.config.scenario.scenario import Scenario
 from sim.config.scenario.traffic import VNET_HEADER_BYTES
 from sim.config.tables.kernel import StepCount
+from sim.config.tables.vocabulary import RETURN_SEQUENCES
 from sim.costs import CostTable, Recipes
-from sim.costs.recipes import LOCKED, SERIALISING, Item, returns
-from sim.costs.table import Component
+from sim.costs.recipes import LOCKED, SERIALISING, Functions, Item, returns
+from sim.costs.table import Component, Spent
 from sim.datapath.memory.ring_memory import RingMemory
 from sim.datapath.memory.rings import lines_of
 from sim.datapath.plan.step import LineAccess, Row, Step
 
 #: Copies that were counted with 64-byte frames.
 _COUNTED_WITH_A_FRAME = ("payload_copy", "single_copy", "skb_copy", "kernel_copy", "rx_payload_copy")
+
+#: Where the core stands still, so that a sample without precise events finds what runs next.
+_STALLS = (*SERIALISING, *LOCKED, "retpoline", "stlb_hit", "page_walk", *RETURN_SEQUENCES.values())
 
 #: So many instructions fill every buffer of a core: nobody looks further back than that.
 ENOUGH_WORK = 1000
@@ -36,14 +40,22 @@ def _usually_before(steps: list[Step], number: int) -> Iterator[int]:
             yield other
 
 
-class Pricer:
-    """Prices the steps of one scenario under one access variant and packet size."""
+def _whole(component: Component, function: str, next_function: str = "") -> Component:
+    """Return a component whose whole time is one function's."""
+    return replace(component, spent=(Spent(function, component.cost_ps, 0.0, next_function),))
 
-    def __init__(self, scenario: Scenario, recipes: Recipes, table: CostTable, packet_bytes: int) -> None:
+
+class Pricer:
+    """Prices the steps of one scenario under one access variant and packet size, with `functions` by function, too."""
+
+    def __init__(
+        self, scenario: Scenario, recipes: Recipes, table: CostTable, packet_bytes: int, functions: bool = False
+    ) -> None:
         self.scenario = scenario
         self.recipes = recipes
         self.table = table
         self.packet_bytes = packet_bytes
+        self.functions = functions
         toggles_wait = scenario.cpu.features.smap_waits_for_loads.value
         self.waiting = SERIALISING if toggles_wait else tuple(set(SERIALISING) - {"stac", "clac"})
 
@@ -91,14 +103,48 @@ class Pricer:
         placed = []
         for place, item in enumerate(items[number]):
             alike = next((kind for kind in (self.waiting, LOCKED) if item.primitive in kind), ())
-            behind = self._work_since(alike, steps, items, number, place) if alike else None
-            placed.append(replace(item, behind=behind))
+            passed = self._passed_since(alike, steps, items, number, place) if alike else []
+            work = 0.0
+            for before in passed:
+                work += self._instructions(before)
+            placed.append(replace(item, behind=work if alike else None))
+            if self.functions and alike == self.waiting:
+                placed[-1] = replace(placed[-1], refills=tuple(self._delayed(passed)))
+            if self.functions and item.primitive in _STALLS:
+                placed[-1] = replace(placed[-1], next_function=self._next_function(steps, items, number, place))
         return placed
 
-    def _work_since(
+    def _instructions(self, item: Item) -> float:
+        return item.count * self.recipes.instructions_of(item.primitive)
+
+    def _delayed(self, passed: list[Item]) -> Iterator[tuple[str, float]]:
+        """Yield by function the first instructions behind a barrier, as many as the scheduler holds."""
+        left = self.table.cpu.serialisation.scheduler_entries.value
+        for item in reversed(passed):
+            work = self._instructions(item)
+            whole = sum(count for _, count in item.functions)
+            for function, count in item.functions if work else ():
+                delayed = min(work * count / whole, left)
+                if delayed > 0:
+                    yield function, delayed
+                left -= delayed
+
+    @staticmethod
+    def _next_function(steps: list[Step], items: list[list[Item]], number: int, place: int) -> str:
+        """Return the function that runs behind an item, down the path that its actor usually goes."""
+        if place + 1 < len(items[number]):
+            return items[number][place + 1].functions[0][0]
+        others = [*range(number + 1, len(steps)), *range(number)]
+        mine = (other for other in others if steps[other].actor == steps[number].actor and items[other])
+        usual = (other for other in mine if not (steps[other].instead_of or steps[other].sometimes))
+        following = items[next(usual, number)]
+        return following[0].functions[0][0]
+
+    def _passed_since(
         self, alike: tuple[str, ...], steps: list[Step], items: list[list[Item]], number: int, place: int
-    ) -> float:
-        """Instructions between an item and the last one that is alike, up the path that its actor usually comes."""
+    ) -> list[Item]:
+        """Items between one and the last that is alike, latest first, up the path that their actor usually comes."""
+        passed: list[Item] = []
         work = 0.0
         before = (
             item for step in _usually_before(steps, number) for item in reversed(self._work(steps[step], items[step]))
@@ -106,13 +152,14 @@ class Pricer:
         for item in chain(reversed(items[number][:place]), before):
             if item.primitive in alike or work > ENOUGH_WORK:
                 break
-            work += item.count * self.recipes.instructions_of(item.primitive)
-        return work
+            passed.append(item)
+            work += self._instructions(item)
+        return passed
 
     def _work(self, step: Step, items: list[Item]) -> list[Item]:
         """Items of a step, and the instructions that the time it is given stands for."""
         given = step.extra_ns * self.scenario.cpu.core_ghz.value / self.scenario.cpu.cpi.value if step.extra_ns else 0.0
-        return [*items, Item("instruction", given)]
+        return [*items, Item("instruction", given, functions=((self._function(step), 1.0),))]
 
     def _reaches_back(self, steps: list[Step], items: list[list[Item]], number: int) -> bool:
         """Return whether the reorder buffer reaches from a row back to the read before it, down the usual path."""
@@ -130,8 +177,10 @@ class Pricer:
 
     def _items(self, step: Step) -> list[Item]:
         """Primitives of one execution in order: the accessor, the step's calls, then the work of the step."""
-        recipes = self.recipes
+        recipes, function = self.recipes, self._function(step)
         items = recipes.accessor(step.accessor, self._bytes(step)) * step.times if step.accessor else []
+        if step.accessor and self.functions:
+            items = recipes.in_functions(step.accessor, items, function)
         items += recipes.calls(list(step.primitives))
         if step.accessor and recipes.in_ring(step.accessor):
             items += self.tlb_misses
@@ -146,11 +195,23 @@ class Pricer:
                     f"instructions, its accessor alone executes {counted:g}"
                 )
             work += (entry.instructions.value - counted) * step.times
-        items = [*items, Item("instruction", work)] if work else items
-        if recipes.return_sequence is None or step.actor != "worker":
-            return items
-        executed = self._returns(step, items)
-        return [*items, Item(recipes.return_sequence, executed)] if executed else items
+        items = [*items, Item("instruction", work, functions=self._split(step, work))] if work else items
+        if recipes.return_sequence is not None and step.actor == "worker":
+            executed = self._returns(step, items)
+            items = [*items, Item(recipes.return_sequence, executed)] if executed else items
+        return [recipes.in_function(item, function) for item in items] if self.functions else items
+
+    def _split(self, step: Step, work: float) -> Functions:
+        """Return the work of a step by function: as the kernel's table splits it, and what comes besides."""
+        if not self.functions:
+            return ()
+        kernel, function, extra = self.recipes.kernel, self._function(step), step.extra_instructions
+        counted = (work - extra) / step.times
+        split = kernel.split(step.counted_as, counted, function) if step.counted_as else ((function, counted),)
+        named = [(name, count * step.times) for name, count in split]
+        if extra:
+            named.append((kernel.routines.get(step.extra_function, function), extra))
+        return tuple(named)
 
     def _counted(self, step: Step, entry: StepCount) -> list[Item]:
         """Return what the counts of a step hold besides its own work: its calls and the kernel's own accessor."""
@@ -204,8 +265,12 @@ class Pricer:
         names = [item.primitive for item in items]
         before = next((name for name in names if name in self.waiting or name in ("load", "store", "copy_startup")), "")
         priced_items = self._components(fixed)
-        components = (*priced_items, *self._payload_lines(step, priced_items, hidden_ps))
-        extra = self._extra(step)
+        lines, extra = self._payload_lines(step, priced_items, hidden_ps), self._extra(step)
+        waits_in, waits_next = self._waits(step, items)
+        if self.functions:
+            lines = tuple(_whole(part, waits_in, waits_next) for part in lines)
+            extra = tuple(_whole(part, self._function(step)) for part in extra)
+        components = (*priced_items, *lines)
         priced = vars(step) | {
             "function": self._function(step),
             "operation": self._operation(step),
@@ -225,7 +290,22 @@ class Pricer:
             waits_before=before in self.waiting or new_window,
             waits_after=any(name in self.waiting for name in names),
             hidden_ps=hidden_ps,
+            waits_in=waits_in,
+            waits_next=waits_next,
         )
+
+    def _waits(self, step: Step, items: list[Item]) -> tuple[str, str]:
+        """Return the function that holds the access of a step, or its locked operation, and the one that runs next.
+
+        Next is what stands behind the window, whose end waits for the loads in it.
+        """
+        names = [item.primitive for item in items]
+        access = [n for n, name in enumerate(names) if name in ("load", "store", *LOCKED) or name.startswith("copy_")]
+        if not access or not self.functions:
+            return self._function(step), ""
+        end = next((n for n in range(access[0], len(names)) if names[n] == "clac"), access[-1])
+        following = items[end + 1].functions[0][0] if end + 1 < len(items) else items[end].next_function
+        return items[access[0]].functions[0][0], following
 
     def _function(self, step: Step) -> str:
         counted = self.scenario.kernel.steps.get(step.counted_as or "")
@@ -241,10 +321,10 @@ class Pricer:
         fixed, unit = [], []
         for item in items:
             if item.primitive == "copy_bytes":
-                unit.append(Item("copy_bytes", 8 / step.times))
+                unit.append(replace(item, count=8 / step.times))
             elif item.primitive == "copy_loop":
-                unit.append(Item("copy_loop", 6 / step.times))
-                fixed.append(Item("copy_loop", item.count - 6 * elements))
+                unit.append(replace(item, count=6 / step.times))
+                fixed.append(replace(item, count=item.count - 6 * elements))
             else:
                 fixed.append(item)
         return fixed, unit
@@ -254,11 +334,28 @@ class Pricer:
         for item in items:
             groups.setdefault(item.primitive, []).append(item)
         try:
-            return [
-                self.table.together(name, group) for name, group in groups.items() if any(item.count for item in group)
-            ]
+            together = self.table.together
+            components = [together(name, group) for name, group in groups.items() if any(item.count for item in group)]
         except KeyError as error:
             raise ConfigError(str(error.args[0])) from None
+        if not self.functions:
+            return components
+        return [replace(part, spent=tuple(self._spent(part, groups[part.primitive]))) for part in components]
+
+    def _spent(self, component: Component, items: list[Item]) -> Iterator[Spent]:
+        """Yield the time of a component by function; the refill behind a barrier is that of what it has delayed."""
+        prices = [self.table.item_ps(item) for item in items]
+        whole_ps = component.cost_ps / sum(prices) if component.cost_ps else 0.0  # rounded to whole picoseconds
+        for item, price in zip(items, prices, strict=True):
+            delayed = sum(count for _, count in item.refills)
+            refill = round(item.count) * self.table.refill_ps(item.behind or 0.0) if delayed else 0.0
+            for function, count in item.refills:
+                yield Spent(function, whole_ps * refill * count / delayed)
+            whole = sum(count for _, count in item.functions)
+            for function, count in item.functions:
+                share = count / whole
+                own = whole_ps * (price - refill) * share
+                yield Spent(function, own, self._instructions(item) * share, item.next_function)
 
     @staticmethod
     def _extra(step: Step) -> tuple[Component, ...]:
