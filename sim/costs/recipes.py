@@ -129,8 +129,9 @@ class Recipes:
         """Return what one execution of an accessor executes under the variant, for `n_bytes` bytes, in order."""
         base = self.kernel.accessor(name)
         recipe, parts = self._varied(name, base)
-        items = self._expand(recipe, parts, n_bytes, self._off, self._copy)
         removed = self._rules(name).remove
+        left = [word for word in recipe if not (word in removed and word == "slab_check")]  # no primitive of its own
+        items = self._expand(left, parts, n_bytes, self._off, self._copy)
         return self._translation(name, recipe) * parts + [item for item in items if item.primitive not in removed]
 
     def _translation(self, name: str, recipe: list[str]) -> list[Item]:
@@ -201,6 +202,11 @@ class Recipes:
             return self.kernel.object_size_check_instructions.value
         return PRIMITIVES[primitive].instructions
 
+    @property
+    def slab_check_instructions(self) -> float:
+        """Instructions of __check_heap_object, its call and return included."""
+        return self.kernel.step("slab_check").instructions.value
+
     def parts(self, name: str) -> int:
         """Return into how many windows the accessor splits its access under the variant."""
         return self._varied(name, self.kernel.accessor(name))[1]
@@ -235,6 +241,10 @@ class Recipes:
                 items += copy_items(n_bytes // parts, rules, inside_call="call" in recipe or "stac" not in recipe)
             elif word == "vector_copy":
                 items += [Item("instruction", VECTOR_COPY_INSTRUCTIONS), Item("copy_bytes", n_bytes // parts)]
+            elif word == "slab_check" and word not in off:
+                items += [Item("call"), Item("instruction", self.slab_check_instructions - 2)]
+            elif word == "slab_check":
+                continue
             else:
                 primitive = off.get(word, word)
                 if primitive is not None:

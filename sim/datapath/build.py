@@ -155,12 +155,19 @@ def _initial(scenario: Scenario, ring: SplitRing | PackedRing, packet_bytes: int
 
 
 def _receiving(scenario: Scenario, plan: Plan) -> Plan:
-    """Count packets from the ptr_ring to the used ring; at the start the ring is full of empty buffers."""
+    """Count packets from the ptr_ring to the used ring; at the start the ring is full of empty buffers.
+
+    A lockstep driver has posted none: as behind a batch, when the worker waits for frames and wants no kicks.
+    """
     memory = ReceiveMemory(scenario, plan.packet_bytes)
     quiet = 0 if scenario.driver.kind == "virtio-net" else 1
     waiting: dict[int, int] = {Register.SOCKET_WAIT: 1, Register.AVAIL_FLAGS_NO_INTERRUPT: quiet}
     full = (Register.AVAIL_IDX_SHADOW, Register.RING_AVAIL_IDX, Register.OLD_AVAIL_IDX)
-    buffers: dict[int, int] = dict.fromkeys(full, plan.ring_packets)
+    lockstep = scenario.driver.kind == "lockstep"
+    posted = 0 if lockstep else plan.ring_packets
+    if lockstep:
+        waiting |= {Register.NOTIFY_OFF: 1, Register.USED_FLAGS_NO_NOTIFY: 1}
+    buffers: dict[int, int] = dict.fromkeys(full, posted)
     return replace(
         plan,
         regions={**plan.regions, **memory.regions()},

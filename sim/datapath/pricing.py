@@ -225,7 +225,13 @@ class Pricer:
         entry = self.recipes.kernel.step(step.counted_as) if step.counted_as else None
         if entry is None or entry.returns is None:
             return executed
-        return executed + max(0.0, entry.returns.value - returns(self._counted(step, entry))) * step.times
+        counted = returns(self._counted(step, entry))
+        if entry.returns.value < counted:
+            raise ConfigError(
+                f"kernel {self.recipes.kernel.name}: step '{step.counted_as}' has {entry.returns.value:g} returns, "
+                f"its accessor alone executes {counted:g}"
+            )
+        return executed + (entry.returns.value - counted) * step.times
 
     def _bytes(self, step: Step) -> int:
         if step.bytes:

@@ -10,6 +10,7 @@ import pytest
 
 import sim
 from sim.config.errors import ConfigError
+from sim.config.loading import paths
 from sim.costs import Recipes
 from sim.datapath import build_plan
 from sim.datapath.features.packed import packed_steps
@@ -99,7 +100,16 @@ REFUSALS = [
         "512 packets do not fit a ring of 256",
     ),
     Refusal(SEED, ("driver.kind=lockstep", "traffic.load=1e6"), "traffic.load", "only saturate is accepted"),
-    Refusal(RX, ("driver.kind=lockstep",), "driver.kind", "lockstep only sends"),
+    Refusal(
+        RX, ("driver.kind=lockstep", "driver.burst=512"), "driver.burst", "512 packets do not fit the ring of buffers"
+    ),
+    Refusal(RX, ("driver.kind=lockstep", "traffic.load=1e6"), "traffic.load", "only saturate is accepted"),
+    Refusal(
+        RX,
+        ("driver.kind=lockstep", "receive.source.kind=xdp_frame"),
+        "driver.kind",
+        "lockstep receives skbs of one buffer",
+    ),
     Refusal(RX, ("virtqueue.indirect=true",), "virtqueue.indirect", "receive buffers are direct chains"),
     Refusal(
         RX,
@@ -132,6 +142,7 @@ REFUSALS = [
 OF_TABLES = {
     ("features/packed.py", "packed_steps"),
     ("pricing.py", "_items"),
+    ("pricing.py", "_returns"),
     ("pricing.py", "_components"),
     ("build.py", "_setup"),
 }
@@ -187,6 +198,22 @@ def test_every_refusal_is_among_these():
     spans = {(file, function) for file, function, _ in seen}
     assert spans | OF_TABLES == {(file, function) for file, function, _ in places()}
     assert {line for line in places() if line[:2] not in OF_TABLES} == seen
+
+
+def test_a_step_that_returns_less_often_than_its_accessor_is_refused():
+    scenario = sim.load_scenario(SEED, overrides=["kernel=v6.1", "cpu=zen3", "calibration=null"])
+    wrong = with_values(scenario, {"kernel.steps.head.returns": 0.0})
+    with pytest.raises(ConfigError, match=r"kernel v6.1: step 'head' has 0 returns, its accessor alone executes 1"):
+        build_plan(wrong, "copy_user", 64)
+
+
+@pytest.mark.parametrize("kernel", ["v6.1", "v6.12", "v7.3"])
+@pytest.mark.parametrize("name", paths.names("scenario"))
+def test_no_shipped_step_returns_less_often_than_its_accessor(name, kernel):
+    scenario = sim.load_scenario(name)
+    if scenario.device.kind == "vhost_net":
+        scenario = sim.load_scenario(name, overrides=[f"kernel={kernel}", "calibration=null"])
+        assert build_plan(scenario, scenario.access[0].name, scenario.traffic.sizes[0]).rows
 
 
 def test_a_step_in_an_area_that_a_packed_ring_lacks_is_refused_and_any_other_is_not():

@@ -24,6 +24,9 @@ COUNTED_NEW = ("mitigations.hardened_usercopy=true", "mitigations.retpoline=fals
 
 EVERY_ACCESS = f"access={','.join(sorted(paths.names('access')))}"
 
+#: The receive scenario of the executed counts: frames come one by one and wait until buffers are posted.
+RECEIVE = ("device.direction=rx", "receive.source.packet_cost=10000")
+
 HARDENED = ("mitigations.hardened_usercopy=true",)
 WITH_FSRM, WITHOUT_FSRM = ("cpu=sapphire-rapids",), ("cpu=broadwell-2.6ghz",)
 
@@ -73,6 +76,7 @@ class Executed:
     packets: int
     primitives: dict[str, float]
     instructions: float
+    returns: float
 
     def per_packet(self, primitive: str) -> Fraction:
         """Executions of a primitive per packet, exactly."""
@@ -80,8 +84,13 @@ class Executed:
 
     @property
     def instructions_per_packet(self) -> float:
-        """Instructions inside the transmit handler per packet."""
+        """Instructions inside the handler per packet."""
         return self.instructions / self.packets
+
+    @property
+    def returns_per_packet(self) -> float:
+        """Returns inside the handler per packet."""
+        return self.returns / self.packets
 
 
 @cache
@@ -99,7 +108,7 @@ def executed(
     before = list(engine.machine.executions), list(engine.machine.units)
     engine.run(warmup + packets)
     primitives: dict[str, float] = {}
-    instructions = 0.0
+    instructions = returns = 0.0
     for segment in built.segments:
         (number,) = segment.rows
         row = built.rows[number]
@@ -112,13 +121,16 @@ def executed(
                 name = component.primitive
                 primitives[name] = primitives.get(name, 0) + component.count * factor
         instructions += row.instructions * times + row.unit_instructions * units
-    return Executed(packets, primitives, instructions)
+        returns += row.returns * (units if row.per_unit else times)
+    return Executed(packets, primitives, instructions, returns)
 
 
 @cache
-def worker_rows(kernel: str, access: str, overrides: tuple[str, ...], packets: int) -> tuple[str, ...]:
+def worker_rows(
+    kernel: str, access: str, overrides: tuple[str, ...], packets: int, packet_bytes: int = 64
+) -> tuple[str, ...]:
     """Labels of the rows that the worker ends, in order, until `packets` packets are used."""
-    built = plan(kernel, access, overrides)
+    built = plan(kernel, access, overrides, packet_bytes)
     engine = ReferenceEngine(built, checkpoint_packets=10**9)
     engine.trace = []
     engine.run(packets)

@@ -32,14 +32,15 @@ def instructions(kernel: str, access: str, overrides: tuple[str, ...]) -> dict[s
 def test_each_ring_access_looks_up_the_metadata_cache(kernel: str, descriptors: int) -> None:
     chain = queue(descriptors=descriptors)
     plain, cached = (instructions(kernel, "copy_user", (*each, *chain)) for each in (BASE, CACHE))
-    hit = 9  # A.3
+    # A.3; counted since v6.1, what a round does once in it (executed-counts.md, third set: 30, 29 and 25 per packet).
+    hit = {"v6.1": 30 * 32 / 72, "v6.12": 29 * 32 / 72, "v7.3": 25 * 32 / 72}.get(kernel, 9)
     for row in plan(kernel, "copy_user", (*CACHE, *chain)).rows:
         if row.actor != "worker":
             continue
         twice = 2 if row.label == "used_wrapped" else 1
         parts = 2 if row.label == "used_element" and kernel in ("v4.20", "v5.0", "v5.2") else 1
         lookups = twice * parts if row.accessor in METADATA_ACCESSORS else 0
-        assert cached[row.label] - plain[row.label] == pytest.approx(hit * lookups), row.label
+        assert cached[row.label] - plain[row.label] == pytest.approx(hit * lookups, abs=0.1 * lookups), row.label
 
 
 @every_kernel

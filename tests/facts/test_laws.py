@@ -10,7 +10,7 @@ from math import ceil, lcm
 
 import pytest
 
-from .model import as_counted, executed, lockstep, plan, queue
+from .model import as_counted, executed, lockstep, queue, worker_rows
 from .tolerance import agrees
 
 RING = 256
@@ -173,34 +173,20 @@ def instructions(kernel: str, access: str, chain: tuple[int, bool], burst: int, 
     return executed(kernel, access, overrides, lcm(frames, burst), packet_bytes, burst).instructions_per_packet
 
 
-def reused_fragments(kernel: str, chain: tuple[int, bool], burst: int, packet_bytes: int) -> float:
-    """Instructions per packet of page refills that v6.12 and v7.3 save and the model does not know.
-
-    page_frag_alloc_align() takes the same page again when every frame in it has been freed, that is, when the fragment
-    ends exactly with a flush; the older vhost_net_page_frag_refill() always allocates. The executed counts show it: at
-    B = 32 a packet of 256 B (32 frames per fragment) costs 41 instructions less than one of 64 B on v6.12.
-    """
-    if kernel not in ("v6.12", "v7.3"):
-        return 0.0
-    frames, _ = CROSSINGS[packet_bytes]
-    share = Fraction(frames, lcm(frames, min(burst, BATCH)))
-    overrides = (*as_counted(kernel), *chain_and_burst(chain, False, burst))
-    (refill,) = (row for row in plan(kernel, "copy_user", overrides, packet_bytes).rows if row.label == "page_refill")
-    return float(share / frames) * refill.instructions
-
-
 @pytest.mark.parametrize(("kernel", "chain", "burst", "packet_bytes", "counted"), EXECUTED)
 def test_instructions(kernel: str, chain: tuple[int, bool], burst: int, packet_bytes: int, counted: int) -> None:
     found = instructions(kernel, "copy_user", chain, burst, packet_bytes)
-    known = reused_fragments(kernel, chain, burst, packet_bytes)
-    assert agrees(found - known, counted), f"{found:.1f} less {known:.1f} of fragments reused, counted {counted}"
+    assert agrees(found, counted), f"{found:.1f}, counted {counted}"
 
 
 @pytest.mark.parametrize("kernel", ["v6.12", "v7.3"])
-def test_the_model_allocates_a_page_where_these_kernels_reuse_it(kernel: str) -> None:
-    # The difference that `reused_fragments` describes: remove both when the model reuses fragments.
-    found = instructions(kernel, "copy_user", ONE, 32, 256)
-    assert not agrees(found, TABLE_OF_INSTRUCTIONS[ONE, 32, 256][kernel])
+def test_these_kernels_take_a_page_fragment_again_whose_frames_have_been_freed(kernel: str) -> None:
+    # 32 frames of 256 bytes fill a fragment: it ends with a flush at B = 32 and at every second one of B = 256.
+    for burst, allocated in {1: 0, 32: 0, 256: Fraction(1, 2)}.items():
+        rows = worker_rows(kernel, "copy_user", (*as_counted(kernel), *chain_and_burst(ONE, False, burst)), 1024, 256)
+        used_up = 1024 // 32 - 1
+        assert rows.count("page_look") == used_up
+        assert Fraction(rows.count("page_refill"), used_up + 1) == allocated
 
 
 #: "direct map" column of the same table, where no batch is of one packet and no table is read.

@@ -55,7 +55,8 @@ def test_the_zero_copy_function_copies_short_packets_one_by_one(kernel, descript
 @every_kernel
 def test_its_used_element_is_checked_on_the_stack(kernel):
     found = run(kernel, *ZEROCOPY, "mitigations.hardened_usercopy=true")
-    assert found.per_packet("object_size_check_stack") == (0 if used_pairs(kernel) == 2 else 1)
+    header = 1 if kernel == "v7.3" else 0  # returns-and-functions.md, a write to a TAP: check_stack_object
+    assert found.per_packet("object_size_check_stack") == header + (0 if used_pairs(kernel) == 2 else 1)
     assert found.per_packet("object_size_check") == 0  # B.5: neither the 10-byte header nor tun_build_skb
 
 

@@ -29,8 +29,8 @@ def model_invocation(name: str) -> Invocation:
     """Return the invocation of the model that begins at the packet at which the trace begins."""
     begin = first_packet(executed_windows(name))
     wanted = setting(name)
-    # Two batches behind that packet, so that its invocation is complete.
-    packets = begin // wanted.descriptors + 2 * wanted.burst
+    # Three batches behind that packet, so that its invocation is complete.
+    packets = begin // wanted.buffers + 3 * wanted.burst
     (found,) = (run for run in model_invocations(wanted, packets) if run.first_packet == begin)
     return found
 
@@ -42,7 +42,8 @@ def test_every_traced_kernel_is_here() -> None:
 @every_trace
 def test_the_trace_is_the_second_invocation(name: str) -> None:
     wanted = setting(name)
-    assert first_packet(executed_windows(name)) == wanted.burst * wanted.descriptors
+    # Of receive the first: the frames were there before the first buffers were.
+    assert first_packet(executed_windows(name)) == (0 if wanted.receives else wanted.burst * wanted.buffers)
 
 
 @every_trace
@@ -57,11 +58,26 @@ def test_order_of_barriers_in_every_window(name: str) -> None:
     assert [window.order for window in model_invocation(name).windows] == executed
 
 
-@pytest.mark.parametrize("name", [name for name in names() if setting(name).burst == 1 and "direct-map" not in name])
+#: Traces whose whole invocation agrees in part: what the model knows of them is an average, or another function's.
+AVERAGED = {
+    # Slabs that are taken or given back only now and then are in the averages of a long run, not in one invocation.
+    **dict.fromkeys((name for name in names() if setting(name).path in ("tx_skb", "rx")), 0.015),
+    # handle_tx_zerocopy is not handle_tx_copy: the end of its loop and of its round are shorter.
+    **dict.fromkeys((name for name in names() if "zcopytx" in name), 0.025),
+}
+_SMALL = (name for name in names() if setting(name).burst == 1 and "direct-map" not in name)
+
+
+@pytest.mark.parametrize("name", [name for name in _SMALL if name not in AVERAGED])
 def test_instructions_of_the_whole_invocation(name: str) -> None:
     # A batch of one packet, in which no page fragment ends. Within 3 instructions: EVENT_IDX and a second descriptor
     # move a few between steps.
     assert model_invocation(name).instructions == pytest.approx(executed_instructions(name), abs=3.0)
+
+
+@pytest.mark.parametrize(("name", "share"), AVERAGED.items())
+def test_instructions_of_an_invocation_beside_the_average(name: str, share: float) -> None:
+    assert model_invocation(name).instructions == pytest.approx(executed_instructions(name), rel=share)
 
 
 @pytest.mark.parametrize("name", [name for name in names() if "direct-map" in name])

@@ -8,31 +8,39 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Literal, cast
 
+from sim.config.scenario.traffic import VNET_HEADER_BYTES
 from sim.costs import Recipes
 from sim.costs.recipes import Item
+from sim.datapath.memory.rings import LINE_BYTES
 from sim.datapath.plan.plan import Segment
 from sim.datapath.plan.registers import Register
 from sim.datapath.plan.step import Row
 from sim.engine.machine import Machine
 from sim.engine.reference import ReferenceEngine
 
-from .model import as_counted, lockstep, plan, queue, scenario
+from .model import RECEIVE, as_counted, lockstep, plan, queue, scenario
 
 FOLDER = Path(__file__).parent.parent / "data" / "traces"
+
+PathTaken = Literal["tx_xdp", "tx_skb", "txi_xdp", "rx"]
 
 #: Kernel and access variant of the model for each kernel that was traced.
 MODELS = {
     "v5.0": ("v5.0", "copy_user"),
+    "v5.0-zcopytx": ("v5.0", "copy_user"),
     "v5.2.1": ("v5.3", "copy_user"),
     "v5.2.1-direct-map": ("v5.3", "direct_map_rcu"),
     "v6.1.192": ("v6.1", "copy_user"),
     "v6.12.95": ("v6.12", "copy_user"),
     "v7.3.4": ("v7.3", "copy_user"),
 }
-BASES = {"desc": 0x0000, "avail": 0x4000, "used": 0x6000, "buf": 0x10000}
+BASES = {"desc": 0x0000, "avail": 0x4000, "used": 0x6000, "ind": 0x8000, "buf": 0x10000}
 BUFFER_BYTES = 0x1000
 DESCRIPTOR_BYTES = 16
+#: Bytes that a traced driver sets aside for the indirect table of one packet: two entries.
+TABLE_BYTES = 32
 
 
 @dataclass(frozen=True)
@@ -63,13 +71,29 @@ class Setting:
     descriptors: int
     burst: int
     packet_bytes: int
+    path: PathTaken = "tx_xdp"
 
     @property
     def overrides(self) -> tuple[str, ...]:
         """Overrides of the scenario that was traced."""
         kernel, _ = MODELS[self.kernel]
-        features = queue(event_idx=self.event_idx, descriptors=self.descriptors)
-        return (*as_counted(kernel), *features, *lockstep(self.burst))
+        features = queue(event_idx=self.event_idx, descriptors=self.descriptors, indirect=self.path == "txi_xdp")
+        return (*as_counted(kernel), *features, *lockstep(self.burst), *self._path)
+
+    @property
+    def _path(self) -> tuple[str, ...]:
+        unbatched = ("device.zerocopy_tx=true",) if self.kernel.endswith("-zcopytx") else ()
+        return (*unbatched, *{"tx_skb": ("backend.kind=tap-skb",), "rx": RECEIVE}.get(self.path, ()))
+
+    @property
+    def receives(self) -> bool:
+        """Whether the handler of receive was traced."""
+        return self.path == "rx"
+
+    @property
+    def buffers(self) -> int:
+        """Buffers of one packet: descriptors of a chain; a table's entries are not numbered like the ring's."""
+        return 1 if self.path == "txi_xdp" else self.descriptors
 
 
 def names() -> list[str]:
@@ -79,10 +103,10 @@ def names() -> list[str]:
 
 def setting(name: str) -> Setting:
     """Read a trace's configuration from its name."""
-    found = re.fullmatch(r"(.+)\.tx_xdp_ev([01])_d(\d+)_b(\d+)_s(\d+)", name)
+    found = re.fullmatch(r"(.+)\.(tx_xdp|tx_skb|txi_xdp|rx)_ev([01])_(?:d|ind|mrg)(\d+)_b(\d+)_s(\d+)", name)
     assert found, name
-    kernel, event_idx, *numbers = found.groups()
-    return Setting(kernel, event_idx == "1", *(int(number) for number in numbers))
+    kernel, path, event_idx, *numbers = found.groups()
+    return Setting(kernel, event_idx == "1", *(int(number) for number in numbers), path=cast(PathTaken, path))
 
 
 # -- executed ----------------------------------------------------------------------------------------------------------
@@ -122,6 +146,8 @@ def _access(event: str, region: str, offset: int, n_bytes: int) -> Access:
     place = offset - BASES[region]
     if region == "buf":
         return Access("copy", region, place % BUFFER_BYTES, n_bytes, place // BUFFER_BYTES)
+    if region == "ind":  # the model begins a table with a cache line
+        return Access("read", "indirect", place // TABLE_BYTES * LINE_BYTES + place % TABLE_BYTES, n_bytes)
     return Access("read" if event in ("load", "copy_from") else "write", region, place, n_bytes)
 
 
@@ -144,7 +170,7 @@ def first_packet(windows: list[Window]) -> int:
 
 @dataclass(frozen=True)
 class Invocation:
-    """One invocation of the model's transmit handler, from a wake-up to the next sleep."""
+    """One invocation of the model's handler, from the wake-up by a kick to the next sleep."""
 
     windows: tuple[Window, ...]
     instructions: float
@@ -153,12 +179,16 @@ class Invocation:
 
 @cache
 def model_invocations(wanted: Setting, packets: int) -> tuple[Invocation, ...]:
-    """Run the model as a trace was taken, until `packets` packets are used; return its complete invocations."""
+    """Run the model as a trace was taken, until `packets` packets are used; return its complete invocations.
+
+    Of receive: the handler that a kick wakes, not the one that the first frame wakes and that finds no buffer.
+    """
     kernel, variant = MODELS[wanted.kernel]
     built = plan(kernel, variant, wanted.overrides, wanted.packet_bytes)
     loaded = scenario(kernel, wanted.overrides)
     recipes = Recipes(loaded.kernel, loaded.variant(variant), loaded.cpu, loaded.mitigations)
     rounds: list[list[tuple[list[Window], float, int]]] = []
+    asleep = [wanted.receives]
 
     def observe(machine: Machine, segment: Segment) -> None:
         (number,) = segment.rows
@@ -167,7 +197,11 @@ def model_invocations(wanted: Setting, packets: int) -> tuple[Invocation, ...]:
             return
         if row.label == "idle":
             rounds.append([])
-        packet = machine.registers[Register.LAST_AVAIL_IDX] * wanted.descriptors
+            asleep[0] = False
+        asleep[0] |= row.label in ("idle_socket", "woken")  # of receive: what follows is another handler's work
+        if asleep[0]:
+            return
+        packet = machine.registers[Register.LAST_AVAIL_IDX] * wanted.buffers
         units = 0 if row.unit is None else machine.registers[row.unit]
         windows = list(_model_windows(machine, row, recipes, packet)) if row.accessor else []
         rounds[-1].append((windows, row.instructions + units * row.unit_instructions, packet))
@@ -185,6 +219,9 @@ def _model_windows(machine: Machine, row: Row, recipes: Recipes, packet: int) ->
     """Yield the user windows of a row: none where the variant reads the ring directly."""
     assert row.accessor is not None
     orders = list(_orders(recipes.accessor(row.accessor, row.bytes)))
+    if row.access is not None and row.access.region == "buffers":  # of receive: one that was fetched before
+        yield _filled(row, orders, packet - 1)
+        return
     if row.payload_access is not None:
         place, n_bytes = row.payload_access.offset, row.payload_access.bytes
         accesses = [Access("copy", "buf", place, n_bytes, packet)]
@@ -197,6 +234,14 @@ def _model_windows(machine: Machine, row: Row, recipes: Recipes, packet: int) ->
         accesses = [Access(kind, row.access.region, place + part * share, share) for part in range(parts)]
     for access, order in zip(accesses, orders, strict=bool(orders)):
         yield Window(access, order)
+
+
+def _filled(row: Row, orders: list[tuple[str, ...]], packet: int) -> Window:
+    """Return the window of a copy into a receive buffer."""
+    assert row.access is not None
+    offset = VNET_HEADER_BYTES if row.accessor == "rx_payload_copy" else row.access.offset
+    (order,) = orders
+    return Window(Access("copy", "buf", offset, row.bytes, packet), order)
 
 
 def _orders(items: Iterable[Item]) -> Iterator[tuple[str, ...]]:

@@ -25,6 +25,7 @@ from sim.config.tables.vocabulary import (
 RECIPE_WORDS = {
     "copy": "the bytes of the access, in a loop or by `rep movsb` according to size, kernel and CPU",
     "vector_copy": "the bytes of the access, by the vector memcpy of a program in user space",
+    "slab_check": "what an object size check executes besides for an object of a slab: the step of that name, a call",
 }
 _RECIPE_VALID = frozenset((*PRIMITIVES, *RECIPE_WORDS))
 
@@ -149,6 +150,15 @@ class Behaviour(Strict):
     headroom_without_xdp_bytes: int = Field(ge=0, description="bytes in front of the vnet header without a program")
     shared_info_bytes: int = Field(ge=0, description="bytes of skb_shared_info behind the packet")
     page_bytes: int = Field(gt=0, description="bytes of a page: an XDP buffer fits one")
+    reuses_page_fragment: bool = Field(
+        False, description="a used-up page fragment is taken again when all of its frames have been freed"
+    )
+    zeroes_header_rest: bool = Field(
+        False, description="receive: the vnet header behind its first 10 bytes is zeroed in a window of its own"
+    )
+    always_num_buffers: bool = Field(
+        False, description="receive: num_buffers is written without mergeable buffers too (virtio 1.0)"
+    )
     round_packets: int = Field(gt=0, description="packets after which a round ends (VHOST_NET_PKT_WEIGHT)")
     round_bytes: int = Field(gt=0, description="bytes after which a round ends (VHOST_NET_WEIGHT)")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sim.config.scenario.scenario import Scenario
 from sim.datapath.drivers.virtio_net import napi_poll, start_xmit
-from sim.datapath.drivers.virtio_user import lockstep, receive_burst, transmit_burst
+from sim.datapath.drivers.virtio_user import lockstep, receive_burst, receive_lockstep, transmit_burst
 from sim.datapath.drivers.xsk import xsk_receive, xsk_transmit
 from sim.datapath.memory.receive_memory import ReceiveMemory
 from sim.datapath.memory.rings import SplitRing
@@ -19,6 +19,8 @@ def driver_steps(scenario: Scenario, packet_bytes: int) -> list[Step]:
     if kind == "xsk":
         return (xsk_receive if receives else xsk_transmit)(scenario)
     if receives:
+        if kind == "lockstep":
+            return receive_lockstep(scenario, ring)
         memory = ReceiveMemory(scenario, packet_bytes)
         return (napi_poll if kind == "virtio-net" else receive_burst)(scenario, ring, memory)
     if kind == "virtio-net":

@@ -11,6 +11,8 @@ from sim.datapath.plan.registers import R
 from sim.datapath.plan.step import Anchor, Step
 
 _USED_IDX = (R.USED_IDX_SEEN, R.RING_USED_IDX)
+#: Between the worker's last look at the ring and the buffers that a lockstep driver posts.
+_PAUSE_NS = 2000
 _MORE_USED = R.USED_IDX_SEEN.above(R.LAST_USED_IDX)
 
 
@@ -84,6 +86,36 @@ def lockstep(scenario: Scenario, ring: SplitRing) -> list[Step]:
         driver.step("settle", "wait for notifications on", condition=R.NOTIFY_OFF.equals(0))
         driver.read("reclaim", "used->idx", ring.used_index(), sample=_USED_IDX)
         driver.then(R.LAST_USED_IDX.copy(R.USED_IDX_SEEN), R.NUM_FREE.put(ring.packets * ring.chain))
+        driver.jump(Anchor.BURST)
+    return driver.steps
+
+
+def receive_lockstep(scenario: Scenario, ring: SplitRing) -> list[Step]:
+    """Return the driver of the executed counts of receive: `burst` frames wait, as many buffers are posted at once.
+
+    The worker has found no buffers by then and sleeps; the driver kicks once and waits until all buffers are used.
+    """
+    driver = Program("driver", "lockstep")
+    with driver.each("burst", at=Anchor.BURST):
+        waiting = R.PRODUCED.minus(R.RETURNED).at_least(scenario.driver.burst)
+        driver.step("frames", "wait until all frames are there", condition=waiting)
+        driver.step(
+            "settle", "wait for notifications on, and until the worker sleeps", condition=R.NOTIFY_OFF.equals(0)
+        )
+        driver.then(R.RECEIVE_LEFT.put(scenario.driver.burst))
+        driver.step("pause", "the worker falls asleep", extra_ns=_PAUSE_NS)
+    with driver.each("packet"):
+        driver.write("post_buffer", "write the descriptors of a buffer", ring.chain_write(R.AVAIL_IDX_SHADOW))
+        driver.then(R.AVAIL_IDX_SHADOW.add(), R.RECEIVE_LEFT.add(-1))
+        driver.jump("post_buffer", R.RECEIVE_LEFT.at_least(1))
+    publish(driver, ring)
+    with driver.each("kick"):
+        driver.step("kick", "kick: write to the eventfd", primitives=kick_primitives(scenario))
+        driver.then(R.KICKS.add())
+    with driver.each("burst"):
+        driver.step("wait", "wait until all are used", condition=R.RING_USED_IDX.equals(R.RING_AVAIL_IDX))
+        driver.read("used", "used->idx", ring.used_index(), sample=_USED_IDX)
+        driver.then(R.LAST_USED_IDX.copy(R.USED_IDX_SEEN))
         driver.jump(Anchor.BURST)
     return driver.steps
 

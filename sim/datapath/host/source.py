@@ -13,9 +13,10 @@ def source_steps(scenario: Scenario, packet_bytes: int) -> list[Step]:
     """Return the steps of the source: packets one by one, or bursts of frames under one lock and wake-up check.
 
     With an offered load a packet that finds no room is dropped. A source that always has packets waits for room
-    instead: what it would drop is not simulated.
+    instead: what it would drop is not simulated. Beside a lockstep driver it sends a burst when the guest has the last.
     """
     memory, kind = ReceiveMemory(scenario, packet_bytes), scenario.receive.source
+    lockstep = scenario.driver.kind == "lockstep"
     saturates, skb = scenario.traffic.load.kind == "saturate", kind.kind == "skb"
     source = Program("source", "tun_net_xmit" if skb else "tun_xdp_xmit")
 
@@ -24,13 +25,16 @@ def source_steps(scenario: Scenario, packet_bytes: int) -> list[Step]:
             source.step("lock", "lock the ptr_ring", primitives=("spin_lock",), drains_stores=True)
 
     def go_on() -> None:
-        source.jump("make", R.BURST_LEFT.at_least(1))
+        if not lockstep:
+            source.jump("make", R.BURST_LEFT.at_least(1))
         source.jump("wake_check")
 
     with source.each("burst"):
         source.step("arrive", "packets arrive", takes_arrivals=True)
-        source.then(R.BURST_LEFT.put(kind.packets_per_lock))
-        if saturates:
+        source.then(R.BURST_LEFT.put(scenario.driver.burst if lockstep else kind.packets_per_lock))
+        if lockstep:
+            source.change(condition=R.PRODUCED.equals(R.RETURNED))
+        elif saturates:
             source.change(condition=R.PRODUCED.minus(R.CONSUMED).below(kind.queue))
     if not skb:
         lock()
@@ -56,9 +60,15 @@ def source_steps(scenario: Scenario, packet_bytes: int) -> list[Step]:
     with source.each("burst"):
         source.step("wake_check", "smp_mb, does anyone wait?", function="sock_def_readable", primitives=("lock_rmw",))
         source.change(drains_stores=True, sample=(R.WAIT_SEEN, R.SOCKET_WAIT))
-        source.jump("arrive", R.WAIT_SEEN.equals(0))
+        source.jump("more" if lockstep else "arrive", R.WAIT_SEEN.equals(0))
     with source.each("wakeup"):
         source.step("wake", "wake the worker", function="vhost_poll_wakeup", primitives=("eventfd_signal",))
         source.then(R.SOCKET_WAIT.put(0), R.WAKES.add())
-        source.jump("arrive")
+        if not lockstep:
+            source.jump("arrive")
+    if lockstep:  # each frame is a call of its own, with a check of its own
+        with source.each("packet"):
+            source.step("more", "next frame")
+            source.jump("make", R.BURST_LEFT.at_least(1))
+            source.jump("arrive")
     return source.steps

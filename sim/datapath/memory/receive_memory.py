@@ -119,11 +119,23 @@ def buffers_of(scenario: Scenario, packet_bytes: int) -> int:
     return -(-(packet_bytes + VNET_HEADER_BYTES) // scenario.receive.buffer_bytes)
 
 
+def _check_lockstep(scenario: Scenario) -> None:
+    """Raise ConfigError for a lockstep receive whose batches do not fit, or whose source is not its own."""
+    receive, burst = scenario.receive, scenario.driver.burst
+    most = min(receive.source.queue, SplitRing(scenario.virtqueue).packets)
+    if burst > most:
+        raise ConfigError(f"{burst} packets do not fit the ring of buffers and the ptr_ring", key="driver.burst")
+    if scenario.traffic.load.kind != "saturate":
+        raise ConfigError("the lockstep driver sets its own pace; only saturate is accepted", key="traffic.load")
+    if receive.source.kind != "skb" or buffers_of(scenario, max(scenario.traffic.sizes)) > 1:
+        raise ConfigError("lockstep receives skbs of one buffer each", key="driver.kind")
+
+
 def check_receives(scenario: Scenario, packet_bytes: list[int]) -> None:
     """Raise ConfigError for what the receive path cannot do."""
     ring, queue = SplitRing(scenario.virtqueue), scenario.virtqueue
     if scenario.driver.kind == "lockstep":
-        raise ConfigError("lockstep only sends; device.direction rx needs virtio-user or virtio-net", key="driver.kind")
+        _check_lockstep(scenario)
     if queue.indirect:
         raise ConfigError("receive buffers are direct chains; only false goes with rx", key="virtqueue.indirect")
     heads = {buffers_of(scenario, size) for size in packet_bytes}

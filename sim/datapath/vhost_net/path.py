@@ -9,6 +9,7 @@ from typing import Literal
 from sim.config.scenario.scenario import Scenario
 from sim.config.scenario.traffic import VNET_HEADER_BYTES
 from sim.config.tables.kernel import Behaviour
+from sim.datapath.host.sink import has_sink
 from sim.datapath.plan.program import Program
 from sim.datapath.plan.registers import R
 from sim.datapath.plan.step import Anchor
@@ -121,6 +122,13 @@ class TransmitPath:
             worker.jump(Anchor.NEXT_PACKET)
         else:
             next_packet(worker)
+
+    def takes_fragment_again(self, scenario: Scenario) -> bool:
+        """Return whether a used-up page fragment may be free again: its frames are, once the batch has been sent.
+
+        A NIC or a process that reads frees them when it likes.
+        """
+        return self.batched and scenario.kernel.behaviour.reuses_page_fragment and not has_sink(scenario)
 
     def fragment(self, scenario: Scenario) -> PageFragment | None:
         """Return the page fragment that the path uses up, None where it gives each buffer back at once or has none.

@@ -27,6 +27,9 @@ from sim.datapath.vhost_net.tx import (
     wake_primitives,
 )
 
+#: Bytes of struct virtio_net_hdr, which the TAP writes; num_buffers of the vnet header stands behind them.
+_HEADER_BYTES = 10
+
 
 def receive(scenario: Scenario, packet_bytes: int) -> list[Step]:
     """Return the steps of the worker for packets of one size."""
@@ -37,7 +40,7 @@ def receive(scenario: Scenario, packet_bytes: int) -> list[Step]:
     fetch(rx, scenario, ring, chains=memory.heads)
     with rx.each("packet", repeats=memory.heads):  # get_rx_bufs: one buffer fetched; does the packet need another?
         rx.step("translate", "guest physical to user address", "translate")
-        rx.step("get_descriptor", "next buffer wanted", "get_descriptor")
+        rx.step("next_buffer", "next buffer wanted", "rx_buffer")
         rx.then(R.LAST_AVAIL_IDX.add(), R.HEADS_LEFT.add(-1))
         rx.jump("receive", R.HEADS_LEFT.below(1))
         next_packet(rx)
@@ -106,7 +109,7 @@ def _take_more(rx: Program) -> None:
 
 def _copy(rx: Program, scenario: Scenario, memory: ReceiveMemory) -> None:
     """tun_do_read: header and packet into the buffers; then num_buffers over the header."""
-    skb, pieces = scenario.receive.source.kind == "skb", memory.pieces
+    skb, pieces, behaviour = scenario.receive.source.kind == "skb", memory.pieces, scenario.kernel.behaviour
     with rx.each("packet"):
         rx.step("receive", "iov_iter, call of recvmsg", "rx_packet")
         rx.step("tun", "vnet header from the packet", "rx_tun_skb" if skb else "rx_tun_frame", far_read=skb)
@@ -114,12 +117,16 @@ def _copy(rx: Program, scenario: Scenario, memory: ReceiveMemory) -> None:
             rx.change(access=memory.packet(R.RECEIVED, 2, 3))
         header, span = memory.filled(0, VNET_HEADER_BYTES), memory.filled(0, memory.span)
         rx.copy("header_copy", "vnet header", "rx_header_copy", "rx_header_copy", access=header)
+        if behaviour.zeroes_header_rest:
+            rest = memory.filled(_HEADER_BYTES, VNET_HEADER_BYTES - _HEADER_BYTES)
+            rx.copy("header_zero", "zeroes over num_buffers", "rx_header_zero", "rx_header_zero", access=rest)
         rx.copy("payload_copy", "packet bytes", "rx_payload_copy", "rx_payload_copy", access=span, copied="whole")
         rx.change(bytes=-(-memory.packet_bytes // pieces), times=pieces)
         freed = memory.packet(R.RECEIVED, 0 if skb else 1, 1, write=True)
         rx.write("free", "free the packet", freed, counted_as="rx_free_skb" if skb else "rx_free_frame")
-        if scenario.receive.mergeable:
-            rx.copy("num_buffers", "num_buffers", "rx_num_buffers_copy", "rx_num_buffers", access=memory.filled(10, 2))
+        if scenario.receive.mergeable or behaviour.always_num_buffers:
+            written = memory.filled(_HEADER_BYTES, VNET_HEADER_BYTES - _HEADER_BYTES)
+            rx.copy("num_buffers", "num_buffers", "rx_num_buffers_copy", "rx_num_buffers", access=written)
 
 
 def _end_packet(rx: Program, scenario: Scenario, memory: ReceiveMemory) -> None:
@@ -169,15 +176,15 @@ def _no_buffers(rx: Program, scenario: Scenario, ring: SplitRing) -> None:
         rx.jump("final")
     notifications_off_again(rx, scenario, ring)
     with rx.each("drain_found_work"):
-        rx.step("found", "notifications off again, heads put back", function="vhost_discard_vq_desc")
+        rx.step("found", "notifications off again, heads put back", "rx_no_buffers")
         rx.then(R.NOTIFY_OFF.put(1), R.LAST_AVAIL_IDX.copy(R.SAVED_AVAIL_IDX))
         rx.jump(Anchor.RECEIVE_PACKET)
     with rx.each("drain"):
-        rx.step("final", "heads put back", function="vhost_discard_vq_desc", sometimes="no buffers came meanwhile")
+        rx.step("final", "heads put back", "rx_no_buffers", sometimes="no buffers came meanwhile")
         rx.then(R.AFTER_FLUSH.put(Next.SLEEP), R.LAST_AVAIL_IDX.copy(R.SAVED_AVAIL_IDX))
         rx.jump(Anchor.FLUSH, R.DONE_IDX.at_least(1))
         rx.jump(Anchor.ROUND_ASLEEP)
-    end_round(rx, "end of a round, no buffers", "handle_rx")
+    end_round(rx, "end of a round, no buffers", "rx_round_end")
     rx.jump(Anchor.IDLE)
     kicked_meanwhile(rx)
 
@@ -191,7 +198,7 @@ def _no_packets(rx: Program, memory: ReceiveMemory) -> None:
         rx.read("poll_check", "slot of the ptr_ring, once more", memory.slot(R.GRABBED), function="tun_chr_poll")
         rx.jump(Anchor.FLUSH, R.DONE_IDX.at_least(1))
     with rx.each("round", at=Anchor.ROUND_WITHOUT_PACKETS):
-        rx.step("end_socket", "end of a round, no packets", "round_end", function="handle_rx")
+        rx.step("end_socket", "end of a round, no packets", "rx_round_end")
         rx.change(sometimes="no packet is there")
         rx.jump("woken", R.WAKES.differs(R.WAKES_SEEN))
         rx.jump(Anchor.ROUND, R.PRODUCED.differs(R.GRABBED))

@@ -113,7 +113,7 @@ def after_copy(worker: Program, scenario: Scenario, batched: bool, expand_bytes:
         elif backend.runs_xdp:
             worker.step(f"{prefix}backend", "XDP program on each packet", "backend_packet", **each, **program)
         elif not expand_bytes:
-            worker.step(f"{prefix}backend", "skb from the packet's buffer", "backend_packet", **each)
+            worker.step(f"{prefix}backend", "skb from the packet's buffer", "backend_skb", **each)
         if redirects:
             worker.step(f"{prefix}redirect", "redirect to the NIC", "redirect_packet", **each)
             with worker.each("flush" if batched else "packet", sometimes=worker.sometimes):

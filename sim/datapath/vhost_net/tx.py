@@ -17,7 +17,7 @@ from sim.datapath.memory.rings import SplitRing
 from sim.datapath.plan.program import Program
 from sim.datapath.plan.registers import Effect, R
 from sim.datapath.plan.step import Anchor, Step
-from sim.datapath.vhost_net.path import Next, TransmitPath, round_packets, transmit_path
+from sim.datapath.vhost_net.path import Next, PageFragment, TransmitPath, round_packets, transmit_path
 from sim.datapath.vhost_net.sendmsg import after_copy, before_send, hand_to_sink, room_at_sink, send
 from sim.datapath.vhost_net.zerocopy import end_pinned_packet, look_for_completions, select
 
@@ -37,7 +37,7 @@ def transmit(scenario: Scenario, packet_bytes: int) -> list[Step]:
         tx.step("translate", "guest physical to user address", "translate")
         tx.step("iov_iter", "iov_iter bookkeeping", "iov_iter")
         if path.batched:
-            _copy_into_batch(tx, scenario, packet_bytes)
+            _copy_into_batch(tx, scenario, path)
         else:
             before_send(tx, ring, path)
             (select if path.zerocopy_function else send)(tx, scenario, path)
@@ -124,10 +124,16 @@ def fetch(worker: Program, scenario: Scenario, ring: SplitRing, chains: int = 1,
             worker.read(f"{label}_{number}", title, access, f"{accessor}_read", counted, extra_instructions=deeper)
 
 
-def _copy_into_batch(tx: Program, scenario: Scenario, packet_bytes: int) -> None:
+def _copy_into_batch(tx: Program, scenario: Scenario, path: TransmitPath) -> None:
     """vhost_net_build_xdp: vnet header and packet into a buffer of the page fragment."""
-    behaviour, whole = scenario.kernel.behaviour, VNET_HEADER_BYTES + packet_bytes
-    tx.step("build_xdp", "XDP buffer in the page fragment", "build_xdp")
+    behaviour, packet_bytes = scenario.kernel.behaviour, path.packet_bytes
+    whole, fragment = VNET_HEADER_BYTES + packet_bytes, path.fragment(scenario)
+    if fragment is not None and path.takes_fragment_again(scenario):
+        _look_at_fragment(tx, scenario, fragment)
+        tx.step("build_xdp", "XDP buffer in the page fragment", "build_xdp")
+        tx.then(R.PAGE_FRAG_LEFT.add(-1))
+    else:
+        tx.step("build_xdp", "XDP buffer in the page fragment", "build_xdp")
     tx.step("copy_chain", "calls down to the copies", "copy_chain")
     if behaviour.header_with_payload and scenario.virtqueue.descriptors_per_packet == 1:
         tx.copy("payload_copy", "vnet header and packet bytes", "payload_copy", "payload_copy")
@@ -138,9 +144,29 @@ def _copy_into_batch(tx: Program, scenario: Scenario, packet_bytes: int) -> None
     tx.copy("payload_copy", "packet bytes", "payload_copy", "payload_copy", bytes=packet_bytes, copied="rest")
 
 
+def _look_at_fragment(tx: Program, scenario: Scenario, fragment: PageFragment) -> None:
+    """page_frag_alloc_align: a used-up page fragment is taken again unless frames of it wait in the batch."""
+    tx.jump("build_xdp", R.PAGE_FRAG_LEFT.at_least(1))
+    with tx.each("page_refill"):
+        tx.step("page_look", "page fragment used up", function="page_frag_alloc_align")
+        tx.then(R.PAGE_FRAG_LEFT.put(fragment.buffers))
+        tx.jump("build_xdp", R.DONE_IDX.below(1))
+        _new_fragment(tx, scenario, fragment)
+        tx.change(sometimes="frames of the old one wait in the batch")
+
+
+def _new_fragment(tx: Program, scenario: Scenario, fragment: PageFragment) -> None:
+    """Another page fragment is allocated; where copies split at pages, those that will cross one are counted here."""
+    tx.step("page_refill", "new page fragment, old pages freed", "page_refill")
+    if scenario.kernel.behaviour.splits_copy_at_page and fragment.crossings:
+        tx.copy("page_split", "copies split at a 4 KiB page", "payload_copy", "page_split", bytes=64)
+        tx.change(times=fragment.crossings)
+
+
 def _end_packet(tx: Program, scenario: Scenario, path: TransmitPath) -> None:
     """The end of the packet loop: count the packet, take another page fragment if this one is used up."""
-    most, fragment = round_packets(scenario, path.packet_bytes), path.fragment(scenario)
+    most = round_packets(scenario, path.packet_bytes)
+    fragment = None if path.takes_fragment_again(scenario) else path.fragment(scenario)
     with tx.each("packet", at=Anchor.PACKET_DONE, sometimes="it was copied" if path.zerocopy else ""):
         tx.step("packet_done", "end of the packet", "packet_done")
         tx.step("get_descriptor", "next descriptor wanted", "get_descriptor")
@@ -156,10 +182,7 @@ def _end_packet(tx: Program, scenario: Scenario, path: TransmitPath) -> None:
         _after_packet(tx, scenario, path, most)
     if fragment is not None:
         with tx.each("page_refill"):
-            tx.step("page_refill", "new page fragment, old pages freed", "page_refill")
-            if scenario.kernel.behaviour.splits_copy_at_page and fragment.crossings:
-                tx.copy("page_split", "copies split at a 4 KiB page", "payload_copy", "page_split", bytes=64)
-                tx.change(times=fragment.crossings)
+            _new_fragment(tx, scenario, fragment)
             tx.then(R.PAGE_FRAG_LEFT.put(fragment.buffers))
             _after_packet(tx, scenario, path, most)
     if path.zerocopy:
@@ -370,14 +393,16 @@ def notifications_off_again(worker: Program, scenario: Scenario, ring: SplitRing
             worker.then(R.USED_FLAGS_NO_NOTIFY.put(1))
 
 
-def end_round(worker: Program, asleep: str = "end of a round, ring empty", function: str = "") -> None:
+def end_round(
+    worker: Program, asleep: str = "end of a round, ring empty", counted_as: str = "round_end", function: str = ""
+) -> None:
     """A round ends: queued again, or asleep unless kicked meanwhile; the caller says where it sleeps."""
     with worker.each("round", at=Anchor.ROUND_REQUEUED):
-        worker.step("end_requeue", "end of a round, queued again", "round_end", function=function)
+        worker.step("end_requeue", "end of a round, queued again", counted_as, function=function)
         worker.change(sometimes="it ends by its weight")
         worker.jump(Anchor.ROUND)
         worker.at(Anchor.ROUND_ASLEEP)
-        worker.step("end_sleep", asleep, "round_end", function=function, sometimes="the ring is empty")
+        worker.step("end_sleep", asleep, counted_as, function=function, sometimes="the ring is empty")
         worker.jump("kicked", R.KICKS.differs(R.KICKS_SEEN))
 
 

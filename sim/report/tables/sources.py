@@ -40,7 +40,7 @@ _PARTS = {
         r"\b([AB]\d+)\b|\b(Batch-size sweep|Profiles of the vhost worker|RX profile|Size dependence)\b"
     ),
     "executed-counts.md": (
-        r"\b(first part|second part|Instructions per packet by what they are for|direct map|law|regions4)\b"
+        r"\b(first part|second part|third set|Instructions per packet by what they are for|direct map|law|regions4)\b"
         r"|(?:\b|_)(xdppass)\b"
     ),
 }
