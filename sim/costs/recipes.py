@@ -158,7 +158,7 @@ class Recipes:
         user = "stac" in self.kernel.accessor(name).recipe
         named, routine, callers_window = [], "", False
         for place, item in enumerate(items):
-            if item.primitive == "call":
+            if item.primitive == "call" and not item.functions:
                 routine = self._routine(items[place + 1 :], user)
             elif item.primitive == "stac":
                 callers_window = not routine
@@ -242,7 +242,9 @@ class Recipes:
             elif word == "vector_copy":
                 items += [Item("instruction", VECTOR_COPY_INSTRUCTIONS), Item("copy_bytes", n_bytes // parts)]
             elif word == "slab_check" and word not in off:
-                items += [Item("call"), Item("instruction", self.slab_check_instructions - 2)]
+                check: Functions = ((self.kernel.step("slab_check").function, 1.0),)
+                work = Item("instruction", self.slab_check_instructions - 2, functions=check)
+                items += [Item("call", functions=check), work]
             elif word == "slab_check":
                 continue
             else:

@@ -208,10 +208,15 @@ class Pricer:
         kernel, function, extra = self.recipes.kernel, self._function(step), step.extra_instructions
         counted = (work - extra) / step.times
         split = kernel.split(step.counted_as, counted, function) if step.counted_as else ((function, counted),)
-        named = [(name, count * step.times) for name, count in split]
+        named = [(self._in_direction(name), count * step.times) for name, count in split]
         if extra:
             named.append((kernel.routines.get(step.extra_function, function), extra))
         return tuple(named)
+
+    def _in_direction(self, function: str) -> str:
+        """Return a function of a step that both directions run, as this one has it."""
+        receives = function == "get_tx_bufs" and self.scenario.device.direction == "rx"
+        return self.recipes.kernel.routines.get("get_rx_bufs", function) if receives else function
 
     def _counted(self, step: Step, entry: StepCount) -> list[Item]:
         """Return what the counts of a step hold besides its own work: its calls and the kernel's own accessor."""

@@ -17,23 +17,45 @@ from .tolerance import PRINTED
 SHARE = 0.01
 
 TRANSMIT = {
-    "v5.0": "copy_page_from_iter 204, handle_tx_copy 129, vhost_get_vq_desc 114, get_tx_bufs 66, translate_desc 66, "
-    "tun_sendmsg 58, iov_iter_advance 50, cond_resched 30, copyin 22, tun_xdp_act 22, bpf_prog 18, iov_iter_init 12",
-    "v6.1": "_copy_from_iter 179, handle_tx_copy 134, copy_page_from_iter 123, vhost_get_vq_desc 108, tun_sendmsg 71, "
-    "translate_desc 71, get_tx_bufs 67, iov_iter_advance 36, tun_xdp_act 35, copy_user_enhanced_fast_string 21, "
-    "vhost_iotlb_itree_first 17, vhost_exceeds_weight 13, iov_iter_init 12, bpf_prog 9, get_page_from_freelist 8, "
-    "__get_user_nocheck_2 6",
+    "v5.0": "copy_page_from_iter 204, handle_tx_copy 129, vhost_get_vq_desc 114, get_tx_bufs 66, translate_desc "
+    "66, tun_sendmsg 58, iov_iter_advance 50, cond_resched 30, copyin 22, tun_xdp_act 22, bpf_prog 18, "
+    "iov_iter_init 12",
+    "v6.1": "_copy_from_iter 179, handle_tx_copy 134, copy_page_from_iter 123, vhost_get_vq_desc 108, tun_sendmsg "
+    "71, translate_desc 71, get_tx_bufs 67, iov_iter_advance 36, tun_xdp_act 35, "
+    "copy_user_enhanced_fast_string 21, vhost_iotlb_itree_first 17, vhost_exceeds_weight 13, "
+    "iov_iter_init 12, bpf_prog 9, get_page_from_freelist 8, __get_user_nocheck_2 6",
     "v6.12": "__check_object_size 175, _copy_from_iter 162, handle_tx_copy 137, vhost_get_vq_desc 112, "
     "__virt_addr_valid 101, translate_desc 71, tun_sendmsg 70, get_tx_bufs 67, iov_iter_advance 39, "
     "__page_frag_alloc_align 38, tun_xdp_act 30, vhost_exceeds_weight 19, check_stack_object 18, "
-    "vhost_iotlb_itree_first 18, netdev_core_stats_inc 15, is_vmalloc_addr 14, iov_iter_init 12, bpf_prog 11, "
-    "free_unref_page 10, __get_user_nocheck_2 7, free_tail_page_prepare 6, clear_page_erms 1",
+    "vhost_iotlb_itree_first 18, netdev_core_stats_inc 15, is_vmalloc_addr 14, iov_iter_init 12, bpf_prog "
+    "11, free_unref_page 10, __get_user_nocheck_2 7, free_tail_page_prepare 6, clear_page_erms 1",
     "v7.3": "handle_tx_copy 146, vhost_get_vq_desc_n 122, __check_object_size 103, _copy_from_iter 78, "
-    "translate_desc 72, tun_sendmsg 71, get_tx_bufs 69, __virt_addr_valid 61, iov_iter_advance 52, __page_frag_alloc_align 40, "
-    "tun_xdp_act 29, vhost_iotlb_itree_first 18, netdev_core_stats_inc 15, vhost_exceeds_weight 14, iov_iter_init 12, "
-    "check_stack_object 11, bpf_prog 11, __free_frozen_pages 11, __get_user_2 8, is_vmalloc_addr 7, __memcpy 6, "
-    "free_tail_page_prepare 6",
+    "translate_desc 72, tun_sendmsg 71, get_tx_bufs 69, __virt_addr_valid 61, iov_iter_advance 52, "
+    "__page_frag_alloc_align 40, tun_xdp_act 29, vhost_iotlb_itree_first 18, netdev_core_stats_inc 15, "
+    "vhost_exceeds_weight 14, iov_iter_init 12, check_stack_object 11, bpf_prog 11, __free_frozen_pages "
+    "11, __get_user_2 8, is_vmalloc_addr 7, __memcpy 6, free_tail_page_prepare 6",
 }
+
+#: Receive with mergeable buffers. What frees an skb varies from run to run, so that __slab_free (v7.3: the sheaves) has
+#: the rest of a step that is a mean. v6.12: one length for the checks of pages (transmit) and of slab objects, 15 shorter,
+#: which _copy_to_iter has less: 240 + 73.
+RECEIVE = {
+    "v6.1": "_copy_to_iter 273, handle_rx 180, vhost_get_vq_desc 109, tun_do_read 106, __check_object_size 74, "
+    "iov_iter_advance 72, translate_desc 71, kmem_cache_free 59, vhost_net_buf_peek 56, __kmem_cache_free "
+    "55, __skb_datagram_iter 49, __virt_addr_valid 49, tun_recvmsg 47, skb_release_data 33, "
+    "__check_heap_object 30, kfree 29, copy_user_enhanced_fast_string 28, skb_copy_datagram_iter 21, "
+    "vhost_exceeds_weight 13, iov_iter_init 12",
+    "v6.12": "_copy_to_iter+__check_object_size 313, handle_rx 180, vhost_get_vq_desc 113, tun_do_read 110, "
+    "kmem_cache_free 92, iov_iter_advance 78, translate_desc 71, kfree 70, vhost_net_buf_peek 56, "
+    "__virt_addr_valid 51, __check_heap_object 50, __skb_datagram_iter 49, tun_recvmsg 48, "
+    "skb_release_data 36, vhost_exceeds_weight 19",
+    "v7.3": "_copy_to_iter 252, handle_rx 203, tun_do_read 143, vhost_get_vq_desc_n 123, __check_object_size 111, "
+    "kfree 88, kmem_cache_free 87, iov_iter_zero 79, translate_desc 72, __virt_addr_valid 61, "
+    "vhost_net_buf_peek 53, iov_iter_advance 52, __check_heap_object 50, __skb_datagram_iter 49, "
+    "tun_recvmsg 48, check_stack_object 28",
+}
+#: Which part of handle_rx stands in the steps that transmit has, too, is estimated.
+RECEIVE_SHARE = 0.02
 
 
 def plan_and_scenario(kernel, *overrides, access="copy_user"):
@@ -47,7 +69,15 @@ def test_transmit_executes_the_instructions_of_each_function_that_were_counted(k
     built, scenario = plan_and_scenario(kernel)
     for function, counted in (text.split() for text in TRANSMIT[kernel].split(", ")):
         found = executed(built, scenario, [function])["instructions"]
-        assert found == pytest.approx(float(counted), rel=SHARE, abs=PRINTED + SHARE * float(counted)), function
+        assert abs(found - float(counted)) <= PRINTED + SHARE * float(counted), function
+
+
+@pytest.mark.parametrize("kernel", RECEIVE)
+def test_receive_executes_the_instructions_of_each_function_that_were_counted(kernel):
+    built, scenario = plan_and_scenario(kernel, "device.direction=rx")
+    for functions, counted in (text.split() for text in RECEIVE[kernel].split(", ")):
+        found = executed(built, scenario, functions.split("+"))["instructions"]
+        assert abs(found - float(counted)) <= PRINTED + RECEIVE_SHARE * float(counted), functions
 
 
 @pytest.mark.parametrize("kernel", ["v5.0", "v5.3", "v6.1", "v6.12", "v7.3"])

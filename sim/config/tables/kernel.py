@@ -36,6 +36,7 @@ ROUTINES = {
     "copy_loop": "where copy_user moves short copies in a loop (default: the same routine)",
     "get_user": "get_user of 2 or 4 bytes, where it is not inlined",
     "put_user": "put_user of 2 or 4 bytes, where it is not inlined",
+    "get_rx_bufs": "receive: stands in the place of get_tx_bufs, in the steps that both directions run",
     "memcpy": "a copy between kernel pages",
     "object_size_check": "HARDENED_USERCOPY check of an object",
     "object_size_check_stack": "HARDENED_USERCOPY check that ends at the stack test",
@@ -220,7 +221,10 @@ class Kernel(Headed):
 
     def _check_split(self, name: str) -> None:
         """Raise ValueError for functions of a step that is unknown, or that hold more than it executes."""
-        checks = {"object_size_check": self.object_size_check_instructions.value}
+        checks = {
+            "object_size_check": self.object_size_check_instructions.value,
+            "object_size_check_stack": PRIMITIVES["object_size_check_stack"].instructions,
+        }
         if name not in self.steps and name not in checks:
             raise ValueError(f"functions: unknown step '{name}'{nearest(name, (*self.steps, *checks))}")
         split, whole = self.functions[name], checks.get(name) or self.steps[name].instructions.value
