@@ -37,8 +37,8 @@ TRANSMIT = {
 }
 
 #: Receive with mergeable buffers. What frees an skb varies from run to run, so that __slab_free (v7.3: the sheaves) has
-#: the rest of a step that is a mean. v6.12: one length for the checks of pages (transmit) and of slab objects, 15 shorter,
-#: which _copy_to_iter has less: 240 + 73.
+#: the rest of a step that is a mean. v6.12: one length for the checks of pages (transmit) and of slab objects, which
+#: are 15 shorter; _copy_to_iter has so many less: 240 + 73.
 RECEIVE = {
     "v6.1": "_copy_to_iter 273, handle_rx 180, vhost_get_vq_desc 109, tun_do_read 106, __check_object_size 74, "
     "iov_iter_advance 72, translate_desc 71, kmem_cache_free 59, vhost_net_buf_peek 56, __kmem_cache_free "
