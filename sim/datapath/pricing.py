@@ -103,15 +103,13 @@ class Pricer:
         placed = []
         for place, item in enumerate(items[number]):
             alike = next((kind for kind in (self.waiting, LOCKED) if item.primitive in kind), ())
-            passed = self._passed_since(alike, steps, items, number, place) if alike else []
-            work = 0.0
-            for before in passed:
-                work += self._instructions(before)
-            placed.append(replace(item, behind=work if alike else None))
-            if self.functions and alike == self.waiting:
-                placed[-1] = replace(placed[-1], refills=tuple(self._delayed(passed)))
+            if alike:
+                work, passed = self._passed_since(alike, steps, items, number, place)
+                delayed = tuple(self._delayed(passed)) if self.functions and alike == self.waiting else ()
+                item = replace(item, behind=work, refills=delayed)
             if self.functions and item.primitive in _STALLS:
-                placed[-1] = replace(placed[-1], next_function=self._next_function(steps, items, number, place))
+                item = replace(item, next_function=self._next_function(steps, items, number, place))
+            placed.append(item)
         return placed
 
     def _instructions(self, item: Item) -> float:
@@ -142,8 +140,11 @@ class Pricer:
 
     def _passed_since(
         self, alike: tuple[str, ...], steps: list[Step], items: list[list[Item]], number: int, place: int
-    ) -> list[Item]:
-        """Items between one and the last that is alike, latest first, up the path that their actor usually comes."""
+    ) -> tuple[float, list[Item]]:
+        """Return the instructions between an item and the last one that is alike, and the items, latest first.
+
+        Up the path that their actor usually comes.
+        """
         passed: list[Item] = []
         work = 0.0
         before = (
@@ -154,7 +155,7 @@ class Pricer:
                 break
             passed.append(item)
             work += self._instructions(item)
-        return passed
+        return work, passed
 
     def _work(self, step: Step, items: list[Item]) -> list[Item]:
         """Items of a step, and the instructions that the time it is given stands for."""
@@ -310,9 +311,11 @@ class Pricer:
 
         Next is what stands behind the window, whose end waits for the loads in it.
         """
+        if not self.functions:
+            return self._function(step), ""
         names = [item.primitive for item in items]
         access = [n for n, name in enumerate(names) if name in ("load", "store", *LOCKED) or name.startswith("copy_")]
-        if not access or not self.functions:
+        if not access:
             return self._function(step), ""
         end = next((n for n in range(access[0], len(names)) if names[n] == "clac"), access[-1])
         following = items[end + 1].functions[0][0] if end + 1 < len(items) else items[end].next_function

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 import sim
@@ -136,7 +138,7 @@ BAD = {
     ),
     "too many": (
         {"functions": {"head": {"a": 20, "b": 16}}},
-        "head: 20 + 16 = 36 instructions by function, it executes 35",
+        "head: 36 instructions by function (a 20, b 16), it executes 35",
     ),
     "negative": ({"functions": {"head": {"a": -1}}}, "head: a has -1 instructions"),
     "unknown routine": ({"routines": {"copi": "memcpy"}}, "routines: unknown 'copi'; did you mean 'copy'"),
@@ -147,7 +149,7 @@ BAD = {
 def test_a_split_that_is_none_is_said(case):
     table, said = BAD[case]
     kernel = sim.load_scenario("virtio-user-xdp1-tap", overrides=("kernel=v5.0",)).kernel.model_dump()
-    with pytest.raises(ValueError, match=said.replace("+", r"\+")):
+    with pytest.raises(ValueError, match=re.escape(said)):
         Kernel(**kernel | table)
 
 

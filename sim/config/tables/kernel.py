@@ -233,8 +233,8 @@ class Kernel(Headed):
             raise ValueError(f"functions: {name}: {negative} has {split[negative]:g} instructions")
         if sum(split.values()) > whole:
             raise ValueError(
-                f"functions: {name}: {' + '.join(f'{count:g}' for count in split.values())} = "
-                f"{sum(split.values()):g} instructions by function, it executes {whole:g}"
+                f"functions: {name}: {sum(split.values()):g} instructions by function "
+                f"({', '.join(f'{function} {count:g}' for function, count in split.items())}), it executes {whole:g}"
             )
 
     def _check_names(
