@@ -175,6 +175,9 @@ def explain(
     by: Annotated[
         str, Option("--by", metavar="row|function", help="the rows, or kernel functions as in `perf report`")
     ] = "row",
+    skid: Annotated[
+        bool, Option("--skid", help="by function: stalls count where samples without precise events find them")
+    ] = False,
     actor: Annotated[
         str, Option("--actor", metavar="worker|driver|nic|receiver", help="whose rows to print")
     ] = "worker",
@@ -189,20 +192,23 @@ def explain(
 
     Below each row stand the primitives that it executes and their prices in cycles, in the same order; times/packet is
     how often the row ran in a short run, "waits" what it waited for cache lines, stores or the other side. The total is
-    cycles per packet. As CSV: the rows of the actor, or functions, or with --sources the inputs.
+    cycles per packet. By function, a stall is time of the routine that holds it, as `perf record` with precise events
+    samples it. As CSV: the rows of the actor, or functions, or with --sources the inputs.
     """
     from sim.report.tables.explained import chosen_tables
     from sim.study.questions.explain import explain as explain_variant
 
     opt.one_of("--by", by, ("row", "function"))
+    if skid and by != "function":
+        opt.refuse("is for --by function", key="--skid")
     opt.only_one("explain", access)
     loaded = opt.ablated(opt.load(scenario, sets, configs, access=access, size=size), without)
     explanation = explain_variant(loaded, loaded.access[0].name)
     opt.one_of("--actor", actor, explanation.plan.actors)
     opt.show_data(
         explanation.to_dict(),
-        lambda: opt.csv_rows().explanation_rows(explanation, by, actor, sources),
-        lambda: chosen_tables(explanation, by, actor, sources),
+        lambda: opt.csv_rows().explanation_rows(explanation, by, actor, sources, skid),
+        lambda: chosen_tables(explanation, by, actor, sources, skid),
     )
 
 

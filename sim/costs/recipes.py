@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from math import log2
 
 from sim.config.scenario.scenario import Mitigations
@@ -21,18 +21,28 @@ SERIALISING = ("stac", "clac", "lfence", "mfence")
 #: Locked operations: the store buffer is empty when they are done (primitive-costs.md 3.6).
 LOCKED = ("lock_rmw", "spin_lock")
 
+#: What the caller of an accessor executes itself, in front of a call and behind it.
+_OF_THE_CALLER = ("branch", "test", "access_ok", "object_size_check", "object_size_check_stack", "instruction")
+
+#: Kernel functions with what each has of a count, in order of execution.
+Functions = tuple[tuple[str, float], ...]
+
 
 @dataclass(frozen=True)
 class Item:
     """`count` of one primitive at one place of a recipe.
 
     `behind`: instructions of its actor between the last barrier (or locked operation) and this one, where it is one
-    and its place is known.
+    and its place is known. Where functions are wanted: `functions` execute it, `next_function` runs behind it, and the
+    last barrier has delayed `refills`, as many instructions behind it as the scheduler holds.
     """
 
     primitive: str
     count: float = 1
     behind: float | None = None
+    functions: Functions = field(default=(), compare=False)
+    next_function: str = field(default="", compare=False)
+    refills: Functions = field(default=(), compare=False)
 
 
 @dataclass(frozen=True)
@@ -129,15 +139,54 @@ class Recipes:
         if self._queue is None or not self.in_ring(name):
             return []
         if self._queue.iotlb_cache:
-            return [Item("instruction", self.kernel.step("iotlb_cache_hit").instructions.value)]
+            hit = self.kernel.step("iotlb_cache_hit")
+            return [Item("instruction", hit.instructions.value, functions=((hit.function, 1.0),))]
         step = "iotlb_tree_copy" if "copy" in recipe else "iotlb_tree_access"
         walk = self.kernel.step(step).instructions.value + tree_levels(self.kernel, self._queue)
-        return [Item("instruction", walk)]
+        return [Item("instruction", walk, functions=((self.kernel.step(step).function, 1.0),))]
 
     def counted(self, name: str, n_bytes: int) -> list[Item]:
         """Return what the kernel's own accessor executed in the runs that the counts of `steps` are from."""
         base = self.kernel.accessor(name)
         return self._expand(base.recipe, base.parts, n_bytes, self._counted_off, self._counted_copy)
+
+    def in_functions(self, name: str, items: list[Item], caller: str) -> list[Item]:
+        """Name the functions of an accessor's items: a call leads into a routine, which holds what follows.
+
+        That is up to the `clac` if the window opens there (a caller closes its own), or to what the caller does next.
+        """
+        user = "stac" in self.kernel.accessor(name).recipe
+        named, routine, callers_window = [], "", False
+        for place, item in enumerate(items):
+            if item.primitive == "call" and not item.functions:
+                routine = self._routine(items[place + 1 :], user)
+            elif item.primitive == "stac":
+                callers_window = not routine
+            elif item.primitive == "copy_loop" and routine and user:
+                routine = self.kernel.routines.get("copy_loop", routine)
+            if item.primitive in _OF_THE_CALLER or (item.primitive == "clac" and callers_window):
+                routine = ""
+            named.append(replace(item, functions=((routine, 1.0),)) if routine else self.in_function(item, caller))
+            if item.primitive == "clac":
+                routine, callers_window = "", False
+        return named
+
+    def _routine(self, items: list[Item], user: bool) -> str:
+        """Return the function that a call leads to, by what is executed there; empty when the table does not say."""
+        kinds = {"load": "get_user", "store": "put_user"}
+        known = (*kinds, "copy_loop", "copy_startup", "copy_startup_short")
+        moves = next((item.primitive for item in items if item.primitive in known), "")
+        return self.kernel.routines.get(kinds.get(moves, "copy" if user else "memcpy"), "") if moves else ""
+
+    def in_function(self, item: Item, caller: str) -> Item:
+        """Name the function of an item outside routines: its caller, unless it has one; a check has its helpers."""
+        if item.functions:
+            return item
+        name, kernel = item.primitive, self.kernel
+        function = kernel.routines.get(name, caller)
+        if name in kernel.functions:
+            return replace(item, functions=kernel.split(name, self.instructions_of(name), function))
+        return replace(item, functions=((function, 1.0),))
 
     def calls(self, names: list[str], counted: bool = False) -> list[Item]:
         """Expand the calls that a step makes besides its accessor."""
@@ -193,7 +242,9 @@ class Recipes:
             elif word == "vector_copy":
                 items += [Item("instruction", VECTOR_COPY_INSTRUCTIONS), Item("copy_bytes", n_bytes // parts)]
             elif word == "slab_check" and word not in off:
-                items += [Item("call"), Item("instruction", self.slab_check_instructions - 2)]
+                check: Functions = ((self.kernel.step("slab_check").function, 1.0),)
+                work = Item("instruction", self.slab_check_instructions - 2, functions=check)
+                items += [Item("call", functions=check), work]
             elif word == "slab_check":
                 continue
             else:

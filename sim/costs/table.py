@@ -15,10 +15,24 @@ from sim.costs.recipes import LOCKED, Item
 
 
 @dataclass(frozen=True)
+class Spent:
+    """What one kernel function has of a component: time in ps, and instructions.
+
+    `next_function`: of a stall, the function that runs next, where samples without precise events find it.
+    """
+
+    function: str
+    ps: float
+    instructions: float = 0.0
+    next_function: str = ""
+
+
+@dataclass(frozen=True)
 class Component:
     """`count` of one primitive in one execution of a row, and what they cost together, in whole picoseconds.
 
     `behind`: of barriers and locked operations, the instructions since the last one, on which the cost of each depends.
+    `spent`: the same time by kernel function.
     """
 
     primitive: str
@@ -26,6 +40,7 @@ class Component:
     cost_ps: int
     formula: str
     behind: tuple[float, ...] = ()
+    spent: tuple[Spent, ...] = ()
 
 
 class CostTable:
@@ -75,6 +90,11 @@ class CostTable:
             terms.append(f"{refill:.4g} x {delayed:.4g}")
         return own + cycles * self.cycle_ps, f"{' + '.join(terms)} cycles"
 
+    def refill_ps(self, behind: float) -> float:
+        """Return the part of a barrier's price behind n instructions by which the one before has delayed them."""
+        waits = self.cpu.serialisation
+        return waits.refill.value * min(behind, waits.scheduler_entries.value) * self.cycle_ps
+
     def locked(self, primitive: str, behind: float) -> tuple[float, str]:
         """Return what a locked operation costs in picoseconds: it goes on beside the work behind the last one."""
         own, text = self.price(primitive)
@@ -94,6 +114,13 @@ class CostTable:
         prices = [at_its_place(primitive, behind) for behind in places]
         texts = " + ".join(text for _, text in prices)
         return Component(primitive, count, round(sum(price for price, _ in prices)), texts, tuple(places))
+
+    def item_ps(self, item: Item) -> float:
+        """Return the price of one item in picoseconds: a barrier or locked operation at its place."""
+        if item.behind is None:
+            return item.count * self.price(item.primitive)[0]
+        at_its_place = self.locked if item.primitive in LOCKED else self.barrier
+        return round(item.count) * at_its_place(item.primitive, item.behind)[0]
 
     def component(self, primitive: str, count: float, factor: float = 1.0, why: str = "") -> Component:
         """Price `count` of a primitive; `factor` is the share of it that is paid (with the reason in `why`)."""

@@ -34,25 +34,29 @@ from sim.datapath.traffic import SizeClasses, arrivals_of, size_classes
 from sim.datapath.vhost_net.path import transmit_path
 
 
-def build_plan(scenario: Scenario, access: str, packet_bytes: int, *, apart: bool = False) -> Plan:
+def build_plan(
+    scenario: Scenario, access: str, packet_bytes: int, *, apart: bool = False, functions: bool = False
+) -> Plan:
     """Return the Plan that engines run; `apart` keeps each row a segment of its own.
+
+    With `functions` each component also says which kernel functions spend its time; the Plan is the same otherwise.
 
     Raises ConfigError for an access variant that the scenario does not list, sizes of a mix that take different paths,
     a ring too small for the driver, and a cost that a table lacks.
     """
     with noting_reads() as read:
-        plan = _build(at_size(scenario, packet_bytes), access, packet_bytes, apart)
+        plan = _build(at_size(scenario, packet_bytes), access, packet_bytes, apart, functions)
     with noting_reads() as read_for_setup:
         setup = _setup(scenario, effective_variant(scenario, access)[0])
     return replace(plan, setup=setup, ledger=Ledger(scenario, read, read_for_setup))
 
 
-def _build(scenario: Scenario, access: str, packet_bytes: int, apart: bool) -> Plan:
+def _build(scenario: Scenario, access: str, packet_bytes: int, apart: bool, functions: bool) -> Plan:
     check(scenario, packet_bytes)
     variant, notes = effective_variant(scenario, access)
     scenario = scenario.model_copy(update={"access": [variant]})  # steps see the one variant they are written for
     table = CostTable(scenario.cpu, scenario.kernel.work_scale.value, scenario.placement)
-    rows = _rows(scenario, variant, table, packet_bytes)
+    rows = _rows(scenario, variant, table, packet_bytes, functions)
     classes = size_classes(scenario.traffic.mix, scenario.run.seed)
     class_rows = {} if classes is None else _class_rows(scenario, variant, table, rows, classes)
     segments = [_with_classes(segment, rows, class_rows) for segment in fuse(rows, apart)]
@@ -91,12 +95,14 @@ def _build(scenario: Scenario, access: str, packet_bytes: int, apart: bool) -> P
     return plan if scenario.device.kind == "vhost_net" else _beside_vhost_net(scenario, plan)
 
 
-def _rows(scenario: Scenario, variant: Access, table: CostTable, packet_bytes: int) -> list[Row]:
+def _rows(
+    scenario: Scenario, variant: Access, table: CostTable, packet_bytes: int, functions: bool = False
+) -> list[Row]:
     """Price every actor's steps for packets of one size; rounds without the mapping use the kernel's own accessors."""
 
     def priced(steps: list[Step], how: Access) -> list[Row]:
         recipes = Recipes(scenario.kernel, how, scenario.cpu, scenario.mitigations, scenario.virtqueue)
-        return Pricer(scenario, recipes, table, packet_bytes).price(steps)
+        return Pricer(scenario, recipes, table, packet_bytes, functions).price(steps)
 
     steps = with_features(scenario, device_steps(scenario, packet_bytes) + driver_steps(scenario, packet_bytes))
     handler, unmapped = around_rounds(scenario, variant, [step for step in steps if step.actor == "worker"])

@@ -10,6 +10,8 @@ from dataclasses import replace
 from itertools import chain
 
 from sim.config.tables.cpu import Cpu
+from sim.config.tables.kernel import Kernel
+from sim.config.tables.vocabulary import RETURN_SEQUENCES
 from sim.costs import Recipes
 from sim.costs.recipes import LOCKED, SERIALISING, Item
 from sim.datapath.plan.step import Step
@@ -17,34 +19,76 @@ from sim.datapath.plan.step import Step
 #: So many instructions fill every buffer of a core: nobody looks further back than that.
 ENOUGH_WORK = 1000
 
+#: Where the core stands still, so that a sample without precise events finds what runs next.
+_STALLS = (*SERIALISING, *LOCKED, "retpoline", "stlb_hit", "page_walk", *RETURN_SEQUENCES.values())
+
 
 class InFlight:
-    """The steps of all actors with the primitives that each executes, seen as one stream of instructions per actor."""
+    """The steps of all actors with the primitives that each executes, seen as one stream of instructions per actor.
 
-    def __init__(self, steps: Sequence[Step], items: Sequence[list[Item]], recipes: Recipes, cpu: Cpu) -> None:
+    With `functions` the items name the kernel functions that execute them, and what stands beside a barrier or a stall
+    is named by function, too.
+    """
+
+    def __init__(
+        self, steps: Sequence[Step], items: Sequence[list[Item]], recipes: Recipes, cpu: Cpu, functions: bool = False
+    ) -> None:
         self._steps = steps
         self._items = items
         self._recipes = recipes
         self._cpu = cpu
+        self._functions = functions
         self.waiting = waiting(cpu)
 
     def placed(self, number: int) -> list[Item]:
         """Return what a step executes, each barrier and locked operation with the instructions behind it."""
-        found = []
-        for place, item in enumerate(self._items[number]):
-            alike = next((kind for kind in (self.waiting, LOCKED) if item.primitive in kind), None)
-            found.append(item if alike is None else replace(item, behind=self._work_since(alike, number, place)))
-        return found
+        return [self._placed(item, number, place) for place, item in enumerate(self._items[number])]
 
-    def _work_since(self, alike: tuple[str, ...], number: int, place: int) -> float:
-        """Instructions between an item and the last one that is alike, up the path that its actor usually comes."""
+    def _placed(self, item: Item, number: int, place: int) -> Item:
+        alike = next((kind for kind in (self.waiting, LOCKED) if item.primitive in kind), None)
+        if alike is not None:
+            work, passed = self._passed_since(alike, number, place)
+            delayed = tuple(self._delayed(passed)) if self._functions and alike == self.waiting else ()
+            item = replace(item, behind=work, refills=delayed)
+        if self._functions and item.primitive in _STALLS:
+            item = replace(item, next_function=self._next_function(number, place))
+        return item
+
+    def _passed_since(self, alike: tuple[str, ...], number: int, place: int) -> tuple[float, list[Item]]:
+        """Return the instructions between an item and the last one that is alike, and the items, latest first.
+
+        Up the path that their actor usually comes.
+        """
         before = (item for step in self._usually_before(number) for item in reversed(self._work(step)))
+        passed: list[Item] = []
         work = 0.0
         for item in chain(reversed(self._items[number][:place]), before):
             if item.primitive in alike or work > ENOUGH_WORK:
                 break
+            passed.append(item)
             work += self._instructions(item)
-        return work
+        return work, passed
+
+    def _delayed(self, passed: list[Item]) -> Iterator[tuple[str, float]]:
+        """Yield by function the first instructions behind a barrier, as many as the scheduler holds."""
+        left = self._cpu.serialisation.scheduler_entries.value
+        for item in reversed(passed):
+            work = self._instructions(item)
+            whole = sum(count for _, count in item.functions)
+            for function, count in item.functions if work else ():
+                delayed = min(work * count / whole, left)
+                if delayed > 0:
+                    yield function, delayed
+                left -= delayed
+
+    def _next_function(self, number: int, place: int) -> str:
+        """Return the function that runs behind an item, down the path that its actor usually goes."""
+        if place + 1 < len(self._items[number]):
+            return self._items[number][place + 1].functions[0][0]
+        others = [*range(number + 1, len(self._steps)), *range(number)]
+        mine = (n for n in others if self._steps[n].actor == self._steps[number].actor and self._items[n])
+        usual = (n for n in mine if not (self._steps[n].instead_of or self._steps[n].sometimes))
+        return self._items[next(usual, number)][0].functions[0][0]
 
     def _usually_before(self, number: int) -> Iterator[int]:
         """Yield the steps that usually run before a step, latest first, and itself; before a packet's, packets'."""
@@ -93,13 +137,23 @@ class InFlight:
 
     def _work(self, number: int) -> list[Item]:
         """Items of a step, behind the instructions that the time it is given stands for."""
-        given_ns = self._steps[number].extra_ns
-        if not given_ns:
+        step = self._steps[number]
+        if not step.extra_ns:
             return self._items[number]
-        return [Item("instruction", given_ns * self._cpu.core_ghz.value / self._cpu.cpi.value), *self._items[number]]
+        given = step.extra_ns * self._cpu.core_ghz.value / self._cpu.cpi.value
+        return [
+            Item("instruction", given, functions=((function_of(step, self._recipes.kernel), 1.0),)),
+            *self._items[number],
+        ]
 
     def _instructions(self, item: Item) -> float:
         return item.count * self._recipes.instructions_of(item.primitive)
+
+
+def function_of(step: Step, kernel: Kernel) -> str:
+    """Name the kernel function that a step stands for: its own, or that of its count."""
+    counted = kernel.steps.get(step.counted_as or "")
+    return step.function or (counted.function if counted else "")
 
 
 def waiting(cpu: Cpu) -> tuple[str, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from functools import cached_property
 
@@ -11,9 +11,9 @@ from sim.config.scenario.scenario import Scenario
 from sim.config.scenario.traffic import VNET_HEADER_BYTES
 from sim.config.tables.kernel import StepCount
 from sim.costs import CostTable, Recipes
-from sim.costs.recipes import LOCKED, Item, returns
-from sim.costs.table import Component
-from sim.datapath.in_flight import InFlight, waiting
+from sim.costs.recipes import LOCKED, Functions, Item, returns
+from sim.costs.table import Component, Spent
+from sim.datapath.in_flight import InFlight, function_of, waiting
 from sim.datapath.memory.ring_memory import RingMemory
 from sim.datapath.memory.rings import lines_of
 from sim.datapath.plan.step import LineAccess, Row, Step
@@ -22,14 +22,22 @@ from sim.datapath.plan.step import LineAccess, Row, Step
 _COUNTED_WITH_A_FRAME = ("payload_copy", "single_copy", "skb_copy", "kernel_copy", "rx_payload_copy")
 
 
-class Pricer:
-    """Prices the steps of one scenario under one access variant and packet size."""
+def _whole(component: Component, function: str, next_function: str = "") -> Component:
+    """Return a component whose whole time is one function's."""
+    return replace(component, spent=(Spent(function, component.cost_ps, 0.0, next_function),))
 
-    def __init__(self, scenario: Scenario, recipes: Recipes, table: CostTable, packet_bytes: int) -> None:
+
+class Pricer:
+    """Prices the steps of one scenario under one access variant and packet size, with `functions` by function, too."""
+
+    def __init__(
+        self, scenario: Scenario, recipes: Recipes, table: CostTable, packet_bytes: int, functions: bool = False
+    ) -> None:
         self.scenario = scenario
         self.recipes = recipes
         self.table = table
         self.packet_bytes = packet_bytes
+        self.functions = functions
         self.waiting = waiting(scenario.cpu)
 
     @cached_property
@@ -40,7 +48,7 @@ class Pricer:
     def price(self, steps: list[Step]) -> list[Row]:
         """Return the rows of all steps, in order."""
         steps, items = self._parted([(step, self._items(step)) for step in steps])
-        flight = InFlight(steps, items, self.recipes, self.scenario.cpu)
+        flight = InFlight(steps, items, self.recipes, self.scenario.cpu, self.functions)
         return [
             self._row(
                 step,
@@ -73,8 +81,10 @@ class Pricer:
 
     def _items(self, step: Step) -> list[Item]:
         """Primitives of one execution in order: the accessor, the step's calls, then the work of the step."""
-        recipes = self.recipes
+        recipes, function = self.recipes, self._function(step)
         items = recipes.accessor(step.accessor, self._bytes(step)) * step.times if step.accessor else []
+        if step.accessor and self.functions:
+            items = recipes.in_functions(step.accessor, items, function)
         items += recipes.calls(list(step.primitives))
         if step.accessor and recipes.in_ring(step.accessor):
             items += self.tlb_misses
@@ -89,11 +99,28 @@ class Pricer:
                     f"instructions, its accessor alone executes {counted:g}"
                 )
             work += (entry.instructions.value - counted) * step.times
-        items = [*items, Item("instruction", work)] if work else items
-        if recipes.return_sequence is None or step.actor != "worker":
-            return items
-        executed = self._returns(step, items)
-        return [*items, Item(recipes.return_sequence, executed)] if executed else items
+        items = [*items, Item("instruction", work, functions=self._split(step, work))] if work else items
+        if recipes.return_sequence is not None and step.actor == "worker":
+            executed = self._returns(step, items)
+            items = [*items, Item(recipes.return_sequence, executed)] if executed else items
+        return [recipes.in_function(item, function) for item in items] if self.functions else items
+
+    def _split(self, step: Step, work: float) -> Functions:
+        """Return the work of a step by function: as the kernel's table splits it, and what comes besides."""
+        if not self.functions:
+            return ()
+        kernel, function, extra = self.recipes.kernel, self._function(step), step.extra_instructions
+        counted = (work - extra) / step.times
+        split = kernel.split(step.counted_as, counted, function) if step.counted_as else ((function, counted),)
+        named = [(self._in_direction(name), count * step.times) for name, count in split]
+        if extra:
+            named.append((kernel.routines.get(step.extra_function, function), extra))
+        return tuple(named)
+
+    def _in_direction(self, function: str) -> str:
+        """Return a function of a step that both directions run, as this one has it."""
+        receives = function == "get_tx_bufs" and self.scenario.device.direction == "rx"
+        return self.recipes.kernel.routines.get("get_rx_bufs", function) if receives else function
 
     def _counted(self, step: Step, entry: StepCount) -> list[Item]:
         """Return what the counts of a step hold besides its own work: its calls and the kernel's own accessor."""
@@ -131,8 +158,12 @@ class Pricer:
         names = [item.primitive for item in items]
         before = next((name for name in names if name in self.waiting or name in ("load", "store", "copy_startup")), "")
         priced_items = self._components(fixed)
-        components = (*priced_items, *self._payload_lines(step, priced_items, hidden_ps))
-        extra = self._extra(step)
+        lines, extra = self._payload_lines(step, priced_items, hidden_ps), self._extra(step)
+        waits_in, waits_next = self._waits(step, items)
+        if self.functions:
+            lines = tuple(_whole(part, waits_in, waits_next) for part in lines)
+            extra = tuple(_whole(part, self._function(step)) for part in extra)
+        components = (*priced_items, *lines)
         priced = vars(step) | {
             "function": self._function(step),
             "operation": self._operation(step),
@@ -152,11 +183,27 @@ class Pricer:
             waits_before=before in self.waiting or new_window,
             waits_after=any(name in self.waiting for name in names),
             hidden_ps=hidden_ps,
+            waits_in=waits_in,
+            waits_next=waits_next,
         )
 
+    def _waits(self, step: Step, items: list[Item]) -> tuple[str, str]:
+        """Return the function that holds the access of a step, or its locked operation, and the one that runs next.
+
+        Next is what stands behind the window, whose end waits for the loads in it.
+        """
+        if not self.functions:
+            return self._function(step), ""
+        names = [item.primitive for item in items]
+        access = [n for n, name in enumerate(names) if name in ("load", "store", *LOCKED) or name.startswith("copy_")]
+        if not access:
+            return self._function(step), ""
+        end = next((n for n in range(access[0], len(names)) if names[n] == "clac"), access[-1])
+        following = items[end + 1].functions[0][0] if end + 1 < len(items) else items[end].next_function
+        return items[access[0]].functions[0][0], following
+
     def _function(self, step: Step) -> str:
-        counted = self.scenario.kernel.steps.get(step.counted_as or "")
-        return step.function or (counted.function if counted else "")
+        return function_of(step, self.scenario.kernel)
 
     def _split_by_unit(self, step: Step, items: list[Item]) -> tuple[list[Item], list[Item]]:
         """Part what is paid once from what is paid per unit; a copy of n used elements pays its bytes per element."""
@@ -168,10 +215,10 @@ class Pricer:
         fixed, unit = [], []
         for item in items:
             if item.primitive == "copy_bytes":
-                unit.append(Item("copy_bytes", 8 / step.times))
+                unit.append(replace(item, count=8 / step.times))
             elif item.primitive == "copy_loop":
-                unit.append(Item("copy_loop", 6 / step.times))
-                fixed.append(Item("copy_loop", item.count - 6 * elements))
+                unit.append(replace(item, count=6 / step.times))
+                fixed.append(replace(item, count=item.count - 6 * elements))
             else:
                 fixed.append(item)
         return fixed, unit
@@ -181,11 +228,28 @@ class Pricer:
         for item in items:
             groups.setdefault(item.primitive, []).append(item)
         try:
-            return [
-                self.table.together(name, group) for name, group in groups.items() if any(item.count for item in group)
-            ]
+            together = self.table.together
+            components = [together(name, group) for name, group in groups.items() if any(item.count for item in group)]
         except KeyError as error:
             raise ConfigError(str(error.args[0])) from None
+        if not self.functions:
+            return components
+        return [replace(part, spent=tuple(self._spent(part, groups[part.primitive]))) for part in components]
+
+    def _spent(self, component: Component, items: list[Item]) -> Iterator[Spent]:
+        """Yield the time of a component by function; the refill behind a barrier is that of what it has delayed."""
+        prices = [self.table.item_ps(item) for item in items]
+        whole_ps = component.cost_ps / sum(prices) if component.cost_ps else 0.0  # rounded to whole picoseconds
+        for item, price in zip(items, prices, strict=True):
+            delayed = sum(count for _, count in item.refills)
+            refill = round(item.count) * self.table.refill_ps(item.behind or 0.0) if delayed else 0.0
+            for function, count in item.refills:
+                yield Spent(function, whole_ps * refill * count / delayed)
+            whole = sum(count for _, count in item.functions)
+            for function, count in item.functions:
+                share = count / whole
+                own = whole_ps * (price - refill) * share
+                yield Spent(function, own, self.recipes.instructions([item]) * share, item.next_function)
 
     @staticmethod
     def _extra(step: Step) -> tuple[Component, ...]:

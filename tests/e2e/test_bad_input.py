@@ -86,6 +86,7 @@ BAD = {
     "no schema": (("run", "bare.yaml"), "bare.yaml: key 'schema' is missing (write 'schema: 1')"),
     "circle": (("run", "circle.yaml"), "circle.yaml: extends itself in a circle"),
     "by": (("explain", SEED, "--by", "fuction"), "--by: unknown 'fuction'; did you mean 'function'?"),
+    "skid": (("explain", SEED, "--skid"), "--skid: is for --by function"),
     "actor": (("explain", SEED, "--actor", "x"), "--actor: unknown 'x'; valid: driver, worker"),
     "list": (("list", "cpu"), "list: unknown 'cpu'; did you mean 'cpus'?"),
     "check": (("check", "zenn4"), "unknown table 'zenn4'; did you mean 'zen4'?"),

@@ -36,6 +36,11 @@ CALLS = {
     ),
     "explain": (("explain", SEED, *ONE), ("actor", "step", "primitives.stac", "cycles_per_packet"), None),
     "explain by function": (("explain", SEED, *ONE, "--by", "function"), ("function", "cycles_per_packet"), None),
+    "explain with skid": (
+        ("explain", SEED, *ONE, "--by", "function", "--skid"),
+        ("function", "cycles_per_packet"),
+        None,
+    ),
     "explain sources": (("explain", SEED, *ONE, "--sources"), ("key", "value", "low", "high", "unit", "source"), None),
     "sweep": (("sweep", "sweep.yaml", "--jobs", "1"), ("access", "packet_bytes", "pps", "virtqueue.size"), 2),
     "report": (

@@ -12,6 +12,7 @@ from sim.datapath import build_plan
 from sim.datapath.plan.registers import Register
 from sim.engine import simulate
 from sim.engine.reference import ReferenceEngine
+from sim.study.runs.functions import function_times, instructions_of, worker_rows
 
 from .scenarios import KERNELS, any_scenario, load, quick
 
@@ -29,6 +30,26 @@ def test_every_picosecond_of_the_worker_is_accounted_for(scenario):
     assert sum(point.breakdown_ps.values()) == point.elapsed_ps
     assert min(point.breakdown_ps.values()) > 0
     assert point.packets + point.warmup_packets >= scenario.run.packets
+
+
+@quick
+@given(any_scenario(packets=1000))
+def test_functions_have_all_of_the_worker_s_busy_time_and_instructions_and_change_neither(scenario):
+    plain = plan_of(scenario)
+    plan = build_plan(scenario, scenario.access[0].name, scenario.traffic.packet_bytes[0], functions=True)
+    assert [(row.cost_ps, row.unit_ps, row.hidden_ps) for row in plan.rows] == [
+        (row.cost_ps, row.unit_ps, row.hidden_ps) for row in plain.rows
+    ]
+    point = simulate(plan, scenario.run)
+    busy = sum(point.row_times_ps[f"worker.{row.label}"] for row in worker_rows(plan))
+    for skid in (False, True):
+        times = function_times(plan, point, skid)
+        assert sum(times.values()) == pytest.approx(busy, rel=1e-9)
+        assert min(times.values()) > 0
+    for row in worker_rows(plan):
+        parts = list(instructions_of(row))
+        assert sum(once for _, once, _ in parts) == pytest.approx(row.instructions)
+        assert sum(each for _, _, each in parts) == pytest.approx(row.unit_instructions)
 
 
 @quick

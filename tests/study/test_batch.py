@@ -7,6 +7,7 @@ import pytest
 
 import sim
 from sim.study.runs.case import Case, executed, observe, one_point
+from sim.study.runs.functions import known_functions
 from sim.study.runs.pool import Job, local_executor, run_jobs
 
 SEED = "virtio-user-xdp1-tap"
@@ -35,7 +36,7 @@ def test_a_run_that_fails_is_nan_with_its_reason():
 
 
 def test_shares_of_all_functions_add_up():
-    functions = ("copy_user", *{row.function for row in case().plan.rows if row.actor == "worker"})
+    functions = tuple(known_functions(case(functions=("handle_tx_copy",)).plan))
     assert observe(case(quantity="share", functions=functions)) == pytest.approx(1)
 
 

@@ -127,3 +127,28 @@ def test_keeping_rows_apart_does_not_change_the_answer():
 
 def test_every_scope_has_a_title_so_that_no_row_is_left_out():
     assert set(explained.SCOPE_TITLES) == set(get_args(Scope))
+
+
+def test_skid_moves_time_between_functions_and_keeps_its_sum(explanation):
+    held, behind = explanation.by_function(), explanation.by_function(skid=True)
+    assert sum(behind.values()) == pytest.approx(sum(held.values()), rel=1e-12)
+    assert held != behind
+
+
+def test_with_skid_the_close_of_a_window_is_its_caller_s():
+    """v5.0: clac ends copy_user, and copyin runs next; the barriers in front of the bytes stay in the routine."""
+    explanation = sim.explain(sim.load_scenario(SEED), "copy_user")
+    held, behind = explanation.by_function(), explanation.by_function(skid=True)
+    assert behind["copyin"] > held["copyin"]
+    assert behind["copy_user_enhanced_fast_string"] < held["copy_user_enhanced_fast_string"]
+    assert behind["translate_desc"] == pytest.approx(held["translate_desc"])  # no stall ends in front of it
+
+
+def test_a_barrier_s_refill_is_time_of_what_runs_behind_it():
+    """copy_page_from_iter runs behind the clac of both copies: 7 of copyin, then 104 of it, more than fit, and 22."""
+    cycles, entries = {}, 0.0
+    for refill in (0, 0.5):
+        loaded = sim.load_scenario(SEED, settings={"cpu.serialisation.refill": refill, "calibration": None})
+        cycles[refill] = sim.explain(loaded, "copy_user").by_function()["copy_page_from_iter"]
+        entries = loaded.cpu.serialisation.scheduler_entries.value
+    assert cycles[0.5] - cycles[0] == pytest.approx(0.5 * (entries - 7 + 22), rel=0.02)

@@ -53,10 +53,15 @@ def _is_entry(value: object) -> bool:
 
 
 def merge(base: Table, over: Table) -> Table:
-    """Merge two tables deeply; a table entry (value with its grade) is replaced whole, lists too."""
+    """Merge two tables deeply; a table entry (value with its grade) is replaced whole, lists too.
+
+    So is the split of one step into `functions`: what is left over of the base's would belong to no count.
+    """
     merged = dict(base)
     for key, value in over.items():
-        if isinstance(value, dict) and isinstance(merged.get(key), dict) and not _is_entry(value):
+        if key == "functions" and isinstance(value, dict) and isinstance(merged.get(key), dict):
+            merged[key] = merged[key] | value
+        elif isinstance(value, dict) and isinstance(merged.get(key), dict) and not _is_entry(value):
             merged[key] = merge(merged[key], value)
         else:
             merged[key] = value

@@ -29,6 +29,26 @@ RECIPE_WORDS = {
 }
 _RECIPE_VALID = frozenset((*PRIMITIVES, *RECIPE_WORDS))
 
+#: Functions of no step: where a call from an accessor leads, by what it does there, and the checks, thunks and program
+#: that stand beside the function that runs into them.
+ROUTINES = {
+    "copy": "copy_user: opens the window, moves the bytes by `rep movsb`",
+    "copy_loop": "where copy_user moves short copies in a loop (default: the same routine)",
+    "get_user": "get_user of 2 or 4 bytes, where it is not inlined",
+    "put_user": "put_user of 2 or 4 bytes, where it is not inlined",
+    "get_rx_bufs": "receive: stands in the place of get_tx_bufs, in the steps that both directions run",
+    "memcpy": "a copy between kernel pages",
+    "object_size_check": "HARDENED_USERCOPY check of an object",
+    "object_size_check_stack": "HARDENED_USERCOPY check that ends at the stack test",
+    "retpoline": "thunk of an indirect call",
+    "program": "the XDP program, under the name that a profile gives to it",
+    "safe_ret": "what Safe RET puts in the place of a return",
+    "return_thunk": "return thunk",
+}
+
+#: What rounding leaves of a step whose functions have all of it.
+_NO_INSTRUCTIONS = 1e-9
+
 SWITCHES = ("smap", "spectre_v1", "hardened_usercopy", "retpoline")
 
 
@@ -177,13 +197,45 @@ class Kernel(Headed):
     )
     accessors: dict[str, Accessor] = Field(description="each accessor: what one access executes")
     steps: dict[str, StepCount] = Field(description="each step of the handlers: how many instructions it executes")
+    routines: dict[str, str] = Field(
+        default_factory=dict,
+        description="kernel function that a call from an accessor leads to, by what it does (default: it is inlined)",
+    )
+    functions: dict[str, dict[str, float]] = Field(
+        default_factory=dict,
+        description="instructions of a step by kernel function, in order of execution behind the step's accessor; what "
+        "they leave is the step's own function's, and stands first",
+    )
 
     @model_validator(mode="after")
     def _complete(self) -> Kernel:
         self._check_names("accessor", self.accessors, ACCESSORS, OPTIONAL_ACCESSORS)
         self._check_names("step", self.steps, STEPS, OPTIONAL_STEPS)
         self._check_names("mitigation", self.mitigations, SWITCHES)
+        unknown = next((name for name in self.routines if name not in ROUTINES), None)
+        if unknown is not None:
+            raise ValueError(f"routines: unknown '{unknown}'{nearest(unknown, ROUTINES)}")
+        for name in self.functions:
+            self._check_split(name)
         return self
+
+    def _check_split(self, name: str) -> None:
+        """Raise ValueError for functions of a step that is unknown, or that hold more than it executes."""
+        checks = {
+            "object_size_check": self.object_size_check_instructions.value,
+            "object_size_check_stack": PRIMITIVES["object_size_check_stack"].instructions,
+        }
+        if name not in self.steps and name not in checks:
+            raise ValueError(f"functions: unknown step '{name}'{nearest(name, (*self.steps, *checks))}")
+        split, whole = self.functions[name], checks.get(name) or self.steps[name].instructions.value
+        negative = next((function for function, count in split.items() if count < 0), None)
+        if negative is not None:
+            raise ValueError(f"functions: {name}: {negative} has {split[negative]:g} instructions")
+        if sum(split.values()) > whole:
+            raise ValueError(
+                f"functions: {name}: {sum(split.values()):g} instructions by function "
+                f"({', '.join(f'{function} {count:g}' for function, count in split.items())}), it executes {whole:g}"
+            )
 
     def _check_names(
         self, noun: str, table: Mapping[str, BaseModel], needed: Collection[str], optional: Collection[str] = ()
@@ -207,6 +259,22 @@ class Kernel(Headed):
         reach = REACHES.get(accessor) or self.accessor(accessor).reach
         assert reach is not None, accessor
         return reach
+
+    @property
+    def named_functions(self) -> set[str]:
+        """Kernel functions that steps are split into, and routines, whether a scenario executes them or not."""
+        return {*self.routines.values(), *(name for split in self.functions.values() for name in split)}
+
+    def split(self, name: str, instructions: float, function: str) -> tuple[tuple[str, float], ...]:
+        """Return the work of a step by function, in order; `instructions` are those outside its accessor.
+
+        A step that is drawn shorter than the functions listed has less of each.
+        """
+        listed = self.functions.get(name, {})
+        whole = sum(listed.values())
+        scale = min(1.0, instructions / whole) if whole else 1.0
+        split = [(function, instructions - scale * whole), *((name, scale * count) for name, count in listed.items())]
+        return tuple((name, count) for name, count in split if count > _NO_INSTRUCTIONS)
 
     def step_meaning(self, name: str) -> str:
         """Return how often a step runs and what it does: the vocabulary's words, or the table's own."""

@@ -140,6 +140,8 @@ class Step:
         Bytes of the access; how often accessor and work repeat within one execution.
     unit, per_unit
         Register of a time per unit; `per_unit` prices everything per unit.
+    extra_instructions, extra_function
+        Instructions besides those counted, and the kernel's word in `routines` for what executes them, if not itself.
     extra_ns, extra_name
         Time that no primitive stands for, in ns, and how it is shown.
     copied, copied_bytes
@@ -167,6 +169,7 @@ class Step:
     times: int = 1
     primitives: tuple[str, ...] = ()
     extra_instructions: float = 0.0
+    extra_function: str = ""
     extra_ns: float = 0.0
     extra_name: str = ""
     unit: int | None = None
@@ -200,7 +203,8 @@ class Row(Step):
     """A priced step: `components` are executed once, `unit_components` per unit; costs are whole picoseconds.
 
     `waits_before` and `waits_after` say whether a primitive that waits for loads stands before its access and anywhere
-    in it; `hidden_ps` of the latency of its access is hidden by work behind it.
+    in it; `hidden_ps` of the latency of its access is hidden by work behind it. What the row waits for is time of the
+    function `waits_in`; `waits_next` runs next.
     """
 
     family: str = "work"
@@ -213,6 +217,8 @@ class Row(Step):
     waits_before: bool = False
     waits_after: bool = False
     hidden_ps: int = 0
+    waits_in: str = ""
+    waits_next: str = ""
 
     @property
     def cost_ps(self) -> int:

@@ -104,7 +104,7 @@ def after_copy(worker: Program, scenario: Scenario, batched: bool, expand_bytes:
     each: dict[str, Any] = {"unit": R.DONE_IDX, "per_unit": True} if batched else {}
     program: dict[str, Any] = {}
     if backend.runs_xdp:
-        program = {"extra_instructions": backend.program_instructions.value}
+        program = {"extra_instructions": backend.program_instructions.value, "extra_function": "program"}
     with worker.each("packet", sometimes=worker.sometimes):
         if backend.runs_xdp and expand_bytes:
             worker.copy(f"{prefix}expand", "skb made linear with headroom", "kernel_copy", function="pskb_expand_head")

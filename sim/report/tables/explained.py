@@ -37,11 +37,11 @@ SCOPE_TITLES = {
 }
 
 
-def chosen_tables(explanation: Explanation, by: str, actor: str, sources: bool) -> RenderableType:
+def chosen_tables(explanation: Explanation, by: str, actor: str, sources: bool, skid: bool = False) -> RenderableType:
     """Rows of an actor with their counts, or functions, and the sources of every input where they are wanted."""
     shown = [explanation_tables(explanation, actor), count_table(explanation)]
     if by == "function":
-        shown = [function_table(explanation)]
+        shown = [function_table(explanation, skid)]
     return Group(*shown, *([source_table(explanation)] if sources else []))
 
 
@@ -161,9 +161,9 @@ def numbers(row: Row, cycle_ps: float) -> str:
     return ", ".join(sums)
 
 
-def function_table(explanation: Explanation) -> RenderableType:
-    """Worker cycles by kernel function, to lay beside `perf report`."""
-    functions = explanation.by_function()
+def function_table(explanation: Explanation, skid: bool = False) -> RenderableType:
+    """Busy cycles of the worker by kernel function, to lay beside `perf report`; with `skid` stalls count behind."""
+    functions = explanation.by_function(skid)
     total = sum(functions.values())
     table = TextTable("", ("kernel function", "cycles/packet", "share"))
     for name, cycles in functions.items():

@@ -94,13 +94,14 @@ def capacity_rows(capacities: Capacities) -> list[Row]:
     return _records(capacities.to_frame())
 
 
-def explanation_rows(explanation: Explanation, by: str, actor: str, sources: bool) -> list[Row]:
+def explanation_rows(explanation: Explanation, by: str, actor: str, sources: bool, skid: bool = False) -> list[Row]:
     """Return the rows of one actor, or the worker's cycles by kernel function, or every input with its source."""
     data = explanation.to_dict()
     if sources:
         return [flat(entry) for entry in data["inputs"]]
     if by == "function":
-        return [{"function": name, "cycles_per_packet": cycles} for name, cycles in data["by_function_cycles"].items()]
+        cycles = data["by_function_skid_cycles" if skid else "by_function_cycles"]
+        return [{"function": name, "cycles_per_packet": value} for name, value in cycles.items()]
     return [flat(row) for row in data["rows"] if row["actor"] == actor]
 
 

@@ -14,7 +14,8 @@ from sim.config.errors import ConfigError
 from sim.config.loading import paths
 from sim.config.loading.load import Scenarios, load_of
 from sim.config.tables.measurement import COUNTS, Entry, Measurements
-from sim.study.runs.case import Case, Floats, known_functions
+from sim.study.runs.case import Case, Floats
+from sim.study.runs.functions import known_functions
 
 
 @dataclass(frozen=True)
@@ -116,6 +117,8 @@ def _case(file: Measurements, entry: Entry, settings: Mapping[str, Any], scenari
         raise ConfigError("the model has no throughput of a byte stream")
     quantity = "pps" if entry.quantity == "ratio" else entry.quantity
     case = Case(scenario, quantity, tuple(entry.functions))
-    if entry.functions and not known_functions(case.plan) & set(entry.functions):
-        raise ConfigError(f"no row of the plan stands for {', '.join(entry.functions)}")
+    if entry.functions:
+        not_run = scenario.kernel.named_functions if entry.quantity == "instructions" else set()  # 0 is a count, too
+        if not (known_functions(case.plan) | not_run) & set(entry.functions):
+            raise ConfigError(f"no step of this path is split into {' or '.join(entry.functions)}")
     return case

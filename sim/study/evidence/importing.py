@@ -25,7 +25,6 @@ _REPORT = re.compile(r"^\s*(\d+(?:\.\d+)?)%.*?\[[k.]\]\s+(\S+)")
 _STAT = re.compile(r"^\s*([\d.,'\u202f ]*\d)\s+([A-Za-z][\w./-]*?)(?::[ukhHG]+)?(?:\s|$)")
 _LEAST_SHARE = 0.5
 _ONE_INVOCATION = 0.05
-_COPY_ROUTINES = ("copy_user_generic", "copy_user_enhanced_fast_string", "rep_movs_alternative")
 
 
 def import_file(
@@ -125,12 +124,11 @@ def _exact(value: float) -> dict[str, float]:
 
 
 def _report(lines: list[str]) -> list[dict[str, Any]]:
-    """Shares by kernel function; the copy routines are one, as rows of the model have them."""
+    """Shares by kernel function, parts that the compiler has split off added to it."""
     shares: dict[str, float] = {}
     for line in lines:
         if match := _REPORT.match(line):
-            symbol = re.sub(r"\.(constprop|isra|part|cold)\.?\d*", "", match[2])
-            name = "copy_user" if symbol.startswith(_COPY_ROUTINES) else symbol
+            name = re.sub(r"\.(constprop|isra|part|cold)\.?\d*", "", match[2])
             shares[name] = shares.get(name, 0.0) + float(match[1])
     return [
         {

@@ -18,6 +18,7 @@ from sim.datapath.host.interference import FALLBACK
 from sim.datapath.plan.plan import BACKGROUND
 from sim.datapath.plan.step import Anchor, Row, Scope
 from sim.engine import Point, simulate
+from sim.study.runs.functions import function_times
 
 #: Where one of each scope begins, for those that begin at an anchor.
 _BEGINS: dict[Scope, tuple[Anchor, ...]] = {
@@ -186,13 +187,15 @@ class Explanation:
         """Executions of a row per packet in the run."""
         return self.point.row_rates[f"{row.actor}.{row.label}"]
 
-    def by_function(self) -> dict[str, float]:
-        """Return worker cycles per packet by kernel function, largest first."""
-        cycles: dict[str, float] = {}
-        for row in self.plan.rows:
-            if row.actor == "worker":
-                cycles[row.function] = cycles.get(row.function, 0.0) + self.time_cycles(row)
-        return dict(sorted(((n, v) for n, v in cycles.items() if v), key=lambda item: (-item[1], item[0])))
+    def by_function(self, skid: bool = False) -> dict[str, float]:
+        """Return the worker's busy cycles per packet by kernel function, largest first.
+
+        A stall is charged to the function that holds it; with `skid` to the one that runs next, where samples without
+        precise events find it.
+        """
+        times = function_times(self.plan, self.point, skid)
+        ordered = sorted(times.items(), key=lambda item: (-item[1], item[0]))
+        return {function: ps / self.plan.cycle_ps for function, ps in ordered}
 
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON form of `vhost-sim explain`."""
@@ -204,6 +207,7 @@ class Explanation:
             "counts": self.counts(),
             "rows": [self._row(row) for row in self.plan.rows],
             "by_function_cycles": self.by_function(),
+            "by_function_skid_cycles": self.by_function(skid=True),
             "inputs": [
                 {"key": known.key, **known.quantity.model_dump(), "cycles_per_packet": known.cycles_per_packet}
                 for known in self.inputs()
@@ -270,5 +274,5 @@ def explain(scenario: Scenario, access: str, packet_bytes: int | None = None) ->
     ('vhost_get_vq_desc', '1 per packet')
     """
     size = scenario.traffic.sizes[0] if packet_bytes is None else packet_bytes
-    plan = build_plan(scenario, access, size, apart=True)
+    plan = build_plan(scenario, access, size, apart=True, functions=True)
     return Explanation(scenario, plan, simulate(plan, scenario.run))

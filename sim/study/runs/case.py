@@ -19,6 +19,7 @@ from sim.costs.audit import quantities
 from sim.datapath import Plan, build_plan
 from sim.datapath.vhost_net.path import PageFragment
 from sim.engine import simulate
+from sim.study.runs.functions import function_times, instructions_of
 
 #: Numbers of many runs: rates, shares of ranges, draws.
 Floats = npt.NDArray[np.float64]
@@ -72,11 +73,6 @@ def _changed(node: Any, tree: Any) -> Any:
 
 Number = TypeVar("Number", float, Floats)
 
-#: Name under which a share finds the time inside the user-copy routine itself (copy_user_*), its windows and the
-#: payload lines it waits for included: what `perf` shows apart from the functions that call it.
-COPY_ROUTINE = "copy_user"
-_OUTSIDE_ROUTINE = ("instruction", "access_ok", "call", "object_size_check")
-
 
 @dataclass(frozen=True)
 class Case:
@@ -88,8 +84,9 @@ class Case:
 
     @property
     def plan(self) -> Plan:
-        """Plan of the case."""
-        return build_plan(self.scenario, self.scenario.access[0].name, self.scenario.traffic.sizes[0])
+        """Plan of the case, by function where its figure is of some."""
+        scenario, by_function = self.scenario, bool(self.functions)
+        return build_plan(scenario, scenario.access[0].name, scenario.traffic.sizes[0], functions=by_function)
 
 
 def observe(case: Case) -> float:
@@ -103,40 +100,18 @@ def observe(case: Case) -> float:
     raise ConfigError(f"the model has no figure '{case.quantity}'")
 
 
-def known_functions(plan: Plan) -> set[str]:
-    """Return the kernel functions that the rows of a plan stand for."""
-    return {COPY_ROUTINE, *(row.function for row in plan.rows if row.actor == "worker")}
-
-
 def _share(case: Case) -> float:
     """Share of the worker's busy time in some kernel functions."""
-    times = function_times(case)
-    return sum(times.get(name, 0.0) for name in case.functions) / sum(times.values())
-
-
-def function_times(case: Case) -> dict[str, float]:
-    """Return the worker's time in ps per packet by kernel function; the copy routine stands apart."""
     plan = case.plan
-    point = simulate(plan, case.scenario.run)
-    times: dict[str, float] = {}
-    for row in plan.rows:
-        if row.actor != "worker" or row.label == "idle":
-            continue
-        name = f"{row.actor}.{row.label}"
-        inside = 0.0
-        if row.operation == "copy":
-            routine = sum(part.cost_ps for part in row.components if part.primitive not in _OUTSIDE_ROUTINE)
-            inside = point.row_rates[name] * routine
-            times[COPY_ROUTINE] = times.get(COPY_ROUTINE, 0.0) + inside
-        times[row.function] = times.get(row.function, 0.0) + point.row_times_ps[name] - inside
-    return times
+    times = function_times(plan, simulate(plan, case.scenario.run))
+    return sum(times.get(name, 0.0) for name in case.functions) / sum(times.values())
 
 
 def executed(plan: Plan, scenario: Scenario, functions: Collection[str] = ()) -> dict[str, float]:
     """Count what the worker executes per packet, exactly: over whole laps, batches and page fragments.
 
     As in the executed counts, from a start at a batch boundary behind the first lap. Returns `stac`, `clac`, `lfence`,
-    `instructions` and `returns`, of all rows or of those that stand for the functions named.
+    `instructions` and `returns`; the instructions of all functions, or of those named (a plan built with `functions`).
     """
     from sim.engine.fast import FastEngine
 
@@ -152,9 +127,13 @@ def executed(plan: Plan, scenario: Scenario, functions: Collection[str] = ()) ->
         times = int(engine.machine.executions[segment.index] - executions[segment.index])
         count = int(engine.machine.units[segment.index] - units[segment.index])
         for row in (plan.rows[number] for number in segment.rows):
-            if row.actor != "worker" or (functions and row.function not in functions):
+            if row.actor != "worker":
                 continue
-            totals["instructions"] += row.instructions * times + row.unit_instructions * count
+            if functions:
+                mine = [part for part in instructions_of(row) if part[0] in functions]
+                totals["instructions"] += sum(once * times + each * count for _, once, each in mine)
+            else:
+                totals["instructions"] += row.instructions * times + row.unit_instructions * count
             totals["returns"] += row.returns * (count if row.per_unit else times)
             for parts, factor in ((row.components, times), (row.unit_components, count)):
                 for part in parts:

@@ -1,0 +1,72 @@
+"""Where a worker's time and instructions go by kernel function, to lay beside a profile.
+
+A step's instructions are split as the kernel's table says. The window of an accessor (its toggles and barriers, the
+bytes, what it waits for) is time of the routine that holds it: the copy routine where a copy is out of line, else the
+function that it is inlined in. What a barrier delays behind it is time of the functions that come next.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+
+from sim.costs.table import Component
+from sim.datapath import Plan
+from sim.datapath.plan.step import Row
+from sim.engine import Point
+
+
+def worker_rows(plan: Plan) -> list[Row]:
+    """Return the rows in which the worker does something: all but those asleep."""
+    return [row for row in plan.rows if row.actor == "worker" and row.label != "idle"]
+
+
+def known_functions(plan: Plan) -> set[str]:
+    """Return the kernel functions that have a part in the worker's rows. The plan has been built with `functions`."""
+    rows = worker_rows(plan)
+    parts = (part for row in rows for part in (*row.components, *row.unit_components))
+    return {row.waits_in for row in rows} | {spent.function for part in parts for spent in part.spent}
+
+
+def function_times(plan: Plan, point: Point, skid: bool = False) -> dict[str, float]:
+    """Return the worker's busy time in ps per packet by kernel function; it adds up to that of the rows.
+
+    Parameters
+    ----------
+    plan, point
+        A plan built with `functions`, and a run of it.
+    skid
+        Charge a stall to the function that runs next behind it, as samples without precise events do.
+    """
+    times: defaultdict[str, float] = defaultdict(float)
+    for row in worker_rows(plan):
+        name = f"{row.actor}.{row.label}"
+        left = point.row_times_ps[name]
+        waits, runs = point.row_waits_ps[name], point.row_rates[name]
+        if runs:
+            of_units = left - waits - runs * row.cost_ps
+            parts = [(row.components, runs), (row.unit_components, of_units / row.unit_ps if row.unit_ps else 0.0)]
+            for components, times_per_packet in parts:
+                for function, ps in _spent(components, skid):
+                    times[function] += times_per_packet * ps
+                    left -= times_per_packet * ps
+        times[row.waits_next if skid and row.waits_next else row.waits_in] += left
+    return {function: ps for function, ps in times.items() if function and abs(ps) > _NOTHING_PS}
+
+
+def instructions_of(row: Row) -> Iterator[tuple[str, float, float]]:
+    """Yield the instructions of a row by kernel function: of one execution, and per unit."""
+    for component in row.components:
+        yield from ((spent.function, spent.instructions, 0.0) for spent in component.spent)
+    for component in row.unit_components:
+        yield from ((spent.function, 0.0, spent.instructions) for spent in component.spent)
+
+
+#: What is left of a row when its parts are taken out, and is none.
+_NOTHING_PS = 1e-3
+
+
+def _spent(components: tuple[Component, ...], skid: bool) -> Iterator[tuple[str, float]]:
+    for component in components:
+        for spent in component.spent:
+            yield (spent.next_function if skid and spent.next_function else spent.function), spent.ps
