@@ -7,7 +7,7 @@ import pytest
 import sim
 
 PUBLISHED = {"tap-xdp-drop": 1.448, "tap-xdp-redirect": 1.29, "tap-xdp-pass": 1.26}
-PREDICTED = {"tap-xdp-drop": 1.19, "tap-xdp-redirect": 1.33, "tap-xdp-pass": 1.16}  # as docs/mismatches.md says
+PREDICTED = {"tap-xdp-drop": 1.18, "tap-xdp-redirect": 1.32, "tap-xdp-pass": 1.15}  # as docs/mismatches.md says
 FAST_LINE = "backend.line_gbps=100"
 
 
@@ -40,4 +40,4 @@ def test_the_drop_is_not_explained_by_the_upper_ends_of_what_was_estimated():
 
 def test_the_zero_copy_function_of_a_default_host_is_slower_still():
     by_default = mpps("virtio-user-zerocopy-xdp1-tap")
-    assert mpps("virtio-user-xdp1-tap") / by_default == pytest.approx(1.78, abs=0.02)
+    assert mpps("virtio-user-xdp1-tap") / by_default == pytest.approx(1.72, abs=0.02)
