@@ -120,5 +120,5 @@ def _case(file: Measurements, entry: Entry, settings: Mapping[str, Any], scenari
     if entry.functions:
         not_run = scenario.kernel.named_functions if entry.quantity == "instructions" else set()  # 0 is a count, too
         if not (known_functions(case.plan) | not_run) & set(entry.functions):
-            raise ConfigError(f"no step of this path is split into {' or '.join(entry.functions)}")
+            raise ConfigError(f"no row of the plan stands for {', '.join(entry.functions)}")
     return case
