@@ -220,19 +220,19 @@ table(
 
 # %%
 alone, nothing = after["the rate before"], fits["nothing"].summaries()["rates and ratios"]
-assert nothing.median_error < 1.1 * rates.median_error
+assert nothing.median_error > rates.median_error
 missing = "\n".join(f"- {line}" for line in not_modelled_lines(validation))
 prose(f"""
-Fitting helps the machine that it is fitted for. It does nothing for the others: over all rates and ratios the median error is
-{rates.median_error:.1%} with it and {nothing.median_error:.1%} without, and only the bias goes, from {nothing.bias:+.1%} to
-{rates.bias:+.1%}.
+Two rates of one machine help the others, too: over all rates and ratios the median error is {rates.median_error:.1%} with them
+and {nothing.median_error:.1%} without, and the bias goes from {nothing.bias:+.1%} to {rates.bias:+.1%}.
 
 ## What this showed
 
 - Half of the published rates and ratios are predicted within {rates.median_error:.1%}, {rates.within["20%"]:.0%} of them within
   20 %. With the rate before alone, the patched one comes out at {alone.predicted / 1e6:.2f} Mpps ({alone.error:+.1%}).
 - Toggles and barriers are counted right to {worst_barrier:.2%}, instructions to {worst_count:.1%}.
-- What a profiler would show per function, the model does not say. Use sums over neighbouring functions.
+- Half of the shares that a profiler showed are within {profile.median_error:.0%}: windows are time of the routine that holds them.
+  Sums over neighbouring functions are nearer.
 - Each miss has a cause with a name. None was tuned away.
 
 ## What it cannot say

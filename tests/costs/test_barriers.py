@@ -53,7 +53,7 @@ def test_back_to_back_a_barrier_costs_what_its_entry_says():
 def test_where_no_growth_was_seen_a_barrier_costs_the_same_behind_any_work():
     zen3 = CostTable(sim.load_scenario(SEED, settings={"calibration": None, "cpu": "zen3"}).cpu, 1.0, Placement())
     behind = [zen3.barrier("lfence", n)[0] / zen3.cycle_ps for n in (14, 28, 56, 112)]
-    assert behind == [pytest.approx(10 + 5)] * 4  # serialisation.md S1 (M): 15.9, 16.2, 17.2, 16.1
+    assert behind == [pytest.approx(10 + 5)] * 4  # serialisation.md 1 (M): 15.9, 16.2, 17.2, 16.1
 
 
 @pytest.mark.parametrize(("behind", "cycles"), [(0, 19), (4, 19 - 2), (20, 19 - 10), (1000, 19 - 10)])

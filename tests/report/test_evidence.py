@@ -54,7 +54,7 @@ def test_validation_shows_each_rate_and_sums_up_counts(validation, lines):
     shown = lines(validation_tables(validation))
     row = next(line for line in shown if "batch-sweep/batch 128 " in line)
     assert "3.333M" in row
-    assert "+17." in row
+    assert "+18." in row
     counts = next(line for line in shown if line.strip().startswith("counts-seed-kernels v5.0 stac"))
     assert counts.split()[3:] == ["8", "8", "0"]
     missing = {row.figure.file.name for row in validation.of("not modelled", False)}
