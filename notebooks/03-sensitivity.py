@@ -198,11 +198,11 @@ second rate, after the patch, is worth so much to a calibration.
 # %% [markdown]
 # ## How wrong could the tables be?
 #
-# The other way round: how cheap would a pair of toggles have to be for the gain to fall below 10 %? This asks the
+# The other way round: how cheap would a pair of toggles have to be for the gain to fall below 15 %? This asks the
 # calibrated scenario, and changes `stac` and `clac` together.
 
 # %%
-LEAST = 10
+LEAST = 15
 
 
 def with_pair(cycles):
@@ -217,18 +217,18 @@ cheap = breakeven(with_pair, with_pair(now), "stac + clac", Target.parse(f"gain>
 assert cheap.verdict == "crosses"
 edge = cheap.crossings[0].value
 lowest = sum(scenario.cpu.primitives[key.rpartition(".")[2]].low for key in TOGGLES)
-assert lowest < edge < now
+assert edge < lowest < now
 prose(f"""
-The gain is {LEAST} % or more from {edge:.1f} cycles a pair on. The shipped scenario has {now:.1f}; the lowest value that the
-table of this processor allows, {lowest:.0f}, would give less.
+The gain is {LEAST} % or more from {edge:.1f} cycles a pair on. The shipped scenario has {now:.1f}, and the lowest value that
+the table of this processor allows is {lowest:.0f}. Toggles that cost nothing themselves would still drain what is in flight.
 
 ## What this showed
 
 - The interval of the tables alone, {interval(gain.gain_percent)} %, comes from few inputs:
   {shares["gain"]}.
 - Measure toggles and barrier *together*: one of them alone narrows the answer little.
-- The sign was never in doubt. A gain of {LEAST} % does not survive the cheapest toggles in the range of this processor: that
-  is what a measurement of them decides.
+- The sign was never in doubt. A gain of {LEAST} % survives the cheapest toggles in the range of this processor, all else as
+  it is.
 
 ## What it cannot say
 
