@@ -59,7 +59,7 @@ def test_an_entry_changes_the_plan_if_and_only_if_it_is_an_input(name):
 def test_the_entries_that_lists_by_hand_had_forgotten_are_inputs():
     scenario = sim.load_scenario("virtio-net-xdp1-tap")
     inputs = build_plan(scenario, scenario.access[0].name, 64).inputs
-    assert {"driver.stack_cost", "driver.byte_cost", "memory.other_pages"} <= set(inputs)
+    assert {"driver.pktgen_cost", "driver.byte_cost", "memory.other_pages"} <= set(inputs)
     assert list(inputs) == [key for key, _ in quantities(scenario) if key in inputs]  # in the order of the tables
 
 

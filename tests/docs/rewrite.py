@@ -25,7 +25,7 @@ def rewritten(shown: str, printed: str) -> str:
             new.append(want)
             anywhere = True
             continue
-        found = place + _most_alike(want, lines[place:]) if anywhere or want not in lines[place : place + 1] else place
+        found = place + _most_alike(want, lines[place:]) if anywhere else place
         new.append(want if want.endswith(" ...") else lines[found])
         place, anywhere = found + 1, False
     return "\n".join(new) + "\n"

@@ -247,7 +247,8 @@ def test_a_decision_names_assumptions_that_exist():
 
 def test_a_scenario_can_be_followed_to_the_page_entry_by_entry():
     cpu = sim.load_scenario("virtio-user-xdp1-tap", overrides=["cpu=granite-rapids", "calibration=null"]).cpu
-    assert [row.key for row in cited(cpu.primitives["stac"].source)] == [
-        "primitive-costs.md 2.3",
+    assert [row.key for row in cited(cpu.primitives["stac"].source)] == ["primitive-costs.md 3.5"]
+    assert [row.key for row in cited(cpu.primitives["mfence"].source)] == [
+        "primitive-costs.md 2.7",
         "primitive-costs.md 3",
     ]
