@@ -192,13 +192,13 @@ def test_check_ends_with_0_when_there_are_only_warnings(vhost_sim, empty):
 def test_calibrate(vhost_sim, empty):
     (empty / "small.yaml").write_text(
         f"schema: 1\nkind: calibration-study\nname: small\ntitle: one rate\nscenario: {SEED}\n"
-        "parameters: [{key: kernel.work_scale}]\nmeasurements: [seed-vmap/A1 before]\ndraws: 20\ntrials: 20\n"
+        "parameters: [{key: cpu.cpi}]\nmeasurements: [seed-vmap/A1 before]\ndraws: 20\ntrials: 20\n"
     )
     done = vhost_sim("calibrate", "small.yaml", "--json", "--out", "mine/new.yaml")
     assert done.returncode == 0
     data = json.loads(done.stdout)
     assert data["schema"] == 1  # as every other
-    assert data["parameters"][0]["key"] == "kernel.work_scale"
+    assert data["parameters"][0]["key"] == "cpu.cpi"
     assert {"value", "low", "high", "source", "grade", "prior", "pull"} <= set(data["parameters"][0])
     assert done.stderr == "written to mine/: new.yaml\n"
     again = vhost_sim("run", SEED, "--set", "calibration=./mine/new.yaml", "--sizes", "64", "--json")

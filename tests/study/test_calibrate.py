@@ -12,7 +12,7 @@ from sim.config.tables.study import CalibrationStudy, Parameter
 from sim.study.evidence.calibrate import calibrate
 
 SEED = "virtio-user-xdp1-tap"
-PLANTED = {"cpu.primitives.stac": 19.0, "cpu.cpi": 0.34}
+PLANTED = {"cpu.primitives.stac": 10.0, "cpu.cpi": 0.34}
 
 
 def measurements(folder, entries, name="mine", spread=0.0):

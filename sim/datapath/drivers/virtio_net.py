@@ -71,8 +71,7 @@ def _wait(driver: Program, ring: SplitRing) -> None:
         driver.step("wait_end", "end of the interrupt", function="skb_xmit_done", sometimes=_STOPPED)
         driver.jump("restart")
         driver.step("restart", "queue started again", function="netif_wake_subqueue", sometimes=_STOPPED)
-        driver.jump(Anchor.POST, R.BURST_LEFT.at_least(1))
-        driver.jump(Anchor.BURST)
+        driver.jump(Anchor.BURST)  # a stopped queue ends the burst: what is left of it comes with the next one
 
 
 def _calls_off(driver: Program, ring: SplitRing, label: str, when: str) -> None:

@@ -151,7 +151,7 @@ class Explanation:
     >>> short = ["traffic.packet_bytes=64", "run.packets=20000"]
     >>> explanation = sim.explain(sim.load_scenario("virtio-user-xdp1-tap", overrides=short), "copy_user")
     >>> list(explanation.by_function())[:2]
-    ['copyin', 'vhost_get_vq_desc']
+    ['vhost_get_vq_desc', 'copy_user_enhanced_fast_string']
     """
 
     scenario: Scenario
