@@ -44,8 +44,8 @@ def measure(
     As root it also times returns in the kernel, by a TAP in a network namespace of its own.
 
     What cannot be measured, what was refused as impossible and what was unstable is said; the profile takes it from the
-    nearest shipped table. Entries that a CPU table has no key for yet stand in comments of its file. Leave the machine
-    alone meanwhile. --ring takes up to another minute; where repeats disagree it refuses to compare, by name.
+    nearest shipped table. Leave the machine alone meanwhile. --ring takes up to another minute; where repeats disagree
+    it refuses to compare, by name.
     """
     from sim.config.loading.files import write_whole
     from sim.host.contrasts import contrasts
