@@ -39,6 +39,19 @@
 		return midmean(all.value, all.kept);                                                                  \
 	}
 
+/* A function that picks one of these by its number of instructions. */
+#define CASE(name, instructions)                                                                                     \
+	case instructions:                                                                                           \
+		return name##_##instructions(disturbed);
+#define PICKED(name, cases)                                                                                          \
+	static double name(long instructions, int *disturbed)                                                        \
+	{                                                                                                            \
+		switch (instructions) {                                                                              \
+			cases                                                                                        \
+		}                                                                                                    \
+		return NAN;                                                                                          \
+	}
+
 /* The text behind 0, 14, 28, 56 and 112 instructions of work. */
 #define BEHIND(name, text)                                                                                           \
 	TIMED(name##_0, "", text, "")                                                                                \
@@ -46,22 +59,7 @@
 	TIMED(name##_28, WORK(4), text, "")                                                                          \
 	TIMED(name##_56, WORK(8), text, "")                                                                          \
 	TIMED(name##_112, WORK(16), text, "")                                                                        \
-	static double name(long instructions, int *disturbed)                                                        \
-	{                                                                                                            \
-		switch (instructions) {                                                                              \
-		case 0:                                                                                              \
-			return name##_0(disturbed);                                                                  \
-		case 14:                                                                                             \
-			return name##_14(disturbed);                                                                 \
-		case 28:                                                                                             \
-			return name##_28(disturbed);                                                                 \
-		case 56:                                                                                             \
-			return name##_56(disturbed);                                                                 \
-		case 112:                                                                                            \
-			return name##_112(disturbed);                                                                \
-		}                                                                                                    \
-		return NAN;                                                                                          \
-	}
+	PICKED(name, CASE(name, 0) CASE(name, 14) CASE(name, 28) CASE(name, 56) CASE(name, 112))
 
 BEHIND(work, "")
 BEHIND(work_lfence, "lfence")
@@ -81,18 +79,7 @@ BEHIND(work_two_bit_locks, "lock btsq $3, 64(%%rdi)\n lock btrq $3, 64(%%rdi)")
 	TIMED(name##_14, WIDE_WORK(2), text, "")                                                                     \
 	TIMED(name##_28, WIDE_WORK(4), text, "")                                                                     \
 	TIMED(name##_56, WIDE_WORK(8), text, "")                                                                     \
-	static double name(long instructions, int *disturbed)                                                        \
-	{                                                                                                            \
-		switch (instructions) {                                                                              \
-		case 14:                                                                                             \
-			return name##_14(disturbed);                                                                 \
-		case 28:                                                                                             \
-			return name##_28(disturbed);                                                                 \
-		case 56:                                                                                             \
-			return name##_56(disturbed);                                                                 \
-		}                                                                                                    \
-		return NAN;                                                                                          \
-	}
+	PICKED(name, CASE(name, 14) CASE(name, 28) CASE(name, 56))
 
 BEHIND_WIDE(wide, "")
 BEHIND_WIDE(wide_lfence, "lfence")
@@ -104,18 +91,7 @@ BEHIND_WIDE(wide_lfence, "lfence")
 	TIMED(name##_14, CHAIN(14, rbx, r8), text, CHAIN(14, rbx, r9))                                               \
 	TIMED(name##_28, CHAIN(28, rbx, r8), text, CHAIN(28, rbx, r9))                                               \
 	TIMED(name##_42, CHAIN(42, rbx, r8), text, CHAIN(42, rbx, r9))                                               \
-	static double name(long instructions, int *disturbed)                                                        \
-	{                                                                                                            \
-		switch (instructions) {                                                                              \
-		case 14:                                                                                             \
-			return name##_14(disturbed);                                                                 \
-		case 28:                                                                                             \
-			return name##_28(disturbed);                                                                 \
-		case 42:                                                                                             \
-			return name##_42(disturbed);                                                                 \
-		}                                                                                                    \
-		return NAN;                                                                                          \
-	}
+	PICKED(name, CASE(name, 14) CASE(name, 28) CASE(name, 42))
 
 CHAINS(two_chains, "")
 CHAINS(two_chains_lfence, "lfence")
