@@ -85,18 +85,17 @@ class InFlight:
         """Return the function that runs behind an item, down the path that its actor usually goes."""
         if place + 1 < len(self._items[number]):
             return self._items[number][place + 1].functions[0][0]
-        others = [*range(number + 1, len(self._steps)), *range(number)]
-        mine = (n for n in others if self._steps[n].actor == self._steps[number].actor and self._items[n])
-        usual = (n for n in mine if not (self._steps[n].instead_of or self._steps[n].sometimes))
+        executing = (n for n in self._onward(number) if self._items[n])
+        usual = (n for n in executing if not (self._steps[n].instead_of or self._steps[n].sometimes))
         return self._items[next(usual, number)][0].functions[0][0]
 
     def _usually_before(self, number: int) -> Iterator[int]:
         """Yield the steps that usually run before a step, latest first, and itself; before a packet's, packets'."""
         this = self._steps[number]
-        for other in [*reversed(range(number)), *reversed(range(number + 1, len(self._steps)))]:
+        for other in reversed(self._onward(number)):
             step = self._steps[other]
             usual = not (step.instead_of or step.sometimes or step.per_unit)
-            if step.actor == this.actor and usual and ("packet" in step.scopes or "packet" not in this.scopes):
+            if usual and ("packet" in step.scopes or "packet" not in this.scopes):
                 yield other
         yield number
 
@@ -105,10 +104,7 @@ class InFlight:
         behind: float = 0.0
         enough: float = self._cpu.reorder_buffer.value
         after_access = False
-        actor = self._steps[number].actor
-        for place in [number, *range(number + 1, len(self._steps)), *range(number)]:
-            if self._steps[place].actor != actor:
-                continue
+        for place in [number, *self._onward(number)]:
             for item in self._work(place):
                 if place == number and not after_access:
                     after_access = item.primitive in ("load", "copy_startup", "copy_startup_short", "copy_loop")
@@ -124,16 +120,20 @@ class InFlight:
     def reaches_back(self, number: int) -> bool:
         """Return whether the reorder buffer reaches from a step back to the read before it, down the usual path."""
         between: float = 0.0
-        for place in reversed([*range(number + 1, len(self._steps)), *range(number)]):
+        for place in reversed(self._onward(number)):
             step = self._steps[place]
-            if step.actor != self._steps[number].actor:
-                continue
             between += self._recipes.instructions(self._items[place])
             if between > self._cpu.reorder_buffer.value:
                 return False
             if step.access is not None and not step.access.write:
                 return True
         return True
+
+    def _onward(self, number: int) -> list[int]:
+        """Return the other steps of the same actor, from the one behind a step around to the one before it."""
+        actor = self._steps[number].actor
+        others = (*range(number + 1, len(self._steps)), *range(number))
+        return [other for other in others if self._steps[other].actor == actor]
 
     def _work(self, number: int) -> list[Item]:
         """Items of a step, behind the instructions that the time it is given stands for."""

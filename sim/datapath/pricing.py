@@ -10,6 +10,7 @@ from sim.config.errors import ConfigError
 from sim.config.scenario.scenario import Scenario
 from sim.config.scenario.traffic import VNET_HEADER_BYTES
 from sim.config.tables.kernel import StepCount
+from sim.config.tables.quantity import Quantity
 from sim.costs import CostTable, Recipes
 from sim.costs.recipes import LOCKED, Functions, Item, returns
 from sim.costs.table import Component, Spent
@@ -93,12 +94,7 @@ class Pricer:
             entry = recipes.kernel.step(step.counted_as)
             items += recipes.calls(entry.calls)
             counted = recipes.instructions(self._counted(step, entry))
-            if entry.instructions.value < counted:
-                raise ConfigError(
-                    f"kernel {recipes.kernel.name}: step '{step.counted_as}' has {entry.instructions.value:g} "
-                    f"instructions, its accessor alone executes {counted:g}"
-                )
-            work += (entry.instructions.value - counted) * step.times
+            work += self._besides(step, entry.instructions, counted) * step.times
         items = [*items, Item("instruction", work, functions=self._split(step, work))] if work else items
         if recipes.return_sequence is not None and step.actor == "worker":
             executed = self._returns(step, items)
@@ -135,12 +131,16 @@ class Pricer:
         if entry is None or entry.returns is None:
             return executed
         counted = returns(self._counted(step, entry))
-        if entry.returns.value < counted:
+        return executed + self._besides(step, entry.returns, counted) * step.times
+
+    def _besides(self, step: Step, count: Quantity, counted: float) -> float:
+        """Return what a count of a step holds besides what its accessor and calls executed; ConfigError below that."""
+        if count.value < counted:
             raise ConfigError(
-                f"kernel {self.recipes.kernel.name}: step '{step.counted_as}' has {entry.returns.value:g} returns, "
+                f"kernel {self.recipes.kernel.name}: step '{step.counted_as}' has {count.value:g} {count.unit}, "
                 f"its accessor alone executes {counted:g}"
             )
-        return executed + (entry.returns.value - counted) * step.times
+        return count.value - counted
 
     def _bytes(self, step: Step) -> int:
         if step.bytes:

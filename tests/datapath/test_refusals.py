@@ -141,8 +141,7 @@ REFUSALS = [
 #: Refusals of steps and prices, not of settings: each is provoked below.
 OF_TABLES = {
     ("features/packed.py", "packed_steps"),
-    ("pricing.py", "_items"),
-    ("pricing.py", "_returns"),
+    ("pricing.py", "_besides"),
     ("pricing.py", "_components"),
     ("build.py", "_setup"),
 }
