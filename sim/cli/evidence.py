@@ -166,7 +166,11 @@ def breakeven(
     opt.show_data(result.to_dict(), lambda: opt.csv_rows().breakeven_rows(result), lambda: breakeven_tables(result))
 
 
-@opt.command("import-trace perf.txt --set kernel=v6.12 --out mine/measurements/my.yaml", name="import-trace")
+@opt.command(
+    "import-trace perf.txt --set kernel=v6.12 --out mine/measurements/my.yaml",
+    "import-trace stat.txt --packets 50000000 --set device.direction=rx",
+    name="import-trace",
+)
 def import_trace(
     file: Annotated[Path, Argument(metavar="FILE", help="trace CSV, `perf report --stdio` or `perf stat` text")],
     out: Annotated[
@@ -177,25 +181,41 @@ def import_trace(
     packets: Annotated[
         int | None, Option("--packets", metavar="N", help="packets sent meanwhile (perf stat, unnamed traces)")
     ] = None,
+    thread: Annotated[
+        str | None, Option("--thread", metavar="NAME", help="the worker's threads (default: vhost-*; * is any text)")
+    ] = None,
+    scenario: Annotated[
+        str | None, Option("--scenario", metavar="SCENARIO", help="what --set changes (default: virtio-user-xdp1-tap)")
+    ] = None,
+    configs: opt.Configs = None,
 ) -> None:
     """Turn a trace or a profile of your own machine into measurements that calibrate and validate read.
 
     --set KEY=VALUE says what it was taken with (kernel=v6.12, cpu=..., driver.burst=...). Put the file into a folder
     `measurements` below DIR and name DIR with --configs.
+
+    Of perf report the column Self of the cycles counts, and of that the rows of the worker's threads; of perf stat, in
+    any of its forms, the instructions. What is left out or assumed is said. perf report --stdio --no-children -g none
+    and perf stat -e instructions -t TID print what is wanted.
     """
-    from sim.config.loading.overrides import split_assignment
     from sim.report.tables.evidence import measurement_table
-    from sim.study.evidence.importing import import_file, write_measurements
+    from sim.study.evidence import importing
 
     opt.checked_file("--out", out)
-    settings = {".".join(keys): value for keys, value in map(split_assignment, sets or [])}
-    name = out.stem if out is not None else None
-    measurements = import_file(file, settings, name=name, packets=packets)
+    measurements = importing.import_file(
+        file,
+        overrides=sets or (),
+        scenario=scenario or importing.DEFAULT_SCENARIO,
+        configs=configs,
+        name=out.stem if out is not None else None,
+        packets=packets,
+        thread=thread or importing.WORKERS,
+    )
     opt.show_data(
         measurements.model_dump(mode="json"),
         lambda: opt.csv_rows().measurement_rows(measurements),
         lambda: measurement_table(measurements),
     )
     if out is not None:
-        write_measurements(measurements, out)
+        importing.write_measurements(measurements, out)
         opt.say_written([out])

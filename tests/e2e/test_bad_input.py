@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 SEED = "virtio-user-xdp1-tap"
 LONG = "x" * 10_000
+PERF = Path(__file__).parents[1] / "data" / "perf"
 
 BAD = {
     "unknown command": (("rnu", SEED), "No such command 'rnu'"),
@@ -108,6 +111,19 @@ BAD = {
     "trace": (("import-trace", "gone.csv"), "gone.csv: cannot be read"),
     "no trace": (("import-trace", "bracket.yaml"), "is neither a trace"),
     "setting of a trace": (("import-trace", "bracket.yaml", "--set", "kernel"), "KEY=VALUE is needed"),
+    "key of a trace": (
+        ("import-trace", "gone.csv", "--set", "virtqueue.sise=3"),
+        "--set virtqueue.sise=3: unknown key 'virtqueue.sise'; did you mean 'size'?",
+    ),
+    "scenario of a trace": (("import-trace", "gone.csv", "--scenario", "nope"), "unknown scenario 'nope'"),
+    "thread of a profile": (
+        ("import-trace", PERF / "3-threads.txt", "--thread", "vhots-*"),
+        "--thread: no rows of such a thread; did you mean 'vhost-1000'?",
+    ),
+    "a point in a count": (
+        ("import-trace", PERF / "11-dot.txt", "--packets", "1"),
+        "11-dot.txt: '900.000' may be thousands or a fraction; LC_ALL=C perf stat",
+    ),
     "infinite target": (
         ("breakeven", SEED, "--vary", "cpu.cpi", "--target", "pps>=1e400"),
         "--target pps>=1e400: '1e400' is out of range",

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 SEED = "virtio-user-xdp1-tap"
+PERF = Path(__file__).parents[1] / "data" / "perf"
 TRACE = Path(__file__).parents[1] / "data" / "traces" / "v6.12.95.tx_xdp_ev0_d1_b32_s64.csv"
 SHORT = ("--sizes", "64", "--access", "copy_user,vmap")
 
@@ -76,6 +77,16 @@ def test_a_trace_becomes_a_measurement_that_validate_reads(vhost_sim, empty):
     found = {row["quantity"]: row["status"] for row in data["results"]}
     assert (found["stac"], found["clac"], found["lfence"]) == ("met", "met", "met")
     assert "mine" in vhost_sim("list", "measurements", "--configs", "mine").stdout
+
+
+def test_a_profile_becomes_a_measurement_that_validate_reads(vhost_sim, empty):
+    options = ("--set", "kernel=v5.3", "--set", "cpu=broadwell-ep-e5-2650v4", "--set", "virtqueue.size=1024")
+    done = vhost_sim("import-trace", PERF / "1-children.txt", "--out", "mine/measurements/mine.yaml", *options)
+    assert (done.returncode, done.stderr) == (0, "written to mine/measurements/: mine.yaml\n")
+    assert "assumed: the 53.00 % of the samples which the report does not show are the worker's, too" in done.stdout
+    done = vhost_sim("validate", "--configs", "mine", "--only", "mine", "--draws", "0", "--json")
+    shares = {row["measurement"]: row["measured"] for row in as_json(done)["results"]}
+    assert shares["mine/handle_tx_copy"] == pytest.approx(0.04)
 
 
 def test_every_kind_of_study_is_listed(vhost_sim):

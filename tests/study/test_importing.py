@@ -114,3 +114,32 @@ def test_what_is_no_trace_is_said(name, tmp_path):
 def test_a_file_that_cannot_be_read_is_said(tmp_path):
     with pytest.raises(ConfigError, match="cannot be read: No such file"):
         import_file(tmp_path / "gone.csv", {})
+
+
+def test_settings_are_checked_before_the_file_is_read(tmp_path):
+    with pytest.raises(ConfigError, match=r"driver.bursts=3: unknown key 'driver.bursts'; did you mean 'burst'\?"):
+        import_file(tmp_path / "gone.txt", overrides=["driver.bursts=3"])
+    with pytest.raises(ConfigError, match=r"unknown kernel 'v9\.9'"):
+        import_file(tmp_path / "gone.txt", {"kernel": "v9.9"})
+    with pytest.raises(ConfigError, match=r"access: a measurement is of one access variant \(got copy_user,vmap\)"):
+        import_file(tmp_path / "gone.txt", overrides=["access=copy_user,vmap"])
+
+
+def test_direction_scenario_and_access_stand_in_the_file(tmp_path):
+    report, file = tmp_path / "perf.txt", tmp_path / "mine.yaml"
+    report.write_text(REPORT.replace("handle_tx_copy", "handle_rx"))
+    write_measurements(import_file(report, overrides=["access=vmap"], name="mine"), file)
+    text = file.read_text()
+    assert "\nscenario: virtio-user-xdp1-tap\n" in text
+    assert "\n  device.direction: rx\n" in text
+    written = load_table("measurement", str(file))
+    assert {entry.access for entry in written.entries} == {"vmap"}
+    report.write_text(STAT)
+    found = import_file(report, scenario="virtio-user-receive-skb", packets=10)
+    assert (found.scenario, found.set["device.direction"]) == ("virtio-user-receive-skb", "rx")
+    assert "the direction" in found.not_stated
+
+
+def test_the_direction_of_a_trace_is_that_of_its_handler():
+    found = import_file(TRACES / "v5.0.rx_ev0_mrg1_b1_s64.csv", {"kernel": "v5.0"}, packets=1)
+    assert found.set["device.direction"] == "rx"

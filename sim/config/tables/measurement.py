@@ -141,6 +141,7 @@ class Measurements(Headed):
     set: Settings = Field(default_factory=dict, description="keys changed in every entry")
     not_stated: list[str] = Field(default_factory=list, description="what the source does not say")
     assumed: list[str] = Field(default_factory=list, description="what is assumed in its place")
+    left_out: list[str] = Field(default_factory=list, description="what the source shows and no figure holds")
     not_modelled: dict[str, str] = Field(
         default_factory=dict,
         description="KEY: in words, why no figure can be made while the model refuses that setting",

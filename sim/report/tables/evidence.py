@@ -124,7 +124,13 @@ def measurement_table(measurements: Measurements) -> RenderableType:
     for figure in measurements.figures():
         table.add_row(figure.id, figure.quantity, f"{figure.value:.5g}", figure.unit)
     keys = ", ".join(f"{key}={value}" for key, value in measurements.set.items()) or "nothing"
-    return Group(table, Text(f"taken with: {keys}"))
+    remarks = {
+        "taken with": [f"{measurements.scenario}, {keys}"],
+        "not stated": measurements.not_stated,
+        "assumed": measurements.assumed,
+        "left out": measurements.left_out,
+    }
+    return Group(table, *(Text(f"{label}: {text}") for label, texts in remarks.items() for text in texts))
 
 
 def sensitivity_tables(result: Sensitivities) -> RenderableType:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import csv
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from math import sqrt
 from pathlib import Path
 from typing import Any
 
@@ -13,78 +14,131 @@ import yaml
 
 from sim.config.errors import ConfigError
 from sim.config.loading.files import write_whole
-from sim.config.loading.load import validate
+from sim.config.loading.load import Scenarios, validate
+from sim.config.loading.overrides import split_assignment
 from sim.config.tables.measurement import Measurements
+from sim.study.evidence.perf_report import Shares, read_report
+from sim.study.evidence.perf_stat import read_stat
+from sim.study.evidence.perf_text import REPORT_COMMAND, STAT_COMMAND, refuse_other_formats
+
+DEFAULT_SCENARIO = "virtio-user-xdp1-tap"
+#: Names of the threads that work for vhost: vhost-PID, of the process that owns the device.
+WORKERS = "vhost-*"
 
 #: What a trace's file name says of its configuration.
 _NAME = re.compile(r"(?:.+\.)?tx_xdp_ev([01])_d(\d+)_b(\d+)_s(\d+)")
 _COLUMNS = ("instruction", "event", "region", "offset", "bytes", "function")
-#: `perf report --stdio`: overhead, then anything, then [k] or [.] and the symbol.
-_REPORT = re.compile(r"^\s*(\d+(?:\.\d+)?)%.*?\[[k.]\]\s+(\S+)")
-#: `perf stat`: a count with separators, then the event (maybe with a modifier).
-_STAT = re.compile(r"^\s*([\d.,'\u202f ]*\d)\s+([A-Za-z][\w./-]*?)(?::[ukhHG]+)?(?:\s|$)")
-_LEAST_SHARE = 0.5
 _ONE_INVOCATION = 0.05
+_NOISE = 0.05
+_SPREAD = 0.15
 
 
 def import_file(
-    file: Path, settings: Mapping[str, Any], *, name: str | None = None, packets: int | None = None
+    file: Path,
+    settings: Mapping[str, Any] | None = None,
+    *,
+    overrides: Sequence[str] = (),
+    scenario: str = DEFAULT_SCENARIO,
+    configs: Path | None = None,
+    name: str | None = None,
+    packets: int | None = None,
+    thread: str = WORKERS,
 ) -> Measurements:
     """Read a trace or a profile into measurements of the same kind as published ones.
 
-    `settings` is the configuration it was taken in (those that a trace's name gives are filled in). `packets` is how
-    many packets were sent during it: needed for `perf stat`, and for a trace whose name does not say. Raises
-    ConfigError when the file is none of the three, or a number is missing.
+    Parameters
+    ----------
+    file
+        A trace CSV, the text of `perf report` or of `perf stat`.
+    settings, overrides
+        The configuration it was taken in, on top of `scenario`: values by key, then `KEY=VALUE` texts. They are checked
+        before the file is read. What a trace's name or the handler in a profile gives is filled in.
+    scenario, configs
+        Scenario that the settings change, and a folder with tables of your own.
+    name
+        Name of the measurements (default: that of the file).
+    packets
+        How many packets were sent meanwhile: needed for `perf stat`, and for a trace whose name does not say.
+    thread
+        Name of the worker's threads, with wildcards.
+
+    Raises
+    ------
+    ConfigError
+        When a setting is wrong, the file is none of the three, its figures are not the worker's, or a number is
+        missing.
     """
+    loaded = Scenarios(scenario, configs).load(settings or {}, overrides)
+    given = {**(settings or {}), **{".".join(keys): value for keys, value in map(split_assignment, overrides)}}
+    if len(given.get("access", [None])) != 1:
+        raise ConfigError("a measurement is of one access variant", key="access", got=",".join(given["access"]))
+    access = str(given.pop("access", [loaded.access[0].name])[0])
+    lines = _read(file).splitlines()
     try:
-        text = file.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+        part = (
+            _trace(lines, file, packets)
+            or _report(read_report(lines, thread, given.get("device.direction")))
+            or _stat(lines, thread, packets, file)
+        )
+    except ConfigError as error:
+        raise error if error.file or error.key else error.replace(file=file) from None
+    if part is None:
         raise ConfigError(
-            f"cannot be read: {getattr(error, 'strerror', None) or 'not UTF-8 text'}", file=file
-        ) from None
-    lines = text.splitlines()
-    first = next((line for line in lines if line.strip() and not line.startswith("#")), "")
-    known: dict[str, Any] = {}
-    if first.split(",") == list(_COLUMNS):
-        known, entries = _trace(file, lines, packets)
-        kind = "executed trace"
-    elif any(_REPORT.match(line) for line in lines):
-        entries, kind = _report(lines), "perf report"
-    elif totals := _stat(lines):
-        if packets is None:
-            raise ConfigError(f"{file} counts over a whole run: how many packets it sent is needed", key="packets")
-        entries, kind = _counts(totals, packets), "perf stat"
-    else:
-        raise ConfigError(f"is neither a trace ({','.join(_COLUMNS)}) nor perf report or perf stat text", file=file)
-    if not entries:
+            f"is neither a trace ({','.join(_COLUMNS)}) nor text of perf report or perf stat; such text is printed by "
+            f"{REPORT_COMMAND} and {STAT_COMMAND}",
+            file=file,
+        )
+    kind, known, table = part
+    if not table["entries"]:
         raise ConfigError(f"{kind} with nothing that the model has a figure for", file=file)
-    table = {
+    entries = [{**entry, "access": access} for entry in table.pop("entries")]
+    if "device.direction" not in {**known, **given}:
+        known["device.direction"] = loaded.device.direction
+        table["not_stated"] = [*table.get("not_stated", []), "the direction"]
+        table["assumed"] = [*table.get("assumed", []), f"{loaded.device.direction}, as in scenario {scenario}"]
+    table |= {
         "schema": 1,
         "kind": "measurement",
-        "name": name or _plain(file.stem),
+        "name": name or re.sub(r"[^A-Za-z0-9._-]+", "-", file.stem),
         "title": f"{kind} {file.name}",
         "source": f"{kind} of the user's own machine, {file.name}",
         "read": "executed",
         "grade": "measured-here",
-        "set": {**known, **settings},
-        "noise": 0.0 if kind == "executed trace" else 0.05,
-        "spread": 0.0 if kind == "executed trace" else 0.15,
+        "scenario": scenario,
+        "set": {**known, **given},
         "entries": entries,
     }
     return validate(Measurements, table, str(file))
 
 
-def _plain(stem: str) -> str:
-    return re.sub(r"[^A-Za-z0-9._-]+", "-", stem)
+def _read(file: Path) -> str:
+    """Return the text of a file; ConfigError for one that is none, with the command that prints what is wanted."""
+    try:
+        content = file.read_bytes()
+        refuse_other_formats(content, file)
+        return content.decode("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(
+            f"cannot be read: {getattr(error, 'strerror', None) or 'not UTF-8 text'}", file=file
+        ) from None
 
 
-def _trace(file: Path, lines: list[str], packets: int | None) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """Count the events of one invocation of the transmit handler, per packet."""
-    known: dict[str, Any] = {}
+#: What a file is, the keys that it says by itself, and its part of a measurement table.
+_Part = tuple[str, dict[str, Any], dict[str, Any]]
+
+
+def _trace(lines: list[str], file: Path, packets: int | None) -> _Part | None:
+    """Count the events of one invocation of a handler, per packet; None when it is no trace."""
+    data = [line for line in lines if line.strip() and not line.startswith("#")]
+    if not data or data[0].split(",") != list(_COLUMNS):
+        return None
+    rows = list(csv.DictReader(data))
+    receives = any("handle_rx" in (row["function"] or "") for row in rows)
+    known: dict[str, Any] = {"device.direction": "rx" if receives else "tx"}
     if named := _NAME.fullmatch(file.stem):
         event_idx, descriptors, burst, size = named.groups()
         packets = int(burst) if packets is None else packets
-        known = {
+        known |= {
             "driver.kind": "lockstep",
             "virtqueue.event_idx": event_idx == "1",
             "virtqueue.descriptors_per_packet": int(descriptors),
@@ -96,67 +150,74 @@ def _trace(file: Path, lines: list[str], packets: int | None) -> tuple[dict[str,
         raise ConfigError(
             f"{file} does not say in its name how many packets it sent: a number is needed", key="packets"
         )
-    rows = list(csv.DictReader(line for line in lines if line.strip() and not line.startswith("#")))
     events: Counter[str] = Counter(row["event"] for row in rows if row["event"])
     unknown = set(events) - {"stac", "clac", "lfence", "load", "store", "copy_from", "copy_to"}
     if unknown:
-        raise ConfigError(f"unknown event '{sorted(unknown)[0]}'", file=file)
+        raise ConfigError(f"unknown event '{sorted(unknown)[0]}'")
     counts: dict[str, float] = {word: events[word] for word in ("stac", "clac", "lfence")}
     total = re.search(r"=\s*(\d+)\s*$", lines[-1]) if lines[-1].startswith("#") else None
     if total:
         counts["instructions"] = int(total[1])
-    entries = _counts(counts, packets)
+    entries = _per_packet(counts, packets)
     for entry in entries:
         if entry["quantity"] == "instructions":
             entry |= {"noise": _ONE_INVOCATION, "note": "one invocation: a page refill falls into some of them only"}
-    return known, entries
+    return "executed trace", known, {"noise": 0.0, "spread": 0.0, "entries": entries}
 
 
-def _counts(totals: Mapping[str, float], packets: int) -> list[dict[str, Any]]:
+def _per_packet(totals: Mapping[str, float], packets: int) -> list[dict[str, Any]]:
     if packets < 1:
         raise ConfigError("at least 1 is needed", key="packets", got=packets)
-    known = [name for name in ("stac", "clac", "lfence", "instructions") if name in totals]
-    return [{"id": name, "quantity": name, **_exact(totals[name] / packets)} for name in known]
-
-
-def _exact(value: float) -> dict[str, float]:
-    return {"value": value, "low": value, "high": value}
-
-
-def _report(lines: list[str]) -> list[dict[str, Any]]:
-    """Shares by kernel function, parts that the compiler has split off added to it."""
-    shares: dict[str, float] = {}
-    for line in lines:
-        if match := _REPORT.match(line):
-            name = re.sub(r"\.(constprop|isra|part|cold)\.?\d*", "", match[2])
-            shares[name] = shares.get(name, 0.0) + float(match[1])
+    counts = {name: total / packets for name, total in totals.items()}
     return [
-        {
-            "id": name,
-            "quantity": "share",
-            "value": share / 100,
-            "low": max(0.0, share - 0.005) / 100,
-            "high": (share + 0.005) / 100,
-            "functions": [name],
-        }
-        for name, share in shares.items()
-        if share >= _LEAST_SHARE
+        {"id": name, "quantity": name, "value": count, "low": count, "high": count} for name, count in counts.items()
     ]
 
 
-def _stat(lines: list[str]) -> dict[str, float]:
-    totals: dict[str, float] = {}
-    for line in lines:
-        if match := _STAT.match(line):
-            digits = re.sub(r"[^\d.]", "", match[1].replace(",", ""))
-            totals[match[2]] = float(digits if digits.count(".") < 2 else digits.replace(".", ""))
-    return totals if "instructions" in totals else {}
+def _stat(lines: list[str], thread: str, packets: int | None, file: Path) -> _Part | None:
+    """Return the counts of `perf stat` per packet; None when it is none."""
+    counts = read_stat(lines, thread)
+    if counts is None:
+        return None
+    if packets is None:
+        raise ConfigError(f"{file} counts over a whole run: how many packets it sent is needed", key="packets")
+    remarks = {"not_stated": counts.not_stated, "assumed": counts.assumed, "left_out": counts.left_out}
+    return (
+        "perf stat",
+        {},
+        {**remarks, "noise": _NOISE, "spread": _SPREAD, "entries": _per_packet(counts.totals, packets)},
+    )
+
+
+def _report(shares: Shares | None) -> _Part | None:
+    """Return shares by kernel function; None when there are none."""
+    if shares is None:
+        return None
+    remarks = {"not_stated": shares.not_stated, "assumed": shares.assumed, "left_out": shares.left_out}
+    known = {"device.direction": shares.direction} if shares.direction else {}
+    entries = [_share(name, share, shares) for name, share in shares.by_function.items()]
+    return "perf report", known, {**remarks, "noise": _NOISE, "spread": _SPREAD, "entries": entries}
+
+
+def _share(name: str, share: float, shares: Shares) -> dict[str, Any]:
+    entry = {
+        "id": name,
+        "quantity": "share",
+        "value": share,
+        "low": max(0.0, share - shares.half),
+        "high": share + shares.half,
+        "functions": [name],
+    }
+    # Samples fall into a function by chance: the relative deviation of a share of so many of them.
+    by_chance = sqrt((1 - share) / (share * shares.samples)) if shares.samples else 0.0
+    return entry | ({"noise": round(min(0.99, by_chance), 3)} if by_chance > _NOISE else {})
 
 
 def write_measurements(measurements: Measurements, file: Path) -> None:
     """Write a measurement file, whole or not at all."""
     data = measurements.model_dump(mode="json", exclude_defaults=True)
-    data = {"schema": data.pop("schema_"), "kind": "measurement", **data}
+    data = {"schema": data.pop("schema_"), "kind": "measurement", **data, "scenario": measurements.scenario}
+    entries = data.pop("entries")
     text = "# Written by `vhost-sim import-trace`. Complete `set`: CPU, kernel, mitigations, ring, burst.\n"
-    text += yaml.safe_dump(data, sort_keys=False, width=120, allow_unicode=True)
+    text += yaml.safe_dump({**data, "entries": entries}, sort_keys=False, width=120, allow_unicode=True)
     write_whole(file, text)
