@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from sim.config.loading import paths
-from sim.host.profile import INTEL, by_model, nearest_table
+from sim.host.nearest import INTEL, by_model, nearest_table
 
 
 def test_every_model_that_is_known_has_a_table():
