@@ -60,7 +60,7 @@ def measure(
         raw, profile = measure_host(source, out.stem if out else DEFAULT_NAME, configs, report)
     data: dict[str, Any] = {"schema": 1, "profile": profile.table, "refused": profile.refused}
     data |= {"unstable": profile.unstable, "nearest": profile.nearest, "rounds": len(raw.rounds)}
-    data["missing"] = profile.missing
+    data |= {"missing": profile.missing, "differs": profile.differs}
     data["behind"] = [row.to_dict() for row in added_cycles(raw)]
     data["seen"] = [contrast.to_dict() for contrast in contrasts(raw)]
     written = []

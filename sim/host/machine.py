@@ -28,11 +28,12 @@ class Topology(Strict):
 
 
 class HostMachine(Strict):
-    """The state of a machine, as read; an unknown text is empty, an unknown size 0."""
+    """The state of a machine, as read; an unknown text is empty, an unknown size 0, an unknown stepping None."""
 
     vendor: str
     family: int
     model: int
+    stepping: int | None = None
     model_name: str
     microcode: str
     flags: list[str]
@@ -45,6 +46,12 @@ class HostMachine(Strict):
     l3_bytes: int = Field(ge=0)
     nodes: int = Field(ge=1)
     cpus: list[Topology] = Field(min_length=1)
+
+    @property
+    def signature(self) -> str:
+        """Family, model and, where it is known, stepping in words."""
+        stepping = "" if self.stepping is None else f" stepping {self.stepping}"
+        return f"family {self.family} model {self.model}{stepping}"
 
     @property
     def virtualised(self) -> bool:
@@ -70,7 +77,7 @@ class HostMachine(Strict):
     def state(self, pair: tuple[int, int | None], started: str) -> MachineState:
         """Return what a profile says about the machine."""
         return MachineState(
-            model=f"{self.model_name} (family {self.family} model {self.model})",
+            model=f"{self.model_name} ({self.signature})",
             microcode=self.microcode or "not shown",
             kernel=self.kernel,
             governor=self.governor or "not shown",
@@ -133,6 +140,7 @@ def read_machine(allowed: list[int], root: Path = Path("/")) -> HostMachine:
         vendor=fields.get("vendor_id", ""),
         family=_number(fields.get("cpu family", "")),
         model=_number(fields.get("model", "")),
+        stepping=_number(fields["stepping"]) if fields.get("stepping", "").isdecimal() else None,
         model_name=fields.get("model name", "unknown"),
         microcode=fields.get("microcode", ""),
         flags=[flag for flag in FLAGS if flag in flags],

@@ -10,6 +10,7 @@ from pathlib import Path
 from sim.config.errors import ConfigError
 from sim.config.progress import Progress
 from sim.host.machine import HostMachine, choose_pair, read_machine, read_times, wait_until_idle
+from sim.host.nearest import check_x86
 from sim.host.profile import Profile, build_profile
 from sim.host.programs import Reading, benchmarks, check_platform, compiled, run_round
 from sim.host.recording import FEWEST_ROUNDS, QUIET_IDLE, Recording, Round, Series, read_recording
@@ -22,9 +23,10 @@ PATIENCE_S = 2.0
 
 
 def record(progress: Progress | None = None) -> Recording:
-    """Measure this machine. Raises ConfigError where it cannot be measured (platform, compiler, no free CPU)."""
+    """Measure this machine. Raises ConfigError where it cannot be measured (platform, CPU, compiler, no free CPU)."""
     check_platform()
     machine = read_machine(sorted(os.sched_getaffinity(0)))
+    check_x86(machine)
     pair = choose_pair(machine)
     program = compiled("bench")
     started = datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")

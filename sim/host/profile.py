@@ -46,7 +46,10 @@ NOT_MEASURED = {key: reason for reason, keys in _REASONS.items() for key in keys
 
 @dataclass(frozen=True)
 class Profile:
-    """A profile ready to be written, and what was found on the way; `missing`: what its recording has no series for."""
+    """A profile ready to be written, and what was found on the way; `missing`: what its recording has no series for.
+
+    `differs`: how the machine differs from the nearest table, as far as its kernel shows.
+    """
 
     table: dict[str, Any]
     cpu: Cpu
@@ -54,6 +57,7 @@ class Profile:
     refused: dict[str, str]
     nearest: str
     why_nearest: str
+    differs: tuple[str, ...]
     missing: dict[str, str]
 
     @property
@@ -87,7 +91,8 @@ def rounded(value: float) -> float:
 
 def build_profile(recording: Recording, name: str, configs: Path | None = None) -> Profile:
     """Derive a profile from a recording: quality rules, refusals, and the nearest table for the rest."""
-    nearest, why = nearest_table(recording.machine, configs)
+    chosen = nearest_table(recording.machine, configs)
+    nearest, why = chosen.table, chosen.why
     access = toggles(recording)
     entries, refused, missing = _judged(recording, nearest, access)
     summaries = {entry.key: summarise(entry.repeats, entry.rule.tolerance, entry.rule.resolution) for entry in entries}
@@ -114,13 +119,13 @@ def build_profile(recording: Recording, name: str, configs: Path | None = None) 
             table[section] = {key.removeprefix(f"{section}."): entry(key, listed.get(key, {})) for key in keys}
     measured = Measured(
         machine=recording.machine.state(recording.pair, recording.started),
-        nearest=f"{nearest.name}: {why}",
+        nearest="; differs: ".join([f"{nearest.name}: {why}", *filter(None, [", ".join(chosen.differs)])]),
         entries={entry.key: _repeats(entry, summaries[entry.key]) for entry in entries},
         refused=refused,
     )
     table["measured"] = measured.model_dump(mode="json")
     cpu = validate(Cpu, {key: value for key, value in table.items() if key != "extends"}, name)
-    return Profile(table, cpu, summaries, refused, nearest.name, why, missing)
+    return Profile(table, cpu, summaries, refused, nearest.name, why, chosen.differs, missing)
 
 
 def _judged(

@@ -29,6 +29,8 @@ from sim.config.tables.study import CalibrationStudy, Sensitivity, Sweep
 Model = TypeVar("Model", bound=BaseModel)
 
 _NAMED = ("cpu", "kernel")
+#: What a table states of itself: a CPU that extends another's table is not that one.
+_NOT_INHERITED = ("signatures",)
 #: The parts of a key, its value, and the text `KEY=VALUE` that it was read from, if any.
 Assignment = tuple[list[str], Any, str | None]
 MODELS: dict[str, type[BaseModel]] = {
@@ -93,7 +95,7 @@ def read_table(
         file = paths.find(kind, parent, *(() if parent == file.stem else (configs, file.parent)))
     table: Table = {}
     for layer in reversed(layers):
-        table = merge(table, layer)
+        table = merge({key: value for key, value in table.items() if key not in _NOT_INHERITED}, layer)
     return table, paths.find(kind, reference, configs, beside)
 
 

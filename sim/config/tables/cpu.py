@@ -53,6 +53,45 @@ class Serialisation(Strict):
     lock_hidden: Cycles = Field(description="of a locked operation, hidden by the work since the last one at most")
 
 
+class Signature(Strict):
+    """CPUs as the kernel names them in /proc/cpuinfo: vendor, family, models and steppings."""
+
+    vendor: str = Field(min_length=1, description="`vendor_id`: GenuineIntel, AuthenticAMD or another")
+    family: int = Field(ge=0, description="`cpu family`")
+    models: str = Field("", description="`model`: numbers and ranges, as in `61, 71` or `48-79` (default: all)")
+    steppings: str = Field("", description="`stepping`: numbers and ranges (default: all)")
+    differs: str = Field(
+        "", description="what these CPUs are and how they differ, where the table is not of them but of a relative"
+    )
+
+    @field_validator("models", "steppings")
+    @classmethod
+    def _readable(cls, text: str) -> str:
+        _ranges(text)
+        return text
+
+    def holds(self, vendor: str, family: int, model: int, stepping: int | None) -> bool:
+        """Return whether a CPU is one of these; one whose stepping is not known may be."""
+        if (vendor, family) != (self.vendor, self.family):
+            return False
+        return _within(model, self.models) and (stepping is None or _within(stepping, self.steppings))
+
+
+def _ranges(text: str) -> list[range]:
+    """Read numbers and ranges between commas. ValueError for anything else."""
+    ranges = []
+    for part in text.split(",") if text else []:
+        first, dash, last = part.strip().partition("-")
+        if not first.isdecimal() or (dash and not last.isdecimal()) or (dash and int(last) < int(first)):
+            raise ValueError(f"'{part.strip()}' is no number or range such as 48-79")
+        ranges.append(range(int(first), int(last or first) + 1))
+    return ranges
+
+
+def _within(number: int, text: str) -> bool:
+    return not text or any(number in numbers for numbers in _ranges(text))
+
+
 class MachineState(Strict):
     """The machine that a profile was measured on, and when."""
 
@@ -88,6 +127,10 @@ class Cpu(Headed):
     """One CPU: clock, work rate, memory-level parallelism, caches, and the cost of every primitive."""
 
     kind: Literal["cpu"] = "cpu"
+    signatures: list[Signature] = Field(
+        default_factory=list,
+        description="the CPUs that `measure` takes this table for; a table that extends it has none",
+    )
     features: CpuFeatures = Field(description="switches that change what is executed or what waits")
     core_ghz: Gigahertz = Field(description="clock of the worker's core under load, in GHz")
     cpi: CyclesPerInstruction = Field(

@@ -47,6 +47,7 @@ def profile_tables(recording: Recording, profile: Profile) -> RenderableType:
     if not profile.cpu.features.smap.value:
         parts.append(Text(f"no SMAP: {profile.cpu.primitives['stac'].source}"))
     parts.append(Text(f"the rest is of table {profile.nearest} ({profile.why_nearest})"))
+    parts += [Text(f"differs from that table: {difference}") for difference in profile.differs]
     return Group(*parts)
 
 
