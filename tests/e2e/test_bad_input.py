@@ -122,7 +122,7 @@ BAD = {
     ),
     "a point in a count": (
         ("import-trace", PERF / "11-dot.txt", "--packets", "1"),
-        "11-dot.txt: '900.000' may be thousands or a fraction; LC_ALL=C perf stat",
+        "11-dot.txt: '900.000' may be thousands or a fraction; `perf stat",
     ),
     "infinite target": (
         ("breakeven", SEED, "--vary", "cpu.cpi", "--target", "pps>=1e400"),

@@ -15,9 +15,9 @@ from sim.cli import FLAGS, app, worded
 from sim.config.errors import ConfigError
 
 SOURCES = Path(sim.__file__).parent
-#: An option, but not in a whole command that is quoted: `vhost-sim measure --ring`.
+#: An option, but not in a whole command that is quoted: `vhost-sim measure --ring`, `perf report --stdio`.
 OPTION = re.compile(r"(?<![\w`-])--[a-z]")
-COMMAND = re.compile(r"`vhost-sim [^`]*`")
+COMMAND = re.compile(r"`(?:vhost-sim|perf) [^`]*`")
 #: What the C compiler is asked with.
 ALLOWED = {"--version"}
 

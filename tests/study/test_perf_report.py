@@ -14,7 +14,7 @@ from sim.study.evidence.importing import import_file
 from sim.study.evidence.perf_report import read_report
 
 TEXTS = Path(__file__).parents[1] / "data" / "perf"
-COMMAND = "perf report --stdio --no-children -g none -F overhead,comm,sym"
+COMMAND = "`perf report --stdio --no-children -g none -F overhead,comm,sym`"
 
 
 def shares(text, thread="vhost-*", direction=None):
@@ -185,9 +185,9 @@ def test_a_report_without_a_column_of_threads_says_what_is_assumed():
 
 
 OTHER_FORMATS = {
-    "recorded-hierarchy.txt": "perf report --hierarchy has no rows by thread and function",
-    "recorded-script.txt": "is text of perf script; of the same recording is wanted",
-    "recorded-diff.txt": "is text of perf diff; of the same recording is wanted",
+    "recorded-hierarchy.txt": "`perf report --hierarchy` has no rows by thread and function",
+    "recorded-script.txt": "is text of perf script; what",
+    "recorded-diff.txt": "is text of perf diff; what",
 }
 
 
@@ -202,7 +202,7 @@ def test_other_texts_of_perf_deserve_the_command(name):
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        (b"PERFILE2\x68\x00\x00\xff", f"is a recording; its text is wanted: {COMMAND} -i"),
+        (b"PERFILE2\x68\x00\x00\xff", "is a recording; its text is wanted, that of `perf report -i"),
         (b"vhost-1000;kthread;handle_tx 40\nvhost-1000;kthread 2\n", "is text of a tool that folds stacks"),
         (b"   PerfTop:  4000 irqs/sec  kernel:90.0%\n", "is text of perf top"),
         (b"hello\n", f"nor text of perf report or perf stat; such text is printed by {COMMAND}"),
@@ -214,7 +214,7 @@ def test_files_that_are_no_report_deserve_the_command(content, said, tmp_path):
     with pytest.raises(ConfigError) as error:
         import_file(tmp_path / "perf")
     assert said in str(error.value)
-    assert COMMAND in str(error.value)
+    assert "-g none -F overhead,comm,sym`" in str(error.value)
 
 
 @given(

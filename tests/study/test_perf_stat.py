@@ -81,7 +81,7 @@ def test_a_point_before_three_digits_separates_thousands_where_the_text_says_so(
     )  # -I keeps its point
     assert instructions("       900,000      instructions\n      10.0010203 seconds time elapsed\n") == 900_000
     assert instructions("       900,000      instructions\n") == 900_000
-    refused = "may be thousands or a fraction; LC_ALL=C perf stat -e instructions -t TID prints no separators"
+    refused = "may be thousands or a fraction; `perf stat -e instructions -t TID` under LC_ALL=C prints no separators"
     for unclear in (text, text + "      10.0010203 seconds time elapsed\n", GERMAN + text.replace(".", ",")):
         with pytest.raises(ConfigError, match=refused):
             instructions(unclear)
@@ -137,7 +137,7 @@ def test_tables_are_added_and_the_process_is_taken_for_the_worker_with_a_warning
 REFUSED = {
     "the whole system": (
         " Performance counter stats for 'system wide':\n  9,000,000,000      instructions\n",
-        "counts of the whole system are not the worker's; perf stat -e instructions -t TID",
+        "counts of the whole system are not the worker's; `perf stat -e instructions -t TID`",
     ),
     "a command": (
         " Performance counter stats for 'sleep 10':\n  9,000,000      instructions\n",

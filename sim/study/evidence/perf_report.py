@@ -86,7 +86,7 @@ def read_report(lines: Sequence[str], thread: str, direction: str | None = None)
     no such share, with the command that prints one.
     """
     if any(re.match(r"^#?\s*Overhead\b.* / Symbol", line) for line in lines):
-        raise ConfigError(f"perf report --hierarchy has no rows by thread and function; {REPORT_COMMAND} has")
+        raise ConfigError(f"`perf report --hierarchy` has no rows by thread and function; {REPORT_COMMAND} has")
     sections = [section for section in _sections(lines) if section.rows]
     if not sections:
         return None
@@ -95,7 +95,9 @@ def read_report(lines: Sequence[str], thread: str, direction: str | None = None)
     percentages = _percentages(section, place)
     total = sum(percentages)
     if total > 100.0 + section.half * len(percentages) + 0.01:
-        raise ConfigError(f"shares add up to {total:.2f} %: several events or reports, or no Self; {REPORT_COMMAND}")
+        raise ConfigError(
+            f"shares add up to {total:.2f} %: several events or reports, or no Self; {REPORT_COMMAND} has one"
+        )
     not_stated: list[str] = [] if section.events else ["the event that was sampled"]
     assumed: list[str] = [] if section.events else ["samples of cycles"]
     pairs = _of_threads(section.rows, percentages, thread, (not_stated, assumed, left_out))
@@ -178,7 +180,9 @@ def _of_time(sections: list[_Section], thread: str, left_out: list[str]) -> tupl
             left_out += [f"samples of {text}" for other, at, text in named if (other, at) != (section, place)]
             return section, place
     names = ", ".join(text for *_, text in named)
-    raise ConfigError(f"samples of {names} are no shares of the worker's time; perf record -e cycles -t TID takes them")
+    raise ConfigError(
+        f"samples of {names} are no shares of the worker's time; `perf record -e cycles -t TID` takes those"
+    )
 
 
 def _counts_kernel(text: str, wanted: str) -> bool:

@@ -151,7 +151,7 @@ def _check_target(target: str, counts: Counts) -> None:
 
 
 def _of_threads(lines: list[_Line], thread: str, counts: Counts) -> list[_Line]:
-    """Keep the lines of the worker's threads where lines are of threads (--per-thread)."""
+    """Keep the lines of the worker's threads where lines are of threads."""
     named = {line.scope: match["comm"] for line in lines if (match := _THREAD.fullmatch(line.scope))}
     if not named:
         if scopes := sorted({line.scope for line in lines if line.scope}):
@@ -177,7 +177,7 @@ def _total(lines: list[_Line]) -> float:
         if abs(known - line.count) > _SAME * max(known, line.count):
             raise ConfigError(
                 f"instructions are counted twice, {known:.0f} and {line.count:.0f} times: which is the worker's is not "
-                f"said; {STAT_COMMAND} counts it alone, --per-thread names each"
+                f"said; {STAT_COMMAND} counts it alone"
             )
     return sum(map(_of_levels, apart.values()))
 

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from sim.config.errors import ConfigError
 
 #: Commands that print a readable text, by what they print; `-t`: since Linux 6.4 the worker is a thread of its QEMU.
-REPORT_COMMAND = "perf report --stdio --no-children -g none -F overhead,comm,sym"
-STAT_COMMAND = "perf stat -e instructions -t TID"
+REPORT_COMMAND = "`perf report --stdio --no-children -g none -F overhead,comm,sym`"
+STAT_COMMAND = "`perf stat -e instructions -t TID`"
 
 _RECORDING = b"PERFILE2"
 #: `perf script`: command, pid or pid/tid, maybe the CPU, the time, maybe the period, the event.
@@ -27,7 +27,8 @@ _OTHER_TEXTS = {
 def refuse_other_formats(content: bytes, file: object) -> None:
     """Raise ConfigError, with the command that helps, for a recording and for what other commands print of one."""
     if content.startswith(_RECORDING):
-        raise ConfigError(f"is a recording; its text is wanted: {REPORT_COMMAND} -i {file} > perf.txt", file=file)
+        command = REPORT_COMMAND.replace("perf report", f"perf report -i {file}")
+        raise ConfigError(f"is a recording; its text is wanted, that of {command}", file=file)
     lines = [line for line in content.decode("utf-8", "replace").splitlines()[:200] if line.strip()]
     data = [line for line in lines if not line.startswith("#")]
     printed_by = next((name for line in lines for form, name in _OTHER_TEXTS.items() if form.match(line)), None)
@@ -36,7 +37,9 @@ def refuse_other_formats(content: bytes, file: object) -> None:
     elif data and all(_FOLDED.match(line) for line in data):
         printed_by = "a tool that folds stacks"
     if printed_by:
-        raise ConfigError(f"is text of {printed_by}; of the same recording is wanted: {REPORT_COMMAND}", file=file)
+        raise ConfigError(
+            f"is text of {printed_by}; what {REPORT_COMMAND} prints of the same recording is wanted", file=file
+        )
 
 
 _NAMES = {
@@ -105,7 +108,9 @@ def read_count(text: str, decimal: str | None) -> float:
     if re.fullmatch(r"\d{1,3}[.,]\d{3}", text):
         thousands = decimal is not None and text.strip("0123456789") != decimal
         if not thousands and ("." in text or decimal is not None):
-            raise ConfigError(f"'{text}' may be thousands or a fraction; LC_ALL=C {STAT_COMMAND} prints no separators")
+            raise ConfigError(
+                f"'{text}' may be thousands or a fraction; {STAT_COMMAND} under LC_ALL=C prints no separators"
+            )
         return float(re.sub(r"\D", "", text))
     whole = re.fullmatch(r"(\d+)[.,]\d+", text)  # 9000000000.000000
     return float(whole[1] if whole else re.sub(r"\D", "", text))
