@@ -99,7 +99,10 @@ class Recording(Strict):
 
     def to_json(self) -> str:
         """Return the file's text."""
-        return json.dumps(self.model_dump(mode="json", by_alias=True), allow_nan=False) + "\n"
+        data = self.model_dump(mode="json", by_alias=True)
+        if self.machine.stepping is None:  # recorded before it was read
+            del data["machine"]["stepping"]
+        return json.dumps(data, allow_nan=False) + "\n"
 
 
 def read_recording(file: Path) -> Recording:
