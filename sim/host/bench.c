@@ -3,6 +3,7 @@
  * Usage: bench CPU OTHER_CPU (OTHER_CPU -1: there is none). One line `ready TICKS_PER_NS` is printed at the start.
  * All times are ticks of the time-stamp counter; core cycles are ticks times the ratio measured beside them. */
 #include "bench.h"
+#include "tun.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -29,9 +30,14 @@ int main(int count, char **arguments)
 		fprintf(stderr, "usage: bench CPU OTHER_CPU\n");
 		return 2;
 	}
+	open_taps();
 	pin(atoi(arguments[1]));
 	if (start_other_core(atoi(arguments[2]))) {
 		fprintf(stderr, "cannot start a second thread\n");
+		return 3;
+	}
+	if (drop_privileges()) {
+		fprintf(stderr, "cannot give up root\n");
 		return 3;
 	}
 	printf("ready %.9f\n", ticks_per_ns());

@@ -6,6 +6,7 @@
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <time.h>
 
@@ -87,4 +88,20 @@ double core_ratio(void)
 		best = ratio > best ? ratio : best;
 	}
 	return best;
+}
+
+void read_keys(const char *program, const struct key *keys, size_t known, int count, char **arguments)
+{
+	for (int number = 1; number < count; number++) {
+		char *sign = strchr(arguments[number], '='), *end = NULL;
+		size_t length = sign ? sign - arguments[number] : 0, place = 0;
+		while (place < known && (strlen(keys[place].name) != length || strncmp(keys[place].name, arguments[number], length)))
+			place++;
+		long value = sign ? strtol(sign + 1, &end, 10) : 0;
+		if (place == known || end == sign + 1 || *end || value < keys[place].least || value > keys[place].most) {
+			fprintf(stderr, "%s: %s: unknown, no number, or out of range\n", program, arguments[number]);
+			exit(2);
+		}
+		*keys[place].place = value;
+	}
 }

@@ -23,9 +23,10 @@ FLAGS = ("-O2", "-mno-red-zone", "-pthread")
 PROGRAMS = {
     "bench": (
         *("bench.c", "threads.c", "common.c"),
-        *("instructions.c", "serialising.c", "memory.c", "cores.c", "copies.c", "kernel.c", "tap.c"),
+        *("instructions.c", "serialising.c", "memory.c", "cores.c", "copies.c", "kernel.c", "tap.c", "taps.c", "tun.c"),
     ),
     "ring": ("ring.c", "threads.c", "common.c", "cores.c", "copies.c"),
+    "writes": ("writes.c", "taps.c", "tun.c", "common.c"),
     "vhost": ("vhost.c", "driver.c", "tun.c", "common.c"),
 }
 

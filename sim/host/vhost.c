@@ -42,11 +42,7 @@ static struct settings settings = {
 	.xdp = XDP_BARE_DROP, .check = 1024, .windows = 5, .window_ms = 200, .driver_cpu = 0, .worker_cpu = 1,
 };
 
-/* What may stand on the command line: the least and the most of each. */
-static const struct key {
-	const char *name;
-	long *place, least, most;
-} keys[] = {
+static const struct key keys[] = {
 	{"receive", &settings.receive, 0, 1},
 	{"size", &settings.size, 14, MOST_PACKET},
 	{"ring", &settings.ring, 4, MOST_RING},
@@ -86,18 +82,7 @@ static void try(int result, const char *doing)
 
 static void read_settings(int count, char **arguments)
 {
-	for (int number = 1; number < count; number++) {
-		char *sign = strchr(arguments[number], '='), *end = NULL;
-		size_t length = sign ? sign - arguments[number] : 0, place = 0, known = sizeof keys / sizeof *keys;
-		while (place < known && (strlen(keys[place].name) != length || strncmp(keys[place].name, arguments[number], length)))
-			place++;
-		long value = sign ? strtol(sign + 1, &end, 10) : 0;
-		if (place == known || !end || *end || end == sign + 1 || value < keys[place].least || value > keys[place].most) {
-			fprintf(stderr, "vhost: %s: unknown, no number, or out of range\n", arguments[number]);
-			exit(2);
-		}
-		*keys[place].place = value;
-	}
+	read_keys("vhost", keys, sizeof keys / sizeof *keys, count, arguments);
 	long slots = settings.ring / (settings.indirect ? 1 : settings.descriptors);
 	if (settings.ring & (settings.ring - 1) || settings.burst > slots || settings.free_threshold > settings.ring) {
 		fprintf(stderr, "vhost: ring is no power of two, or burst or free_threshold does not fit it\n");
