@@ -23,7 +23,7 @@ def check(scenario: Scenario, packet_bytes: int) -> None:
     if device.kind != "vhost_net" or device.direction == "rx":
         _check_simple_ring(scenario)
     if device.kind == "tap_write":
-        check_writes(scenario, packet_bytes)
+        check_writes(scenario)
     elif device.kind != "vhost_net":
         check_competes(scenario)
     if scenario.backend.kind == "tap-down" and device.kind != "tap_write":

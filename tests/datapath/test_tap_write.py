@@ -70,9 +70,15 @@ def test_a_mitigated_return_costs_as_often_as_there_are_returns():
     assert cycles[0] - cycles[1] == pytest.approx(28 * safe_ret, rel=1e-3)
 
 
+def test_a_frame_that_does_not_fit_the_buffer_becomes_an_skb():
+    labels = {size: {row.label for row in plan_of(NATIVE, size=size)[1].rows} for size in (3000, 3500)}
+    assert labels[3500] - labels[3000] == {"skb", "expand"}
+    assert labels[3000] - labels[3500] == {"build"}
+
+
 def test_a_program_adds_its_instructions():
     _, bare = plan_of(NATIVE)
-    scenario, xdp1 = plan_of({"backend.program_instructions": 50})
+    _, xdp1 = plan_of({"backend.program_instructions": 50})
     more = sum(row.instructions for row in xdp1.rows) - sum(row.instructions for row in bare.rows)
     assert more == 50
 

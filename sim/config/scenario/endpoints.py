@@ -70,8 +70,8 @@ class Device(Strict):
     kind: Literal["vhost_net", "vhost_user", "af_xdp", "tap_write"] = Field(
         "vhost_net",
         description="vhost_net: kernel worker; vhost_user: DPDK polling in user space; af_xdp: kernel side of an "
-        "AF_XDP socket, whose rings have virtqueue.size entries each; tap_write: no ring, a process that writes frames to "
-        "the TAP, one system call each",
+        "AF_XDP socket, whose rings have virtqueue.size entries each; tap_write: no ring, a process that writes frames "
+        "to the TAP, one system call each",
     )
     direction: Literal["tx", "rx"] = Field("tx", description="tx: guest to host; rx: host to guest")
     batch: int = Field(64, ge=1, le=1024, description="VHOST_NET_BATCH: packets per flush")

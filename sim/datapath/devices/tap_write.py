@@ -1,7 +1,7 @@
 """A process that writes frames to a TAP, one system call each: what the kernel's tun does with them, without a ring.
 
-The same functions stand behind a worker's sendmsg of one packet. A frame is in the writer's own cache, so its copy meets
-no line of another core.
+The same functions stand behind a worker's sendmsg of one packet. A frame is in the writer's own cache, so its copy
+meets no line of another core.
 """
 
 from __future__ import annotations
@@ -17,21 +17,22 @@ from sim.datapath.vhost_net.path import largest_xdp_packet
 _BACKENDS = ("tap-xdp-drop", "tap-skb", "tap-down")
 
 
-def check_writes(scenario: Scenario, packet_bytes: int) -> None:
+def check_writes(scenario: Scenario) -> None:
     """Raise ConfigError for what a write to a TAP is not modelled with."""
     backend = scenario.backend.kind
     if backend not in _BACKENDS:
         raise ConfigError(f"{backend} is not modelled behind tap_write", key="backend.kind", got=backend)
     if scenario.traffic.load.kind != "saturate" or scenario.traffic.mix is not None:
         raise ConfigError("tap_write sets its own pace, with frames of one size", key="traffic.load")
-    native = backend == "tap-xdp-drop" and not scenario.device.sndbuf_limited
-    most = largest_xdp_packet(scenario.kernel.behaviour)
-    if native and packet_bytes > most:
-        raise ConfigError(f"{packet_bytes} bytes do not fit the TAP's buffer ({most})", key="traffic.packet_bytes")
-    if not native and not scenario.device.sndbuf_limited:
+    if backend != "tap-xdp-drop" and not scenario.device.sndbuf_limited:
         raise ConfigError(
-            "a frame that becomes an skb at once is modelled with a limited send buffer", key="device.sndbuf_limited"
+            f"{backend} is modelled with device.sndbuf_limited, where frames are skbs", key="backend.kind"
         )
+
+
+def becomes_skb(scenario: Scenario, packet_bytes: int) -> bool:
+    """Return whether a frame becomes an skb before a program sees it (tun_can_build_skb says no)."""
+    return scenario.device.sndbuf_limited or packet_bytes > largest_xdp_packet(scenario.kernel.behaviour)
 
 
 def write_frames(scenario: Scenario, packet_bytes: int) -> list[Step]:
@@ -43,7 +44,7 @@ def write_frames(scenario: Scenario, packet_bytes: int) -> list[Step]:
         writer.step("write", "from the file to the TAP", "write_tap")
         writer.step("send", "checks of the TAP", "single_send")
         writer.copy("header_copy", "vnet header", "single_header", "single_header")
-        if scenario.device.sndbuf_limited:
+        if becomes_skb(scenario, packet_bytes):
             _skb(writer, scenario, packet_bytes)
         else:
             writer.step("build", "buffer in the page fragment", "single_build")
