@@ -11,6 +11,7 @@ from pydantic import Field, ValidationError, model_validator
 
 from sim.config.errors import ConfigError
 from sim.config.tables.quantity import Strict
+from sim.host.experiments.vhost import VhostRun
 from sim.host.machine import HostMachine
 
 #: A round is quiet when both CPUs were at least this idle before it, and little was stolen from them during it.
@@ -40,6 +41,21 @@ class Series(Strict):
     disturbed: list[int]
 
 
+class Samples(Strict):
+    """Where samples of the CPU clock fell while one call was made again and again: kernel functions, or the program."""
+
+    functions: dict[str, int] = Field(description="samples by kernel function")
+    user: int = Field(ge=0, description="samples outside the kernel")
+    lost: int = Field(ge=0, description="records that found no room")
+    calls: int = Field(gt=0)
+    ns: int = Field(gt=0, description="time that all calls took")
+
+    @property
+    def total(self) -> int:
+        """Samples of the whole time."""
+        return sum(self.functions.values()) + self.user
+
+
 class Recording(Strict):
     """A session: the machine, its rounds, and every benchmark's repeats. `series` is keyed by `NAME ARGUMENT`."""
 
@@ -51,6 +67,8 @@ class Recording(Strict):
     pair: tuple[int, int | None]
     rounds: list[Round] = Field(min_length=1)
     series: dict[str, Series]
+    samples: dict[str, Samples] = Field(default_factory=dict, description="of writes to a TAP, by way")
+    vhost: list[VhostRun] = Field(default_factory=list, description="of the driver in front of the vhost worker")
 
     @model_validator(mode="after")
     def _one_value_per_round(self) -> Recording:
@@ -99,7 +117,8 @@ class Recording(Strict):
 
     def to_json(self) -> str:
         """Return the file's text."""
-        return json.dumps(self.model_dump(mode="json", by_alias=True), allow_nan=False) + "\n"
+        left_out = {name for name in ("samples", "vhost") if not getattr(self, name)}
+        return json.dumps(self.model_dump(mode="json", by_alias=True, exclude=left_out), allow_nan=False) + "\n"
 
 
 def read_recording(file: Path) -> Recording:

@@ -8,16 +8,18 @@
 #include <string.h>
 #include <unistd.h>
 
-/* A native program needs writes that do not block and a send buffer without limit; other frames become skbs at once. */
+#define LIMIT (1 << 20)
+
+/* A native program needs a send buffer without limit, and writes that do not block; else frames are skbs from the start. */
 static const struct {
-	int flags, generic;
+	int flags, sndbuf, generic;
 	enum xdp xdp;
 } ways[WAYS] = {
-	[WAY_DOWN] = {TUN_DOWN, 0, XDP_NONE},
-	[WAY_SKB] = {0, 0, XDP_NONE},
-	[WAY_GENERIC] = {0, 1, XDP_BARE_DROP},
-	[WAY_PROGRAM] = {TUN_NONBLOCK, 0, XDP1},
-	[WAY_NATIVE] = {TUN_NONBLOCK, 0, XDP_BARE_DROP},
+	[WAY_DOWN] = {TUN_DOWN, LIMIT, 0, XDP_NONE},
+	[WAY_SKB] = {0, LIMIT, 0, XDP_NONE},
+	[WAY_GENERIC] = {0, LIMIT, 1, XDP_BARE_DROP},
+	[WAY_PROGRAM] = {0, INT_MAX, 0, XDP1},
+	[WAY_NATIVE] = {0, INT_MAX, 0, XDP_BARE_DROP},
 };
 
 static int files[WAYS]; /* 0: not opened */
@@ -28,7 +30,7 @@ int open_way(enum way way)
 	struct program program;
 	if (way == WAY_NULL)
 		return (files[way] = open("/dev/null", O_WRONLY | O_CLOEXEC)) < 0 ? -1 : 0;
-	if (tun_open(&tun, ways[way].flags | TUN_VNET_HEADER, INT_MAX))
+	if (tun_open(&tun, ways[way].flags | TUN_NONBLOCK | TUN_VNET_HEADER, ways[way].sndbuf))
 		return -1;
 	if (ways[way].xdp != XDP_NONE) {
 		if (load_program(ways[way].xdp, &program) || attach_program(&tun, program.file, ways[way].generic))

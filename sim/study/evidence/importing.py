@@ -153,10 +153,13 @@ def _stat(lines: list[str]) -> dict[str, float]:
     return totals if "instructions" in totals else {}
 
 
-def write_measurements(measurements: Measurements, file: Path) -> None:
-    """Write a measurement file, whole or not at all."""
+IMPORTED = "`vhost-sim import-trace`. Complete `set`: CPU, kernel, mitigations, ring, burst"
+
+
+def write_measurements(measurements: Measurements, file: Path, made_by: str = IMPORTED) -> None:
+    """Write a measurement file, whole or not at all; its first line says what made it."""
     data = measurements.model_dump(mode="json", exclude_defaults=True)
     data = {"schema": data.pop("schema_"), "kind": "measurement", **data}
-    text = "# Written by `vhost-sim import-trace`. Complete `set`: CPU, kernel, mitigations, ring, burst.\n"
+    text = f"# Written by {made_by}.\n"
     text += yaml.safe_dump(data, sort_keys=False, width=120, allow_unicode=True)
     write_whole(file, text)
