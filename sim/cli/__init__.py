@@ -74,6 +74,8 @@ _SAME = "access configs dask high jobs low only packets resolution ring skip tar
 FLAGS = {name: f"--{name}" for name in _SAME.split()} | {
     "draws": "--uncertainty",
     "folder": "--out",
+    "tap": "--tap",
+    "vhost": "--vhost",
     "shuffles": "--tie-fuzz",
 }
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from sim.config.errors import ConfigError
 from sim.config.progress import Progress
+from sim.host.experiments.privilege import one_at_a_time
 from sim.host.experiments.taps import check_taps, sample_writes, tap_benchmarks
 from sim.host.experiments.vhost import check_vhost, run_vhost
 from sim.host.machine import choose_pair, read_machine, read_times, wait_until_idle
@@ -32,6 +33,13 @@ def record(progress: Progress | None = None, taps: bool = False, vhost: Sequence
     Raises ConfigError where it cannot be measured (platform, compiler, no free CPU; for TAPs no root, no bpf()).
     """
     check_platform()
+    if not taps and not vhost:
+        return _record(progress, taps, vhost)
+    with one_at_a_time():
+        return _record(progress, taps, vhost)
+
+
+def _record(progress: Progress | None, taps: bool, vhost: Sequence[Mapping[str, int]]) -> Recording:
     if taps:
         check_taps()
     machine = read_machine(sorted(os.sched_getaffinity(0)))

@@ -35,6 +35,8 @@ WAYS: dict[str, dict[str, Any]] = {
 STEADY = 0.075
 #: The step that a write to /dev/null executes as well; its functions are not told apart.
 _CALL = "call"
+#: Functions that stand for whole steps whose parts were not counted one by one.
+_WHOLE_STEPS = ("ksys_write", "tun_alloc_skb", "netif_receive_skb", "do_xdp_generic")
 _LEAST_SHARE = 0.01
 
 
@@ -88,19 +90,20 @@ class TapReport:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON form of `vhost-sim measure --tap`."""
-        return {
+        report = {
             "scenario": SCENARIO,
             "kernel": next(iter(self.scenarios.values())).kernel.name,
             "call": self.call.to_dict(),
-            "tap": [comparison.to_dict() for comparison in self.comparisons],
+            "writes": [comparison.to_dict() for comparison in self.comparisons],
             "functions": [share.to_dict() for share in self.shares],
         }
+        return {"tap": report}
 
 
 def compare_taps(recording: Recording, cpu: Mapping[str, Any], configs: Path | None = None) -> TapReport:
     """Predict every way and size with a profile. ConfigError for a recording without writes to a TAP."""
     if not present(recording.ns(series_name("native", SIZES[0]))):
-        raise ConfigError("the recording has no writes to a TAP (measure --tap, as root)", key="tap")
+        raise ConfigError("the recording has no writes to a TAP", key="tap")
     table = {key: value for key, value in cpu.items() if key != "extends"}
     host = host_settings(recording.machine, table, configs)
     settings = {way: {**host, **changed} for way, changed in WAYS.items()}
@@ -150,14 +153,14 @@ def _shares(way: str, samples: Samples, plan: Plan, point: Point) -> list[Functi
     """Lay functions side by side; the call, and what the model does not tell apart, stand as one in the end."""
     times = function_times(plan, point, skid=True)
     whole = sum(times.values())
-    named = {name for name in times if name != "ksys_write"}
+    named = {name for name in times if name not in _WHOLE_STEPS}
     shares = [
         FunctionShare(way, name, samples.functions.get(name, 0) / samples.total, times[name] / whole)
         for name in sorted(named, key=lambda name: -times[name])
     ]
     rest = 1 - sum(share.measured for share in shares)
-    predicted = times.get("ksys_write", 0.0) / whole
-    return [*shares, FunctionShare(way, "the call, and functions not told apart", rest, predicted)]
+    predicted = sum(times.get(name, 0.0) for name in _WHOLE_STEPS) / whole
+    return [*shares, FunctionShare(way, "all others", rest, predicted)]
 
 
 def tap_measurements(
@@ -176,7 +179,7 @@ def tap_measurements(
     ]
     machine = recording.machine
     title = f"frames written to a TAP, {machine.model_name}, Linux {machine.kernel}"
-    source = f"vhost-sim measure --tap, {recording.started}"
+    source = f"`vhost-sim measure --tap`, {recording.started}"
     return measurement_file(name, SCENARIO, settings, entries, title, source)
 
 

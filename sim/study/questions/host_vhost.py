@@ -44,7 +44,7 @@ def load_vhost(settings: Mapping[str, Any], configs: Path | None = None) -> Scen
         "queues.pairs": scenario.queues.pairs > 1,
     }
     for key in (key for key, wanted in cannot.items() if wanted):
-        raise ConfigError("is not what the driver of measure --vhost can be", key=key)
+        raise ConfigError("is not what the driver of this experiment can be", key=key)
     return scenario
 
 
@@ -123,15 +123,16 @@ class VhostReport:
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON form of `vhost-sim measure --vhost`."""
         machine, first = self.recording.machine, self.recording.vhost[0]
-        return {
+        report = {
             "scenario": SCENARIO,
             "kernel": self.scenario.kernel.name,
             "machine": machine.model_dump(mode="json"),
             "worker": "kernel thread" if first.kernel_thread else "thread of the driver's process",
             "zerocopy_tx": first.zerocopy,
             "packets_that_agree": self.counted,
-            "vhost": [comparison.to_dict() for comparison in self.comparisons],
+            "sizes": [comparison.to_dict() for comparison in self.comparisons],
         }
+        return {"vhost": report}
 
 
 def compare_vhost(
@@ -139,7 +140,7 @@ def compare_vhost(
 ) -> VhostReport:
     """Predict every size with a profile. ConfigError for a recording without such runs, or of other settings."""
     if not recording.vhost:
-        raise ConfigError("the recording has no runs of a vhost worker (measure --vhost, as root)", key="vhost")
+        raise ConfigError("the recording has no runs of a vhost worker", key="vhost")
     table = {key: value for key, value in cpu.items() if key != "extends"}
     scenario = load_vhost({**host_settings(recording.machine, table, configs), **settings}, configs)
     comparisons = [_compare(scenario, wanted, recording.vhost) for wanted in program_settings(scenario)]
@@ -190,7 +191,7 @@ def vhost_measurements(
             entry = {"quantity": "instructions", "value": value, "low": value, "high": value, "noise": 0.02}
             entries.append({"id": f"{identity} instructions", **entry, "set": changed})
     title = f"a driver in user space and vhost_net, {machine.model_name}, Linux {machine.kernel}"
-    source = f"vhost-sim measure --vhost, {report.recording.started}"
+    source = f"`vhost-sim measure --vhost`, {report.recording.started}"
     host = {**host_settings(machine, cpu, configs), **settings}
     if not entries:
         raise ConfigError("nothing that a measurement file could hold: the worker waited for its source", key="vhost")
