@@ -18,6 +18,8 @@ from sim.host.machine import HostMachine
 QUIET_IDLE = 0.9
 QUIET_STEAL = 0.02
 FEWEST_ROUNDS = 5
+#: What older recordings do not know of their machine.
+_LATER = ("command_line", "hardened_usercopy", "module_parameters")
 
 
 class Round(Strict):
@@ -117,8 +119,10 @@ class Recording(Strict):
 
     def to_json(self) -> str:
         """Return the file's text."""
-        left_out = {name for name in ("samples", "vhost") if not getattr(self, name)}
-        return json.dumps(self.model_dump(mode="json", by_alias=True, exclude=left_out), allow_nan=False) + "\n"
+        left_out: dict[str, Any] = {name: True for name in ("samples", "vhost") if not getattr(self, name)}
+        unknown = {name: True for name in _LATER if getattr(self.machine, name) in ("", None, {})}
+        whole = self.model_dump(mode="json", by_alias=True, exclude={**left_out, "machine": unknown})
+        return json.dumps(whole, allow_nan=False) + "\n"
 
 
 def read_recording(file: Path) -> Recording:

@@ -10,7 +10,8 @@ from typing import Any
 
 from sim.config.errors import ConfigError
 from sim.config.loading import paths
-from sim.config.loading.load import validate
+from sim.config.loading.load import load_of, validate
+from sim.config.tables.kernel import Kernel
 from sim.config.tables.measurement import Measurements
 from sim.host.machine import HostMachine
 from sim.host.quality import RepeatSummary
@@ -19,17 +20,23 @@ TOLERANCE = 0.15
 _VERSION = re.compile(r"v?(\d+)\.(\d+)")
 
 
-def kernel_of(release: str, configs: Path | None = None) -> str:
+def kernel_of(release: str, configs: Path | None = None, step: str | None = None) -> str:
     """Return the newest kernel table that is not newer than a release, or else the oldest there is.
 
-    ConfigError for a release that names no version.
+    With `step`, of the tables in which that step was counted. ConfigError for a release that names no version.
     """
     running = _version(release)
     if running is None:
         raise ConfigError(f"'{release}' names no kernel version", key="kernel", got=release)
     tables = {version: name for name in paths.names("kernel", configs) if (version := _version(name)) is not None}
+    if step is not None:
+        tables = {version: name for version, name in tables.items() if _counts(name, step, configs)}
     older = [version for version in tables if version <= running]
     return tables[max(older) if older else min(tables)]
+
+
+def _counts(name: str, step: str, configs: Path | None) -> bool:
+    return step in load_of(Kernel, name, configs).steps
 
 
 def _version(name: str) -> tuple[int, int] | None:
@@ -37,10 +44,12 @@ def _version(name: str) -> tuple[int, int] | None:
     return (int(match[1]), int(match[2])) if match else None
 
 
-def host_settings(machine: HostMachine, cpu: Mapping[str, Any] | str, configs: Path | None = None) -> dict[str, Any]:
+def host_settings(
+    machine: HostMachine, cpu: Mapping[str, Any] | str, configs: Path | None = None, step: str | None = None
+) -> dict[str, Any]:
     """Return the keys that say what a scenario runs on: the profile just measured, the kernel, what is switched on."""
     switches = {f"mitigations.{key}": on for key, on in machine.mitigations.items()}
-    return {"cpu": cpu, "kernel": kernel_of(machine.kernel, configs), **switches}
+    return {"cpu": cpu, "kernel": kernel_of(machine.kernel, configs, step), **switches}
 
 
 @dataclass(frozen=True)

@@ -35,6 +35,8 @@ WAYS: dict[str, dict[str, Any]] = {
 STEADY = 0.075
 #: The step that a write to /dev/null executes as well; its functions are not told apart.
 _CALL = "call"
+#: The step that only a kernel table has whose writes to a TAP were counted.
+_COUNTED = "write_tap"
 #: Functions that stand for whole steps whose parts were not counted one by one.
 _WHOLE_STEPS = ("ksys_write", "tun_alloc_skb", "netif_receive_skb", "do_xdp_generic")
 _LEAST_SHARE = 0.01
@@ -105,7 +107,7 @@ def compare_taps(recording: Recording, cpu: Mapping[str, Any], configs: Path | N
     if not present(recording.ns(series_name("native", SIZES[0]))):
         raise ConfigError("the recording has no writes to a TAP", key="tap")
     table = {key: value for key, value in cpu.items() if key != "extends"}
-    host = host_settings(recording.machine, table, configs)
+    host = host_settings(recording.machine, table, configs, _COUNTED)
     settings = {way: {**host, **changed} for way, changed in WAYS.items()}
     scenarios = {way: load_scenario(SCENARIO, settings=each, configs=configs) for way, each in settings.items()}
     comparisons, shares = [], []
@@ -167,7 +169,7 @@ def tap_measurements(
     report: TapReport, recording: Recording, cpu: str, name: str, configs: Path | None = None
 ) -> Measurements:
     """Return the measurement file of a report: rates of whole writes, with exactly their configuration."""
-    settings = host_settings(recording.machine, cpu, configs)
+    settings = host_settings(recording.machine, cpu, configs, _COUNTED)
     entries = [
         rate_entry(
             f"{point.way} {point.packet_bytes}",
