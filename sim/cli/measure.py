@@ -127,12 +127,11 @@ def _settings(sets: list[str] | None, vhost: bool, configs: Path | None) -> dict
     """Return the keys that are changed in the scenario of the vhost worker, refused before anything is measured."""
     from sim.config.loading.overrides import split_assignment
 
-    settings = {".".join(keys): value for keys, value in map(split_assignment, sets or [])}
     if vhost:
         from sim.study.questions.host_vhost import load_vhost
 
-        load_vhost(settings, configs)
-    return settings
+        load_vhost({}, configs, sets or [])
+    return {".".join(keys): value for keys, value in map(split_assignment, sets or [])}
 
 
 def _programs(settings: dict[str, Any], vhost: bool, configs: Path | None) -> list[dict[str, int]]:

@@ -102,10 +102,8 @@ def test_the_cycles_of_an_instruction_are_those_that_make_the_prediction_meet(ta
     point = report.comparisons[0]
     table = {key: value for key, value in profile.items() if key != "extends"}
     cpi = {**table["cpi"], "value": point.cycles_per_instruction, "low": 0.01, "high": 10.0}
-    scenario = load_scenario(
-        "tap-write",
-        settings={**host_settings(recording.machine, {**table, "cpi": cpi}, step="write_tap"), **WAYS[point.way]},
-    )
+    host = host_settings(recording.machine, {**table, "cpi": cpi}, step="write_tap")
+    scenario = load_scenario("tap-write", settings={**host, **WAYS[point.way]})
     met = simulate(build_plan(scenario, "copy_user", point.packet_bytes, apart=True), scenario.run)
     beyond_ns = (1e12 / met.pps - met.row_times_ps["worker.call"]) / 1e3
     assert beyond_ns == pytest.approx(point.beyond_call.measured.value, rel=1e-3)

@@ -29,9 +29,9 @@ BUSY = 0.95
 _OF_BACKENDS = {"tap-xdp-drop": "drop", "tap-xdp-pass": "pass", "tap-skb": "none"}
 
 
-def load_vhost(settings: Mapping[str, Any], configs: Path | None = None) -> Scenario:
+def load_vhost(settings: Mapping[str, Any], configs: Path | None = None, overrides: Sequence[str] = ()) -> Scenario:
     """Return the scenario of the experiment with other keys. ConfigError for what the driver program cannot be."""
-    scenario = load_scenario(SCENARIO, settings=dict(settings), configs=configs)
+    scenario = load_scenario(SCENARIO, settings=dict(settings), configs=configs, overrides=list(overrides))
     queue, device = scenario.virtqueue, scenario.device
     cannot = {
         "virtqueue.layout": queue.layout != "split",
