@@ -216,6 +216,13 @@ def test_what_the_driver_program_cannot_be_is_refused(changed):
         load_vhost(changed)
 
 
+def test_zero_copy_is_as_the_module_has_it(vhost):
+    recording, report = vhost
+    runs = [run.model_copy(update={"zerocopy": 1}) for run in recording.vhost]
+    with_zerocopy = compare_vhost(with_runs(recording, runs), profile_of(recording), EMPTY)
+    assert (report.scenario.device.zerocopy_tx, with_zerocopy.scenario.device.zerocopy_tx) == (False, True)
+
+
 def test_windows_of_other_settings_do_not_count(vhost):
     recording, _ = vhost
     with pytest.raises(ConfigError, match="no window of 64 bytes with these settings"):

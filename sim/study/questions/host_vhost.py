@@ -142,9 +142,15 @@ def compare_vhost(
     if not recording.vhost:
         raise ConfigError("the recording has no runs of a vhost worker", key="vhost")
     table = {key: value for key, value in cpu.items() if key != "extends"}
-    scenario = load_vhost({**host_settings(recording.machine, table, configs), **settings}, configs)
+    scenario = load_vhost({**_host(recording, table, configs), **settings}, configs)
     comparisons = [_compare(scenario, wanted, recording.vhost) for wanted in program_settings(scenario)]
     return VhostReport(scenario, recording, tuple(comparisons))
+
+
+def _host(recording: Recording, cpu: Mapping[str, Any] | str, configs: Path | None) -> dict[str, Any]:
+    """Return the keys that say what the worker ran on; zero copy is as its module has it."""
+    zerocopy = recording.vhost[0].zerocopy == 1 and not recording.vhost[0].settings["receive"]
+    return {**host_settings(recording.machine, cpu, configs), "device.zerocopy_tx": zerocopy}
 
 
 def _compare(scenario: Scenario, wanted: Mapping[str, int], runs: Sequence[VhostRun]) -> VhostComparison:
@@ -192,7 +198,7 @@ def vhost_measurements(
             entries.append({"id": f"{identity} instructions", **entry, "set": changed})
     title = f"a driver in user space and vhost_net, {machine.model_name}, Linux {machine.kernel}"
     source = f"`vhost-sim measure --vhost`, {report.recording.started}"
-    host = {**host_settings(machine, cpu, configs), **settings}
+    host = {**_host(report.recording, cpu, configs), **settings}
     if not entries:
         raise ConfigError("nothing that a measurement file could hold: the worker waited for its source", key="vhost")
     return measurement_file(name, SCENARIO, host, entries, title, source)
