@@ -54,7 +54,7 @@ static int open_program(long calls, long additions)
 {
 	struct tun tun;
 	int loaded = load_work(calls, additions);
-	if (loaded < 0 || tun_open(&tun, TUN_NONBLOCK, INT_MAX) || attach_program(&tun, loaded, 0))
+	if (loaded < 0 || tun_open(&tun, TUN_NONBLOCK, INT_MAX) || attach_program(&tun, loaded))
 		return -1;
 	close(loaded);
 	return tun.file;

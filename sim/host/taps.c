@@ -10,16 +10,17 @@
 
 #define LIMIT (1 << 20)
 
-/* A native program needs a send buffer without limit, and writes that do not block; else frames are skbs from the start. */
+/* Without a limit of the send buffer, and with writes that do not block, a program meets the frame in the TAP's own buffer;
+ * else the frame is an skb from the start, and the same program runs in its generic form. */
 static const struct {
-	int flags, sndbuf, generic;
+	int flags, sndbuf;
 	enum xdp xdp;
 } ways[WAYS] = {
-	[WAY_DOWN] = {TUN_DOWN, LIMIT, 0, XDP_NONE},
-	[WAY_SKB] = {0, LIMIT, 0, XDP_NONE},
-	[WAY_GENERIC] = {0, LIMIT, 1, XDP_BARE_DROP},
-	[WAY_PROGRAM] = {0, INT_MAX, 0, XDP1},
-	[WAY_NATIVE] = {0, INT_MAX, 0, XDP_BARE_DROP},
+	[WAY_DOWN] = {TUN_DOWN, LIMIT, XDP_NONE},
+	[WAY_SKB] = {0, LIMIT, XDP_NONE},
+	[WAY_GENERIC] = {0, LIMIT, XDP_BARE_DROP},
+	[WAY_PROGRAM] = {0, INT_MAX, XDP1},
+	[WAY_NATIVE] = {0, INT_MAX, XDP_BARE_DROP},
 };
 
 static int files[WAYS]; /* 0: not opened */
@@ -33,7 +34,7 @@ int open_way(enum way way)
 	if (tun_open(&tun, ways[way].flags | TUN_NONBLOCK | TUN_VNET_HEADER, ways[way].sndbuf))
 		return -1;
 	if (ways[way].xdp != XDP_NONE) {
-		if (load_program(ways[way].xdp, &program) || attach_program(&tun, program.file, ways[way].generic))
+		if (load_program(ways[way].xdp, &program) || attach_program(&tun, program.file))
 			return -1;
 		close(program.file);
 		if (program.map >= 0)

@@ -2,7 +2,8 @@
 #ifndef VHOST_SIM_TAPS_H
 #define VHOST_SIM_TAPS_H
 
-/* /dev/null; the interface is down; no program; XDP_DROP on an skb; xdp1 and a bare XDP_DROP on the TAP's own buffer. */
+/* /dev/null; the interface is down; no program; XDP_DROP on a frame that is an skb (the program in its generic form); xdp1
+ * and a bare XDP_DROP on a frame in the TAP's own buffer. */
 enum way { WAY_NULL, WAY_DOWN, WAY_SKB, WAY_GENERIC, WAY_PROGRAM, WAY_NATIVE, WAYS };
 
 #define MOST_FRAME 4000

@@ -176,7 +176,7 @@ int load_program(enum xdp kind, struct program *loaded)
 	return loaded->file < 0 ? -1 : 0;
 }
 
-int attach_program(const struct tun *tun, int program, int generic)
+int attach_program(const struct tun *tun, int program)
 {
 	struct {
 		struct nlmsghdr header;
@@ -192,7 +192,7 @@ int attach_program(const struct tun *tun, int program, int generic)
 		.file = {sizeof(struct nlattr) + 4, IFLA_XDP_FD},
 		.descriptor = program,
 		.flags = {sizeof(struct nlattr) + 4, IFLA_XDP_FLAGS},
-		.mode = generic ? XDP_FLAGS_SKB_MODE : XDP_FLAGS_DRV_MODE,
+		.mode = XDP_FLAGS_DRV_MODE,
 	};
 	struct {
 		struct nlmsghdr header;

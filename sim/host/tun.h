@@ -40,7 +40,7 @@ int packet_socket(const struct tun *tun);
 
 int load_instructions(const struct bpf_insn *instructions, int count);
 int load_program(enum xdp kind, struct program *loaded);
-int attach_program(const struct tun *tun, int program, int generic);
+int attach_program(const struct tun *tun, int program);
 
 /* How often a program ran, while run counts are on (a descriptor that keeps them on, or -1); packets that xdp1 counted. */
 int enable_run_counts(void);

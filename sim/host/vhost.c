@@ -397,7 +397,7 @@ int main(int count, char **arguments)
 	try(tun_open(&tun, TUN_VNET_HEADER, settings.sndbuf ? settings.sndbuf : INT_MAX), "a TAP");
 	if (settings.xdp != XDP_NONE) {
 		try(load_program(settings.xdp, &program), "an XDP program");
-		try(attach_program(&tun, program.file, 0), "the XDP program on the TAP");
+		try(attach_program(&tun, program.file), "the XDP program on the TAP");
 	}
 	if (settings.receive)
 		try(driver.sender = packet_socket(&tun), "a packet socket");
