@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from sim.host.experiments.privilege import parse_records
-from sim.host.experiments.vhost import VhostRun, Window, read_run
+from sim.host.experiments.vhost import VhostRun, WorkerWindow, read_run
 from sim.host.recording import Recording
 
 DATA = Path(__file__).parents[1] / "data" / "vhost"
@@ -43,7 +43,7 @@ def quiet() -> list[VhostRun]:
     runs = []
     for number, run in enumerate(recorded("noisy")):
         ns = 1000 * quiet_ns(run.settings["size"]) + number // 6
-        made = Window(
+        made = WorkerWindow(
             packets=1000,
             ns=ns,
             worker_ns=ns * 99 // 100,

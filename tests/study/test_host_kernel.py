@@ -16,7 +16,7 @@ from sim.host.quality import RepeatSummary, summarise
 from sim.host.recording import Recording, read_recording
 from sim.study.evidence.figures import figures
 from sim.study.evidence.importing import write_measurements
-from sim.study.questions.host_kernel import Compared, host_settings, kernel_of, rate_entry
+from sim.study.questions.host_kernel import FigureComparison, host_settings, kernel_of, rate_entry
 from sim.study.questions.host_tap import WAYS, compare_taps, tap_measurements
 from sim.study.questions.host_vhost import compare_vhost, load_vhost, program_settings, vhost_measurements
 from sim.study.runs.case import observe
@@ -67,15 +67,15 @@ def test_what_is_switched_on_is_that_of_the_machine():
     ("measured", "verdict"), [(100, "within 15 %"), (115, "within 15 %"), (116, "off"), (84, "off")]
 )
 def test_a_prediction_is_within_its_tolerance_or_off(measured, verdict):
-    compared = Compared(summarise([float(measured)] * 5, 0.05), 100.0)
+    compared = FigureComparison(summarise([float(measured)] * 5, 0.05), 100.0)
     assert compared.error == pytest.approx(measured / 100 - 1)
     assert compared.verdict == verdict
 
 
 def test_a_figure_whose_repeats_disagree_is_refused():
-    compared = Compared(summarise([50.0, 80.0, 100.0, 130.0, 180.0], 0.05), 100.0)
+    compared = FigureComparison(summarise([50.0, 80.0, 100.0, 130.0, 180.0], 0.05), 100.0)
     assert compared.verdict.startswith("refused: the middle half of the repeats spreads over")
-    assert Compared(None, 100.0).verdict == "not measured"
+    assert FigureComparison(None, 100.0).verdict == "not measured"
 
 
 # -- writes to a TAP ---------------------------------------------------------------------------------------------------

@@ -19,7 +19,7 @@ _WINDOW_MS = 200
 XDP = {"none": 0, "drop": 1, "pass": 2, "xdp1": 3}
 
 
-class Window(Strict):
+class WorkerWindow(Strict):
     """One timed window: packets used in it, time, CPU time of the worker, and its counters where there are any."""
 
     packets: int = Field(ge=0)
@@ -55,7 +55,7 @@ class VhostRun(Strict):
     kernel_thread: bool = Field(description="the worker is a kernel thread (before 6.4), else a thread of the process")
     zerocopy: int = Field(description="experimental_zcopytx; -1: not shown")
     counts: Sides = Field(description="of the stretch before the windows")
-    windows: list[Window]
+    windows: list[WorkerWindow]
     total: Sides = Field(description="of everything after it")
 
     def disagreement(self) -> str:

@@ -7,7 +7,7 @@ from rich.text import Text
 
 from sim.host.machine import HostMachine
 from sim.report.tables.terminal import Columns, table_of
-from sim.study.questions.host_kernel import Compared
+from sim.study.questions.host_kernel import FigureComparison
 from sim.study.questions.host_tap import FunctionShare, TapComparison, TapReport, middle_cycles_per_instruction
 from sim.study.questions.host_vhost import VhostComparison, VhostReport
 
@@ -91,19 +91,19 @@ def _state(machine: HostMachine) -> list[str]:
     ]
 
 
-def _value(compared: Compared) -> str:
+def _value(compared: FigureComparison) -> str:
     return "" if compared.measured is None else f"{compared.measured.value:.0f}"
 
 
-def _bound(compared: Compared, end: str) -> str:
+def _bound(compared: FigureComparison, end: str) -> str:
     return "" if compared.measured is None else f"{getattr(compared.measured, end):.0f}"
 
 
-def _rate(compared: Compared) -> str:
+def _rate(compared: FigureComparison) -> str:
     return "" if compared.measured is None else f"{1e3 / compared.measured.value:.3f}"
 
 
-def _error(compared: Compared) -> str:
+def _error(compared: FigureComparison) -> str:
     return "" if compared.error is None else f"{compared.error:+.1%}"
 
 

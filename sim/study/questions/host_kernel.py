@@ -53,7 +53,7 @@ def host_settings(
 
 
 @dataclass(frozen=True)
-class Compared:
+class FigureComparison:
     """One figure in ns per packet: what repeats say together, and what the model predicts."""
 
     measured: RepeatSummary | None

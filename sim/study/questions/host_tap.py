@@ -19,7 +19,7 @@ from sim.host.entries import combine, present
 from sim.host.experiments.taps import SAMPLED_BYTES, SIZES, series_name
 from sim.host.quality import RepeatSummary, summarise
 from sim.host.recording import Recording, Samples
-from sim.study.questions.host_kernel import Compared, host_settings, measurement_file, rate_entry
+from sim.study.questions.host_kernel import FigureComparison, host_settings, measurement_file, rate_entry
 from sim.study.runs.functions import function_times
 
 SCENARIO = "tap-write"
@@ -52,8 +52,8 @@ class TapComparison:
 
     way: str
     packet_bytes: int
-    beyond_call: Compared
-    whole: Compared
+    beyond_call: FigureComparison
+    whole: FigureComparison
     cycles_per_instruction: float | None
 
     def to_dict(self) -> dict[str, Any]:
@@ -86,7 +86,7 @@ class TapReport:
     """Every way and size; the shares of the time by function; what a system call takes by itself."""
 
     scenarios: Mapping[str, Scenario]
-    call: Compared
+    call: FigureComparison
     comparisons: tuple[TapComparison, ...]
     shares: tuple[FunctionShare, ...]
 
@@ -120,7 +120,7 @@ def compare_taps(recording: Recording, cpu: Mapping[str, Any], configs: Path | N
             comparisons.append(_compare(recording, way, size, scenario, plan, point))
             if size == SAMPLED_BYTES and way in recording.samples:
                 shares += _shares(way, recording.samples[way], plan, point)
-    call = Compared(_summary(present(recording.ns(series_name("null", SAMPLED_BYTES)))), call_ns)
+    call = FigureComparison(_summary(present(recording.ns(series_name("null", SAMPLED_BYTES)))), call_ns)
     return TapReport(scenarios, call, tuple(comparisons), tuple(shares))
 
 
@@ -145,8 +145,8 @@ def _compare(recording: Recording, way: str, size: int, scenario: Scenario, plan
     return TapComparison(
         way,
         size,
-        Compared(beyond, predicted_ps / 1e3),
-        Compared(_summary(present(whole)), 1e9 / point.pps),
+        FigureComparison(beyond, predicted_ps / 1e3),
+        FigureComparison(_summary(present(whole)), 1e9 / point.pps),
         cpi,
     )
 

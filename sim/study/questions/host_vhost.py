@@ -16,7 +16,7 @@ from sim.engine import simulate
 from sim.host.experiments.vhost import XDP, VhostRun
 from sim.host.quality import summarise
 from sim.host.recording import Recording
-from sim.study.questions.host_kernel import Compared, host_settings, measurement_file, rate_entry
+from sim.study.questions.host_kernel import FigureComparison, host_settings, measurement_file, rate_entry
 from sim.study.runs.case import executed
 from sim.study.runs.functions import function_times
 
@@ -83,8 +83,8 @@ class VhostComparison:
 
     direction: str
     packet_bytes: int
-    rate: Compared
-    worker: Compared
+    rate: FigureComparison
+    worker: FigureComparison
     busy: float
     cycles: float | None
     instructions: float | None
@@ -170,8 +170,8 @@ def _compare(scenario: Scenario, wanted: Mapping[str, int], runs: Sequence[Vhost
     return VhostComparison(
         direction=scenario.device.direction,
         packet_bytes=size,
-        rate=Compared(summarise([window.ns / window.packets for window in windows], STEADY), 1e9 / point.pps),
-        worker=Compared(summarise([window.worker_ns / window.packets for window in windows], STEADY), busy_ns),
+        rate=FigureComparison(summarise([window.ns / window.packets for window in windows], STEADY), 1e9 / point.pps),
+        worker=FigureComparison(summarise([window.worker_ns / window.packets for window in windows], STEADY), busy_ns),
         busy=statistics.median(window.busy for window in windows),
         cycles=per_packet("cycles"),
         instructions=per_packet("instructions"),
