@@ -3,7 +3,6 @@
  * Usage: bench CPU OTHER_CPU (OTHER_CPU -1: there is none). One line `ready TICKS_PER_NS` is printed at the start.
  * All times are ticks of the time-stamp counter; core cycles are ticks times the ratio measured beside them. */
 #include "bench.h"
-#include "tun.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -61,6 +61,9 @@ struct key {
 /* Read the command line; one line on stderr and exit code 2 for what is no key, no number, or out of range. */
 void read_keys(const char *program, const struct key *keys, size_t known, int count, char **arguments);
 
+/* Root is given up for good, and the process dies with its parent: 0, or -1 with errno. */
+int drop_privileges(void);
+
 double ticks_per_ns(void);
 double core_ratio(void); /* core cycles per tick, from a chain of dependent additions */
 

@@ -2,13 +2,19 @@
 #define _GNU_SOURCE
 #include "bench.h"
 
+#include <grp.h>
 #include <math.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <time.h>
+#include <unistd.h>
+
+#define NOBODY 65534
 
 static int by_value(const void *left, const void *right)
 {
@@ -104,4 +110,12 @@ void read_keys(const char *program, const struct key *keys, size_t known, int co
 		}
 		*keys[place].place = value;
 	}
+}
+
+/* Changing the user resets the signal that the parent's death sends. */
+int drop_privileges(void)
+{
+	if (!geteuid() && (setgroups(0, NULL) || setresgid(NOBODY, NOBODY, NOBODY) || setresuid(NOBODY, NOBODY, NOBODY)))
+		return -1;
+	return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) || prctl(PR_SET_PDEATHSIG, SIGKILL) ? -1 : 0;
 }

@@ -47,7 +47,4 @@ int enable_run_counts(void);
 uint64_t run_count(const struct program *loaded);
 uint64_t counted_packets(const struct program *loaded);
 
-/* Root is given up for good, and the process dies with its parent. */
-int drop_privileges(void);
-
 #endif
