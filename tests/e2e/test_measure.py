@@ -114,6 +114,12 @@ def test_writes_to_a_tap_stand_beside_their_prediction_and_are_figures_to_valida
     checked = vhost_sim("validate", "--configs", "mine", "--only", "here-tap", "--draws", "0", "--format", "csv")
     assert (checked.returncode, checked.stderr) == (0, "")
     assert checked.stdout.count("here-tap/native") == 6
+    (empty / "fit.yaml").write_text(
+        "schema: 1\nkind: calibration-study\nname: fit\ntitle: this host\nscenario: tap-write\n"
+        "parameters: [{key: cpu.cpi}]\nmeasurements: [here-tap]\ndraws: 20\ntrials: 20\n"
+    )
+    fitted = vhost_sim("calibrate", "fit.yaml", "--configs", "mine", "--format", "csv")
+    assert (fitted.returncode, fitted.stdout.count("cpu.cpi")) == (0, 1)
 
 
 def test_the_json_of_writes_to_a_tap_holds_each_way_and_size(vhost_sim):

@@ -20,7 +20,8 @@ emulator = pytest.importorskip("sim.count.emulator")
 packages = pytest.importorskip("sim.count.packages")
 pytestmark = pytest.mark.deep
 
-KERNEL = "6.1.192"
+#: The worker is a kernel thread before 6.4, and a thread of the driver's process since.
+KERNELS = {"6.1.192": True, "6.12.95": False}
 CHECKED = 256
 #: Keys of the scenario that change what is negotiated, or what becomes of a packet.
 CHANGED: dict[str, dict[str, object]] = {
@@ -43,15 +44,15 @@ def settings_of(name: str) -> dict[str, int]:
     return program_settings(load_vhost({"traffic.packet_bytes": 64, **CHANGED[name]}))[0]
 
 
-@pytest.fixture(scope="module")
-def emulated(tmp_path_factory):
+@pytest.fixture(scope="module", params=KERNELS)
+def emulated(request, tmp_path_factory):
     """Every run under emulation by its name, in one boot; skipped where kernel or emulator cannot be had."""
     missing = [tool for tool in ("apt-get", "dpkg-deb") if shutil.which(tool) is None]
     if missing:
         pytest.skip(f"no {', '.join(missing)}: kernels and QEMU come from Debian's archive")
     try:
         archive = packages.Archive.of_this_host()
-        place = archive.fetch_kernel(archive.kernel(KERNEL))
+        place = archive.fetch_kernel(archive.kernel(request.param))
         emulator.find_emulator()
     except ConfigError as error:
         pytest.skip(f"no kernel or QEMU to be had: {error}")
@@ -64,7 +65,9 @@ def emulated(tmp_path_factory):
     booted = emulator.boot(kernel, place, commands, tmp_path_factory.mktemp("emulated"))
     assert [run.status for run in booted.runs] == [0] * len(commands)
     records = [parse_records("\n".join(line for line in run.said if line.startswith("{"))) for run in booted.runs]
-    return {name: read_run(every[name], lines) for name, lines in zip(every, records, strict=True)}
+    runs = {name: read_run(every[name], lines) for name, lines in zip(every, records, strict=True)}
+    assert {run.kernel_thread for run in runs.values()} == {KERNELS[request.param]}
+    return runs
 
 
 @pytest.mark.parametrize("name", CHANGED)
