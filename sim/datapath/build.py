@@ -92,7 +92,7 @@ def _build(scenario: Scenario, access: str, packet_bytes: int, apart: bool, func
     plan = replace(plan, initial={**plan.initial, **limits})
     if scenario.device.direction == "rx":
         plan = _receiving(scenario, plan)
-    return plan if scenario.device.kind == "vhost_net" else _beside_vhost_net(scenario, plan)
+    return _beside_vhost_net(scenario, plan) if scenario.device.kind in ("vhost_user", "af_xdp") else plan
 
 
 def _rows(

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from sim.config.errors import ConfigError
 from sim.config.scenario.scenario import Scenario
+from sim.datapath.devices.tap_write import check_writes
 from sim.datapath.host.interference import message_rates
 from sim.datapath.memory.receive_memory import check_receives
 from sim.datapath.memory.rings import ring_of
@@ -21,8 +22,12 @@ def check(scenario: Scenario, packet_bytes: int) -> None:
     _check_queues(scenario)
     if device.kind != "vhost_net" or device.direction == "rx":
         _check_simple_ring(scenario)
-    if device.kind != "vhost_net":
+    if device.kind == "tap_write":
+        check_writes(scenario)
+    elif device.kind != "vhost_net":
         check_competes(scenario)
+    if scenario.backend.kind == "tap-down" and device.kind != "tap_write":
+        raise ConfigError("goes with device.kind tap_write only", key="backend.kind")
     if device.direction == "rx" and device.kind != "af_xdp":
         check_receives(scenario, sizes)
     elif device.kind == "vhost_net":
@@ -68,13 +73,15 @@ def _check_simple_ring(scenario: Scenario) -> None:
     """Refuse what is modelled for vhost_net transmit only."""
     queue, device = scenario.virtqueue, scenario.device
     setting = f"device.kind {device.kind}" if device.kind != "vhost_net" else "device.direction rx"
+    writes = device.kind == "tap_write"
     odd = {
+        "device.direction": writes and device.direction == "rx",
         "virtqueue.layout": queue.layout == "packed",
         "virtqueue.in_order": queue.in_order,
         "device.zerocopy_tx": device.zerocopy_tx,
         "device.busyloop_timeout_us": device.busyloop_timeout_us > 0,
         "device.schedule_out": device.schedule_out,
-        "device.sndbuf_limited": device.sndbuf_limited,
+        "device.sndbuf_limited": device.sndbuf_limited and not writes,
     }
     if device.kind != "vhost_net":
         odd["virtqueue.iotlb"] = queue.iotlb

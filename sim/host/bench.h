@@ -46,8 +46,23 @@ extern const struct entry copy_benchmarks[];
 extern const struct entry kernel_benchmarks[];
 extern const struct entry tap_benchmarks[];
 
+/* Open what only root may, before root is given up; without root, or where it is refused, tap_benchmarks are not possible. */
+void open_taps(void);
+
 /* Those that the ring program runs beside its ring. */
 benchmark transfer, stream_loads, copy_pool, copy_warm, copy_warm_fenced, copy_dirty_head, copy_dirty_head_open;
+
+/* What may stand on a command line as KEY=NUMBER. */
+struct key {
+	const char *name;
+	long *place, least, most;
+};
+
+/* Read the command line; one line on stderr and exit code 2 for what is no key, no number, or out of range. */
+void read_keys(const char *program, const struct key *keys, size_t known, int count, char **arguments);
+
+/* Root is given up for good, and the process dies with its parent: 0, or -1 with errno. */
+int drop_privileges(void);
 
 double ticks_per_ns(void);
 double core_ratio(void); /* core cycles per tick, from a chain of dependent additions */

@@ -2,12 +2,19 @@
 #define _GNU_SOURCE
 #include "bench.h"
 
+#include <grp.h>
 #include <math.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <time.h>
+#include <unistd.h>
+
+#define NOBODY 65534
 
 static int by_value(const void *left, const void *right)
 {
@@ -87,4 +94,28 @@ double core_ratio(void)
 		best = ratio > best ? ratio : best;
 	}
 	return best;
+}
+
+void read_keys(const char *program, const struct key *keys, size_t known, int count, char **arguments)
+{
+	for (int number = 1; number < count; number++) {
+		char *sign = strchr(arguments[number], '='), *end = NULL;
+		size_t length = sign ? sign - arguments[number] : 0, place = 0;
+		while (place < known && (strlen(keys[place].name) != length || strncmp(keys[place].name, arguments[number], length)))
+			place++;
+		long value = sign ? strtol(sign + 1, &end, 10) : 0;
+		if (place == known || end == sign + 1 || *end || value < keys[place].least || value > keys[place].most) {
+			fprintf(stderr, "%s: %s: unknown, no number, or out of range\n", program, arguments[number]);
+			exit(2);
+		}
+		*keys[place].place = value;
+	}
+}
+
+/* Changing the user resets the signal that the parent's death sends. */
+int drop_privileges(void)
+{
+	if (!geteuid() && (setgroups(0, NULL) || setresgid(NOBODY, NOBODY, NOBODY) || setresuid(NOBODY, NOBODY, NOBODY)))
+		return -1;
+	return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) || prctl(PR_SET_PDEATHSIG, SIGKILL) ? -1 : 0;
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import platform
 import re
 import time
@@ -46,6 +47,9 @@ class HostMachine(Strict):
     l3_bytes: int = Field(ge=0)
     nodes: int = Field(ge=1)
     cpus: list[Topology] = Field(min_length=1)
+    command_line: str = ""
+    hardened_usercopy: bool | None = Field(None, description="as the kernel's configuration says; null: not shown")
+    module_parameters: dict[str, str] = Field(default_factory=dict, description="of vhost, vhost_net and tun")
 
     @property
     def signature(self) -> str:
@@ -68,6 +72,20 @@ class HostMachine(Strict):
         """Whether indirect branches are restricted by the CPU instead of by retpolines."""
         state = self.vulnerabilities.get("spectre_v2", "")
         return "ibrs_enhanced" in self.flags or re.search(r"Enhanced .*IBRS|Automatic IBRS", state) is not None
+
+    @property
+    def mitigations(self) -> dict[str, bool]:
+        """What is switched on, by the keys that a scenario has for it; a check of objects only where it is shown."""
+        state = self.vulnerabilities
+        known = {} if self.hardened_usercopy is None else {"hardened_usercopy": self.hardened_usercopy}
+        return known | {
+            "smap": "smap" in self.flags,
+            "spectre_v1": state.get("spectre_v1", "").startswith("Mitigation"),
+            "retpoline": "Retpoline" in state.get("spectre_v2", ""),
+            "spec_rstack_overflow": self.safe_ret,
+            "retbleed": "return thunk" in state.get("retbleed", "").lower(),
+            "indirect_target_selection": state.get("indirect_target_selection", "").startswith("Mitigation"),
+        }
 
     @property
     def safe_ret(self) -> bool:
@@ -126,6 +144,26 @@ def _topology(root: Path, allowed: list[int]) -> list[Topology]:
     return topology
 
 
+def _hardened_usercopy(root: Path, release: str) -> bool | None:
+    """Return whether HARDENED_USERCOPY is built in and on; None where no configuration is shown."""
+    packed, text = root / "proc/config.gz", _text(root / f"boot/config-{release}")
+    try:
+        text = text or gzip.decompress(packed.read_bytes()).decode()
+    except (OSError, ValueError, EOFError):
+        return None
+    lines = text.splitlines()
+    built, off = "CONFIG_HARDENED_USERCOPY=y" in lines, "# CONFIG_HARDENED_USERCOPY_DEFAULT_ON is not set" in lines
+    return built and not off
+
+
+def _module_parameters(root: Path) -> dict[str, str]:
+    return {
+        f"{module}.{file.name}": _text(file)
+        for module in ("tun", "vhost", "vhost_net")
+        for file in sorted((root / "sys/module" / module / "parameters").glob("*"))
+    }
+
+
 def read_machine(allowed: list[int], root: Path = Path("/")) -> HostMachine:
     """Read the machine's state from below `root`; `allowed` are the CPUs that this process may run on."""
     fields: dict[str, str] = {}
@@ -136,6 +174,7 @@ def read_machine(allowed: list[int], root: Path = Path("/")) -> HostMachine:
     flags = set(fields.get("flags", "").split())
     folder = root / _CPU / "vulnerabilities"
     caches = _caches(root)
+    kernel = _text(root / "proc/sys/kernel/osrelease") or platform.release()
     return HostMachine(
         vendor=fields.get("vendor_id", ""),
         family=_number(fields.get("cpu family", "")),
@@ -144,7 +183,7 @@ def read_machine(allowed: list[int], root: Path = Path("/")) -> HostMachine:
         model_name=fields.get("model name", "unknown"),
         microcode=fields.get("microcode", ""),
         flags=[flag for flag in FLAGS if flag in flags],
-        kernel=_text(root / "proc/sys/kernel/osrelease") or platform.release(),
+        kernel=kernel,
         vulnerabilities={file.name: _text(file) for file in sorted(folder.glob("*"))},
         governor=_text(root / _CPU / "cpu0/cpufreq/scaling_governor"),
         smt=_text(root / _CPU / "smt/active") == "1",
@@ -153,6 +192,9 @@ def read_machine(allowed: list[int], root: Path = Path("/")) -> HostMachine:
         l3_bytes=caches["3"],
         nodes=max(1, len(list((root / "sys/devices/system/node").glob("node[0-9]*")))),
         cpus=_topology(root, allowed),
+        command_line=_text(root / "proc/cmdline"),
+        hardened_usercopy=_hardened_usercopy(root, kernel),
+        module_parameters=_module_parameters(root),
     )
 
 

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
 from sim.config.errors import ConfigError
 from sim.config.progress import Progress
-from sim.host.machine import HostMachine, choose_pair, read_machine, read_times, wait_until_idle
+from sim.host.experiments.privilege import one_at_a_time
+from sim.host.experiments.taps import check_taps, sample_writes, tap_benchmarks
+from sim.host.experiments.vhost import check_vhost, run_vhost
+from sim.host.machine import choose_pair, read_machine, read_times, wait_until_idle
 from sim.host.nearest import check_x86
 from sim.host.profile import Profile, build_profile
 from sim.host.programs import Reading, benchmarks, check_platform, compiled, run_round
@@ -18,20 +22,38 @@ from sim.host.recording import FEWEST_ROUNDS, QUIET_IDLE, Recording, Round, Seri
 ROUNDS = 11
 #: After this no round is started, so that a session ends well within a minute.
 BUDGET_S = 40.0
+#: Writes to TAPs are short and differ from one another by little: a round holds several passes through them.
+PASSES_OF_WRITES = 5
 #: Patience for other programs before each round, while there is time.
 PATIENCE_S = 2.0
 
 
-def record(progress: Progress | None = None) -> Recording:
-    """Measure this machine. Raises ConfigError where it cannot be measured (platform, CPU, compiler, no free CPU)."""
+def record(progress: Progress | None = None, taps: bool = False, vhost: Sequence[Mapping[str, int]] = ()) -> Recording:
+    """Measure this machine; writes to TAPs too if wanted, and a driver of its vhost worker in these configurations.
+
+    Raises ConfigError where it cannot be measured (platform, CPU, compiler, no free CPU; for TAPs no root, no bpf()).
+    """
     check_platform()
+    if not taps and not vhost:
+        return _record(progress, taps, vhost)
+    with one_at_a_time():
+        return _record(progress, taps, vhost)
+
+
+def _record(progress: Progress | None, taps: bool, vhost: Sequence[Mapping[str, int]]) -> Recording:
+    if taps:
+        check_taps()
     machine = read_machine(sorted(os.sched_getaffinity(0)))
     check_x86(machine)
     pair = choose_pair(machine)
+    if vhost:
+        check_vhost(vhost[0], pair)
     program = compiled("bench")
     started = datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
-    rounds, readings = _rounds(program, machine, pair, progress)
-    names = benchmarks(machine)
+    names, writes = benchmarks(machine), tap_benchmarks() if taps else []
+    rounds, readings = _rounds(program, names + PASSES_OF_WRITES * writes, pair, progress)
+    readings = [of_round[: len(names)] + middle_pass(of_round[len(names) :], len(writes)) for of_round in readings]
+    names += writes
     return Recording(
         schema=1,
         kind="host-recording",
@@ -41,14 +63,15 @@ def record(progress: Progress | None = None) -> Recording:
         pair=pair,
         rounds=rounds,
         series={name: series_of([of_round[number] for of_round in readings]) for number, name in enumerate(names)},
+        samples=sample_writes(pair[0], progress) if taps else {},
+        vhost=run_vhost(vhost, pair, progress) if vhost else [],
     )
 
 
 def _rounds(
-    program: Path, machine: HostMachine, pair: tuple[int, int | None], progress: Progress | None
+    program: Path, wanted: Sequence[str], pair: tuple[int, int | None], progress: Progress | None
 ) -> tuple[list[Round], list[list[Reading]]]:
     cpus = [cpu for cpu in pair if cpu is not None]
-    wanted = benchmarks(machine)
     rounds: list[Round] = []
     readings: list[list[Reading]] = []
     begun = time.monotonic()
@@ -65,6 +88,12 @@ def _rounds(
         steal = read_times().steal_since(before, cpus)
         rounds.append(Round(ticks_per_ns=ticks_per_ns, idle=idle, steal=steal))
         readings.append(of_round)
+
+
+def middle_pass(readings: Sequence[Reading], count: int) -> list[Reading]:
+    """Return each benchmark's middle reading of several passes through `count` of them, one without ticks first."""
+    passes = [sorted(readings[number::count], key=lambda reading: reading.ticks or 0.0) for number in range(count)]
+    return [of_one[0] if of_one[0].ticks is None else of_one[(len(of_one) - 1) // 2] for of_one in passes]
 
 
 def series_of(readings: list[Reading]) -> Series:
@@ -84,12 +113,14 @@ def measure(
     name: str = DEFAULT_NAME,
     configs: Path | None = None,
     progress: Progress | None = None,
+    taps: bool = False,
+    vhost: Sequence[Mapping[str, int]] = (),
 ) -> tuple[Recording, Profile]:
-    """Return a recording (made now, or read from `recording_file`) and its profile.
+    """Return a recording (read from `recording_file`, or made now, as `record` does) and its profile.
 
     Raises ConfigError where this machine cannot be measured, and for a file that is no recording.
     """
-    recording = record(progress) if recording_file is None else read_recording(recording_file)
+    recording = record(progress, taps, vhost) if recording_file is None else read_recording(recording_file)
     return recording, build_profile(recording, name, configs)
 
 

@@ -23,9 +23,11 @@ FLAGS = ("-O2", "-mno-red-zone", "-pthread")
 PROGRAMS = {
     "bench": (
         *("bench.c", "threads.c", "common.c"),
-        *("instructions.c", "serialising.c", "memory.c", "cores.c", "copies.c", "kernel.c", "tap.c"),
+        *("instructions.c", "serialising.c", "memory.c", "cores.c", "copies.c", "kernel.c", "tap.c", "taps.c", "tun.c"),
     ),
     "ring": ("ring.c", "threads.c", "common.c", "cores.c", "copies.c"),
+    "writes": ("writes.c", "taps.c", "tun.c", "common.c"),
+    "vhost": ("vhost.c", "driver.c", "tun.c", "common.c"),
 }
 
 
@@ -60,23 +62,26 @@ def compiler_version(compiler: str) -> str:
     return done.stdout.partition("\n")[0]
 
 
-def compiled(program: str) -> Path:
-    """Return the executable of a program, compiled now unless the cache has it for this source and compiler."""
+def compiled(program: str, static: bool = False) -> Path:
+    """Return the executable of a program, compiled now unless the cache has it for this source and compiler.
+
+    `static`: without shared libraries, for a machine that has none.
+    """
     check_platform()
     compiler = find_compiler()
     version = compiler_version(compiler)
+    flags = (*FLAGS, "-static") if static else FLAGS
     sources = [SOURCES / name for name in PROGRAMS[program]]
-    digest = hashlib.sha256(" ".join((version, *FLAGS)).encode())
-    for file in (*sources, SOURCES / "bench.h"):
+    digest = hashlib.sha256(" ".join((version, *flags)).encode())
+    for file in (*sources, *sorted(SOURCES.glob("*.h"))):
         digest.update(file.read_bytes())
-    folder = cache_folder()
-    executable = folder / f"{program}-{digest.hexdigest()[:16]}"
+    executable = cache_folder() / f"{program}-{digest.hexdigest()[:16]}"
     if not executable.exists():
-        _compile(compiler, sources, executable)
+        _compile([compiler, *flags], sources, executable)
     return executable
 
 
-def _compile(compiler: str, sources: list[Path], executable: Path) -> None:
+def _compile(compiler: list[str], sources: list[Path], executable: Path) -> None:
     """Compile into a temporary file and rename it, so that nobody runs a half-written program."""
     try:
         executable.parent.mkdir(parents=True, exist_ok=True)
@@ -84,12 +89,12 @@ def _compile(compiler: str, sources: list[Path], executable: Path) -> None:
         os.close(handle)
     except OSError as error:
         raise ConfigError(f"cannot be written: {error.strerror}", file=executable.parent) from None
-    command = [compiler, *FLAGS, "-o", name, *(str(file) for file in sources), "-lm"]
+    command = [*compiler, "-o", name, *(str(file) for file in sources), "-lm"]
     try:
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:
             first = next((line for line in done.stderr.splitlines() if "error" in line), done.stderr[-200:])
-            raise ConfigError(f"measure: {compiler} cannot compile {executable.name}: {first}")
+            raise ConfigError(f"measure: {compiler[0]} cannot compile {executable.name}: {first}")
         os.chmod(name, 0o755)
         os.replace(name, executable)
     finally:

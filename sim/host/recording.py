@@ -11,12 +11,15 @@ from pydantic import Field, ValidationError, model_validator
 
 from sim.config.errors import ConfigError
 from sim.config.tables.quantity import Strict
+from sim.host.experiments.vhost import VhostRun
 from sim.host.machine import HostMachine
 
 #: A round is quiet when both CPUs were at least this idle before it, and little was stolen from them during it.
 QUIET_IDLE = 0.9
 QUIET_STEAL = 0.02
 FEWEST_ROUNDS = 5
+#: What older recordings do not know of their machine.
+_LATER = ("stepping", "command_line", "hardened_usercopy", "module_parameters")
 
 
 class Round(Strict):
@@ -40,6 +43,21 @@ class Series(Strict):
     disturbed: list[int]
 
 
+class Samples(Strict):
+    """Where samples of the CPU clock fell while one call was made again and again: kernel functions, or the program."""
+
+    functions: dict[str, int] = Field(description="samples by kernel function")
+    user: int = Field(ge=0, description="samples outside the kernel")
+    lost: int = Field(ge=0, description="records that found no room")
+    calls: int = Field(gt=0)
+    ns: int = Field(gt=0, description="time that all calls took")
+
+    @property
+    def total(self) -> int:
+        """Samples of the whole time."""
+        return sum(self.functions.values()) + self.user
+
+
 class Recording(Strict):
     """A session: the machine, its rounds, and every benchmark's repeats. `series` is keyed by `NAME ARGUMENT`."""
 
@@ -51,6 +69,8 @@ class Recording(Strict):
     pair: tuple[int, int | None]
     rounds: list[Round] = Field(min_length=1)
     series: dict[str, Series]
+    samples: dict[str, Samples] = Field(default_factory=dict, description="of writes to a TAP, by way")
+    vhost: list[VhostRun] = Field(default_factory=list, description="of the driver in front of the vhost worker")
 
     @model_validator(mode="after")
     def _one_value_per_round(self) -> Recording:
@@ -99,10 +119,10 @@ class Recording(Strict):
 
     def to_json(self) -> str:
         """Return the file's text."""
-        data = self.model_dump(mode="json", by_alias=True)
-        if self.machine.stepping is None:  # recorded before it was read
-            del data["machine"]["stepping"]
-        return json.dumps(data, allow_nan=False) + "\n"
+        left_out: dict[str, Any] = {name: True for name in ("samples", "vhost") if not getattr(self, name)}
+        unknown = {name: True for name in _LATER if getattr(self.machine, name) in ("", None, {})}
+        whole = self.model_dump(mode="json", by_alias=True, exclude={**left_out, "machine": unknown})
+        return json.dumps(whole, allow_nan=False) + "\n"
 
 
 def read_recording(file: Path) -> Recording:

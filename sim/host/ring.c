@@ -409,6 +409,10 @@ int main(int count, char **arguments)
 		fprintf(stderr, "ring: cannot start a thread\n");
 		return 3;
 	}
+	if (drop_privileges()) {
+		fprintf(stderr, "ring: cannot give up root\n");
+		return 3;
+	}
 	look_around(0);
 	if (pthread_create(&clock_thread, NULL, stop_later, &wait)) {
 		fprintf(stderr, "ring: cannot start a thread\n");

@@ -1,21 +1,13 @@
-/* Calls and returns in the kernel's own context: a packet written to a TAP runs an XDP program with n of them in it.
+/* Writes of frames to TAPs: what the kernel's tun does with each, and calls and returns in an XDP program that it runs.
  *
- * Needs root, /dev/net/tun and bpf(): elsewhere every benchmark is not possible. The TAP stands in a network namespace
- * of its own, with nothing else in it, and goes with the process. */
-#define _GNU_SOURCE
+ * Needs root, /dev/net/tun and bpf(): elsewhere every benchmark is not possible. The TAPs stand in a network namespace
+ * of their own, with nothing else in it, and go with the process. */
 #include "bench.h"
+#include "taps.h"
+#include "tun.h"
 
-#include <fcntl.h>
 #include <limits.h>
-#include <linux/bpf.h>
-#include <linux/if_tun.h>
 #include <math.h>
-#include <net/if.h>
-#include <sched.h>
-#include <string.h>
-#include <sys/ioctl.h>
-#include <sys/socket.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #define BATCHES 24
@@ -23,76 +15,14 @@
 #define FRAME_BYTES 64
 #define MOST 512 /* instructions of a program */
 
-static int tap = -1, interface;
+/* Programs that are timed for what is in them, each on a TAP of its own. */
+static struct {
+	long calls, additions;
+	int file; /* -1: not possible */
+} programs[] = {{0, 0, -1}, {16, 0, -1}, {64, 0, -1}, {128, 0, -1}, {0, 400, -1}};
+#define PROGRAMS (sizeof programs / sizeof *programs)
 
-/* A TAP whose packets take the path of XDP in the driver: writes do not block, and the send buffer has no limit. */
-static int open_tap(void)
-{
-	static int tried;
-	struct ifreq request = {.ifr_name = "tap%d"};
-	int unlimited = INT_MAX, control, up;
-	if (tried++)
-		return tap >= 0;
-	if (unshare(CLONE_NEWNET))
-		return 0;
-	request.ifr_flags = IFF_TAP | IFF_NO_PI;
-	int opened = open("/dev/net/tun", O_RDWR | O_NONBLOCK);
-	if (opened < 0 || ioctl(opened, TUNSETIFF, &request) || ioctl(opened, TUNSETSNDBUF, &unlimited))
-		return 0;
-	control = socket(AF_INET, SOCK_DGRAM, 0);
-	request.ifr_flags = IFF_UP;
-	up = control >= 0 && !ioctl(control, SIOCSIFFLAGS, &request);
-	close(control);
-	interface = if_nametoindex(request.ifr_name);
-	tap = up && interface ? opened : -1;
-	return tap >= 0;
-}
-
-/* Load a program and attach it to the TAP; the link holds it. */
-static int attach(const struct bpf_insn *program, int count)
-{
-	union bpf_attr load, create;
-	memset(&load, 0, sizeof load);
-	load.prog_type = BPF_PROG_TYPE_XDP;
-	load.insns = (uint64_t)program;
-	load.insn_cnt = count;
-	load.license = (uint64_t) "GPL";
-	int loaded = syscall(SYS_bpf, BPF_PROG_LOAD, &load, sizeof load);
-	if (loaded < 0)
-		return -1;
-	memset(&create, 0, sizeof create);
-	create.link_create.prog_fd = loaded;
-	create.link_create.target_ifindex = interface;
-	create.link_create.attach_type = BPF_XDP;
-	int link = syscall(SYS_bpf, BPF_LINK_CREATE, &create, sizeof create);
-	close(loaded);
-	return link;
-}
-
-static double timed(const struct bpf_insn *program, int count, int *disturbed)
-{
-	static char frame[FRAME_BYTES] = {2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2, 8};
-	struct batches all;
-	if (!open_tap())
-		return NAN;
-	int link = attach(program, count);
-	if (link < 0)
-		return NAN;
-	batches_begin(&all);
-	for (int batch = 0; batch < BATCHES; batch++) {
-		int written = 0;
-		batches_start(&all);
-		uint64_t from = ticks();
-		for (int number = 0; number < WRITES; number++)
-			written += write(tap, frame, sizeof frame) == sizeof frame;
-		uint64_t elapsed = ticks() - from;
-		if (batch && written == WRITES)
-			batches_add(&all, elapsed, WRITES);
-	}
-	close(link);
-	*disturbed += all.disturbed;
-	return midmean(all.value, all.kept);
-}
+static int opened[WAYS];
 
 static struct bpf_insn set(int place, int value)
 {
@@ -101,41 +31,104 @@ static struct bpf_insn set(int place, int value)
 
 static const struct bpf_insn leave = {.code = BPF_JMP | BPF_EXIT};
 
-/* Argument: calls of a function that sets one register. */
-static double tap_calls(long calls, int *disturbed)
+/* Calls of a function that sets one register, and additions each of which needs the one before; then the drop. */
+static int load_work(long calls, long additions)
 {
 	struct bpf_insn program[MOST];
 	int count = 0;
-	if (calls + 4 > MOST)
-		return NAN;
-	for (; count < calls; count++) /* to behind the exit of the caller, from the next instruction on */
-		program[count] = (struct bpf_insn){
-			.code = BPF_JMP | BPF_CALL, .src_reg = BPF_PSEUDO_CALL, .imm = calls + 2 - (count + 1)};
+	program[count++] = set(BPF_REG_0, 0);
+	for (long number = 0; number < additions; number++)
+		program[count++] = (struct bpf_insn){.code = BPF_ALU64 | BPF_ADD | BPF_K, .imm = 1};
+	for (long left = calls; left; left--) /* to behind the exit of the caller, from the next instruction on */
+		program[count++] = (struct bpf_insn){.code = BPF_JMP | BPF_CALL, .src_reg = BPF_PSEUDO_CALL, .imm = left + 1};
 	program[count++] = set(BPF_REG_0, XDP_DROP);
 	program[count++] = leave;
 	if (calls) {
 		program[count++] = set(BPF_REG_0, 0);
 		program[count++] = leave;
 	}
-	return timed(program, count, disturbed);
+	return load_instructions(program, count);
 }
 
-/* Argument: additions, each of which needs the one before. */
-static double tap_additions(long additions, int *disturbed)
+static int open_program(long calls, long additions)
 {
-	struct bpf_insn program[MOST];
-	int count = 0;
-	if (additions + 3 > MOST)
-		return NAN;
-	program[count++] = set(BPF_REG_0, 0);
-	for (long number = 0; number < additions; number++)
-		program[count++] = (struct bpf_insn){.code = BPF_ALU64 | BPF_ADD | BPF_K, .imm = 1};
-	program[count++] = set(BPF_REG_0, XDP_DROP);
-	program[count++] = leave;
-	return timed(program, count, disturbed);
+	struct tun tun;
+	int loaded = load_work(calls, additions);
+	if (loaded < 0 || tun_open(&tun, TUN_NONBLOCK, INT_MAX) || attach_program(&tun, loaded))
+		return -1;
+	close(loaded);
+	return tun.file;
 }
+
+void open_taps(void)
+{
+	opened[WAY_NULL] = !open_way(WAY_NULL);
+	if (enter_namespace())
+		return;
+	for (enum way way = WAY_DOWN; way < WAYS; way++)
+		opened[way] = !open_way(way);
+	for (size_t number = 0; number < PROGRAMS; number++)
+		programs[number].file = open_program(programs[number].calls, programs[number].additions);
+}
+
+/* Ticks of one write in batches; `written` of a way writes a frame, or of a program. */
+static double timed(int (*written)(long, long), long which, long bytes, int *disturbed)
+{
+	struct batches all;
+	batches_begin(&all);
+	for (int batch = 0; batch < BATCHES; batch++) {
+		int taken = 0;
+		batches_start(&all);
+		uint64_t from = ticks();
+		for (int number = 0; number < WRITES; number++)
+			taken += written(which, bytes);
+		uint64_t elapsed = ticks() - from;
+		if (batch && taken == WRITES)
+			batches_add(&all, elapsed, WRITES);
+	}
+	*disturbed += all.disturbed;
+	return midmean(all.value, all.kept);
+}
+
+static int write_way(long way, long bytes) { return write_frame(way, bytes); }
+
+static double timed_way(enum way way, long bytes, int *disturbed)
+{
+	return opened[way] && bytes <= MOST_FRAME ? timed(write_way, way, bytes, disturbed) : NAN;
+}
+
+/* Arguments: bytes of the frame. */
+static double tap_null(long bytes, int *disturbed) { return timed_way(WAY_NULL, bytes, disturbed); }
+static double tap_down(long bytes, int *disturbed) { return timed_way(WAY_DOWN, bytes, disturbed); }
+static double tap_skb(long bytes, int *disturbed) { return timed_way(WAY_SKB, bytes, disturbed); }
+static double tap_generic(long bytes, int *disturbed) { return timed_way(WAY_GENERIC, bytes, disturbed); }
+static double tap_program(long bytes, int *disturbed) { return timed_way(WAY_PROGRAM, bytes, disturbed); }
+static double tap_native(long bytes, int *disturbed) { return timed_way(WAY_NATIVE, bytes, disturbed); }
+
+static int write_file(long file, long bytes)
+{
+	static char frame[FRAME_BYTES] = {2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2, 8};
+	return raw_write(file, frame, bytes) == bytes;
+}
+
+static double timed_program(long calls, long additions, int *disturbed)
+{
+	for (size_t number = 0; number < PROGRAMS; number++)
+		if (programs[number].calls == calls && programs[number].additions == additions && programs[number].file >= 0)
+			return timed(write_file, programs[number].file, FRAME_BYTES, disturbed);
+	return NAN;
+}
+
+static double tap_calls(long calls, int *disturbed) { return timed_program(calls, 0, disturbed); }
+static double tap_additions(long additions, int *disturbed) { return timed_program(0, additions, disturbed); }
 
 const struct entry tap_benchmarks[] = {
+	{"tap_null", tap_null},
+	{"tap_down", tap_down},
+	{"tap_skb", tap_skb},
+	{"tap_generic", tap_generic},
+	{"tap_program", tap_program},
+	{"tap_native", tap_native},
 	{"tap_calls", tap_calls},
 	{"tap_additions", tap_additions},
 	{0},

@@ -55,6 +55,11 @@ NOT_FOR_OTHERS = NOT_FOR_RECEIVE | {
 }
 
 REFUSALS = [
+    Refusal("tap-write", ("backend.kind=tap-bridge",), "backend.kind", "tap-bridge is not modelled behind tap_write"),
+    Refusal("tap-write", ("backend.kind=tap-skb",), "backend.kind", "tap-skb is modelled with device.sndbuf_limited"),
+    Refusal("tap-write", ("device.direction=rx",), "device.direction", "is not modelled with device.kind tap_write"),
+    Refusal("tap-write", ("traffic.load=1e6",), "traffic.load", "tap_write sets its own pace"),
+    Refusal(SEED, ("backend.kind=tap-down",), "backend.kind", "goes with device.kind tap_write only"),
     Refusal(SEED, (*SHARED_CORE, "traffic.load=1e6"), "queues", "a saturating load of one packet size"),
     Refusal(SEED, (*SHARED_CORE, "traffic.mix=imix"), "queues", "a saturating load of one packet size"),
     Refusal(SEED, (*SHARED_CORE, "device.busyloop_timeout_us=10"), "queues", "busy polling"),

@@ -41,6 +41,11 @@ def test_a_program_is_compiled_once(fake):
     assert [file.name for file in first.parent.iterdir()] == [first.name]  # nothing half-written is left
 
 
+def test_a_static_program_is_another_one(fake):
+    dynamic, static = programs.compiled("vhost"), programs.compiled("vhost", static=True)
+    assert dynamic != static
+
+
 def test_it_lies_below_the_cache_folder_of_the_user(fake, tmp_path):
     assert programs.compiled("ring").parent == tmp_path / "cache" / "vhost-sim"
 

@@ -67,10 +67,11 @@ class Driver(Strict):
 class Device(Strict):
     """The host side: the vhost worker."""
 
-    kind: Literal["vhost_net", "vhost_user", "af_xdp"] = Field(
+    kind: Literal["vhost_net", "vhost_user", "af_xdp", "tap_write"] = Field(
         "vhost_net",
         description="vhost_net: kernel worker; vhost_user: DPDK polling in user space; af_xdp: kernel side of an "
-        "AF_XDP socket, whose rings have virtqueue.size entries each",
+        "AF_XDP socket, whose rings have virtqueue.size entries each; tap_write: no ring, a process that writes frames "
+        "to the TAP, one system call each",
     )
     direction: Literal["tx", "rx"] = Field("tx", description="tx: guest to host; rx: host to guest")
     batch: int = Field(64, ge=1, le=1024, description="VHOST_NET_BATCH: packets per flush")
@@ -100,10 +101,10 @@ class Device(Strict):
 class Backend(Strict):
     """What happens to a packet behind the worker."""
 
-    kind: Literal["tap-xdp-drop", "tap-xdp-pass", "tap-xdp-redirect", "tap-skb", "tap-bridge"] = Field(
+    kind: Literal["tap-xdp-drop", "tap-xdp-pass", "tap-xdp-redirect", "tap-skb", "tap-bridge", "tap-down"] = Field(
         "tap-xdp-drop",
         description="TAP with a native XDP program that drops, passes or redirects to a NIC; or without one: the skb "
-        "goes up the host's stack, or is bridged to a NIC",
+        "goes up the host's stack, or is bridged to a NIC; tap-down: the interface is down (tap_write only)",
     )
     program_instructions: Instructions = default_entry(
         "backend.program_instructions", "instructions of the XDP program beyond a bare XDP_DROP"

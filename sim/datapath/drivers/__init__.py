@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from sim.config.scenario.scenario import Scenario
+from sim.datapath.devices.tap_write import frames
 from sim.datapath.drivers.virtio_net import napi_poll, start_xmit
 from sim.datapath.drivers.virtio_user import lockstep, receive_burst, receive_lockstep, transmit_burst
 from sim.datapath.drivers.xsk import xsk_receive, xsk_transmit
@@ -16,6 +17,8 @@ __all__ = ["driver_steps"]
 def driver_steps(scenario: Scenario, packet_bytes: int) -> list[Step]:
     """Return the steps of the driver that the scenario names."""
     kind, receives, ring = scenario.driver.kind, scenario.device.direction == "rx", SplitRing(scenario.virtqueue)
+    if scenario.device.kind == "tap_write":
+        return frames(scenario)
     if kind == "xsk":
         return (xsk_receive if receives else xsk_transmit)(scenario)
     if receives:

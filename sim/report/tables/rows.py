@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from sim.study.questions.cpus import CpuComparison
     from sim.study.questions.explain import Explanation
     from sim.study.questions.host_ring import RingReport
+    from sim.study.questions.host_tap import TapReport
+    from sim.study.questions.host_vhost import VhostReport
     from sim.study.questions.run import Result
     from sim.study.sensitivity.breakeven import BreakEven
     from sim.study.sensitivity.tornado import Sensitivities
@@ -173,6 +175,16 @@ def profile_rows(profile: Profile) -> list[Row]:
 
 def ring_rows(report: RingReport) -> list[Row]:
     """Return measured and predicted rates of the ring."""
+    return [flat(point.to_dict()) for point in report.comparisons]
+
+
+def tap_rows(report: TapReport) -> list[Row]:
+    """Return measured and predicted times of writes to a TAP."""
+    return [flat(point.to_dict()) for point in report.comparisons]
+
+
+def vhost_rows(report: VhostReport) -> list[Row]:
+    """Return measured and predicted rates of the host's vhost worker."""
     return [flat(point.to_dict()) for point in report.comparisons]
 
 

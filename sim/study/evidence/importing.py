@@ -213,11 +213,14 @@ def _share(name: str, share: float, shares: Shares) -> dict[str, Any]:
     return entry | ({"noise": round(min(0.99, by_chance), 3)} if by_chance > _NOISE else {})
 
 
-def write_measurements(measurements: Measurements, file: Path) -> None:
-    """Write a measurement file, whole or not at all."""
+IMPORTED = "`vhost-sim import-trace`. Complete `set`: CPU, kernel, mitigations, ring, burst"
+
+
+def write_measurements(measurements: Measurements, file: Path, made_by: str = IMPORTED) -> None:
+    """Write a measurement file, whole or not at all; its first line says what made it."""
     data = measurements.model_dump(mode="json", exclude_defaults=True)
     data = {"schema": data.pop("schema_"), "kind": "measurement", **data, "scenario": measurements.scenario}
     entries = data.pop("entries")
-    text = "# Written by `vhost-sim import-trace`. Complete `set`: CPU, kernel, mitigations, ring, burst.\n"
+    text = f"# Written by {made_by}.\n"
     text += yaml.safe_dump({**data, "entries": entries}, sort_keys=False, width=120, allow_unicode=True)
     write_whole(file, text)

@@ -1,0 +1,81 @@
+"""A process that writes frames to a TAP, one system call each: what the kernel's tun does with them, without a ring.
+
+The same functions stand behind a worker's sendmsg of one packet. A frame is in the writer's own cache, so its copy
+meets no line of another core.
+"""
+
+from __future__ import annotations
+
+from sim.config.errors import ConfigError
+from sim.config.scenario.scenario import Scenario
+from sim.datapath.plan.program import Program
+from sim.datapath.plan.registers import R
+from sim.datapath.plan.step import Step
+from sim.datapath.vhost_net.path import largest_xdp_packet
+
+#: What becomes of the frame: the only backends that are counted behind a write.
+_BACKENDS = ("tap-xdp-drop", "tap-skb", "tap-down")
+
+
+def check_writes(scenario: Scenario) -> None:
+    """Raise ConfigError for what a write to a TAP is not modelled with."""
+    backend = scenario.backend.kind
+    if backend not in _BACKENDS:
+        raise ConfigError(f"{backend} is not modelled behind tap_write", key="backend.kind", got=backend)
+    if scenario.traffic.load.kind != "saturate" or scenario.traffic.mix is not None:
+        raise ConfigError("tap_write sets its own pace, with frames of one size", key="traffic.load")
+    if backend != "tap-xdp-drop" and not scenario.device.sndbuf_limited:
+        raise ConfigError(
+            f"{backend} is modelled with device.sndbuf_limited, where frames are skbs", key="backend.kind"
+        )
+
+
+def becomes_skb(scenario: Scenario, packet_bytes: int) -> bool:
+    """Return whether a frame becomes an skb before a program sees it (tun_can_build_skb says no)."""
+    return scenario.device.sndbuf_limited or packet_bytes > largest_xdp_packet(scenario.kernel.behaviour)
+
+
+def write_frames(scenario: Scenario, packet_bytes: int) -> list[Step]:
+    """Return the steps of one write(2) after another."""
+    backend, writer = scenario.backend, Program("worker", "ksys_write")
+    with writer.each("packet"):
+        writer.step("call", "write(2), up to the file", "write_call", primitives=("syscall", "pti"))
+        writer.change(condition=R.RING_AVAIL_IDX.differs(R.LAST_AVAIL_IDX))
+        writer.step("write", "from the file to the TAP", "write_tap")
+        writer.step("send", "checks of the TAP", "single_send")
+        writer.copy("header_copy", "vnet header", "single_header", "single_header")
+        if becomes_skb(scenario, packet_bytes):
+            _skb(writer, scenario, packet_bytes)
+        else:
+            writer.step("build", "buffer in the page fragment", "single_build")
+            writer.copy("payload_copy", "frame", "single_copy", "single_copy", bytes=packet_bytes)
+            writer.step("program", "XDP program on the buffer", "write_program", extra_function="program")
+            writer.change(extra_instructions=backend.program_instructions.value)
+        writer.step("done", "end of the call", function="ksys_write", marks="used")
+        writer.then(R.LAST_AVAIL_IDX.add(), R.RING_USED_IDX.add())
+        writer.jump("call")
+    return writer.steps
+
+
+def _skb(writer: Program, scenario: Scenario, packet_bytes: int) -> None:
+    """The frame as an skb, and where that ends: freed, in an XDP program, or in the host's stack."""
+    backend = scenario.backend
+    writer.step("skb", "an skb: allocated, charged to the socket, freed", "write_skb")
+    writer.copy("payload_copy", "frame", "skb_copy", "skb_copy", bytes=packet_bytes)
+    if backend.kind == "tap-xdp-drop":
+        writer.copy("expand", "skb made linear with headroom", "kernel_copy", function="pskb_expand_head")
+        writer.change(bytes=packet_bytes)
+        writer.step("program", "XDP program on the skb", "write_generic", extra_function="program")
+        writer.change(extra_instructions=backend.program_instructions.value)
+    elif backend.kind == "tap-skb":
+        writer.step("receive", "skb up the host's stack", "write_stack", extra_ns=backend.stack_cost.value)
+
+
+def frames(scenario: Scenario) -> list[Step]:
+    """Return the steps of what has frames ready: the next one is there as soon as the last one is written."""
+    ready = Program("driver", "main")
+    with ready.each("packet"):
+        ready.step("frame", "the next frame", condition=R.RING_AVAIL_IDX.equals(R.RING_USED_IDX), marks="posted")
+        ready.then(R.AVAIL_IDX_SHADOW.add(), R.TAKEN.add(), R.RING_AVAIL_IDX.add())
+        ready.jump("frame")
+    return ready.steps

@@ -1,0 +1,248 @@
+"""Experiments that need root: refusals, one at a time, what the programs print, and the sides that agree."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from sim.config.errors import ConfigError
+from sim.host import measure
+from sim.host.experiments import privilege, taps, vhost
+from sim.host.programs import Reading, compiled
+
+from .emulated import quiet, recorded
+
+ROOT = pytest.mark.skipif(os.geteuid() != 0 or not Path("/dev/net/tun").exists(), reason="needs root and /dev/net/tun")
+
+
+# -- refusals ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_missing_device_is_one_line():
+    with pytest.raises(ConfigError, match=r"^measure: this kernel has no /dev/no-such-device$"):
+        privilege.check_devices("/dev/null", "/dev/no-such-device")
+
+
+def test_somebody_else_than_root_is_refused(monkeypatch):
+    monkeypatch.setattr(privilege.os, "geteuid", lambda: 1000)
+    with pytest.raises(ConfigError, match=r"^measure: root is needed \("):
+        privilege.check_devices("/dev/null")
+
+
+def test_a_second_experiment_at_once_is_refused(monkeypatch):
+    monkeypatch.setattr(privilege, "_TURN", f"\0vhost-sim-test-{os.getpid()}")
+    second = pytest.raises(ConfigError, match="another experiment is running here")
+    with privilege.one_at_a_time(), second, privilege.one_at_a_time():
+        pass
+    with privilege.one_at_a_time():
+        pass
+
+
+def test_the_turn_of_a_process_that_was_killed_is_free(monkeypatch):
+    monkeypatch.setattr(privilege, "_TURN", f"\0vhost-sim-test-{os.getpid()}")
+    code = f"import time\nfrom sim.host.experiments import privilege\nprivilege._TURN = {privilege._TURN!r}\n"
+    code += "with privilege.one_at_a_time():\n    print('held', flush=True)\n    time.sleep(60)\n"
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == "held\n"
+        with pytest.raises(ConfigError), privilege.one_at_a_time():
+            pass
+        other.kill()
+    with privilege.one_at_a_time():
+        pass
+
+
+def test_one_core_is_not_enough_for_driver_and_worker(monkeypatch):
+    monkeypatch.setattr(vhost, "check_devices", lambda *devices: None)
+    with pytest.raises(ConfigError, match="driver and worker need a core each"):
+        vhost.check_vhost({"size": 64}, (0, None))
+
+
+# -- what the programs print -------------------------------------------------------------------------------------------
+
+
+def program(tmp_path, text):
+    """A program of two lines of shell."""
+    file = tmp_path / "program"
+    file.write_text(f"#!/bin/sh\n{text}\n")
+    file.chmod(0o755)
+    return file
+
+
+def test_records_are_read_and_settings_are_arguments(tmp_path):
+    records = privilege.run_program(program(tmp_path, 'echo "{\\"record\\": \\"$1 $2\\"}"'), {"size": 64, "way": 5})
+    assert records == [{"record": "size=64 way=5"}]
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ('echo "vhost: an XDP program: Operation not permitted" >&2; exit 3', "measure: vhost: an XDP program: Oper"),
+        ("exit 3", "measure: program ended with 3"),
+        ("echo nonsense", "measure: an experiment answered 'nonsense'"),
+        ("echo '{}'", "measure: an experiment answered '{}'"),
+        ("sleep 5", "measure: an experiment did not end within 0.2 s"),
+    ],
+)
+def test_what_goes_wrong_with_a_program_is_one_line(tmp_path, text, sentence):
+    with pytest.raises(ConfigError) as error:
+        privilege.run_program(program(tmp_path, text), {}, limit_s=0.2 if "sleep" in text else 60)
+    assert str(error.value).startswith(sentence)
+
+
+def test_a_run_without_a_record_of_its_counts_is_refused():
+    with pytest.raises(ConfigError, match="gave no record of its counts"):
+        vhost.read_run({}, [{"record": "setup", "features": 0, "kernel_thread": 1, "zerocopy": 0}])
+
+
+# -- the sides of a run ------------------------------------------------------------------------------------------------
+
+SIDES = vhost.Sides(used=100, rx_packets=0, rx_dropped=100, tx_packets=0, xdp_runs=100)
+NATIVE = {"descriptors used", "drops of the TAP", "runs of the program"}
+DROP = {"receive": 0, "xdp": 1, "sndbuf": 0}
+
+
+@pytest.mark.parametrize("name", ["noisy", "no-smap"])
+def test_three_sides_agree_in_every_run_in_front_of_a_real_worker(name):
+    runs = recorded(name)
+    assert len(runs) == 7 * 6
+    for run in runs:
+        assert run.counts.used == run.counts.rx_dropped == run.counts.xdp_runs == 256
+        assert run.total.used == run.total.rx_dropped > 256
+        assert run.disagreement() == ""
+
+
+@pytest.mark.parametrize(
+    ("settings", "changed", "names"),
+    [
+        (DROP, {}, NATIVE),
+        ({**DROP, "xdp": 3}, {"xdp_counted": 100}, {*NATIVE, "packets in its map"}),
+        ({**DROP, "xdp": 2}, {"rx_packets": 100}, {"descriptors used", "packets of the TAP", "runs of the program"}),
+        ({**DROP, "xdp": 0}, {"rx_packets": 100, "xdp_runs": None}, {"descriptors used", "packets of the TAP"}),
+        ({**DROP, "sndbuf": 1 << 20}, {"rx_dropped": 0}, {"descriptors used", "runs of the program"}),
+        (
+            {**DROP, "receive": 1, "xdp": 0},
+            {"tx_packets": 100, "xdp_runs": 0},
+            {"descriptors used", "packets taken from the TAP"},
+        ),
+    ],
+    ids=["drop", "xdp1", "pass", "no program", "generic", "receive"],
+)
+def test_which_sides_have_to_agree_depends_on_what_becomes_of_the_packet(settings, changed, names):
+    seen = vhost.expected_sides(settings, SIDES.model_copy(update=changed))
+    assert seen == dict.fromkeys(names, 100)
+
+
+def test_a_side_that_counts_otherwise_is_named():
+    (run, *_) = quiet()
+    wrong = run.model_copy(update={"total": run.total.model_copy(update={"rx_dropped": 7})})
+    assert wrong.disagreement() == f"in all, {run.total.used} descriptors used, 7 drops of the TAP"
+
+
+# -- writes to a TAP ---------------------------------------------------------------------------------------------------
+
+KALLSYMS = """ffffffff81000000 T _text
+ffffffff81000100 t tun_get_user
+ffffffff81000200 t tun_build_skb.constprop.0
+ffffffff81000300 T _einittext
+ffffffff81000050 D data_in_between
+ffffffffc0000000 t bpf_prog_6deef7357e7b4530_drop\t[bpf]
+"""
+
+
+def test_samples_are_counted_by_the_function_that_holds_them(tmp_path):
+    (tmp_path / "kallsyms").write_text(KALLSYMS)
+    symbols = taps.Symbols(tmp_path / "kallsyms")
+    in_text = ("ffffffff81000100", "ffffffff810001ff", "ffffffff81000210")
+    counted = symbols.count((*in_text, "ffffffffa0000000", "ffffffffc0000004", "10"))
+    assert counted == {"tun_get_user": 2, "bpf_prog": 2, "tun_build_skb": 1, "unknown": 1}
+
+
+def test_symbols_that_the_kernel_hides_are_said(tmp_path):
+    (tmp_path / "kallsyms").write_text("0000000000000000 T _text\n0000000000000000 t tun_get_user\n")
+    with pytest.raises(ConfigError, match="kptr_restrict"):
+        taps.Symbols(tmp_path / "kallsyms")
+
+
+def test_the_middle_of_several_passes_is_kept():
+    def reading(ticks):
+        return Reading(ticks, 1.0, 0)
+
+    passes = [reading(ticks) for ticks in (5.0, 1.0, 3.0, 9.0, 4.0, None)]
+    assert [kept.ticks for kept in measure.middle_pass(passes, 2)] == [4.0, None]
+
+
+def interfaces() -> set[str]:
+    return {folder.name for folder in Path("/sys/class/net").iterdir()}
+
+
+def namespaces() -> set[str]:
+    found = set()
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            found.add(os.readlink(process / "ns/net"))
+        except OSError:
+            continue
+    return found
+
+
+@ROOT
+def test_every_way_is_written_and_nothing_is_left():
+    before = interfaces(), namespaces()
+    for number, _ in enumerate(taps.WAYS):
+        records = privilege.run_program(compiled("writes"), {"way": number, "writes": 10})
+        assert [(record["k"], record["writes"]) for record in records] == [(0, 10), (1, 20)]
+    assert wait_for(lambda: interfaces() == before[0] and not namespaces() - before[1])
+
+
+@ROOT
+def test_a_frame_that_the_tap_does_not_take_is_one_line_and_nothing_is_left():
+    before = interfaces(), namespaces()
+    with pytest.raises(ConfigError, match="out of range"):
+        privilege.run_program(compiled("writes"), {"way": 5, "size": 13})
+    assert wait_for(lambda: interfaces() == before[0] and not namespaces() - before[1])
+
+
+def wait_for(condition, limit_s=10.0):
+    """Whether a condition came true in time."""
+    until = time.monotonic() + limit_s
+    while not condition():
+        if time.monotonic() > until:
+            return False
+        time.sleep(0.02)
+    return True
+
+
+@ROOT
+def test_a_program_gives_root_up_and_dies_with_its_parent():
+    before = namespaces()
+    code = f"import subprocess\nsubprocess.run([{str(compiled('writes'))!r}, 'way=5', 'ms=60000'])\n"
+    parent = subprocess.Popen([sys.executable, "-c", code])
+    try:
+        assert wait_for(lambda: children(parent.pid))
+        (child,) = children(parent.pid)
+        assert wait_for(lambda: status(child, "Uid") == ["65534"] * 4)
+        for capabilities in ("CapInh", "CapPrm", "CapEff", "CapAmb"):
+            assert int(status(child, capabilities)[0], 16) == 0
+        assert status(child, "NoNewPrivs") == ["1"]
+        assert namespaces() - before
+    finally:
+        parent.send_signal(signal.SIGKILL)
+        parent.wait()
+    assert wait_for(lambda: not Path(f"/proc/{child}").exists())
+    assert wait_for(lambda: not namespaces() - before)
+
+
+def children(pid: int) -> list[int]:
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def status(pid: int, key: str) -> list[str]:
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return next(line.split()[1:] for line in lines if line.startswith(f"{key}:"))
