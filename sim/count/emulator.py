@@ -1,5 +1,5 @@
-"""A machine under QEMU without acceleration: a kernel, the modules of vhost_net, one program run many times, and the
-plugin that counts."""
+"""A machine under QEMU without acceleration: a kernel, the modules of vhost_net, programs run one after the other, and
+the plugin that counts."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from sim.host.programs import compiled, compiled_from
 SOURCES = Path(__file__).resolve().parent
 #: In the order in which they are loaded; what a kernel has built in has no file.
 MODULES = ("vhost_iotlb", "vhost", "tun", "tap", "vhost_net")
-#: Functions that vhost_net's worker is called by: what they execute is counted.
-HANDLERS = ("handle_tx_kick", "handle_tx_net", "handle_rx_kick", "handle_rx_net")
+#: What is counted: the handlers of vhost_net, which its worker is called by, and the system call of a writing process.
+HANDLERS = ("handle_tx_kick", "handle_tx_net", "handle_rx_kick", "handle_rx_net", "ksys_write")
 #: A Sapphire Rapids with SMAP, ERMS and FSRM, as far as the emulator has them.
 CPU = "max,la57=off,vendor=GenuineIntel,family=6,model=143,stepping=8"
 #: The worker alone on the second CPU, no tick there; addresses as the symbols have them; plain returns and calls.
@@ -37,12 +37,12 @@ LONGEST_RUN_S = 120
 
 @dataclass(frozen=True)
 class ProgramRun:
-    """One run of the program.
+    """One run of a program.
 
     Attributes
     ----------
-    arguments
-        Its arguments.
+    command
+        The program and its arguments.
     status
         Its exit code.
     said
@@ -53,7 +53,7 @@ class ProgramRun:
         File of its first invocations; it exists when a handler was entered.
     """
 
-    arguments: tuple[str, ...]
+    command: tuple[str, ...]
     status: int
     said: tuple[str, ...]
     counts: tuple[Path, Path]
@@ -110,14 +110,14 @@ def boot(
     folder: Path,
     report: Callable[[int, str], None] = lambda done, line: None,
 ) -> Boot:
-    """Boot a kernel and run the program of the experiment once for each list of arguments, counted.
+    """Boot a kernel and run programs of the experiment one after the other, counted.
 
     Parameters
     ----------
     kernel, modules
         A bootable kernel, and a folder that holds its modules.
     runs
-        Arguments of the program (`KEY=NUMBER`), for each run.
+        The program of each run (`sim.host.programs.PROGRAMS`) and its arguments.
     folder
         Where files go that the plugin writes.
     report
@@ -139,14 +139,14 @@ def boot(
     folder.mkdir(parents=True, exist_ok=True)
     console, symbols, initrd = folder / "console", folder / "symbols", folder / "initrd"
     symbols.unlink(missing_ok=True)
-    _write_initrd(initrd, files, [("/vhost", *arguments) for arguments in runs])
+    _write_initrd(initrd, files, runs)
     line = [
         *(*emulator, "-accel", "tcg,thread=multi", "-machine", "q35", "-cpu", CPU, "-smp", "2", "-m", "1024"),
         *("-kernel", str(kernel), "-initrd", str(initrd), "-append", f"{COMMAND_LINE} -- {' '.join(HANDLERS)}"),
         *("-nodefaults", "-display", "none", "-no-reboot", "-serial", "stdio", "-plugin", f"{plugin},out={folder}"),
     ]
     said = _watch(line, console, len(runs), report)
-    return Boot(_kernel_name(said, console), symbols, _runs(said, folder, [tuple(arguments) for arguments in runs]))
+    return Boot(_kernel_name(said, console), symbols, _runs(said, folder, [tuple(run) for run in runs]))
 
 
 def _watch(line: Sequence[str], console: Path, runs: int, report: Callable[[int, str], None]) -> list[str]:
@@ -210,11 +210,12 @@ def _write_initrd(place: Path, modules: Mapping[str, Path], runs: Sequence[Seque
         root = Path(name)
         (root / "modules").mkdir()
         shutil.copy(compiled_from("count-init", [SOURCES / "init.c"], ("-O2", "-static")), root / "init")
-        shutil.copy(compiled("vhost", static=True), root / "vhost")
+        for program in sorted({run[0] for run in runs}):
+            shutil.copy(compiled(program, static=True), root / program)
         for module, file in modules.items():
             (root / "modules" / f"{module}.ko").write_bytes(_unpacked(file))
         (root / "modules" / "order").write_text("".join(f"{module}.ko\n" for module in modules))
-        (root / "runs").write_text("".join(f"{' '.join(run)}\n" for run in runs))
+        (root / "runs").write_text("".join(f"/{' '.join(run)}\n" for run in runs))
         listed = "".join(f"{file.relative_to(root)}\n" for file in sorted(root.rglob("*")))
         with place.open("wb") as disk:
             subprocess.run(
