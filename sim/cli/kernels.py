@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -10,7 +11,7 @@ from typer import Option
 from sim.cli import options as opt
 
 if TYPE_CHECKING:
-    from sim.config.progress import Progress
+    from sim.count.count import CountedKernel
     from sim.study.evidence.counted import FittedTable
 
 
@@ -36,6 +37,16 @@ def count(
     tables: Annotated[
         Path | None, Option("--tables", metavar="DIR", help="write counts.csv, functions.csv and traces/")
     ] = None,
+    extends: Annotated[
+        str | None,
+        Option("--extends", metavar="KERNEL", help="the table that --out starts from (default: the nearest)"),
+    ] = None,
+    recording: Annotated[
+        Path | None, Option("--recording", metavar="FILE", help="also write everything, as JSON")
+    ] = None,
+    source: Annotated[
+        Path | None, Option("--from", metavar="FILE", help="take the counts from this recording instead")
+    ] = None,
     configs: opt.Configs = None,
 ) -> None:
     """Count what a kernel's vhost_net executes per packet, under emulation: no root, no vhost_net of this host.
@@ -45,28 +56,27 @@ def count(
     of it: the steps of the nearest shipped kernel, moved until they add up to the counts.
     """
     from sim.config.loading.files import write_whole
-    from sim.count.configurations import chosen
-    from sim.count.count import count as count_kernel
 
     opt.checked_file("--out", out)
+    opt.checked_file("--recording", recording)
     opt.checked_folder(tables, "--tables")
-    if (kernel is None) == (release is None):
-        opt.refuse("one of --kernel and --release is needed")
+    given = [name for name, value in (("--kernel", kernel), ("--release", release), ("--from", source)) if value]
+    if len(given) != 1:
+        opt.refuse(f"one of --kernel, --release and --from is needed (got {' and '.join(given) or 'none'})")
     if kernel is not None and modules is None:
-        opt.refuse("is needed with --kernel", key="--modules")
-    configurations = chosen(only.split(",") if only else ())
-    with opt.progress() as report:
-        files = _packaged(release, report) if release else (kernel, modules)
-        counted = count_kernel(*files, configurations, report)  # type: ignore[arg-type]
+        opt.refuse("is needed with --kernel: the folder with the kernel's modules", key="--modules")
+    if extends is not None and out is None:
+        opt.refuse("is for the table that --out writes", key="--extends", got=extends)
+    counted = _counted(kernel, modules, release, source, only.split(",") if only else [])
     fitted: FittedTable | None = None
     if out is not None:
         from sim.study.evidence.counted import fit
 
         with opt.progress() as report:
-            fitted = fit(counted, out.stem, configs, report)
+            fitted = fit(counted, out.stem, configs, report, extends)
     data: dict[str, Any] = {"schema": 1, **counted.to_dict()}
     if fitted is not None:
-        data |= {"nearest": fitted.nearest, "residuals": [each.to_dict() for each in fitted.residuals]}
+        data |= {"nearest": fitted.nearest, "agreements": [each.to_dict() for each in fitted.agreements]}
 
     def shown() -> Any:
         from sim.report.tables.counted import count_tables
@@ -77,15 +87,34 @@ def count(
     if fitted is not None and out is not None:
         write_whole(out, fitted.to_yaml(counted.kernel))
         opt.say_written([out])
+    if recording is not None:
+        write_whole(recording, counted.to_json())
+        opt.say_written([recording])
     if tables is not None:
         opt.say_written(counted.write(tables))
 
 
-def _packaged(release: str, report: Progress) -> tuple[Path, Path]:
-    """Return the kernel and the modules of a Debian package."""
+def _counted(
+    kernel: Path | None, modules: Path | None, release: str | None, source: Path | None, only: list[str]
+) -> CountedKernel:
+    """Return the counts of a kernel's files, of a Debian package, or of a recording."""
+    from sim.count.configurations import chosen
+    from sim.count.count import count as count_kernel
+    from sim.count.count import read_recording
     from sim.count.packages import Archive
 
-    archive = Archive.of_this_host()
-    report(0.0, f"fetching kernel {release}")
-    place = archive.fetch_kernel(archive.kernel(release))
-    return next(iter(sorted(place.rglob("vmlinuz*")))), place
+    wanted = chosen(only)
+    if source is not None:
+        recorded, names = read_recording(source), {each.name for each in wanted}
+        return replace(
+            recorded, configurations=tuple(e for e in recorded.configurations if e.configuration.name in names)
+        )
+    with opt.progress() as report:
+        if release is not None:
+            archive = Archive.of_this_host()
+            report(0.0, f"fetching kernel {release}")
+            modules = archive.fetch_kernel(archive.kernel(release))
+            kernel = next(iter(sorted(modules.rglob("vmlinuz*"))))
+        assert kernel is not None
+        assert modules is not None
+        return count_kernel(kernel, modules, wanted, report)

@@ -76,7 +76,7 @@ def chosen(prefixes: Sequence[str]) -> list[Configuration]:
     every = configurations()
     for prefix in prefixes:
         if not any(name.startswith(prefix) for name in every):
-            raise ConfigError(f"no configuration begins with '{prefix}'", key="only", got=prefix, expected=every)
+            raise ConfigError("no configuration begins so", key="only", got=prefix)
     return [each for name, each in every.items() if not prefixes or name.startswith(tuple(prefixes))]
 
 

@@ -15,7 +15,7 @@ from sim.config.errors import ConfigError
 from sim.config.loading.files import write_whole
 from sim.config.progress import Progress
 from sim.count.code import Symbols
-from sim.count.configurations import Configuration
+from sim.count.configurations import Configuration, configurations
 from sim.count.counts import Counts, per_packet, read_stretch
 from sim.count.emulator import ProgramRun, boot
 from sim.count.traces import as_csv, read_invocations, representative
@@ -93,6 +93,25 @@ class CountedKernel:
         counted = [each.row() | {"functions": dict(each.counts.functions)} for each in self.configurations]
         return {"kernel": self.kernel, "configurations": counted, "refused": dict(self.refused)}
 
+    def to_json(self) -> str:
+        """Return everything as the text of a recording, which `read_recording` reads."""
+        recorded = [
+            {
+                "name": each.configuration.name,
+                "packets": each.packets,
+                "kinds": each.counts.kinds,
+                "functions": each.counts.functions,
+                "returns": each.counts.returns,
+                "user": [[*place, *amounts] for place, amounts in each.counts.user.items()],
+                "invocations": each.counts.invocations,
+                "outside_window": each.counts.outside_window,
+                "trace": each.trace,
+            }
+            for each in self.configurations
+        ]
+        head = {"schema": 1, "kind": "count-recording", "kernel": self.kernel, "refused": dict(self.refused)}
+        return json.dumps(head | {"configurations": recorded}, indent=1) + "\n"
+
     def write(self, folder: Path) -> list[Path]:
         """Write `counts.csv`, `functions.csv` and `traces/NAME.csv`; return the files."""
         files = {folder / "counts.csv": _csv([each.row() for each in self.configurations])}
@@ -119,7 +138,7 @@ class CountedKernel:
 
 
 def count(
-    kernel: Path, modules: Path, configurations: Sequence[Configuration], report: Progress = lambda share, doing: None
+    kernel: Path, modules: Path, wanted: Sequence[Configuration], report: Progress = lambda share, doing: None
 ) -> CountedKernel:
     """Boot a kernel under emulation and count what it executes per packet.
 
@@ -127,7 +146,7 @@ def count(
     ----------
     kernel, modules
         A bootable kernel (`vmlinuz`), and a folder that holds its modules.
-    configurations
+    wanted
         What is counted.
     report
         Told how far it is.
@@ -142,24 +161,57 @@ def count(
     ConfigError
         The machine or the emulator failed, or a configuration's packets were not all used and all taken by the TAP.
     """
-    total = len(configurations) + 1
-    started = [_STARTING, *(each.name for each in configurations)]
+    total = len(wanted) + 1
+    started = [_STARTING, *(each.name for each in wanted)]
 
     def tell(done: int, line: str) -> None:
         if line.startswith(("run ", "exit ", "kernel ")):
-            report(done / total, started[min(done + 1, len(configurations))] if "run " in line else started[done])
+            report(done / total, started[min(done + 1, len(wanted))] if "run " in line else started[done])
 
     report(0.0, _STARTING)
     with tempfile.TemporaryDirectory() as name:
-        machine = boot(kernel, modules, [each.command for each in configurations], Path(name), tell)
+        machine = boot(kernel, modules, [each.command for each in wanted], Path(name), tell)
         symbols = Symbols(machine.symbols.read_text(encoding="utf-8").splitlines())
         counted, refused = [], {}
-        for configuration, run in zip(configurations, machine.runs, strict=True):
+        for configuration, run in zip(wanted, machine.runs, strict=True):
             if run.status == NOT_OFFERED:
                 refused[configuration.name] = run.said[-1]
             else:
                 counted.append(_counted(configuration, run, symbols))
     return CountedKernel(machine.kernel, tuple(counted), refused)
+
+
+def read_recording(file: Path) -> CountedKernel:
+    """Read what was counted before; ConfigError for a file that is no such recording."""
+    try:
+        data = json.loads(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"cannot be read: {error.strerror}", file=file) from None
+    except ValueError:
+        raise ConfigError("is no JSON", file=file) from None
+    if not isinstance(data, dict) or data.get("kind") != "count-recording":
+        raise ConfigError("is no recording of counts", file=file)
+    every = configurations()
+    try:
+        counted = tuple(
+            CountedConfiguration(
+                every[each["name"]],
+                each["packets"],
+                Counts(
+                    kinds=each["kinds"],
+                    functions=each["functions"],
+                    returns=each["returns"],
+                    user={(area, way): (accesses, n_bytes) for area, way, accesses, n_bytes in each["user"]},
+                    invocations=each["invocations"],
+                    outside_window=each["outside_window"],
+                ),
+                each["trace"],
+            )
+            for each in data["configurations"]
+        )
+        return CountedKernel(data["kernel"], counted, data["refused"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise ConfigError(f"is no whole recording of counts: {error}", file=file) from None
 
 
 def _counted(configuration: Configuration, run: ProgramRun, symbols: Symbols) -> CountedConfiguration:

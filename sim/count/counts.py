@@ -42,19 +42,26 @@ def read_stretch(lines: Iterable[str]) -> Stretch:
     """Read what the plugin wrote of a stretch."""
     stretch = Stretch()
     for number, line in enumerate(lines, 1):
-        match line.split():
-            case ["invocations", count]:
-                stretch.invocations = int(count)
-            case ["outside_window", count]:
-                stretch.outside_window = int(count)
-            case ["user", area, direction, accesses, n_bytes]:
-                stretch.user[area, direction] = int(accesses), int(n_bytes)
-            case [address, code, count]:
-                stretch.executed[int(address, 16)] = int(count)
-                stretch.code[int(address, 16)] = bytes.fromhex(code)
-            case _:
-                raise ConfigError(f"counts: line {number} is not of the plugin", got=line.strip())
+        try:
+            _add(stretch, line.split())
+        except ValueError:
+            raise ConfigError(f"counts: line {number} is not of the plugin", got=line.strip()) from None
     return stretch
+
+
+def _add(stretch: Stretch, words: list[str]) -> None:
+    match words:
+        case ["invocations", count]:
+            stretch.invocations = int(count)
+        case ["outside_window", count]:
+            stretch.outside_window = int(count)
+        case ["user", area, direction, accesses, n_bytes]:
+            stretch.user[area, direction] = int(accesses), int(n_bytes)
+        case [address, code, count]:
+            stretch.executed[int(address, 16)] = int(count)
+            stretch.code[int(address, 16)] = bytes.fromhex(code)
+        case _:
+            raise ValueError(words)
 
 
 @dataclass(frozen=True)

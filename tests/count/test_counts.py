@@ -79,7 +79,7 @@ def test_twice_the_packets_twice_the_counts(symbols):
     [(read_stretch, "avail load 12"), (read_stretch, "handlers"), (read_invocations, "17 stac ffffffff81000000")],
 )
 def test_a_line_of_something_else_is_refused(read, line):
-    with pytest.raises((ConfigError, ValueError), match="line 1 is not of the plugin|invalid literal"):
+    with pytest.raises(ConfigError, match="line 1 is not of the plugin"):
         read([line])
 
 

@@ -21,9 +21,6 @@ def count_tables(counted: CountedKernel, fitted: FittedTable | None) -> Renderab
         ("LFENCE", lambda each: _windows(each, "lfence")),
         ("instructions", lambda each: f"{each.counts.instructions:.0f}"),
         ("returns", lambda each: _kind(each, "return")),
-        ("calls", lambda each: _kind(each, "call")),
-        ("indirect", lambda each: _kind(each, "indirect_call")),
-        ("branches", lambda each: f"{each.counts.kinds.get('branch', 0.0):.0f}"),
         ("locked", lambda each: _kind(each, "locked")),
     )
     parts: list[RenderableType] = [
@@ -56,8 +53,8 @@ def _functions(first: CountedConfiguration) -> RenderableType:
 
 def _agreement(fitted: FittedTable) -> RenderableType:
     """The table's instructions beside those counted, where they are farthest apart."""
-    worst = sorted(fitted.residuals, key=lambda each: -abs(each.error))[:LISTED]
-    title = f"{fitted.name}: {fitted.nearest} moved to the counts, worst of {len(fitted.residuals)} configurations"
+    worst = sorted(fitted.agreements, key=lambda each: -abs(each.error))[:LISTED]
+    title = f"{fitted.name}: {fitted.nearest} moved to the counts, worst of {len(fitted.agreements)} configurations"
     table = TextTable(title, ("configuration", "counted", "table", "off by", "windows"), left=1)
     for each in worst:
         numbers = (f"{side['instructions']:.0f}" for side in (each.counted, each.table))

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from math import floor
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -68,7 +69,7 @@ _ROUNDING = 0.2
 _LEAST, _MOST = 0.05, 6.0
 #: Windows and fences that are no difference: a batch that was cut in two.
 _SAME_WINDOWS = 0.06
-#: Configurations by which the nearest table is chosen.
+#: About as many configurations say which table is the nearest, and how functions share in a packet.
 _COMPARED = 12
 #: An error of a count that a reader is told of.
 FAR = 0.02
@@ -76,7 +77,7 @@ SOURCE = "counted under emulation"
 
 
 @dataclass(frozen=True)
-class Residual:
+class Agreement:
     """One configuration, counted and as a table has it."""
 
     name: str
@@ -94,7 +95,7 @@ class Residual:
         return self.table["instructions"] / self.counted["instructions"] - 1
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the residual for JSON."""
+        """Return both sides for JSON."""
         return {"configuration": self.name, "counted": dict(self.counted), "table": dict(self.table)}
 
 
@@ -110,14 +111,14 @@ class FittedTable:
         The shipped table that it extends.
     table
         What the file holds.
-    residuals
+    agreements
         Every configuration that the model has, with what the new table gives.
     """
 
     name: str
     nearest: str
     table: Mapping[str, Any]
-    residuals: tuple[Residual, ...]
+    agreements: tuple[Agreement, ...]
 
     def to_yaml(self, kernel: str) -> str:
         """Return the text of the file.
@@ -127,12 +128,12 @@ class FittedTable:
         kernel
             What the kernel says that it is.
         """
-        disagreeing = [residual.name for residual in self.residuals if not residual.windows_agree]
-        errors = sorted(abs(residual.error) for residual in self.residuals)
-        far = [residual.name for residual in self.residuals if abs(residual.error) > FAR]
+        disagreeing = [agreement.name for agreement in self.agreements if not agreement.windows_agree]
+        errors = sorted(abs(agreement.error) for agreement in self.agreements)
+        far = [agreement.name for agreement in self.agreements if abs(agreement.error) > FAR]
         head = [
             f"# {kernel}",
-            f"# Counted in {len(self.residuals)} configurations under emulation: SMAP, ERMS and FSRM, mitigations off.",
+            f"# Counted in {len(errors)} configurations under emulation: SMAP, ERMS and FSRM, mitigations off.",
             f"# Steps are those of {self.nearest}, moved to add up to the counts (half within {median(errors):.1%}).",
         ]
         if far:
@@ -161,27 +162,27 @@ def overrides(configuration: Configuration) -> dict[str, Any] | None:
 
 
 class _Model:
-    """What a table executes in each configuration: matrices over (step, function), and over steps."""
+    """What a table executes per packet in each configuration, by step and function.
+
+    `amounts` are instructions of one execution of a step in a function, `returns` those of a step.
+    """
 
     def __init__(self, kernel: str, counted: Sequence[CountedConfiguration], configs: Path | None) -> None:
         scenarios = Scenarios(SCENARIO, configs)
         self.kernel = load_of(Kernel, kernel, configs)
-        self.counted: list[CountedConfiguration] = []
-        self._rows: list[dict[tuple[str, str], float]] = []
-        self._steps: list[dict[str, float]] = []
+        self.counted = list(counted)
         self.windows: list[dict[str, float]] = []
         self.amounts: dict[tuple[str, str], float] = {}
+        self._instructions: list[dict[tuple[str, str], float]] = []
+        self._returns: list[dict[str, float]] = []
         for each in counted:
-            settings = overrides(each.configuration)
-            if settings is None:
-                continue
-            self._add(each, scenarios.load({**settings, "kernel": kernel}))
+            self._add(scenarios.load({**(overrides(each.configuration) or {}), "kernel": kernel}))
 
-    def _add(self, counted: CountedConfiguration, scenario: Scenario) -> None:
+    def _add(self, scenario: Scenario) -> None:
         plan = build_plan(scenario, "copy_user", scenario.traffic.sizes[0], functions=True)
         packets, runs = executions(plan, scenario)
-        rows: defaultdict[tuple[str, str], float] = defaultdict(float)
-        steps: defaultdict[str, float] = defaultdict(float)
+        instructions: defaultdict[tuple[str, str], float] = defaultdict(float)
+        returns: defaultdict[str, float] = defaultdict(float)
         windows = dict.fromkeys(("stac", "lfence"), 0.0)
         for row, times, units in runs:
             for parts, factor in ((row.components, times), (row.unit_components, units)):
@@ -189,42 +190,33 @@ class _Model:
                     if part.primitive in windows:
                         windows[part.primitive] += part.count * factor / packets
             step = row.counted_as
-            if step is None or step not in self.kernel.steps:
+            if step is None or step not in self.kernel.steps or not times + units:
                 continue
-            steps[step] += (units if row.per_unit else times) / packets
-            once: defaultdict[str, float] = defaultdict(float)
-            for function, fixed, each in instructions_of(row):
-                once[function] += each if row.per_unit else fixed
-            for function, amount in once.items():
+            returns[step] += row.returns * (units if row.per_unit else times) / packets
+            once: defaultdict[tuple[str, str], float] = defaultdict(float)
+            for function, fixed, per_unit in instructions_of(row):
                 place = (step, source_name(function))
-                self.amounts[place] = max(self.amounts.get(place, 0.0), amount)
-                rows[place] += (units if row.per_unit else times) / packets
-        self.counted.append(counted)
-        self._rows.append(dict(rows))
-        self._steps.append(dict(steps))
+                once[place] += fixed + per_unit
+                instructions[place] += (fixed * times + per_unit * units) / packets
+            for place, amount in once.items():  # a batch that wraps executes it twice
+                self.amounts[place] = min(self.amounts.get(place, amount), amount)
+        self._instructions.append(instructions)
+        self._returns.append(returns)
         self.windows.append(windows)
 
-    @property
-    def places(self) -> list[tuple[str, str]]:
-        """(step, function) of everything that is executed."""
-        return [*self.amounts]
+    def instructions(self) -> Floats:
+        """Return instructions per packet (configuration, place in `amounts`)."""
+        return np.array([[row.get(place, 0.0) for place in self.amounts] for row in self._instructions])
 
-    def instructions(self) -> tuple[Floats, Floats]:
-        """Return executions per packet (configuration, place) and instructions of each place."""
-        matrix = np.array([[row.get(place, 0.0) for place in self.amounts] for row in self._rows])
-        return matrix, np.array([*self.amounts.values()])
+    def returns(self) -> tuple[list[str], Floats]:
+        """Return the steps, and their returns per packet (configuration, step)."""
+        steps = sorted({step for row in self._returns for step in row})
+        return steps, np.array([[row.get(step, 0.0) for step in steps] for row in self._returns])
 
-    def returns(self) -> tuple[list[str], Floats, Floats]:
-        """Return steps, executions per packet (configuration, step), and returns of each step."""
-        steps = sorted({step for row in self._steps for step in row})
-        matrix = np.array([[row.get(step, 0.0) for step in steps] for row in self._steps])
-        amounts = [quantity.value if (quantity := self.kernel.steps[step].returns) else 0.0 for step in steps]
-        return steps, matrix, np.array(amounts)
-
-    def residuals(self, instructions: Floats) -> tuple[Residual, ...]:
+    def agreements(self, instructions: Floats) -> tuple[Agreement, ...]:
         """Return every configuration beside what was counted."""
         return tuple(
-            Residual(
+            Agreement(
                 each.configuration.name,
                 {
                     **{name: each.counts.kinds.get(name, 0.0) for name in windows},
@@ -237,7 +229,11 @@ class _Model:
 
 
 def fit(
-    counted: CountedKernel, name: str, configs: Path | None = None, report: Progress = lambda share, doing: None
+    counted: CountedKernel,
+    name: str,
+    configs: Path | None = None,
+    report: Progress = lambda share, doing: None,
+    extends: str | None = None,
 ) -> FittedTable:
     """Make a kernel's table of counts.
 
@@ -251,89 +247,90 @@ def fit(
         Folder with further tables.
     report
         Told how far it is.
+    extends
+        The table to start from (default: the nearest).
 
     Returns
     -------
     FittedTable
-        The table: the nearest shipped one with the steps that differ.
+        The table: the one it starts from with the steps that differ.
 
     Raises
     ------
     ConfigError
-        No configuration was counted that the model has.
+        No configuration was counted that the model has, or there is no such table to start from.
     """
-    known = [each for each in sorted(paths.names("kernel", configs)) if each != name]
     modelled = [each for each in counted.configurations if overrides(each.configuration) is not None]
     if not modelled:
         raise ConfigError("no configuration was counted that a table can be made of", key="only")
-    few = modelled[:: max(1, len(modelled) // _COMPARED)]
+    known = [extends] if extends else [each for each in sorted(paths.names("kernel", configs)) if each != name]
     distances = {}
-    for number, kernel in enumerate(known):
-        report(number / (len(known) + 1), f"comparing with {kernel}")
-        distances[kernel] = _distance(_Model(kernel, few, configs))
-    report(len(known) / (len(known) + 1), "dealing counts out to steps")
-    nearest = _Model(min(distances, key=lambda kernel: distances[kernel]), modelled, configs)
-    moved, matrix = _moved(nearest)
-    table = _table(name, nearest, moved, _moved_returns(nearest))
-    return FittedTable(name, nearest.kernel.name, table, nearest.residuals(matrix @ moved))
+    for number, kernel in enumerate(known[1:] and known):
+        report(number / len(known), f"comparing with {kernel}")
+        distances[kernel] = _distance(_Model(kernel, _few(modelled), configs))
+    report(0.99, "dealing counts out to steps")
+    start = _Model(min(distances, key=lambda kernel: distances[kernel]) if distances else known[0], modelled, configs)
+    changes = _changes(start)
+    table = _table(name, start, changes, _changed_returns(start))
+    return FittedTable(name, start.kernel.name, table, start.agreements(start.instructions() @ (1 + changes)))
+
+
+def _few(counted: Sequence[CountedConfiguration]) -> Sequence[CountedConfiguration]:
+    return counted[:: max(1, len(counted) // _COMPARED)]
 
 
 def _distance(model: _Model) -> tuple[int, float]:
     """How far a table is from counts: configurations with other windows or fences, then instructions."""
-    matrix, amounts = model.instructions()
-    residuals = model.residuals(matrix @ amounts)
-    return sum(not each.windows_agree for each in residuals), sum(abs(each.error) for each in residuals)
+    agreements = model.agreements(model.instructions().sum(axis=1))
+    return sum(not each.windows_agree for each in agreements), sum(abs(each.error) for each in agreements)
 
 
-def _moved(model: _Model) -> tuple[Floats, Floats]:
-    """Return the instructions of each place that add up to the counts, nearest to the table's, and the matrix."""
-    matrix, amounts = model.instructions()
-    counted = [each.counts for each in model.counted]
-    rows = [(row, counts.instructions, COUNT_SIGMA) for row, counts in zip(matrix, counted, strict=True)]
-    rows += [(row, count, FUNCTION_SIGMA) for row, count in _function_rows(model, matrix, amounts)]
-    executed = np.array([row for row, _, _ in rows])
-    targets, sigmas = (np.array(column) for column in list(zip(*rows, strict=True))[1:])
-    weights = 1 / (sigmas * targets + _ROUNDING)
-    change = _nearest_change(executed * amounts * weights[:, None], (targets - executed @ amounts) * weights)
-    return amounts * (1 + change), matrix
+def _changes(model: _Model) -> Floats:
+    """Return the relative change of each place in `amounts`, the least with which they add up to the counts."""
+    table = model.instructions()
+    rows = [(row, each.counts.instructions, COUNT_SIGMA) for row, each in zip(table, model.counted, strict=True)]
+    rows += [(row, count, FUNCTION_SIGMA) for row, count in _same_functions(model, table)]
+    system = np.array([row for row, _, _ in rows])
+    counts, sigmas = np.array([row[1:] for row in rows]).T
+    return _nearest_change(system, counts, sigmas * counts + _ROUNDING)
 
 
-def _function_rows(model: _Model, matrix: Floats, amounts: Floats) -> Iterator[tuple[Floats, float]]:
-    """Yield executions and counts of the functions that are the same in the table, by configuration."""
-    places = model.places
-    for number, each in enumerate(model.counted):
-        by_name: defaultdict[str, float] = defaultdict(float)
+def _same_functions(model: _Model, table: Floats) -> Iterator[tuple[Floats, float]]:
+    """Yield a row and a count for each function that is the same in the table, of some configurations."""
+    functions = {function for _, function in model.amounts}
+    masks = {name: np.array([place[1] == name for place in model.amounts]) for name in functions}
+    few = max(1, len(table) // _COMPARED)
+    for row, each in zip(table[::few], model.counted[::few], strict=True):
+        counts: defaultdict[str, float] = defaultdict(float)
         for function, count in each.counts.functions.items():
-            by_name[source_name(function)] += count
-        for function in {function for _, function in places}:
-            mine = np.array([place[1] == function for place in places])
-            row = matrix[number] * mine
-            table, target = float(row @ amounts), by_name.get(function, 0.0)
-            if target and abs(table - target) <= SAME_FUNCTION * target:
-                yield row, target
+            counts[source_name(function)] += count
+        for name, mask in masks.items():
+            count = counts.get(name, 0.0)
+            if count and abs(float(row @ mask) - count) <= SAME_FUNCTION * count:
+                yield row * mask, count
 
 
-def _moved_returns(model: _Model) -> dict[str, float]:
-    """Return the returns of each step that add up to the counts and are nearest to the table's."""
-    steps, matrix, amounts = model.returns()
-    targets = np.array([each.counts.kinds.get("return", 0.0) for each in model.counted])
-    weights = 1 / (COUNT_SIGMA * targets + 0.05)
-    change = _nearest_change(matrix * amounts * weights[:, None], (targets - matrix @ amounts) * weights)
-    return dict(zip(steps, (amounts * (1 + change)).tolist(), strict=True))
+def _changed_returns(model: _Model) -> dict[str, float]:
+    """Return the relative change of each step's returns."""
+    steps, table = model.returns()
+    counts = np.array([each.counts.kinds.get("return", 0.0) for each in model.counted])
+    changes = _nearest_change(table, counts, COUNT_SIGMA * counts + _ROUNDING / 4)
+    return dict(zip(steps, changes.tolist(), strict=True))
 
 
-def _nearest_change(system: Floats, wanted: Floats) -> Floats:
-    """Return the smallest relative changes that make up for what is wanted."""
-    n = system.shape[1]
-    stacked, target = np.vstack([system, np.eye(n) / STEP_SIGMA]), np.concatenate([wanted, np.zeros(n)])
+def _nearest_change(table: Floats, counts: Floats, sigmas: Floats) -> Floats:
+    """Return the least relative changes of a table's columns with which its rows add up to counts."""
+    n = table.shape[1]
+    stacked = np.vstack([table / sigmas[:, None], np.eye(n) / STEP_SIGMA])
+    target = np.concatenate([(counts - table.sum(axis=1)) / sigmas, np.zeros(n)])
 
-    # A count with something else in it, once in a hundred, does not pull: its error counts linearly.
     def errors(change: Floats) -> Floats:
         return np.asarray(stacked @ change - target)
 
     def derivative(_: Floats) -> Floats:
         return stacked
 
+    # A count with something else in it, once in a hundred, does not pull: its error counts linearly.
     fitted = least_squares(
         errors,
         np.zeros(n),
@@ -345,23 +342,20 @@ def _nearest_change(system: Floats, wanted: Floats) -> Floats:
     return np.asarray(fitted.x)
 
 
-def _table(name: str, model: _Model, moved: Floats, returns: Mapping[str, float]) -> dict[str, Any]:
+def _table(name: str, model: _Model, changes: Floats, returns: Mapping[str, float]) -> dict[str, Any]:
     """Return the new table: what differs from the nearest."""
     nearest = model.kernel
-    change: defaultdict[str, float] = defaultdict(float)
+    more: defaultdict[str, float] = defaultdict(float)
     functions: dict[str, dict[str, float]] = {}
-    for (place, amount), new in zip(model.amounts.items(), moved.tolist(), strict=True):
-        step, function = place
-        change[step] += new - amount
+    for ((step, function), amount), change in zip(model.amounts.items(), changes.tolist(), strict=True):
+        more[step] += amount * change
         listed = nearest.functions.get(step, {})
         key = next((each for each in listed if source_name(each) == function), None)
         if key is not None:
-            functions.setdefault(step, dict(listed))[key] = round(max(0.0, listed[key] + new - amount), 2)
-    steps = {step: _step(nearest, step, change[step], returns.get(step)) for step in sorted({*change, *returns})}
-    for step, split in functions.items():
-        most = steps[step]["instructions"]["value"]
-        if (total := sum(split.values())) > most:
-            functions[step] = {function: round(count * most / total - 0.01, 2) for function, count in split.items()}
+            functions.setdefault(step, dict(listed))[key] = max(
+                0.0, floor(100 * (listed[key] + amount * change) - 0.5) / 100
+            )
+    steps = {step: _step(nearest, step, more[step], returns.get(step, 0.0)) for step in sorted(more)}
     return {
         "schema": 1,
         "kind": "kernel",
@@ -373,11 +367,11 @@ def _table(name: str, model: _Model, moved: Floats, returns: Mapping[str, float]
     }
 
 
-def _step(nearest: Kernel, step: str, change: float, returns: float | None) -> dict[str, Any]:
+def _step(nearest: Kernel, step: str, more: float, returns: float) -> dict[str, Any]:
     before = nearest.steps[step]
-    entry: dict[str, Any] = {"instructions": _quantity(before.instructions, before.instructions.value + change)}
-    if before.returns is not None and returns is not None:
-        entry["returns"] = _quantity(before.returns, returns)
+    entry: dict[str, Any] = {"instructions": _quantity(before.instructions, before.instructions.value + more)}
+    if before.returns is not None:
+        entry["returns"] = _quantity(before.returns, before.returns.value * (1 + returns))
     return entry
 
 
