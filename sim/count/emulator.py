@@ -12,6 +12,7 @@ import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Timer
 
 from sim.config.errors import ConfigError
 from sim.count.packages import Archive
@@ -31,7 +32,9 @@ COMMAND_LINE = (
 )
 #: The first version of QEMU whose plugins read registers and memory.
 OLDEST_QEMU = (9, 2)
-LONGEST_BOOT_S = 120
+#: A machine that prints nothing for so long hangs.
+LONGEST_SILENCE_S = 300
+#: One that goes on for so long, times the runs, is left over from a command that was killed.
 LONGEST_RUN_S = 120
 
 
@@ -153,21 +156,42 @@ def _watch(line: Sequence[str], console: Path, runs: int, report: Callable[[int,
     """Run the machine until it is off; return what it printed, and keep it in a file."""
     said: list[str] = []
     done = 0
-    limit = LONGEST_BOOT_S + LONGEST_RUN_S * runs
+    silent = False
+    limit = LONGEST_SILENCE_S + LONGEST_RUN_S * runs
     with console.open("w", encoding="utf-8") as kept, tempfile.TemporaryFile("w+", errors="replace") as complaints:
         command = ["timeout", "--signal=KILL", str(limit), *line]
         with subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=complaints, text=True, errors="replace"
         ) as machine:
+
+            def stop() -> None:
+                nonlocal silent
+                silent = True
+                machine.terminate()  # which `timeout` hands on
+
             assert machine.stdout is not None
-            for text in machine.stdout:
-                kept.write(text)
-                said.append(text.strip())
-                done += text.startswith("exit ")
-                report(done, said[-1])
-        if machine.returncode:
+            patience = Timer(LONGEST_SILENCE_S, stop)
+            patience.start()
+            try:
+                for text in machine.stdout:
+                    patience.cancel()
+                    kept.write(text)
+                    said.append(text.strip())
+                    done += text.startswith("exit ")
+                    report(done, said[-1])
+                    patience = Timer(LONGEST_SILENCE_S, stop)
+                    patience.start()
+            except BaseException:
+                machine.terminate()
+                raise
+            finally:
+                patience.cancel()
+        if silent:
+            last = said[-1] if said else "it said nothing"
+            raise ConfigError(f"the machine hangs: nothing for {LONGEST_SILENCE_S} s behind: {last}")
+        if machine.returncode > 0:
             complaints.seek(0)
-            reasons = complaints.read().strip().splitlines() or [f"no end within {limit} s"]
+            reasons = complaints.read().strip().splitlines() or [f"exit code {machine.returncode}"]
             raise ConfigError(f"the emulator stopped: {reasons[-1]}")
     return said
 

@@ -113,6 +113,28 @@ def test_what_a_machine_prints_is_cut_into_runs(tmp_path):
     assert second.counts[1] == tmp_path / "1.1.counts"
 
 
+def watched(script, tmp_path):
+    reports = []
+    said = emulator._watch(["sh", "-c", script], tmp_path / "console", 1, lambda *report: reports.append(report))
+    assert (tmp_path / "console").read_text().splitlines() == said == [line for _, line in reports]
+    return said, [done for done, _ in reports]
+
+
+def test_what_a_machine_prints_is_kept_and_told(tmp_path):
+    assert watched("echo kernel; echo exit 0 0; echo done", tmp_path) == (["kernel", "exit 0 0", "done"], [0, 1, 1])
+
+
+def test_a_machine_that_fails_gives_its_reason(tmp_path):
+    with pytest.raises(ConfigError, match=r"^the emulator stopped: no such machine$"):
+        watched("echo kernel; echo no such machine >&2; exit 1", tmp_path)
+
+
+def test_a_machine_that_hangs_is_stopped(tmp_path, monkeypatch):
+    monkeypatch.setattr(emulator, "LONGEST_SILENCE_S", 0.5)
+    with pytest.raises(ConfigError, match=r"^the machine hangs: nothing for 0\.5 s behind: run 0 /vhost$"):
+        watched("echo run 0 /vhost; exec sleep 30", tmp_path)
+
+
 @pytest.mark.parametrize(
     ("said", "last"),
     [
