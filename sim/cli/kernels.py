@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -68,6 +69,10 @@ def count(
     if extends is not None and out is None:
         opt.refuse("is for the table that --out writes", key="--extends", got=extends)
     counted = _counted(kernel, modules, release, source, only.split(",") if only else [])
+    written = counted.write(tables) if tables is not None else []
+    if recording is not None:
+        write_whole(recording, counted.to_json())
+        written.append(recording)
     fitted: FittedTable | None = None
     if out is not None:
         from sim.study.evidence.counted import fit
@@ -86,12 +91,9 @@ def count(
     opt.show_data(data, lambda: [each.row() for each in counted.configurations], shown)
     if fitted is not None and out is not None:
         write_whole(out, fitted.to_yaml(counted.kernel))
-        opt.say_written([out])
-    if recording is not None:
-        write_whole(recording, counted.to_json())
-        opt.say_written([recording])
-    if tables is not None:
-        opt.say_written(counted.write(tables))
+        written.append(out)
+    for _, files in groupby(written, key=lambda file: file.parent):
+        opt.say_written([*files])
 
 
 def _counted(

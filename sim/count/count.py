@@ -113,7 +113,7 @@ class CountedKernel:
         return json.dumps(head | {"configurations": recorded}, indent=1) + "\n"
 
     def write(self, folder: Path) -> list[Path]:
-        """Write `counts.csv`, `functions.csv` and `traces/NAME.csv`; return the files."""
+        """Write `counts.csv`, `functions.csv` and `traces/NAME.csv`; return files, and the folder of traces."""
         files = {folder / "counts.csv": _csv([each.row() for each in self.configurations])}
         files[folder / "functions.csv"] = _csv(
             [
@@ -134,7 +134,7 @@ class CountedKernel:
         }
         for file, text in files.items():
             write_whole(file, text)
-        return [*files]
+        return sorted({file if file.parent == folder else file.parent for file in files})
 
 
 def count(

@@ -27,6 +27,7 @@ def test_counts_become_a_table_that_a_scenario_names(vhost_sim):
 
 def test_some_configurations_of_a_recording(vhost_sim, empty):
     done = vhost_sim("count", "--from", RECORDING, "--only", "txb_xdp", "--tables", "out", "--json")
+    assert done.stderr == "written to out/: counts.csv, functions.csv\n"
     names = [name for name in configurations() if name.startswith("txb_xdp")]
     assert [each["configuration"] for each in json.loads(done.stdout)["configurations"]] == names
     with (empty / "out" / "counts.csv").open(newline="") as file:
