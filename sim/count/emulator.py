@@ -159,7 +159,7 @@ def _watch(line: Sequence[str], console: Path, runs: int, report: Callable[[int,
     silent = False
     limit = LONGEST_SILENCE_S + LONGEST_RUN_S * runs
     with console.open("w", encoding="utf-8") as kept, tempfile.TemporaryFile("w+", errors="replace") as complaints:
-        command = ["timeout", "--signal=KILL", str(limit), *line]
+        command = ["timeout", "-s", "KILL", str(limit), *line]
         with subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=complaints, text=True, errors="replace"
         ) as machine:
@@ -243,7 +243,12 @@ def _write_initrd(place: Path, modules: Mapping[str, Path], runs: Sequence[Seque
         listed = "".join(f"{file.relative_to(root)}\n" for file in sorted(root.rglob("*")))
         with place.open("wb") as disk:
             subprocess.run(
-                [cpio, "--create", "--format=newc", "--quiet"], input=listed.encode(), stdout=disk, cwd=root, check=True
+                [cpio, "-o", "-H", "newc"],
+                input=listed.encode(),
+                stdout=disk,
+                stderr=subprocess.DEVNULL,
+                cwd=root,
+                check=True,
             )
 
 

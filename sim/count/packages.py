@@ -59,7 +59,7 @@ class Archive:
             own = _codename()
             lists = self._update("host", [own, f"{own}-updates", f"{own}-backports"], [f"{own}-security"])
             chosen = [f"{name}/{own}-backports" if self._has(lists, name, own) else name for name in EMULATOR]
-            self._run("apt-get", lists, "install", "--download-only", "--no-install-recommends", "-y", *chosen, "cpio")
+            self._run("apt-get", lists, "install", "-d", "-y", "-oAPT::Install-Recommends=0", *chosen, "cpio")
             self._unpack(self.folder / "host" / "cache" / "archives", place)
         return place
 
@@ -99,7 +99,7 @@ class Archive:
     def _kernels(self) -> dict[str, tuple[str, ...]]:
         """Return the packages of each kernel version; of several builds of one, the first by name."""
         lists = self._kernel_lists()
-        shown = self._run("apt-cache", lists, "show", "--no-all-versions", *self._images(lists))
+        shown = self._run("apt-cache", lists, "show", "-oAPT::Cache::AllVersions=0", *self._images(lists))
         kernels: dict[str, tuple[str, ...]] = {}
         for paragraph in sorted(shown.split("\n\n")):
             fields = dict(re.findall(r"^(Package|Version): (\S+)", paragraph, re.MULTILINE))
@@ -175,11 +175,11 @@ def _codename() -> str:
 
 def _places() -> tuple[str, str]:
     """Return where the host's apt has Debian's packages from, and their security updates."""
-    line = ["apt-get", "indextargets", "--format", "$(REPO_URI) $(RELEASE) $(ORIGIN)"]
-    shown = subprocess.run(line, capture_output=True, text=True, check=False).stdout
-    places = [words for words in (text.split() for text in shown.splitlines()) if words[-1:] == ["Debian"]]
-    main = next((words[0] for words in places if "-" not in words[1]), None)
-    secure = next((words[0] for words in places if words[1].endswith("-security")), main)
+    shown = subprocess.run(["apt-get", "indextargets"], capture_output=True, text=True, check=False).stdout
+    targets = (dict(re.findall(r"^([\w-]+): (.*)$", text, re.MULTILINE)) for text in shown.split("\n\n"))
+    places = [(target["Repo-URI"], target["Release"]) for target in targets if target.get("Origin") == "Debian"]
+    main = next((place for place, release in places if "-" not in release), None)
+    secure = next((place for place, release in places if release.endswith("-security")), main)
     if main is None or secure is None:
         raise ConfigError("apt knows no archive of Debian; run `apt-get update` once")
     return main, secure
