@@ -3,10 +3,12 @@ the plugin that counts."""
 
 from __future__ import annotations
 
+import ctypes
 import gzip
 import lzma
 import re
 import shutil
+import signal
 import subprocess
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
@@ -34,8 +36,7 @@ COMMAND_LINE = (
 OLDEST_QEMU = (9, 2)
 #: A machine that prints nothing for so long hangs.
 LONGEST_SILENCE_S = 300
-#: One that goes on for so long, times the runs, is left over from a command that was killed.
-LONGEST_RUN_S = 120
+_PR_SET_PDEATHSIG = 1
 
 
 @dataclass(frozen=True)
@@ -148,26 +149,30 @@ def boot(
         *("-kernel", str(kernel), "-initrd", str(initrd), "-append", f"{COMMAND_LINE} -- {' '.join(HANDLERS)}"),
         *("-nodefaults", "-display", "none", "-no-reboot", "-serial", "stdio", "-plugin", f"{plugin},out={folder}"),
     ]
-    said = _watch(line, console, len(runs), report)
+    said = _watch(line, console, report)
     return Boot(_kernel_name(said, console), symbols, _runs(said, folder, [tuple(run) for run in runs]))
 
 
-def _watch(line: Sequence[str], console: Path, runs: int, report: Callable[[int, str], None]) -> list[str]:
-    """Run the machine until it is off; return what it printed, and keep it in a file."""
+def _watch(line: Sequence[str], console: Path, report: Callable[[int, str], None]) -> list[str]:
+    """Run the machine until it is off; return what it printed, and keep it in a file. It dies with this process."""
     said: list[str] = []
     done = 0
     silent = False
-    limit = LONGEST_SILENCE_S + LONGEST_RUN_S * runs
     with console.open("w", encoding="utf-8") as kept, tempfile.TemporaryFile("w+", errors="replace") as complaints:
-        command = ["timeout", "-s", "KILL", str(limit), *line]
         with subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=complaints, text=True, errors="replace"
+            line,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=complaints,
+            text=True,
+            errors="replace",
+            preexec_fn=_die_with_parent,
         ) as machine:
 
             def stop() -> None:
                 nonlocal silent
                 silent = True
-                machine.terminate()  # which `timeout` hands on
+                machine.kill()
 
             assert machine.stdout is not None
             patience = Timer(LONGEST_SILENCE_S, stop)
@@ -182,7 +187,7 @@ def _watch(line: Sequence[str], console: Path, runs: int, report: Callable[[int,
                     patience = Timer(LONGEST_SILENCE_S, stop)
                     patience.start()
             except BaseException:
-                machine.terminate()
+                machine.kill()
                 raise
             finally:
                 patience.cancel()
@@ -194,6 +199,11 @@ def _watch(line: Sequence[str], console: Path, runs: int, report: Callable[[int,
             reasons = complaints.read().strip().splitlines() or [f"exit code {machine.returncode}"]
             raise ConfigError(f"the emulator stopped: {reasons[-1]}")
     return said
+
+
+def _die_with_parent() -> None:
+    """Let the kernel kill this process when the one that started it is gone, however that ended."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def _kernel_name(said: Sequence[str], console: Path) -> str:

@@ -4,6 +4,11 @@ from __future__ import annotations
 
 import gzip
 import lzma
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
 
 import pytest
 
@@ -115,7 +120,7 @@ def test_what_a_machine_prints_is_cut_into_runs(tmp_path):
 
 def watched(script, tmp_path):
     reports = []
-    said = emulator._watch(["sh", "-c", script], tmp_path / "console", 1, lambda *report: reports.append(report))
+    said = emulator._watch(["sh", "-c", script], tmp_path / "console", lambda *report: reports.append(report))
     assert (tmp_path / "console").read_text().splitlines() == said == [line for _, line in reports]
     return said, [done for done, _ in reports]
 
@@ -133,6 +138,30 @@ def test_a_machine_that_hangs_is_stopped(tmp_path, monkeypatch):
     monkeypatch.setattr(emulator, "LONGEST_SILENCE_S", 0.5)
     with pytest.raises(ConfigError, match=r"^the machine hangs: nothing for 0\.5 s behind: run 0 /vhost$"):
         watched("echo run 0 /vhost; exec sleep 30", tmp_path)
+
+
+def runs(process):
+    """Whether a process is there, and not only its exit code."""
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rpartition(") ")[2][0] not in "ZX"
+    except FileNotFoundError:
+        return False
+
+
+def test_a_machine_is_gone_when_the_command_is_killed(tmp_path):
+    code = (
+        "from pathlib import Path; from sim.count.emulator import _watch\n"
+        "_watch(['sh', '-c', 'echo $$; exec sleep 60'], Path('console'), lambda done, line: print(line, flush=True))\n"
+    )
+    with subprocess.Popen([sys.executable, "-c", code], cwd=tmp_path, stdout=subprocess.PIPE, text=True) as command:
+        assert command.stdout is not None
+        machine = int(command.stdout.readline())
+        os.kill(machine, 0)
+        command.kill()
+    deadline = time.monotonic() + 5
+    while runs(machine) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert not runs(machine)
 
 
 @pytest.mark.parametrize(
