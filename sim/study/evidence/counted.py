@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from math import floor
 from pathlib import Path
 from statistics import median
+from textwrap import wrap
 from typing import Any
 
 import numpy as np
@@ -137,11 +138,15 @@ class FittedTable:
             f"# Steps are those of {self.nearest}, moved to add up to the counts (half within {median(errors):.1%}).",
         ]
         if far:
-            head.append(f"# More than {FAR:.0%} off in {', '.join(far)}.")
+            head += _comment(f"More than {FAR:.0%} off in {', '.join(far)}.")
         if disagreeing:
-            head.append(f"# STAC or LFENCE differ from the recipes of {self.nearest} in {', '.join(disagreeing)}.")
+            head += _comment(f"STAC or LFENCE differ from the recipes of {self.nearest} in {', '.join(disagreeing)}.")
         body = yaml.safe_dump(dict(self.table), sort_keys=False, width=120, default_flow_style=None, allow_unicode=True)
         return "\n".join(head) + "\n" + body
+
+
+def _comment(sentence: str) -> list[str]:
+    return wrap(sentence, width=120, initial_indent="# ", subsequent_indent="# ")
 
 
 def overrides(configuration: Configuration) -> dict[str, Any] | None:
@@ -279,10 +284,14 @@ def _few(counted: Sequence[CountedConfiguration]) -> Sequence[CountedConfigurati
     return counted[:: max(1, len(counted) // _COMPARED)]
 
 
-def _distance(model: _Model) -> tuple[int, float]:
-    """How far a table is from counts: configurations with other windows or fences, then instructions."""
+def _distance(model: _Model) -> tuple[float, float, float]:
+    """How far a table is from counts: in windows first, then in fences, then in instructions."""
     agreements = model.agreements(model.instructions().sum(axis=1))
-    return sum(not each.windows_agree for each in agreements), sum(abs(each.error) for each in agreements)
+    windows, fences = (
+        sum(far for each in agreements if (far := abs(each.counted[name] - each.table[name])) >= _SAME_WINDOWS)
+        for name in ("stac", "lfence")
+    )
+    return windows, fences, sum(abs(each.error) for each in agreements)
 
 
 def _changes(model: _Model) -> Floats:
