@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 READY_DOCS := $(VENV)/.ready-docs
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable
 
-.PHONY: run test test-deep mutate bench notebooks notebooks-write docs lint clean
+.PHONY: run test test-deep mutate bench counts notebooks notebooks-write docs lint clean
 
 run: $(READY)            ## the seed comparison: copy_user against vmap, with its plots in out/seed
 	$(BIN)/vhost-sim compare virtio-user-xdp1-tap --access copy_user,vmap --out out/seed
@@ -25,6 +25,14 @@ mutate: $(READY)         ## change the model in one place at a time and see whic
 
 bench: $(READY)          ## benchmarks of both engines, sweeps and start-up, as one table
 	$(BIN)/pytest tests/bench -n 0 --benchmark-enable --benchmark-quiet
+
+KERNELS ?= 6.1.192 6.12.95 7.3.4
+
+counts: $(READY)         ## count again what the tabulated kernels execute, under emulation, beside what is cited (KERNELS=6.1.192: ten minutes each)
+	for kernel in $(KERNELS); do \
+	    $(BIN)/vhost-sim count --release $$kernel --tables out/counts/$$kernel --recording out/counts/$$kernel.json || exit; \
+	done
+	$(BIN)/python -m tests.count.cited out/counts
 
 WHICH ?= deep or not deep
 

@@ -11,7 +11,7 @@ import typer
 
 # In the order of the help.
 # isort: off
-from sim.cli import simulate, measure, tables, evidence
+from sim.cli import simulate, measure, tables, kernels, evidence
 
 # isort: on
 from sim.cli.options import app, with_default_draws
@@ -19,7 +19,7 @@ from sim.cli.options import app, with_default_draws
 if TYPE_CHECKING:
     from sim.config.errors import ConfigError
 
-__all__ = ["app", "evidence", "main", "measure", "simulate", "tables"]
+__all__ = ["app", "evidence", "kernels", "main", "measure", "simulate", "tables"]
 
 
 def _version(wanted: bool) -> None:

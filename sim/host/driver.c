@@ -1,6 +1,7 @@
 /* The virtio driver in user space: a split ring, posted and reclaimed as DPDK's virtio-user does, or a burst at a time. */
 #define _GNU_SOURCE
 #include "bench.h"
+#include "mark.h"
 #include "vhost.h"
 
 #include <linux/if_ether.h>
@@ -9,12 +10,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#define RING_512 512 /* entries that the areas hold at these offsets; larger rings move them */
-#define AVAIL_OFFSET 0x4000
-#define USED_OFFSET 0x6000
-#define TABLES_OFFSET 0x8000
-#define BUFFERS_OFFSET 0x10000
-#define LEAST_BYTES (4 << 20)
+#define RING_512 512 /* entries that the areas of mark.h hold; larger rings move them */
 #define MOST_COUNTED_BUFFERS 0x3e0 /* pages of a lockstep run */
 #define LEAST_RECEIVE_BYTES 1536
 #define HEADERS 42 /* bytes of Ethernet, IPv4 and UDP, which the driver writes anew for each frame */
@@ -59,27 +55,28 @@ int vring_allocate(struct driver *driver)
 	struct vring_memory *memory = &driver->memory;
 	size_t larger = settings->ring > RING_512 ? settings->ring / RING_512 : 1;
 	memory->stride = settings->lockstep ? PAGE : 2 * PAGE + LINE;
-	memory->bytes = BUFFERS_OFFSET * larger + settings->ring * memory->stride + PAGE;
-	if (memory->bytes < LEAST_BYTES)
-		memory->bytes = LEAST_BYTES;
+	memory->bytes = MEMORY_BUFFERS * larger + settings->ring * memory->stride + PAGE;
+	if (memory->bytes < MEMORY_BYTES)
+		memory->bytes = MEMORY_BYTES;
 	memory->bytes = (memory->bytes + PAGE - 1) / PAGE * PAGE;
 	memory->base = mmap(NULL, memory->bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
 	if (memory->base == MAP_FAILED)
 		return -1;
 	memory->descriptors = (void *)memory->base;
-	memory->avail = (void *)(memory->base + AVAIL_OFFSET * larger);
-	memory->used = (void *)(memory->base + USED_OFFSET * larger);
-	memory->tables = (void *)(memory->base + TABLES_OFFSET * larger);
-	memory->buffers = memory->base + BUFFERS_OFFSET * larger;
+	memory->avail = (void *)(memory->base + MEMORY_AVAIL * larger);
+	memory->used = (void *)(memory->base + MEMORY_USED * larger);
+	memory->tables = (void *)(memory->base + MEMORY_INDIRECT * larger);
+	memory->buffers = memory->base + MEMORY_BUFFERS * larger;
 	memory->slots = settings->ring / (settings->indirect ? 1 : settings->descriptors);
 	return 0;
 }
 
-/* Timed: buffers in shuffled order, as those of a mempool are, so that no prefetcher runs on to the next one. */
+/* Counted: numbered as the first descriptors of their packets. Timed: in shuffled order, as those of a mempool are, so that
+ * no prefetcher runs on to the next one. */
 static char *buffer(const struct driver *driver, size_t slot)
 {
 	size_t ring = driver->settings->ring;
-	size_t place = driver->settings->lockstep ? slot % MOST_COUNTED_BUFFERS : slot * (slot + 1) / 2 % ring;
+	size_t place = driver->settings->lockstep ? head(driver, slot) % MOST_COUNTED_BUFFERS : slot * (slot + 1) / 2 % ring;
 	return driver->memory.buffers + place * driver->memory.stride;
 }
 

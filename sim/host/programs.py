@@ -67,21 +67,28 @@ def compiled(program: str, static: bool = False) -> Path:
 
     `static`: without shared libraries, for a machine that has none.
     """
+    flags = (*FLAGS, "-static") if static else FLAGS
+    return compiled_from(program, [SOURCES / name for name in PROGRAMS[program]], flags)
+
+
+def compiled_from(name: str, sources: Sequence[Path], flags: Sequence[str]) -> Path:
+    """Return what sources are compiled to, from the cache unless a source, a header, the compiler or a flag is new."""
     check_platform()
     compiler = find_compiler()
     version = compiler_version(compiler)
-    flags = (*FLAGS, "-static") if static else FLAGS
-    sources = [SOURCES / name for name in PROGRAMS[program]]
     digest = hashlib.sha256(" ".join((version, *flags)).encode())
-    for file in (*sources, *sorted(SOURCES.glob("*.h"))):
+    headers = (
+        header for folder in sorted({SOURCES, *(file.parent for file in sources)}) for header in folder.glob("*.h")
+    )
+    for file in (*sources, *sorted(headers)):
         digest.update(file.read_bytes())
-    executable = cache_folder() / f"{program}-{digest.hexdigest()[:16]}"
+    executable = cache_folder() / f"{name}-{digest.hexdigest()[:16]}"
     if not executable.exists():
         _compile([compiler, *flags], sources, executable)
     return executable
 
 
-def _compile(compiler: list[str], sources: list[Path], executable: Path) -> None:
+def _compile(compiler: list[str], sources: Sequence[Path], executable: Path) -> None:
     """Compile into a temporary file and rename it, so that nobody runs a half-written program."""
     try:
         executable.parent.mkdir(parents=True, exist_ok=True)

@@ -21,6 +21,8 @@ FILES = {
         "perf.txt": "    40.00%  vhost-1  [kernel.kallsyms]  [k] vhost_get_vq_desc\n"
         "    30.00%  vhost-1  [kernel.kallsyms]  [k] copyin\n    20.00%  vhost-1  [kernel.kallsyms]  [k] tun_xdp_one\n",
     },
+    # what was counted of a kernel
+    "docs/howto/kernel.md": {"counts.json": (ROOT / "tests/data/counts/v6.1.192.json").read_text(encoding="utf-8")},
 }
 
 #: Pages whose commands are run in a checkout that they change.

@@ -80,6 +80,11 @@ CALLS = {
         ("key", "value", "low", "high", "unit", "outliers", "stable"),
         None,
     ),
+    "count": (
+        ("count", "--from", DATA / "counts" / "v6.1.192.json"),
+        ("configuration", "instructions", "stac", "clac", "lfence", "returns", "calls", "indirect_calls", "branches"),
+        None,
+    ),
     "compare-cpu": (
         ("compare-cpu", "zen4", "zen5", "--size", "64"),
         ("key", "first.value", "second.value", "ratio", "worth_ns"),

@@ -16,7 +16,17 @@ import pytest
 import sim
 
 ROOT = Path(sim.__file__).parent
-ROOMS = ("config", "costs", "datapath", "engine", "host", "study", "report", "cli")  # each may import those before it
+ROOMS = (
+    "config",
+    "costs",
+    "datapath",
+    "engine",
+    "host",
+    "count",
+    "study",
+    "report",
+    "cli",
+)  # each may import those before it
 STUDY = ("runs", "questions", "uncertainty", "sweep", "sensitivity", "evidence", "timeline", "review")  # the same
 HEAVY = {"numba", "pandas", "scipy", "matplotlib"}
 MODULES = sorted(file for room in ROOMS for file in (*ROOT.glob(f"{room}/**/*.py"), *ROOT.glob(f"{room}.py")))

@@ -34,7 +34,8 @@ def test_the_wheel_runs_the_seed_scenario_by_name(tmp_path, empty):
     inside = set(zipfile.ZipFile(wheel).namelist())
     documents = {f"sim/configs/{name}.yaml" for name in ("assumptions", "sources", "mismatches", "defaults")}
     assert documents | {"sim/report/page/page.css", "sim/report/page/page.js"} <= inside
-    assert {f"sim/host/{file.name}" for file in (ROOT / "sim/host").glob("*.[ch]")} <= inside
+    for room in ("host", "count"):
+        assert {f"sim/{room}/{file.name}" for file in (ROOT / "sim" / room).glob("*.[ch]")} <= inside
 
     venv.create(tmp_path / "fresh", with_pip=True)
     binaries = tmp_path / "fresh" / ("Scripts" if sys.platform == "win32" else "bin")

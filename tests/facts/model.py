@@ -33,7 +33,7 @@ WITH_FSRM, WITHOUT_FSRM = ("cpu=sapphire-rapids",), ("cpu=broadwell-2.6ghz",)
 
 def as_counted(kernel: str) -> tuple[str, ...]:
     """Overrides that give the configuration in which a kernel was counted, with a bare XDP_DROP."""
-    counted = COUNTED_NEW if kernel in NEW else COUNTED_OLD
+    counted = COUNTED_OLD if kernel in OLD else COUNTED_NEW
     return (*WITH_FSRM, *counted, "backend.program_instructions=0")
 
 

@@ -34,6 +34,7 @@ MODELS = {
     "v5.2.1-direct-map": ("v5.3", "direct_map_rcu"),
     "v6.1.192": ("v6.1", "copy_user"),
     "v6.12.95": ("v6.12", "copy_user"),
+    "v6.18.15": ("v6.18", "copy_user"),
     "v7.3.4": ("v7.3", "copy_user"),
 }
 BASES = {"desc": 0x0000, "avail": 0x4000, "used": 0x6000, "ind": 0x8000, "buf": 0x10000}

@@ -63,6 +63,8 @@ OWNERS = (
         (*_in("engine", "order", "checkpoints", "closed_form"), *_in("study", "statistics"), _SEARCH),
         (*_in("engine", "conservation", "shipped"), *_in("datapath", "traffic", "mix")),
     ),
+    Owner("count", ("sim/count",), _in("count", "code", "counts", "configurations", "cited", "emulator")),
+    Owner("counted", ("sim/study/evidence/counted.py",), _in("count", "fitted")),
     Owner("uncertainty", ("sim/study/uncertainty",), _in("study", "ranges", "uncertainty")),
     Owner("sensitivity", ("sim/study/sensitivity",), _in("study", "sensitivity", "breakeven", "ranges", "switches")),
     Owner("posterior", ("sim/study/evidence/posterior.py",), _in("study", "posterior"), _in("study", "calibrate")),

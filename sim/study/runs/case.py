@@ -17,6 +17,7 @@ from sim.config.tables.measurement import COUNTS
 from sim.config.tables.quantity import Quantity
 from sim.costs.audit import quantities
 from sim.datapath import Plan, build_plan
+from sim.datapath.plan.step import Row
 from sim.datapath.vhost_net.path import PageFragment
 from sim.engine import simulate
 from sim.study.runs.functions import function_times, instructions_of
@@ -113,6 +114,27 @@ def executed(plan: Plan, scenario: Scenario, functions: Collection[str] = ()) ->
     As in the executed counts, from a start at a batch boundary behind the first lap. Returns `stac`, `clac`, `lfence`,
     `instructions` and `returns`; the instructions of all functions, or of those named (a plan built with `functions`).
     """
+    totals = dict.fromkeys(COUNTS, 0.0)
+    packets, runs = executions(plan, scenario)
+    for row, times, count in runs:
+        if functions:
+            mine = [part for part in instructions_of(row) if part[0] in functions]
+            totals["instructions"] += sum(once * times + each * count for _, once, each in mine)
+        else:
+            totals["instructions"] += row.instructions * times + row.unit_instructions * count
+        totals["returns"] += row.returns * (count if row.per_unit else times)
+        for parts, factor in ((row.components, times), (row.unit_components, count)):
+            for part in parts:
+                if part.primitive in ("stac", "clac", "lfence"):
+                    totals[part.primitive] += part.count * factor
+    return {name: total / packets for name, total in totals.items()}
+
+
+def executions(plan: Plan, scenario: Scenario) -> tuple[int, list[tuple[Row, int, int]]]:
+    """Return a number of packets and, for each row of the worker, how often it runs in them, and for how many units.
+
+    Over whole laps, batches and page fragments, from a start at a batch boundary behind the first lap.
+    """
     from sim.engine.fast import FastEngine
 
     fragments = PageFragment(scenario.kernel.behaviour, plan.packet_bytes).buffers
@@ -120,26 +142,18 @@ def executed(plan: Plan, scenario: Scenario, functions: Collection[str] = ()) ->
     packets = lcm(lap, fragments)
     engine = FastEngine(plan, checkpoint_packets=10**12)
     engine.run(lap)
-    executions, units = engine.machine.executions.copy(), engine.machine.units.copy()
+    before, units = engine.machine.executions.copy(), engine.machine.units.copy()
     engine.run(lap + packets)
-    totals = dict.fromkeys(COUNTS, 0.0)
-    for segment in plan.segments:
-        times = int(engine.machine.executions[segment.index] - executions[segment.index])
-        count = int(engine.machine.units[segment.index] - units[segment.index])
-        for row in (plan.rows[number] for number in segment.rows):
-            if row.actor != "worker":
-                continue
-            if functions:
-                mine = [part for part in instructions_of(row) if part[0] in functions]
-                totals["instructions"] += sum(once * times + each * count for _, once, each in mine)
-            else:
-                totals["instructions"] += row.instructions * times + row.unit_instructions * count
-            totals["returns"] += row.returns * (count if row.per_unit else times)
-            for parts, factor in ((row.components, times), (row.unit_components, count)):
-                for part in parts:
-                    if part.primitive in ("stac", "clac", "lfence"):
-                        totals[part.primitive] += part.count * factor
-    return {name: total / packets for name, total in totals.items()}
+    runs = [
+        (
+            plan.rows[number],
+            int(engine.machine.executions[segment.index] - before[segment.index]),
+            int(engine.machine.units[segment.index] - units[segment.index]),
+        )
+        for segment in plan.segments
+        for number in segment.rows
+    ]
+    return packets, [run for run in runs if run[0].actor == "worker"]
 
 
 @dataclass(frozen=True)

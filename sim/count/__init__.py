@@ -1,0 +1,1 @@
+"""What kernels execute: their vhost_net under an emulator that counts instructions by address."""

@@ -1,0 +1,124 @@
+"""What stands at an address of a kernel: which kind of instruction, of which function."""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_right
+from collections.abc import Iterable
+from functools import cache
+
+#: Kinds of instructions, in the order of the tables.
+KINDS = (
+    *("stac", "clac", "lfence", "mfence", "return", "call", "indirect_call", "indirect_jump", "branch", "locked"),
+    *("string", "other"),
+)
+
+_WHOLE = {
+    bytes.fromhex("0f01cb"): "stac",
+    bytes.fromhex("0f01ca"): "clac",
+    bytes.fromhex("0faee8"): "lfence",
+    bytes.fromhex("0faef0"): "mfence",
+}
+_LOCK, _REPEATS = 0xF0, {0xF2, 0xF3}
+_PREFIXES = {0x26, 0x2E, 0x36, 0x3E, 0x64, 0x65, 0x66, 0x67, _LOCK, *_REPEATS}
+_STRING = {0xA4, 0xA5, 0xAA, 0xAB}
+_EXCHANGE = {0x86, 0x87}
+_OPCODES = {0xC3: "return", 0xE8: "call"}
+#: Group 5 (opcode 0xff), by the middle field of its ModRM byte.
+_GROUP_5 = {2: "indirect_call", 4: "indirect_jump"}
+
+
+@cache
+def kind(code: bytes) -> str:
+    """Return the kind of an instruction.
+
+    Parameters
+    ----------
+    code
+        The whole instruction, as it stands in memory.
+
+    Returns
+    -------
+    str
+        One of `KINDS`. `locked` is an operation with a `lock` prefix or an exchange with memory, which needs none;
+        `string` a repeated move or store (`rep movsb`), however many turns it makes.
+
+    Examples
+    --------
+    >>> kind(bytes.fromhex("0f01cb")), kind(bytes.fromhex("f3a4")), kind(bytes.fromhex("f083442402fc"))
+    ('stac', 'string', 'locked')
+    """
+    if code in _WHOLE:
+        return _WHOLE[code]
+    at = 0
+    while at < len(code) and code[at] in _PREFIXES:
+        at += 1
+    prefixes = set(code[:at])
+    if at < len(code) and code[at] & 0xF0 == 0x40:  # REX
+        at += 1
+    opcode, rest = code[at : at + 1], code[at + 1 : at + 2]
+    if not opcode:
+        return "other"
+    first, second = opcode[0], rest[0] if rest else 0
+    in_memory = bool(rest) and second < 0xC0
+    if _LOCK in prefixes or (first in _EXCHANGE and in_memory):
+        return "locked"
+    if first in _STRING and prefixes & _REPEATS:
+        return "string"
+    if first == 0xFF:
+        return _GROUP_5.get(second >> 3 & 7, "other")
+    if first in range(0x70, 0x80) or (first == 0x0F and second in range(0x80, 0x90)):
+        return "branch"
+    return _OPCODES.get(first, "other")
+
+
+#: The XDP program, which no symbol stands for: what is translated at run time lies outside the kernel and its modules.
+PROGRAM = "bpf_prog"
+#: Padding in front of a function that is patched for call depth tracking; it is no function.
+_PADDING = "__pfx_"
+#: What a compiler appends to the name of a function that it specialised or cut.
+_SUFFIX = re.compile(r"\.(constprop|isra|part|cold)\.?\d*")
+
+
+def source_name(function: str) -> str:
+    """Return the name that a function has in the source (`get_tx_bufs` of `get_tx_bufs.constprop.0`)."""
+    return _SUFFIX.sub("", function)
+
+
+class Symbols:
+    """Functions of a kernel and its modules, from `/proc/kallsyms` and `/proc/modules`.
+
+    Parameters
+    ----------
+    lines
+        Lines of both files: `ADDRESS TYPE NAME [MODULE]` and `MODULE BYTES USERS BY STATE ADDRESS`.
+    """
+
+    def __init__(self, lines: Iterable[str]) -> None:
+        symbols: list[tuple[int, str, str]] = []
+        self._modules: list[tuple[int, int]] = []
+        last = 0
+        for line in lines:
+            words = line.split()
+            if len(words) >= 6 and words[1].isdecimal() and words[5].startswith("0x"):
+                start = int(words[5], 16)
+                self._modules.append((start, start + int(words[1])))
+            elif len(words) >= 3:
+                address = int(words[0], 16)
+                symbols.append((address, words[1], words[2]))
+                if len(words) == 3:
+                    last = max(last, address)
+        self._end_of_kernel = last
+        names: dict[int, str] = {}
+        for address, _, name in sorted(symbols):
+            if not name.startswith(_PADDING):
+                names.setdefault(address, name)
+        self._addresses = [*names]
+        self._names = [*names.values()]
+
+    def function(self, address: int) -> str:
+        """Return the name of the function that an instruction stands in; of several names of one, the first by name."""
+        if address > self._end_of_kernel and not any(start <= address < end for start, end in self._modules):
+            return PROGRAM
+        place = bisect_right(self._addresses, address) - 1
+        return self._names[place] if place >= 0 else PROGRAM

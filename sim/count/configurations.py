@@ -1,0 +1,114 @@
+"""What is counted: configurations of ring, driver and backend, by the names that tables and traces have."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import product
+
+from sim.config.errors import ConfigError
+
+Settings = dict[str, int]
+
+
+@dataclass(frozen=True)
+class Configuration:
+    """One configuration.
+
+    Attributes
+    ----------
+    name
+        Its name in tables.
+    program
+        The program that runs: `vhost`, a driver of the kernel's worker, or `writes`, a process that writes to a TAP.
+    settings
+        What the program is told (`KEY=NUMBER`).
+    """
+
+    name: str
+    program: str
+    settings: Settings
+
+    @property
+    def command(self) -> tuple[str, ...]:
+        """The program and its arguments, counted."""
+        ever = {"marks": 1, **({"lockstep": 1, "check": 0} if self.program == "vhost" else {"cpu": COUNTED_CPU})}
+        return (self.program, *(f"{key}={value}" for key, value in {**ever, **self.settings}.items()))
+
+    @property
+    def receives(self) -> bool:
+        """Whether packets go to the guest."""
+        return bool(self.settings.get("receive"))
+
+
+#: The CPU whose instructions are counted.
+COUNTED_CPU = 1
+#: What becomes of a frame that is written to a TAP, in the order of the program's numbers, and frames that are counted.
+WAYS = ("null", "down", "skb", "generic", "program", "native")
+WRITES = 1000
+SIZES = (64, 256, 1024, 1500)
+#: A send buffer of this many bytes keeps the transmit handler from its batches.
+LIMITED_SEND_BUFFER = 1 << 20
+_PROGRAMS = {"xdp": 1, "skb": 0}
+
+
+def configurations() -> dict[str, Configuration]:
+    """Return every configuration that is counted, by name.
+
+    Names: `ev` EVENT_IDX, `d` descriptors of a packet, `b` packets of a kick, `s` bytes of a packet, `mrg` mergeable
+    buffers. `tx_xdp` drops in XDP, `tx_skb` in the stack; `txx` has one more thing, `txb` further bursts, `txw` bursts
+    that wrap the ring inside a flush, `txo` and `rxo` VIRTIO_F_IN_ORDER. `write` is a process that writes to a TAP.
+    """
+    driven = {name: Configuration(name, "vhost", settings) for name, settings in _driven()}
+    written = {
+        name: Configuration(name, "writes", {"way": way, "size": size, "writes": WRITES})
+        for way, size in product(range(len(WAYS)), (64, 1024, 1514))
+        for name in (f"write_{WAYS[way]}_s{size}",)
+    }
+    return driven | written
+
+
+def chosen(prefixes: Sequence[str]) -> list[Configuration]:
+    """Return the configurations whose names begin with one of some words, all without any.
+
+    ConfigError for a word that begins none.
+    """
+    every = configurations()
+    for prefix in prefixes:
+        if not any(name.startswith(prefix) for name in every):
+            raise ConfigError("no configuration begins so", key="only", got=prefix)
+    return [each for name, each in every.items() if not prefixes or name.startswith(tuple(prefixes))]
+
+
+def _driven() -> Iterator[tuple[str, Settings]]:
+    for (path, program), event_idx, descriptors in product(_PROGRAMS.items(), (0, 1), (1, 2)):
+        for burst, size in product((1, 32, 256 // descriptors), SIZES):
+            name = f"tx_{path}_ev{event_idx}_d{descriptors}_b{burst}_s{size}"
+            ring = {"event_idx": event_idx, "descriptors": descriptors}
+            yield name, {"xdp": program, **ring, "burst": burst, "size": size}
+    for size in (64, 1500):
+        for name, settings in _further():
+            yield f"txx_{name}_b32_s{size}", {"xdp": 1, **settings, "burst": 32, "size": size}
+    for burst in (2, 4, 8, 16, 64, 128):
+        yield f"txb_xdp_ev0_d1_b{burst}_s64", {"xdp": 1, "burst": burst, "size": 64}
+    for burst in (48, 65, 100, 200):
+        yield f"txw_xdp_ev0_d1_b{burst}_s64", {"xdp": 1, "burst": burst, "size": 64, "packets": 64 * burst}
+    for event_idx, mergeable, burst, size in product((0, 1), (1, 0), (1, 32, 256), (64, 1500)):
+        settings = {"event_idx": event_idx, "mergeable": mergeable, "burst": burst, "size": size}
+        yield f"rx_ev{event_idx}_mrg{mergeable}_b{burst}_s{size}", {"receive": 1, "xdp": 0, **settings}
+    for burst, size in product((1, 32, 256), (64, 1500)):
+        settings = {"in_order": 1, "burst": burst, "size": size}
+        yield f"txo_inorder_xdp_b{burst}_s{size}", {"xdp": 1, **settings}
+        yield f"rxo_inorder_mrg1_b{burst}_s{size}", {"receive": 1, "xdp": 0, **settings}
+
+
+def _further() -> Iterator[tuple[str, Settings]]:
+    """Yield what else may differ on transmit."""
+    yield "intr_ev0", {"interrupts": 1}
+    yield "intr_ev1", {"interrupts": 1, "event_idx": 1}
+    yield "indirect1", {"indirect": 1}
+    yield "indirect2", {"indirect": 1, "descriptors": 2}
+    yield "regions4", {"regions": 4}
+    yield "iotlb", {"iotlb": 1}
+    yield "nobatch_sndbuf_skb", {"sndbuf": LIMITED_SEND_BUFFER, "xdp": 0}
+    yield "xdppass", {"xdp": 2}

@@ -1,0 +1,78 @@
+"""Lay what was counted beside the counts that the kernels' tables cite: `python -m tests.count.cited FOLDER`.
+
+The folder holds `VERSION.json`, recordings of `vhost-sim count`, and `VERSION/traces`. Windows and fences have to be
+equal, instructions within the allocators' share; traces have to be equal but for what a compiler appends to names.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from sim.config.loading.load import load_of
+from sim.config.tables.measurement import Measurements
+from sim.count.code import source_name
+from sim.count.count import CountedKernel, read_recording
+from tests.facts.traces import FOLDER, MODELS
+
+CITED = "counts-distribution-kernels"
+#: What the allocators do differently from one run to the next: the noise that the measurement states.
+ALLOCATORS = 0.004
+
+
+@dataclass(frozen=True)
+class Cited:
+    """One number of one configuration, cited and counted; `exact`: the same to the digit that is cited."""
+
+    name: str
+    quantity: str
+    value: float
+    counted: float
+    exact: bool
+
+    @property
+    def agrees(self) -> bool:
+        """Whether the two are equal; instructions within what allocators do."""
+        return self.exact or (self.quantity == "instructions" and abs(self.counted / self.value - 1) <= ALLOCATORS)
+
+
+def cited(version: str, counted: CountedKernel) -> Iterator[Cited]:
+    """Yield every cited number of a kernel that was counted, too."""
+    kernel, _ = MODELS[f"v{version}"]
+    rows = {each.configuration.name: each.row() for each in counted.configurations}
+    for figure in load_of(Measurements, CITED, None).figures():
+        table, name, quantity = figure.id.split(" ")
+        if table == kernel and name in rows:
+            found = float(rows[name][quantity])
+            yield Cited(name, quantity, figure.value, found, figure.low - 1e-9 <= found <= figure.high + 1e-9)
+
+
+def same_trace(kept: str, counted: str) -> bool:
+    """Whether two traces are the same, by the names that functions have in the source."""
+    return [source_name(line) for line in kept.splitlines()] == [source_name(line) for line in counted.splitlines()]
+
+
+def main(folder: Path) -> bool:
+    """Print what differs and how much is the same; return whether all agrees."""
+    good = True
+    for file in sorted(folder.glob("*.json")):
+        version = file.stem
+        rows = [*cited(version, read_recording(file))]
+        print(f"{version}: {sum(row.exact for row in rows)} of {len(rows)} cited numbers to the digit")
+        for row in rows:
+            if not row.exact:
+                word = "allocators" if row.agrees else "DIFFERS"
+                print(f"  {row.name} {row.quantity}: cited {row.value:g}, counted {row.counted:.3f}: {word}")
+        good &= all(row.agrees for row in rows)
+        for trace in sorted(FOLDER.glob(f"v{version}.*.csv")):
+            again = folder / version / "traces" / trace.name.removeprefix(f"v{version}.")
+            same = again.exists() and same_trace(trace.read_text(), again.read_text())
+            print(f"  trace {trace.name}: {'the same' if same else 'DIFFERS'}")
+            good &= same
+    return good
+
+
+if __name__ == "__main__":
+    sys.exit(0 if main(Path(sys.argv[1])) else 1)
