@@ -158,7 +158,7 @@ ffffffffc0000000 t bpf_prog_6deef7357e7b4530_drop\t[bpf]
 
 def test_samples_are_counted_by_the_function_that_holds_them(tmp_path):
     (tmp_path / "kallsyms").write_text(KALLSYMS)
-    symbols = taps.Symbols(tmp_path / "kallsyms")
+    symbols = taps.KernelSymbols(tmp_path / "kallsyms")
     in_text = ("ffffffff81000100", "ffffffff810001ff", "ffffffff81000210")
     counted = symbols.count((*in_text, "ffffffffa0000000", "ffffffffc0000004", "10"))
     assert counted == {"tun_get_user": 2, "bpf_prog": 2, "tun_build_skb": 1, "unknown": 1}
@@ -167,7 +167,7 @@ def test_samples_are_counted_by_the_function_that_holds_them(tmp_path):
 def test_symbols_that_the_kernel_hides_are_said(tmp_path):
     (tmp_path / "kallsyms").write_text("0000000000000000 T _text\n0000000000000000 t tun_get_user\n")
     with pytest.raises(ConfigError, match="kptr_restrict"):
-        taps.Symbols(tmp_path / "kallsyms")
+        taps.KernelSymbols(tmp_path / "kallsyms")
 
 
 def test_the_middle_of_several_passes_is_kept():

@@ -43,7 +43,7 @@ def check_taps() -> None:
 
 def sample_writes(cpu: int, progress: Progress | None = None) -> dict[str, Samples]:
     """Sample a second of writes of each way, and return the samples by kernel function."""
-    program, symbols = compiled("writes"), Symbols(Path("/proc/kallsyms"))
+    program, symbols = compiled("writes"), KernelSymbols(Path("/proc/kallsyms"))
     sampled = {}
     for number, way in enumerate(WAYS):
         if progress is not None:
@@ -60,7 +60,7 @@ def sample_writes(cpu: int, progress: Progress | None = None) -> dict[str, Sampl
     return sampled
 
 
-class Symbols:
+class KernelSymbols:
     """The kernel's functions by address, as /proc/kallsyms lists them for root."""
 
     def __init__(self, file: Path) -> None:

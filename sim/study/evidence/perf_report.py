@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 
 from sim.config.errors import ConfigError
-from sim.study.evidence.perf_text import REPORT_COMMAND, Event
+from sim.study.evidence.perf_text import REPORT_COMMAND, PerfEvent
 
 #: Events whose samples are spread over time, the best first.
 _TIME_EVENTS = ("cycles", "cpu-clock", "task-clock")
@@ -186,7 +186,7 @@ def _of_time(sections: list[_Section], thread: str, left_out: list[str]) -> tupl
 
 
 def _counts_kernel(text: str, wanted: str) -> bool:
-    event = Event.parse(text)
+    event = PerfEvent.parse(text)
     return event.name == wanted and "k" in event.levels and not event.of_guest
 
 

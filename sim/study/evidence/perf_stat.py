@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 
 from sim.config.errors import ConfigError
-from sim.study.evidence.perf_text import STAT_COMMAND, Event, decimal_mark, read_count
+from sim.study.evidence.perf_text import STAT_COMMAND, PerfEvent, decimal_mark, read_count
 
 _HEADER = re.compile(r"^\s*Performance counter stats for (.+?)(?: \((\d+) runs\))?:\s*$")
 #: Thousands are separated by the locale: comma, point, apostrophe, (narrow) no-break space, or a space out of a copy.
@@ -37,12 +37,12 @@ class _Line:
     table: int
     time: str
     scope: str
-    event: Event
+    event: PerfEvent
     count: float | None
 
 
 @dataclass
-class Counts:
+class PerfCounts:
     """Counts of a whole run by event, and what the text leaves open, assumes and leaves out."""
 
     totals: dict[str, float]
@@ -51,7 +51,7 @@ class Counts:
     left_out: list[str] = field(default_factory=list)
 
 
-def read_stat(lines: Sequence[str], thread: str) -> Counts | None:
+def read_stat(lines: Sequence[str], thread: str) -> PerfCounts | None:
     """Add up the counts of the threads whose name fits `thread`; None when the text is no `perf stat`.
 
     Counts that a mode restricts (`:u`, `:k`) are added, as are intervals, kinds of cores, threads and whole tables.
@@ -64,7 +64,7 @@ def read_stat(lines: Sequence[str], thread: str) -> Counts | None:
         if headers or any(line.count is None for line in counted):
             raise ConfigError(f"perf stat without instructions; {STAT_COMMAND} counts them")
         return None
-    counts = Counts({})
+    counts = PerfCounts({})
     for header in headers:
         _check_target(header[1], counts)
         if header[2]:
@@ -98,7 +98,7 @@ def _json_line(line: str, table: int) -> Iterator[_Line]:
     count, event = row.get("counter-value", ""), row.get("event", "")
     if event and _FIELD.fullmatch(count):
         scope = " ".join(row[key] for key in ("thread", "cpu", "core", "die", "socket", "node") if key in row)
-        yield _Line(table, row.get("interval", ""), scope, Event.parse(event), _plain(count))
+        yield _Line(table, row.get("interval", ""), scope, PerfEvent.parse(event), _plain(count))
 
 
 def _plain(count: str) -> float | None:
@@ -115,7 +115,7 @@ def _separated(line: str, table: int) -> list[_Line]:
                     continue
                 before = fields[:place]
                 time = before.pop(0) if before and _TIME.fullmatch(before[0]) else ""
-                return [_Line(table, time, " ".join(before[:1]), Event.parse(event), _plain(count))]
+                return [_Line(table, time, " ".join(before[:1]), PerfEvent.parse(event), _plain(count))]
     return []
 
 
@@ -124,7 +124,7 @@ def _aligned(line: str, table: int, decimal: str | None) -> list[_Line]:
     match = _LINE.match(line)
     if match is None:
         return []
-    event = Event.parse(match["event"])
+    event = PerfEvent.parse(match["event"])
     known = event.name == "instructions" and not match["count"].startswith("<")
     time, _, rest = match["scope"].strip().partition(" ")
     if not _TIME.fullmatch(time):
@@ -132,7 +132,7 @@ def _aligned(line: str, table: int, decimal: str | None) -> list[_Line]:
     return [_Line(table, time, rest.strip(), event, read_count(match["count"], decimal) if known else None)]
 
 
-def _check_target(target: str, counts: Counts) -> None:
+def _check_target(target: str, counts: PerfCounts) -> None:
     """Say what a table's counts are of, or refuse what is not the worker's."""
     kind, _, name = target.partition(" '")
     if target == "'system wide'":
@@ -150,7 +150,7 @@ def _check_target(target: str, counts: Counts) -> None:
         )
 
 
-def _of_threads(lines: list[_Line], thread: str, counts: Counts) -> list[_Line]:
+def _of_threads(lines: list[_Line], thread: str, counts: PerfCounts) -> list[_Line]:
     """Keep the lines of the worker's threads where lines are of threads."""
     named = {line.scope: match["comm"] for line in lines if (match := _THREAD.fullmatch(line.scope))}
     if not named:

@@ -51,7 +51,7 @@ _NAMES = {
 
 
 @dataclass(frozen=True)
-class Event:
+class PerfEvent:
     """An event as perf names it: `unit` is the kind of core on a hybrid CPU, `modes` the letters that restrict it."""
 
     name: str
@@ -59,7 +59,7 @@ class Event:
     modes: frozenset[str]
 
     @classmethod
-    def parse(cls, text: str) -> Event:
+    def parse(cls, text: str) -> PerfEvent:
         """Read `cycles`, `cycles:ppk`, `cpu_core/cycles/` or `cpu_core/cycles/k`."""
         unit, slash, rest = text.strip().partition("/")
         if not slash or not unit.startswith("cpu"):
