@@ -4,7 +4,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 READY_DOCS := $(VENV)/.ready-docs
-INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable
+# With UV=.../uv it installs in seconds what pip installs in minutes.
+INSTALLER := $(if $(UV),$(UV) pip install --python $(BIN)/python,$(BIN)/python -m pip install --disable-pip-version-check)
+INSTALL := $(INSTALLER) --quiet --constraint constraints.txt --editable
 
 .PHONY: run test test-deep mutate bench counts notebooks notebooks-write docs lint clean
 

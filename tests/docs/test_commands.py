@@ -50,6 +50,7 @@ def test_the_commands_of_a_page_do_what_it_says(name, tmp_path):
 
 
 @pytest.mark.deep
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "block"), SLOW_BLOCKS, ids=[f"{name}:{block.line}" for name, block in SLOW_BLOCKS])
 def test_so_do_those_that_take_long(name, block, tmp_path):
     wanted = [command for command in block.commands if is_slow(command)]

@@ -58,8 +58,9 @@ def refused(empty, *arguments):
     return done.stderr
 
 
-@pytest.mark.parametrize("name", COMMANDS)
-@pytest.mark.parametrize("out", ["kept", "kept/below"])
+@pytest.mark.parametrize(
+    ("name", "out"), [*((name, "kept") for name in COMMANDS), ("run", "kept/below"), ("sweep", "kept/below")]
+)
 def test_a_read_only_folder_is_one_line_and_stays_as_it_was(compiled, empty, kept, name, out):
     told = refused(empty, *COMMANDS[name], "--out", f"{out}/file" if name in WRITE_A_FILE else out)
     assert f"--out {out}: " in told

@@ -63,7 +63,7 @@ def assert_same_checkpoints(slow, fast):
 @pytest.mark.long
 @pytest.mark.parametrize("part", range(4))
 def test_generated_scenarios_give_the_same_trace(part):
-    @examples(40)
+    @examples(20)
     @given(cases())
     def check(case: Case) -> None:
         assert_same(case)
@@ -72,7 +72,7 @@ def test_generated_scenarios_give_the_same_trace(part):
 
 
 def test_generated_devices_beside_vhost_net_give_the_same_trace():
-    @examples(50)
+    @examples(25)
     @given(competitors())
     def check(case: Case) -> None:
         assert_same(case)

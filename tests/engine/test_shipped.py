@@ -9,7 +9,7 @@ from sim.config.loading import paths
 from sim.datapath import build_plan
 from tests.engine.scenarios import ENGINES
 
-PACKETS = 300
+PACKETS = 150
 
 
 @pytest.mark.parametrize("name", sorted(paths.names("scenario")))

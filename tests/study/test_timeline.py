@@ -123,7 +123,7 @@ def test_more_packets_than_a_viewer_opens_are_refused(seed, packets):
         timeline(seed, packets)
 
 
-@settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=10, deadline=None, suppress_health_check=list(HealthCheck))
 @given(cases(), integers(1, 90))
 def test_what_follows_the_skipped_packets_is_what_the_whole_timeline_has_there(case: Case, skip: int):
     alone = ReferenceEngine(case.plan, skip)

@@ -94,8 +94,11 @@ def test_a_sweep_killed_again_and_again_ends_with_the_bytes_of_an_undisturbed_on
     assert contents(out) == undisturbed
 
 
-def test_a_full_disk_is_one_line_and_keeps_what_was_written(study, undisturbed, tmp_path):
-    out = tmp_path / "out"
+def test_a_full_disk_is_one_line_and_keeps_what_was_written(tmp_path):
+    study, out, whole = tmp_path / "few.yaml", tmp_path / "out", tmp_path / "whole"
+    study.write_text(yaml.safe_dump(SMALL | {"points": 130}))  # three parts
+    sweeps.run_sweep(sweeps.load_sweep(str(study)), Inline(), folder=whole)
+    undisturbed = contents(whole)
     largest = max(len(data) for data in undisturbed.values())
 
     def no_room() -> None:  # a write beyond this size fails, as it does on a full disk
