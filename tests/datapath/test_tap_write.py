@@ -34,6 +34,10 @@ def plan_of(settings, kernel="v6.12", size=64, functions=False):
         ("v7.3", SKB, 2738, 63),
         ("v7.3", GENERIC, 3016, 63),
         ("v7.3", NATIVE, 1107, 30),
+        ("v6.18", DOWN, 2344, 54),  # counted with the programs of `measure --tap`
+        ("v6.18", SKB, 2711, 65),
+        ("v6.18", GENERIC, 2984, 64),
+        ("v6.18", NATIVE, 1133, 31),
     ],
 )
 def test_each_way_executes_what_was_counted(kernel, way, instructions, returns):

@@ -7,6 +7,7 @@ import shutil
 import pytest
 
 from sim.config.errors import ConfigError
+from sim.count import emulator, packages
 from sim.host.experiments.privilege import parse_records
 from sim.host.experiments.vhost import expected_sides, read_run
 from sim.host.profile import build_profile
@@ -16,8 +17,6 @@ from sim.study.questions.host_vhost import compare_vhost, load_vhost, program_se
 from .constructed import DATA
 from .emulated import with_runs
 
-emulator = pytest.importorskip("sim.count.emulator")
-packages = pytest.importorskip("sim.count.packages")
 pytestmark = pytest.mark.deep
 
 #: The worker is a kernel thread before 6.4, and a thread of the driver's process since.

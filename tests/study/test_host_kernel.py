@@ -16,6 +16,7 @@ from sim.host.quality import RepeatSummary, summarise
 from sim.host.recording import Recording, read_recording
 from sim.study.evidence.figures import figures
 from sim.study.evidence.importing import write_measurements
+from sim.study.questions import host_kernel
 from sim.study.questions.host_kernel import FigureComparison, host_settings, kernel_of, rate_entry
 from sim.study.questions.host_tap import WAYS, compare_taps, tap_measurements
 from sim.study.questions.host_vhost import compare_vhost, load_vhost, program_settings, vhost_measurements
@@ -40,11 +41,18 @@ def recording_of(name: str) -> Recording:
         ("6.12.95+deb12-amd64", "v6.12"),
         ("6.11.0", "v6.1"),
         ("8.0", "v7.3"),
-        ("4.4.0", "v4.20"),
+        ("4.4.0", "v5.0"),
     ],
 )
-def test_the_table_of_a_kernel_is_the_newest_that_is_not_newer(release, table):
+def test_the_table_of_a_kernel_is_the_newest_that_is_not_newer(release, table, monkeypatch):
+    tables = ("v5.0", "v6.1", "v6.12", "v7.3", "of-a-distribution")
+    monkeypatch.setattr(host_kernel.paths, "names", lambda kind, configs: dict.fromkeys(tables))
     assert kernel_of(release) == table
+
+
+def test_a_table_in_which_a_step_was_not_counted_does_not_stand_for_a_kernel():
+    assert kernel_of("6.1.192") == "v6.1"
+    assert kernel_of("6.1.192", step="write_tap") == "v6.12"
 
 
 def test_a_release_without_a_version_is_refused():
