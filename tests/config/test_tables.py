@@ -44,7 +44,7 @@ def test_the_tables_that_the_issue_names_are_shipped():
         "zen4",
         "zen5",
     }
-    assert set(KERNELS) == {"v4.20", "v5.0", "v5.2", "v5.3", "v6.1", "v6.12", "v6.18", "v7.3"}
+    assert set(KERNELS) == {"v4.20", "v5.0", "v5.2", "v5.3", "v5.10", "v6.1", "v6.12", "v6.18", "v7.3"}
     assert set(paths.names("implementation")) == {*COMPETITORS, "user-ring"}
     assert set(paths.names("access")) >= {
         "copy_user",

@@ -67,7 +67,7 @@ def test_the_table_executes_what_was_counted(fitted):
 def test_a_scenario_with_the_table_executes_it_too(fitted, recorded, tmp_path):
     (tmp_path / "kernels").mkdir()
     (tmp_path / "kernels" / f"{NAME}.yaml").write_text(fitted.to_yaml(recorded.kernel))
-    settings = {**AS_COUNTED, "kernel": NAME, "driver.burst": 32, "traffic.packet_bytes": 64}
+    settings = {**AS_COUNTED, "kernel": NAME, "driver.kind": "lockstep", "driver.burst": 32, "traffic.packet_bytes": 64}
     scenario = Scenarios(SCENARIO, tmp_path).load(settings)
     found = executed(build_plan(scenario, "copy_user", 64), scenario)
     assert (found["stac"], found["lfence"]) == (4.25, 1.125)

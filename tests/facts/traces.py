@@ -32,6 +32,7 @@ MODELS = {
     "v5.0-zcopytx": ("v5.0", "copy_user"),
     "v5.2.1": ("v5.3", "copy_user"),
     "v5.2.1-direct-map": ("v5.3", "direct_map_rcu"),
+    "v5.10.262": ("v5.10", "copy_user"),
     "v6.1.192": ("v6.1", "copy_user"),
     "v6.12.95": ("v6.12", "copy_user"),
     "v6.18.15": ("v6.18", "copy_user"),

@@ -37,7 +37,7 @@ def recording_of(name: str) -> Recording:
 @pytest.mark.parametrize(
     ("release", "table"),
     [
-        ("6.18.44-fc", "v6.12"),
+        ("6.18.44-fc", "v6.18"),
         ("6.12.95+deb12-amd64", "v6.12"),
         ("6.11.0", "v6.1"),
         ("8.0", "v7.3"),

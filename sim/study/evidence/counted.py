@@ -28,9 +28,11 @@ from sim.config.scenario.scenario import Scenario
 from sim.config.tables.kernel import Kernel
 from sim.config.tables.quantity import Quantity
 from sim.count.code import source_name
-from sim.count.configurations import Configuration
+from sim.count.configurations import WAYS, Configuration
 from sim.count.count import CountedConfiguration, CountedKernel
 from sim.datapath import build_plan
+from sim.study.questions.host_tap import SCENARIO as WRITES
+from sim.study.questions.host_tap import WAYS as TAP_WAYS
 from sim.study.runs.case import Floats, executions
 from sim.study.runs.functions import instructions_of
 
@@ -42,10 +44,9 @@ AS_COUNTED: Mapping[str, Any] = {
     "mitigations.hardened_usercopy": True,
     "mitigations.retpoline": False,
     "backend.program_instructions": 0,
-    "driver.kind": "lockstep",
-    "virtqueue.size": 256,
     "access": ["copy_user"],
 }
+_DRIVEN = {"driver.kind": "lockstep", "virtqueue.size": 256}
 _RECEIVE = {"device.direction": "rx", "receive.source.packet_cost": 10000}
 _LIMITED = {"backend.kind": "tap-skb", "device.sndbuf_limited": True}
 #: Keys of the program's settings that the model has too, and what it calls them.
@@ -54,6 +55,10 @@ _SWITCHES = {"event_idx": "virtqueue.event_idx", "indirect": "virtqueue.indirect
 _BACKENDS = {0: "tap-skb", 1: "tap-xdp-drop", 2: "tap-xdp-pass"}
 #: Settings that the model does not have: a configuration with one of them says nothing about a table.
 _NOT_MODELLED = ("interrupts", "regions", "in_order", "packets")
+
+#: Ways of a written frame that the model has; what a shipped program executes is a guess there.
+_WRITE_STEP = "write_tap"
+_WRITTEN = ("native", "generic", "skb", "down")
 
 #: How far a step may be from the nearest table's, relatively, before it counts as much as an error of a count.
 STEP_SIGMA = 0.2
@@ -149,12 +154,21 @@ def _comment(sentence: str) -> list[str]:
     return wrap(sentence, width=120, initial_indent="# ", subsequent_indent="# ")
 
 
+def scenario_of(configuration: Configuration) -> str:
+    """Return the shipped scenario that a configuration is a form of."""
+    return SCENARIO if configuration.program == "vhost" else WRITES
+
+
 def overrides(configuration: Configuration) -> dict[str, Any] | None:
-    """Return what a scenario sets to be a configuration; None for one that the model does not have."""
+    """Return what that scenario sets to be a configuration; None for one that the model does not have."""
     settings = configuration.settings
-    if configuration.program != "vhost" or any(settings.get(key) for key in _NOT_MODELLED):
+    if configuration.program != "vhost":
+        way = WAYS[settings["way"]]
+        written = {**TAP_WAYS[way], "traffic.packet_bytes": settings["size"]} if way in _WRITTEN else None
+        return written and {**AS_COUNTED, **written}
+    if any(settings.get(key) for key in _NOT_MODELLED):
         return None
-    given: dict[str, Any] = dict(AS_COUNTED)
+    given: dict[str, Any] = {**AS_COUNTED, **_DRIVEN}
     given |= {key: settings[name] for name, key in _SAME.items() if name in settings}
     given |= {key: bool(settings[name]) for name, key in _SWITCHES.items() if name in settings}
     if settings.get("iotlb"):
@@ -173,7 +187,7 @@ class _Model:
     """
 
     def __init__(self, kernel: str, counted: Sequence[CountedConfiguration], configs: Path | None) -> None:
-        scenarios = Scenarios(SCENARIO, configs)
+        scenarios = {name: Scenarios(name, configs) for name in {scenario_of(each.configuration) for each in counted}}
         self.kernel = load_of(Kernel, kernel, configs)
         self.counted = list(counted)
         self.windows: list[dict[str, float]] = []
@@ -181,7 +195,8 @@ class _Model:
         self._instructions: list[dict[tuple[str, str], float]] = []
         self._returns: list[dict[str, float]] = []
         for each in counted:
-            self._add(scenarios.load({**(overrides(each.configuration) or {}), "kernel": kernel}))
+            settings = overrides(each.configuration) or {}
+            self._add(scenarios[scenario_of(each.configuration)].load({**settings, "kernel": kernel}))
 
     def _add(self, scenario: Scenario) -> None:
         plan = build_plan(scenario, "copy_user", scenario.traffic.sizes[0], functions=True)
@@ -266,22 +281,21 @@ def fit(
         No configuration was counted that the model has, or there is no such table to start from.
     """
     modelled = [each for each in counted.configurations if overrides(each.configuration) is not None]
-    if not modelled:
+    driven = [each for each in modelled if scenario_of(each.configuration) == SCENARIO]
+    if not driven:
         raise ConfigError("no configuration was counted that a table can be made of", key="only")
     known = [extends] if extends else [each for each in sorted(paths.names("kernel", configs)) if each != name]
     distances = {}
     for number, kernel in enumerate(known[1:] and known):
         report(number / len(known), f"comparing with {kernel}")
-        distances[kernel] = _distance(_Model(kernel, _few(modelled), configs))
+        distances[kernel] = _distance(_Model(kernel, driven[:: max(1, len(driven) // _COMPARED)], configs))
     report(0.99, "dealing counts out to steps")
-    start = _Model(min(distances, key=lambda kernel: distances[kernel]) if distances else known[0], modelled, configs)
+    nearest = min(distances, key=lambda kernel: distances[kernel]) if distances else known[0]
+    with_writes = _WRITE_STEP in load_of(Kernel, nearest, configs).steps
+    start = _Model(nearest, modelled if with_writes else driven, configs)
     changes = _changes(start)
     table = _table(name, start, changes, _changed_returns(start))
     return FittedTable(name, start.kernel.name, table, start.agreements(start.instructions() @ (1 + changes)))
-
-
-def _few(counted: Sequence[CountedConfiguration]) -> Sequence[CountedConfiguration]:
-    return counted[:: max(1, len(counted) // _COMPARED)]
 
 
 def _distance(model: _Model) -> tuple[float, float, float]:
