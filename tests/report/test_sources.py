@@ -25,6 +25,9 @@ ANOTHER_ENTRY = re.compile(r"(?:as|taken as|split estimated as in) ((?:one eleme
 TABLES = {*paths.names("kernel"), *paths.names("implementation")}
 ENTRIES = {*vocabulary.STEP_MEANINGS, *TABLES, "driver.byte_cost", "one element"}
 
+#: A CPU without figures of its own: what follows is the sibling's source.
+SIBLING = re.compile(rf"sibling of (?:{'|'.join(map(re.escape, paths.names('cpu')))})(?:, range wider)?: ")
+
 #: Source texts that cite nothing because they say themselves what the number is.
 SELF_EXPLAINING = (
     # arithmetic on other entries, spelled out
@@ -104,8 +107,9 @@ def wrong(text):
     unknown = [name for name in citations(text) if name not in names]
     if unknown:
         return f"no row of docs/sources.md for {', '.join(unknown)}"
-    another = ANOTHER_ENTRY.match(text)
-    if cited(text) or any(re.fullmatch(form, text) for form in SELF_EXPLAINING):
+    of_its_own = SIBLING.sub("", text)
+    another = ANOTHER_ENTRY.match(of_its_own)
+    if cited(text) or any(re.fullmatch(form, of_its_own) for form in SELF_EXPLAINING):
         return None
     if another is None:
         return "cites nothing and does not explain itself"
