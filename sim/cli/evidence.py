@@ -13,9 +13,15 @@ if TYPE_CHECKING:
     from sim.config import Scenario
 
 
-@opt.command("calibrate seed-two-rates --out mine/calibrations/mine.yaml")
+@opt.command(
+    "calibrate seed-two-rates --out mine/calibrations/mine.yaml",
+    "calibrate --here --configs mine --out mine/calibrations/here.yaml",
+)
 def calibrate(
-    study: Annotated[str, Argument(metavar="STUDY", help="name of a calibration study or a YAML file")],
+    study: Annotated[str | None, Argument(metavar="[STUDY]", help="name of a calibration study or a YAML file")] = None,
+    here: Annotated[
+        bool, Option("--here", help="fit what --configs holds of this host: its profile to its own measurements")
+    ] = False,
     out: Annotated[Path | None, Option("--out", "-o", metavar="FILE", help="where to write the calibration")] = None,
     jobs: opt.Jobs = None,
     configs: opt.Configs = None,
@@ -24,24 +30,41 @@ def calibrate(
 
     Prints value +/- error, prior and pull, correlations, residuals, and what the data can and cannot tell apart. A
     scenario with `calibration: NAME` or `--set calibration=./FILE` uses the values, `--uncertainty` the draws.
+
+    --here takes every rate, ratio and share in DIR/measurements instead, and the entries that move them most. They name
+    a profile that `measure` wrote into DIR/cpus. With --out DIR/calibrations/NAME.yaml it writes a scenario NAME, too:
+    what-ifs that start from it start from your baseline, and say so.
     """
     from sim.report.tables.evidence import calibration_tables
+    from sim.study.evidence import baseline as own
     from sim.study.evidence.calibrate import calibrate as fit
     from sim.study.evidence.calibrate import load_study, write_calibration
     from sim.study.runs.pool import pool_for
 
-    loaded = load_study(study, configs)
+    if here == (study is not None):
+        opt.refuse("takes a study or --here, one of them", key="calibrate", got=study)
     opt.checked_file("--out", out)
-    with opt.counted_progress("runs") as report, pool_for(loaded.trials, jobs) as pool:
-        calibration = fit(loaded, configs, pool, report)
+    if study is not None:
+        loaded = load_study(study, configs)
+        with opt.counted_progress("runs") as report, pool_for(loaded.trials, jobs) as pool:
+            calibration = fit(loaded, configs, pool, report)
+    else:
+        baseline = own.own_baseline(configs)
+        if out is not None:
+            own.check_place(baseline, out)
+        with opt.counted_progress("runs") as report, pool_for(own.TRIALS, jobs) as pool:
+            calibration = own.fit_baseline(baseline, out.stem if out else own.DEFAULT_NAME, pool, report)
     opt.show_data(
         calibration.to_dict(),
         lambda: opt.csv_rows().calibration_rows(calibration),
         lambda: calibration_tables(calibration),
     )
-    if out is not None:
+    if out is not None and study is not None:
         write_calibration(calibration, out)
         opt.say_written([out])
+    elif out is not None:
+        for file in own.write_baseline(baseline, calibration, out):
+            opt.say_written([file])
 
 
 @opt.command("validate", "validate --only seed-vmap --format csv")

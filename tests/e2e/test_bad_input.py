@@ -98,6 +98,12 @@ BAD = {
         ("calibrate", "nope"),
         "unknown calibration-study 'nope'; valid: all-published, seed-copy-user, seed-two-rates",
     ),
+    "calibrate nothing": (("calibrate",), "calibrate: takes a study or --here, one of them"),
+    "calibrate both": (("calibrate", "x", "--here"), "calibrate: takes a study or --here, one of them (got x)"),
+    "calibrate nowhere": (
+        ("calibrate", "--here"),
+        "--configs: the folder with the profile and the measurements of this host is needed",
+    ),
     "no draws": (("run", SEED, "--sizes", "64", "--uncertainty", "0"), "--uncertainty 0: at least 1 draw is needed"),
     "draws": (("run", SEED, "--uncertainty", "many"), "unexpected extra argument"),
     "without": (("run", SEED, "--without", "smap"), "--without: unknown mechanism 'smap'"),

@@ -72,6 +72,7 @@ class Calibration(Headed):
     title: str = Field("", description="what tables and reports call it")
     study: str = Field(description="calibration study that it answers")
     fitted_on: dict[str, list[str]] = Field(description="`cpus` and `kernels` that its measurements were taken with")
+    host: str = Field("", description="machine whose own measurements it was fitted to (published figures: none)")
     parameters: list[Fitted] = Field(description="fitted values, each with its prior")
     shifts: list[Shift] = Field(default_factory=list, description="how far each session lies from the reference")
     correlations: list[Correlation] = Field(default_factory=list, description="pairs of parameters that move together")
@@ -103,4 +104,6 @@ class Calibration(Headed):
         data = self.model_dump(mode="json")
         for parameter in data["parameters"]:
             parameter["prior"] = {name: value for name, value in parameter["prior"].items() if value is not None}
+        if not self.host:
+            del data["host"]
         return {"schema": data.pop("schema_"), **data}

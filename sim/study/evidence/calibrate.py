@@ -112,8 +112,9 @@ def calibrate(
     executor: Executor | None = None,
     progress: Counted | None = None,
     without: str | None = None,
+    host: str = "",
 ) -> Calibration:
-    """Fit a study; `without` leaves the figures of one measurement file out.
+    """Fit a study; `without` leaves the figures of one measurement file out, `host` is whose own figures they are.
 
     Raises ConfigError when a parameter is no entry or a measurement is unknown, and when nothing of it is modelled.
     """
@@ -130,7 +131,8 @@ def calibrate(
     problem.executor, problem.progress = executor, progress
     data = Data(problem.target, problem.sigma, problem.coordinates)
     fitted = fit(problem, data, problem.size, study.draws, study.trials, study.seed)
-    return _report(study, problem, fitted, {f.name: f.problem or "" for f in wanted if f.problem})
+    report = _report(study, problem, fitted, {f.name: f.problem or "" for f in wanted if f.problem})
+    return report.model_copy(update={"host": host})
 
 
 def _free(study: CalibrationStudy, configs: Path | None) -> list[Free]:

@@ -68,7 +68,8 @@ def _figures(quantities: Collection[str], configs: Path | None, settings: Settin
 
 
 def outside(scenarios: Iterable[Scenario], configs: Path | None = None) -> str | None:
-    """Say in one line in what the scenarios lie outside the evidence, and what of a calibration does not apply.
+    """Say in one line in what the scenarios lie outside the evidence, what of a calibration does not apply, and whether
+    the baseline is a host's own.
 
     None when nothing is to be said. A measurement table that cannot be read does not stop a run: then that is said.
     """
@@ -79,8 +80,9 @@ def outside(scenarios: Iterable[Scenario], configs: Path | None = None) -> str |
         return f"evidence not checked: {error}"
     beyond = [_outside(way, Envelope.of(same), covered.get(way)) for way, same in _by_way(asked).items()]
     lines = [f"outside the evidence: {said}" for said in beyond if said]
-    fitted = "; ".join(dict.fromkeys(line for scenario in asked if (line := _not_fitted_here(scenario, configs))))
-    return ". ".join([*lines, fitted] if fitted else lines) or None
+    fitted = [_not_fitted_here(scenario, configs) or _fitted_to_a_host(scenario, configs) for scenario in asked]
+    said = "; ".join(dict.fromkeys(line for line in fitted if line))
+    return ". ".join([*lines, said] if said else lines) or None
 
 
 def _by_way(scenarios: Iterable[Scenario]) -> dict[str, list[Scenario]]:
@@ -131,6 +133,15 @@ def _not_fitted_here(scenario: Scenario, configs: Path | None) -> str | None:
         f"calibration {calibration.name} was fitted on {', '.join((*cpus, *kernels))}, not on {', '.join(other)}, "
         f"and gives it {', '.join(carried) or 'nothing'}"
     )
+
+
+def _fitted_to_a_host(scenario: Scenario, configs: Path | None) -> str | None:
+    """Say that a scenario starts from what was measured on a host, and not from published figures."""
+    calibration = calibration_of(scenario, configs)
+    if calibration is None or not calibration.host:
+        return None
+    files = ", ".join(dict.fromkeys(residual.measurement.partition("/")[0] for residual in calibration.residuals))
+    return f"the baseline is measured on {calibration.host}: calibration {calibration.name} is fitted to {files}"
 
 
 #: Keys of a scenario that say what it is called and how long it runs, not what is asked.
