@@ -37,7 +37,7 @@ TRIALS = 1024
 
 
 @dataclass(frozen=True)
-class Baseline:
+class HostBaseline:
     """What was measured on one host: its profile, and the figures that costs can be fitted to, rates first."""
 
     configs: Path
@@ -55,7 +55,7 @@ class Baseline:
         return list({figure.file.name: figure.file for figure in self.figures}.values())
 
 
-def own_baseline(configs: Path | None) -> Baseline:
+def own_baseline(configs: Path | None) -> HostBaseline:
     """Collect the measurements in a folder of one's own, with the profile of the CPU that they were taken on.
 
     Raises ConfigError when there are none that a cost can be fitted to, when they are of several CPUs, and when that
@@ -83,11 +83,11 @@ def own_baseline(configs: Path | None) -> Baseline:
             "`vhost-sim measure` writes one",
             file=configs / "measurements",
         )
-    return Baseline(configs, profile, tuple(used))
+    return HostBaseline(configs, profile, tuple(used))
 
 
 def fit_baseline(
-    baseline: Baseline,
+    baseline: HostBaseline,
     name: str,
     executor: Executor | None = None,
     progress: Counted | None = None,
@@ -110,7 +110,7 @@ def fit_baseline(
     return calibrate(study, baseline.configs, executor, progress, host=host)
 
 
-def _free(baseline: Baseline, executor: Executor | None, progress: Counted | None) -> list[Parameter]:
+def _free(baseline: HostBaseline, executor: Executor | None, progress: Counted | None) -> list[Parameter]:
     """Return the entries that move some figure, those that move one most first; one of each that move together."""
     cases = [case for figure in baseline.figures for case in figure.cases]
     entries = {entry.key: entry for case in cases for entry in used_entries(case.scenario, [case.plan])}
@@ -144,7 +144,7 @@ def _parameter(entry: Ranged) -> Parameter:
     return Parameter(key=entry.key, **({table: [entry.home]} if table else {}))
 
 
-def check_place(baseline: Baseline, file: Path) -> None:
+def check_place(baseline: HostBaseline, file: Path) -> None:
     """Raise ConfigError for a calibration that the scenario beside it would not find."""
     configs = baseline.configs
     if file.parent.resolve() != (configs / "calibrations").resolve():
@@ -153,7 +153,7 @@ def check_place(baseline: Baseline, file: Path) -> None:
         )
 
 
-def write_baseline(baseline: Baseline, calibration: Calibration, file: Path) -> list[Path]:
+def write_baseline(baseline: HostBaseline, calibration: Calibration, file: Path) -> list[Path]:
     """Write the calibration, and a scenario of the same name with the configuration that was measured."""
     write_calibration(calibration, file)
     first = baseline.first
