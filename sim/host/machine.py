@@ -146,6 +146,7 @@ def _topology(root: Path, allowed: list[int]) -> list[Topology]:
 
 def _hardened_usercopy(root: Path, release: str) -> bool | None:
     """Return whether HARDENED_USERCOPY is built in and on; None where no configuration is shown."""
+    parameters = [word for word in _text(root / "proc/cmdline").split() if word.startswith("hardened_usercopy=")]
     packed, text = root / "proc/config.gz", _text(root / f"boot/config-{release}")
     try:
         text = text or gzip.decompress(packed.read_bytes()).decode()
@@ -153,7 +154,8 @@ def _hardened_usercopy(root: Path, release: str) -> bool | None:
         return None
     lines = text.splitlines()
     built, off = "CONFIG_HARDENED_USERCOPY=y" in lines, "# CONFIG_HARDENED_USERCOPY_DEFAULT_ON is not set" in lines
-    return built and not off
+    on = parameters[-1].endswith(("=on", "=1", "=y")) if parameters else not off
+    return built and on
 
 
 def _module_parameters(root: Path) -> dict[str, str]:

@@ -22,7 +22,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#define MOST_CPUS 4096
+#define MOST_CPUS 8192
 #define PROTOCOLS 256 /* entries of the map of xdp1 */
 
 int enter_namespace(void) { return unshare(CLONE_NEWNET); }

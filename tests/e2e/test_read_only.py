@@ -69,6 +69,7 @@ def test_a_read_only_folder_is_one_line_and_stays_as_it_was(compiled, empty, kep
     assert (kept / "results.csv").read_text() == "mine\n"
 
 
+@pytest.mark.deep
 def test_a_sweep_keeps_its_parts_when_the_folder_has_become_read_only(compiled, vhost_sim, empty, kept):
     kept.chmod(0o755)
     assert vhost_sim(*COMMANDS["sweep"], "--out", "kept").returncode == 0

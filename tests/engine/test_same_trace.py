@@ -61,7 +61,7 @@ def assert_same_checkpoints(slow, fast):
 
 # Parts, so that two workers share them.
 @pytest.mark.long
-@pytest.mark.parametrize("part", range(4))
+@pytest.mark.parametrize("part", range(2))
 def test_generated_scenarios_give_the_same_trace(part):
     @examples(20)
     @given(cases())

@@ -145,6 +145,13 @@ def test_a_side_that_counts_otherwise_is_named():
     assert wrong.disagreement() == f"in all, {run.total.used} descriptors used, 7 drops of the TAP"
 
 
+def test_descriptors_that_come_back_as_others_are_a_disagreement():
+    (run, *_) = quiet()
+    assert (
+        run.model_copy(update={"misplaced": 3}).disagreement() == "3 descriptors came back as others than were posted"
+    )
+
+
 # -- writes to a TAP ---------------------------------------------------------------------------------------------------
 
 KALLSYMS = """ffffffff81000000 T _text

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from sim.host.machine import CpuTimes, Topology, choose_pair, read_machine, read_times, wait_until_idle
+from sim.host.machine import (
+    CpuTimes,
+    Topology,
+    _hardened_usercopy,
+    choose_pair,
+    read_machine,
+    read_times,
+    wait_until_idle,
+)
 
 CPUINFO = """processor\t: 0
 vendor_id\t: GenuineIntel
@@ -130,3 +138,21 @@ def test_waiting_ends_when_the_cpus_are_idle_or_patience_is_over():
     assert (len(naps), idle) == (3, pytest.approx(0.95))
     naps, idle = pretend([0.2, 0.5, 0.6, 0.7, 0.99])
     assert (len(naps), idle) == (4, pytest.approx(0.7))
+
+
+@pytest.mark.parametrize(
+    ("built", "command_line", "on"),
+    [
+        ("CONFIG_HARDENED_USERCOPY=y", "quiet", True),
+        ("CONFIG_HARDENED_USERCOPY=y", "hardened_usercopy=off", False),
+        ("CONFIG_HARDENED_USERCOPY=y\n# CONFIG_HARDENED_USERCOPY_DEFAULT_ON is not set", "quiet", False),
+        ("CONFIG_HARDENED_USERCOPY=y\n# CONFIG_HARDENED_USERCOPY_DEFAULT_ON is not set", "hardened_usercopy=on", True),
+        ("# CONFIG_HARDENED_USERCOPY is not set", "hardened_usercopy=on", False),
+    ],
+)
+def test_the_boot_parameter_of_hardened_usercopy_wins_where_it_is_built_in(built, command_line, on, tmp_path):
+    (tmp_path / "proc").mkdir()
+    (tmp_path / "boot").mkdir()
+    (tmp_path / "boot/config-6.12").write_text(built)
+    (tmp_path / "proc/cmdline").write_text(command_line)
+    assert _hardened_usercopy(tmp_path, "6.12") is on

@@ -36,7 +36,7 @@ SELF_EXPLAINING = (
     r"iotlb_access_ok per ring area: one tree walk \(66\), .+",
     r"translate_desc \(66\) and .+: 148, as step indirect_table",
     r"translate_desc as in step translate \(66\), .+",
-    r"no kernel has it: the access \(8\) and a loop .+",
+    r"no kernel has it: the access \(\d+[^)]*\) and a loop .+",
     # admitted to be a guess, or to have no figure
     r"guess: .+",
     r"no figure(?: found)?: .+",

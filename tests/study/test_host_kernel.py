@@ -45,7 +45,7 @@ def recording_of(name: str) -> Recording:
     ],
 )
 def test_the_table_of_a_kernel_is_the_newest_that_is_not_newer(release, table, monkeypatch):
-    tables = ("v5.0", "v6.1", "v6.12", "v7.3", "of-a-distribution")
+    tables = ("v5.0", "v6.1", "v6.12", "v6.18", "v7.3", "of-a-distribution")
     monkeypatch.setattr(host_kernel.paths, "names", lambda kind, configs: dict.fromkeys(tables))
     assert kernel_of(release) == table
 
@@ -222,6 +222,26 @@ def test_keys_of_the_scenario_are_settings_of_the_program():
 def test_what_the_driver_program_cannot_be_is_refused(changed):
     with pytest.raises(ConfigError, match="is not what the driver of this experiment can be"):
         load_vhost(changed)
+
+
+@pytest.mark.parametrize("key", ["cpu=zen3", "kernel=v6.1", "mitigations.smap=false", "device.zerocopy_tx=true"])
+def test_what_is_read_from_the_host_is_not_set(key):
+    with pytest.raises(ConfigError, match=f"{key.partition('=')[0]}: is read from this host"):
+        load_vhost({}, overrides=[key])
+
+
+def test_a_window_without_a_packet_is_refused(vhost):
+    recording, _ = vhost
+    (first, *others) = recording.vhost
+    stalled = first.model_copy(update={"windows": [w.model_copy(update={"packets": 0}) for w in first.windows]})
+    with pytest.raises(ConfigError, match=r"\d of \d+ windows of 64 bytes saw no packet"):
+        compare_vhost(with_runs(recording, [stalled, *others]), profile_of(recording), EMPTY)
+
+
+def test_a_kernel_made_of_another_does_not_stand_for_it(monkeypatch):
+    names = dict.fromkeys(("v6.1", "v6.1-counted", "v6.12-patched"))
+    monkeypatch.setattr(host_kernel.paths, "names", lambda kind, configs: names)
+    assert kernel_of("6.1.192") == kernel_of("6.12.95") == "v6.1"
 
 
 def test_zero_copy_is_as_the_module_has_it(vhost):

@@ -153,6 +153,7 @@ REFUSED = {
         HEADER + "  9,000,000      instructions:uh\n  1,000,000      instructions:kh\n",
         "modes of the counts of instructions overlap",
     ),
+    "user space only": (HEADER + "  9,000,000      instructions:u\n", "counts instructions of user space only"),
 }
 
 

@@ -30,7 +30,7 @@ SMALL = {
     "scenario": "virtio-user-xdp1-tap",
     "set": {"run.packets": 200, "run.precision": 0, "traffic.packet_bytes": 64, "access": "vmap"},
     "design": "latin-hypercube",
-    "points": 700,
+    "points": 400,
     "axes": {"cpu.primitives.stac": {"low": 7.5, "high": 25}, "cpu.cpi": {"low": 0.3, "high": 0.5}},
 }
 

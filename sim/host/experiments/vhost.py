@@ -57,14 +57,15 @@ class VhostRun(Strict):
     counts: Sides = Field(description="of the stretch before the windows")
     windows: list[WorkerWindow]
     total: Sides = Field(description="of everything after it")
+    misplaced: int = Field(0, description="descriptors that came back as others than were posted")
 
     def disagreement(self) -> str:
-        """Return which sides counted differently, in one line; empty when all agree."""
+        """Return in one line which sides counted differently, or what came back wrong; empty when all agree."""
         for name, sides in (("before the windows", self.counts), ("in all", self.total)):
             seen = expected_sides(self.settings, sides)
             if len(set(seen.values())) > 1:
                 return f"{name}, " + ", ".join(f"{count} {side}" for side, count in seen.items())
-        return ""
+        return f"{self.misplaced} descriptors came back as others than were posted" if self.misplaced else ""
 
 
 def expected_sides(settings: Mapping[str, int], sides: Sides) -> dict[str, int]:
@@ -134,5 +135,6 @@ def read_run(settings: Mapping[str, int], records: Sequence[Mapping[str, object]
             "counts": {key: value for key, value in by_kind["counts"][0].items() if key in sides},
             "windows": by_kind.get("window", []),
             "total": {key: value for key, value in total.items() if key in sides},
+            "misplaced": total.get("misplaced", 0),
         }
     )

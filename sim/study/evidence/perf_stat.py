@@ -184,6 +184,8 @@ def _total(lines: list[_Line]) -> float:
 
 def _of_levels(by_level: dict[frozenset[str], float]) -> float:
     """Return the count of the widest set of levels, with those that it lacks."""
+    if not any("k" in levels for levels in by_level):
+        raise ConfigError(f"counts instructions of user space only, the worker runs in the kernel; {STAT_COMMAND}")
     total, seen = 0.0, frozenset[str]()
     for levels in sorted(by_level, key=lambda levels: (-len(levels), sorted(levels))):
         if not levels & seen:

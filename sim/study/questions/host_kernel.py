@@ -28,7 +28,8 @@ def kernel_of(release: str, configs: Path | None = None, step: str | None = None
     running = _version(release)
     if running is None:
         raise ConfigError(f"'{release}' names no kernel version", key="kernel", got=release)
-    tables = {version: name for name in paths.names("kernel", configs) if (version := _version(name)) is not None}
+    names = [name for name in paths.names("kernel", configs) if _VERSION.fullmatch(name)]  # not one made of another
+    tables = {version: name for name in names if (version := _version(name)) is not None}
     if step is not None:
         tables = {version: name for version, name in tables.items() if _counts(name, step, configs)}
     older = [version for version in tables if version <= running]

@@ -10,6 +10,7 @@ from typing import Any
 
 from sim.config import Scenario, load_scenario
 from sim.config.errors import ConfigError
+from sim.config.loading.overrides import split_assignment
 from sim.config.tables.measurement import Measurements
 from sim.datapath import build_plan
 from sim.engine import simulate
@@ -26,11 +27,18 @@ STEADY = 0.075
 _LIMITED_SNDBUF = 1 << 20
 #: A worker that runs for less of the time waits for its driver: the rate is not its own.
 BUSY = 0.95
+_READ_FROM_HOST = ("cpu", "kernel", "mitigations", "calibration")
 _OF_BACKENDS = {"tap-xdp-drop": "drop", "tap-xdp-pass": "pass", "tap-skb": "none"}
 
 
 def load_vhost(settings: Mapping[str, Any], configs: Path | None = None, overrides: Sequence[str] = ()) -> Scenario:
-    """Return the scenario of the experiment with other keys. ConfigError for what the driver program cannot be."""
+    """Return the scenario of the experiment with other keys. ConfigError for what the driver program cannot be.
+
+    `overrides` are the user's own: what is read from the host is refused in them.
+    """
+    for key in (".".join(keys) for keys, _ in map(split_assignment, overrides)):
+        if key.partition(".")[0] in _READ_FROM_HOST or key == "device.zerocopy_tx":
+            raise ConfigError("is read from this host", key=key)
     scenario = load_scenario(SCENARIO, settings=dict(settings), configs=configs, overrides=list(overrides))
     queue, device = scenario.virtqueue, scenario.device
     cannot = {
@@ -155,9 +163,11 @@ def _host(recording: Recording, cpu: Mapping[str, Any] | str, configs: Path | No
 
 def _compare(scenario: Scenario, wanted: Mapping[str, int], runs: Sequence[VhostRun]) -> VhostComparison:
     size, access = wanted["size"], scenario.access[0].name
-    windows = [window for run in runs if run.settings == wanted for window in run.windows if window.packets]
+    windows = [window for run in runs if run.settings == wanted for window in run.windows]
     if not windows:
         raise ConfigError(f"the recording has no window of {size} bytes with these settings", key="vhost")
+    if stalled := sum(not window.packets for window in windows):
+        raise ConfigError(f"{stalled} of {len(windows)} windows of {size} bytes saw no packet", key="vhost")
     plan = build_plan(scenario, access, size, apart=True, functions=True)
     point = simulate(plan, scenario.run)
     busy_ns = sum(function_times(plan, point).values()) / 1e3
