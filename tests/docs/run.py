@@ -36,10 +36,25 @@ SLOW = {
     "vhost-sim sensitivity seed-gain --method sobol": "14 338 runs: 40 s",
     "vhost-sim validate": "every published figure with its interval: 40 s",
     "vhost-sim calibrate seed-two-rates": "a fit and its posterior: 30 s",
+    "calibrate --here": "a fit of thirty figures: four minutes; needs what `measure` writes",
     "vhost-sim capacity": "a search of thirty runs: 5 s",
     "vhost-sim measure": "micro-benchmarks of this machine: up to a minute",
     "this-host": "needs what `measure` writes",
 }
+
+
+#: What a command needs of the machine; where that is missing, it refuses, which other tests see.
+NEEDS = {
+    "measure --vhost": lambda: Path("/dev/vhost-net").exists() and os.geteuid() == 0,
+    "measure --tap": lambda: Path("/dev/net/tun").exists() and os.geteuid() == 0,
+    "--here": lambda: Path("/dev/net/tun").exists() and os.geteuid() == 0,
+    "calibration=here": lambda: Path("/dev/net/tun").exists() and os.geteuid() == 0,
+}
+
+
+def is_possible(command: Command) -> bool:
+    """Return whether this machine has what a command needs."""
+    return all(met() for part, met in NEEDS.items() if part in command.line)
 
 
 def is_slow(command: Command) -> bool:
