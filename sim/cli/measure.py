@@ -81,10 +81,10 @@ def measure(
         opt.refuse("takes the figures of one of --tap and --vhost", key="--measurements")
     if sets and not vhost:
         opt.refuse("changes the scenario of --vhost, which is not asked for", key="--set")
-    settings = _settings(sets, vhost, configs)
+    settings, programs = _vhost(sets or [], configs) if vhost else ({}, [])
     name = out.stem if out else DEFAULT_NAME
     with opt.progress() as report:
-        raw, profile = measure_host(source, name, configs, report, taps=tap, vhost=_programs(settings, vhost, configs))
+        raw, profile = measure_host(source, name, configs, report, taps=tap, vhost=programs)
     data: dict[str, Any] = {"schema": 1, "profile": profile.table, "refused": profile.refused}
     data |= {"unstable": profile.unstable, "nearest": profile.nearest, "rounds": len(raw.rounds)}
     data |= {"missing": profile.missing, "differs": profile.differs}
@@ -123,23 +123,12 @@ def measure(
         opt.say_written([file])
 
 
-def _settings(sets: list[str] | None, vhost: bool, configs: Path | None) -> dict[str, Any]:
-    """Return the keys that are changed in the scenario of the vhost worker, refused before anything is measured."""
-    from sim.config.loading.overrides import split_assignment
-
-    if vhost:
-        from sim.study.questions.host_vhost import load_vhost
-
-        load_vhost({}, configs, sets or [])
-    return {".".join(keys): value for keys, value in map(split_assignment, sets or [])}
-
-
-def _programs(settings: dict[str, Any], vhost: bool, configs: Path | None) -> list[dict[str, int]]:
-    if not vhost:
-        return []
+def _vhost(sets: list[str], configs: Path | None) -> tuple[dict[str, Any], list[dict[str, int]]]:
+    """Return the keys that are changed in the scenario of the vhost worker, and what its driver program is told."""
+    from sim.config.loading.overrides import assigned
     from sim.study.questions.host_vhost import load_vhost, program_settings
 
-    return program_settings(load_vhost(settings, configs))
+    return assigned(sets), program_settings(load_vhost({}, configs, sets))
 
 
 def _experiments(

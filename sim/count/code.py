@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from bisect import bisect_right
 from collections.abc import Iterable
 from functools import cache
+
+from sim.host.experiments.taps import PROGRAM
 
 #: Kinds of instructions, in the order of the tables.
 KINDS = (
@@ -72,17 +73,8 @@ def kind(code: bytes) -> str:
     return _OPCODES.get(first, "other")
 
 
-#: The XDP program, which no symbol stands for: what is translated at run time lies outside the kernel and its modules.
-PROGRAM = "bpf_prog"
 #: Padding in front of a function that is patched for call depth tracking; it is no function.
 _PADDING = "__pfx_"
-#: What a compiler appends to the name of a function that it specialised or cut.
-_SUFFIX = re.compile(r"\.(constprop|isra|part|cold)\.?\d*")
-
-
-def source_name(function: str) -> str:
-    """Return the name that a function has in the source (`get_tx_bufs` of `get_tx_bufs.constprop.0`)."""
-    return _SUFFIX.sub("", function)
 
 
 class Symbols:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from itertools import product
 
 from sim.config.errors import ConfigError
+from sim.host.experiments.taps import WAYS
 
 Settings = dict[str, int]
 
@@ -43,8 +44,7 @@ class Configuration:
 
 #: The CPU whose instructions are counted.
 COUNTED_CPU = 1
-#: What becomes of a frame that is written to a TAP, in the order of the program's numbers, and frames that are counted.
-WAYS = ("null", "down", "skb", "generic", "program", "native")
+#: Frames written to a TAP that are counted.
 WRITES = 1000
 SIZES = (64, 256, 1024, 1500)
 #: A send buffer of this many bytes keeps the transmit handler from its batches.

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sim.count.code import KINDS, PROGRAM, Symbols, kind, source_name
+from sim.count.code import KINDS, PROGRAM, Symbols, kind
+from sim.host.experiments.taps import source_name
 
 CODE = {
     "0f01cb": "stac",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import yaml
@@ -22,6 +22,11 @@ def split_assignment(assignment: str) -> tuple[list[str], Any]:
         return keys, as_list(keys, yaml.load(text, Loader=StrictLoader))
     except UNREADABLE:
         raise ConfigError("the value is not readable as YAML", given=assignment) from None
+
+
+def assigned(overrides: Iterable[str]) -> dict[str, Any]:
+    """Return the values of `KEY=VALUE` texts by dotted key."""
+    return {".".join(keys): value for keys, value in map(split_assignment, overrides)}
 
 
 def as_list(keys: list[str], value: Any) -> Any:

@@ -19,10 +19,17 @@ WAYS = ("null", "down", "skb", "generic", "program", "native")
 SIZES = (64, 128, 256, 512, 1024, 1518)
 SAMPLED_BYTES = 64
 _SAMPLED_MS = 1000
-_SUFFIX = re.compile(r"\.(constprop|isra|part|cold)\b.*")
+#: What a compiler appends to the name of a function that it specialised or cut.
+_SUFFIX = re.compile(r"\.(?:constprop|isra|part|cold|llvm)(?:\.\d+)*")
 #: Behind the kernel's own text: what a program was compiled into, where the kernel does not name it.
 _END_OF_TEXT = ("_etext", "_einittext")
+#: The XDP program: what is translated at run time lies outside the text of the kernel and its modules.
 PROGRAM = "bpf_prog"
+
+
+def source_name(function: str) -> str:
+    """Return the name that a function has in the source (`get_tx_bufs` of `get_tx_bufs.constprop.0`)."""
+    return _SUFFIX.sub("", function)
 
 
 def series_name(way: str, size: int) -> str:
@@ -75,7 +82,7 @@ class KernelSymbols:
         place = bisect_right(self._starts, address) - 1
         if place < 0:
             return "unknown"
-        name = _SUFFIX.sub("", self._names[place])
+        name = source_name(self._names[place])
         return PROGRAM if name in _END_OF_TEXT or name.startswith("bpf_prog_") else name
 
     def count(self, addresses: Iterable[str]) -> dict[str, int]:

@@ -6,7 +6,6 @@ from concurrent.futures import Executor
 from dataclasses import dataclass
 from functools import reduce
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import yaml
@@ -23,14 +22,14 @@ from sim.config.tables.quantity import Quantity
 from sim.config.tables.study import CalibrationStudy, Parameter
 from sim.study.evidence.calibrate import calibrate, write_calibration
 from sim.study.evidence.figures import Figure, figures
-from sim.study.runs.case import Floats
+from sim.study.runs.case import Floats, nested
 from sim.study.runs.pool import Job, run_jobs
-from sim.study.uncertainty.distributions import CENTRAL_90, Ranged, at_shares, used_entries
+from sim.study.sensitivity.tornado import at_both_ends, moving_together
+from sim.study.uncertainty.distributions import CENTRAL_90, Ranged
 
 #: An entry is fitted when the ends of its central 90 % move some figure by this much, and no more than so many entries.
 _LEAST_SWING = 0.003
 _MOST_PARAMETERS = 16
-
 
 DEFAULT_NAME = "here"
 TRIALS = 1024
@@ -107,22 +106,16 @@ def fit_baseline(
         measurements=[figure.name for figure in baseline.figures],
         trials=TRIALS,
     )
-    return calibrate(study, baseline.configs, executor, progress, host=host)
+    return calibrate(study, baseline.configs, executor, progress).model_copy(update={"host": host})
 
 
 def _free(baseline: HostBaseline, executor: Executor | None, progress: Counted | None) -> list[Parameter]:
     """Return the entries that move some figure, those that move one most first; one of each that move together."""
     cases = [case for figure in baseline.figures for case in figure.cases]
-    entries = {entry.key: entry for case in cases for entry in used_entries(case.scenario, [case.plan])}
-    together: dict[str, list[Ranged]] = {}
-    for entry in entries.values():
-        together.setdefault(entry.quantity.moves_with or entry.key, []).append(entry)
-    together = {key: group for key, group in together.items() if key in entries}
-    values = [
-        {entry.key: float(at_shares(entry.quantity, np.array(end))) for entry in group}
-        for group in together.values()
-        for end in CENTRAL_90
-    ]
+    groups = moving_together(cases)
+    entries = {entry.key: entry for group in groups.values() for entry in group}
+    together = {key: group for key, group in groups.items() if key in entries}
+    values = at_both_ends(together.values())
     jobs = [Job(number, row) for row in values for number in range(len(cases))]
     ends = run_jobs(cases, jobs, executor, progress).figures.reshape(len(together), len(CENTRAL_90), len(cases))
     swings = {key: _swing(row) for key, row in zip(together, ends, strict=True)}
@@ -157,20 +150,19 @@ def write_baseline(baseline: HostBaseline, calibration: Calibration, file: Path)
     """Write the calibration, and a scenario of the same name with the configuration that was measured."""
     write_calibration(calibration, file)
     first = baseline.first
-    table: dict[str, Any] = {
+    table = {
         "schema": 1,
         "kind": "scenario",
         "name": calibration.name,
         "extends": first.file.scenario,
         "title": f"{calibration.title}, as measured in {', '.join(file.name for file in baseline.files)}",
     }
-    for key, value in {**first.file.settings(first.entry), "calibration": calibration.name}.items():
-        place = table
-        *parents, last = key.split(".")
-        for parent in parents:
-            place = place.setdefault(parent, {})
-        entry = reduce(getattr, [*parents, last], first.cases[0].scenario)
-        place[last] = entry.model_dump(exclude_none=True) if isinstance(entry, Quantity) else value
+    settings = {**first.file.settings(first.entry), "calibration": calibration.name}
+    for key in settings:
+        entry = reduce(getattr, key.split("."), first.cases[0].scenario)
+        if isinstance(entry, Quantity):  # a file takes no bare number
+            settings[key] = entry.model_dump(exclude_none=True)
+    table |= nested(settings)
     text = "# Written by `vhost-sim calibrate`: the configuration that was measured, with the costs fitted to it.\n"
     scenario = baseline.configs / "scenarios" / f"{calibration.name}.yaml"
     write_whole(scenario, text + yaml.safe_dump(table, sort_keys=False, width=120, allow_unicode=True))

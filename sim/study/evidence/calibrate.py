@@ -112,9 +112,8 @@ def calibrate(
     executor: Executor | None = None,
     progress: Counted | None = None,
     without: str | None = None,
-    host: str = "",
 ) -> Calibration:
-    """Fit a study; `without` leaves the figures of one measurement file out, `host` is whose own figures they are.
+    """Fit a study; `without` leaves the figures of one measurement file out.
 
     Raises ConfigError when a parameter is no entry or a measurement is unknown, and when nothing of it is modelled.
     """
@@ -131,8 +130,7 @@ def calibrate(
     problem.executor, problem.progress = executor, progress
     data = Data(problem.target, problem.sigma, problem.coordinates)
     fitted = fit(problem, data, problem.size, study.draws, study.trials, study.seed)
-    report = _report(study, problem, fitted, {f.name: f.problem or "" for f in wanted if f.problem})
-    return report.model_copy(update={"host": host})
+    return _report(study, problem, fitted, {f.name: f.problem or "" for f in wanted if f.problem})
 
 
 def _free(study: CalibrationStudy, configs: Path | None) -> list[Free]:

@@ -27,10 +27,10 @@ from sim.config.progress import Progress
 from sim.config.scenario.scenario import Scenario
 from sim.config.tables.kernel import Kernel
 from sim.config.tables.quantity import Quantity
-from sim.count.code import source_name
-from sim.count.configurations import WAYS, Configuration
+from sim.count.configurations import Configuration
 from sim.count.count import CountedConfiguration, CountedKernel
 from sim.datapath import build_plan
+from sim.host.experiments.taps import WAYS, source_name
 from sim.study.questions.host_tap import SCENARIO as WRITES
 from sim.study.questions.host_tap import WAYS as TAP_WAYS
 from sim.study.runs.case import Floats, executions

@@ -15,7 +15,7 @@ import yaml
 from sim.config.errors import ConfigError
 from sim.config.loading.files import write_whole
 from sim.config.loading.load import Scenarios, validate
-from sim.config.loading.overrides import split_assignment
+from sim.config.loading.overrides import assigned
 from sim.config.tables.measurement import Measurements
 from sim.study.evidence.perf_report import Shares, read_report
 from sim.study.evidence.perf_stat import read_stat
@@ -69,7 +69,7 @@ def import_file(
         missing.
     """
     loaded = Scenarios(scenario, configs).load(settings or {}, overrides)
-    given = {**(settings or {}), **{".".join(keys): value for keys, value in map(split_assignment, overrides)}}
+    given = {**(settings or {}), **assigned(overrides)}
     if len(given.get("access", [None])) != 1:
         raise ConfigError("a measurement is of one access variant", key="access", got=",".join(given["access"]))
     access = str(given.pop("access", [loaded.access[0].name])[0])

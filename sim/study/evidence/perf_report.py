@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 
 from sim.config.errors import ConfigError
+from sim.host.experiments.taps import source_name
 from sim.study.evidence.perf_text import REPORT_COMMAND, PerfEvent
 
 #: Events whose samples are spread over time, the best first.
@@ -19,7 +20,6 @@ _ROW = re.compile(r"^[\s+-]*((?:\d+[.,]\d+%[\s,;|]*)+)(.*?\[([k.guH])\]\s+([^\s,
 #: What the columns are cut down to: a column that would say the same in every row stands in the header instead.
 _ALL_OF = re.compile(r"^#\s*comm: (\S.*?)\s*$")
 _PERCENTAGE = re.compile(r"(\d+)[.,](\d+)%")
-_SPLIT_OFF = re.compile(r"\.(?:constprop|isra|part|cold|llvm)(?:\.\d+)*")
 _UNITS = {"": 1, "K": 1_000, "M": 1_000_000, "G": 1_000_000_000}
 #: Columns of percentages; what a system or a guest spends stands beside Overhead if it is asked for.
 _SELF = ("Self", "Overhead")
@@ -106,7 +106,7 @@ def read_report(lines: Sequence[str], thread: str, direction: str | None = None)
         raise ConfigError(f"the worker has no samples of {section.events[place] if section.events else 'cycles'}")
     shares: defaultdict[str, float] = defaultdict(float)
     for row, share in pairs:
-        shares[_SPLIT_OFF.sub("", row.function)] += share / whole
+        shares[source_name(row.function)] += share / whole
     direction = direction or _direction(shares, left_out)
     small = {name: share for name, share in shares.items() if share < _LEAST_SHARE}
     if any(small.values()):

@@ -26,12 +26,8 @@ def kernel_of(release: str, configs: Path | None = None, step: str | None = None
     With `step`, of the tables in which that step was counted. ConfigError for a release that names no version.
     """
     running = _version(release)
-    if running is None:
-        raise ConfigError(f"'{release}' names no kernel version", key="kernel", got=release)
     names = [name for name in paths.names("kernel", configs) if _VERSION.fullmatch(name)]  # not one made of another
-    tables = {version: name for name in names if (version := _version(name)) is not None}
-    if step is not None:
-        tables = {version: name for version, name in tables.items() if _counts(name, step, configs)}
+    tables = {_version(name): name for name in names if step is None or _counts(name, step, configs)}
     older = [version for version in tables if version <= running]
     return tables[max(older) if older else min(tables)]
 
@@ -40,9 +36,11 @@ def _counts(name: str, step: str, configs: Path | None) -> bool:
     return step in load_of(Kernel, name, configs).steps
 
 
-def _version(name: str) -> tuple[int, int] | None:
+def _version(name: str) -> tuple[int, int]:
     match = _VERSION.match(name)
-    return (int(match[1]), int(match[2])) if match else None
+    if match is None:
+        raise ConfigError(f"'{name}' names no kernel version", key="kernel", got=name)
+    return int(match[1]), int(match[2])
 
 
 def host_settings(

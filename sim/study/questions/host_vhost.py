@@ -10,7 +10,7 @@ from typing import Any
 
 from sim.config import Scenario, load_scenario
 from sim.config.errors import ConfigError
-from sim.config.loading.overrides import split_assignment
+from sim.config.loading.overrides import assigned
 from sim.config.tables.measurement import Measurements
 from sim.datapath import build_plan
 from sim.engine import simulate
@@ -36,7 +36,7 @@ def load_vhost(settings: Mapping[str, Any], configs: Path | None = None, overrid
 
     `overrides` are the user's own: what is read from the host is refused in them.
     """
-    for key in (".".join(keys) for keys, _ in map(split_assignment, overrides)):
+    for key in assigned(overrides):
         if key.partition(".")[0] in _READ_FROM_HOST or key == "device.zerocopy_tx":
             raise ConfigError("is read from this host", key=key)
     scenario = load_scenario(SCENARIO, settings=dict(settings), configs=configs, overrides=list(overrides))

@@ -50,6 +50,13 @@ def with_values(scenario: Scenario, values: Mapping[str, float]) -> Scenario:
     """
     if not values:
         return scenario
+    changed = _changed(scenario, nested(values))
+    assert isinstance(changed, Scenario)
+    return changed
+
+
+def nested(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return values by dotted key as tables within tables."""
     tree: dict[str, Any] = {}
     for key, value in values.items():
         branch = tree
@@ -57,9 +64,7 @@ def with_values(scenario: Scenario, values: Mapping[str, float]) -> Scenario:
         for part in parents:
             branch = branch.setdefault(part, {})
         branch[last] = value
-    changed = _changed(scenario, tree)
-    assert isinstance(changed, Scenario)
-    return changed
+    return tree
 
 
 def _changed(node: Any, tree: Any) -> Any:

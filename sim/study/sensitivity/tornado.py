@@ -77,6 +77,21 @@ def widest_first(indices: Iterable[Index]) -> list[Index]:
     return sorted(indices, key=lambda index: -index.values["swing"])
 
 
+def moving_together(cases: Iterable[Case]) -> dict[str, list[Ranged]]:
+    """Return the entries that cases read, those that one source gives together under the key of its first."""
+    entries = {entry.key: entry for case in cases for entry in used_entries(case.scenario, [case.plan])}
+    together: dict[str, list[Ranged]] = {}
+    for entry in entries.values():
+        together.setdefault(entry.quantity.moves_with or entry.key, []).append(entry)
+    return together
+
+
+def at_both_ends(groups: Iterable[Sequence[Ranged]]) -> list[dict[str, float]]:
+    """Return, group by group, the values of its entries at the lower and at the upper end of their central 90 %."""
+    ends = [np.array(end) for end in CENTRAL_90]
+    return [{entry.key: float(at_shares(entry.quantity, end)) for entry in group} for group in groups for end in ends]
+
+
 def swing_entries(
     sides: Sequence[Side], executor: Executor | None = None, progress: Counted | None = None
 ) -> Sensitivities:
@@ -86,14 +101,10 @@ def swing_entries(
     one source gives together move together. Raises ConfigError when the answer itself cannot be run.
     """
     cases = [side.case for side in sides]
-    entries = {entry.key: entry for case in cases for entry in used_entries(case.scenario, [case.plan])}
     together: dict[str, list[Ranged]] = {}
-    for entry in entries.values():
-        together.setdefault(measured_together(entry.quantity.moves_with or entry.key), []).append(entry)
-    values: list[dict[str, float]] = [{}]
-    for group in together.values():
-        for end in map(np.array, CENTRAL_90):
-            values.append({entry.key: float(at_shares(entry.quantity, end)) for entry in group})
+    for key, group in moving_together(cases).items():
+        together.setdefault(measured_together(key), []).extend(group)
+    values = [{}, *at_both_ends(together.values())]
     jobs = [Job(number, row) for row in values for number in range(len(cases))]
     outcomes = run_jobs(cases, jobs, executor, progress)
     answers = gain_or_rate(outcomes.figures.reshape(len(values), len(cases)))
