@@ -10,7 +10,8 @@ import sim
 from sim.config import Scenario
 from sim.config.loading import paths
 from sim.datapath import Plan, build_plan
-from sim.engine.reference import ReferenceEngine
+from sim.engine.fast import FastEngine
+from sim.engine.machine import Count
 from sim.study.questions.explain import Counts, count_primitives
 
 OLD = ("v4.20", "v5.0", "v5.2", "v5.3")
@@ -97,16 +98,17 @@ class Executed:
 def executed(
     kernel: str, access: str, overrides: tuple[str, ...], packets: int, packet_bytes: int = 64, warmup: int = 256
 ) -> Executed:
-    """Run the reference engine and count over `packets` packets behind the warm-up.
+    """Run and count over `packets` packets behind the warm-up.
 
     As in the facts, count(warmup + packets) - count(warmup), both taken at the flush that uses the last packet. Give
     whole laps of the ring and whole batches, and whole page fragments where instructions matter.
     """
     built = plan(kernel, access, overrides, packet_bytes)
-    engine = ReferenceEngine(built, checkpoint_packets=10**9)
+    engine = FastEngine(built, checkpoint_packets=10**9)
     engine.run(warmup)
-    before = list(engine.machine.executions), list(engine.machine.units)
+    before = engine.machine.counts.copy()
     engine.run(warmup + packets)
+    counted = (engine.machine.counts - before)[:, [Count.EXECUTIONS, Count.UNITS]].tolist()
     primitives: dict[str, float] = {}
     instructions = returns = 0.0
     for segment in built.segments:
@@ -114,8 +116,7 @@ def executed(
         row = built.rows[number]
         if row.actor != "worker":
             continue
-        times = engine.machine.executions[segment.index] - before[0][segment.index]
-        units = engine.machine.units[segment.index] - before[1][segment.index]
+        times, units = counted[segment.index]
         for components, factor in ((row.components, times), (row.unit_components, units)):
             for component in components:
                 name = component.primitive
@@ -131,7 +132,7 @@ def worker_rows(
 ) -> tuple[str, ...]:
     """Labels of the rows that the worker ends, in order, until `packets` packets are used."""
     built = plan(kernel, access, overrides, packet_bytes)
-    engine = ReferenceEngine(built, checkpoint_packets=10**9)
+    engine = FastEngine(built, checkpoint_packets=10**9)
     engine.trace = []
     engine.run(packets)
     rows = (built.rows[built.segments[step.segment].rows[0]] for step in engine.trace)

@@ -1,4 +1,4 @@
-"""The laws of executed-counts.md hold in runs of the reference engine, exactly; instruction counts within a tolerance.
+"""The laws of executed-counts.md hold in runs, exactly; instruction counts within a tolerance.
 
 v5.3 is held against "v5.2.1 base" (the same helpers), with `direct_map_rcu` against "v5.2.1 direct map".
 """

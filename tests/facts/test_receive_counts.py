@@ -11,7 +11,7 @@ import pytest
 import sim
 from sim.config.tables.vocabulary import METADATA_ACCESSORS, PAYLOAD_ACCESSORS
 from sim.datapath import Plan, build_plan
-from sim.engine.reference import ReferenceEngine
+from sim.engine.fast import FastEngine
 from sim.study.questions.explain import SCOPES, count_primitives
 
 from .model import HARDENED, KERNELS, NEW, OLD
@@ -115,13 +115,13 @@ def test_a_large_packet_takes_k_buffers_and_as_many_copies(kernel: str, packet_b
     assert heads / executions(engine, "packet_done") == pytest.approx(buffers, abs=buffers / 128)
 
 
-def run(built: Plan, packets: int) -> ReferenceEngine:
-    engine = ReferenceEngine(built, 10**9)
+def run(built: Plan, packets: int) -> FastEngine:
+    engine = FastEngine(built, 10**9)
     engine.run(packets)
     return engine
 
 
-def executions(engine: ReferenceEngine, label: str) -> int:
+def executions(engine: FastEngine, label: str) -> int:
     """How often the row has been run."""
     (segment,) = (one for one in engine.plan.segments if engine.plan.rows[one.rows[0]].label == label)
     return int(engine.machine.executions[segment.index])
@@ -140,8 +140,9 @@ def test_totals_of_b4(kernel: str) -> None:
     assert [executions(engine, label) for label in ("used_index", "weight")] == [rounds * flushes_of_a_round, rounds]
     assert executions(engine, "enable") == 0
     first_rows = [(segment.index, engine.plan.rows[segment.rows[0]]) for segment in engine.plan.segments]
+    times = engine.machine.executions.tolist()
     windows = sum(
-        next(part.count for part in row.components if part.primitive == "stac") * engine.machine.executions[segment]
+        next(part.count for part in row.components if part.primitive == "stac") * times[segment]
         for segment, row in first_rows
         if row.actor == "worker" and row.family == "metadata" and row.operation != "barrier" and row.accessor
     )
@@ -154,7 +155,7 @@ def test_totals_of_b4(kernel: str) -> None:
 
 @pytest.mark.parametrize(("batch", "packets"), [(64, 65), (1, 2), (16, 17)])
 def test_a_flush_is_due_above_the_batch_not_at_it(batch: int, packets: int) -> None:
-    engine = ReferenceEngine(plan("v5.0", overrides=(*QUICK_GUEST, f"device.batch={batch}")), 10**9)
+    engine = FastEngine(plan("v5.0", overrides=(*QUICK_GUEST, f"device.batch={batch}")), 10**9)
     engine.run(1)
     assert engine.machine.marked_used == packets
 
