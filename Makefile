@@ -8,6 +8,9 @@ READY_DOCS := $(VENV)/.ready-docs
 INSTALLER := $(if $(UV),$(UV) pip install --python $(BIN)/python,$(BIN)/python -m pip install --disable-pip-version-check)
 INSTALL := $(INSTALLER) --quiet --constraint constraints.txt --editable
 
+# Images of containers often forbid to keep bytecode: then each start of the command compiles its libraries anew (1 s).
+export PYTHONDONTWRITEBYTECODE :=
+
 .PHONY: run test test-deep mutate bench counts notebooks notebooks-write docs lint clean
 
 run: $(READY)            ## the seed comparison: copy_user against vmap, with its plots in out/seed
