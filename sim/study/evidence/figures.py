@@ -13,6 +13,7 @@ import numpy as np
 from sim.config.errors import ConfigError
 from sim.config.loading import paths
 from sim.config.loading.load import Scenarios, load_of
+from sim.config.scenario.scenario import Scenario
 from sim.config.tables.measurement import COUNTS, Entry, Measurements
 from sim.study.runs.case import Case, Floats
 from sim.study.runs.functions import known_functions
@@ -84,16 +85,22 @@ def select(
     return [_resolve(file, entry, scenarios, settings or {}) for file, entry in chosen.values()]
 
 
-class _Scenarios(dict[str, Scenarios]):
-    """The scenarios that figures refer to, each read once whatever its figures set."""
+class _Scenarios:
+    """The scenarios that figures refer to: each file is read once, and one configuration is one scenario."""
 
     def __init__(self, configs: Path | None) -> None:
-        super().__init__()
         self._configs = configs
+        self._files: dict[str, Scenarios] = {}
+        self._loaded: dict[str, Scenario] = {}
 
-    def __missing__(self, name: str) -> Scenarios:
-        self[name] = Scenarios(name, self._configs)
-        return self[name]
+    def load(self, name: str, settings: Mapping[str, Any]) -> Scenario:
+        """Return a scenario under settings. ConfigError for anything that is wrong."""
+        if name not in self._files:
+            self._files[name] = Scenarios(name, self._configs)
+        configuration = repr((name, list(settings.items())))
+        if configuration not in self._loaded:
+            self._loaded[configuration] = self._files[name].load(settings)
+        return self._loaded[configuration]
 
 
 def _resolve(file: Measurements, entry: Entry, scenarios: _Scenarios, settings: Mapping[str, Any]) -> Figure:
@@ -112,7 +119,7 @@ def _in_words(file: Measurements, problem: str) -> str:
 
 def _case(file: Measurements, entry: Entry, settings: Mapping[str, Any], scenarios: _Scenarios) -> Case:
     """Resolve one side of a figure; the plan is built, so that what the model does not know shows here."""
-    scenario = scenarios[file.scenario].load(settings)
+    scenario = scenarios.load(file.scenario, settings)
     if entry.quantity == "throughput":
         raise ConfigError("the model has no throughput of a byte stream")
     quantity = "pps" if entry.quantity == "ratio" else entry.quantity

@@ -10,8 +10,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
+import numpy.typing as npt
 from scipy.optimize import least_squares
 from scipy.special import gammaincc
 
@@ -125,8 +127,14 @@ def _stand_in(model: Model, data: Data, centre: Floats, root: Floats, numbers: n
 
 def _terms(x: Floats) -> Floats:
     """Columns of a quadratic: 1, each coordinate, each product of two."""
-    first, second = np.triu_indices(x.shape[1])
+    first, second = _pairs(x.shape[1])
     return np.concatenate([np.ones((len(x), 1)), x, x[:, first] * x[:, second]], axis=1)
+
+
+@cache
+def _pairs(number: int) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
+    """Indices of every pair of that many coordinates, a coordinate with itself too."""
+    return np.triu_indices(number)
 
 
 def _slice(points: Floats, log_likelihood: Callable[[Floats], Floats], numbers: np.random.Generator) -> Floats:

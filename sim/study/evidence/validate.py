@@ -218,7 +218,7 @@ def predict(
         first += len(figure.cases)
         places.append((figure, numbers))
         jobs += [Job(number, {}) for number in numbers]
-        if not figure.entry.is_count:
+        if draws and not figure.entry.is_count:
             drawn = [draws_of([cases[number]], draws, seed, configs) for number in numbers]
             for row in range(draws):
                 jobs += [Job(number, column.row(row)) for number, column in zip(numbers, drawn, strict=True)]
