@@ -37,7 +37,7 @@ for title, (name, overrides) in json.loads(sys.argv[1]).items():
     points = []
     for access in variants:
         plan = build_plan(scenario, access, scenario.traffic.sizes[0], apart=True)
-        run = scenario.run.model_copy(update={"packets": 3000, "engine": "reference", "precision": 0})
+        run = scenario.run.model_copy(update={"packets": 2000, "engine": "reference", "precision": 0})
         points.append((plan, simulate(plan, run)))
     rates = [point.row_rates.get("worker.tracepoint", 0.0) for _, point in points]
     answers[title] = {

@@ -167,7 +167,12 @@ def test_check_finds_nothing_wrong_with_what_is_shipped(vhost_sim):
     data = as_json(vhost_sim("check", "--json"))
     assert {finding["severity"] for finding in data["findings"]} == {"guess"}
     assert set(data["findings"][0]) == {"severity", "table", "key", "message"}
-    assert f"{data['tables']} tables: 0 errors, 0 warnings" in vhost_sim("check").stdout
+    assert data["tables"] > 100
+
+
+def test_check_counts_what_it_has_looked_at(vhost_sim, empty):
+    (empty / "mine.yaml").write_text("schema: 1\nkind: cpu\nextends: zen4\nname: mine\ntitle: Mine\n")
+    assert vhost_sim("check", "mine.yaml").stdout.startswith("1 tables: 0 errors, 0 warnings, ")
 
 
 @pytest.mark.parametrize("options", [(), ("--json",)], ids=["text", "json"])

@@ -38,6 +38,7 @@ def run_in_a_new_process(engine, cache):
     return subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
 
 
+@pytest.mark.deep
 def test_says_once_that_it_compiles(tmp_path):
     first, second = (run_in_a_new_process("fast", tmp_path) for _ in range(2))
     assert first.stderr.startswith("compiling the fast engine (once, about ")
