@@ -21,8 +21,14 @@ def test_text_form_and_notebook_hold_the_same_cells(name):
     assert pairs[0] == pairs[1], f"{name}.ipynb {STALE}"
 
 
+#: Notebooks that simulate for minutes: all of the published figures, and thousands of draws.
+SLOW = ("03-sensitivity", "05-validation")
+
+
 @pytest.mark.deep
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow) if name in SLOW else name for name in NAMES]
+)
 def test_running_the_text_form_gives_what_is_kept(name):
     import nbformat
 
