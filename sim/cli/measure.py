@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,6 +15,34 @@ if TYPE_CHECKING:
     from sim.host.profile import Profile
     from sim.host.recording import Recording
 
+_Out = Annotated[
+    Path | None,
+    Option("--out", "-o", metavar="FILE", help="where to write the CPU profile; its name is the file's"),
+]
+_Recorded = Annotated[Path | None, Option("--recording", metavar="FILE", help="also write every raw repeat, as JSON")]
+_Source = Annotated[Path | None, Option("--from", metavar="FILE", help="derive everything from this recording instead")]
+_Ring = Annotated[bool, Option("--ring", help="also run a real ring between two cores, beside its prediction")]
+_Tap = Annotated[
+    bool,
+    Option("--tap", help="also time writes to a TAP by what becomes of the frame, beside their prediction (root)"),
+]
+_Vhost = Annotated[
+    bool,
+    Option("--vhost", help="also run a driver in front of this kernel's vhost worker, beside its prediction (root)"),
+]
+_Sets = Annotated[
+    list[str] | None,
+    Option("--set", metavar="KEY=VALUE", help="of --vhost: change a key of scenario vhost-here; repeatable"),
+]
+_Figures = Annotated[
+    Path | None,
+    Option(
+        "--measurements",
+        metavar="FILE",
+        help="of --tap or --vhost: write figures of the profile of --out that validate and calibrate read",
+    ),
+]
+
 
 @opt.command(
     "measure --out mine/cpus/this-host.yaml",
@@ -22,39 +51,14 @@ if TYPE_CHECKING:
     "measure --vhost --set driver.burst=64 --set virtqueue.event_idx=true",
 )
 def measure(
-    out: Annotated[
-        Path | None,
-        Option("--out", "-o", metavar="FILE", help="where to write the CPU profile; its name is the file's"),
-    ] = None,
-    recording: Annotated[
-        Path | None, Option("--recording", metavar="FILE", help="also write every raw repeat, as JSON")
-    ] = None,
-    source: Annotated[
-        Path | None, Option("--from", metavar="FILE", help="derive everything from this recording instead")
-    ] = None,
-    ring: Annotated[
-        bool, Option("--ring", help="also run a real ring between two cores, beside its prediction")
-    ] = False,
-    tap: Annotated[
-        bool,
-        Option("--tap", help="also time writes to a TAP by what becomes of the frame, beside their prediction (root)"),
-    ] = False,
-    vhost: Annotated[
-        bool,
-        Option(
-            "--vhost", help="also run a driver in front of this kernel's vhost worker, beside its prediction (root)"
-        ),
-    ] = False,
-    sets: Annotated[
-        list[str] | None,
-        Option("--set", metavar="KEY=VALUE", help="of --vhost: change a key of scenario vhost-here; repeatable"),
-    ] = None,
-    measurements: Annotated[
-        Path | None,
-        Option(
-            "--measurements", metavar="FILE", help="of --tap or --vhost: write figures that validate and calibrate read"
-        ),
-    ] = None,
+    out: _Out = None,
+    recording: _Recorded = None,
+    source: _Source = None,
+    ring: _Ring = False,
+    tap: _Tap = False,
+    vhost: _Vhost = False,
+    sets: _Sets = None,
+    measurements: _Figures = None,
     configs: opt.Configs = None,
 ) -> None:
     """Measure this host, unprivileged and in under a minute, and write a CPU profile that any scenario can name.
@@ -68,106 +72,163 @@ def measure(
     --tap and --vhost need root, which their programs give up before they time anything; devices, XDP programs and
     the namespace that they stand in are gone afterwards, however it ends.
     """
-    from sim.config.loading.files import write_whole
-    from sim.host.contrasts import contrasts
     from sim.host.measure import DEFAULT_NAME
-    from sim.host.measure import measure as measure_host
-    from sim.host.serialisation import added_cycles
 
-    opt.checked_file("--out", out)
-    opt.checked_file("--recording", recording)
-    opt.checked_file("--measurements", measurements)
+    for option, file in (("--out", out), ("--recording", recording), ("--measurements", measurements)):
+        opt.checked_file(option, file)
+    _check_together(out, measurements, sets, tap, vhost)
+    wanted = _Wanted(ring, tap, vhost, tuple(sets or ()), configs)
+    answer = _measured(wanted, source, out.stem if out else DEFAULT_NAME)
+    figures = None if measurements is None else _figures(wanted, answer, measurements.stem)
+    written = _write(answer, out, recording, figures, measurements)
+    opt.show_data(answer.to_dict(), answer.rows, answer.tables)
+    for file in written:
+        opt.say_written([file])
+
+
+def _check_together(
+    out: Path | None, measurements: Path | None, sets: list[str] | None, tap: bool, vhost: bool
+) -> None:
+    """Refuse options that make no sense without others."""
     if measurements is not None and tap == vhost:
         opt.refuse("takes the figures of one of --tap and --vhost", key="--measurements")
+    if measurements is not None and out is None:
+        opt.refuse("names the CPU profile of this host, which --out writes; give both", key="--measurements")
     if sets and not vhost:
         opt.refuse("changes the scenario of --vhost, which is not asked for", key="--set")
-    settings, programs = _vhost(sets or [], configs) if vhost else ({}, [])
-    name = out.stem if out else DEFAULT_NAME
-    with opt.progress() as report:
-        raw, profile = measure_host(source, name, configs, report, taps=tap, vhost=programs)
-    data: dict[str, Any] = {"schema": 1, "profile": profile.table, "refused": profile.refused}
-    data |= {"unstable": profile.unstable, "nearest": profile.nearest, "rounds": len(raw.rounds)}
-    data |= {"missing": profile.missing, "differs": profile.differs}
-    data["behind"] = [row.to_dict() for row in added_cycles(raw)]
-    data["seen"] = [contrast.to_dict() for contrast in contrasts(raw)]
-    written = []
-    for file, text in ((out, profile.to_yaml()), (recording, raw.to_json())):
-        if file is not None:
-            write_whole(file, text)
-            written.append(file)
-    experiments = _experiments(raw, profile, settings, (ring, tap, vhost), configs)
-    for experiment in experiments.values():
-        data |= experiment.to_dict()
-    if measurements is not None:
-        cpu = name if out is not None else profile.nearest
-        _write_measurements(_figures(experiments, raw, cpu, settings, measurements.stem, configs), measurements)
-        written.append(measurements)
 
-    def tables() -> Any:
+
+@dataclass(frozen=True)
+class _Wanted:
+    """The experiments that are asked for, changes of the scenario of `vhost`, and where tables are looked for."""
+
+    ring: bool
+    tap: bool
+    vhost: bool
+    sets: tuple[str, ...]
+    configs: Path | None
+
+    def settings(self) -> dict[str, Any]:
+        """Return the keys that are changed in the scenario of the vhost worker."""
+        from sim.config.loading.overrides import assigned
+
+        return assigned(self.sets)
+
+    def programs(self) -> list[dict[str, int]]:
+        """Return what the driver program of the vhost worker is told, for every packet size."""
+        if not self.vhost:
+            return []
+        from sim.study.questions.host_vhost import load_vhost, program_settings
+
+        return program_settings(load_vhost({}, self.configs, self.sets))
+
+
+@dataclass(frozen=True)
+class _Answer:
+    """What was measured and derived, and the reports of the experiments by kind, in the order of their options."""
+
+    raw: Recording
+    profile: Profile
+    experiments: dict[str, Any] = field(default_factory=dict)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the JSON form."""
+        from sim.host.contrasts import contrasts
+        from sim.host.serialisation import added_cycles
+
+        profile = self.profile
+        data: dict[str, Any] = {
+            "schema": 1,
+            "profile": profile.table,
+            "refused": profile.refused,
+            "unstable": profile.unstable,
+            "nearest": profile.nearest,
+            "rounds": len(self.raw.rounds),
+            "missing": profile.missing,
+            "differs": profile.differs,
+            "behind": [row.to_dict() for row in added_cycles(self.raw)],
+            "seen": [contrast.to_dict() for contrast in contrasts(self.raw)],
+        }
+        for experiment in self.experiments.values():
+            data |= experiment.to_dict()
+        return data
+
+    def rows(self) -> Any:
+        """Return the rows of the last experiment, or else of the profile."""
+        module = opt.csv_rows()
+        of_kind = {"ring": module.ring_rows, "tap": module.tap_rows, "vhost": module.vhost_rows}
+        last = next(reversed(self.experiments), None)
+        return module.profile_rows(self.profile) if last is None else of_kind[last](self.experiments[last])
+
+    def tables(self) -> Any:
+        """Return the tables of everything."""
         from rich.console import Group
 
         from sim.report.tables import experiments as beside
         from sim.report.tables import host
 
         draw: dict[str, Any] = {"ring": host.ring_table, "tap": beside.tap_tables, "vhost": beside.vhost_tables}
-        return Group(host.profile_tables(raw, profile), *(draw[kind](shown) for kind, shown in experiments.items()))
-
-    def rows() -> Any:
-        module = opt.csv_rows()
-        of_kind = {"ring": module.ring_rows, "tap": module.tap_rows, "vhost": module.vhost_rows}
-        last = next(reversed(experiments), None)
-        return module.profile_rows(profile) if last is None else of_kind[last](experiments[last])
-
-    opt.show_data(data, rows, tables)
-    for file in written:
-        opt.say_written([file])
+        drawn = (draw[kind](shown) for kind, shown in self.experiments.items())
+        return Group(host.profile_tables(self.raw, self.profile), *drawn)
 
 
-def _vhost(sets: list[str], configs: Path | None) -> tuple[dict[str, Any], list[dict[str, int]]]:
-    """Return the keys that are changed in the scenario of the vhost worker, and what its driver program is told."""
-    from sim.config.loading.overrides import assigned
-    from sim.study.questions.host_vhost import load_vhost, program_settings
+def _measured(wanted: _Wanted, source: Path | None, name: str) -> _Answer:
+    """Measure, or read a recording, and lay the experiments that are asked for beside their predictions."""
+    from sim.host.measure import measure as measure_host
 
-    return assigned(sets), program_settings(load_vhost({}, configs, sets))
+    programs = wanted.programs()
+    with opt.progress() as report:
+        raw, profile = measure_host(source, name, wanted.configs, report, taps=wanted.tap, vhost=programs)
+    return _Answer(raw, profile, _experiments(wanted, raw, profile))
 
 
-def _experiments(
-    raw: Recording, profile: Profile, settings: dict[str, Any], asked: tuple[bool, bool, bool], configs: Path | None
-) -> dict[str, Any]:
-    """Return the reports of the experiments that were asked for, by kind, in the order of their options."""
-    ring, tap, vhost = asked
+def _experiments(wanted: _Wanted, raw: Recording, profile: Profile) -> dict[str, Any]:
     reports: dict[str, Any] = {}
-    if ring:
+    if wanted.ring:
         from sim.host.measure import check_same_machine
         from sim.study.questions.host_ring import ring_scenario, run_experiment
 
         check_same_machine(raw)
         with opt.progress() as report:
-            reports["ring"] = run_experiment(ring_scenario(profile.table, configs=configs), raw.pair, report)
-    if tap:
+            scenario = ring_scenario(profile.table, configs=wanted.configs)
+            reports["ring"] = run_experiment(scenario, raw.pair, report)
+    if wanted.tap:
         from sim.study.questions.host_tap import compare_taps
 
-        reports["tap"] = compare_taps(raw, profile.table, configs)
-    if vhost:
+        reports["tap"] = compare_taps(raw, profile.table, wanted.configs)
+    if wanted.vhost:
         from sim.study.questions.host_vhost import compare_vhost
 
-        reports["vhost"] = compare_vhost(raw, profile.table, settings, configs)
+        reports["vhost"] = compare_vhost(raw, profile.table, wanted.settings(), wanted.configs)
     return reports
 
 
-def _figures(
-    experiments: dict[str, Any], raw: Recording, cpu: str, settings: dict[str, Any], name: str, configs: Path | None
-) -> Measurements:
-    if "tap" in experiments:
+def _figures(wanted: _Wanted, answer: _Answer, name: str) -> Measurements:
+    """Return the measurement file of the experiment, which names the profile."""
+    cpu = answer.profile.table["name"]
+    if wanted.tap:
         from sim.study.questions.host_tap import tap_measurements
 
-        return tap_measurements(experiments["tap"], raw, cpu, name, configs)
+        return tap_measurements(answer.experiments["tap"], answer.raw, cpu, name, wanted.configs)
     from sim.study.questions.host_vhost import vhost_measurements
 
-    return vhost_measurements(experiments["vhost"], cpu, settings, name, configs)
+    return vhost_measurements(answer.experiments["vhost"], cpu, wanted.settings(), name, wanted.configs)
 
 
-def _write_measurements(figures: Measurements, file: Path) -> None:
+def _write(
+    answer: _Answer, out: Path | None, recording: Path | None, figures: Measurements | None, measurements: Path | None
+) -> list[Path]:
+    """Write the files that are asked for, now that nothing can refuse any more, and return them."""
+    from sim.config.loading.files import write_whole
     from sim.study.evidence.importing import write_measurements
 
-    write_measurements(figures, file, "`vhost-sim measure`; CPU and kernel are the tables that stand for this host")
+    written = []
+    for file, text in ((out, answer.profile.to_yaml()), (recording, answer.raw.to_json())):
+        if file is not None:
+            write_whole(file, text)
+            written.append(file)
+    if figures is not None and measurements is not None:
+        made_by = "`vhost-sim measure`; CPU and kernel are the tables that stand for this host"
+        write_measurements(figures, measurements, made_by)
+        written.append(measurements)
+    return written

@@ -74,6 +74,10 @@ def test_a_busy_machine_is_said(vhost_sim):
         (("measure", "--from", QUIET, "--tap"), "--tap: the recording has no writes to a TAP"),
         (("measure", "--from", QUIET, "--vhost"), "--vhost: the recording has no runs of a vhost worker"),
         (("measure", "--from", TAPS, "--measurements", "m.yaml"), "--measurements: takes the figures of one of"),
+        (
+            ("measure", "--from", TAPS, "--tap", "--measurements", "m.yaml"),
+            "--measurements: names the CPU profile of this host, which --out writes",
+        ),
         (("measure", "--from", TAPS, "--set", "driver.burst=64"), "--set: changes the scenario of --vhost"),
         (
             ("measure", "--from", TAPS, "--vhost", "--set", "driver.kind=virtio-net"),
@@ -84,8 +88,8 @@ def test_a_busy_machine_is_said(vhost_sim):
         (("compare-cpu", "zen4", "zen5", "--access", "vmap,ideal"), "--access vmap,ideal: compare-cpu takes one"),
     ],
     ids=[
-        *("no recording", "no folder", "no writes", "no worker", "no experiment", "no scenario", "another driver"),
-        *("no key", "no cpu", "two variants"),
+        *("no recording", "no folder", "no writes", "no worker", "no experiment", "no profile", "no scenario"),
+        *("another driver", "no key", "no cpu", "two variants"),
     ],
 )
 def test_bad_input_is_one_line(arguments, sentence, refused):
@@ -102,6 +106,25 @@ def test_nothing_is_left_when_a_profile_cannot_be_derived(vhost_sim, empty):
     done = vhost_sim("measure", "--from", "bad.json", "--out", "this-host.yaml")
     assert done.returncode == 2
     assert [file.name for file in empty.iterdir()] == ["bad.json"]
+
+
+def test_nothing_is_written_when_an_experiment_refuses(refused, empty):
+    files = ("--out", "here.yaml", "--recording", "again.json")
+    assert refused("measure", "--from", QUIET, "--tap", *files) == "--tap: the recording has no writes to a TAP"
+    assert [file.name for file in empty.iterdir()] == []
+
+
+def test_nothing_is_written_when_there_are_no_figures(refused, empty):
+    idle = [run.model_copy(update={"settings": run.settings | {"receive": 1, "xdp": 0}}) for run in quiet()]
+    windows = [
+        [window.model_copy(update={"worker_ns": 1, "instructions": None}) for window in run.windows] for run in idle
+    ]
+    runs = [run.model_copy(update={"windows": seen}) for run, seen in zip(idle, windows, strict=True)]
+    (empty / "worker.json").write_text(with_runs(read_recording(QUIET), runs).to_json())
+    files = ("--out", "here.yaml", "--measurements", "figures.yaml")
+    sets = ("--set", "device.direction=rx")
+    assert "the worker waited for its source" in refused("measure", "--from", "worker.json", "--vhost", *sets, *files)
+    assert [file.name for file in empty.iterdir()] == ["worker.json"]
 
 
 def test_writes_to_a_tap_stand_beside_their_prediction_and_are_figures_to_validate(vhost_sim, empty):
@@ -134,9 +157,11 @@ def test_the_json_of_writes_to_a_tap_holds_each_way_and_size(vhost_sim):
 
 def test_a_vhost_worker_stands_beside_its_prediction(vhost_sim, empty):
     (empty / "worker.json").write_text(with_runs(read_recording(QUIET), quiet()).to_json())
-    files = ("--measurements", "mine/measurements/here.yaml")
+    files = ("--out", "mine/cpus/this-host.yaml", "--measurements", "mine/measurements/here.yaml")
     done = vhost_sim("measure", "--from", "worker.json", "--vhost", *files)
-    assert (done.returncode, done.stderr) == (0, "written to mine/measurements/: here.yaml\n")
+    written = "written to mine/cpus/: this-host.yaml\nwritten to mine/measurements/: here.yaml\n"
+    assert (done.returncode, done.stderr) == (0, written)
+    assert "cpu: this-host\n" in (empty / "mine/measurements/here.yaml").read_text()
     assert "this kernel's vhost worker against its prediction" in done.stdout
     assert "descriptors used, statistics of the TAP and runs of the XDP program agree" in done.stdout
     assert "command line: not shown" in done.stdout
