@@ -11,13 +11,15 @@ import shutil
 import signal
 import subprocess
 import tempfile
+import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Timer
+from typing import IO
 
 from sim.config.errors import ConfigError
-from sim.count.packages import Archive
+from sim.count.packages import Archive, run_tool
 from sim.host.programs import compiled, compiled_from
 
 SOURCES = Path(__file__).resolve().parent
@@ -159,15 +161,7 @@ def _watch(line: Sequence[str], console: Path, report: Callable[[int, str], None
     done = 0
     silent = False
     with console.open("w", encoding="utf-8") as kept, tempfile.TemporaryFile("w+", errors="replace") as complaints:
-        with subprocess.Popen(
-            line,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=complaints,
-            text=True,
-            errors="replace",
-            preexec_fn=_die_with_parent,
-        ) as machine:
+        with _started(line, complaints) as machine:
 
             def stop() -> None:
                 nonlocal silent
@@ -199,6 +193,21 @@ def _watch(line: Sequence[str], console: Path, report: Callable[[int, str], None
             reasons = complaints.read().strip().splitlines() or [f"exit code {machine.returncode}"]
             raise ConfigError(f"the emulator stopped: {reasons[-1]}")
     return said
+
+
+def _started(line: Sequence[str], complaints: IO[str]) -> subprocess.Popen[str]:
+    try:
+        return subprocess.Popen(
+            line,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=complaints,
+            text=True,
+            errors="replace",
+            preexec_fn=_die_with_parent,
+        )
+    except OSError as error:
+        raise ConfigError(f"the emulator does not run: {error.strerror}") from None
 
 
 def _die_with_parent() -> None:
@@ -252,26 +261,22 @@ def _write_initrd(place: Path, modules: Mapping[str, Path], runs: Sequence[Seque
         (root / "runs").write_text("".join(f"/{' '.join(run)}\n" for run in runs))
         listed = "".join(f"{file.relative_to(root)}\n" for file in sorted(root.rglob("*")))
         with place.open("wb") as disk:
-            subprocess.run(
-                [cpio, "-o", "-H", "newc"],
-                input=listed.encode(),
-                stdout=disk,
-                stderr=subprocess.DEVNULL,
-                cwd=root,
-                check=True,
-            )
+            run_tool([cpio, "-o", "-H", "newc"], input=listed.encode(), stdout=disk, cwd=root)
 
 
 def _unpacked(module: Path) -> bytes:
     """Return a module's bytes, unpacked by its suffix; ConfigError for a form that nothing here unpacks."""
     data = module.read_bytes()
-    match module.suffix:
-        case ".ko":
-            return data
-        case ".xz":
-            return lzma.decompress(data)
-        case ".gz":
-            return gzip.decompress(data)
-        case ".zst" if tool := shutil.which("zstd"):
-            return subprocess.run([tool, "-dcq"], input=data, capture_output=True, check=True).stdout
+    try:
+        match module.suffix:
+            case ".ko":
+                return data
+            case ".xz":
+                return lzma.decompress(data)
+            case ".gz":
+                return gzip.decompress(data)
+            case ".zst" if tool := shutil.which("zstd"):
+                return run_tool([tool, "-dcq"], input=data)
+    except (lzma.LZMAError, zlib.error, OSError, EOFError) as error:
+        raise ConfigError(f"cannot be unpacked: {error}", file=module) from None
     raise ConfigError("cannot be unpacked (.zst needs zstd)", file=module)

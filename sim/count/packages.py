@@ -7,9 +7,11 @@ import platform
 import re
 import shutil
 import subprocess
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from sim.config.errors import ConfigError
 from sim.host.programs import cache_folder
@@ -22,6 +24,21 @@ EMULATOR = ("qemu-system-x86", "qemu-system-common", "qemu-system-data", "seabio
 #: Since this version an image is a package without files: the kernel and its modules lie in two others.
 SPLIT_SINCE = (7, 2)
 TOOLS = ("apt-get", "apt-cache", "dpkg-deb")
+#: Lists of packages that are older are fetched again.
+_LISTS_LAST_S = 24 * 3600
+
+
+def run_tool(command: Sequence[str | Path], **options: Any) -> bytes:
+    """Run a tool and return what it printed; ConfigError with its last words when it fails or is not there."""
+    name = Path(command[0]).name
+    try:
+        done = subprocess.run(command, check=False, stderr=subprocess.PIPE, **{"stdout": subprocess.PIPE, **options})
+    except OSError as error:
+        raise ConfigError(f"{name} failed: {error.strerror}") from None
+    if done.returncode:
+        said = done.stderr.decode(errors="replace").strip().splitlines() or [f"exit code {done.returncode}"]
+        raise ConfigError(f"{name} failed: {said[-1]}")
+    return bytes(done.stdout or b"")
 
 
 @dataclass(frozen=True)
@@ -59,7 +76,7 @@ class Archive:
             own = _codename()
             lists = self._update("host", [own, f"{own}-updates", f"{own}-backports"], [f"{own}-security"])
             chosen = [f"{name}/{own}-backports" if self._has(lists, name, own) else name for name in EMULATOR]
-            self._run("apt-get", lists, "install", "-d", "-y", "-oAPT::Install-Recommends=0", *chosen, "cpio")
+            self._download(lists, "install", "-d", "-y", "-oAPT::Install-Recommends=0", *chosen, "cpio")
             self._unpack(self.folder / "host" / "cache" / "archives", place)
         return place
 
@@ -70,7 +87,7 @@ class Archive:
             lists = self._kernel_lists()
             fetched = self.folder / "fetched" / package.release
             fetched.mkdir(parents=True, exist_ok=True)
-            self._run("apt-get", lists, "download", *package.names, cwd=fetched)
+            self._download(lists, "download", *package.names, cwd=fetched)
             self._unpack(fetched, place)
             shutil.rmtree(fetched)
         return place
@@ -122,21 +139,41 @@ class Archive:
         return f"{codename}-backports/" in self._run("apt-cache", lists, "policy", name)
 
     def _update(self, name: str, releases: Sequence[str], security: Sequence[str]) -> Path:
-        """Write sources of some releases, at the places that the host's apt has them from, and fetch their lists."""
+        """Return the folder of the lists of some releases, fetched unless they are new; old ones where that fails."""
         folder = self.folder / name
         sources = folder / "sources.list"
-        if sources.exists():
+        known = sources.exists()
+        if known and time.time() - sources.stat().st_mtime < _LISTS_LAST_S:
             return folder
+        try:
+            self._fetch_lists(folder, releases, security)
+        except ConfigError:
+            if not known:
+                raise
+        return folder
+
+    def _fetch_lists(self, folder: Path, releases: Sequence[str], security: Sequence[str]) -> None:
+        """Write sources, at the places that the host's apt has them from, and fetch their lists."""
         for part in ("lists/partial", "cache/archives/partial"):
             (folder / part).mkdir(parents=True, exist_ok=True)
         main, secure = _places()
-        signed = f"[signed-by={_KEYRING}] " if Path(_KEYRING).exists() else ""
         written = folder / "sources.new"
         entries = [*((main, release) for release in releases), *((secure, release) for release in security)]
-        written.write_text("".join(f"deb {signed}{place} {release} main\n" for place, release in entries))
+        written.write_text("".join(f"deb {_signature()}{place} {release} main\n" for place, release in entries))
         self._run("apt-get", folder, "update", "-q", sources=written)
-        written.rename(sources)
-        return folder
+        written.rename(folder / "sources.list")
+
+    def _download(self, lists: Path, *words: str, cwd: Path | None = None) -> None:
+        """Fetch packages; where that fails, the lists may name what is gone, and are fetched anew the next time."""
+        try:
+            self._run("apt-get", lists, *words, cwd=cwd)
+        except ConfigError as error:
+            sources = lists / "sources.list"
+            fetched = time.strftime("%Y-%m-%d %H:%M", time.gmtime(sources.stat().st_mtime))
+            os.utime(sources, (0, 0))
+            raise ConfigError(
+                f"{error}; the archive's lists are of {fetched} UTC and will be fetched anew: run it again"
+            ) from None
 
     def _run(self, command: str, lists: Path, *words: str, cwd: Path | None = None, sources: Path | None = None) -> str:
         options = {
@@ -161,8 +198,13 @@ class Archive:
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir(parents=True)
         for package in sorted(packages.glob("*.deb")):
-            subprocess.run(["dpkg-deb", "-x", str(package), str(partial)], check=True)
+            run_tool(["dpkg-deb", "-x", package, partial])
         partial.rename(place)
+
+
+def _signature() -> str:
+    """Return what says in a line of sources which keys its lists are signed with; nothing where those are not here."""
+    return f"[signed-by={_KEYRING}] " if Path(_KEYRING).exists() else ""
 
 
 def _codename() -> str:
