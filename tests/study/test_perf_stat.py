@@ -173,6 +173,66 @@ def test_counts_of_a_cpu_and_of_runs_say_what_is_assumed():
     ]
 
 
+INTERVALS = (
+    "     1.000100000      9,000,000,000      instructions:k\n"
+    "     2.000200000      <not counted>      instructions:k\n"
+    "     3.000300000      8,000,000,000      instructions:k\n"
+)
+UNKNOWN = "whether the worker ran where its instructions were not counted"
+
+
+def test_an_interval_without_a_count_is_said():
+    found = counted(INTERVALS)
+    assert found.totals == {"instructions": 17e9}
+    assert found.not_stated == [UNKNOWN]
+    assert found.assumed == [
+        "3 intervals are added: packets are those of all of them",
+        "the worker did not run where there is no count, in 1 of 3 (2.000200000); if it did, the sum is too small",
+    ]
+
+
+@pytest.mark.parametrize("form", [",", ";", "json"])
+def test_an_interval_without_a_count_is_said_in_every_form(form):
+    rows = [("1.000100000", "9000000000"), ("2.000200000", "<not counted>")]
+    if form == "json":
+        lines = [
+            f'{{"interval" : {time}, "counter-value" : "{count}", "event" : "instructions"}}' for time, count in rows
+        ]
+    else:
+        lines = [form.join((time, count, "", "instructions", "0", "100.00", "", "")) for time, count in rows]
+    found = counted("\n".join(lines))
+    assert (found.totals, found.not_stated) == ({"instructions": 9e9}, [UNKNOWN])
+    assert "in 1 of 2 (2.000200000)" in found.assumed[-1]
+
+
+def test_a_thread_and_a_table_without_a_count_are_named():
+    threads = "  vhost-1000-1234    9,000,000    instructions\n  vhost-1000-1235    <not counted>    instructions\n"
+    assert "in 1 of 2 (vhost-1000-1235)" in counted(HEADER + threads).assumed[-1]
+    idle = HEADER + "   <not counted>      instructions\n"
+    assert "in 1 of 2 (table 2)" in counted(HEADER + "   9,000      instructions\n" + idle).assumed[-1]
+
+
+def test_many_places_without_a_count_are_not_all_named():
+    lines = [f"CPU{cpu}     <not counted>      instructions" for cpu in range(8)]
+    said = counted("\n".join(["CPU8     9,000,000      instructions", *lines])).assumed[-1]
+    assert "in 8 of 9 (CPU0, CPU1, CPU2, CPU3, CPU4, 3 more)" in said
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        ("9,000 instructions:k", "<not counted> instructions:u"),
+        ("9,000 cpu_core/instructions/", "<not counted> cpu_atom/instructions/"),
+        ("9,000 instructions", "<not counted> cycles"),
+    ],
+    ids=["user space", "the other kind of core", "another event"],
+)
+def test_what_the_worker_never_was_on_is_no_gap(lines):
+    text = "\n".join(f"     {count}      {event}" for count, event in (line.rsplit(" ", 1) for line in lines))
+    found = counted(HEADER + text)
+    assert (found.totals, found.assumed, found.not_stated) == ({"instructions": 9000}, [], [])
+
+
 @given(
     st.lists(st.integers(0, 10**12), min_size=1, max_size=5),
     st.sampled_from(

@@ -28,6 +28,7 @@ _KEY = re.compile(r'"([\w-]+)" : (?:"([^"]*)"|([\d.,]*\d))')
 #: `COMM-TID`, and not S0-D0-C1 (of --per-core).
 _THREAD = re.compile(r"(?!S\d+-D\d)(?P<comm>.+)-\d+")
 _SAME = 0.02
+_MOST_NAMED = 5
 
 
 @dataclass(frozen=True)
@@ -76,6 +77,7 @@ def read_stat(lines: Sequence[str], thread: str) -> PerfCounts | None:
         raise ConfigError("instructions were not counted: perf has no counter for them here")
     if times := {line.time for line in mine if line.time}:
         counts.assumed.append(f"{len(times)} intervals are added: packets are those of all of them")
+    _say_uncounted(mine, counts)
     counts.totals["instructions"] = _total(mine)
     return counts
 
@@ -164,6 +166,26 @@ def _of_threads(lines: list[_Line], thread: str, counts: PerfCounts) -> list[_Li
     counts.assumed += [f"{len(mine)} threads are added: {', '.join(sorted(mine))}"] if len(mine) > 1 else []
     counts.left_out += [f"counts of thread {scope}" for scope in named if scope not in mine]
     return [line for line in lines if line.scope in mine]
+
+
+def _say_uncounted(lines: list[_Line], counts: PerfCounts) -> None:
+    """Say when, and of whom, perf has no count of what the kernel executes while it has others: the sum lacks it.
+
+    perf counts nothing where a thread did not run, and where the counter was another event's all the time.
+    """
+    counted: defaultdict[tuple[int, str, str], bool] = defaultdict(bool)
+    for line in lines:
+        counted[line.table, line.time, line.scope] |= line.count is not None and "k" in line.event.levels
+    missing = [place for place, known in counted.items() if not known]
+    if not missing or len(missing) == len(counted):
+        return
+    named = [" of ".join(filter(None, (time, scope))) or f"table {table}" for table, time, scope in missing]
+    shown = [*named[:_MOST_NAMED], f"{len(named) - _MOST_NAMED} more"] if len(named) > _MOST_NAMED else named
+    counts.not_stated.append("whether the worker ran where its instructions were not counted")
+    counts.assumed.append(
+        f"the worker did not run where there is no count, in {len(missing)} of {len(counted)} ({', '.join(shown)}); "
+        "if it did, the sum is too small"
+    )
 
 
 def _total(lines: list[_Line]) -> float:
