@@ -22,18 +22,18 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#define USUAL_QUEUE 1000	       /* frames that a TAP holds, as it is made */
+#define MOST_FRAME_MEMORY 8192 /* bytes that a frame of a page takes of its sender's buffer */
 #define MOST_CPUS 8192
 #define PROTOCOLS 256 /* entries of the map of xdp1 */
 
 int enter_namespace(void) { return unshare(CLONE_NEWNET); }
 
-static int set_up(struct tun *tun)
+static int change(const struct tun *tun, unsigned long operation, struct ifreq *request)
 {
-	struct ifreq request = {0};
 	int control = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0), failed;
-	strcpy(request.ifr_name, tun->name);
-	request.ifr_flags = IFF_UP | IFF_NOARP;
-	failed = control < 0 || ioctl(control, SIOCSIFFLAGS, &request);
+	strcpy(request->ifr_name, tun->name);
+	failed = control < 0 || ioctl(control, operation, request);
 	if (control >= 0)
 		close(control);
 	return failed ? -1 : 0;
@@ -51,7 +51,15 @@ int tun_open(struct tun *tun, int flags, int sndbuf)
 		return -1;
 	strcpy(tun->name, request.ifr_name);
 	tun->interface = if_nametoindex(tun->name);
-	return flags & TUN_DOWN ? 0 : set_up(tun);
+	request.ifr_flags = IFF_UP | IFF_NOARP;
+	return flags & TUN_DOWN ? 0 : change(tun, SIOCSIFFLAGS, &request);
+}
+
+int tun_hold(const struct tun *tun, int frames, int bytes)
+{
+	struct ifreq queue = {.ifr_qlen = frames > USUAL_QUEUE ? frames : USUAL_QUEUE};
+	struct ifreq mtu = {.ifr_mtu = bytes > ETH_FRAME_LEN ? bytes - ETH_HLEN : ETH_DATA_LEN};
+	return change(tun, SIOCSIFTXQLEN, &queue) || change(tun, SIOCSIFMTU, &mtu) ? -1 : 0;
 }
 
 int tun_statistics(const struct tun *tun, struct tun_statistics *seen)
@@ -77,10 +85,11 @@ int tun_statistics(const struct tun *tun, struct tun_statistics *seen)
 }
 
 /* What is sent here, the TAP's reader receives: no queueing discipline, and no limit that its reader must lift. */
-int packet_socket(const struct tun *tun)
+int packet_socket(const struct tun *tun, int frames)
 {
 	struct sockaddr_ll address = {.sll_family = AF_PACKET, .sll_ifindex = tun->interface};
-	int bytes = 8 << 20, yes = 1, opened = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0);
+	int waiting = frames > USUAL_QUEUE ? frames : USUAL_QUEUE;
+	int bytes = waiting * MOST_FRAME_MEMORY, yes = 1, opened = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0);
 	if (opened < 0 || bind(opened, (struct sockaddr *)&address, sizeof address) ||
 	    setsockopt(opened, SOL_SOCKET, SO_SNDBUFFORCE, &bytes, sizeof bytes) ||
 	    setsockopt(opened, SOL_PACKET, PACKET_QDISC_BYPASS, &yes, sizeof yes))

@@ -36,7 +36,10 @@ struct program {
 int enter_namespace(void);
 int tun_open(struct tun *tun, int flags, int sndbuf);
 int tun_statistics(const struct tun *tun, struct tun_statistics *seen);
-int packet_socket(const struct tun *tun);
+/* Let so many frames of so many bytes wait for the reader. */
+int tun_hold(const struct tun *tun, int frames, int bytes);
+/* A socket that sends them. */
+int packet_socket(const struct tun *tun, int frames);
 
 int load_instructions(const struct bpf_insn *instructions, int count);
 int load_program(enum xdp kind, struct program *loaded);

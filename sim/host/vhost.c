@@ -399,8 +399,10 @@ int main(int count, char **arguments)
 		try(load_program(settings.xdp, &program), "an XDP program");
 		try(attach_program(&tun, program.file), "the XDP program on the TAP");
 	}
-	if (settings.receive)
-		try(driver.sender = packet_socket(&tun), "a packet socket");
+	if (settings.receive) {
+		try(tun_hold(&tun, settings.ring, settings.size), "the queue of the TAP");
+		try(driver.sender = packet_socket(&tun, settings.ring), "a packet socket");
+	}
 	pin(settings.worker_cpu); /* since 6.4 the worker is created with the affinity of its maker */
 	try(ioctl(device, VHOST_SET_OWNER), "the worker thread");
 	pin(settings.driver_cpu);

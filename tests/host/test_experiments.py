@@ -14,7 +14,7 @@ import pytest
 from sim.config.errors import ConfigError
 from sim.host import measure
 from sim.host.experiments import privilege, taps, vhost
-from sim.host.programs import Reading, compiled
+from sim.host.programs import SOURCES, Reading, compiled, compiled_from
 
 from .emulated import quiet, recorded
 
@@ -214,6 +214,15 @@ def test_a_frame_that_the_tap_does_not_take_is_one_line_and_nothing_is_left():
     with pytest.raises(ConfigError, match="out of range"):
         privilege.run_program(compiled("writes"), {"way": 5, "size": 13})
     assert wait_for(lambda: interfaces() == before[0] and not namespaces() - before[1])
+
+
+@ROOT
+@pytest.mark.parametrize(("frames", "size"), [(64, 64), (4096, 64), (4096, 1518), (4096, 4084)])
+def test_a_tap_holds_as_many_frames_as_the_ring_has_buffers(frames, size):
+    sources = [Path(__file__).parent / "queue.c", SOURCES / "tun.c"]
+    program = compiled_from("test-queue", sources, ("-O2", f"-I{SOURCES}"))
+    done = subprocess.run([program, str(frames), str(size)], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout.split() == [str(frames), str(frames)]
 
 
 def wait_for(condition, limit_s=10.0):

@@ -202,7 +202,7 @@ def test_keys_of_the_scenario_are_settings_of_the_program():
         "virtqueue.size": 512,
         "virtqueue.event_idx": True,
         "driver.burst": 64,
-        "backend.program_instructions": 50,
+        "backend.program_instructions": 36,
     }
     (first, *_) = program_settings(load_vhost(changed))
     assert (first["ring"], first["event_idx"], first["burst"], first["xdp"]) == (512, 1, 64, 3)
@@ -222,6 +222,21 @@ def test_keys_of_the_scenario_are_settings_of_the_program():
 def test_what_the_driver_program_cannot_be_is_refused(changed):
     with pytest.raises(ConfigError, match="is not what the driver of this experiment can be"):
         load_vhost(changed)
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({}, "execute 0 or 36 instructions with tap-xdp-drop (got 50)"),
+        ({"backend.kind": "tap-xdp-pass"}, "execute 0 instructions with tap-xdp-pass (got 50)"),
+        ({"backend.kind": "tap-skb"}, "execute 0 instructions with tap-skb (got 50)"),
+        ({"device.direction": "rx"}, "execute 0 instructions with receive (got 50)"),
+    ],
+)
+def test_instructions_that_no_program_executes_are_refused(changed, said):
+    with pytest.raises(ConfigError) as error:
+        load_vhost({"backend.program_instructions": 50, **changed})
+    assert str(error.value) == f"backend.program_instructions: the programs of this experiment {said}"
 
 
 @pytest.mark.parametrize("key", ["cpu=zen3", "kernel=v6.1", "mitigations.smap=false", "device.zerocopy_tx=true"])

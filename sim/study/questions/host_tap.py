@@ -19,14 +19,20 @@ from sim.host.entries import combine, present
 from sim.host.experiments.taps import SAMPLED_BYTES, SIZES, series_name
 from sim.host.quality import RepeatSummary, summarise
 from sim.host.recording import Recording, Samples
-from sim.study.questions.host_kernel import FigureComparison, host_settings, measurement_file, rate_entry
+from sim.study.questions.host_kernel import (
+    XDP1_INSTRUCTIONS,
+    FigureComparison,
+    host_settings,
+    measurement_file,
+    rate_entry,
+)
 from sim.study.runs.functions import function_times
 
 SCENARIO = "tap-write"
-#: What a scenario changes for each way that a frame can take; the program is that of tun.c, counted on 6.18.
+#: What a scenario changes for each way that a frame can take.
 WAYS: dict[str, dict[str, Any]] = {
     "native": {"backend.program_instructions": 0},
-    "program": {"backend.program_instructions": 36},
+    "program": {"backend.program_instructions": XDP1_INSTRUCTIONS},
     "generic": {"backend.program_instructions": 0, "device.sndbuf_limited": True},
     "skb": {"backend.kind": "tap-skb", "device.sndbuf_limited": True},
     "down": {"backend.kind": "tap-down", "device.sndbuf_limited": True},

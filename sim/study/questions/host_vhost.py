@@ -17,7 +17,13 @@ from sim.engine import simulate
 from sim.host.experiments.vhost import XDP, VhostRun
 from sim.host.quality import summarise
 from sim.host.recording import Recording
-from sim.study.questions.host_kernel import FigureComparison, host_settings, measurement_file, rate_entry
+from sim.study.questions.host_kernel import (
+    XDP1_INSTRUCTIONS,
+    FigureComparison,
+    host_settings,
+    measurement_file,
+    rate_entry,
+)
 from sim.study.runs.case import executed
 from sim.study.runs.functions import function_times
 
@@ -53,7 +59,22 @@ def load_vhost(settings: Mapping[str, Any], configs: Path | None = None, overrid
     }
     for key in (key for key, wanted in cannot.items() if wanted):
         raise ConfigError("is not what the driver of this experiment can be", key=key)
+    _check_program(scenario)
     return scenario
+
+
+def _check_program(scenario: Scenario) -> None:
+    """Refuse instructions that no XDP program of tun.c executes in such a configuration."""
+    received, kind = scenario.device.direction == "rx", scenario.backend.kind
+    executed = scenario.backend.program_instructions.value
+    programs = (0, XDP1_INSTRUCTIONS) if kind == "tap-xdp-drop" and not received else (0,)
+    if executed not in programs:
+        have = " or ".join(map(str, programs))
+        raise ConfigError(
+            f"the programs of this experiment execute {have} instructions with {'receive' if received else kind}",
+            key="backend.program_instructions",
+            got=f"{executed:g}",
+        )
 
 
 def program_settings(scenario: Scenario) -> list[dict[str, int]]:
