@@ -27,7 +27,7 @@ PROGRAMS = {
     ),
     "ring": ("ring.c", "threads.c", "common.c", "cores.c", "copies.c"),
     "writes": ("writes.c", "taps.c", "tun.c", "common.c"),
-    "vhost": ("vhost.c", "driver.c", "tun.c", "common.c"),
+    "vhost": ("vhost.c", "driver.c", "worker.c", "tun.c", "common.c"),
 }
 
 

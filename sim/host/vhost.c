@@ -9,15 +9,12 @@
 #include "mark.h"
 #include "vhost.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <linux/perf_event.h>
 #include <linux/vhost.h>
 #include <linux/virtio_config.h>
 #include <linux/virtio_net.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -25,7 +22,6 @@
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
-#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -167,76 +163,11 @@ static void map_all(const struct vring_memory *memory)
 	try(write(device, &message, sizeof message), "mapping of the device IOTLB");
 }
 
-/* --- the worker ---------------------------------------------------------------------------------------------------- */
-
-struct worker {
-	int thread, kernel_thread; /* before 6.4 a kernel thread, since then a thread of this process */
-	int cycles, instructions;  /* counters, -1: none */
-};
-
-static int named_worker(const char *folder)
-{
-	char wanted[32], name[64], file[300];
-	DIR *entries = opendir(folder);
-	struct dirent *entry;
-	int thread = -1;
-	snprintf(wanted, sizeof wanted, "vhost-%d\n", getpid());
-	while (entries && thread < 0 && (entry = readdir(entries))) {
-		snprintf(file, sizeof file, "%s/%s/comm", folder, entry->d_name);
-		FILE *text = fopen(file, "r");
-		if (text && fgets(name, sizeof name, text) && !strcmp(name, wanted))
-			thread = atoi(entry->d_name);
-		if (text)
-			fclose(text);
-	}
-	if (entries)
-		closedir(entries);
-	return thread;
-}
-
-static int counter(int thread, uint64_t event)
-{
-	struct perf_event_attr attributes = {.type = PERF_TYPE_HARDWARE, .size = sizeof attributes, .config = event};
-	return syscall(SYS_perf_event_open, &attributes, thread, -1, -1, PERF_FLAG_FD_CLOEXEC);
-}
-
-static struct worker find_worker(void)
-{
-	struct worker worker = {.thread = named_worker("/proc/self/task")};
-	cpu_set_t set;
-	if (worker.thread < 0) {
-		worker.thread = named_worker("/proc");
-		worker.kernel_thread = 1;
-	}
-	if (worker.thread < 0) {
-		errno = ESRCH;
-		fail("the worker thread");
-	}
-	CPU_ZERO(&set);
-	CPU_SET(settings.worker_cpu, &set);
-	try(sched_setaffinity(worker.thread, sizeof set, &set), "the worker's CPU");
-	worker.cycles = counter(worker.thread, PERF_COUNT_HW_CPU_CYCLES);
-	worker.instructions = counter(worker.thread, PERF_COUNT_HW_INSTRUCTIONS);
-	return worker;
-}
-
 static uint64_t ns_of(clockid_t clock)
 {
 	struct timespec time;
 	try(clock_gettime(clock, &time), "a clock");
 	return time.tv_sec * 1000000000ull + time.tv_nsec;
-}
-
-/* CPU time, up to this moment: the number of a thread's or process's clock is made of its id. */
-static uint64_t cpu_time(const struct worker *worker)
-{
-	return ns_of((clockid_t)(~(unsigned)worker->thread << 3 | (worker->kernel_thread ? 2 : 6)));
-}
-
-static uint64_t count_of(int counter)
-{
-	uint64_t value = 0;
-	return counter < 0 || read(counter, &value, sizeof value) != sizeof value ? 0 : value;
 }
 
 /* --- what is printed ----------------------------------------------------------------------------------------------- */
@@ -343,13 +274,13 @@ static void run_windows(struct driver *driver, const struct worker *worker, doub
 	for (long number = 0; number < settings.windows; number++) {
 		drive_until(driver, deadline(ticks_each_ns, SETTLE_MS));
 		uint64_t kicks = driver->kicks, used = used_packets(driver), time = ns_of(CLOCK_MONOTONIC_RAW);
-		uint64_t busy = cpu_time(worker), cycles = count_of(worker->cycles);
+		uint64_t busy = ns_of(worker_clock(worker)), cycles = count_of(worker->cycles);
 		uint64_t instructions = count_of(worker->instructions);
 		drive_until(driver, deadline(ticks_each_ns, settings.window_ms));
 		printf("{\"record\": \"window\", \"packets\": %llu, \"ns\": %llu",
 		       (unsigned long long)(used_packets(driver) - used),
 		       (unsigned long long)(ns_of(CLOCK_MONOTONIC_RAW) - time));
-		print_number("worker_ns", 1, cpu_time(worker) - busy);
+		print_number("worker_ns", 1, ns_of(worker_clock(worker)) - busy);
 		print_number("cycles", worker->cycles >= 0, count_of(worker->cycles) - cycles);
 		print_number("instructions", worker->instructions >= 0, count_of(worker->instructions) - instructions);
 		print_number("kicks", 1, driver->kicks - kicks);
@@ -387,6 +318,7 @@ int main(int count, char **arguments)
 {
 	struct tun tun;
 	struct program program = {-1, -1};
+	struct worker worker;
 	struct driver driver = {.settings = &settings, .tun = &tun, .sender = -1};
 	read_settings(count, arguments);
 	setvbuf(stdout, NULL, _IOLBF, 0);
@@ -414,7 +346,7 @@ int main(int count, char **arguments)
 	if (settings.iotlb)
 		map_all(&driver.memory);
 	try(set_backend(queue, tun.file), "the TAP behind the device");
-	struct worker worker = find_worker();
+	try(find_worker(settings.worker_cpu, &worker), "the worker thread");
 	printf("{\"record\": \"setup\", \"features\": %llu, \"worker\": %d, \"kernel_thread\": %d, \"zerocopy\": %d}\n",
 	       (unsigned long long)features, worker.thread, worker.kernel_thread, zerocopy());
 	usleep(50000);

@@ -7,6 +7,7 @@
 #include <linux/virtio_ring.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <time.h>
 
 #define MOST_RING 4096
 #define GUEST_ADDRESS (1ull << 32) /* of the first byte of the guest's memory */
@@ -38,6 +39,18 @@ struct driver {
 	int kick, call, sender; /* eventfds; packet socket, -1: transmit */
 	uint64_t posted, reclaimed, sent, kicks, misplaced;
 };
+
+struct worker {
+	int thread, kernel_thread; /* before 6.4 a kernel thread, since then a thread of this process */
+	int cycles, instructions;  /* counters, -1: none */
+};
+
+/* Find and pin the thread that the kernel has made for this process; 0, or -1 with errno. */
+int find_worker(int cpu, struct worker *worker);
+/* Its CPU time, up to the moment that it is read. */
+clockid_t worker_clock(const struct worker *worker);
+/* 0 for a counter that there is none of. */
+uint64_t count_of(int counter);
 
 /* Each returns 0, or -1 with errno. */
 int vring_allocate(struct driver *driver);
