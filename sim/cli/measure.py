@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -174,12 +175,17 @@ class _Answer:
 
 def _measured(wanted: _Wanted, source: Path | None, name: str) -> _Answer:
     """Measure, or read a recording, and lay the experiments that are asked for beside their predictions."""
+    from sim.host.experiments.privilege import one_at_a_time
+    from sim.host.measure import check_host
     from sim.host.measure import measure as measure_host
 
     programs = wanted.programs()
-    with opt.progress() as report:
-        raw, profile = measure_host(source, name, wanted.configs, report, taps=wanted.tap, vhost=programs)
-    return _Answer(raw, profile, _experiments(wanted, raw, profile))
+    if source is None:
+        check_host(wanted.tap, wanted.vhost)
+    with one_at_a_time() if source is None else nullcontext():
+        with opt.progress() as report:
+            raw, profile = measure_host(source, name, wanted.configs, report, taps=wanted.tap, vhost=programs)
+        return _Answer(raw, profile, _experiments(wanted, raw, profile))
 
 
 def _experiments(wanted: _Wanted, raw: Recording, profile: Profile) -> dict[str, Any]:

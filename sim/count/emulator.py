@@ -6,6 +6,7 @@ from __future__ import annotations
 import ctypes
 import gzip
 import lzma
+import os
 import re
 import shutil
 import signal
@@ -14,6 +15,7 @@ import tempfile
 import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from threading import Timer
 from typing import IO
@@ -204,15 +206,17 @@ def _started(line: Sequence[str], complaints: IO[str]) -> subprocess.Popen[str]:
             stderr=complaints,
             text=True,
             errors="replace",
-            preexec_fn=_die_with_parent,
+            preexec_fn=partial(_die_with_parent, os.getpid()),
         )
     except OSError as error:
         raise ConfigError(f"the emulator does not run: {error.strerror}") from None
 
 
-def _die_with_parent() -> None:
-    """Let the kernel kill this process when the one that started it is gone, however that ended."""
+def _die_with_parent(parent: int) -> None:
+    """Let the kernel kill this process when the one that started it is gone, however that ended, or ends now."""
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        os._exit(1)
 
 
 def _kernel_name(said: Sequence[str], console: Path) -> str:

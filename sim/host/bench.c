@@ -29,14 +29,18 @@ int main(int count, char **arguments)
 		fprintf(stderr, "usage: bench CPU OTHER_CPU\n");
 		return 2;
 	}
-	open_taps();
-	pin(atoi(arguments[1]));
-	if (start_other_core(atoi(arguments[2]))) {
-		fprintf(stderr, "cannot start a second thread\n");
+	if (die_with_parent()) {
+		fprintf(stderr, "the parent is gone\n");
 		return 3;
 	}
+	open_taps();
+	pin(atoi(arguments[1]));
 	if (drop_privileges()) {
 		fprintf(stderr, "cannot give up root\n");
+		return 3;
+	}
+	if (start_other_core(atoi(arguments[2]))) {
+		fprintf(stderr, "cannot start a second thread\n");
 		return 3;
 	}
 	printf("ready %.9f\n", ticks_per_ns());

@@ -61,7 +61,9 @@ struct key {
 /* Read the command line; one line on stderr and exit code 2 for what is no key, no number, or out of range. */
 void read_keys(const char *program, const struct key *keys, size_t known, int count, char **arguments);
 
-/* Root is given up for good, and the process dies with its parent: 0, or -1 with errno. */
+/* The process is killed when its parent is gone, which wrote its id into VHOST_SIM_PARENT: 0, or -1 with errno. */
+int die_with_parent(void);
+/* The calling thread, and what it starts from then on, gives root and all capabilities up for good; also as above. */
 int drop_privileges(void);
 
 double ticks_per_ns(void);

@@ -2,7 +2,8 @@
 #define _GNU_SOURCE
 #include "bench.h"
 
-#include <grp.h>
+#include <errno.h>
+#include <linux/capability.h>
 #include <math.h>
 #include <sched.h>
 #include <signal.h>
@@ -11,6 +12,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -112,10 +114,27 @@ void read_keys(const char *program, const struct key *keys, size_t known, int co
 	}
 }
 
-/* Changing the user resets the signal that the parent's death sends. */
+/* A parent that went before the signal was asked for sends none: it is told by the id that it left. */
+int die_with_parent(void)
+{
+	const char *parent = getenv("VHOST_SIM_PARENT");
+	if (prctl(PR_SET_PDEATHSIG, SIGKILL))
+		return -1;
+	if (parent && atol(parent) != getppid()) {
+		errno = ESRCH;
+		return -1;
+	}
+	return 0;
+}
+
+/* By system calls: the C library would change threads that were started before, but not those that the kernel made. Changing
+ * the user resets the signal that the parent's death sends. */
 int drop_privileges(void)
 {
-	if (!geteuid() && (setgroups(0, NULL) || setresgid(NOBODY, NOBODY, NOBODY) || setresuid(NOBODY, NOBODY, NOBODY)))
+	struct __user_cap_header_struct head = {_LINUX_CAPABILITY_VERSION_3, 0};
+	struct __user_cap_data_struct none[_LINUX_CAPABILITY_U32S_3] = {{0}};
+	if (!geteuid() && (syscall(SYS_setgroups, 0, NULL) || syscall(SYS_setresgid, NOBODY, NOBODY, NOBODY) ||
+			   syscall(SYS_setresuid, NOBODY, NOBODY, NOBODY)))
 		return -1;
-	return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) || prctl(PR_SET_PDEATHSIG, SIGKILL) ? -1 : 0;
+	return syscall(SYS_capset, &head, none) || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) || die_with_parent() ? -1 : 0;
 }

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from sim.config.errors import ConfigError
 from sim.config.progress import Progress
-from sim.host.experiments.privilege import one_at_a_time
+from sim.host.experiments.privilege import check_devices, one_at_a_time
 from sim.host.experiments.taps import check_taps, sample_writes, tap_benchmarks
 from sim.host.experiments.vhost import check_vhost, run_vhost
 from sim.host.machine import choose_pair, read_machine, read_times, wait_until_idle
@@ -33,11 +33,16 @@ def record(progress: Progress | None = None, taps: bool = False, vhost: Sequence
 
     Raises ConfigError where it cannot be measured (platform, CPU, compiler, no free CPU; for TAPs no root, no bpf()).
     """
-    check_platform()
-    if not taps and not vhost:
-        return _record(progress, taps, vhost)
+    check_host(taps, bool(vhost))
     with one_at_a_time():
         return _record(progress, taps, vhost)
+
+
+def check_host(taps: bool = False, vhost: bool = False) -> None:
+    """Raise ConfigError where one sees at once that this machine cannot be measured, or not by this user."""
+    check_platform()
+    if taps or vhost:
+        check_devices(*(["/dev/vhost-net"] if vhost else []), "/dev/net/tun")
 
 
 def _record(progress: Progress | None, taps: bool, vhost: Sequence[Mapping[str, int]]) -> Recording:

@@ -118,6 +118,11 @@ class Reading:
     disturbed: int
 
 
+def environment() -> dict[str, str]:
+    """Return the environment of a program of this room, which goes with the process that its parent names in it."""
+    return {**os.environ, "VHOST_SIM_PARENT": str(os.getpid())}
+
+
 def parse_reading(line: str) -> Reading:
     """Read one line of the program: ticks, the clock ratio before and after, disturbed batches."""
     try:
@@ -137,7 +142,13 @@ def run_round(
     command = [str(program), str(pair[0]), str(other)]
     try:
         done = subprocess.run(
-            command, input="\n".join(wanted) + "\n", capture_output=True, text=True, timeout=limit_s, check=False
+            command,
+            input="\n".join(wanted) + "\n",
+            capture_output=True,
+            text=True,
+            timeout=limit_s,
+            check=False,
+            env=environment(),
         )
     except subprocess.TimeoutExpired:
         raise ConfigError(f"measure: a round of benchmarks did not end within {limit_s:g} s") from None

@@ -397,6 +397,10 @@ int main(int count, char **arguments)
 		fprintf(stderr, "ring: a size, batch or packet is out of range\n");
 		return 2;
 	}
+	if (drop_privileges()) {
+		fprintf(stderr, "ring: cannot give up root\n");
+		return 3;
+	}
 	char *buffers = memory((size_t)setup.size * BUFFER, 1);
 	for (size_t slot = 0; slot < setup.size; slot++) /* triangular numbers meet each slot once */
 		setup.buffers[slot] = (uint64_t *)(buffers + slot * (slot + 1) / 2 % setup.size * BUFFER);
@@ -407,10 +411,6 @@ int main(int count, char **arguments)
 	struct timespec wait = {setup.milliseconds / 1000, setup.milliseconds % 1000 * 1000000L};
 	if (start_other_core(setup.driver_cpu)) {
 		fprintf(stderr, "ring: cannot start a thread\n");
-		return 3;
-	}
-	if (drop_privileges()) {
-		fprintf(stderr, "ring: cannot give up root\n");
 		return 3;
 	}
 	look_around(0);

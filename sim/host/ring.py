@@ -14,7 +14,8 @@ from typing import Any
 from sim.config.errors import ConfigError
 from sim.config.progress import Progress
 from sim.host.derive import exposed, hidden_ns, lines_of
-from sim.host.programs import compiled
+from sim.host.experiments.privilege import one_at_a_time
+from sim.host.programs import compiled, environment
 
 WINDOW_MS = 200
 #: Windows that each setting should have, undisturbed and with CPUs that did not move; seconds after which none starts.
@@ -161,6 +162,11 @@ def run_rings(
     """Run every setting in interleaved windows until enough count; ConfigError without a second CPU."""
     if pair[1] is None:
         raise ConfigError("two CPUs are needed (this process may run on one core only)", key="ring")
+    with one_at_a_time():
+        return _run_rings(wanted, (pair[0], pair[1]), progress)
+
+
+def _run_rings(wanted: Sequence[RingSettings], pair: tuple[int, int], progress: Progress | None) -> list[RingPoint]:
     ring = compiled("ring")
     windows: list[list[RingWindow]] = [[] for _ in wanted]
     begun = time.monotonic()
@@ -173,7 +179,7 @@ def run_rings(
                 share = (done + number / len(wanted)) / WINDOWS
                 fences = "fenced" if settings.fenced else "plain"
                 progress(min(share, 0.99), f"ring, {settings.packet_bytes} B, {fences}")
-            windows[number].append(run_window(ring, settings, (pair[0], pair[1])))
+            windows[number].append(run_window(ring, settings, pair))
 
 
 def run_window(ring: Path, settings: RingSettings, pair: tuple[int, int]) -> RingWindow:
@@ -182,7 +188,7 @@ def run_window(ring: Path, settings: RingSettings, pair: tuple[int, int]) -> Rin
     arguments = (*pair, *geometry, int(settings.fenced), settings.free_threshold, WINDOW_MS)
     command = [str(ring), *map(str, arguments)]
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, env=environment())
     except (subprocess.TimeoutExpired, OSError):
         raise ConfigError("the ring program does not run, or does not end", key="ring") from None
     if done.returncode:

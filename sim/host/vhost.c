@@ -15,13 +15,11 @@
 #include <linux/vhost.h>
 #include <linux/virtio_config.h>
 #include <linux/virtio_net.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
-#include <sys/prctl.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -323,7 +321,7 @@ int main(int count, char **arguments)
 	read_settings(count, arguments);
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	unsigned queue = settings.receive ? 0 : 1;
-	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	try(die_with_parent(), "the parent");
 	try(device = open("/dev/vhost-net", O_RDWR | O_CLOEXEC), "/dev/vhost-net");
 	try(enter_namespace(), "a network namespace");
 	try(tun_open(&tun, TUN_VNET_HEADER, settings.sndbuf ? settings.sndbuf : INT_MAX), "a TAP");
@@ -336,7 +334,7 @@ int main(int count, char **arguments)
 		try(driver.sender = packet_socket(&tun, settings.ring), "a packet socket");
 	}
 	pin(settings.worker_cpu); /* since 6.4 the worker is created with the affinity of its maker */
-	try(ioctl(device, VHOST_SET_OWNER), "the worker thread");
+	try(start_worker(device, &worker), "the worker thread");
 	pin(settings.driver_cpu);
 	uint64_t features = negotiate();
 	try(vring_allocate(&driver), "memory");
@@ -347,8 +345,8 @@ int main(int count, char **arguments)
 		map_all(&driver.memory);
 	try(set_backend(queue, tun.file), "the TAP behind the device");
 	try(find_worker(settings.worker_cpu, &worker), "the worker thread");
-	printf("{\"record\": \"setup\", \"features\": %llu, \"worker\": %d, \"kernel_thread\": %d, \"zerocopy\": %d}\n",
-	       (unsigned long long)features, worker.thread, worker.kernel_thread, zerocopy());
+	printf("{\"record\": \"setup\", \"features\": %llu, \"worker\": %d, \"kernel_thread\": %d, \"user\": %d, \"zerocopy\": %d}\n",
+	       (unsigned long long)features, worker.thread, worker.kernel_thread, worker.user, zerocopy());
 	usleep(50000);
 	if (settings.lockstep)
 		run_lockstep(&driver, &program);

@@ -42,9 +42,12 @@ struct driver {
 
 struct worker {
 	int thread, kernel_thread; /* before 6.4 a kernel thread, since then a thread of this process */
+	int maker, user;	   /* the thread that it is named after; whom it runs as (a kernel thread: 0) */
 	int cycles, instructions;  /* counters, -1: none */
 };
 
+/* Let the kernel make the thread, from one that has given root up: since 6.4 it runs as whoever makes it. */
+int start_worker(int device, struct worker *worker);
 /* Find and pin the thread that the kernel has made for this process; 0, or -1 with errno. */
 int find_worker(int cpu, struct worker *worker);
 /* Its CPU time, up to the moment that it is read. */

@@ -10,13 +10,11 @@
 
 #include <errno.h>
 #include <linux/perf_event.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
-#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -139,7 +137,8 @@ int main(int count, char **arguments)
 	int file = -1;
 	read_keys("writes", keys, sizeof keys / sizeof *keys, count, arguments);
 	setvbuf(stdout, NULL, _IOFBF, 1 << 16);
-	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (die_with_parent())
+		fail("the parent");
 	if (settings.way != WAY_NULL && enter_namespace())
 		fail("a network namespace");
 	if (open_way(settings.way))

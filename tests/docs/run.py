@@ -8,9 +8,11 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 
 from tests.docs.blocks import ROOT, Block, Command, blocks, differs
+from tests.host.turn import only_measuring
 
 BIN = Path(sys.executable).parent
 
@@ -122,7 +124,8 @@ def _run(command: Command, name: str, folder: Path) -> tuple[list[str], str]:
         if target != "run":  # the others are not for a test to run: they run the tests
             return ([] if target in targets() else [f"no target '{target}' in the Makefile"]), ""
         line = targets()["run"].replace("$(BIN)/", "")
-    done = _call(["bash", "-c", line], name, folder)
+    with only_measuring() if "vhost-sim measure" in line else nullcontext():
+        done = _call(["bash", "-c", line], name, folder)
     if done.returncode != command.code:
         return [f"{line}: exit code {done.returncode}, not {command.code}: {done.stderr[-500:]}"], ""
     return [], done.stdout + (done.stderr if command.code else "")

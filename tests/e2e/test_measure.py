@@ -13,6 +13,7 @@ import pytest
 
 from sim.host.recording import read_recording
 from tests.host.emulated import quiet, with_runs
+from tests.host.turn import only_measuring
 
 from .conftest import COMMAND
 
@@ -187,7 +188,8 @@ def test_somebody_else_than_root_is_one_line(refused):
 def test_writes_to_a_tap_on_this_machine(empty):
     before = {folder.name for folder in Path("/sys/class/net").iterdir()}
     command = [COMMAND, "measure", "--tap", "--json"]
-    done = subprocess.run(command, cwd=empty, capture_output=True, text=True, timeout=600, check=False)
+    with only_measuring():
+        done = subprocess.run(command, cwd=empty, capture_output=True, text=True, timeout=600, check=False)
     assert (done.returncode, done.stderr) == (0, "")
     data = json.loads(done.stdout)["tap"]
     assert all(write["measured_ns"] > 0 for write in data["writes"])
@@ -197,20 +199,22 @@ def test_writes_to_a_tap_on_this_machine(empty):
 @ROOT
 @pytest.mark.deep
 def test_a_second_run_is_refused_and_a_killed_one_leaves_nothing(installed, empty):
-    before = programs()
-    with subprocess.Popen([COMMAND, "measure", "--tap"], cwd=empty, stdout=subprocess.DEVNULL) as first:
-        until = time.monotonic() + 60
-        while not programs() - before and time.monotonic() < until:
+    with only_measuring():
+        before = programs()
+        with subprocess.Popen([COMMAND, "measure", "--tap"], cwd=empty, stdout=subprocess.DEVNULL) as first:
+            until = time.monotonic() + 60
+            while not programs() - before and time.monotonic() < until:
+                time.sleep(0.1)
+            assert programs() - before
+            for options in ((), ("--tap",)):
+                second = installed("measure", *options)
+                assert (second.returncode, second.stdout) == (2, "")
+                assert "another experiment is running here" in second.stderr
+            first.send_signal(signal.SIGKILL)
+        until = time.monotonic() + 10
+        while programs() - before and time.monotonic() < until:
             time.sleep(0.1)
-        assert programs() - before
-        second = installed("measure", "--tap")
-        assert (second.returncode, second.stdout) == (2, "")
-        assert "another experiment is running here" in second.stderr
-        first.send_signal(signal.SIGKILL)
-    until = time.monotonic() + 10
-    while programs() - before and time.monotonic() < until:
-        time.sleep(0.1)
-    assert not programs() - before
+        assert not programs() - before
 
 
 def programs() -> set[int]:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
+from sim.host.experiments import privilege
 from sim.host.machine import HostMachine, Topology
 from sim.host.recording import Recording, Round, Series, read_recording
 
@@ -16,6 +18,13 @@ RECORDINGS = ("zen5-vm", "zen5-vm-busy", "zen5-vm-far", "no-smap", "sandboxed")
 
 def recording_of(name: str) -> Recording:
     return read_recording(DATA / f"{name}.json")
+
+
+@pytest.fixture(autouse=True)
+def turn(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """The file of a turn of this test's own: what others measure on this host is no matter of it."""
+    monkeypatch.setattr(privilege, "_TURN", tmp_path / "turn")
+    return tmp_path / "turn"
 
 
 @pytest.fixture(scope="session")

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
 import pytest
 
 from sim.config.errors import ConfigError
+from sim.count import emulator
 from sim.host import measure
 from sim.host.experiments import privilege, taps, vhost
 from sim.host.programs import SOURCES, Reading, compiled, compiled_from
+from sim.host.ring import run_rings
 
 from .emulated import quiet, recorded
 
@@ -35,27 +39,73 @@ def test_somebody_else_than_root_is_refused(monkeypatch):
         privilege.check_devices("/dev/null")
 
 
-def test_a_second_experiment_at_once_is_refused(monkeypatch):
-    monkeypatch.setattr(privilege, "_TURN", f"\0vhost-sim-test-{os.getpid()}")
-    second = pytest.raises(ConfigError, match="another experiment is running here")
-    with privilege.one_at_a_time(), second, privilege.one_at_a_time():
-        pass
-    with privilege.one_at_a_time():
-        pass
-
-
-def test_the_turn_of_a_process_that_was_killed_is_free(monkeypatch):
-    monkeypatch.setattr(privilege, "_TURN", f"\0vhost-sim-test-{os.getpid()}")
-    code = f"import time\nfrom sim.host.experiments import privilege\nprivilege._TURN = {privilege._TURN!r}\n"
+def holding(turn, *before):
+    """Start a process that holds a turn."""
+    code = "import time\nfrom pathlib import Path\nfrom sim.host.experiments import privilege\n"
+    code += f"privilege._TURN = Path({str(turn)!r})\n"
     code += "with privilege.one_at_a_time():\n    print('held', flush=True)\n    time.sleep(60)\n"
-    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as other:
-        assert other.stdout is not None
-        assert other.stdout.readline() == "held\n"
-        with pytest.raises(ConfigError), privilege.one_at_a_time():
+    other = subprocess.Popen([*before, sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+    assert other.stdout is not None
+    assert other.stdout.readline() == "held\n"
+    return other
+
+
+ELSEWHERE = [
+    (),
+    pytest.param(
+        ("unshare", "--net"), marks=[ROOT, pytest.mark.skipif(not shutil.which("unshare"), reason="no unshare")]
+    ),
+]
+
+
+@pytest.mark.parametrize("before", ELSEWHERE, ids=["here", "in another network namespace"])
+def test_a_second_experiment_on_this_host_is_refused_until_the_first_is_gone(turn, before):
+    with holding(turn, *before) as other:
+        with pytest.raises(ConfigError, match="another experiment is running here"), privilege.one_at_a_time():
             pass
         other.kill()
     with privilege.one_at_a_time():
         pass
+
+
+def test_what_holds_the_turn_takes_it_again_and_an_error_gives_it_back(turn):
+    with pytest.raises(BlockingIOError), privilege.one_at_a_time(), privilege.one_at_a_time():
+        raise BlockingIOError
+    with holding(turn) as other:
+        other.kill()
+
+
+@ROOT
+def test_a_turn_that_somebody_else_made_is_everybody_s(turn):
+    turn.parent.chmod(0o1777)
+    with privilege.one_at_a_time():
+        pass
+    os.chown(turn, 65534, 65534)
+    with privilege.one_at_a_time():
+        pass
+    assert turn.stat().st_mode & 0o777 == 0o444
+
+
+def test_a_turn_that_is_a_link_is_not_followed(turn):
+    turn.symlink_to("/etc/passwd")
+    with pytest.raises(ConfigError, match=r"turn cannot be locked: "), privilege.one_at_a_time():
+        pass
+
+
+@pytest.mark.parametrize("arguments", [{}, {"taps": True}, {"vhost": [{"size": 64}]}], ids=["plain", "tap", "vhost"])
+def test_every_measurement_takes_the_turn(turn, arguments, monkeypatch):
+    monkeypatch.setattr(measure, "check_devices", lambda *devices: None)
+    with holding(turn) as other:
+        with pytest.raises(ConfigError, match="another experiment is running here"):
+            measure.record(**arguments)
+        other.kill()
+
+
+def test_the_ring_takes_the_turn(turn):
+    with holding(turn) as other:
+        with pytest.raises(ConfigError, match="another experiment is running here"):
+            run_rings([], (0, 1))
+        other.kill()
 
 
 def test_one_core_is_not_enough_for_driver_and_worker(monkeypatch):
@@ -253,6 +303,60 @@ def test_a_program_gives_root_up_and_dies_with_its_parent():
         parent.wait()
     assert wait_for(lambda: not Path(f"/proc/{child}").exists())
     assert wait_for(lambda: not namespaces() - before)
+
+
+def test_a_program_whose_parent_is_gone_already_does_not_begin():
+    for name, arguments in (
+        ("writes", ["way=0", "writes=1"]),
+        ("bench", ["0", "-1"]),
+        ("ring", ["0", "1", "256", "32", "64", "64", "0", "32", "10"]),
+    ):
+        environment = {**os.environ, "VHOST_SIM_PARENT": "1"}  # this process is another
+        done = subprocess.run(
+            [compiled(name), *arguments], env=environment, input="", capture_output=True, text=True, check=False
+        )
+        assert (done.returncode, done.stdout) == (3, ""), name
+
+
+def test_an_emulator_whose_parent_is_gone_already_does_not_begin():
+    child = os.fork()
+    if not child:
+        emulator._die_with_parent(os.getpid())  # a parent that is not this process's
+        os._exit(0)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 1
+
+
+@ROOT
+@pytest.mark.skipif(shutil.which("setpriv") is None, reason="needs setpriv")
+def test_capabilities_of_somebody_else_than_root_are_given_up(tmp_path_factory):
+    with tempfile.TemporaryDirectory() as folder:  # where nobody may look, too
+        os.chmod(folder, 0o755)
+        program = shutil.copy(compiled("writes"), folder)
+        who = ("--reuid", "65534", "--regid", "65534", "--clear-groups")
+        capable = ("--inh-caps", "+net_admin,+sys_ptrace", "--ambient-caps", "+net_admin,+sys_ptrace")
+        with subprocess.Popen(["setpriv", *who, *capable, program, "way=0", "writes=16777216"]) as running:
+            try:
+                assert wait_for(lambda: status(running.pid, "NoNewPrivs") == ["1"])
+                for capabilities in ("CapInh", "CapPrm", "CapEff", "CapAmb"):
+                    assert int(status(running.pid, capabilities)[0], 16) == 0
+            finally:
+                running.kill()
+
+
+def threads(pid: int) -> list[int]:
+    return [int(folder.name) for folder in Path(f"/proc/{pid}/task").iterdir()]
+
+
+@ROOT
+def test_every_thread_of_the_benchmarks_gives_root_up():
+    with subprocess.Popen([compiled("bench"), "0", "0"], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as bench:
+        assert bench.stdout is not None
+        assert bench.stdout.readline().startswith(b"ready ")
+        assert len(threads(bench.pid)) == 2
+        for thread in threads(bench.pid):
+            assert status(thread, "Uid") == status(thread, "Gid") == ["65534"] * 4
+            assert (status(thread, "Groups"), int(status(thread, "CapPrm")[0], 16)) == ([], 0)
+        bench.kill()
 
 
 def children(pid: int) -> list[int]:

@@ -65,6 +65,9 @@ def emulated(request, tmp_path_factory):
     booted = emulator.boot(kernel, place, commands, tmp_path_factory.mktemp("emulated"))
     assert [run.status for run in booted.runs] == [0] * len(commands)
     records = [parse_records("\n".join(line for line in run.said if line.startswith("{"))) for run in booted.runs]
+    # A kernel thread is the kernel's; else it is nobody's, as who made it.
+    users = {record["user"] for lines in records for record in lines if record["record"] == "setup"}
+    assert users == ({0} if KERNELS[request.param] else {65534})
     runs = {name: read_run(every[name], lines) for name, lines in zip(every, records, strict=True)}
     assert {run.kernel_thread for run in runs.values()} == {KERNELS[request.param]}
     return runs
