@@ -201,7 +201,9 @@ def read_recording(file: Path) -> CountedKernel:
                     kinds=each["kinds"],
                     functions=each["functions"],
                     returns=each["returns"],
-                    user={(area, way): (accesses, n_bytes) for area, way, accesses, n_bytes in each["user"]},
+                    user={
+                        (area, direction): (accesses, n_bytes) for area, direction, accesses, n_bytes in each["user"]
+                    },
                     invocations=each["invocations"],
                     outside_window=each["outside_window"],
                 ),

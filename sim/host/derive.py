@@ -172,8 +172,8 @@ def _streams(
     recording: Recording, nearest: Cpu, primitive: str, streamed: list[float], transfer: list[float]
 ) -> tuple[float, ...]:
     """Return the range of streaming in a virtual machine: as a single line's, in proportion."""
-    scale, ways = middles(transfer), _elsewhere(recording, nearest, primitive)
-    return tuple(value * way / scale[0] for value in middles(streamed) for way in ways)
+    scale, distances = middles(transfer), _elsewhere(recording, nearest, primitive)
+    return tuple(value * distance / scale[0] for value in middles(streamed) for distance in distances)
 
 
 def _exposure(recording: Recording, nearest: Cpu) -> list[DerivedEntry]:
