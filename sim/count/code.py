@@ -1,12 +1,8 @@
-"""What stands at an address of a kernel: which kind of instruction, of which function."""
+"""What an instruction is, by its bytes."""
 
 from __future__ import annotations
 
-from bisect import bisect_right
-from collections.abc import Iterable
 from functools import cache
-
-from sim.host.experiments.taps import PROGRAM
 
 #: Kinds of instructions, in the order of the tables.
 KINDS = (
@@ -71,46 +67,3 @@ def kind(code: bytes) -> str:
     if first in range(0x70, 0x80) or (first == 0x0F and second in range(0x80, 0x90)):
         return "branch"
     return _OPCODES.get(first, "other")
-
-
-#: Padding in front of a function that is patched for call depth tracking; it is no function.
-_PADDING = "__pfx_"
-
-
-class Symbols:
-    """Functions of a kernel and its modules, from `/proc/kallsyms` and `/proc/modules`.
-
-    Parameters
-    ----------
-    lines
-        Lines of both files: `ADDRESS TYPE NAME [MODULE]` and `MODULE BYTES USERS BY STATE ADDRESS`.
-    """
-
-    def __init__(self, lines: Iterable[str]) -> None:
-        symbols: list[tuple[int, str, str]] = []
-        self._modules: list[tuple[int, int]] = []
-        last = 0
-        for line in lines:
-            words = line.split()
-            if len(words) >= 6 and words[1].isdecimal() and words[5].startswith("0x"):
-                start = int(words[5], 16)
-                self._modules.append((start, start + int(words[1])))
-            elif len(words) >= 3:
-                address = int(words[0], 16)
-                symbols.append((address, words[1], words[2]))
-                if len(words) == 3:
-                    last = max(last, address)
-        self._end_of_kernel = last
-        names: dict[int, str] = {}
-        for address, _, name in sorted(symbols):
-            if not name.startswith(_PADDING):
-                names.setdefault(address, name)
-        self._addresses = [*names]
-        self._names = [*names.values()]
-
-    def function(self, address: int) -> str:
-        """Return the name of the function that an instruction stands in; of several names of one, the first by name."""
-        if address > self._end_of_kernel and not any(start <= address < end for start, end in self._modules):
-            return PROGRAM
-        place = bisect_right(self._addresses, address) - 1
-        return self._names[place] if place >= 0 else PROGRAM

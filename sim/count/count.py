@@ -14,11 +14,11 @@ from typing import Any
 from sim.config.errors import ConfigError
 from sim.config.loading.files import write_whole
 from sim.config.progress import Progress
-from sim.count.code import Symbols
 from sim.count.configurations import Configuration, configurations
 from sim.count.counts import Counts, per_packet, read_stretch
 from sim.count.emulator import ProgramRun, boot
 from sim.count.traces import as_csv, read_invocations, representative
+from sim.host.experiments.symbols import Symbols
 
 #: Exit code of the program of the experiment where the kernel does not offer a feature.
 NOT_OFFERED = 4

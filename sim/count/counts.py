@@ -7,7 +7,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from sim.config.errors import ConfigError
-from sim.count.code import Symbols, kind
+from sim.count.code import kind
+from sim.host.experiments.symbols import Symbols
 
 #: Time that a lock takes when another CPU holds it: no work of a packet.
 _WAITING = "native_queued_spin_lock_slowpath"

@@ -8,8 +8,7 @@ from dataclasses import dataclass, field
 from itertools import groupby
 
 from sim.config.errors import ConfigError
-from sim.count.code import Symbols
-from sim.host.experiments.taps import source_name
+from sim.host.experiments.symbols import Symbols, source_name
 
 COLUMNS = ("instruction", "event", "region", "offset", "bytes", "function")
 _TOGGLES = ("stac", "clac", "lfence")

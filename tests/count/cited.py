@@ -14,7 +14,7 @@ from pathlib import Path
 from sim.config.loading.load import load_of
 from sim.config.tables.measurement import Measurements
 from sim.count.count import CountedKernel, read_recording
-from sim.host.experiments.taps import source_name
+from sim.host.experiments.symbols import source_name
 from tests.facts.traces import FOLDER, MODELS
 
 CITED = "counts-distribution-kernels"

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sim.count.code import KINDS, PROGRAM, Symbols, kind
-from sim.host.experiments.taps import source_name
+from sim.count.code import KINDS, kind
+from sim.host.experiments.symbols import PROGRAM, Symbols, source_name
 
 CODE = {
     "0f01cb": "stac",

@@ -5,10 +5,9 @@ from __future__ import annotations
 import pytest
 
 from sim.config.errors import ConfigError
-from sim.count.code import PROGRAM, Symbols
 from sim.count.counts import per_packet, read_stretch
 from sim.count.traces import COLUMNS, as_csv, read_invocations, representative
-from sim.host.experiments.taps import source_name
+from sim.host.experiments.symbols import PROGRAM, Symbols, source_name
 from tests.facts.traces import FOLDER
 
 RECORDED = FOLDER.parent / "counts"

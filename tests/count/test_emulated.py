@@ -8,11 +8,11 @@ import shutil
 import pytest
 
 from sim.config.errors import ConfigError
-from sim.count.code import Symbols
 from sim.count.configurations import configurations
 from sim.count.count import check_sides, count
 from sim.count.emulator import boot, find_emulator
 from sim.count.packages import TOOLS, Archive
+from sim.host.experiments.symbols import Symbols
 from sim.study.evidence.counted import fit
 from tests.facts.traces import FOLDER
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -11,6 +10,7 @@ from pathlib import Path
 from sim.config.errors import ConfigError
 from sim.config.progress import Progress
 from sim.host.experiments.privilege import check_devices, run_program
+from sim.host.experiments.symbols import PROGRAM, source_name
 from sim.host.programs import compiled
 from sim.host.recording import Samples
 
@@ -19,17 +19,8 @@ WAYS = ("null", "down", "skb", "generic", "program", "native")
 SIZES = (64, 128, 256, 512, 1024, 1518)
 SAMPLED_BYTES = 64
 _SAMPLED_MS = 1000
-#: What a compiler appends to the name of a function that it specialised or cut.
-_SUFFIX = re.compile(r"\.(?:constprop|isra|part|cold|llvm)(?:\.\d+)*")
 #: Behind the kernel's own text: what a program was compiled into, where the kernel does not name it.
 _END_OF_TEXT = ("_etext", "_einittext")
-#: The XDP program: what is translated at run time lies outside the text of the kernel and its modules.
-PROGRAM = "bpf_prog"
-
-
-def source_name(function: str) -> str:
-    """Return the name that a function has in the source (`get_tx_bufs` of `get_tx_bufs.constprop.0`)."""
-    return _SUFFIX.sub("", function)
 
 
 def series_name(way: str, size: int) -> str:

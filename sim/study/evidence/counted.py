@@ -30,7 +30,8 @@ from sim.config.tables.quantity import Quantity
 from sim.count.configurations import Configuration
 from sim.count.count import CountedConfiguration, CountedKernel
 from sim.datapath import build_plan
-from sim.host.experiments.taps import WAYS, source_name
+from sim.host.experiments.symbols import source_name
+from sim.host.experiments.taps import WAYS
 from sim.study.questions.host_tap import SCENARIO as WRITES
 from sim.study.questions.host_tap import WAYS as TAP_WAYS
 from sim.study.runs.case import Floats, executions

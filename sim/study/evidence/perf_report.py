@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 
 from sim.config.errors import ConfigError
-from sim.host.experiments.taps import source_name
+from sim.host.experiments.symbols import source_name
 from sim.study.evidence.perf_text import REPORT_COMMAND, PerfEvent
 
 #: Events whose samples are spread over time, the best first.
