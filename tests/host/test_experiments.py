@@ -17,6 +17,7 @@ from sim.config.errors import ConfigError
 from sim.count import emulator
 from sim.host import measure
 from sim.host.experiments import privilege, taps, vhost
+from sim.host.experiments.symbols import kernel_symbols
 from sim.host.programs import SOURCES, Reading, compiled, compiled_from
 from sim.host.ring import run_rings
 
@@ -204,27 +205,40 @@ def test_descriptors_that_come_back_as_others_are_a_disagreement():
 
 # -- writes to a TAP ---------------------------------------------------------------------------------------------------
 
-KALLSYMS = """ffffffff81000000 T _text
+KALLSYMS = """0000000000000000 A fixed_percpu_data
+ffffffff81000000 T _text
 ffffffff81000100 t tun_get_user
 ffffffff81000200 t tun_build_skb.constprop.0
 ffffffff81000300 T _einittext
-ffffffff81000050 D data_in_between
+ffffffff82000000 B _end
 ffffffffc0000000 t bpf_prog_6deef7357e7b4530_drop\t[bpf]
+ffffffffc0100000 t vhost_poll\t[vhost]
 """
+MODULES = "vhost 4096 1 vhost_net, Live 0xffffffffc0100000\n"
 
 
 def test_samples_are_counted_by_the_function_that_holds_them(tmp_path):
     (tmp_path / "kallsyms").write_text(KALLSYMS)
-    symbols = taps.KernelSymbols(tmp_path / "kallsyms")
-    in_text = ("ffffffff81000100", "ffffffff810001ff", "ffffffff81000210")
-    counted = symbols.count((*in_text, "ffffffffa0000000", "ffffffffc0000004", "10"))
-    assert counted == {"tun_get_user": 2, "bpf_prog": 2, "tun_build_skb": 1, "unknown": 1}
+    (tmp_path / "modules").write_text(MODULES)
+    symbols = kernel_symbols(tmp_path / "kallsyms", tmp_path / "modules")
+    in_kernel = ("ffffffff81000100", "ffffffff810001ff", "ffffffff81000210", "ffffffffc0100010")
+    counted = taps.count_functions((*in_kernel, "ffffffffa0000000", "ffffffffc0000004", "ffffffffc0101000"), symbols)
+    assert counted == {"bpf_prog": 3, "tun_get_user": 2, "tun_build_skb": 1, "vhost_poll": 1}
+
+
+@ROOT
+def test_the_running_kernel_s_symbols_are_read():
+    symbols = kernel_symbols()
+    listed = (line.split() for line in Path("/proc/kallsyms").read_text().splitlines())
+    address = next(int(words[0], 16) for words in listed if words[2] == "tun_get_user")
+    assert symbols.function(address + 1) == "tun_get_user"
+    assert symbols.function(2**64 - 1) == "bpf_prog"
 
 
 def test_symbols_that_the_kernel_hides_are_said(tmp_path):
     (tmp_path / "kallsyms").write_text("0000000000000000 T _text\n0000000000000000 t tun_get_user\n")
     with pytest.raises(ConfigError, match="kptr_restrict"):
-        taps.KernelSymbols(tmp_path / "kallsyms")
+        kernel_symbols(tmp_path / "kallsyms")
 
 
 def test_the_middle_of_several_passes_is_kept():

@@ -5,6 +5,9 @@ from __future__ import annotations
 import re
 from bisect import bisect_right
 from collections.abc import Iterable
+from pathlib import Path
+
+from sim.config.errors import ConfigError
 
 #: What a compiler appends to the name of a function that it specialised or cut.
 _SUFFIX = re.compile(r"\.(?:constprop|isra|part|cold|llvm)(?:\.\d+)*")
@@ -56,3 +59,11 @@ class Symbols:
             return PROGRAM
         place = bisect_right(self._addresses, address) - 1
         return self._names[place] if place >= 0 else PROGRAM
+
+
+def kernel_symbols(symbols: Path = Path("/proc/kallsyms"), modules: Path = Path("/proc/modules")) -> Symbols:
+    """Return the functions of the kernel that runs, as it lists them for root; ConfigError where it hides them."""
+    lines = symbols.read_text(encoding="ascii", errors="replace").splitlines()
+    if not any(int(line.split()[0], 16) for line in lines):
+        raise ConfigError("measure: the kernel hides its symbols (kernel.kptr_restrict is 2)")
+    return Symbols([*lines, *(modules.read_text(encoding="ascii").splitlines() if modules.exists() else [])])

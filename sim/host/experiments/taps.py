@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from pathlib import Path
+from collections.abc import Iterable
 
-from sim.config.errors import ConfigError
 from sim.config.progress import Progress
 from sim.host.experiments.privilege import check_devices, run_program
-from sim.host.experiments.symbols import PROGRAM, source_name
+from sim.host.experiments.symbols import Symbols, kernel_symbols, source_name
 from sim.host.programs import compiled
 from sim.host.recording import Samples
 
@@ -19,8 +16,6 @@ WAYS = ("null", "down", "skb", "generic", "program", "native")
 SIZES = (64, 128, 256, 512, 1024, 1518)
 SAMPLED_BYTES = 64
 _SAMPLED_MS = 1000
-#: Behind the kernel's own text: what a program was compiled into, where the kernel does not name it.
-_END_OF_TEXT = ("_etext", "_einittext")
 
 
 def series_name(way: str, size: int) -> str:
@@ -40,8 +35,26 @@ def check_taps() -> None:
 
 
 def sample_writes(cpu: int, progress: Progress | None = None) -> dict[str, Samples]:
-    """Sample a second of writes of each way, and return the samples by kernel function."""
-    program, symbols = compiled("writes"), KernelSymbols(Path("/proc/kallsyms"))
+    """Sample a second of writes of each way.
+
+    Parameters
+    ----------
+    cpu
+        The CPU that writes.
+    progress
+        Told which way is sampled.
+
+    Returns
+    -------
+    dict
+        Samples by kernel function, and how many calls took how long, by way.
+
+    Raises
+    ------
+    ConfigError
+        The program fails, or the kernel hides its symbols.
+    """
+    program, symbols = compiled("writes"), kernel_symbols()
     sampled = {}
     for number, way in enumerate(WAYS):
         if progress is not None:
@@ -49,7 +62,7 @@ def sample_writes(cpu: int, progress: Progress | None = None) -> dict[str, Sampl
         settings = {"cpu": cpu, "way": number, "size": SAMPLED_BYTES, "ms": _SAMPLED_MS}
         (record,) = run_program(program, settings)
         sampled[way] = Samples(
-            functions=symbols.count(record["addresses"]),
+            functions=count_functions(record["addresses"], symbols),
             user=record["user"],
             lost=record["lost"],
             calls=record["writes"],
@@ -58,31 +71,7 @@ def sample_writes(cpu: int, progress: Progress | None = None) -> dict[str, Sampl
     return sampled
 
 
-class KernelSymbols:
-    """The kernel's functions by address, as /proc/kallsyms lists them for root."""
-
-    def __init__(self, file: Path) -> None:
-        pairs = sorted(_functions(file.read_text(encoding="ascii", errors="replace").splitlines()))
-        if not pairs or pairs[-1][0] == 0:
-            raise ConfigError("measure: the kernel hides its symbols (kernel.kptr_restrict is 2)")
-        self._starts: Sequence[int] = [start for start, _ in pairs]
-        self._names = [name for _, name in pairs]
-
-    def name(self, address: int) -> str:
-        """Return the function that holds an address, parts that the compiler has split off under its own name."""
-        place = bisect_right(self._starts, address) - 1
-        if place < 0:
-            return "unknown"
-        name = source_name(self._names[place])
-        return PROGRAM if name in _END_OF_TEXT or name.startswith("bpf_prog_") else name
-
-    def count(self, addresses: Iterable[str]) -> dict[str, int]:
-        """Count hexadecimal addresses by function, most frequent first."""
-        return dict(Counter(self.name(int(address, 16)) for address in addresses).most_common())
-
-
-def _functions(lines: Iterable[str]) -> Iterable[tuple[int, str]]:
-    for line in lines:
-        address, kind, name, *_ = line.split()
-        if kind in "tTwW":
-            yield int(address, 16), name
+def count_functions(addresses: Iterable[str], symbols: Symbols) -> dict[str, int]:
+    """Count hexadecimal addresses by function, most frequent first; what a compiler has split off with the rest."""
+    named = (source_name(symbols.function(int(address, 16))) for address in addresses)
+    return dict(Counter(named).most_common())
