@@ -31,7 +31,7 @@ mutate: $(READY)         ## change the model in one place at a time and see whic
 bench: $(READY)          ## benchmarks of both engines, sweeps and start-up, as one table
 	$(BIN)/pytest tests/bench -n 0 --benchmark-enable --benchmark-quiet
 
-KERNELS ?= 6.1.192 6.12.95 7.3.4
+KERNELS ?= 5.10.262 6.1.192 6.12.95 6.18.15 7.3.4
 
 counts: $(READY)         ## count again what the tabulated kernels execute, under emulation, beside what is cited (KERNELS=6.1.192: ten minutes each)
 	for kernel in $(KERNELS); do \

@@ -1,7 +1,8 @@
 """Lay what was counted beside the counts that the kernels' tables cite: `python -m tests.count.cited FOLDER`.
 
 The folder holds `VERSION.json`, recordings of `vhost-sim count`, and `VERSION/traces`. Windows and fences have to be
-equal, instructions within the allocators' share; traces have to be equal but for what a compiler appends to names.
+equal, instructions within the allocators' share; traces have to be equal but for what a compiler appends to names. Of
+5.10 and 6.18 no numbers are cited but those that their tables were made of: their traces are compared.
 """
 
 from __future__ import annotations
@@ -60,7 +61,8 @@ def main(folder: Path) -> bool:
     for file in sorted(folder.glob("*.json")):
         version = file.stem
         rows = [*cited(version, read_recording(file))]
-        print(f"{version}: {sum(row.exact for row in rows)} of {len(rows)} cited numbers to the digit")
+        exact = f"{sum(row.exact for row in rows)} of {len(rows)} cited numbers to the digit"
+        print(f"{version}: {exact if rows else 'no numbers of it are cited: its table was made of such counts'}")
         for row in rows:
             if not row.exact:
                 word = "allocators" if row.agrees else "DIFFERS"

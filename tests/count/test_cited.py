@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import pytest
 
 from sim.count.count import read_recording
 from tests.count.cited import ALLOCATORS, Cited, cited, main, same_trace
-from tests.facts.traces import FOLDER
+from tests.facts.traces import FOLDER, MODELS
 
 RECORDING = FOLDER.parent / "counts" / "v6.1.192.json"
 #: The first number of a configuration is the same to the digit in so many.
@@ -55,6 +56,25 @@ def test_the_comparison_says_what_differs(tmp_path, capsys):
     again.write_text(kept.read_text().replace("1728,stac", "1729,stac"))
     assert not main(tmp_path)
     assert "trace v6.1.192.tx_xdp_ev0_d1_b1_s64.csv: DIFFERS" in capsys.readouterr().out
+
+
+def test_a_kernel_without_cited_numbers_is_compared_by_its_traces(tmp_path, capsys):
+    recorded = read_recording(RECORDING)
+    (tmp_path / "6.18.15.json").write_text(replace(recorded, configurations=()).to_json())
+    (tmp_path / "6.18.15" / "traces").mkdir(parents=True)
+    for trace in FOLDER.glob("v6.18.15.*.csv"):
+        (tmp_path / "6.18.15" / "traces" / trace.name.removeprefix("v6.18.15.")).write_text(trace.read_text())
+    assert main(tmp_path)
+    said = capsys.readouterr().out
+    assert said.startswith("6.18.15: no numbers of it are cited")
+    assert said.count(": the same\n") == len([*FOLDER.glob("v6.18.15.*.csv")]) > 0
+
+
+def test_every_kernel_that_was_counted_and_has_a_package_is_counted_again():
+    makefile = (FOLDER.parents[2] / "Makefile").read_text()
+    (kernels,) = re.findall(r"^KERNELS \?= (.*)$", makefile, re.MULTILINE)
+    built = {"v5.0", "v5.0-zcopytx", "v5.2.1", "v5.2.1-direct-map"}
+    assert {f"v{version}" for version in kernels.split()} == {*MODELS} - built
 
 
 def test_a_trace_is_the_same_by_the_names_of_the_source():
