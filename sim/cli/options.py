@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import wraps
 from pathlib import Path
+from stat import S_ISREG
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
@@ -260,7 +261,8 @@ def checked_file(option: str, file: Path | None) -> Path | None:
         if os.path.isdir(file):  # unlike Path.is_dir, False for a name that is too long
             refuse("is a folder; the name of a file is needed", key=option, got=file)
         try:
-            file.lstat()
+            if not S_ISREG(file.stat().st_mode):
+                refuse("is no regular file; what is written would take its place", key=option, got=file)
         except (FileNotFoundError, NotADirectoryError):  # for the folder to be made, or refused below
             pass
         except OSError as error:  # a name that is too long

@@ -163,6 +163,10 @@ BAD = {
         ("report", SEED, "--sizes", "64", "--draws", "0", "-o", "r.html"),
         "--draws 0: at least 1 is",
     ),
+    "report to a device": (
+        ("report", SEED, "-o", "/dev/null"),
+        "--out /dev/null: is no regular file; what is written would take its place",
+    ),
     "report to a folder": (("report", SEED, "-o", "."), "--out .: is a folder; the name of a file is needed"),
     "no packets": (("trace", SEED, "--packets", "0", "-o", "t.json"), "--packets 0: a timeline holds 1 to 10000"),
     "too many packets": (("trace", SEED, "--packets", "10001", "-o", "t.json"), "--packets 10001: a timeline holds"),

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import copy
 import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import yaml
 
@@ -66,15 +69,29 @@ def read_yaml(file: Path) -> Table:
     return data
 
 
+@contextmanager
+def replacing(file: Path) -> Iterator[BinaryIO]:
+    """Give a stream whose bytes take the place of a file once they are whole and on the disk.
+
+    They are written beside it, under a name that nobody can have taken before: a link that waits there is not followed.
+    """
+    partial = file.with_name(f".{secrets.token_hex(8)}.partial")
+    descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o666)
+    try:
+        with os.fdopen(descriptor, "wb") as stream:
+            yield stream
+            stream.flush()
+            os.fsync(stream.fileno())
+        os.replace(partial, file)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
 def write_whole(file: Path, text: str) -> None:
     """Write a file beside its place and move it in when it is whole; ConfigError when it cannot be written."""
-    partial = file.with_name(f".{file.name}.partial")
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            partial.write_text(text, encoding="utf-8")
-            os.replace(partial, file)
-        finally:
-            partial.unlink(missing_ok=True)
+        with replacing(file) as stream:
+            stream.write(text.encode())
     except OSError as error:
         raise ConfigError(f"cannot be written: {error.strerror}", file=file) from None
