@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import signal
 import sys
 from typing import TYPE_CHECKING, Annotated, cast
 
@@ -43,18 +44,26 @@ def _main(
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EIO)
 
 
+_INTERRUPTED = 128 + signal.SIGINT
+
+
 def main() -> None:
-    """Run the command; bad input is one line on stderr and exit code 2."""
+    """Run the command; bad input is one line on stderr and exit code 2. SIGTERM ends it as Ctrl-C does."""
+    ended_by: list[int] = []
+
+    def terminate(number: int, _: object) -> None:
+        ended_by.append(number)
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGTERM, terminate)
     try:
         code = app(with_default_draws(sys.argv[1:]), standalone_mode=False)  # a typer.Exit returns its own
         sys.stdout.flush()  # a reader that is gone shows here, and not when Python ends
-        sys.exit(code)
+        sys.exit(128 + ended_by[0] if ended_by and code == _INTERRUPTED else code)
     except typer.TyperException as error:
         _fail(error.format_message())
-    except typer.Abort:
-        sys.exit(130)
-    except KeyboardInterrupt:
-        sys.exit(130)
+    except (typer.Abort, KeyboardInterrupt):
+        sys.exit(128 + ended_by[0] if ended_by else _INTERRUPTED)
     except BrokenPipeError:
         _write_no_more()
         sys.exit(141)

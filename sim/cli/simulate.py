@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-from typer import Argument, Option
+from typer import Argument, Exit, Option
 
 from sim.cli import options as opt
 
@@ -307,8 +307,9 @@ def sweep(
 ) -> None:
     """Run one scenario at many points: a grid, a Latin hypercube or a Sobol sequence over any keys.
 
-    The same bytes for any number of jobs. A point that fails becomes a row with its error. Without --out the rows are
-    printed and held in memory; with it they can be read with pandas.read_parquet("DIR").
+    The same bytes for any number of jobs. A point that is refused or fails becomes a row with its error; the exit code
+    is 1 when one has failed, or when all are refused. Without --out the rows are printed and held in memory; with it
+    they can be read with pandas.read_parquet("DIR").
     """
     from sim.study.runs.pool import dask_executor, local_executor
     from sim.study.sweep import run as sweeps
@@ -319,9 +320,27 @@ def sweep(
         opt.refuse("--jobs and --dask exclude each other")
     loaded = sweeps.load_sweep(study, configs)
     executor = dask_executor(dask) if dask else local_executor(jobs)
-    with executor as pool, opt.counted_progress("points") as report:
-        outcome = sweeps.run_sweep(
-            loaded, pool, folder=out, resume=resume, configs=configs, jobs=jobs or 2, progress=report, notice=opt.notice
-        )
+    try:
+        with executor as pool, opt.counted_progress("points") as report:
+            outcome = sweeps.run_sweep(
+                loaded,
+                pool,
+                folder=out,
+                resume=resume,
+                configs=configs,
+                jobs=jobs or 2,
+                progress=report,
+                notice=opt.notice,
+            )
+    except KeyboardInterrupt:
+        opt.notice("stopped" + (f"; what {out} holds is kept, and --resume goes on" if out else ""))
+        raise
     table = partial(opt.printed().sweep_table, loaded, outcome, hint="--out DIR keeps them all")
     opt.show_data(outcome.to_dict(), lambda: opt.csv_rows().sweep_rows(outcome), table)
+    if outcome.failed:
+        again = "; --resume computes them again" if out else ""
+        opt.notice(f"{outcome.failed} of {outcome.points} points failed ({outcome.first_error}){again}")
+    elif outcome.refused == outcome.points:
+        opt.notice(f"every point is refused ({outcome.first_error})")
+    if outcome.failed or outcome.refused == outcome.points:
+        raise Exit(1)

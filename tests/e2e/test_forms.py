@@ -197,7 +197,7 @@ def test_the_csv_of_a_run_is_the_file_that_out_writes(call, empty):
 
 def test_a_sweep_into_a_folder_counts_its_points_as_csv(call):
     assert call("sweep", "--out", "out", "--format", "csv") == (
-        "schema,points,computed,reused,failed,folder\n1,2,2,0,0,out\n"
+        "schema,points,computed,reused,refused,failed,first_error,folder\n1,2,2,0,0,0,,out\n"
     )
 
 

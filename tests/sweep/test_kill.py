@@ -94,6 +94,36 @@ def test_a_sweep_killed_again_and_again_ends_with_the_bytes_of_an_undisturbed_on
     assert contents(out) == undisturbed
 
 
+def alive(session: int) -> set[int]:
+    """Processes of a session that run."""
+    found = set()
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):  # it has ended meanwhile
+            words = stat.read_text().rpartition(")")[2].split()
+            if int(words[3]) == session and words[0] != "Z":
+                found.add(int(stat.parent.name))
+    return found
+
+
+def wait_until(holds) -> bool:
+    until = time.monotonic() + 60
+    while not holds() and time.monotonic() < until:
+        time.sleep(0.05)
+    return bool(holds())
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_no_process_outlives_a_sweep_that_is_ended(number, study, tmp_path):
+    process = start(study, tmp_path / "out", "--jobs", "2")
+    assert wait_until(lambda: len(alive(process.pid)) >= 4)  # two workers, and what keeps count of what they share
+    os.kill(process.pid, number)  # the command alone
+    told = process.communicate(timeout=60)[1]  # nobody holds its pipes
+    assert process.returncode == (-number if number == signal.SIGKILL else 128 + number)
+    assert wait_until(lambda: not alive(process.pid))
+    if number != signal.SIGKILL:
+        assert told == f"vhost-sim: stopped; what {tmp_path / 'out'} holds is kept, and --resume goes on\n"
+
+
 def test_a_full_disk_is_one_line_and_keeps_what_was_written(tmp_path):
     study, out, whole = tmp_path / "few.yaml", tmp_path / "out", tmp_path / "whole"
     study.write_text(yaml.safe_dump(SMALL | {"points": 130}))  # three parts

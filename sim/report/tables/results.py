@@ -220,7 +220,8 @@ def capacity_table(capacities: Capacities) -> RenderableType:
 
 def sweep_table(sweep: Sweep, outcome: Outcome, hint: str) -> RenderableType:
     """What a sweep did, and its first rows when they were not written to a folder."""
-    counts = f"{outcome.points} points: {outcome.computed} computed, {outcome.reused} reused, {outcome.failed} failed"
+    counts = f"{outcome.points} points: {outcome.computed} computed, {outcome.reused} reused"
+    counts += f", {outcome.refused} refused, {outcome.failed} failed"
     if outcome.folder is not None:
         return Text(f"{sweep.name}: {counts}, in {outcome.folder}/")
     axes = [key for key in sweep.axes if key != "access"]

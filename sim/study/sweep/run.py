@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Callable, Collection
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -16,6 +16,7 @@ from typing import Any
 import yaml
 
 from sim.config import ConfigError, Scenario
+from sim.config.loading.files import replacing
 from sim.config.loading.load import Scenarios, load_of, load_scenario
 from sim.config.loading.paths import package_folder
 from sim.config.progress import Counted
@@ -23,7 +24,7 @@ from sim.config.tables.study import Sweep
 from sim.study.questions.columns import columns, row_of
 from sim.study.questions.run import run
 from sim.study.sweep.design import Assignment, Design
-from sim.study.sweep.parts import Parts, ResultRow, row_schema
+from sim.study.sweep.parts import Parts, ResultRow, held_by_one, row_schema
 
 #: Rooms whose code decides a result; their text is part of every key.
 _ROOMS = ("config", "costs", "datapath", "engine")
@@ -51,7 +52,8 @@ def run_points(
 ) -> list[tuple[str, list[ResultRow] | None]]:
     """Run consecutive points of a sweep; each gives its key and its rows, None where the key is already known.
 
-    A point that fails gives one row with its error.
+    A point that is refused or fails gives one row with its error. A refusal is final; what failed may have been of the
+    moment (no memory, no room for machine code), so its row has no key and is computed anew by the next run.
     """
     scenarios = Scenarios(sweep.scenario, configs)
     return [_run_point(sweep, scenarios, number, point, known) for number, point in enumerate(points, first)]
@@ -74,9 +76,10 @@ def _run_point(
         rows = [
             {"key": key, **common, **row_of(result, columns(result.utilisation))} for result in run(scenario).points
         ]
+    except ConfigError as error:
+        rows = [{"key": key, **common, "error": str(error)}]
     except Exception as error:  # whatever a point dies of is its own row, and must not end the sweep
-        text = str(error) if isinstance(error, ConfigError) else f"{type(error).__name__}: {error}"
-        rows = [{"key": key, **common, "error": text}]
+        rows = [{"key": None, **common, "error": f"{type(error).__name__}: {error}"}]
     return key, rows
 
 
@@ -91,18 +94,39 @@ Notice = Callable[[str], None]
 
 @dataclass
 class Outcome:
-    """What a sweep did; `rows` only when it was not written to a folder."""
+    """What a sweep did; `rows` only when it was not written to a folder.
+
+    The configuration of a refused point is none that the model knows; a failed one may succeed when it is tried again.
+    `first_error` is that of the first point that failed, or else was refused.
+    """
 
     points: int
     computed: int = 0
     reused: int = 0
+    refused: int = 0
     failed: int = 0
+    first_error: str | None = None
     folder: Path | None = None
     rows: list[ResultRow] = field(default_factory=list)
+    _place_of_error: tuple[bool, int] | None = None
+
+    def count(self, point: int, rows: list[ResultRow], computed: bool) -> None:
+        """Count a point that has these rows."""
+        self.computed += computed
+        self.reused += not computed
+        error = next((row for row in rows if row.get("error")), None)
+        if error is None:
+            return
+        refused = error["key"] is not None
+        self.refused += refused
+        self.failed += not refused
+        if self._place_of_error is None or (refused, point) < self._place_of_error:
+            self._place_of_error, self.first_error = (refused, point), error["error"]
 
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON form of `vhost-sim sweep`."""
-        counts = {"points": self.points, "computed": self.computed, "reused": self.reused, "failed": self.failed}
+        names = ("points", "computed", "reused", "refused", "failed", "first_error")
+        counts = {name: getattr(self, name) for name in names}
         kept = {"folder": str(self.folder)} if self.folder else {"rows": self.rows}
         return {"schema": 1, **counts, **kept}
 
@@ -129,8 +153,23 @@ def run_sweep(
     """Run every point of a sweep; write parts to `folder`, or keep the rows when there is none.
 
     At most a few chunks are under way at a time, so memory does not grow with the number of points. Raises ConfigError
-    for a folder that holds another sweep, or parts without `resume`, and for what cannot be written.
+    for a folder that holds another sweep, or parts without `resume`, or that another sweep is writing, and for what
+    cannot be written.
     """
+    with nullcontext() if folder is None else held_by_one(folder):
+        return _run_held(sweep, executor, folder, resume, configs, jobs, progress, notice)
+
+
+def _run_held(
+    sweep: Sweep,
+    executor: Executor,
+    folder: Path | None,
+    resume: bool,
+    configs: Path | None,
+    jobs: int,
+    progress: Counted | None,
+    notice: Notice | None,
+) -> Outcome:
     design = Design(sweep)
     outcome = Outcome(len(design), folder=folder)
     parts = None if folder is None else _open(folder, sweep, resume, configs)
@@ -193,7 +232,7 @@ class _Job:
         if self.parts is not None:
             rows = self.parts.read(number)
             if rows is None:
-                self.notice(f"{self.parts.file(number)}: is not a whole part of this sweep; computed anew")
+                self.notice(f"{self.parts.file(number)}: is damaged, or no part of this sweep; computed anew")
             self.known[number] = rows or {}
         first, last = self.span(number)
         known = frozenset(self.known.get(number, ()))
@@ -207,9 +246,7 @@ class _Job:
         for point, (key, computed) in enumerate(results, first):
             mine = [{**row, "point": point} for row in known[key]] if computed is None else computed
             rows += mine
-            self.outcome.computed += computed is not None
-            self.outcome.reused += computed is None
-            self.outcome.failed += any(row.get("error") for row in mine)
+            self.outcome.count(point, mine, computed is not None)
         if self.parts is not None and any(computed is not None for _, computed in results):
             self.parts.write(number, rows)
         return rows
@@ -234,7 +271,6 @@ def _open(folder: Path, sweep: Sweep, resume: bool, configs: Path | None) -> Par
     description = folder / _DESCRIPTION
     text = yaml.safe_dump(sweep.model_dump(mode="json", exclude={"title"}), sort_keys=False, width=120)
     try:
-        folder.mkdir(parents=True, exist_ok=True)
         if parts.existing() and not resume:
             held = f"holds {len(parts.existing())} parts already; resume the sweep, or choose another folder"
             raise ConfigError(held, key="folder", got=folder)
@@ -242,10 +278,11 @@ def _open(folder: Path, sweep: Sweep, resume: bool, configs: Path | None) -> Par
             other = f"holds another sweep (see {description}); choose another folder"
             raise ConfigError(other, key="folder", got=folder)
         parts.refuse_other_columns()
+        for partial in folder.glob(".*.partial"):  # of a sweep that was killed while it wrote
+            partial.unlink()
         if not description.exists():
-            partial = description.with_suffix(".partial")
-            partial.write_text(text, encoding="utf-8")
-            os.replace(partial, description)
+            with replacing(description) as stream:
+                stream.write(text.encode())
     except OSError as error:
         raise ConfigError(f"cannot be written: {error.strerror}", key="folder", got=folder) from None
     return parts
