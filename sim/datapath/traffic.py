@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -11,7 +13,18 @@ import numpy.typing as npt
 from sim.config.scenario.traffic import Load, Mix
 
 _BLOCK = 1 << 12
-_DRAWS = 1 << 16  # a power of two
+WORD = (1 << 64) - 1
+GAMMA, FIRST_FACTOR, SECOND_FACTOR = 0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB
+SHIFTS = (30, 27, 31)
+#: The bits of a hash below its sign: a draw among so many fits a 64-bit integer.
+DRAW_BITS = 63
+
+
+def splitmix64(value: int) -> int:
+    """Mix 64 bits (Steele, Lea and Flood 2014, the finaliser of SplittableRandom)."""
+    value = ((value ^ (value >> SHIFTS[0])) * FIRST_FACTOR) & WORD
+    value = ((value ^ (value >> SHIFTS[1])) * SECOND_FACTOR) & WORD
+    return value ^ (value >> SHIFTS[2])
 
 
 class Arrivals:
@@ -65,23 +78,31 @@ def _whole(times_ps: npt.NDArray[np.floating[Any]]) -> npt.NDArray[np.int64]:
 
 @dataclass(frozen=True)
 class SizeClasses:
-    """The sizes of a mix, and which of them each packet has: `draws`, which begin again when they are used up."""
+    """The sizes of a mix, and which of them each packet has: a hash of the packet's number, which never repeats.
+
+    `shares` of the packets add up to 1; `start` is where the stream of hashes begins.
+    """
 
     sizes: tuple[int, ...]
-    draws: npt.NDArray[np.int64]
+    shares: tuple[float, ...]
+    start: int
+
+    @cached_property
+    def bounds(self) -> tuple[int, ...]:
+        """Draws from which on the next class begins, one fewer than there are classes."""
+        ends = np.cumsum(self.shares)[:-1]
+        return tuple(min(round(float(end) * 2**DRAW_BITS), 2**DRAW_BITS - 1) for end in ends)
 
     def of(self, packet: int) -> int:
         """Return the class of a packet."""
-        return int(self.draws[packet & (len(self.draws) - 1)])
+        return bisect_right(self.bounds, splitmix64((self.start + packet * GAMMA) & WORD) >> (64 - DRAW_BITS))
 
 
 def size_classes(mix: Mix | None, seed: int) -> SizeClasses | None:
-    """Draw the size of each packet of a mix (None without one); the same for every access variant."""
+    """Return what draws the size of each packet of a mix (None without one); the same for every access variant."""
     if mix is None:
         return None
-    generator = np.random.Generator(np.random.Philox(key=[seed, 1]))
-    draws = generator.choice(len(mix.bytes), size=_DRAWS, p=mix.shares)
-    return SizeClasses(tuple(mix.bytes), draws.astype(np.int64))
+    return SizeClasses(tuple(mix.bytes), tuple(mix.shares), splitmix64(splitmix64(seed & WORD)))
 
 
 def arrivals_of(load: Load, seed: int) -> Arrivals | None:

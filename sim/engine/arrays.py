@@ -13,12 +13,13 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from sim.datapath import traffic
 from sim.datapath.plan.plan import Plan, Segment, Wait
 from sim.datapath.plan.registers import BANK, Condition, Effect, Register
 from sim.datapath.plan.step import LineAccess
 from sim.engine import histogram, order
 from sim.engine.machine import LINE_SHIFT, NOBODY, Count
-from sim.engine.order import WORD, TieOrder
+from sim.engine.order import TieOrder
 
 Integers = npt.NDArray[np.int64]
 Records = npt.NDArray[Any]
@@ -51,7 +52,7 @@ ADDITION = _columns("target constant")
 #: A register becomes `kept x itself + factor x source`, plus `constant` where that is not above `limit`.
 CHANGE = _columns("target kept source factor constant limit")
 #: One row: what holds for the whole machine.
-FIXED = _columns("transfer_ps stream_ps store_buffer backlog posted used handled fuzz fuzz_start layout")
+FIXED = _columns("transfer_ps stream_ps store_buffer backlog posted used handled fuzz fuzz_start sizes_start layout")
 #: One row per cache line.
 LINE = _columns("owner holders")
 #: One row per actor.
@@ -92,7 +93,7 @@ class Arrays(NamedTuple):
     fixed: Records
     exposed_ps: Integers
     arrivals: Integers
-    classes: Integers
+    class_bounds: Integers
     class_costs: Integers
     registers: Integers
     lines: Records
@@ -113,7 +114,8 @@ LAYOUT = int.from_bytes(
                 for names in (Mark, Phase, Count, Wait, Register)
             ]
             + [ZERO, NEVER, NOBODY, LINE_SHIFT, histogram.SUB_BITS, histogram.buckets()]
-            + [order.GAMMA, order.FIRST_FACTOR, order.SECOND_FACTOR, order.SHIFTS, order.PRIORITY_SHIFT]
+            + [traffic.GAMMA, traffic.FIRST_FACTOR, traffic.SECOND_FACTOR, traffic.SHIFTS, traffic.DRAW_BITS]
+            + [order.PRIORITY_SHIFT]
         ).encode()
     ).digest()[:7]
 )
@@ -233,7 +235,7 @@ def _test(test: Condition, target: int) -> dict[str, int]:
         ">=": (value, NEVER),
         "<": (LOWEST, value - 1),
     }[test.relation]
-    span = signed((high - low) & WORD)
+    span = signed((high - low) & traffic.WORD)
     return {"left": int(test.left), "right": _register(test.right), "low": low, "span": span, "target": target}
 
 
@@ -267,6 +269,7 @@ def pack(plan: Plan, ties: TieOrder) -> Arrays:
         "handled": int(plan.handled),
         "fuzz": ties.fuzz,
         "fuzz_start": signed(ties.start),
+        "sizes_start": signed(plan.classes.start) if plan.classes else 0,
         "layout": LAYOUT,
     }
     waits = {
@@ -295,7 +298,7 @@ def pack(plan: Plan, ties: TieOrder) -> Arrays:
             dtype=np.int64,
         ),
         arrivals=np.require(arrivals, dtype=np.int64, requirements=["C", "W"]),
-        classes=np.zeros(1, dtype=np.int64) if plan.classes is None else plan.classes.draws,
+        class_bounds=np.array(plan.classes.bounds if plan.classes else (), dtype=np.int64),
         class_costs=np.array(program.class_costs, dtype=np.int64),
         registers=registers,
         lines=lines,

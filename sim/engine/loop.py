@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numba import njit
 
+from sim.datapath import traffic
 from sim.datapath.plan.plan import Wait
 from sim.datapath.plan.registers import Register
 from sim.engine import order
@@ -22,10 +23,12 @@ from sim.engine.machine import LINE_SHIFT, NOBODY, Count
 
 _SUB = 1 << SUB_BITS
 _LAST_BUCKET = buckets() - 1
-_GAMMA, _FIRST_FACTOR, _SECOND_FACTOR = (signed(w) for w in (order.GAMMA, order.FIRST_FACTOR, order.SECOND_FACTOR))
-_SHIFT_1, _SHIFT_2, _SHIFT_3 = order.SHIFTS
-_SHIFT_4 = order.PRIORITY_SHIFT
-_MASK_1, _MASK_2, _MASK_3, _MASK_4 = ((1 << (64 - shift)) - 1 for shift in (*order.SHIFTS, order.PRIORITY_SHIFT))
+_GAMMA, _FIRST_FACTOR, _SECOND_FACTOR = map(signed, (traffic.GAMMA, traffic.FIRST_FACTOR, traffic.SECOND_FACTOR))
+_SHIFT_1, _SHIFT_2, _SHIFT_3 = traffic.SHIFTS
+_SHIFT_4, _SHIFT_5 = order.PRIORITY_SHIFT, 64 - traffic.DRAW_BITS
+_MASK_1, _MASK_2, _MASK_3, _MASK_4, _MASK_5 = (
+    (1 << (64 - shift)) - 1 for shift in (*traffic.SHIFTS, _SHIFT_4, _SHIFT_5)
+)
 
 #: A row number for use between brackets: unsigned, which spares the code that would look for negative ones (a quarter
 #: of all). Never to be added to anything: a signed and an unsigned 64-bit integer make a float.
@@ -64,16 +67,21 @@ def _cached(function: Callable[..., Any]) -> Any:
 
 
 @_inner
+def _mixed(word: int) -> int:
+    """Return the hash of 64 bits: `traffic.splitmix64`."""
+    word = (word ^ ((word >> _SHIFT_1) & _MASK_1)) * _FIRST_FACTOR
+    word = (word ^ ((word >> _SHIFT_2) & _MASK_2)) * _SECOND_FACTOR
+    return word ^ ((word >> _SHIFT_3) & _MASK_3)
+
+
+@_inner
 def _schedule(a: Arrays, me: Any, due_ps: int, phase: int) -> None:
     me.phase = phase
     me.due_ps = due_ps
     priority = me.rank + 1
     fixed, totals = a.fixed[0], a.totals[0]
     if fixed.fuzz:
-        word = fixed.fuzz_start + totals.scheduled * _GAMMA
-        word = (word ^ ((word >> _SHIFT_1) & _MASK_1)) * _FIRST_FACTOR
-        word = (word ^ ((word >> _SHIFT_2) & _MASK_2)) * _SECOND_FACTOR
-        word = word ^ ((word >> _SHIFT_3) & _MASK_3)
+        word = _mixed(fixed.fuzz_start + totals.scheduled * _GAMMA)
         priority += ((word >> _SHIFT_4) & _MASK_4) * len(a.actors)
     totals.scheduled += 1
     me.priority = priority
@@ -107,6 +115,20 @@ def _wake_others(a: Arrays, actor: int, now: int) -> None:
         other = a.actors[_at(number)]
         if other.phase == Phase.ASLEEP and number != actor and _ready(a, a.segments[_at(other.segment)]):
             _schedule(a, other, now, Phase.ARRIVED)
+
+
+@_inner
+def _size_class(a: Arrays, packet: int) -> int:
+    """Return the size class of a packet: how many bounds its draw has reached."""
+    draw = (_mixed(a.fixed[0].sizes_start + packet * _GAMMA) >> _SHIFT_5) & _MASK_5
+    low, high = 0, len(a.class_bounds)
+    while low < high:
+        middle = (low + high) >> 1
+        if draw < a.class_bounds[_at(middle)]:
+            high = middle
+        else:
+            low = middle + 1
+    return low
 
 
 @_inner
@@ -151,7 +173,7 @@ def _begin(a: Arrays, me: Any, actor: int, segment: Any, number: int, now: int) 
     if segment.classes_from == NOBODY:
         duration += segment.cost_ps
     else:
-        size_class = a.classes[_at(a.registers[_at(a.fixed[0].handled)] & (len(a.classes) - 1))]
+        size_class = _size_class(a, a.registers[_at(a.fixed[0].handled)])
         duration += a.class_costs[_at(segment.classes_from + size_class)]
         a.counts[_at(number), _at(_CLASSES + size_class)] += 1
     if segment.read != NOBODY:

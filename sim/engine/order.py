@@ -4,18 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-WORD = (1 << 64) - 1
-GAMMA, FIRST_FACTOR, SECOND_FACTOR = 0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB
-SHIFTS = (30, 27, 31)
+from sim.datapath.traffic import GAMMA, WORD, splitmix64
+
 #: The top bits of a hash make a priority: a 64-bit integer then has room for the actor behind them.
 PRIORITY_SHIFT = 40
-
-
-def splitmix64(value: int) -> int:
-    """Mix 64 bits (Steele, Lea and Flood 2014, the finaliser of SplittableRandom)."""
-    value = ((value ^ (value >> SHIFTS[0])) * FIRST_FACTOR) & WORD
-    value = ((value ^ (value >> SHIFTS[1])) * SECOND_FACTOR) & WORD
-    return value ^ (value >> SHIFTS[2])
 
 
 @dataclass(frozen=True)

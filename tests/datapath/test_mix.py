@@ -8,7 +8,7 @@ import pytest
 import sim
 from sim.config.scenario.traffic import Mix, read_mix
 from sim.datapath import build_plan
-from sim.datapath.traffic import size_classes
+from sim.datapath.traffic import SizeClasses, size_classes
 
 SEED = "virtio-user-xdp1-tap"
 
@@ -40,7 +40,7 @@ def test_time_and_cycles_of_a_mix_are_those_of_its_sizes_by_their_shares(kernel)
     mixed = point(f"kernel={kernel}", f"traffic.mix={{bytes: {list(sizes)}, weights: {list(weights)}}}")
     copies = [one.breakdown_cycles["copy_bytes"] + one.breakdown_cycles.get("clean_line", 0) for one in each]
     expected = sum(value * weight for value, weight in zip(copies, weights, strict=True)) / sum(weights)
-    # 65 536 draws: a share of 1/4 is good to sqrt(3/16 / 65 536) = 0.17 %, five of those.
+    # 65 536 packets or more: a share of 1/4 is good to sqrt(3/16 / 65 536) = 0.17 %, five of those.
     found = mixed.breakdown_cycles["copy_bytes"] + mixed.breakdown_cycles.get("clean_line", 0)
     assert found == pytest.approx(expected, rel=5 * (3 / 16 / 65536) ** 0.5 / 0.25)
     assert sum(mixed.breakdown_ps.values()) == mixed.elapsed_ps
@@ -49,10 +49,28 @@ def test_time_and_cycles_of_a_mix_are_those_of_its_sizes_by_their_shares(kernel)
 def test_every_variant_and_every_run_length_meets_the_same_sizes():
     scenario = sim.load_scenario(SEED, overrides=["traffic.mix=imix"])
     first, second = (build_plan(scenario, access, 362).classes for access in ("copy_user", "vmap"))
-    assert np.array_equal(first.draws, second.draws)
-    assert first.of(5) == first.of(5 + len(first.draws))
+    assert first == second
     other = size_classes(scenario.traffic.mix, scenario.run.seed + 1)
-    assert not np.array_equal(first.draws, other.draws)
+    assert [first.of(packet) for packet in range(100)] != [other.of(packet) for packet in range(100)]
+
+
+def test_sizes_come_by_their_shares_and_do_not_repeat():
+    """Each count of n draws within 5 standard deviations; draws a distance apart agree as often as independent ones."""
+    packets, shares = 100_000, [7 / 12, 4 / 12, 1 / 12]
+    classes = SizeClasses((64, 570, 1518), tuple(shares), start=3)
+    drawn = np.array([classes.of(packet) for packet in range(packets)])
+    for kind, share in enumerate(shares):
+        assert np.mean(drawn == kind) == pytest.approx(share, abs=5 * (share * (1 - share) / packets) ** 0.5)
+    alike = sum(share**2 for share in shares)
+    for distance in (1, 2, 4096, 1 << 16):
+        agree = drawn[distance:] == drawn[:-distance]
+        assert np.mean(agree) == pytest.approx(alike, abs=5 * (alike * (1 - alike) / len(agree)) ** 0.5)
+
+
+def test_a_size_with_all_or_nothing_of_the_packets():
+    assert {SizeClasses((64,), (1.0,), 1).of(packet) for packet in range(50)} == {0}
+    assert {SizeClasses((64, 1518), (1.0, 0.0), 1).of(packet) for packet in range(50)} == {0}
+    assert {SizeClasses((64, 1518), (0.0, 1.0), 1).of(packet) for packet in range(50)} == {1}
 
 
 def test_a_csv_file_is_counted(tmp_path):

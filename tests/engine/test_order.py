@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from sim.engine.order import TieOrder, splitmix64
+from sim.datapath.traffic import splitmix64
+from sim.engine.order import TieOrder
 
 
 def test_splitmix64_is_the_published_one():

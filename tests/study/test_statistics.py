@@ -57,6 +57,15 @@ def test_the_interval_is_that_of_batch_means():
     assert found.relative == pytest.approx(found.half_width_ps / 101)
 
 
+def test_what_neighbours_share_does_not_make_the_interval_narrower():
+    """80 batches in 20 groups of four alike: the interval is that of 20 independent values."""
+    groups = np.random.default_rng(3).integers(900, 1100, 20)
+    found = estimate(checkpoints([(int(time), 10) for time in np.repeat(groups, 4)]))
+    assert (found.first, found.batches) == (0, 20)
+    error = np.std(groups / 10, ddof=1) / sqrt(20)
+    assert found.half_width_ps == pytest.approx(2.093 * error, rel=1e-3)  # Student's t, 97.5 %, 19 degrees of freedom
+
+
 def test_time_per_packet_is_total_over_total_and_not_a_mean_of_ratios():
     found = estimate(checkpoints([(100, 10), (20, 1)] * 6))
     assert found.ps_per_packet == pytest.approx((6 * 100 + 6 * 20) / (6 * 10 + 6 * 1))

@@ -80,4 +80,4 @@ def _moving_ps(row: Row) -> int:
 def _mean(costs_ps: list[int], plan: Plan) -> float:
     if plan.classes is None or len(costs_ps) == 1:
         return float(costs_ps[0])
-    return float(sum(costs_ps[kind] for kind in plan.classes.draws) / len(plan.classes.draws))
+    return sum(cost_ps * share for cost_ps, share in zip(costs_ps, plan.classes.shares, strict=True))
