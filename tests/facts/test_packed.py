@@ -7,7 +7,7 @@ from fractions import Fraction
 
 import pytest
 
-from sim.config.tables.vocabulary import METADATA_ACCESSORS
+from sim.config.tables.vocabulary import METADATA_ACCESSORS, PRIMITIVES
 from sim.study.questions.explain import SCOPES
 
 from .model import HARDENED, OLD, WITHOUT_FSRM, counts, executed, lockstep, plan, queue
@@ -53,8 +53,37 @@ def test_b6_a_used_buffer_is_one_window_each() -> None:
     # empty ring and a recheck of two reads each, two writes of the event structure.
     assert run.per_packet("stac") == 2 + 3 + Fraction(1 + 2 + 2 + 2, B)
     assert run.per_packet("lfence") == 1 + Fraction(1 + 1, B)
-    assert run.per_packet("eventfd_signal") == Fraction(1, B)  # always signals
+    assert run.per_packet("spin_lock") == Fraction(1, B)  # always signals: the lock of an eventfd's wait queue
+    assert run.per_packet("eventfd_signal") == 0  # nobody waits, nobody is woken up
     assert run.per_packet("lock_rmw") == Fraction(2, B)
+
+
+@pytest.mark.parametrize(
+    ("kernel", "instructions", "returns"),
+    # Under emulation, 32 packets in a flush: eventfd_signal(_mask), lock and unlock of its wait queue, their caller.
+    [
+        ("v5.0", 44 + 15 + 8 + 2, 0),  # as v5.10
+        ("v5.10", 44 + 15 + 8 + 2, 2),
+        ("v6.1", 45 + 16 + 10 + 2, 2),
+        ("v6.12", 35 + 17 + 11 + 2, 1),
+        ("v6.18", 35 + 17 + 11 + 2, 1),
+        ("v7.3", 35 + 17 + 11 + 2, 1),
+    ],
+)
+def test_a_signal_that_nobody_waits_for_executes_what_was_counted(kernel: str, instructions: int, returns: int) -> None:
+    mitigated = () if not returns else ("mitigations.retbleed=true", "cpu.features.retbleed=true")
+    built = plan(kernel, "copy_user", (*RFC, *mitigated))
+    (row,) = [row for row in built.rows if row.label == "unheard_signal"]
+    counts = {part.primitive: part.count for part in row.components}
+    executed = sum(count * PRIMITIVES[name].instructions for name, count in counts.items() if name != "return_thunk")
+    assert (executed, counts["spin_lock"], counts.get("return_thunk", 0)) == (instructions, 1, returns)
+    assert row.scopes == ("flush",)
+
+
+def test_a_driver_that_wants_calls_gets_one_at_every_flush() -> None:
+    rows = plan("v5.0", "copy_user", (*RFC, "driver.kind=virtio-net")).rows
+    assert "unheard_signal" not in {row.label for row in rows}
+    assert [row.label for row in rows if any(part.primitive == "eventfd_signal" for part in row.components)] == ["call"]
 
 
 def test_rfc_with_mapping_reads_four_fields_and_writes_three() -> None:

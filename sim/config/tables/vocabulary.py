@@ -248,6 +248,7 @@ STEPS = {
 #: Steps that only some datapaths take; a kernel file may leave them out, and a plan that needs one says so.
 OPTIONAL_STEPS = {
     "packed_used": "packed ring, per used buffer: build and write its element",
+    "unheard_signal": "packed ring, per flush: signal an eventfd that nobody waits for",
     "iotlb_cache_hit": "device IOTLB, per ring access: address from the O(1) metadata cache",
     "iotlb_tree_access": "device IOTLB without that cache, per ring access: walk of the interval tree, levels apart",
     "iotlb_tree_copy": "device IOTLB without that cache, per copy from or to the ring: walk, and an iterator for it",

@@ -20,6 +20,8 @@ _SPLIT_REGIONS = ("desc", "avail", "used")
 _EVENT_WRITES = ("used_flags_write", "avail_event_write")
 _CHECKS = ("avail_flags_read", "used_event_read")
 _USED = ("used_elements_write", "used_element_write", "used_head_write")
+#: In the kernels' tables, too.
+_SIGNAL = "unheard_signal"
 #: A fetch that finds its chain not available ends there.
 _NONE_AVAILABLE = Jump(Anchor.RING_EMPTY, R.AVAIL_IDX.equals(R.LAST_AVAIL_IDX))
 #: Anything unpublished? On a packed ring: was anything published behind the last kick check?
@@ -68,7 +70,7 @@ class _Device:
             flags = self.ring.flags(R.RING_USED_IDX, write=True)
             return [_instead(step, "packed_used_flags_write", title="flags of the first used descriptor", access=flags)]
         if accessor in _CHECKS:
-            return [self._check(step)]
+            return self._check(step)
         if accessor in _EVENT_WRITES:
             event, title = self.ring.event("device", write=True), f"device event structure: {step.label}"
             return [_instead(step, "packed_device_event_write", title=title, access=event)]
@@ -113,16 +115,18 @@ class _Device:
         used = replace(used, title="used descriptors, one by one", access=access)
         return replace(used, unit=access.count, per_unit=True, scopes=("packet",)) if access.count is not None else used
 
-    def _check(self, step: Step) -> Step:
-        """The RFC reads no event structure and signals at every flush."""
+    def _check(self, step: Step) -> list[Step]:
+        """The RFC reads no event structure and signals at every flush, a driver that waits for no call, too."""
         if not self.rfc:
             event = self.ring.event("driver", write=False)
-            return _instead(step, "packed_driver_event_read", title="driver event structure", access=event)
-        unread = replace(step, title="signal, whether wanted or not", accessor=None, access=None)
+            return [_instead(step, "packed_driver_event_read", title="driver event structure", access=event)]
+        unread = replace(step, title="no look whether a call is wanted", accessor=None, access=None)
         unread = replace(unread, counted_accessor=step.accessor)
         if step.sample is not None:  # it decided about a call, whose step follows
-            return replace(unread, sample=None, jumps=())
-        return replace(unread, primitives=("eventfd_signal",))
+            return [replace(unread, sample=None, jumps=())]
+        signal = Step(_SIGNAL, step.actor, "signal an eventfd that nobody waits for", step.scopes, jumps=step.jumps)
+        signal = replace(signal, function="eventfd_signal", counted_as=_SIGNAL)
+        return [replace(unread, jumps=()), signal]
 
 
 def _instead(step: Step, accessor: str, **fields: Any) -> Step:
