@@ -12,6 +12,7 @@ from sim.datapath.plan.plan import Plan
 from sim.engine.arrays import Arrays, Integers, Phase, pack
 from sim.engine.loop import Stop, simulate_events
 from sim.engine.machine import Count
+from sim.engine.machine_code import KeptCode
 from sim.engine.order import TieOrder
 from sim.engine.record import Checkpoints, DeadlockError, TraceEvent
 
@@ -19,6 +20,7 @@ COMPILE_SECONDS = 5
 
 _TRACE_ROWS = 1 << 16
 _EVENTS_BETWEEN_SIGNALS = 1 << 22
+_loop = KeptCode(simulate_events)
 _log = logging.getLogger(__name__)
 
 
@@ -26,7 +28,7 @@ class _Announcer(Listener):  # type: ignore[misc]
     """Says that the loop is being compiled; nothing is said of machine code that comes from the disk."""
 
     def on_start(self, event: Any) -> None:
-        if event.data["dispatcher"] is simulate_events:
+        if event.data["dispatcher"].py_func is simulate_events.py_func:
             _log.warning("compiling the fast engine (once, about %d s)", COMPILE_SECONDS)
 
     def on_end(self, event: Any) -> None:
@@ -111,13 +113,13 @@ class FastEngine:
         trace = np.empty((0 if self.trace is None else _TRACE_ROWS, len(TraceEvent.__annotations__)), dtype=np.int64)
         stop = Stop.PAUSED
         while stop != Stop.REACHED:
-            stop = Stop(simulate_events(self._arrays, trace, packets, self.checkpoints.due_at, _EVENTS_BETWEEN_SIGNALS))
+            stop = Stop(_loop(self._arrays, trace, packets, self.checkpoints.due_at, _EVENTS_BETWEEN_SIGNALS))
             if self.trace is not None:
                 self.trace += self._recorded(trace)
             if stop == Stop.CHECKPOINT:
                 self.checkpoints.reach(self.machine, self.now_ps)
             elif stop == Stop.STALE:
-                simulate_events.recompile()
+                _loop.recompile()
             elif stop == Stop.DEADLOCK:
                 where = [self.plan.segments[segment] for segment in self._arrays.actors["segment"]]
                 raise DeadlockError(self.plan, where)

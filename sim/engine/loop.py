@@ -1,7 +1,7 @@
 """The compiled loop: `machine` and `reference` once more, over arrays. They are the specification, this is the speed.
 
-Only this module and `fast` import numba. Nothing here allocates or uses floats. Records (`segment`, `me`) point into
-their tables; `number` and `actor` are their row numbers.
+Only this module, `machine_code` and `fast` import numba. Nothing here allocates or uses floats. Records (`segment`,
+`me`) point into their tables; `number` and `actor` are their row numbers.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from sim.engine import order
 from sim.engine.arrays import LAYOUT, NEVER, Arrays, Integers, Mark, Phase, signed
 from sim.engine.histogram import SUB_BITS, buckets
 from sim.engine.machine import LINE_SHIFT, NOBODY, Count
+from sim.engine.machine_code import in_memory
 
 _SUB = 1 << SUB_BITS
 _LAST_BUCKET = buckets() - 1
@@ -60,7 +61,7 @@ def _cached(function: Callable[..., Any]) -> Any:
     try:
         return njit(cache=True, error_model="numpy", _nrt=False)(function)
     except RuntimeError:
-        return njit(error_model="numpy", _nrt=False)(function)
+        return in_memory(function)
 
 
 # -- events -----------------------------------------------------------------------------------------------------------

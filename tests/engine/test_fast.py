@@ -6,6 +6,8 @@ import os
 import subprocess
 import sys
 from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -16,6 +18,7 @@ from sim.datapath.plan.registers import Condition, Register
 from sim.engine.arrays import pack
 from sim.engine.histogram import bucket
 from sim.engine.loop import Stop, simulate_events
+from sim.engine.machine_code import KeptCode
 from sim.engine.order import TieOrder
 from sim.engine.record import DeadlockError
 from tests.engine.scenarios import ENGINES, base
@@ -44,6 +47,70 @@ def test_says_once_that_it_compiles(tmp_path):
     assert first.stderr.startswith("compiling the fast engine (once, about ")
     assert first.stderr.count("\n") == 1
     assert second.stderr == ""
+
+
+def emptied(file):
+    file.write_bytes(b"")
+
+
+def cut(file):
+    file.write_bytes(file.read_bytes()[:-100])
+
+
+def changed(file):
+    code = bytearray(file.read_bytes())
+    code[len(code) // 2] ^= 1
+    file.write_bytes(code)
+
+
+@pytest.mark.deep
+@pytest.mark.parametrize(("damage", "kind"), [(emptied, "nbi"), (cut, "nbi"), (cut, "nbc"), (changed, "nbc")])
+def test_damaged_machine_code_is_compiled_anew(damage, kind, tmp_path):
+    right = run_in_a_new_process("fast", tmp_path).stdout
+    (file,) = tmp_path.glob(f"*/*.{kind}")
+    damage(file)
+    again, third = (run_in_a_new_process("fast", tmp_path) for _ in range(2))
+    assert (again.stdout, third.stdout) == (right, right)
+    assert again.stderr.startswith("compiling the fast engine")
+    assert third.stderr == ""
+
+
+class Compiled:
+    """What numba makes of a function, with its machine code in a folder: a file for each compilation."""
+
+    def __init__(self, folder):
+        self.stats = SimpleNamespace(cache_path=str(folder), cache_misses={})
+        self.py_func = emptied
+        line = emptied.__code__.co_firstlineno
+        self.files = [folder / f"test_fast.emptied-{line}.py311.{end}" for end in ("nbi", "1.nbc")]
+
+    def __call__(self):
+        if not all(file.exists() for file in self.files):
+            self.stats.cache_misses = {"signature": 1}
+            for file in self.files:
+                file.write_bytes(b"machine code")
+        return len(self.stats.cache_misses)
+
+
+@pytest.mark.parametrize("place", [0, 1])
+@pytest.mark.parametrize(
+    "damage", [emptied, lambda file: file.write_bytes(b"machine kode"), lambda file: file.unlink()]
+)
+def test_machine_code_is_used_as_it_was_written_or_not_at_all(damage, place, tmp_path):
+    compilations = [KeptCode(Compiled(tmp_path))() for _ in range(3)]
+    assert compilations == [1, 0, 0]
+    damage(Compiled(tmp_path).files[place])
+    assert [KeptCode(Compiled(tmp_path))() for _ in range(2)] == [1, 0]
+    (tmp_path / "emptied.digests.json").write_text("{")
+    assert [KeptCode(Compiled(tmp_path))() for _ in range(2)] == [1, 0]
+
+
+def test_without_a_compiler_the_fast_engine_refuses(tmp_path):
+    environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path), "NUMBA_DISABLE_JIT": "1"}
+    command = [Path(sys.executable).with_name("vhost-sim"), "run", "virtio-user-xdp1-tap", "--sizes", "64"]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    message = "NUMBA_DISABLE_JIT is set, and the fast engine is compiled: unset it, or set run.engine=reference"
+    assert (done.returncode, done.stdout, done.stderr) == (2, "", f"vhost-sim: {message}\n")
 
 
 def test_reference_engine_needs_no_numba(tmp_path):
