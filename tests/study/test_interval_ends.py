@@ -48,8 +48,9 @@ def given(monkeypatch, module, figures, errors=None):
 
 def test_gains_and_savings_of_two_rates():
     assert gain_percent(5.0e6, 6.1e6) == pytest.approx(100 * 1.1 / 5)
-    assert saved_ns(5e6, 10e6) == pytest.approx(200 - 100)
-    assert saved_ns(10e6, 5e6) == pytest.approx(100 - 200)
+    one = sim.load_scenario("virtio-user-xdp1-tap")
+    assert saved_ns(5e6, 10e6, one, one) == pytest.approx(200 - 100)
+    assert saved_ns(10e6, 5e6, one, one) == pytest.approx(100 - 200)
     assert gain_or_rate(np.array([[4.0, 5.0], [4.0, 3.0]])).tolist() == [25.0, -25.0]
     assert gain_or_rate(np.array([[4.0], [5.0]])).tolist() == [4.0, 5.0]
 

@@ -40,7 +40,10 @@ class CpuDifference:
 
 @dataclass(frozen=True)
 class CpuComparison:
-    """Two tables under one scenario, access variant and size; differences that matter most come first."""
+    """Two tables under one scenario, access variant and size; differences that matter most come first.
+
+    Times are those of one worker core per packet, rates those of all queues together.
+    """
 
     scenario: Scenario
     access: str
@@ -63,11 +66,14 @@ class CpuComparison:
             "scenario": self.scenario.name,
             "access": self.access,
             "packet_bytes": self.packet_bytes,
-            "first": {"name": self.first.name, "ns_per_packet": self.first_ns, "pps": 1e9 / self.first_ns},
-            "second": {"name": self.second.name, "ns_per_packet": self.second_ns, "pps": 1e9 / self.second_ns},
+            "first": self._side(self.first, self.first_ns),
+            "second": self._side(self.second, self.second_ns),
             "differences": [difference.to_dict() for difference in self.differences],
             "together_ns": self.together_ns,
         }
+
+    def _side(self, cpu: Cpu, ns: float) -> dict[str, Any]:
+        return {"name": cpu.name, "ns_per_packet": ns, "pps": self.scenario.queues.lanes * 1e9 / ns}
 
 
 def entries(cpu: Cpu) -> Iterator[tuple[str, Quantity | Flag]]:

@@ -209,13 +209,18 @@ def sides_of(scenario: Scenario, accesses: Sequence[str] | None = None) -> list[
 
 
 def gain_percent(before_pps: Number, after_pps: Number) -> Number:
-    """Return how many more packets per second are carried after than before, in percent; arrays draw by draw."""
+    """Return how many more packets per second all queues carry after than before, in percent; arrays draw by draw."""
     return 100 * (after_pps / before_pps - 1)
 
 
-def saved_ns(before_pps: Number, after_pps: Number) -> Number:
-    """Return the nanoseconds saved per packet (negative: lost); arrays draw by draw."""
-    return 1e9 / before_pps - 1e9 / after_pps
+def worker_ns(pps: Number, scenario: Scenario) -> Number:
+    """Return the time of one worker core per packet, in ns, at a rate of all queues together; arrays draw by draw."""
+    return scenario.queues.lanes * 1e9 / pps
+
+
+def saved_ns(before_pps: Number, after_pps: Number, before: Scenario, after: Scenario) -> Number:
+    """Return the nanoseconds that a worker core saves per packet (negative: loses); arrays draw by draw."""
+    return worker_ns(before_pps, before) - worker_ns(after_pps, after)
 
 
 def gain_or_rate(rates: Floats) -> Floats:

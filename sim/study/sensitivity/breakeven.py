@@ -14,7 +14,7 @@ from scipy.optimize import brentq
 from sim.config.errors import ConfigError
 from sim.config.scenario.scenario import Scenario
 from sim.config.tables.quantity import Quantity
-from sim.study.runs.case import Case, gain_percent, one_point, saved_ns, value_of
+from sim.study.runs.case import Case, gain_percent, one_point, saved_ns, value_of, worker_ns
 from sim.study.runs.pool import run_cases
 
 #: Gives the scenario in which the key has a value.
@@ -229,6 +229,8 @@ def _observe(scenario: Scenario, quantity: str) -> float:
     size = scenario.traffic.sizes[0]
     names = [variant.name for variant in scenario.access[: 2 if quantity in _OF_PAIRS else 1]]
     rates = run_cases([Case(one_point(scenario, name, size)) for name in names]).tolist()
-    if quantity in _OF_PAIRS:
-        return float({"gain": gain_percent, "saved_ns": saved_ns}[quantity](*rates))
-    return float(rates[0] if quantity == "pps" else 1e9 / rates[0])
+    if quantity == "gain":
+        return float(gain_percent(*rates))
+    if quantity == "saved_ns":
+        return float(saved_ns(rates[0], rates[1], scenario, scenario))
+    return float(rates[0] if quantity == "pps" else worker_ns(rates[0], scenario))

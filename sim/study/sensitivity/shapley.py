@@ -56,7 +56,10 @@ def without(scenario: Scenario, mechanisms: Collection[str]) -> Scenario:
 
 @dataclass(frozen=True)
 class Share:
-    """One mechanism in a gain: its Shapley share, and what is left of the gain when it alone is switched off."""
+    """One mechanism in a gain: its Shapley share, and what is left of the gain when it alone is switched off.
+
+    `saved_ns` is time of one worker core per packet; the gain is that of all queues together.
+    """
 
     mechanism: str
     saved_ns: float
@@ -97,7 +100,7 @@ def decompose(scenario: Scenario, before: str, after: str, packet_bytes: int) ->
         for access in (before, after)
     ]
     rates = dict(zip(sets, run_cases(cases).reshape(-1, 2).tolist(), strict=True))
-    saved = {on: saved_ns(first, second) for on, (first, second) in rates.items()}
+    saved = {on: saved_ns(first, second, scenario, scenario) for on, (first, second) in rates.items()}
     gain = {on: gain_percent(first, second) for on, (first, second) in rates.items()}
     everything, nothing = frozenset(names), frozenset[str]()
 

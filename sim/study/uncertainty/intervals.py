@@ -15,7 +15,7 @@ import numpy.typing as npt
 from sim.config.errors import ConfigError
 from sim.config.progress import Counted
 from sim.config.scenario.scenario import Scenario
-from sim.study.runs.case import Floats, Side, gain_percent, saved_ns
+from sim.study.runs.case import Floats, Side, gain_percent, saved_ns, worker_ns
 from sim.study.runs.pool import Job, run_jobs
 from sim.study.uncertainty.distributions import Draws, central_90, draws_of
 
@@ -40,7 +40,7 @@ class Interval:
 
 @dataclass(frozen=True)
 class Rate:
-    """Packets per second of one variant at one size."""
+    """Packets per second of one variant at one size, of all queues together."""
 
     access: str
     packet_bytes: int
@@ -55,6 +55,7 @@ class Rate:
 class Gain:
     """The difference between two variants at one size, draw by draw.
 
+    `gain_percent` compares the rates of all queues together, `saved_ns` is time of one worker core per packet.
     `same_sign` is the share of draws with its sign; a draw within `resolution_ns`, what the runs resolve, has none.
     """
 
@@ -205,9 +206,10 @@ def _gain(sides: Sequence[Side], start: int, number: int, nominal: Floats, table
     before, after = sides[start], sides[number]
     before_pps, after_pps = float(nominal[start]), float(nominal[number])
     gain = _interval(gain_percent(before_pps, after_pps), gain_percent(table[start], table[number]))
-    saves = saved_ns(table[start], table[number])
-    saved = _interval(saved_ns(before_pps, after_pps), saves)
-    resolution_ns = after.case.scenario.run.precision * (1e9 / after_pps)
+    scenarios = before.case.scenario, after.case.scenario
+    saves = saved_ns(table[start], table[number], *scenarios)
+    saved = _interval(saved_ns(before_pps, after_pps, *scenarios), saves)
+    resolution_ns = scenarios[1].run.precision * worker_ns(after_pps, scenarios[1])
     same = float(np.mean((np.sign(saves) == np.sign(saved.value)) & (np.abs(saves) > resolution_ns)))
     return Gain(before.label, after.label, after.packet_bytes, gain, saved, same, resolution_ns)
 

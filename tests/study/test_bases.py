@@ -1,0 +1,71 @@
+"""Times and savings are those of one worker core per packet, rates those of all queues together, whoever says them."""
+
+from __future__ import annotations
+
+import pytest
+
+import sim
+from sim.study.questions.cpus import compare_cpus
+from sim.study.runs.case import saved_ns, sides_of, worker_ns
+from sim.study.sensitivity.breakeven import Target, breakeven
+from sim.study.sensitivity.shapley import decompose
+from sim.study.uncertainty.intervals import uncertainty
+
+EIGHT = "eight-workers"
+SHORT = ["traffic.packet_bytes=64", "run.packets=20000"]
+
+
+def load(name=EIGHT, *overrides):
+    return sim.load_scenario(name, overrides=[*SHORT, *overrides])
+
+
+@pytest.fixture(scope="module")
+def compared():
+    return sim.compare(load()).differences[0]
+
+
+@pytest.mark.parametrize(("name", "cores"), [(EIGHT, 8), ("four-queues-one-worker", 1), ("workers-share-cores", 2)])
+def test_a_core_takes_so_many_times_as_long_for_a_packet_as_cores_serve_the_queues(name, cores):
+    point = sim.run(load(name)).points[0]
+    assert point.pps == pytest.approx(cores * 1e9 / point.ns_per_packet)
+    assert worker_ns(point.pps, load(name)) == pytest.approx(point.ns_per_packet)
+
+
+def test_a_saving_between_one_queue_and_eight_is_that_of_a_core_each():
+    one, eight = load("virtio-user-xdp1-tap"), load()
+    assert saved_ns(5e6, 32e6, one, eight) == pytest.approx(1e9 / 5e6 - 8 * 1e9 / 32e6)  # 200 - 250
+
+
+def test_a_drawn_saving_is_that_of_the_comparison(compared):
+    (gain,) = uncertainty(sides_of(load()), 2, 1).gains
+    assert gain.saved_ns.value == pytest.approx(compared.saved_ns)
+    assert gain.gain_percent.value == pytest.approx(compared.gain_percent)
+    assert gain.resolution_ns == pytest.approx(load().run.precision * compared.after.ns_per_packet)
+
+
+def test_the_shares_of_mechanisms_add_up_to_the_saving_of_the_comparison(compared):
+    shares = decompose(load(), "copy_user", "vmap", 64)
+    assert sum(share.saved_ns for share in shares.shares) + shares.rest_ns == pytest.approx(compared.saved_ns)
+
+
+@pytest.mark.parametrize(
+    ("quantity", "of"),
+    [
+        ("gain", lambda pair: pair.gain_percent),
+        ("saved_ns", lambda pair: pair.saved_ns),
+        ("pps", lambda pair: pair.before.pps),
+        ("ns_per_packet", lambda pair: pair.before.ns_per_packet),
+    ],
+)
+def test_a_break_even_looks_at_what_the_comparison_says(compared, quantity, of):
+    base, key = load(), "cpu.primitives.stac"
+    value = base.cpu.primitives["stac"].value
+    looks = breakeven(lambda _: base, base, key, Target(quantity, ">=", 0.0), low=value, high=value).looks
+    assert [answer for _, answer in looks] == pytest.approx([of(compared)])
+
+
+def test_two_cpus_are_compared_by_core_and_by_the_rate_of_all():
+    name = "broadwell-ep-e5-2650v4"
+    told = compare_cpus(name, name, EIGHT, SHORT).to_dict()["first"]
+    point = sim.run(load()).points[0]
+    assert (told["ns_per_packet"], told["pps"]) == pytest.approx((point.ns_per_packet, point.pps))
