@@ -77,7 +77,7 @@ def _build(scenario: Scenario, access: str, packet_bytes: int, apart: bool, func
         cycle_ps=table.cycle_ps,
         ring_packets=ring.packets,
         in_flight=ring.packets,
-        arrivals=arrivals_of(scenario.traffic.load, scenario.run.seed),
+        arrivals=arrivals_of(scenario.queue_load, scenario.run.seed),
         classes=classes,
         class_rows=class_rows,
         backlog=scenario.traffic.load.backlog,

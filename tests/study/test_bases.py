@@ -5,13 +5,16 @@ from __future__ import annotations
 import pytest
 
 import sim
+from sim.config.scenario.traffic import Load
 from sim.study.questions.cpus import compare_cpus
+from sim.study.questions.limits import limits
 from sim.study.runs.case import saved_ns, sides_of, worker_ns
 from sim.study.sensitivity.breakeven import Target, breakeven
 from sim.study.sensitivity.shapley import decompose
 from sim.study.uncertainty.intervals import uncertainty
 
 EIGHT = "eight-workers"
+SATURATE = Load(kind="saturate", pps=0.0)
 SHORT = ["traffic.packet_bytes=64", "run.packets=20000"]
 
 
@@ -69,3 +72,28 @@ def test_two_cpus_are_compared_by_core_and_by_the_rate_of_all():
     told = compare_cpus(name, name, EIGHT, SHORT).to_dict()["first"]
     point = sim.run(load()).points[0]
     assert (told["ns_per_packet"], told["pps"]) == pytest.approx((point.ns_per_packet, point.pps))
+
+
+def test_a_load_is_offered_to_all_queues_together():
+    """Eight queues at 8 Mpps do each what one does at 1 Mpps."""
+    eight = sim.run(load(EIGHT, "traffic.load=8e6", "access=vmap")).points[0]
+    one = sim.run(load(EIGHT, "traffic.load=1e6", "access=vmap", "queues.pairs=1")).points[0]
+    assert eight.pps == pytest.approx(8e6, rel=0.01)
+    assert (eight.pps, eight.ns_per_packet, eight.bound_by) == (8 * one.pps, one.ns_per_packet, "load")
+
+
+def test_a_load_that_gives_a_queue_nothing_is_refused():
+    with pytest.raises(sim.ConfigError, match=r"no packet arrives at each of 8 queues within 1 us"):
+        load(EIGHT, "traffic.load={kind: on-off, pps: 4e+6, on_us: 1, off_us: 3}")
+
+
+@pytest.mark.parametrize("name", [EIGHT, "workers-share-cores"])
+def test_limits_are_those_of_all_queues(name):
+    (bound,) = limits(load(name))
+    assert bound.ideal_pps >= sim.run(load(name)).points[-1].pps
+
+
+def test_a_limit_is_none_of_the_load_that_is_offered():
+    offered = load("virtio-net-low-load")
+    saturated = offered.model_copy(update={"traffic": offered.traffic.model_copy(update={"load": SATURATE})})
+    assert limits(offered) == limits(saturated)

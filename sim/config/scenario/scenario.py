@@ -12,7 +12,7 @@ from pydantic import Field, model_validator
 
 from sim.config.errors import ConfigError
 from sim.config.scenario.endpoints import Backend, Device, Driver, Receive
-from sim.config.scenario.traffic import Traffic
+from sim.config.scenario.traffic import Load, Traffic
 from sim.config.scenario.virtqueue import Queues, Virtqueue
 from sim.config.tables.access import Access
 from sim.config.tables.cpu import Cpu
@@ -161,7 +161,18 @@ class Scenario(Headed):
             )
         if (self.device.kind == "af_xdp") != (self.driver.kind == "xsk"):
             raise ValueError("driver.kind: xsk goes with device.kind af_xdp, and it needs it")
+        load = self.queue_load
+        if load.kind == "on-off" and load.packets_per_period < 1:
+            raise ValueError(
+                f"traffic.load.on_us: no packet arrives at each of {self.queues.pairs} queues within {load.on_us:g} us"
+            )
         return self
+
+    @property
+    def queue_load(self) -> Load:
+        """Load offered to one queue pair: all are loaded alike, and the rate of a load is that of all together."""
+        load = self.traffic.load
+        return load.model_copy(update={"pps": load.pps / self.queues.pairs})
 
     def variant(self, name: str) -> Access:
         """Return the access variant of that name.

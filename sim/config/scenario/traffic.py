@@ -99,14 +99,19 @@ class Load(Strict):
     """Offered load: the driver always has packets, or they arrive at a rate."""
 
     kind: Literal["saturate", "constant", "poisson", "on-off"] = Field("saturate", description="arrival process")
-    pps: float = Field(0.0, ge=0, le=1e9, description="offered packets per second (not with saturate; on-off: when on)")
+    pps: float = Field(
+        0.0,
+        ge=0,
+        le=1e9,
+        description="offered packets per second, all queues together (not with saturate; on-off: when on)",
+    )
     on_us: float = Field(0.0, ge=0, le=1e9, description="on-off: microseconds in which packets arrive")
     off_us: float = Field(0.0, ge=0, le=1e9, description="on-off: microseconds in which none arrive")
     backlog: int = Field(
         512,
         ge=1,
         le=1 << 20,
-        description="packets that wait in front of the driver (its receive ring); more are dropped",
+        description="packets that wait in front of each driver (its receive ring); more are dropped",
     )
 
     @model_validator(mode="after")

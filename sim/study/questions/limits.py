@@ -8,6 +8,7 @@ from typing import Any
 
 from sim.config.loading.load import load_of
 from sim.config.scenario.scenario import Scenario
+from sim.config.scenario.traffic import Load
 from sim.config.tables.access import Access
 from sim.config.tables.vocabulary import PRIMITIVES
 from sim.datapath import Plan, build_plan
@@ -30,7 +31,7 @@ def line_rate_pps(packet_bytes: float, gbit: float) -> float:
 
 @dataclass(frozen=True)
 class Limit:
-    """What bounds the rate at one packet size, in packets/s."""
+    """What bounds the rate at one packet size, in packets/s: of all queues together, and of links of one line."""
 
     packet_bytes: int
     ideal_pps: float
@@ -51,10 +52,13 @@ class Limit:
 def limits(scenario: Scenario, known: Iterable[Point] = ()) -> tuple[Limit, ...]:
     """Return the limits at each packet size of a scenario; points of `ideal` that are known are not simulated again.
 
-    `copy_pps` is the rate of a worker that does nothing but copy the packet, everything else taking no time.
+    Whatever load a scenario offers, limits are those of drivers that always have packets. `copy_pps` is the rate of
+    workers that do nothing but copy the packet, everything else taking no time.
     """
-    bare = scenario.model_copy(update={"access": [load_of(Access, IDEAL)]})
-    points = {point.packet_bytes: point for point in known if point.access == IDEAL}
+    traffic = scenario.traffic.model_copy(update={"load": Load(kind="saturate", pps=0.0)})
+    bare = scenario.model_copy(update={"access": [load_of(Access, IDEAL)], "traffic": traffic})
+    saturated = scenario.traffic.load.kind == "saturate"
+    points = {point.packet_bytes: point for point in known if point.access == IDEAL and saturated}
     if set(points) != set(scenario.traffic.sizes):
         points = {point.packet_bytes: point for point in run(bare).points}
     cores = scenario.queues.lanes
