@@ -56,6 +56,12 @@ class Arrivals:
         """Return when one packet arrives."""
         return int(self.first(packet + 1)[packet])
 
+    def until(self, time_ps: int) -> int:
+        """Return how many packets have arrived at a time, that of the last one included."""
+        while self.first(1)[-1] <= time_ps:
+            self.first(len(self._times) + 1)
+        return int(np.searchsorted(self._times, time_ps, side="right"))
+
     def _block(self, number: int) -> npt.NDArray[np.int64]:
         """Return the times of a block of packets; with Poisson arrivals the gaps before them."""
         mean_ps = 1e12 / self._load.pps

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sim.datapath.plan.plan import Plan, Segment
+from sim.datapath.plan.registers import Register
 from sim.engine.histogram import buckets
 from sim.engine.machine import Count
 
@@ -93,6 +94,7 @@ class Checkpoint:
     buckets: npt.NDArray[np.int64]  # buckets of the histogram that are not empty
     latencies: npt.NDArray[np.int64]  # packets in each of those
     latency_sum_ps: int
+    dropped: int
 
     @property
     def executions(self) -> npt.NDArray[np.int64]:
@@ -146,9 +148,9 @@ class Checkpoints:
             return
         histogram = np.asarray(machine.histogram)
         filled = (histogram != 0).nonzero()[0]  # few: copies of the whole would be most of the cost of a checkpoint
-        self.taken.append(
-            Checkpoint(now_ps, used, machine.counts.copy(), filled, histogram[filled], machine.latency_sum_ps)
-        )
+        counts, dropped = machine.counts.copy(), int(machine.registers[Register.DROPPED])
+        latencies = histogram[filled]
+        self.taken.append(Checkpoint(now_ps, used, counts, filled, latencies, machine.latency_sum_ps, dropped))
         self._pass(used)
         while len(self.taken) > MOST_CHECKPOINTS:
             self.every *= 2
@@ -164,4 +166,4 @@ class Checkpoints:
     def start(self) -> None:
         """Put a checkpoint of all zeros, the start of time, before the others."""
         nothing = np.zeros(0, dtype=np.int64)
-        self.taken.insert(0, Checkpoint(0, 0, np.zeros_like(self.taken[0].counts), nothing, nothing, 0))
+        self.taken.insert(0, Checkpoint(0, 0, np.zeros_like(self.taken[0].counts), nothing, nothing, 0, 0))

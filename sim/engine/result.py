@@ -34,15 +34,17 @@ class Point:
     packet_bytes
         Frame size in bytes (of a mix: its mean).
     packets, elapsed_ps
-        Packets and simulated time (ps, of one core) that the numbers are taken over.
+        Packets and simulated time (ps) of one worker core that the numbers are taken over.
     warmup_packets, dropped
-        Packets before them; packets dropped in front of the driver since the start.
+        Packets before them; packets dropped in front of the driver since the start. Both are those of one worker core.
+    offered_pps, lost_pps
+        Packets/s that arrived meanwhile and that are lost, at all queues together; None without an offered load.
     half_width_ps
         Half the 95 % interval of the simulated time per packet, in ps (batch means).
     cycle_ps
         Time of a core cycle, in ps.
     breakdown_ps
-        Worker time in ps by primitive and kind of waiting, over all `packets`; adds up to `elapsed_ps`.
+        Time of a worker core in ps by primitive and kind of waiting, over all `packets`; adds up to `elapsed_ps`.
     row_rates, row_times_ps, row_waits_ps
         Executions, time and waiting (ps) per packet, by `actor.row`.
     transfers
@@ -50,17 +52,17 @@ class Point:
     instructions_per_packet
         Instructions that the worker executed.
     latency_us
-        Latency in us by percentile: `p50`, `p99`, `p999`.
+        Latency of a packet in us by percentile: `p50`, `p99`, `p999`.
     occupancy
-        Packets posted and not yet used: `mean` and `max`.
+        Packets posted and not yet used on the ring of one queue: `mean` and `max`.
     utilisation
-        Share of time, 0 to 1, in which an actor was not waiting, by actor.
+        Share of time, 0 to 1, in which an actor was not waiting, by actor of one worker core.
     bound_by
         `worker`, `driver`, `nic`, `receiver`, `uncore`, `load` or `latency`.
     notes
         Where the variant is not what it is called.
     lanes
-        Cores that run this datapath side by side; `pps` is that of all of them.
+        Worker cores that run this datapath side by side; `pps` is that of all of them, times are those of one.
 
     Examples
     --------
@@ -93,32 +95,39 @@ class Point:
     bound_by: str
     notes: tuple[str, ...] = ()
     lanes: int = 1
+    offered_pps: float | None = None
+    lost_pps: float | None = None
 
     @property
     def ps_per_packet(self) -> float:
-        """Time per packet of one core, in ps."""
+        """Time of one worker core per packet, in ps."""
         return self.elapsed_ps / self.packets
 
     @property
     def ns_per_packet(self) -> float:
-        """Time per packet in ns."""
+        """Time of one worker core per packet, in ns."""
         return self.ps_per_packet / 1e3
 
     @property
     def cycles_per_packet(self) -> float:
-        """Time per packet in core cycles."""
+        """Time of one worker core per packet, in its cycles."""
         return self.ps_per_packet / self.cycle_ps
 
     @property
     def pps(self) -> float:
-        """Packets per second of all cores."""
+        """Packets per second of all queues together."""
         return self.lanes * 1e12 / self.ps_per_packet
 
     @property
     def pps_ci(self) -> tuple[float, float]:
-        """95 % interval of the simulated rate (how well the run is averaged, not how sure the tables are)."""
+        """95 % interval of that rate, as simulated (how well the run is averaged, not how sure the tables are)."""
         low, high = self.ps_per_packet - self.half_width_ps, self.ps_per_packet + self.half_width_ps
         return self.lanes * 1e12 / high, (self.lanes * 1e12 / low if low > 0 else float("inf"))
+
+    @property
+    def lost_share(self) -> float | None:
+        """Share of the offered packets that is lost; None without an offered load."""
+        return None if self.lost_pps is None or not self.offered_pps else self.lost_pps / self.offered_pps
 
     @property
     def breakdown_cycles(self) -> dict[str, float]:
@@ -136,6 +145,9 @@ class Point:
             "packet_bytes": self.packet_bytes,
             "pps": self.pps,
             "pps_ci": [finite(bound) for bound in self.pps_ci],
+            "offered_pps": self.offered_pps,
+            "lost_pps": self.lost_pps,
+            "lost_share": self.lost_share,
             "ns_per_packet": self.ns_per_packet,
             "cycles_per_packet": self.cycles_per_packet,
             "breakdown_cycles": self.breakdown_cycles,
@@ -238,6 +250,22 @@ class _MeasuredSpan:
                 lines += times * sum(part.count for part in row.components if part.primitive in self.plan.line_moves)
         return max(0, round(self.plan.lanes * lines * self.plan.uncore_ps_per_line) - elapsed)
 
+    def offered_and_lost(self, packets: int, elapsed: int, uncore_ps: int) -> tuple[float, float] | None:
+        """Return the packets/s that arrived and that are lost, at all queues together (None without arrivals).
+
+        Of a load that is carried those that were dropped are lost; of another what arrived and was not carried, since
+        the backlog, which has to fill before a packet is dropped, does so once.
+        """
+        arrivals = self.plan.arrivals
+        if arrivals is None:
+            return None
+        per_second = self.plan.lanes * 1e12 / elapsed
+        arrived = arrivals.until(self.last.time_ps) - arrivals.until(self.first.time_ps)
+        offered = arrived * self.plan.queues * per_second
+        if self.carries_the_load(elapsed) and not uncore_ps:
+            return offered, (self.last.dropped - self.first.dropped) * self.plan.queues * per_second
+        return offered, max(0.0, offered - self.plan.lanes * 1e12 * packets / (elapsed + uncore_ps))
+
     def carries_the_load(self, elapsed: int) -> bool:
         """Return whether packets are used as fast as they arrive, where none is dropped (False without arrivals)."""
         arrivals = self.plan.arrivals
@@ -269,6 +297,7 @@ def point(plan: Plan, checkpoints: list[Checkpoint], rate: Estimate, machine: To
     span = _MeasuredSpan(plan, first, last)
     packets, elapsed = (last.packets - first.packets) * plan.queues, last.time_ps - first.time_ps
     uncore_ps = span.uncore_ps(elapsed)
+    offered_pps, lost_pps = span.offered_and_lost(packets, elapsed, uncore_ps) or (None, None)
     histogram = last.histogram - first.histogram
     rates, times, waits, instructions = span.rows(packets)
     utilisation = span.utilisation(elapsed)
@@ -299,6 +328,8 @@ def point(plan: Plan, checkpoints: list[Checkpoint], rate: Estimate, machine: To
         bound_by="uncore" if uncore_ps else _bound_by(utilisation, dropped == 0 and span.carries_the_load(elapsed)),
         notes=plan.notes,
         lanes=plan.lanes,
+        offered_pps=offered_pps,
+        lost_pps=lost_pps,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from types import SimpleNamespace
 
 import numpy as np
@@ -17,7 +18,7 @@ from tests.engine.test_same_trace import assert_same_checkpoints
 
 
 def reach_all(checkpoints: Checkpoints, packets: range) -> None:
-    machine = SimpleNamespace(counts=np.zeros((0, 0)), histogram=[], latency_sum_ps=0)
+    machine = SimpleNamespace(counts=np.zeros((0, 0)), histogram=[], latency_sum_ps=0, registers=defaultdict(int))
     for used in packets:
         machine.marked_used = used
         checkpoints.reach(machine, now_ps=10 * used)

@@ -33,6 +33,8 @@ def rates(review: Review) -> str:
     if review.sure.pairs:
         pairs = sorted(review.sure.pairs, key=lambda gain: (gain.before, gain.after))
         parts.append(folded("every other pair of variants, draw by draw", table_of(_GAIN_COLUMNS, pairs, left=2)))
+    if review.scenario.traffic.load.kind != "saturate":
+        parts.append(table_of(_OFFERED_COLUMNS, review.result.points))
     parts += [f'<p class="small">{isolated(note)}</p>' for note in review.sure.notes]
     return "\n".join((*parts, *_published(review)))
 
@@ -80,6 +82,14 @@ _LATENCY_COLUMNS: Columns[Point] = (
     ("99.9 % us", lambda point: f"{point.latency_us['p999']:.2f}"),
     ("packets in the ring", lambda point: f"{point.occupancy['mean']:.0f}"),
     ("worker busy", lambda point: f"{point.utilisation['worker']:.0%}"),
+)
+_OFFERED_COLUMNS: Columns[Point] = (
+    ("variant", lambda point: point.access),
+    ("bytes", lambda point: str(point.packet_bytes)),
+    ("offered, Mpps", lambda point: f"{(point.offered_pps or 0.0) / 1e6:.3f}"),
+    ("carried, Mpps", lambda point: f"{point.pps / 1e6:.3f}"),
+    ("lost, Mpps", lambda point: f"{(point.lost_pps or 0.0) / 1e6:.3f}"),
+    ("lost", lambda point: f"{point.lost_share or 0.0:.2%}"),
 )
 
 

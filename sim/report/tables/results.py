@@ -18,7 +18,7 @@ from sim.report.tables.stack import LAYERS, stack
 from sim.report.tables.terminal import Columns, Drawing, TextTable, table_of
 from sim.study.questions.capacity import Capacities, Capacity
 from sim.study.questions.columns import Column, columns_of
-from sim.study.questions.compare import DIFFERENCE_COLUMNS, Comparison
+from sim.study.questions.compare import DIFFERENCE_COLUMNS, Comparison, Difference
 from sim.study.questions.limits import LINK_GBIT, Limit
 from sim.study.questions.run import Result, TieCheck
 from sim.study.sensitivity.shapley import Decomposition
@@ -79,7 +79,12 @@ def _point_columns(points: Sequence[Point]) -> Columns[Point]:
         return last.index(column.key) + 1 if column.key in last else 0
 
     shown = sorted((column for column in columns_of(points) if column.heading), key=order)
-    return [(column.heading, column.cell) for column in shown]
+    offered = any(point.offered_pps is not None for point in points)
+    return [(_CARRIED.get(column.name, column.heading) if offered else column.heading, column.cell) for column in shown]
+
+
+#: What a rate is called beside the one that is offered.
+_CARRIED = {"pps": "carried Mpps"}
 
 
 def limit_table(limits: Sequence[Limit]) -> RenderableType:
@@ -176,7 +181,7 @@ def _bar(layers: Mapping[str, float], scale: float) -> Text:
 def comparison_tables(comparison: Comparison) -> RenderableType:
     """Gain by size, and what makes up the difference at the first size."""
     before, after = comparison.before, comparison.after
-    shown = [column for column in DIFFERENCE_COLUMNS if column.heading]
+    shown = [column for column in DIFFERENCE_COLUMNS if column.heading and _filled(column, comparison.differences)]
     columns = [(column.heading.format(before=before, after=after), column.cell) for column in shown]
     gains = table_of(f"{before} -> {after}", columns, comparison.differences, left=0)
     first = comparison.differences[0]
@@ -191,6 +196,10 @@ def comparison_tables(comparison: Comparison) -> RenderableType:
     both = dict(zip(names, (_breakdown_ns(first.before), _breakdown_ns(first.after)), strict=True))
     stacks = _stacks(both, f"worker ns per packet at {first.packet_bytes} B")
     return Group(gains, parts, stacks, *notes(comparison.points()))
+
+
+def _filled(column: Column[Difference], differences: Sequence[Difference]) -> bool:
+    return any(column.value(difference) is not None for difference in differences)
 
 
 def _breakdown_ns(point: Point) -> dict[str, float]:

@@ -58,6 +58,9 @@ def columns(actors: Iterable[str] = ACTORS, time_parts: Iterable[str] = TIME_PAR
         _plain("access", str),
         _plain("packet_bytes", int, "bytes"),
         _plain("pps", float, "Mpps", lambda point: f"{point.pps / 1e6:.3f}"),
+        _plain("offered_pps", float, "offered Mpps", lambda point: f"{(point.offered_pps or 0.0) / 1e6:.3f}"),
+        _plain("lost_pps", float, "lost Mpps", lambda point: f"{(point.lost_pps or 0.0) / 1e6:.3f}"),
+        _plain("lost_share", float, "lost", lambda point: f"{point.lost_share or 0.0:.2%}"),
         Column("pps_low", float, "pps_ci", lambda point: point.pps_ci[0], "95 % (run)", run_interval),
         Column("pps_high", float, "pps_ci", lambda point: point.pps_ci[1]),
         _plain("ns_per_packet", float, "ns/packet", lambda point: f"{point.ns_per_packet:.1f}"),
@@ -78,7 +81,8 @@ def columns_of(points: Sequence[Point]) -> list[Column[Point]]:
     """Return the columns that some points fill, utilisations and parts of the time in the order of the points."""
     actors = dict.fromkeys(actor for point in points for actor in point.utilisation)
     parts = dict.fromkeys(part for point in points for part in point.breakdown_ps)
-    return columns(actors, parts)
+    known = columns(actors, parts)
+    return [column for column in known if any(column.value(point) is not None for point in points)]
 
 
 def row_of(record: Record, wanted: Iterable[Column[Record]]) -> dict[str, Any]:

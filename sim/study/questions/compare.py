@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any
@@ -79,6 +79,16 @@ def _numeric(name: str, heading: str = "", spec: str = "", unit: str = "") -> Co
     return Column(name, float, name, value, heading, lambda difference: f"{value(difference):{spec}}{unit}")
 
 
+def _offered(name: str, value: Callable[[Difference], float | None], heading: str, percent: bool = False) -> Any:
+    """Return a column that is filled where a load is offered."""
+
+    def text(difference: Difference) -> str:
+        number = value(difference) or 0.0
+        return f"{number:.2%}" if percent else f"{number / 1e6:.3f}"
+
+    return Column(name, float, name, value, heading, text)
+
+
 def _rate(side: str) -> Column[Difference]:
     def text(difference: Difference) -> str:
         point: Point = getattr(difference, side)
@@ -90,8 +100,11 @@ def _rate(side: str) -> Column[Difference]:
 #: The columns of a comparison, stated once; headings name its sides as {before} and {after}.
 DIFFERENCE_COLUMNS: tuple[Column[Difference], ...] = (
     Column("packet_bytes", int, "packet_bytes", attrgetter("packet_bytes"), "bytes"),
+    _offered("offered_pps", attrgetter("before.offered_pps"), "offered Mpps"),
     _rate("before"),
+    _offered("before_lost_share", attrgetter("before.lost_share"), "{before} loses", percent=True),
     _rate("after"),
+    _offered("after_lost_share", attrgetter("after.lost_share"), "{after} loses", percent=True),
     _numeric("gain_percent", "gain", "+.1f", " %"),
     _numeric("saved_ns", "saved ns", "+.1f"),
     _numeric("saved_cycles", "saved cycles", "+.1f"),
