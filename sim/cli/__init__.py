@@ -79,7 +79,7 @@ def main() -> None:
 
 
 #: What the arguments of the library are called on the command line.
-_SAME = "access configs dask high jobs low only packets resolution ring skip target thread tolerance vary without"
+_SAME = "access configs dask high jobs loss low only packets resolution ring skip target thread tolerance vary without"
 FLAGS = {name: f"--{name}" for name in _SAME.split()} | {
     "draws": "--uncertainty",
     "folder": "--out",

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import wraps
+from math import nan
 from pathlib import Path
 from stat import S_ISREG
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
@@ -275,6 +276,18 @@ def at_least(option: str, least: int, value: int | None) -> None:
     """Refuse a number below what an option takes."""
     if value is not None and value < least:
         refuse(f"at least {least} is needed", key=option, got=value)
+
+
+def percent(option: str, text: str) -> float:
+    """Read a percentage as a share, and refuse any other text."""
+    number = text.strip().removesuffix("%")
+    try:
+        share = float(number) / 100 if text.strip().endswith("%") else nan
+    except ValueError:
+        share = nan
+    if not 0 < share < 1:
+        refuse("a percentage between 0% and 100% is needed, such as 0.1%", key=option, got=text)
+    return share
 
 
 def only_one(name: str, access: str | None) -> None:

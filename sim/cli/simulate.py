@@ -135,7 +135,10 @@ def _with(data: dict[str, Any], sure: Uncertainty | None, outside_note: str | No
     return data | intervals | ({"evidence": outside_note} if outside_note else {})
 
 
-@opt.command("capacity virtio-user-xdp1-tap --sizes 64 --set traffic.load=poisson")
+@opt.command(
+    "capacity virtio-user-xdp1-tap --sizes 64 --loss 0.1%",
+    "capacity virtio-user-xdp1-tap --sizes 64 --set 'traffic.load={kind: poisson, pps: 1e+6}'",
+)
 def capacity(
     scenario: opt.Name,
     sets: opt.Sets = None,
@@ -145,20 +148,25 @@ def capacity(
     resolution: Annotated[
         float, Option("--resolution", metavar="SHARE", help="how near to the rate that loses a packet")
     ] = 0.005,
+    loss: Annotated[
+        str | None, Option("--loss", metavar="PERCENT", help="also search the rate that loses so much, e.g. 0.1%")
+    ] = None,
     out: opt.Out = None,
     configs: opt.Configs = None,
 ) -> None:
     """Search the highest offered rate without loss, per access variant and packet size, in the manner of RFC 2544.
 
     Packets arrive as traffic.load says (constant, poisson or on-off; constant for saturate) and wait in a backlog of
-    traffic.load.backlog packets while the ring is full; what finds no room there is lost.
+    traffic.load.backlog packets while the ring is full; what finds no room there is lost. Rates are those of all queues
+    together, with on-off the mean. --loss searches the partial drop rate beside the rate without loss.
     """
     from sim.study.questions.capacity import capacity as search
 
+    allowed = None if loss is None else opt.percent("--loss", loss)
     loaded = opt.load(scenario, sets, configs, access=access, sizes=sizes, seed=seed)
     files = opt.checked_folder(out)
     with opt.progress() as report:
-        capacities = search(loaded, resolution, report)
+        capacities = search(loaded, resolution, report, loss=allowed)
     opt.show_data(
         capacities.to_dict(),
         lambda: opt.csv_rows().capacity_rows(capacities),

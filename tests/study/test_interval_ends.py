@@ -265,8 +265,9 @@ def test_a_trial_is_long_enough_for_a_fifth_of_the_resolution_to_overflow():
 
 
 def test_the_search_for_a_capacity_ends_within_its_resolution(monkeypatch):
-    def trial(scenario, access, size, pps):
-        return SimpleNamespace(pps=2e6, dropped=int(pps is not None and pps > 1.234e6))
+    def trial(scenario, pps):
+        lost = int(pps is not None and pps > 1.234e6)
+        return SimpleNamespace(pps=2e6, dropped=lost, warmup_packets=0, packets=1000)
 
     monkeypatch.setattr(capacity, "_trial", trial)
     scenario = sim.load_scenario("virtio-user-xdp1-tap")

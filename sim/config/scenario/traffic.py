@@ -125,6 +125,11 @@ class Load(Strict):
         return self
 
     @property
+    def mean_pps(self) -> float:
+        """Packets per second over on and off (0 with saturate)."""
+        return self.packets_per_period * 1e6 / (self.on_us + self.off_us) if self.kind == "on-off" else self.pps
+
+    @property
     def packets_per_period(self) -> int:
         """Packets of one on-off period."""
         return int(self.pps * self.on_us / 1e6)

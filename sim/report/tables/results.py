@@ -16,7 +16,7 @@ from sim.engine import Point
 from sim.report.tables.evidence import decomposition_table, uncertainty_tables
 from sim.report.tables.stack import LAYERS, stack
 from sim.report.tables.terminal import Columns, Drawing, TextTable, table_of
-from sim.study.questions.capacity import Capacities, Capacity
+from sim.study.questions.capacity import Capacities, Capacity, Carried, lost_share
 from sim.study.questions.columns import Column, columns_of
 from sim.study.questions.compare import DIFFERENCE_COLUMNS, Comparison, Difference
 from sim.study.questions.limits import LINK_GBIT, Limit
@@ -216,6 +216,7 @@ def capacity_table(capacities: Capacities) -> RenderableType:
         ("bytes", lambda capacity: str(capacity.packet_bytes)),
         ("carries Mpps", lambda capacity: _mpps(capacity.pps)),
         ("loses at Mpps", lambda capacity: _mpps(capacity.loses_at_pps)),
+        *_allowed_columns(capacities.results[0].with_loss),
         ("saturated Mpps", lambda capacity: _mpps(capacity.saturated.pps)),
         ("share", lambda capacity: f"{capacity.share:.1%}"),
         ("p50 us", lambda capacity: f"{capacity.below.latency_us['p50']:.1f}"),
@@ -225,6 +226,20 @@ def capacity_table(capacities: Capacities) -> RenderableType:
     )
     title = f"highest offered rate without loss ({kind} load, backlog {load.backlog})"
     return Group(heading(capacities.scenario), table_of(title, columns, capacities.results, keys=2))
+
+
+def _allowed_columns(allowed: Carried | None) -> Columns[Capacity]:
+    """Return the columns of a search that allows a loss, and names it."""
+    if allowed is None:
+        return ()
+
+    def rate(capacity: Capacity) -> str:
+        return "" if capacity.with_loss is None else _mpps(capacity.with_loss.pps)
+
+    def lost(capacity: Capacity) -> str:
+        return "" if capacity.with_loss is None else f"{lost_share(capacity.with_loss.trial):.3%}"
+
+    return ((f"Mpps, at most {100 * allowed.loss:g} % lost", rate), ("lost", lost))
 
 
 def sweep_table(sweep: Sweep, outcome: Outcome, hint: str) -> RenderableType:

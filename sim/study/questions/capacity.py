@@ -21,47 +21,100 @@ _MOST_TRIALS = 40
 
 
 @dataclass(frozen=True)
+class Carried:
+    """The end of a search: the highest offered rate that loses no more than is allowed.
+
+    Attributes
+    ----------
+    loss
+        Share of the packets of a trial that may be lost.
+    pps, loses_at_pps
+        Highest offered rate at which no more was lost, lowest at which more was (packets/s of all queues together, for on-off the mean).
+    trial
+        The run at `pps`.
+    trials
+        How many rates were tried.
+    """
+
+    loss: float
+    pps: float
+    loses_at_pps: float
+    trial: Point
+    trials: int
+
+
+@dataclass(frozen=True)
 class Capacity:
-    """What one access variant carries at one packet size.
+    """What one access variant carries at one packet size. Rates are mean ones, of all queues together.
 
     Attributes
     ----------
     access, packet_bytes
         The variant, and the frame size in bytes.
-    pps, loses_at_pps
-        Highest offered rate at which no packet was dropped, lowest at which some were (packets/s).
-    saturated, below
-        The run with a driver that always has packets; the trial at `pps`.
-    trials
-        How many rates were tried.
+    saturated
+        The run with drivers that always have packets.
+    without_loss, with_loss
+        What is carried without loss, and with the loss that is allowed (None where none is).
     """
 
     access: str
     packet_bytes: int
-    pps: float
-    loses_at_pps: float
     saturated: Point
-    below: Point
-    trials: int
+    without_loss: Carried
+    with_loss: Carried | None = None
+
+    @property
+    def pps(self) -> float:
+        """Highest offered rate at which no packet was dropped."""
+        return self.without_loss.pps
+
+    @property
+    def loses_at_pps(self) -> float:
+        """Lowest offered rate at which some were."""
+        return self.without_loss.loses_at_pps
+
+    @property
+    def below(self) -> Point:
+        """The trial at `pps`."""
+        return self.without_loss.trial
+
+    @property
+    def trials(self) -> int:
+        """How many rates were tried, in both searches."""
+        return self.without_loss.trials + (self.with_loss.trials if self.with_loss else 0)
 
     @property
     def share(self) -> float:
-        """Capacity as a share of the rate of a driver that always has packets."""
+        """Capacity as a share of the rate of drivers that always have packets."""
         return self.pps / self.saturated.pps
 
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON form."""
+        allowed = self.with_loss
         return {
             "access": self.access,
             "packet_bytes": self.packet_bytes,
             "capacity_pps": self.pps,
             "loses_at_pps": self.loses_at_pps,
+            **({} if allowed is None else _allowed(allowed)),
             "saturated_pps": self.saturated.pps,
             "share_of_saturated": self.share,
+            **{name: getattr(self.below, name) for name in ("offered_pps", "lost_pps", "lost_share")},
+            "carried_pps": self.below.pps,
             "latency_us": self.below.latency_us,
             "utilisation": self.below.utilisation,
             "trials": self.trials,
         }
+
+
+def _allowed(carried: Carried) -> dict[str, float]:
+    """Return what is said of a search that allows a loss."""
+    return {
+        "allowed_loss": carried.loss,
+        "capacity_with_loss_pps": carried.pps,
+        "loses_more_at_pps": carried.loses_at_pps,
+        "lost_share_with_loss": lost_share(carried.trial),
+    }
 
 
 @dataclass(frozen=True)
@@ -97,12 +150,15 @@ class Capacities:
         return pd.DataFrame(rows)
 
 
-def capacity(scenario: Scenario, resolution: float = 0.005, progress: Progress | None = None) -> Capacities:
+def capacity(
+    scenario: Scenario, resolution: float = 0.005, progress: Progress | None = None, *, loss: float | None = None
+) -> Capacities:
     """Search the highest offered rate at which no packet is dropped, in the manner of RFC 2544.
 
     A trial simulates every packet, `run.packets` of them or as many as it takes for an excess of a fifth of the
     resolution to overflow ring and backlog. Packets arrive in the manner of the scenario's load, constant unless it
-    says poisson or on-off; the rate is that of the load, for on-off the rate when on. All trials meet the same draws.
+    says poisson or on-off. Rates are those of all queues together, for on-off the mean of on and off. All trials meet
+    the same draws.
 
     Parameters
     ----------
@@ -112,6 +168,9 @@ def capacity(scenario: Scenario, resolution: float = 0.005, progress: Progress |
         The search ends when the rates with and without loss differ by less than this share, between 0 and 1.
     progress
         Called before each search, with the share done (0 to 1) and what is being searched.
+    loss
+        Search beside it the highest rate at which no more than this share of the packets is lost, between 0 and 1: the
+        partial drop rate. Like the other it is known to within the resolution.
 
     Returns
     -------
@@ -121,7 +180,7 @@ def capacity(scenario: Scenario, resolution: float = 0.005, progress: Progress |
     Raises
     ------
     ConfigError
-        For a resolution that is not between 0 and 1, and for the lockstep driver.
+        For a resolution or a loss that is not between 0 and 1, and for the lockstep driver.
 
     Examples
     --------
@@ -132,15 +191,25 @@ def capacity(scenario: Scenario, resolution: float = 0.005, progress: Progress |
     >>> bool(0.9 < share < 1)
     True
     """
-    if not 0 < resolution < 1:
-        raise ConfigError("a share between 0 and 1 is needed", key="resolution", got=f"{resolution:g}")
+    for key, share in (("resolution", resolution), ("loss", loss)):
+        if share is not None and not 0 < share < 1:
+            raise ConfigError("a share between 0 and 1 is needed", key=key, got=f"{share:g}")
     wanted = variants_and_sizes(scenario)
     results = []
     for number, (access, size) in enumerate(wanted):
         if progress is not None:
             progress(number / len(wanted), f"{access}, {size} B")
-        results.append(_search(_long_enough(scenario, resolution), access, size, resolution))
+        asked = _one(_long_enough(scenario, resolution), access, size)
+        saturated = _trial(asked, None)
+        none = _search(asked, saturated, resolution, 0.0)
+        some = None if loss is None else _search(asked, saturated, resolution, loss)
+        results.append(Capacity(access, size, saturated, none, some))
     return Capacities(scenario, tuple(results))
+
+
+def lost_share(trial: Point) -> float:
+    """Return the share of all packets of a trial that was dropped, from its start on."""
+    return trial.dropped / (trial.dropped + trial.warmup_packets + trial.packets)
 
 
 def _long_enough(scenario: Scenario, resolution: float) -> Scenario:
@@ -149,15 +218,19 @@ def _long_enough(scenario: Scenario, resolution: float) -> Scenario:
     return scenario.model_copy(update={"run": scenario.run.model_copy(update={"packets": packets})})
 
 
-def _search(scenario: Scenario, access: str, size: int, resolution: float) -> Capacity:
-    saturated = _trial(scenario, access, size, None)
+def _one(scenario: Scenario, access: str, size: int) -> Scenario:
+    traffic = scenario.traffic.model_copy(update={"packet_bytes": [size]})
+    return scenario.model_copy(update={"access": [scenario.variant(access)], "traffic": traffic})
+
+
+def _search(scenario: Scenario, saturated: Point, resolution: float, loss: float) -> Carried:
     low, high, trials = 0.0, 0.0, 0
-    rate = saturated.pps * (1 + resolution) * _peak_factor(scenario.traffic.load)
+    rate = saturated.pps * (1 + resolution) * _peak_factor(scenario.traffic.load) / (1 - loss)
     below: Point | None = None
     while trials < _MOST_TRIALS and (below is None or high == 0 or high - low > resolution * low):
         trials += 1
-        point = _trial(scenario, access, size, rate)
-        if point.dropped:
+        point = _trial(scenario, rate)
+        if lost_share(point) > loss:
             high = rate
         else:
             low, below = rate, point
@@ -165,7 +238,7 @@ def _search(scenario: Scenario, access: str, size: int, resolution: float) -> Ca
         rate = (low + high) / 2 if high else 2 * rate
     if below is None:  # loses at any rate that was tried: its backlog or ring is too small for its bursts
         below, low = point, 0.0
-    return Capacity(access, size, low, high, saturated, below, trials)
+    return Carried(loss, _mean(scenario, low), _mean(scenario, high), below, trials)
 
 
 def _peak_factor(load: Load) -> float:
@@ -173,14 +246,23 @@ def _peak_factor(load: Load) -> float:
     return (load.on_us + load.off_us) / load.on_us if load.kind == "on-off" else 1.0
 
 
-def _trial(scenario: Scenario, access: str, size: int, pps: float | None) -> Point:
-    """Run one variant at one size: saturated, or every packet of a trial at an offered rate."""
-    load, packets = Load(kind="saturate"), scenario.run
+def _offered(scenario: Scenario, pps: float) -> Scenario:
+    """Return the scenario with a load of that rate; every packet of the run is simulated."""
+    load = scenario.traffic.load
+    kind = "constant" if load.kind == "saturate" else load.kind
+    traffic = scenario.traffic.model_copy(update={"load": load.model_copy(update={"kind": kind, "pps": pps})})
+    run_all = scenario.run.model_copy(update={"precision": 0.0})
+    return scenario.model_copy(update={"traffic": traffic, "run": run_all})
+
+
+def _mean(scenario: Scenario, pps: float) -> float:
+    """Return the mean rate of all queues together under a load of that rate, which for on-off is that when on."""
+    return _offered(scenario, pps).queue_load.mean_pps * scenario.queues.pairs
+
+
+def _trial(scenario: Scenario, pps: float | None) -> Point:
+    """Run a scenario of one variant and size saturated, or every packet of a trial at an offered rate."""
     if pps is not None:
-        load = scenario.traffic.load
-        kind = "constant" if load.kind == "saturate" else load.kind
-        load = load.model_copy(update={"kind": kind, "pps": pps})
-        packets = scenario.run.model_copy(update={"precision": 0.0})
-    traffic = scenario.traffic.model_copy(update={"packet_bytes": [size], "load": load})
-    update = {"access": [scenario.variant(access)], "traffic": traffic, "run": packets}
-    return run(scenario.model_copy(update=update)).points[0]
+        return run(_offered(scenario, pps)).points[0]
+    traffic = scenario.traffic.model_copy(update={"load": Load(kind="saturate")})
+    return run(scenario.model_copy(update={"traffic": traffic})).points[0]
