@@ -31,6 +31,9 @@ _QUIET_SECONDS = 1.0
 #: The key that a short option changes.
 _KEYS = {"access": "access", "size": "traffic.packet_bytes", "sizes": "traffic.packet_bytes", "seed": "run.seed"}
 
+#: The short options that ask for sizes.
+_SIZES = ("size", "sizes")
+
 app = typer.Typer(
     help="Cost-model simulator of the Linux vhost_net datapath: packets per second against packet size, and why.",
     epilog="Start with: vhost-sim compare virtio-user-xdp1-tap. All costs are YAML: vhost-sim list cpus.",
@@ -82,10 +85,12 @@ Json = Annotated[bool, Option("--json", callback=_json, help="short for --format
 Command = Callable[[Callable[..., None]], Callable[..., None]]
 #: The form in which the command that runs prints its answer.
 _asked_form: ContextVar[str] = ContextVar("form", default=FORMS[0])
+#: Whether the sizes that are asked for count the FCS.
+_with_fcs: ContextVar[bool] = ContextVar("fcs", default=False)
 
 
 def command(*examples: str, name: str | None = None) -> Command:
-    """Register a command, which also takes `--format` and `--json`.
+    """Register a command, which also takes `--format` and `--json`, and `--fcs` where it takes sizes.
 
     Its docstring flows with the width of the terminal, and examples stand below its help.
     """
@@ -96,8 +101,11 @@ def command(*examples: str, name: str | None = None) -> Command:
         below = "\n".join(("Examples:", *(f"vhost-sim {example}" for example in examples)))
 
         @wraps(function)
-        def with_form(form: str | None, as_json: bool, **options: object) -> None:
+        def with_form(form: str | None, as_json: bool, fcs: bool = False, **options: object) -> None:
             _asked_form.set("json" if as_json else form or FORMS[0])
+            _with_fcs.set(fcs)
+            if fcs and all(options.get(name) is None for name in _SIZES):
+                refuse("goes with sizes that are asked for (--size or --sizes)", key="--fcs")
             function(**options)
 
         keyword = inspect.Parameter.KEYWORD_ONLY
@@ -106,6 +114,8 @@ def command(*examples: str, name: str | None = None) -> Command:
             inspect.Parameter("as_json", keyword, default=False, annotation=Json),
         ]
         own = inspect.signature(function, eval_str=True)
+        if any(name in own.parameters for name in _SIZES):
+            forms.insert(0, inspect.Parameter("fcs", keyword, default=False, annotation=Fcs))
         with_form.__signature__ = own.replace(parameters=[*own.parameters.values(), *forms])  # type: ignore[attr-defined]
         return app.command(name, help=shown, epilog=below)(with_form)
 
@@ -124,9 +134,12 @@ OneAccess = Annotated[
     str | None, Option("--access", metavar="A", help="access variant (default: the first; see `list access`)")
 ]
 OneSize = Annotated[
-    int | None, Option("--size", metavar="N", help="packet size in bytes, without FCS (default: the first)")
+    int | None, Option("--size", metavar="N", help="frame size in bytes, without FCS (default: the first)")
 ]
-Sizes = Annotated[str | None, Option("--sizes", metavar="N,N", help="packet sizes in bytes, without FCS")]
+Sizes = Annotated[str | None, Option("--sizes", metavar="N,N", help="frame sizes in bytes, without FCS")]
+Fcs = Annotated[
+    bool, Option("--fcs", help="the sizes asked for count the FCS, as in RFC 2544: 64 is 60, 14.88 Mpps at 10 GbE")
+]
 Seed = Annotated[int | None, Option("--seed", metavar="N", help="seed of the random draws (0 is a seed)")]
 Out = Annotated[
     Path | None, Option("--out", "-o", metavar="DIR", help="write CSV, Parquet, the resolved scenario and plots")
@@ -175,10 +188,21 @@ def load(name: str, sets: list[str] | None, configs: Path | None, **short: objec
 
 def overrides(sets: list[str] | None, **short: object) -> list[str]:
     """Return the short options as changes of keys, then those of `--set`."""
-    changes = [f"{_KEYS[option]}={value}" for option, value in short.items() if value is not None]
-    if any(short.get(option) is not None for option in ("size", "sizes")):
+    changes = [_change(option, value) for option, value in short.items() if value is not None]
+    if any(short.get(option) is not None for option in _SIZES):
         changes.append("traffic.mix=null")
     return [*changes, *(sets or [])]
+
+
+def _change(option: str, value: object) -> str:
+    """Return the change of a key that a short option stands for; sizes of keys have no FCS."""
+    if option in _SIZES and _with_fcs.get():
+        from sim.config.scenario.traffic import FCS_BYTES
+
+        parts = str(value).split(",")
+        if all(part.strip().isdecimal() for part in parts):
+            value = ",".join(str(int(part) - FCS_BYTES) for part in parts)
+    return f"{_KEYS[option]}={value}"
 
 
 @contextmanager
@@ -190,7 +214,7 @@ def named_as_given(**short: object) -> Iterator[None]:
         yield
     except ConfigError as error:
         for option, value in short.items():
-            if value is not None and error.given == f"{_KEYS[option]}={value}":
+            if value is not None and error.given == _change(option, value):
                 raise error.replace(given=f"--{option} {value if str(value).strip() else chr(39) * 2}") from None
         raise
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import sim
-from sim.config.scenario.traffic import Mix, read_mix
+from sim.config.scenario.traffic import GENOME, Mix, read_mix
 from sim.datapath import build_plan
 from sim.datapath.traffic import SizeClasses, size_classes
 
@@ -18,11 +18,19 @@ def point(*overrides: str):
     return sim.run(sim.load_scenario(SEED, overrides=settings)).points[0]
 
 
-def test_imix_is_seven_four_one():
-    mix = sim.load_scenario(SEED, overrides=["traffic.mix=imix"]).traffic.mix
-    assert mix.bytes == [64, 594, 1518]
+@pytest.mark.parametrize(
+    ("name", "middle"), [("imix", 594), ("trex-hltapi", 570), ("60,7 590,4 1514,1", 594), ("60,14 1514,2 590,8", 594)]
+)
+def test_a_mix_is_seven_four_one_of_frames_with_fcs(name, middle):
+    mix = sim.load_scenario(SEED, overrides=[f"traffic.mix={name}"]).traffic.mix
+    assert mix.bytes == [64 - 4, middle - 4, 1518 - 4]
     assert mix.shares == [7 / 12, 4 / 12, 1 / 12]
-    assert mix.mean_bytes == round((7 * 64 + 4 * 594 + 1518) / 12)
+    assert mix.mean_bytes == round((7 * 64 + 4 * middle + 1518) / 12 - 4)
+
+
+def test_letters_of_rfc_6985_are_a_packet_each():
+    assert read_mix("rfc6985:aaaaaaaddddg", None) == {"bytes": [60, 508, 1514], "weights": [7, 4, 1]}
+    assert [size + 4 for size in read_mix("rfc6985:abcdefghij", None)["bytes"]] == list(GENOME.values())
 
 
 def test_a_mix_of_one_size_is_that_size():
@@ -80,10 +88,19 @@ def test_a_csv_file_is_counted(tmp_path):
     assert read_mix("packets.csv", tmp_path) == {"bytes": [64, 700], "weights": [2.0, 1.0]}
 
 
+@pytest.mark.parametrize("head", ["bytes,count", "Bytes,Weight", " bytes , weight ", "\ufeffbytes,weight"])
+def test_a_column_of_weights_is_known_however_it_is_written(tmp_path, head):
+    (tmp_path / "seen.csv").write_text(f"{head}\n64,2\n1518,1\n", encoding="utf-8")
+    assert read_mix("seen.csv", tmp_path) == {"bytes": [64, 1518], "weights": [2.0, 1.0]}
+
+
 @pytest.mark.parametrize(
     ("mix", "sentence"),
     [
         ("imx", "no CSV file and no mix is 'imx'; did you mean 'imix'?"),
+        ("rfc6985:abz", "'abz' is no sequence of letters of RFC 6985 (a 64, b 128"),
+        ("60,7 590", "'590' is no size and weight as 60,7"),
+        ("60,7 60,4", "'60,4' is no size and weight as 60,7, each size once"),
         ("nowhere.csv", "nowhere.csv: cannot be read: No such file"),
         ("{bytes: [64, 65], weights: [1]}", "2 sizes, but 1 weights"),
         ("{bytes: [64, 64], weights: [1, 1]}", "a size is given twice"),
@@ -104,6 +121,13 @@ def test_a_bad_mix_is_one_line(mix, sentence):
         ("size\n64\n", "no column 'bytes' (columns: size)"),
         ("bytes\n64\nmany\n", "line 3: not a size and a weight"),
         ("bytes\n", "has no rows"),
+        ("bytes,packets\n64,7\n", "unknown column 'packets' (known: bytes, weight, count, time)"),
+        ("bytes,\n64,7\n", "unknown column ''"),
+        ("bytes,weight,weight\n64,7,7\n", "a column is there twice"),
+        ("bytes,weight,count\n64,7,7\n", "columns weight and count both say how often"),
+        ("bytes,weight\n64,7\n1518,\n", "line 3: not a size and a weight"),
+        ("bytes,weight\n64\n", "line 2: not a size and a weight"),
+        ("bytes,weight\n64,7,1\n", "line 2: more cells than columns"),
         ("", "no column 'bytes'"),
     ],
 )

@@ -26,8 +26,24 @@ def _not_negative(n_bytes: int | Literal["full"]) -> int | Literal["full"]:
 
 BytesOrFull = Annotated[int | Literal["full"], AfterValidator(_not_negative)]
 
-#: Mixes with a name. `imix`: the common 7:4:1 convention (not in the fact files, unverified).
-NAMED: dict[str, dict[str, list[float]]] = {"imix": {"bytes": [64, 594, 1518], "weights": [7, 4, 1]}}
+#: Bytes of the frame check sequence, which no size of this project counts and RFC 2544's and RFC 6985's do.
+FCS_BYTES = 4
+
+#: Mixes with a name, in frame sizes with FCS and packets of each; docs/model.md says where they come from.
+NAMED: dict[str, dict[int, float]] = {
+    "imix": {64: 7, 594: 4, 1518: 1},
+    "trex-hltapi": {64: 7, 570: 4, 1518: 1},
+}
+
+#: Frame sizes with FCS of the letters of RFC 6985, whose MTU (z) is that of a link and not known here.
+GENOME: dict[str, int] = {
+    **{"a": 64, "b": 128, "c": 256, "d": 512, "e": 1024},
+    **{"f": 1280, "g": 1518, "h": 2112, "i": 9000, "j": 16000},
+}
+_GENOME = "rfc6985:"
+
+#: Columns of a mix file: how often a size occurs stands in one of these; times of a capture say nothing of it.
+_WEIGHTS, _IGNORED = ("weight", "count"), ("time",)
 
 
 class Mix(Strict):
@@ -57,17 +73,24 @@ class Mix(Strict):
 
 
 def read_mix(given: Any, beside: Path | None) -> Any:
-    """Return a mix written out: of a name or a CSV file (looked for beside the scenario, then here)."""
+    """Return a mix written out: of a name, letters of RFC 6985, weights of pktgen, or a CSV file.
+
+    A CSV file is looked for beside the scenario, then here.
+    """
     if not isinstance(given, str):
         return given
+    if given in NAMED:
+        return _mix({size - FCS_BYTES: weight for size, weight in NAMED[given].items()})
+    if given.startswith(_GENOME):
+        return _genome(given)
+    if "," in given:
+        return _pktgen(given)
     if not given.endswith(".csv"):
-        if given not in NAMED:
-            raise ConfigError(f"no CSV file and no mix is '{given}'", key="traffic.mix", got=given, expected=NAMED)
-        return NAMED[given]
+        raise ConfigError(f"no CSV file and no mix is '{given}'", key="traffic.mix", got=given, expected=NAMED)
     candidates = [*([beside / given] if beside else []), Path(given)]
     file = next((candidate for candidate in candidates if candidate.is_file()), Path(given))
     try:
-        with file.open(encoding="utf-8", newline="") as stream:
+        with file.open(encoding="utf-8-sig", newline="") as stream:
             return _count(csv.DictReader(stream), file)
     except OSError as error:
         raise ConfigError(f"{file}: cannot be read: {error.strerror}", key="traffic.mix") from None
@@ -75,20 +98,58 @@ def read_mix(given: Any, beside: Path | None) -> Any:
         raise ConfigError(f"{file}: is not a CSV file", key="traffic.mix") from None
 
 
+def _mix(weights: dict[int, float]) -> dict[str, list[float]]:
+    return {"bytes": sorted(weights), "weights": [weights[size] for size in sorted(weights)]}
+
+
+def _genome(given: str) -> dict[str, list[float]]:
+    """Return the mix of a sequence of RFC 6985, such as rfc6985:aaaaaaabbbbg: a packet for each letter."""
+    letters = given.removeprefix(_GENOME)
+    if not letters or set(letters) - set(GENOME):
+        known = ", ".join(f"{letter} {size}" for letter, size in GENOME.items())
+        raise ConfigError(f"'{letters}' is no sequence of letters of RFC 6985 ({known} bytes)", key="traffic.mix")
+    return _mix({GENOME[letter] - FCS_BYTES: letters.count(letter) for letter in dict.fromkeys(letters)})
+
+
+def _pktgen(given: str) -> dict[str, list[float]]:
+    """Return the mix of what pktgen's imix_weights takes, such as `60,7 590,4 1514,1`: size and weight of each."""
+    weights: dict[int, float] = {}
+    for pair in given.split():
+        size, _, weight = pair.partition(",")
+        if not (size.isdecimal() and weight.isdecimal()) or int(size) in weights:
+            raise ConfigError(f"'{pair}' is no size and weight as 60,7, each size once", key="traffic.mix")
+        weights[int(size)] = float(weight)
+    return _mix(weights)
+
+
 def _count(rows: csv.DictReader[str], file: Path) -> dict[str, list[float]]:
-    """Add up the rows of a CSV file: column `bytes`, and `weight` if there is one (else each row is one packet)."""
-    if "bytes" not in (rows.fieldnames or ()):
-        raise ConfigError(f"{file}: no column 'bytes' (columns: {', '.join(rows.fieldnames or ())})", key="traffic.mix")
+    """Add up the rows of a CSV file: column `bytes`, and `weight` or `count` if there is one (else a row is a packet).
+
+    A column that is not known could say how often a size occurs, so it is refused.
+    """
+    names = [name.strip().lower() for name in rows.fieldnames or ()]
+    rows.fieldnames = names
+    if "bytes" not in names:
+        raise ConfigError(f"{file}: no column 'bytes' (columns: {', '.join(names)})", key="traffic.mix")
+    unknown = [name for name in names if name not in ("bytes", *_WEIGHTS, *_IGNORED)]
+    if unknown or len(set(names)) != len(names):
+        told = f"unknown column '{unknown[0]}'" if unknown else "a column is there twice"
+        raise ConfigError(f"{file}: {told} (known: bytes, {', '.join((*_WEIGHTS, *_IGNORED))})", key="traffic.mix")
+    weighing = [name for name in _WEIGHTS if name in names]
+    if len(weighing) > 1:
+        raise ConfigError(f"{file}: columns {' and '.join(weighing)} both say how often", key="traffic.mix")
     weights: dict[int, float] = {}
     for row in rows:
         try:
-            size = int(row["bytes"])
-            weights[size] = weights.get(size, 0.0) + float(row.get("weight") or 1)
+            size, often = int(row["bytes"]), float(row[weighing[0]]) if weighing else 1.0
         except (TypeError, ValueError):
             raise ConfigError(f"{file}: line {rows.line_num}: not a size and a weight", key="traffic.mix") from None
+        if None in row:  # cells beyond the last column
+            raise ConfigError(f"{file}: line {rows.line_num}: more cells than columns", key="traffic.mix")
+        weights[size] = weights.get(size, 0.0) + often
     if not weights:
         raise ConfigError(f"{file}: has no rows", key="traffic.mix")
-    return {"bytes": sorted(weights), "weights": [weights[size] for size in sorted(weights)]}
+    return _mix(weights)
 
 
 VNET_HEADER_BYTES = 12
@@ -138,9 +199,13 @@ class Load(Strict):
 class Traffic(Strict):
     """What is sent."""
 
-    packet_bytes: list[PacketBytes] = Field(min_length=1, description="frame sizes without vnet header and FCS")
+    packet_bytes: list[PacketBytes] = Field(
+        min_length=1, description="frame sizes in bytes, without vnet header and FCS"
+    )
     mix: Mix | None = Field(
-        None, description="sizes drawn at random: imix, {bytes: [...], weights: [...]} or a CSV file"
+        None,
+        description="sizes drawn at random: imix, trex-hltapi, rfc6985:LETTERS, weights as pktgen takes them (60,7 "
+        "590,4), {bytes: [...], weights: [...]} or a CSV file of bytes and weight, in bytes without FCS",
     )
     dirty_bytes: BytesOrFull = Field(
         MIN_ON_THE_WIRE_BYTES, description="bytes of a packet that the sender has just written, or 'full'"

@@ -29,7 +29,8 @@ class Carried:
     loss
         Share of the packets of a trial that may be lost.
     pps, loses_at_pps
-        Highest offered rate at which no more was lost, lowest at which more was (packets/s of all queues together, for on-off the mean).
+        Highest offered rate at which no more was lost, lowest at which more was: packets/s of all queues together, for
+        on-off the mean.
     trial
         The run at `pps`.
     trials
