@@ -264,7 +264,9 @@ def report(
     words += [word for change in changes for word in ("--set", change)]
     words += ["--draws", str(draws), *(["--configs", str(configs)] if configs else []), "-o", out.name]
     write_whole(out, page(answer, shlex.join(words)))
-    opt.show_data(answer.to_dict(), lambda: opt.csv_rows().rate_rows(answer.sure), answer.sentence)
+    opt.show_data(
+        answer.to_dict(), lambda: opt.csv_rows().rate_rows(answer.sure, answer.scenario.queues.basis), answer.sentence
+    )
     opt.say_written([out])
 
 

@@ -86,6 +86,7 @@ def _build(scenario: Scenario, access: str, packet_bytes: int, apart: bool, func
         lanes=queues.lanes,
         uncore_ps_per_line=LINE_BYTES * 1e3 / scenario.cpu.uncore_bandwidth.value,
         notes=notes,
+        basis=queues.basis,
     )
     polls = _polls_per_timeout(plan, scenario.device.busyloop_timeout_us)
     limits = {Register.POLL_LIMIT + number * BANK: polls for number in range(queues.per_core)}

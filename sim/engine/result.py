@@ -61,6 +61,8 @@ class Point:
         `worker`, `driver`, `nic`, `receiver`, `uncore`, `load` or `latency`.
     notes
         Where the variant is not what it is called.
+    basis
+        What rates, times and shares are those of, in words.
     lanes
         Worker cores that run this datapath side by side; `pps` is that of all of them, times are those of one.
 
@@ -95,6 +97,7 @@ class Point:
     bound_by: str
     notes: tuple[str, ...] = ()
     lanes: int = 1
+    basis: str = ""
     offered_pps: float | None = None
     lost_pps: float | None = None
 
@@ -162,6 +165,7 @@ class Point:
             "warmup_packets": self.warmup_packets,
             "dropped_packets": self.dropped,
             "notes": list(self.notes),
+            "basis": self.basis,
         }
 
 
@@ -328,6 +332,7 @@ def point(plan: Plan, checkpoints: list[Checkpoint], rate: Estimate, machine: To
         bound_by="uncore" if uncore_ps else _bound_by(utilisation, dropped == 0 and span.carries_the_load(elapsed)),
         notes=plan.notes,
         lanes=plan.lanes,
+        basis=plan.basis,
         offered_pps=offered_pps,
         lost_pps=lost_pps,
     )

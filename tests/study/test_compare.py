@@ -107,6 +107,7 @@ def test_the_table_and_the_json_form_add_up(comparison):
         "saved_cycles",
         "made_up_of_ns",
         "bound_by",
+        "basis",
     }
 
 

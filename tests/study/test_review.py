@@ -61,7 +61,7 @@ def test_one_variant_alone_has_a_rate_and_no_gain():
     scenario = sim.load_scenario(SEED, overrides=[*SHORT, "access=vmap"])
     found = review(scenario, 5)
     assert found.comparisons == ()
-    assert (found.tornado.output, found.tornado.unit) == ("pps", "packets/s")
+    assert (found.tornado.output, found.tornado.unit) == ("pps", "packets/s of all queues")
     pps = found.sure.rates[0].pps
     start = f"vmap carries {pps.value / 1e6:.2f} Mpps [{pps.low / 1e6:.2f}, {pps.high / 1e6:.2f}] at 64 B on "
     assert found.sentence().startswith(start)

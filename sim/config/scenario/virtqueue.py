@@ -106,6 +106,14 @@ class Queues(Strict):
         return self.pairs // self.lanes
 
     @property
+    def basis(self) -> str:
+        """What rates, times and shares of an answer are those of, in words for every form of it."""
+        queues = f"all {self.pairs} queues" if self.pairs > 1 else "1 queue"
+        core = f"one of {self.lanes} worker cores" if self.lanes > 1 else "1 worker core"
+        ring = "one queue" if self.pairs > 1 else "that queue"
+        return f"rates: {queues}; per packet: {core}; busy: one core each; latency, ring: {ring}; sizes: without FCS"
+
+    @property
     def switching(self) -> bool:
         """Whether going to the next queue is going to another worker on the same core."""
         return self.workers == "each" and self.per_core > 1

@@ -80,8 +80,8 @@ class Plan:
     It is that of one core, which serves `queues`; `lanes` such cores share what moves lines, which takes
     `uncore_ps_per_line`. `actors` are named in the order in which simultaneous events happen, the worker first.
     `period_ps` is that of the rarest thing that comes again and again. `setup` is what mapping the ring costs once,
-    `notes` say where the variant is not what it is called. Under a mix of sizes `class_rows` has, for each row whose
-    cost depends on the size, that of each size class.
+    `notes` say where the variant is not what it is called, `basis` what rates and times are those of. Under a mix
+    of sizes `class_rows` has, for each row whose cost depends on the size, that of each size class.
     `posted` and `used` count the packets between which latency is taken, of which at most `in_flight` are under way;
     `handled` counts those that the worker has done with.
     `wait_names` are what a breakdown calls each kind of waiting, `line_moves` the parts of a breakdown that move a line
@@ -116,6 +116,7 @@ class Plan:
     uncore_ps_per_line: float = 0.0
     setup: tuple[Component, ...] = ()
     notes: tuple[str, ...] = ()
+    basis: str = ""
     ledger: Ledger = field(default_factory=Ledger, compare=False)
 
     @cached_property

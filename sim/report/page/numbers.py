@@ -62,7 +62,7 @@ _GAIN_COLUMNS: Columns[Gain] = (
     ("sign", _sign),
     ("bytes", lambda gain: str(gain.packet_bytes)),
     ("gain, %", lambda gain: interval(gain.gain_percent)),
-    ("saved, ns per packet", lambda gain: interval(gain.saved_ns)),
+    ("saved, ns per packet of a worker core", lambda gain: interval(gain.saved_ns)),
 )
 _PUBLISHED_COLUMNS: Columns[Published] = (
     ("variant", lambda rate: rate.access),
@@ -184,7 +184,7 @@ def difference(review: Review) -> str:
             chart("waterfall", "nanoseconds per packet from the first variant to another, by what saves them"),
             choice if len(names) > 1 else "",
             '<p class="small">With the tables as they are: the parts have no intervals of their own.</p>',
-            table(("change, ns per packet", *names), rows, total=True),
+            table(("change, ns per packet of a worker core", *names), rows, total=True),
         )
     )
 

@@ -61,6 +61,7 @@ def _asked(review: Review) -> str:
         ("ring", f"{scenario.virtqueue.layout}, {scenario.virtqueue.size} entries"),
         *((variant.name, variant.title) for variant in scenario.access),
         ("calibration", scenario.calibration or "none"),
+        ("what numbers are those of", scenario.queues.basis),
     )
     return (
         f"{table(('', 'what was asked'), about, left=2)}\n"

@@ -62,7 +62,7 @@ def cpu_table(comparison: CpuComparison) -> RenderableType:
     table.add_section()
     table.add_row("together beyond the sum", "", "", "", "", f"{comparison.together_ns:+.2f}")
     table.add_row("total", "", "", "", "", f"{comparison.second_ns - comparison.first_ns:+.2f}")
-    return table
+    return Group(table, Text(f"({comparison.scenario.queues.basis})"))
 
 
 def entry_text(entry: Quantity | Flag) -> str:

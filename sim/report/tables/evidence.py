@@ -48,7 +48,7 @@ def uncertainty_tables(sure: Uncertainty) -> RenderableType:
         ("bytes", lambda gain: str(gain.packet_bytes)),
         ("gain %", lambda gain: f"{gain.gain_percent.value:+.1f}"),
         ("", lambda gain: _range(gain.gain_percent)),
-        ("saved ns", lambda gain: f"{gain.saved_ns.value:+.1f}"),
+        ("saved ns/packet", lambda gain: f"{gain.saved_ns.value:+.1f}"),
         ("", lambda gain: _range(gain.saved_ns)),
         ("sign", lambda gain: gain.sentence(sure.draws)),
     )
@@ -168,7 +168,8 @@ def breakeven_tables(result: BreakEven) -> RenderableType:
     table = TextTable("", (f"{result.key}{unit}", result.target.quantity, "met"), left=0)
     for place, value in result.looks:
         table.add_row(f"{place:.5g}", f"{value:.5g}", "yes" if result.target.met(value) else "no")
-    return Group(Text(result.sentence()), table, *_left_out(result))
+    basis = [Text(f"({result.basis})")] if result.basis else []
+    return Group(Text(result.sentence()), table, *basis, *_left_out(result))
 
 
 def _left_out(result: BreakEven) -> list[Text]:
@@ -180,7 +181,7 @@ def _left_out(result: BreakEven) -> list[Text]:
 def decomposition_table(shares: Decomposition) -> RenderableType:
     """What each mechanism adds to a gain; shares add up to the whole."""
     title = f"{shares.before} -> {shares.after} at {shares.packet_bytes} B, shared out to mechanisms (Shapley)"
-    table = TextTable(title, ("mechanism", "", "saved ns", "gain points", "gain without it"), left=2)
+    table = TextTable(title, ("mechanism", "", "saved ns/packet", "gain points", "gain without it"), left=2)
     for share in shares.shares:
         numbers = (f"{share.saved_ns:+.2f}", f"{share.gain_points:+.2f}", f"{share.gain_without_percent:+.1f} %")
         table.add_row(share.mechanism, MECHANISMS[share.mechanism], *numbers)

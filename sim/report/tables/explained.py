@@ -11,7 +11,7 @@ from rich.text import Text
 from sim.costs.table import Component
 from sim.datapath.plan.registers import Register
 from sim.datapath.plan.step import Row
-from sim.report.tables.results import heading, notes
+from sim.report.tables.results import basis_line, heading, notes
 from sim.report.tables.terminal import Drawing, TextTable
 from sim.study.questions.explain import SCOPES, SHOWN, Explanation
 
@@ -121,7 +121,7 @@ def _head(explanation: Explanation) -> RenderableType:
         f"{point.access} at {point.packet_bytes} B: {point.pps / 1e6:.3f} Mpps, {point.ns_per_packet:.1f} ns"
         f" = {point.cycles_per_packet:.1f} cycles per packet, bound by the {point.bound_by}"
     )
-    return Group(heading(explanation.scenario), answer)
+    return Group(heading(explanation.scenario), answer, basis_line(point.basis))
 
 
 def _parts(row: Row) -> list[tuple[Component, str]]:

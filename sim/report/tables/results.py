@@ -49,6 +49,11 @@ def heading(scenario: Scenario) -> RenderableType:
     return Text(f"{scenario.name}: {scenario.title}\n{', '.join(parts)}")
 
 
+def basis_line(basis: str) -> RenderableType:
+    """Say what the rates, times and shares of an answer are those of."""
+    return Text(f"({basis})")
+
+
 def _ring(queue: Virtqueue) -> str:
     """Name the ring by its size and by what makes it other than a plain split ring."""
     features = {
@@ -61,7 +66,7 @@ def _ring(queue: Virtqueue) -> str:
 
 def result_tables(result: Result, ties: Sequence[TieCheck] = ()) -> RenderableType:
     """Packets per second of each variant by size, then where the cycles go at the first size."""
-    parts: list[RenderableType] = [heading(result.scenario)]
+    parts: list[RenderableType] = [heading(result.scenario), basis_line(result.scenario.queues.basis)]
     for access in result.scenario.access:
         points = [point for point in result.points if point.access == access.name]
         parts.append(table_of(f"{access.name}: {access.title}", _point_columns(points), points, left=0))
@@ -195,7 +200,7 @@ def comparison_tables(comparison: Comparison) -> RenderableType:
     names = (before, after) if before != after else (f"{before} (before)", f"{after} (after)")
     both = dict(zip(names, (_breakdown_ns(first.before), _breakdown_ns(first.after)), strict=True))
     stacks = _stacks(both, f"worker ns per packet at {first.packet_bytes} B")
-    return Group(gains, parts, stacks, *notes(comparison.points()))
+    return Group(basis_line(first.basis), gains, parts, stacks, *notes(comparison.points()))
 
 
 def _filled(column: Column[Difference], differences: Sequence[Difference]) -> bool:
@@ -225,7 +230,8 @@ def capacity_table(capacities: Capacities) -> RenderableType:
         ("trials", lambda capacity: str(capacity.trials)),
     )
     title = f"highest offered rate without loss ({kind} load, backlog {load.backlog})"
-    return Group(heading(capacities.scenario), table_of(title, columns, capacities.results, keys=2))
+    basis = basis_line(capacities.scenario.queues.basis)
+    return Group(heading(capacities.scenario), basis, table_of(title, columns, capacities.results, keys=2))
 
 
 def _allowed_columns(allowed: Carried | None) -> Columns[Capacity]:
@@ -259,7 +265,8 @@ def sweep_table(sweep: Sweep, outcome: Outcome, hint: str) -> RenderableType:
         table.add_row(*cells, *numbers, *([Text(error, style="red")] if any(errors) else []))
     more = len(outcome.rows) - _ROWS_SHOWN
     tail = f" ({more} more rows; {hint})" if more > 0 else ""
-    return Group(table, Text(counts + tail))
+    bases = dict.fromkeys(str(row["basis"]) for row in shown if row.get("basis"))
+    return Group(table, *map(basis_line, bases), Text(counts + tail))
 
 
 def _cell(value: object) -> str:

@@ -103,8 +103,10 @@ def explanation_rows(explanation: Explanation, by: str, actor: str, sources: boo
         return [flat(entry) for entry in data["inputs"]]
     if by == "function":
         cycles = data["by_function_skid_cycles" if skid else "by_function_cycles"]
-        return [{"function": name, "cycles_per_packet": value} for name, value in cycles.items()]
-    return [flat(row) for row in data["rows"] if row["actor"] == actor]
+        return [
+            {"function": name, "cycles_per_packet": value, "basis": data["basis"]} for name, value in cycles.items()
+        ]
+    return [{**flat(row), "basis": data["basis"]} for row in data["rows"] if row["actor"] == actor]
 
 
 def sweep_rows(outcome: Outcome) -> list[Row]:
@@ -150,7 +152,14 @@ def breakeven_rows(result: BreakEven) -> list[Row]:
     """Return the values that were looked at, and whether the target was met there."""
     key, unit, target = result.key, result.unit, result.target
     return [
-        {"key": key, "value": place, "unit": unit, target.quantity: value, "met": target.met(value)}
+        {
+            "key": key,
+            "value": place,
+            "unit": unit,
+            target.quantity: value,
+            "met": target.met(value),
+            "basis": result.basis,
+        }
         for place, value in result.looks
     ]
 
@@ -190,14 +199,16 @@ def vhost_rows(report: VhostReport) -> list[Row]:
 
 def cpu_rows(comparison: CpuComparison) -> list[Row]:
     """Return the entries in which two CPU tables differ, those that matter most first."""
-    return [flat(difference.to_dict()) for difference in comparison.differences]
+    basis = comparison.scenario.queues.basis
+    return [{**flat(difference.to_dict()), "basis": basis} for difference in comparison.differences]
 
 
-def rate_rows(sure: Uncertainty) -> list[Row]:
-    """Return every rate with the ends of its 90 % interval."""
+def rate_rows(sure: Uncertainty, basis: str) -> list[Row]:
+    """Return every rate with the ends of its 90 % interval, and what it is the rate of."""
+    rates = ((rate.access, rate.packet_bytes, rate.pps) for rate in sure.rates)
     return [
-        {"access": rate.access, "packet_bytes": rate.packet_bytes, "pps": rate.pps.value, **_interval("pps", rate.pps)}
-        for rate in sure.rates
+        {"access": access, "packet_bytes": size, "pps": pps.value, **_interval("pps", pps), "basis": basis}
+        for access, size, pps in rates
     ]
 
 

@@ -105,6 +105,7 @@ class Capacity:
             "latency_us": self.below.latency_us,
             "utilisation": self.below.utilisation,
             "trials": self.trials,
+            "basis": self.saturated.basis,
         }
 
 

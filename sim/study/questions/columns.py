@@ -74,6 +74,7 @@ def columns(actors: Iterable[str] = ACTORS, time_parts: Iterable[str] = TIME_PAR
         _plain("bound_by", str, "bound by"),
         _plain("packets", int),
         *(_cycles(part) for part in time_parts),
+        _plain("basis", str),
     ]
 
 

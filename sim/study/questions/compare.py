@@ -39,17 +39,17 @@ class Difference:
 
     @property
     def gain_percent(self) -> float:
-        """How many more packets per second, in percent."""
+        """How many more packets per second all queues carry together, in percent."""
         return gain_percent(self.before.pps, self.after.pps)
 
     @property
     def saved_ns(self) -> float:
-        """Nanoseconds saved per packet (negative: lost)."""
+        """Nanoseconds that a worker core saves per packet (negative: loses)."""
         return self.before.ns_per_packet - self.after.ns_per_packet
 
     @property
     def saved_cycles(self) -> float:
-        """Cycles saved per packet, each side counted at its own clock."""
+        """Cycles that a worker core saves per packet, each side counted at its own clock."""
         return self.before.cycles_per_packet - self.after.cycles_per_packet
 
     @property
@@ -59,6 +59,12 @@ class Difference:
         names = {*before, *after}
         parts = {name: before.get(name, 0.0) - after.get(name, 0.0) for name in names}
         return dict(sorted(parts.items(), key=lambda item: (-abs(item[1]), item[0])))
+
+    @property
+    def basis(self) -> str:
+        """What rates, times and shares are those of, in words; of each side where they differ."""
+        before, after = self.before.basis, self.after.basis
+        return before if before == after else f"before: {before}. after: {after}"
 
     @property
     def bound_by(self) -> dict[str, str]:
@@ -106,10 +112,11 @@ DIFFERENCE_COLUMNS: tuple[Column[Difference], ...] = (
     _rate("after"),
     _offered("after_lost_share", attrgetter("after.lost_share"), "{after} loses", percent=True),
     _numeric("gain_percent", "gain", "+.1f", " %"),
-    _numeric("saved_ns", "saved ns", "+.1f"),
-    _numeric("saved_cycles", "saved cycles", "+.1f"),
+    _numeric("saved_ns", "saved ns/packet", "+.1f"),
+    _numeric("saved_cycles", "saved cycles/packet", "+.1f"),
     Column("made_up_of_ns", dict, "made_up_of_ns", attrgetter("made_up_of")),
     Column("bound_by", dict, "bound_by", attrgetter("bound_by"), "bound by", _bound_by),
+    Column("basis", str, "basis", attrgetter("basis")),
 )
 
 
@@ -156,9 +163,10 @@ class Comparison:
         for difference in self.differences:
             row = difference.to_dict()
             row.pop("bound_by")
-            parts = row.pop("made_up_of_ns")
-            rows.append({**row, **{f"saved_{name}_ns": value for name, value in parts.items()}})
-        return pd.DataFrame(rows).fillna(0.0)
+            parts, basis = row.pop("made_up_of_ns"), row.pop("basis")
+            rows.append({**row, **{f"saved_{name}_ns": value for name, value in parts.items()}, "basis": basis})
+        frame = pd.DataFrame(rows).fillna(0.0)
+        return frame[[*(name for name in frame.columns if name != "basis"), "basis"]]
 
 
 def sides(scenario: Scenario, other: Scenario | None = None) -> list[Side]:

@@ -70,6 +70,7 @@ class CpuComparison:
             "second": self._side(self.second, self.second_ns),
             "differences": [difference.to_dict() for difference in self.differences],
             "together_ns": self.together_ns,
+            "basis": self.scenario.queues.basis,
         }
 
     def _side(self, cpu: Cpu, ns: float) -> dict[str, Any]:

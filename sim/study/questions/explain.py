@@ -214,6 +214,7 @@ class Explanation:
             ],
             "misplaced": [str(step) for step in self.misplaced],
             "setup_us": {part.primitive: part.cost_ps / 1e6 for part in self.plan.setup},
+            "basis": self.point.basis,
             "total_cycles": self.point.cycles_per_packet,
             "pps": self.point.pps,
         }

@@ -36,6 +36,7 @@ class Limit:
     packet_bytes: int
     ideal_pps: float
     copy_pps: float | None  # None where the device copies nothing
+    basis: str
 
     @property
     def line_rates_pps(self) -> dict[int, float]:
@@ -46,7 +47,7 @@ class Limit:
         """Return the JSON form."""
         lines = {f"{gbit}GbE": pps for gbit, pps in self.line_rates_pps.items()}
         rates = {"ideal_pps": self.ideal_pps, "copy_pps": self.copy_pps}
-        return {"packet_bytes": self.packet_bytes, **rates, "line_rate_pps": lines}
+        return {"packet_bytes": self.packet_bytes, **rates, "line_rate_pps": lines, "basis": self.basis}
 
 
 def limits(scenario: Scenario, known: Iterable[Point] = ()) -> tuple[Limit, ...]:
@@ -63,7 +64,9 @@ def limits(scenario: Scenario, known: Iterable[Point] = ()) -> tuple[Limit, ...]
         points = {point.packet_bytes: point for point in run(bare).points}
     cores = scenario.queues.lanes
     return tuple(
-        Limit(size, points[size].pps, cores * 1e12 / copying if copying else None)
+        Limit(
+            size, points[size].pps, cores * 1e12 / copying if copying else None, f"{points[size].basis}; GbE: one link"
+        )
         for size, copying in ((size, copy_ps(build_plan(bare, IDEAL, size))) for size in scenario.traffic.sizes)
     )
 

@@ -126,6 +126,7 @@ class Review:
             "tornado": self.tornado.to_dict(),
             "switches": [switch.to_dict() for switch in self.switches],
             "evidence": self.outside,
+            "basis": self.scenario.queues.basis,
             "published": [published.to_dict() for published in self.published],
             "assumptions": [assumption.number for assumption in self.assumptions],
             "inputs": [entry.to_dict() for entry in self.sources],
@@ -190,7 +191,7 @@ def _how_much(review: Review) -> str:
     first, last = gains[0], gains[-1]
     said = (
         f"{_mpps(rates[first.before, size])} to {_mpps(rates[first.after, size])} Mpps at {review.size_text}: "
-        f"{_signed(first.gain_percent, '%')}, {_signed(first.saved_ns, 'ns')} saved per packet"
+        f"{_signed(first.gain_percent, '%')}, {_signed(first.saved_ns, 'ns')} saved per packet of a worker core"
     )
     if last is first:
         return said

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from math import isfinite
 from typing import Any
@@ -76,7 +76,10 @@ class Crossing:
 
 @dataclass(frozen=True)
 class BreakEven:
-    """The answer: crossings inside a range, or `always` or `never`; `looks` are the places that were tried first."""
+    """The answer: crossings inside a range, or `always` or `never`; `looks` are the places that were tried first.
+
+    `basis` says what rates and times are those of.
+    """
 
     key: str
     unit: str
@@ -87,6 +90,7 @@ class BreakEven:
     looks: tuple[tuple[float, float], ...]
     crossings: tuple[Crossing, ...]
     left_out: tuple[str, ...] = ()
+    basis: str = ""
 
     @property
     def verdict(self) -> str:
@@ -119,6 +123,7 @@ class BreakEven:
             "crossings": [root.__dict__ for root in self.crossings],
             "looks": [{"value": x, self.target.quantity: y} for x, y in self.looks],
             "left_out": list(self.left_out),
+            "basis": self.basis,
         }
 
 
@@ -157,7 +162,8 @@ def breakeven(
     def value_at(x: float) -> float:
         return _observe(varied(int(x) if whole else x), target.quantity)
 
-    return search(value_at, key, unit, target, low, high, tolerance, whole)
+    result = search(value_at, key, unit, target, low, high, tolerance, whole)
+    return replace(result, basis=base.queues.basis)
 
 
 def search(

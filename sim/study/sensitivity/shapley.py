@@ -79,6 +79,7 @@ class Decomposition:
     rest_points: float
     saved_ns: float
     gain_percent: float
+    basis: str
 
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON form."""
@@ -108,7 +109,7 @@ def decompose(scenario: Scenario, before: str, after: str, packet_bytes: int) ->
         return Share(name, shapley(saved, name, names), shapley(gain, name, names), gain[everything - {name}])
 
     shares, ends = tuple(map(share, names)), (saved[nothing], gain[nothing], saved[everything], gain[everything])
-    return Decomposition(before, after, packet_bytes, shares, *ends)
+    return Decomposition(before, after, packet_bytes, shares, *ends, scenario.queues.basis)
 
 
 def shapley(worth: dict[frozenset[str], float], player: str, players: Iterable[str]) -> float:

@@ -151,7 +151,7 @@ def sensitivity(
         screen, size = (morris, study.trajectories) if method == "morris" else (sobol, study.samples)
         indices, remarks = screen(answer_at, inputs.keys, size, study.seed)
     findings += [*remarks, *measure_next(method, indices)]
-    unit, sides = ("%", len(study.access)) if study.output == "gain" else ("packets/s", 1)
+    unit, sides = ("%", len(study.access)) if study.output == "gain" else ("packets/s of all queues", 1)
     runs = points_run * sides
     return Sensitivities(study.name, method, study.output, unit, nominal, runs, tuple(indices), tuple(findings))
 

@@ -117,7 +117,7 @@ def swing_entries(
     indices = widest_first(index for index in swings if index is not None)
     findings = [f"{', '.join(failed)}: cannot be run at an end of the range and is left out"] if failed else []
     findings += measure_next("tornado", indices)
-    output, unit = ("pps", "packets/s") if len(cases) == 1 else ("gain", "%")
+    output, unit = ("pps", "packets/s of all queues") if len(cases) == 1 else ("gain", "%")
     name = cases[0].scenario.name
     return Sensitivities(name, "tornado", output, unit, nominal, len(jobs), tuple(indices), tuple(findings))
 
