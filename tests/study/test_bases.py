@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 import sim
 from sim.config.scenario.traffic import Load
+from sim.config.scenario.virtqueue import Queues
+from sim.report.tables.markdown import markdown
+from sim.report.tables.results import comparison_tables, result_tables
+from sim.report.tables.terminal import plain_lines
 from sim.study.questions.cpus import compare_cpus
 from sim.study.questions.limits import limits
 from sim.study.runs.case import saved_ns, sides_of, worker_ns
@@ -97,3 +103,50 @@ def test_a_limit_is_none_of_the_load_that_is_offered():
     offered = load("virtio-net-low-load")
     saturated = offered.model_copy(update={"traffic": offered.traffic.model_copy(update={"load": SATURATE})})
     assert limits(offered) == limits(saturated)
+
+
+METRICS = (Path(sim.__file__).parents[1] / "docs/metrics.md").read_text(encoding="utf-8")
+#: Names of what is asked, and of what a number is of, not of numbers.
+NO_NUMBERS = {"access", "notes", "utilisation", "latency_us", "bound_by", "packet_bytes", "trials", "basis"}
+
+
+def test_the_page_of_metrics_has_every_number_of_a_run_a_comparison_and_a_search():
+    offered = load(EIGHT, "traffic.load=40e6")
+    named = {*sim.run(offered).points[0].to_dict(), *sim.compare(offered).differences[0].to_dict()}
+    named |= set(sim.capacity(load(EIGHT, "access=vmap"), 0.2, loss=0.1).results[0].to_dict())
+    sides = {"before_pps", "after_pps", "before_lost_share", "after_lost_share", "lost_share_with_loss"}
+    missing = [name for name in named - NO_NUMBERS - sides if f"`{name}`" not in METRICS]
+    assert not missing
+
+
+@pytest.mark.parametrize("name", [EIGHT, "four-queues-one-worker", "virtio-user-xdp1-tap"])
+def test_every_form_of_an_answer_says_what_its_numbers_are_those_of(name):
+    scenario = load(name, "access=copy_user,vmap")
+    basis, result, compared = scenario.queues.basis, sim.run(scenario), sim.compare(scenario)
+    for tables in (result_tables(result), comparison_tables(compared)):
+        assert basis in "\n".join(plain_lines(tables, 200))
+        assert basis in markdown(tables)
+    for answer in (result, compared):
+        assert set(answer.to_frame()["basis"]) == {basis}
+        assert {told["basis"] for told in answer.to_dict()["results"]} == {basis}
+
+
+@pytest.mark.parametrize(
+    ("pairs", "workers", "cores", "words"),
+    [
+        (1, "shared", None, ("rates: 1 queue;", "per packet: 1 worker core;")),
+        (4, "shared", None, ("rates: all 4 queues;", "per packet: 1 worker core;")),
+        (8, "each", None, ("rates: all 8 queues;", "per packet: one of 8 worker cores;")),
+        (4, "each", 2, ("rates: all 4 queues;", "per packet: one of 2 worker cores;")),
+    ],
+)
+def test_a_basis_counts_queues_and_cores(pairs, workers, cores, words):
+    basis = Queues(pairs=pairs, workers=workers, cores=cores).basis
+    assert all(word in basis for word in words)
+    assert basis.endswith("sizes: without FCS")
+
+
+def test_two_sides_that_differ_have_a_basis_each():
+    said = sim.compare(load("virtio-user-xdp1-tap"), load()).differences[0].basis
+    assert said.startswith("before: rates: 1 queue;")
+    assert "after: rates: all 8 queues;" in said
