@@ -201,8 +201,8 @@ def capacity(
     for number, (access, size) in enumerate(wanted):
         if progress is not None:
             progress(number / len(wanted), f"{access}, {size} B")
+        saturated = _trial(_one(scenario, access, size), None)
         asked = _one(_long_enough(scenario, resolution), access, size)
-        saturated = _trial(asked, None)
         none = _search(asked, saturated, resolution, 0.0)
         some = None if loss is None else _search(asked, saturated, resolution, loss)
         results.append(Capacity(access, size, saturated, none, some))
