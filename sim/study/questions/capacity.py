@@ -201,8 +201,8 @@ def capacity(
     for number, (access, size) in enumerate(wanted):
         if progress is not None:
             progress(number / len(wanted), f"{access}, {size} B")
-        saturated = _trial(_one(scenario, access, size), None)
-        asked = _one(_long_enough(scenario, resolution), access, size)
+        saturated = _trial(_alone(scenario, access, size), None)
+        asked = _alone(_long_enough(scenario, resolution), access, size)
         none = _search(asked, saturated, resolution, 0.0)
         some = None if loss is None else _search(asked, saturated, resolution, loss)
         results.append(Capacity(access, size, saturated, none, some))
@@ -220,7 +220,7 @@ def _long_enough(scenario: Scenario, resolution: float) -> Scenario:
     return scenario.model_copy(update={"run": scenario.run.model_copy(update={"packets": packets})})
 
 
-def _one(scenario: Scenario, access: str, size: int) -> Scenario:
+def _alone(scenario: Scenario, access: str, size: int) -> Scenario:
     traffic = scenario.traffic.model_copy(update={"packet_bytes": [size]})
     return scenario.model_copy(update={"access": [scenario.variant(access)], "traffic": traffic})
 
