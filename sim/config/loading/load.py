@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -14,7 +14,7 @@ from pydantic import BaseModel, ValidationError
 from sim.config.errors import ConfigError
 from sim.config.loading import paths
 from sim.config.loading.files import Table, read_yaml
-from sim.config.loading.overrides import as_list, override, split_assignment
+from sim.config.loading.overrides import Given, as_list, is_entry, keys_below, override, split_assignment
 from sim.config.scenario.scenario import Scenario
 from sim.config.scenario.traffic import read_mix
 from sim.config.tables.access import Access
@@ -50,10 +50,6 @@ MODELS: dict[str, type[BaseModel]] = {
 }
 
 
-def _is_entry(value: object) -> bool:
-    return isinstance(value, dict) and "grade" in value and "value" in value
-
-
 def merge(base: Table, over: Table) -> Table:
     """Merge two tables deeply; a table entry (value with its grade) is replaced whole, lists too.
 
@@ -63,20 +59,19 @@ def merge(base: Table, over: Table) -> Table:
     for key, value in over.items():
         if key == "functions" and isinstance(value, dict) and isinstance(merged.get(key), dict):
             merged[key] = merged[key] | value
-        elif isinstance(value, dict) and isinstance(merged.get(key), dict) and not _is_entry(value):
+        elif isinstance(value, dict) and isinstance(merged.get(key), dict) and not is_entry(value):
             merged[key] = merge(merged[key], value)
         else:
             merged[key] = value
     return merged
 
 
-def read_table(
+def _layers(
     kind: str, reference: str, configs: Path | None = None, beside: Path | None = None
-) -> tuple[Table, Path]:
-    """Read a table and what it extends, deepest first; a circle of `extends` is an error."""
+) -> Iterator[tuple[Path, Table]]:
+    """Yield a file with its table, then what it extends; a circle of `extends` is an error."""
     file = paths.find(kind, reference, configs, beside)
     chain: list[Path] = []
-    layers: list[Table] = []
     while True:
         if file.resolve() in chain:
             raise ConfigError("extends itself in a circle", file=file)
@@ -86,25 +81,37 @@ def read_table(
         if declared != kind:
             raise ConfigError(f"is a {declared} table; a {kind} is needed here", file=file)
         parent = layer.pop("extends", None)
-        layers.append(layer)
+        yield file, layer
         if parent is None:
-            break
+            return
         if not isinstance(parent, str):
             raise ConfigError("extends: a name or a path is needed", file=file)
         # A user's table may extend the shipped one of the same name.
         file = paths.find(kind, parent, *(() if parent == file.stem else (configs, file.parent)))
+
+
+def read_table(
+    kind: str, reference: str, configs: Path | None = None, beside: Path | None = None
+) -> tuple[Table, Path]:
+    """Read a table and what it extends, deepest first."""
+    layers = list(_layers(kind, reference, configs, beside))
     table: Table = {}
-    for layer in reversed(layers):
+    for _, layer in reversed(layers):
         table = merge({key: value for key, value in table.items() if key not in _NOT_INHERITED}, layer)
-    return table, paths.find(kind, reference, configs, beside)
+    return table, layers[0][0]
 
 
 def _key_path(location: Sequence[int | str]) -> str:
     text = ""
     for part in location:
-        name = "schema" if part == "schema_" else str(part)
+        name = _spelled(str(part))
         text += f"[{part}]" if isinstance(part, int) else (f".{name}" if text else name)
     return text
+
+
+def _spelled(name: str) -> str:
+    """Return a field's name as files spell it."""
+    return "schema" if name == "schema_" else name
 
 
 def _valid_keys(model: type[BaseModel], location: Sequence[int | str]) -> list[str]:
@@ -119,7 +126,7 @@ def _valid_keys(model: type[BaseModel], location: Sequence[int | str]) -> list[s
         if not models:
             continue
         current = models[0]
-    return ["schema" if name == "schema_" else name for name in current.model_fields]
+    return [_spelled(name) for name in current.model_fields]
 
 
 def validate(model: type[Model], table: Table, where: str, given: Sequence[str] = ()) -> Model:
@@ -281,6 +288,22 @@ class Scenarios:
         if isinstance(table.get("traffic"), dict) and "mix" in table["traffic"]:
             table["traffic"] = {**table["traffic"], "mix": read_mix(table["traffic"]["mix"], file.parent)}
         return validate(Scenario, table, str(file), overrides)
+
+    def given(self, settings: Mapping[str, Any], overrides: Sequence[str] = ()) -> dict[str, Given]:
+        """Return the keys that a user has set, each with where: in a file that is not shipped, a setting, an override.
+
+        A file that states every section is the record of a run that the tool has written: its keys count as inherited.
+        """
+        given: dict[str, Given] = {}
+        for file, layer in reversed(list(_layers("scenario", self._reference, self._root))):
+            is_record = {_spelled(name) for name in Scenario.model_fields} <= layer.keys()
+            if not is_record and not paths.is_shipped(file):
+                given |= {key: Given(key, file=str(file)) for key in keys_below(layer)}
+        given |= {key: Given(key) for name, value in settings.items() for key in keys_below({name: value})}
+        for text in overrides:
+            keys, value = split_assignment(text)
+            given |= {key: Given(key, text=text) for key in keys_below({".".join(keys): value})}
+        return given
 
     def _resolve(self, whole: list[Assignment], overrides: Sequence[str]) -> tuple[Table, Path]:
         """Read the file, set whole keys, put tables in the place of names, and the calibration into them."""

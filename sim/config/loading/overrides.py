@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import yaml
@@ -10,6 +11,33 @@ from pydantic import BaseModel
 
 from sim.config.errors import ConfigError
 from sim.config.loading.files import UNREADABLE, StrictLoader, Table
+
+#: Tables that a scenario names or holds whole: what stands in them describes a machine or a kernel, and no question.
+TABLES = ("cpu", "kernel", "access")
+
+
+@dataclass(frozen=True)
+class Given:
+    """A key that a user has set: with the text `KEY=VALUE`, in a file, or by the library (neither)."""
+
+    key: str
+    text: str | None = None
+    file: str | None = None
+
+
+def is_entry(value: object) -> bool:
+    """Return whether a value is a table entry: a number or a flag with its grade."""
+    return isinstance(value, dict) and "grade" in value and "value" in value
+
+
+def keys_below(table: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
+    """Yield the dotted keys that a table sets; an entry is one key, and so is a table that a scenario holds whole."""
+    for name, value in table.items():
+        key = f"{prefix}{name}"
+        if isinstance(value, dict) and value and key not in TABLES and not is_entry(value):
+            yield from keys_below(value, f"{key}.")
+        else:
+            yield key
 
 
 def split_assignment(assignment: str) -> tuple[list[str], Any]:

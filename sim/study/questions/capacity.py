@@ -143,6 +143,16 @@ def capacity(scenario: Scenario, resolution: float = 0.005, progress: Progress |
     return Capacities(scenario, tuple(results))
 
 
+def offered(scenario: Scenario) -> list[tuple[Scenario, str, int]]:
+    """Return the points of a search as they are run: with packets that arrive."""
+    load = scenario.traffic.load
+    if load.kind == "saturate":
+        load = load.model_copy(update={"kind": "constant", "pps": 1.0})
+    traffic = scenario.traffic.model_copy(update={"load": load})
+    arriving = scenario.model_copy(update={"traffic": traffic})
+    return [(arriving, access, size) for access, size in variants_and_sizes(scenario)]
+
+
 def _long_enough(scenario: Scenario, resolution: float) -> Scenario:
     room = scenario.traffic.load.backlog + scenario.virtqueue.size
     packets = min(max(scenario.run.packets, math.ceil(5 * room / resolution)), MAX_PACKETS)

@@ -161,6 +161,16 @@ def sides(scenario: Scenario, other: Scenario | None = None) -> list[Side]:
     return compared
 
 
+def compared(scenario: Scenario) -> list[tuple[Scenario, str, int]]:
+    """Return the points of one scenario that a comparison of its first two variants looks at."""
+    return [(side.case.scenario, side.label, side.packet_bytes) for side in sides(scenario)]
+
+
+def compared_with_another(scenario: Scenario) -> list[tuple[Scenario, str, int]]:
+    """Return the points of a scenario that its comparison with another one looks at: those of its first variant."""
+    return [(scenario, scenario.access[0].name, size) for size in scenario.traffic.sizes]
+
+
 def _labels(both: tuple[Scenario, Scenario], chosen: Sequence[str] | None = None) -> list[str]:
     """Name two scenarios by name and variant, numbered where that does not tell them apart."""
     names = chosen or [scenario.access[0].name for scenario in both]

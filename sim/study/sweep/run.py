@@ -16,6 +16,7 @@ from typing import Any
 import yaml
 
 from sim.config import ConfigError, Scenario
+from sim.config.loading import paths
 from sim.config.loading.files import replacing
 from sim.config.loading.load import Scenarios, load_of, load_scenario
 from sim.config.loading.paths import package_folder
@@ -23,7 +24,8 @@ from sim.config.progress import Counted
 from sim.config.tables.study import Sweep
 from sim.study.questions.columns import columns, row_of
 from sim.study.questions.run import run
-from sim.study.sweep.design import Assignment, Design
+from sim.study.runs.asked import refuse_unread_axes
+from sim.study.sweep.design import Assignment, Design, extremes
 from sim.study.sweep.parts import Parts, ResultRow, held_by_one, row_schema
 
 #: Rooms whose code decides a result; their text is part of every key.
@@ -132,10 +134,17 @@ class Outcome:
 
 
 def load_sweep(reference: str, configs: Path | None = None) -> Sweep:
-    """Load a sweep by name or path, and its base scenario once, so that a bad one ends here."""
+    """Load a sweep by name or path, and its base scenario once, so that a bad one ends here.
+
+    ConfigError for a key of a sweep of your own that none of its points reads.
+    """
     sweep = load_of(Sweep, reference, configs)
     first = Design(sweep).points(0, 1)[0]
     load_scenario(sweep.scenario, settings={**sweep.set, **first}, configs=configs)
+    file = paths.find("sweep", reference, configs)
+    if not paths.is_shipped(file):
+        axes = {key: extremes(axis) for key, axis in sweep.axes.items()}
+        refuse_unread_axes(file, sweep.scenario, sweep.set, axes, configs)
     return sweep
 
 
