@@ -97,6 +97,8 @@ class SwitchedOff:
     def __init__(self, kernel: Kernel, switches: Mitigations | CountedWith, cpu: Cpu | None = None) -> None:
         self._switches, self._cpu = switches, cpu
         self._touching: dict[str, dict[str, str | None]] = {}
+        if isinstance(switches, Mitigations):  # of system calls, none of which was counted
+            self._touching["pti"] = {"pti": None}
         for name in SWITCHES:
             change = kernel.mitigations[name]
             for word, instead in (change.replaces | dict.fromkeys(change.removes)).items():

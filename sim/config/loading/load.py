@@ -14,8 +14,9 @@ from pydantic import BaseModel, ValidationError
 from sim.config.errors import ConfigError
 from sim.config.loading import paths
 from sim.config.loading.files import Table, read_yaml
+from sim.config.loading.meaning import unknown_name
 from sim.config.loading.overrides import Given, as_list, is_entry, keys_below, override, split_assignment
-from sim.config.scenario.scenario import Scenario
+from sim.config.scenario.scenario import Scenario, switched
 from sim.config.scenario.traffic import read_mix
 from sim.config.tables.access import Access
 from sim.config.tables.calibration import Calibration
@@ -30,7 +31,7 @@ Model = TypeVar("Model", bound=BaseModel)
 
 _NAMED = ("cpu", "kernel")
 #: What a table states of itself: a CPU that extends another's table is not that one.
-_NOT_INHERITED = ("signatures",)
+_NOT_INHERITED = ("signatures", "known_as")
 #: The parts of a key, its value, and the text `KEY=VALUE` that it was read from, if any.
 Assignment = tuple[list[str], Any, str | None]
 MODELS: dict[str, type[BaseModel]] = {
@@ -70,6 +71,9 @@ def _layers(
     kind: str, reference: str, configs: Path | None = None, beside: Path | None = None
 ) -> Iterator[tuple[Path, Table]]:
     """Yield a file with its table, then what it extends; a circle of `extends` is an error."""
+    unknown = unknown_name(kind, reference, configs)
+    if unknown is not None:
+        raise unknown
     file = paths.find(kind, reference, configs, beside)
     chain: list[Path] = []
     while True:
@@ -222,6 +226,9 @@ def _read_named(
 
 def _resolve_names(table: Table, configs: Path | None, beside: Path | None, where: str, given: Sequence[str]) -> None:
     for key in _NAMED:
+        if isinstance(table.get(key), int | float):
+            text = "a name is needed, written as text: 5.10 is the number 5.1"
+            raise ConfigError(text, key=key, got=table[key], file=where)
         if isinstance(table.get(key), str):
             table[key], _ = _read_named(key, table[key], configs, beside, given)
     named = table.get("access")
@@ -310,7 +317,10 @@ class Scenarios:
         table, file = read_table("scenario", self._reference, self._root)
         was_resolved = isinstance(table.get("kernel"), dict)
         for keys, value, given in whole:
+            if keys == ["mitigations"]:
+                value = switched(value, table.get("mitigations"), given)
             override(table, keys, value, Scenario, given)
+        table["mitigations"] = switched(table.get("mitigations"), {})
         named = {key for key in _NAMED if isinstance(table.get(key), str)}
         _resolve_names(table, self._root, file.parent, str(file), overrides)
         # A resolved table holds the fitted values already; only what a name has replaced lacks them.

@@ -16,6 +16,10 @@ from sim.config.loading.files import UNREADABLE, StrictLoader, Table
 TABLES = ("cpu", "kernel", "access")
 
 
+#: Keys whose value is a name, which YAML may read as a number or a truth value.
+NAMES = ("cpu", "kernel", "calibration", "mitigations")
+
+
 @dataclass(frozen=True)
 class Given:
     """A key that a user has set: with the text `KEY=VALUE`, in a file, or by the library (neither)."""
@@ -47,9 +51,12 @@ def split_assignment(assignment: str) -> tuple[list[str], Any]:
         raise ConfigError("KEY=VALUE is needed, as in cpu.core_ghz=3.2", given=assignment)
     keys = key.strip().split(".")
     try:
-        return keys, as_list(keys, yaml.load(text, Loader=StrictLoader))
+        value = yaml.load(text, Loader=StrictLoader)
     except UNREADABLE:
         raise ConfigError("the value is not readable as YAML", given=assignment) from None
+    if key.strip() in NAMES and isinstance(value, bool | int | float):  # kernel=5.10, mitigations=off
+        return keys, text.strip()
+    return keys, as_list(keys, value)
 
 
 def assigned(overrides: Iterable[str]) -> dict[str, Any]:
