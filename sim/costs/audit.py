@@ -180,6 +180,14 @@ class Ledger:
         read = self.read.keys() | self.read_for_setup.keys()
         return {key: entry for key, entry in quantities(self.scenario) if (id(entry), "value") in read}
 
+    def far_outside(self) -> tuple[str, ...]:
+        """Say which entries that were read have a value far outside the range of their table: the user has set it."""
+        tables = (*self.read.values(), *self.read_for_setup.values())
+        if not any(isinstance(table, Quantity) and table.far_outside for table in tables):
+            return ()
+        said = {key: entry.far_outside for key, entry in self.entries().items()}
+        return tuple(f"FAR OUTSIDE ITS RANGE: {key} is {text}" for key, text in said.items() if text)
+
     def only_for_setup(self) -> set[str]:
         """Return the keys of entries that nothing but the set-up of the rings has read: no rate depends on them."""
         only = self.read_for_setup.keys() - self.read.keys()

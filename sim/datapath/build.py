@@ -53,7 +53,8 @@ def build_plan(
         plan = _build(built, access, packet_bytes, apart, functions)
     with noting_reads() as read_for_setup:
         setup = _setup(built, effective_variant(built, access)[0])
-    return replace(plan, setup=setup, ledger=Ledger(scenario, sized, OF_SIZE, read | read_for_plan, read_for_setup))
+    ledger = Ledger(scenario, sized, OF_SIZE, read | read_for_plan, read_for_setup)
+    return replace(plan, setup=setup, ledger=ledger, notes=(*plan.notes, *ledger.far_outside()))
 
 
 def _build(scenario: Scenario, access: str, packet_bytes: int, apart: bool, functions: bool) -> Plan:

@@ -103,9 +103,10 @@ def override(table: Table, keys: list[str], value: Any, model: type[BaseModel], 
     if old is None and fields is not None and "grade" in fields.model_fields:
         old = model_default(model, keys)
     if isinstance(old, dict) and "grade" in old and not isinstance(value, dict):
-        entry = {**old, "value": value, "source": "set by the user", "grade": "guess"}
+        entry: Table = {**old, "value": value, "source": "set by the user", "grade": "guess"}
         if "unit" in old:
-            entry |= {"low": value, "high": value}
+            known = old.get("table_range") or [old["low"], old["high"]]
+            entry |= {"low": value, "high": value, "table_range": known}
         value = entry
     place[keys[-1]] = value
 

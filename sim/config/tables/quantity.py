@@ -23,6 +23,9 @@ Distribution = Literal["fixed", "triangular", "log-triangular", "uniform", "log-
 #: A range whose ends are this many times apart is drawn in the logarithm unless its entry says otherwise.
 WIDE = 5.0
 
+#: A value this many times above or below its range is said to be far outside it.
+FAR = 2.0
+
 
 #: What was read, while somebody notes that: the table, by its identity and the name of the field.
 Reads = dict[tuple[int, str], "Strict"]
@@ -62,6 +65,18 @@ class Quantity(Strict):
         None, description="how draws spread over the range (default: triangular, in the logarithm for a wide range)"
     )
     moves_with: str | None = Field(None, description="key of the entry that the same source gives it together with")
+    table_range: tuple[float, float] | None = Field(
+        None, description="of a value that the user has set: low and high of the table, whose place it takes"
+    )
+
+    @property
+    def far_outside(self) -> str | None:
+        """How a value that the user has set lies far outside the range of its table; None where it does not."""
+        if self.table_range is None or not is_far(self.value, *self.table_range):
+            return None
+        low, high = self.table_range
+        known = f"{low:g}" if low == high else f"{low:g} to {high:g}"
+        return f"{self.value:g} {self.unit}, and its table has {known} {self.unit}"
 
     @property
     def drawn_from(self) -> Distribution:
@@ -94,6 +109,11 @@ def noting_reads() -> Iterator[Reads]:
         yield read
     finally:
         _READ.reset(token)
+
+
+def is_far(value: float, low: float, high: float) -> bool:
+    """Return whether a value lies further outside a range than by a factor of two: a wrong unit, or another machine."""
+    return value > FAR * high or value * FAR < low
 
 
 def check_unit(entry: Quantity, unit: str) -> Quantity:

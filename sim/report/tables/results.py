@@ -215,15 +215,17 @@ def capacity_table(capacities: Capacities) -> RenderableType:
         ("trials", lambda capacity: str(capacity.trials)),
     )
     title = f"highest offered rate without loss ({kind} load, backlog {load.backlog})"
-    return Group(heading(capacities.scenario), table_of(title, columns, capacities.results, keys=2))
+    saturated = [result.saturated for result in capacities.results]
+    return Group(heading(capacities.scenario), table_of(title, columns, capacities.results, keys=2), *notes(saturated))
 
 
 def sweep_table(sweep: Sweep, outcome: Outcome, hint: str) -> RenderableType:
     """What a sweep did, and its first rows when they were not written to a folder."""
     counts = f"{outcome.points} points: {outcome.computed} computed, {outcome.reused} reused"
     counts += f", {outcome.refused} refused, {outcome.failed} failed"
+    said = [Text(f"note: {note}") for note in outcome.notes]
     if outcome.folder is not None:
-        return Text(f"{sweep.name}: {counts}, in {outcome.folder}/")
+        return Group(Text(f"{sweep.name}: {counts}, in {outcome.folder}/"), *said)
     axes = [key for key in sweep.axes if key != "access"]
     shown = outcome.rows[:_ROWS_SHOWN]
     errors = [row.get("error") or "" for row in shown]
@@ -235,7 +237,7 @@ def sweep_table(sweep: Sweep, outcome: Outcome, hint: str) -> RenderableType:
         table.add_row(*cells, *numbers, *([Text(error, style="red")] if any(errors) else []))
     more = len(outcome.rows) - _ROWS_SHOWN
     tail = f" ({more} more rows; {hint})" if more > 0 else ""
-    return Group(table, Text(counts + tail))
+    return Group(table, Text(counts + tail), *said)
 
 
 def _cell(value: object) -> str:

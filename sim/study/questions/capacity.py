@@ -61,6 +61,7 @@ class Capacity:
             "latency_us": self.below.latency_us,
             "utilisation": self.below.utilisation,
             "trials": self.trials,
+            "notes": list(self.saturated.notes),
         }
 
 
@@ -91,7 +92,7 @@ class Capacities:
         rows = []
         for result in self.results:
             row = result.to_dict()
-            latency, utilisation = row.pop("latency_us"), row.pop("utilisation")
+            latency, utilisation, _ = row.pop("latency_us"), row.pop("utilisation"), row.pop("notes")
             flat = {f"latency_{name}_us": value for name, value in latency.items()}
             rows.append({**row, **flat, **{f"utilisation_{name}": value for name, value in utilisation.items()}})
         return pd.DataFrame(rows)

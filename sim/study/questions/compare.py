@@ -128,7 +128,8 @@ class Comparison:
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON form of `vhost-sim compare`."""
         sizes = [difference.to_dict() for difference in self.differences]
-        return {"schema": 1, "before": self.before, "after": self.after, "results": sizes}
+        notes = list(dict.fromkeys(note for point in self.points() for note in point.notes))
+        return {"schema": 1, "before": self.before, "after": self.after, "results": sizes, "notes": notes}
 
     def points(self) -> list[Point]:
         """Return the points of both sides, each under the name of its side."""

@@ -22,6 +22,7 @@ from sim.config.loading.load import Scenarios, load_of, load_scenario
 from sim.config.loading.paths import package_folder
 from sim.config.progress import Counted
 from sim.config.tables.study import Sweep
+from sim.engine import Point
 from sim.study.questions.columns import columns, row_of
 from sim.study.questions.run import run
 from sim.study.runs.asked import refuse_unread_axes
@@ -76,13 +77,18 @@ def _run_point(
         return key, None
     try:
         rows = [
-            {"key": key, **common, **row_of(result, columns(result.utilisation))} for result in run(scenario).points
+            {"key": key, **common, **row_of(result, columns(result.utilisation)), **_notes(result)}
+            for result in run(scenario).points
         ]
     except ConfigError as error:
         rows = [{"key": key, **common, "error": str(error)}]
     except Exception as error:  # whatever a point dies of is its own row, and must not end the sweep
         rows = [{"key": None, **common, "error": f"{type(error).__name__}: {error}"}]
     return key, rows
+
+
+def _notes(point: Point) -> ResultRow:
+    return {"notes": "; ".join(point.notes)} if point.notes else {}
 
 
 #: Points per part. Part of the format: the same sweep gives the same parts whatever computes them.
@@ -110,12 +116,14 @@ class Outcome:
     first_error: str | None = None
     folder: Path | None = None
     rows: list[ResultRow] = field(default_factory=list)
+    notes: dict[str, None] = field(default_factory=dict)
     _place_of_error: tuple[bool, int] | None = None
 
     def count(self, point: int, rows: list[ResultRow], computed: bool) -> None:
         """Count a point that has these rows."""
         self.computed += computed
         self.reused += not computed
+        self.notes |= dict.fromkeys(row["notes"] for row in rows if row.get("notes"))
         error = next((row for row in rows if row.get("error")), None)
         if error is None:
             return
@@ -130,7 +138,7 @@ class Outcome:
         names = ("points", "computed", "reused", "refused", "failed", "first_error")
         counts = {name: getattr(self, name) for name in names}
         kept = {"folder": str(self.folder)} if self.folder else {"rows": self.rows}
-        return {"schema": 1, **counts, **kept}
+        return {"schema": 1, **counts, "notes": list(self.notes), **kept}
 
 
 def load_sweep(reference: str, configs: Path | None = None) -> Sweep:
