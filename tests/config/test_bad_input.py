@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 import pytest
+import yaml
 from pydantic import ValidationError
 
 import sim
@@ -279,3 +280,24 @@ def test_an_error_is_one_line_even_when_what_is_wrong_is_not():
 def test_an_entry_whose_range_does_not_hold_its_value_is_refused(low, value, high):
     with pytest.raises(ValidationError):
         Quantity(value=value, unit="ns", low=low, high=high, source="x", grade="guess")
+
+
+@pytest.mark.parametrize(
+    ("kind", "table", "missing"),
+    [
+        ("measurement", {"name": "mine"}, "'title', 'source' and 'read'"),
+        (
+            "measurement",
+            {"name": "mine", "title": "t", "source": "s", "read": "full", "entries": [{"id": "a"}]},
+            "'entries[0].quantity', 'entries[0].value', 'entries[0].low' and 'entries[0].high'",
+        ),
+        ("calibration", {"name": "mine"}, "'study', 'fitted_on', 'parameters', 'residuals', 'chi_square', "),
+    ],
+)
+def test_all_keys_that_a_file_lacks_are_named_at_once(tmp_path, kind, table, missing):
+    file = tmp_path / "mine.yaml"
+    file.write_text(yaml.safe_dump({"schema": 1, "kind": kind, **table}), encoding="utf-8")
+    with pytest.raises(ConfigError) as refused:
+        load_table(kind, str(file))
+    assert str(refused.value).startswith(f"{file}: keys {missing}")
+    assert str(refused.value).endswith("are missing")

@@ -139,12 +139,14 @@ def validate(model: type[Model], table: Table, where: str, given: Sequence[str] 
     `given` are the assignments `KEY=VALUE` that the table was changed by: a problem of such a key names it instead of
     the file.
     """
-    if "schema" not in table:
-        raise ConfigError("key 'schema' is missing (write 'schema: 1')", file=where)
     try:
         return model.model_validate(_rename_schema(table))
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
+        problems = error.errors(include_url=False)
+        missing = [_key_path(problem["loc"]) for problem in problems if problem["type"] == "missing"]
+        if missing:
+            raise _all_missing(missing, where, given) from None
+        first = problems[0]
         key = _key_path(first["loc"])
         text = first["msg"].removeprefix("Value error, ")
         blamed = _blamed(_place(key, text), given)
@@ -154,11 +156,18 @@ def validate(model: type[Model], table: Table, where: str, given: Sequence[str] 
             raise ConfigError(
                 f"unknown key '{key}'", got=name, expected=_valid_keys(model, first["loc"]), **place
             ) from None
-        if first["type"] == "missing":
-            raise ConfigError(f"key '{key}' is missing", **place) from None
         value = first.get("input")
         got = repr(value) if isinstance(value, str | int | float | bool) else None
         raise ConfigError(text[0].lower() + text[1:], key=key or None, got=got, **place) from None
+
+
+def _all_missing(keys: list[str], where: str, given: Sequence[str]) -> ConfigError:
+    """Return the error for keys that a table lacks, all of them."""
+    blamed = _blamed(keys[0], given)
+    names = " and ".join(filter(None, (", ".join(f"'{key}'" for key in keys[:-1]), f"'{keys[-1]}'")))
+    hint = " (write 'schema: 1')" if "schema" in keys else ""
+    said = f"key{'s' if len(keys) > 1 else ''} {names} {'are' if len(keys) > 1 else 'is'} missing{hint}"
+    return ConfigError(said, given=blamed, file=None if blamed else where)
 
 
 def _place(key: str, problem: str) -> str:
