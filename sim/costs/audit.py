@@ -193,7 +193,7 @@ class Ledger:
         only = self.read_for_setup.keys() - self.read.keys()
         return {key for key, entry in self.entries().items() if (id(entry), "value") in only}
 
-    def keys(self) -> set[str]:
+    def keys_read(self) -> set[str]:
         """Return every key of the scenario that was read, entries or not."""
         read = self.read.keys() | self.read_for_setup.keys()
         if self.scenario is None or self.sized is None:

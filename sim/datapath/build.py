@@ -21,7 +21,7 @@ from sim.datapath.host.interference import around_rounds, host_steps, period_ps
 from sim.datapath.host.queues import regions_of_queues, serve_queues
 from sim.datapath.host.sink import WAKE_EVERY, sink_steps
 from sim.datapath.host.source import source_steps
-from sim.datapath.memory.receive_memory import ReceiveMemory
+from sim.datapath.memory.receive_memory import ReceiveMemory, without_source
 from sim.datapath.memory.ring_memory import KERNEL_OWN, RingMemory, effective_variant
 from sim.datapath.memory.rings import LINE_BYTES, PackedRing, SplitRing, ring_of
 from sim.datapath.memory.xsk_rings import XskRings
@@ -167,7 +167,8 @@ def _receiving(scenario: Scenario, plan: Plan) -> Plan:
 
     A lockstep driver has posted none: as behind a batch, when the worker waits for frames and wants no kicks.
     """
-    memory = ReceiveMemory(scenario, plan.packet_bytes)
+    has_source = scenario.device.kind == "vhost_net"
+    memory = ReceiveMemory(scenario if has_source else without_source(scenario), plan.packet_bytes)
     quiet = 0 if scenario.driver.kind == "virtio-net" else 1
     waiting: dict[int, int] = {Register.SOCKET_WAIT: 1, Register.AVAIL_FLAGS_NO_INTERRUPT: quiet}
     full = (Register.AVAIL_IDX_SHADOW, Register.RING_AVAIL_IDX, Register.OLD_AVAIL_IDX)

@@ -8,7 +8,7 @@ import pytest
 import yaml
 from pydantic import ValidationError
 
-import sim
+from sim.config import load_scenario
 from sim.config.errors import ConfigError, nearest
 from sim.config.loading.load import load_table
 from sim.config.tables.quantity import Quantity
@@ -80,7 +80,7 @@ OVERRIDES = {
 
 def message(reference, **options):
     with pytest.raises(ConfigError) as error:
-        sim.load_scenario(reference, **options)
+        load_scenario(reference, **options)
     text = str(error.value)
     assert len(text.splitlines()) == 1
     return text
@@ -220,7 +220,7 @@ def test_a_table_that_is_wrong_says_so_in_one_line(kind, line, sentence, write):
 
 def test_a_chain_of_two_fits_a_queue_of_one_when_it_is_indirect(write):
     file = write("m.yaml", EXTENDS + "virtqueue: {size: 1, descriptors_per_packet: 2, indirect: true}\n")
-    assert sim.load_scenario(file).virtqueue.ring_entries_per_packet == 1
+    assert load_scenario(file).virtqueue.ring_entries_per_packet == 1
 
 
 def test_paths_that_cannot_be_read(tmp_path):

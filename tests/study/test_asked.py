@@ -127,7 +127,7 @@ def test_break_even_is_not_searched_in_a_key_that_nothing_reads():
 def test_the_ledger_holds_no_key_that_a_scenario_does_not_have_and_every_entry_that_was_priced():
     scenario = sim.load_scenario(LINUX)
     plan = build_plan(scenario, "copy_user", 64)
-    keys = plan.ledger.keys()
+    keys = plan.ledger.keys_read()
     assert keys <= {key for key, _, _ in fields(scenario)}
     assert plan.inputs.keys() <= keys
     assert {"driver.kind", "virtqueue.size", "cpu.core_ghz"} <= keys

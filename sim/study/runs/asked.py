@@ -211,7 +211,7 @@ def _keys_read(scenario: Scenario, access: str, size: int, functions: bool = Fal
     with noting_reads() as noted:
         variants_and_sizes(scenario)  # the Plan of one size does not read which there are
     sizes = {key for key, table, name in fields(scenario.traffic, "traffic.") if (id(table), name) in noted}
-    return build_plan(scenario, access, size, functions=functions).ledger.keys() | sizes
+    return build_plan(scenario, access, size, functions=functions).ledger.keys_read() | sizes
 
 
 def _is_read(key: str, read: Collection[str]) -> bool:
