@@ -23,7 +23,7 @@ OVERRIDES = {
     "cpu.primitives.lfenze=3": "GIVEN: unknown key 'cpu.primitives.lfenze'; did you mean 'lfence'?",
     "cpu=broadwel": "GIVEN: unknown cpu 'broadwel'; did you mean 'broadwell-2.6ghz'?",
     "kernel=dpdk-vhst": "GIVEN: unknown kernel 'dpdk-vhst'; did you mean 'dpdk-vhost'?",
-    "kernel=v5.1": "GIVEN: unknown kernel 'v5.1'; did you mean 'v5.10'?",
+    "kernel=v5.1": "GIVEN: unknown kernel 'v5.1'; the nearest by version is 'v5.0', between 'v5.0' and 'v5.2'",
     "access=vmpa": "GIVEN: unknown access 'vmpa'; did you mean 'vmap'?",
     "calibration=sed": "GIVEN: unknown calibration 'sed'; valid: all-published, seed-copy-user, seed-two-rates",
     "cpu.primitives.lfence=-1": (
@@ -101,7 +101,10 @@ def test_an_override_beside_what_is_wrong_is_not_blamed(write):
 FILES = {
     "wrong key": (EXTENDS + "virtqueue: {sise: 2}\n", "unknown key 'virtqueue.sise'; did you mean 'size'?"),
     "wrong top key": (EXTENDS + "virtque: {size: 2}\n", "unknown key 'virtque'; did you mean 'virtqueue'?"),
-    "no schema": ("name: mine\ncpu: zen4\n", "key 'schema' is missing (write 'schema: 1')"),
+    "no schema": (
+        "name: mine\ncpu: zen4\n",
+        "keys 'schema', 'kernel', 'traffic' and 'access' are missing (write 'schema: 1')",
+    ),
     "other schema": (EXTENDS + "schema: 2\n", "is not a YAML file (line 3): key 'schema' is given twice"),
     "no kernel": (
         "schema: 1\nname: x\ncpu: zen4\naccess: vmap\ntraffic: {packet_bytes: 64}\n",

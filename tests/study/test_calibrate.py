@@ -7,7 +7,7 @@ from textwrap import dedent
 import pytest
 
 import sim
-from sim.config import ConfigError
+from sim.config import ConfigError, load_scenario
 from sim.config.loading.load import load_table
 from sim.config.tables.study import CalibrationStudy, Parameter
 from sim.study.evidence.calibrate import calibrate
@@ -42,7 +42,7 @@ def measurements(folder, entries, name="mine", spread=0.0):
 def rate(access="copy_user", **values):
     overrides = ["calibration=null", "traffic.packet_bytes=64", f"access={access}"]
     overrides += [f"{key.replace('__', '.')}={value}" for key, value in values.items()]
-    (point,) = sim.run(sim.load_scenario(SEED, overrides=overrides)).points
+    (point,) = sim.run(load_scenario(SEED, overrides=overrides)).points
     return point.pps
 
 

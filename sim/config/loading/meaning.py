@@ -45,7 +45,8 @@ def _by_version(reference: str, configs: Path | None) -> str | None:
     wanted = _position(reference)
     if wanted is None:
         return None
-    tables = {name: place for name in paths.names("kernel", configs) if (place := _position(name)) is not None}
+    versions = [name for name in paths.names("kernel", configs) if re.fullmatch(r"v[\d.]+", name)]
+    tables = {name: place for name in versions if (place := _position(name)) is not None}
     nearest = min(tables, key=lambda name: (abs(tables[name] - wanted), tables[name]))
     if tables[nearest] == wanted:
         more = "; levels of a stable series have no table of their own" if _VERSION.fullmatch(reference)[3] else ""  # type: ignore[index]

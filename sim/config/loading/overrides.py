@@ -51,12 +51,11 @@ def split_assignment(assignment: str) -> tuple[list[str], Any]:
         raise ConfigError("KEY=VALUE is needed, as in cpu.core_ghz=3.2", given=assignment)
     keys = key.strip().split(".")
     try:
-        value = yaml.load(text, Loader=StrictLoader)
+        value = as_list(keys, yaml.load(text, Loader=StrictLoader))
     except UNREADABLE:
         raise ConfigError("the value is not readable as YAML", given=assignment) from None
-    if key.strip() in NAMES and isinstance(value, bool | int | float):  # kernel=5.10, mitigations=off
-        return keys, text.strip()
-    return keys, as_list(keys, value)
+    is_name = key.strip() in NAMES and isinstance(value, bool | int | float)  # kernel=5.10, mitigations=off
+    return keys, text.strip() if is_name else value
 
 
 def assigned(overrides: Iterable[str]) -> dict[str, Any]:
