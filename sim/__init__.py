@@ -14,12 +14,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from sim.config import ConfigError, Scenario, load_scenario
+    from sim.config import ConfigError, Scenario
     from sim.engine import Point
     from sim.study.questions.capacity import Capacities, capacity
     from sim.study.questions.compare import Comparison, compare
     from sim.study.questions.explain import Explanation, explain
     from sim.study.questions.run import Result, run
+    from sim.study.runs.asked import load_scenario
 
 __all__ = [
     "Capacities",
@@ -49,7 +50,7 @@ _HOME = {
     "capacity": "sim.study.questions.capacity",
     "compare": "sim.study.questions.compare",
     "explain": "sim.study.questions.explain",
-    "load_scenario": "sim.config",
+    "load_scenario": "sim.study.runs.asked",
     "run": "sim.study.questions.run",
 }
 

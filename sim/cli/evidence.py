@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,6 +12,7 @@ from sim.cli import options as opt
 
 if TYPE_CHECKING:
     from sim.config import Scenario
+    from sim.study.runs.asked import Point
 
 
 @opt.command(
@@ -176,15 +178,25 @@ def breakeven(
 
     A gain is that of the second access variant over the first (--access A,B, or the first two of the scenario).
     """
+    from sim.config.errors import ConfigError
     from sim.report.tables.evidence import breakeven_tables
+    from sim.study.runs.asked import every_point, no_point
     from sim.study.sensitivity import breakeven as even
 
     wanted = even.Target.parse(target)
-    base = opt.load(scenario, sets, configs, access=access, size=size)
 
     def varied(value: object) -> Scenario:
-        return opt.load(scenario, [*(sets or []), f"{vary}={value!r}"], configs, access=access, size=size)
+        changes = [*(sets or []), f"{vary}={value!r}"]
+        return opt.load(scenario, changes, configs, no_point, access=access, size=size)
 
+    def looked_at(loaded: Scenario) -> list[Point]:
+        points = every_point(loaded)
+        for end in (low, high):
+            with suppress(ConfigError):
+                points += every_point(varied(end)) if end is not None else []
+        return points
+
+    base = opt.load(scenario, sets, configs, looked_at, access=access, size=size)
     result = even.breakeven(varied, base, vary, wanted, low=low, high=high, tolerance=tolerance)
     opt.show_data(result.to_dict(), lambda: opt.csv_rows().breakeven_rows(result), lambda: breakeven_tables(result))
 

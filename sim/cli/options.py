@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from sim.config import Scenario
+    from sim.study.runs.asked import Asks
 
 DEFAULT_DRAWS = 200
 #: A run that takes longer shows a progress bar.
@@ -178,12 +179,29 @@ def with_default_draws(arguments: list[str]) -> list[str]:
     return filled
 
 
-def load(name: str, sets: list[str] | None, configs: Path | None, **short: object) -> Scenario:
-    """Load a scenario; the short options come before `--set`, which therefore wins."""
-    from sim.config import load_scenario
+def load(
+    name: str, sets: list[str] | None, configs: Path | None, asks: Asks | None = None, **short: object
+) -> Scenario:
+    """Load a scenario; the short options come before `--set`, which therefore wins.
+
+    `asks` says which points of it the command looks at (default: all). A key that none of them reads is refused.
+    """
+    return load_sides([name], sets, configs, asks, **short)[0]
+
+
+def load_sides(
+    names: Sequence[str], sets: list[str] | None, configs: Path | None, asks: Asks | None = None, **short: object
+) -> list[Scenario]:
+    """Load scenarios that are compared, all with the same options; say which keys only one of them reads."""
+    from sim.config.loading.load import Scenarios
+    from sim.study.runs import asked
 
     with named_as_given(**short):
-        return load_scenario(name, overrides=overrides(sets, **short), configs=configs)
+        sides: list[tuple[Scenarios, dict[str, Any]]] = [(Scenarios(name, configs), {}) for name in names]
+        scenarios, remarks = asked.load_sides(sides, overrides(sets, **short), asks or asked.every_point)
+    for remark in remarks:
+        notice(remark)
+    return scenarios
 
 
 def overrides(sets: list[str] | None, **short: object) -> list[str]:
@@ -226,6 +244,11 @@ def ablated(scenario: Scenario, names: str | None) -> Scenario:
     from sim.study.sensitivity.shapley import without
 
     return without(scenario, [name.strip() for name in names.split(",") if name.strip()])
+
+
+def ablating(names: str | None, asks: Asks) -> Asks:
+    """Let a question look at its points with the mechanisms of `--without` off."""
+    return lambda scenario: asks(ablated(scenario, names))
 
 
 def show_data(

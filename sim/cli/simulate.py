@@ -39,9 +39,11 @@ def run(
     from sim.study.questions.limits import limits
     from sim.study.questions.run import check_ties
     from sim.study.questions.run import run as simulate
+    from sim.study.runs.asked import every_point
     from sim.study.runs.case import sides_of
 
-    loaded = opt.ablated(opt.load(scenario, sets, configs, access=access, sizes=sizes, seed=seed), without)
+    asks = opt.ablating(without, every_point)
+    loaded = opt.ablated(opt.load(scenario, sets, configs, asks, access=access, sizes=sizes, seed=seed), without)
     files = opt.checked_folder(out)
     sure = None if uncertain is None else _uncertainty(sides_of(loaded), uncertain, loaded.run.seed, configs)
     with opt.progress() as report:
@@ -87,16 +89,17 @@ def compare(
     """
     from sim.study.evidence.envelope import outside
     from sim.study.questions.compare import compare as compare_scenarios
-    from sim.study.questions.compare import sides
+    from sim.study.questions.compare import compared, compared_with_another, sides
     from sim.study.questions.limits import limits
     from sim.study.sensitivity.shapley import decompose
 
     if access is not None and access.count(",") > 1:
         opt.refuse("compare takes two access variants", key="--access", got=access)
-    first = opt.ablated(opt.load(scenario, sets, configs, access=access, sizes=sizes, seed=seed), without)
-    second = None
-    if other is not None:
-        second = opt.ablated(opt.load(other, sets, configs, access=access, sizes=sizes, seed=seed), without)
+    names = [scenario] if other is None else [scenario, other]
+    asks = compared if other is None else compared_with_another
+    loaded = opt.load_sides(names, sets, configs, opt.ablating(without, asks), access=access, sizes=sizes, seed=seed)
+    first, second = (opt.ablated(side, without) if side else None for side in (*loaded, None)[:2])
+    assert first is not None
     if shapley and second is not None:
         opt.refuse("--shapley shares out the gain between two access variants of one scenario")
     files = opt.checked_folder(out)
@@ -161,9 +164,10 @@ def capacity(
     together, with on-off the mean. --loss searches the partial drop rate beside the rate without loss.
     """
     from sim.study.questions.capacity import capacity as search
+    from sim.study.questions.capacity import offered
 
     allowed = None if loss is None else opt.percent("--loss", loss)
-    loaded = opt.load(scenario, sets, configs, access=access, sizes=sizes, seed=seed)
+    loaded = opt.load(scenario, sets, configs, offered, access=access, sizes=sizes, seed=seed)
     files = opt.checked_folder(out)
     with opt.progress() as report:
         capacities = search(loaded, resolution, report, loss=allowed)
@@ -205,12 +209,14 @@ def explain(
     """
     from sim.report.tables.explained import chosen_tables
     from sim.study.questions.explain import explain as explain_variant
+    from sim.study.runs.asked import first_point
 
     opt.one_of("--by", by, ("row", "function"))
     if skid and by != "function":
         opt.refuse("is for --by function", key="--skid")
     opt.only_one("explain", access)
-    loaded = opt.ablated(opt.load(scenario, sets, configs, access=access, size=size), without)
+    asks = opt.ablating(without, first_point)
+    loaded = opt.ablated(opt.load(scenario, sets, configs, asks, access=access, size=size), without)
     explanation = explain_variant(loaded, loaded.access[0].name)
     opt.one_of("--actor", actor, explanation.plan.actors)
     opt.show_data(
@@ -293,11 +299,12 @@ def trace(
     from sim.config.loading.files import write_whole
     from sim.report.export.trace_events import trace_text
     from sim.report.tables.results import timeline_table
+    from sim.study.runs.asked import first_point
     from sim.study.timeline.record import timeline
 
     opt.only_one("trace", access)
     opt.checked_file("--out", out)
-    loaded = opt.load(scenario, sets, configs, access=access, size=size, seed=seed)
+    loaded = opt.load(scenario, sets, configs, first_point, access=access, size=size, seed=seed)
     recorded = timeline(loaded, packets, skip=skip)
     write_whole(out, trace_text(recorded))
     opt.show_data(recorded.to_dict(), lambda: opt.csv_rows().timeline_rows(recorded), lambda: timeline_table(recorded))

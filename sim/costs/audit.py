@@ -13,7 +13,7 @@ from sim.config.scenario.scenario import Scenario
 from sim.config.tables.access import Access
 from sim.config.tables.cpu import Cpu
 from sim.config.tables.kernel import Kernel
-from sim.config.tables.quantity import Quantity
+from sim.config.tables.quantity import Flag, Quantity, Reads
 from sim.config.tables.vocabulary import PRICED_BY_CPI, PRIMITIVES
 
 Severity = Literal["error", "warning", "guess"]
@@ -141,22 +141,65 @@ def _whole_accesses(access: Access) -> Iterator[tuple[str, list[str]]]:
     yield "round", access.round
 
 
+def fields(table: BaseModel, prefix: str = "") -> Iterator[tuple[str, BaseModel, str]]:
+    """Yield every key below a table with the table that holds it and the name that it has there, depth first.
+
+    An entry with its evidence is one key, and so are a list and a dict of plain values.
+    """
+    for attribute in type(table).model_fields:
+        value, key = getattr(table, attribute), f"{prefix}{attribute}"
+        below = value if isinstance(value, dict) else {"": value}
+        if not below or not all(isinstance(entry, BaseModel) for entry in below.values()):
+            yield key, table, attribute
+            continue
+        for name, entry in below.items():
+            inner = f"{key}.{name}" if name else key
+            if isinstance(entry, Quantity | Flag):
+                yield inner, entry, "value"
+            else:
+                yield from fields(entry, f"{inner}.")
+
+
 @dataclass(frozen=True)
 class Ledger:
-    """Entries of `scenario` that were read, by identity: `read` and `read_for_setup` come from `noting_reads`."""
+    """What was read of `scenario` while its Plan was built: `read` and `read_for_setup` come from `noting_reads`.
+
+    `sized` is the same scenario but for the keys `of_size`, which the size of a packet changes.
+    """
 
     scenario: Scenario | None = None
-    read: dict[int, Quantity] = field(default_factory=dict)
-    read_for_setup: dict[int, Quantity] = field(default_factory=dict)
+    sized: Scenario | None = None
+    of_size: tuple[str, ...] = ()
+    read: Reads = field(default_factory=dict)
+    read_for_setup: Reads = field(default_factory=dict)
 
     def entries(self) -> dict[str, Quantity]:
         """Return the entries that were read by their keys in the scenario, in the order of its tables."""
         if self.scenario is None:
             return {}
         read = self.read.keys() | self.read_for_setup.keys()
-        return {key: entry for key, entry in quantities(self.scenario) if id(entry) in read}
+        return {key: entry for key, entry in quantities(self.scenario) if (id(entry), "value") in read}
+
+    def far_outside(self) -> tuple[str, ...]:
+        """Say which entries that were read have a value far outside the range of their table: the user has set it."""
+        tables = (*self.read.values(), *self.read_for_setup.values())
+        if not any(isinstance(table, Quantity) and table.far_outside for table in tables):
+            return ()
+        said = {key: entry.far_outside for key, entry in self.entries().items()}
+        return tuple(f"FAR OUTSIDE ITS RANGE: {key} is {text}" for key, text in said.items() if text)
 
     def only_for_setup(self) -> set[str]:
         """Return the keys of entries that nothing but the set-up of the rings has read: no rate depends on them."""
         only = self.read_for_setup.keys() - self.read.keys()
-        return {key for key, entry in self.entries().items() if id(entry) in only}
+        return {key for key, entry in self.entries().items() if (id(entry), "value") in only}
+
+    def keys_read(self) -> set[str]:
+        """Return every key of the scenario that was read, entries or not."""
+        read = self.read.keys() | self.read_for_setup.keys()
+        if self.scenario is None or self.sized is None:
+            return set()
+        own, sized = (
+            {key for key, table, name in fields(scenario) if (id(table), name) in read}
+            for scenario in (self.scenario, self.sized)
+        )
+        return own | (sized - set(self.of_size))

@@ -9,7 +9,7 @@ from sim.config.scenario.scenario import Mitigations
 from sim.config.scenario.virtqueue import Virtqueue
 from sim.config.tables.access import Access, AccessRules
 from sim.config.tables.cpu import Cpu
-from sim.config.tables.kernel import Accessor, CountedWith, Kernel
+from sim.config.tables.kernel import SWITCHES, Accessor, CountedWith, Kernel
 from sim.config.tables.vocabulary import PRIMITIVES, RETURN_SEQUENCES, RETURNS
 
 #: Instructions of a vector memcpy besides the moves, whose time is that of the bytes: with 60 bytes per cycle they give
@@ -81,13 +81,37 @@ def return_mitigations(kernel: Kernel, cpu: Cpu) -> list[str]:
 
 def return_sequence(kernel: Kernel, cpu: Cpu, mitigations: Mitigations) -> str | None:
     """Return the primitive that stands for what every return of the kernel executes besides; None for plain returns."""
-    switched_on = [name for name in return_mitigations(kernel, cpu) if getattr(mitigations, name)]
-    return RETURN_SEQUENCES[switched_on[0]] if switched_on else None
+    switched_on = (name for name in return_mitigations(kernel, cpu) if getattr(mitigations, name))
+    preferred = next(switched_on, None)
+    return RETURN_SEQUENCES[preferred] if preferred else None
 
 
 def tree_levels(kernel: Kernel, queue: Virtqueue) -> float:
     """Instructions that one walk of the device IOTLB's interval tree executes below its root; 0 without an IOTLB."""
     return kernel.step("iotlb_level").instructions.value * log2(queue.iotlb_entries) if queue.iotlb else 0.0
+
+
+class SwitchedOff:
+    """What mitigations that are off make of a primitive; a switch is read only where its primitives are executed."""
+
+    def __init__(self, kernel: Kernel, switches: Mitigations | CountedWith, cpu: Cpu | None = None) -> None:
+        self._switches, self._cpu = switches, cpu
+        self._touching: dict[str, dict[str, str | None]] = {}
+        if isinstance(switches, Mitigations):  # of system calls, none of which was counted
+            self._touching["pti"] = {"pti": None}
+        for name in SWITCHES:
+            change = kernel.mitigations[name]
+            for word, instead in (change.replaces | dict.fromkeys(change.removes)).items():
+                self._touching.setdefault(word, {})[name] = instead
+
+    def instead(self, word: str) -> str | None:
+        """Return what is executed in the place of a word of a recipe: itself, another primitive, or nothing (None)."""
+        effects = [effect for name, effect in self._touching.get(word, {}).items() if self._is_off(name)]
+        return None if None in effects else [word, *effects][-1]
+
+    def _is_off(self, name: str) -> bool:
+        switched_on = getattr(self._switches, name)
+        return not (switched_on and (name != "smap" or self._cpu is None or self._cpu.features.smap.value))
 
 
 class Recipes:
@@ -103,22 +127,11 @@ class Recipes:
         self.variant = variant
         self._queue = queue if queue is not None and queue.iotlb else None
         self.return_sequence = return_sequence(kernel, cpu, mitigations)
-        self._off = self._effects(self._switched_off(mitigations, cpu.features.smap.value))
+        self._off = SwitchedOff(kernel, mitigations, cpu)
         self._copy = self._copy_rules(cpu.features.fsrm.value)
         counted = kernel.counted_with
-        self._counted_off = self._effects(self._switched_off(counted, True))
+        self._counted_off = SwitchedOff(kernel, counted)
         self._counted_copy = self._copy_rules(counted.fsrm)
-
-    @staticmethod
-    def _switched_off(switches: Mitigations | CountedWith, has_smap: bool) -> list[str]:
-        names = [name for name in ("spectre_v1", "hardened_usercopy", "retpoline") if not getattr(switches, name)]
-        return names if switches.smap and has_smap else ["smap", *names]
-
-    def _effects(self, off: list[str]) -> dict[str, str | None]:
-        """Map each primitive that a switched-off mitigation touches to what takes its place (None: nothing)."""
-        changes = [self.kernel.mitigations[name] for name in off]
-        replaced: dict[str, str | None] = {old: new for change in changes for old, new in change.replaces.items()}
-        return replaced | {item: None for change in changes for item in change.removes}
 
     def _copy_rules(self, cpu_fsrm: bool) -> CopyRules:
         routine = self.kernel.copy_routine
@@ -232,23 +245,19 @@ class Recipes:
             return whole, 1
         return [new for item in recipe for new in rules.replace.get(item, [item])], base.parts
 
-    def _expand(
-        self, recipe: list[str], parts: int, n_bytes: int, off: dict[str, str | None], rules: CopyRules
-    ) -> list[Item]:
+    def _expand(self, recipe: list[str], parts: int, n_bytes: int, off: SwitchedOff, rules: CopyRules) -> list[Item]:
         items: list[Item] = []
         for word in recipe:
             if word == "copy":
                 items += copy_items(n_bytes // parts, rules, inside_call="call" in recipe or "stac" not in recipe)
             elif word == "vector_copy":
                 items += [Item("instruction", VECTOR_COPY_INSTRUCTIONS), Item("copy_bytes", n_bytes // parts)]
-            elif word == "slab_check" and word not in off:
+            elif word == "slab_check":
+                if off.instead(word) is None:
+                    continue
                 check: Functions = ((self.kernel.step("slab_check").function, 1.0),)
                 work = Item("instruction", self.slab_check_instructions - 2, functions=check)
                 items += [Item("call", functions=check), work]
-            elif word == "slab_check":
-                continue
-            else:
-                primitive = off.get(word, word)
-                if primitive is not None:
-                    items.append(Item(primitive))
+            elif (primitive := off.instead(word)) is not None:
+                items.append(Item(primitive))
         return items * parts

@@ -11,8 +11,9 @@ from sim.config.tables.quantity import noting_reads
 from sim.costs import CostTable, Recipes
 from sim.costs.audit import Ledger
 from sim.costs.table import Component
-from sim.datapath.checks import at_size, check
+from sim.datapath.checks import OF_SIZE, at_size, check
 from sim.datapath.devices import device_steps
+from sim.datapath.devices.tap_write import without_ring
 from sim.datapath.drivers import driver_steps
 from sim.datapath.features import with_features
 from sim.datapath.features.rounds import message_timers
@@ -20,7 +21,7 @@ from sim.datapath.host.interference import around_rounds, host_steps, period_ps
 from sim.datapath.host.queues import regions_of_queues, serve_queues
 from sim.datapath.host.sink import WAKE_EVERY, sink_steps
 from sim.datapath.host.source import source_steps
-from sim.datapath.memory.receive_memory import ReceiveMemory
+from sim.datapath.memory.receive_memory import ReceiveMemory, without_source
 from sim.datapath.memory.ring_memory import KERNEL_OWN, RingMemory, effective_variant
 from sim.datapath.memory.rings import LINE_BYTES, PackedRing, SplitRing, ring_of
 from sim.datapath.memory.xsk_rings import XskRings
@@ -45,14 +46,18 @@ def build_plan(
     a ring too small for the driver, and a cost that a table lacks.
     """
     with noting_reads() as read:
-        plan = _build(at_size(scenario, packet_bytes), access, packet_bytes, apart, functions)
+        sized = at_size(scenario, packet_bytes)
+    check(sized, packet_bytes)  # what it looks at and does not refuse may still move nothing
+    with noting_reads() as read_for_plan:
+        built = without_ring(sized) if sized.device.kind == "tap_write" else sized
+        plan = _build(built, access, packet_bytes, apart, functions)
     with noting_reads() as read_for_setup:
-        setup = _setup(scenario, effective_variant(scenario, access)[0])
-    return replace(plan, setup=setup, ledger=Ledger(scenario, read, read_for_setup))
+        setup = _setup(built, effective_variant(built, access)[0])
+    ledger = Ledger(scenario, sized, OF_SIZE, read | read_for_plan, read_for_setup)
+    return replace(plan, setup=setup, ledger=ledger, notes=(*plan.notes, *ledger.far_outside()))
 
 
 def _build(scenario: Scenario, access: str, packet_bytes: int, apart: bool, functions: bool) -> Plan:
-    check(scenario, packet_bytes)
     variant, notes = effective_variant(scenario, access)
     scenario = scenario.model_copy(update={"access": [variant]})  # steps see the one variant they are written for
     table = CostTable(scenario.cpu, scenario.kernel.work_scale.value, scenario.placement)
@@ -60,6 +65,7 @@ def _build(scenario: Scenario, access: str, packet_bytes: int, apart: bool, func
     classes = size_classes(scenario.traffic.mix, scenario.run.seed)
     class_rows = {} if classes is None else _class_rows(scenario, variant, table, rows, classes)
     segments = [_with_classes(segment, rows, class_rows) for segment in fuse(rows, apart)]
+    arrivals = arrivals_of(scenario.queue_load, scenario.run.seed)
     ring, queues, actors = ring_of(scenario.virtqueue), scenario.queues, actors_of(rows)
     plan = Plan(
         access=access,
@@ -77,10 +83,10 @@ def _build(scenario: Scenario, access: str, packet_bytes: int, apart: bool, func
         cycle_ps=table.cycle_ps,
         ring_packets=ring.packets,
         in_flight=ring.packets,
-        arrivals=arrivals_of(scenario.queue_load, scenario.run.seed),
+        arrivals=arrivals,
+        backlog=1 if arrivals is None else scenario.traffic.load.backlog,
         classes=classes,
         class_rows=class_rows,
-        backlog=scenario.traffic.load.backlog,
         period_ps=period_ps(scenario),
         queues=queues.per_core,
         lanes=queues.lanes,
@@ -141,7 +147,9 @@ def _with_classes(segment: Segment, rows: list[Row], class_rows: dict[int, tuple
 
 def _initial(scenario: Scenario, ring: SplitRing | PackedRing, packet_bytes: int) -> dict[int, int]:
     """Return the registers that do not start at 0, for every queue."""
-    fragment = transmit_path(scenario, packet_bytes).fragment(scenario)
+    device = scenario.device
+    transmits = device.kind == "vhost_net" and device.direction == "tx"
+    fragment = transmit_path(scenario, packet_bytes).fragment(scenario) if transmits else None
     values = {
         Register.NUM_FREE: ring.packets * ring.chain,
         Register.MAPPED: 1,
@@ -160,7 +168,8 @@ def _receiving(scenario: Scenario, plan: Plan) -> Plan:
 
     A lockstep driver has posted none: as behind a batch, when the worker waits for frames and wants no kicks.
     """
-    memory = ReceiveMemory(scenario, plan.packet_bytes)
+    has_source = scenario.device.kind == "vhost_net"
+    memory = ReceiveMemory(scenario if has_source else without_source(scenario), plan.packet_bytes)
     quiet = 0 if scenario.driver.kind == "virtio-net" else 1
     waiting: dict[int, int] = {Register.SOCKET_WAIT: 1, Register.AVAIL_FLAGS_NO_INTERRUPT: quiet}
     full = (Register.AVAIL_IDX_SHADOW, Register.RING_AVAIL_IDX, Register.OLD_AVAIL_IDX)
@@ -201,7 +210,7 @@ def _polls_per_timeout(plan: Plan, timeout_us: float) -> int:
 
 
 def _latencies(scenario: Scenario, variant: Access, table: CostTable) -> Latencies:
-    left_behind = scenario.placement.numa_rebalancing and variant.mapping.pinned
+    left_behind = variant.mapping.pinned and scenario.placement.numa_rebalancing
     return Latencies(
         near_hit_ps=table.whole_ps("l1_hit"),
         far_hit_ps=table.whole_ps(_reuse_level(scenario, table)),

@@ -34,6 +34,10 @@ def check(scenario: Scenario, packet_bytes: int) -> None:
         _check_transmits(scenario)
 
 
+#: What the size of a packet changes in a scenario.
+OF_SIZE = ("virtqueue.descriptors_per_packet", "virtqueue.indirect")
+
+
 def at_size(scenario: Scenario, packet_bytes: int) -> Scenario:
     """Return the scenario with the descriptors that packets of one size take.
 
@@ -41,17 +45,18 @@ def at_size(scenario: Scenario, packet_bytes: int) -> Scenario:
     more than one.
     """
     queue = scenario.virtqueue
-    if scenario.device.direction == "rx":
+    if scenario.device.direction == "rx" or scenario.device.kind == "tap_write":
         return scenario
     descriptors = queue.descriptors_per_packet + scenario.driver.further_descriptors(packet_bytes)
-    indirect = queue.indirect and not (scenario.driver.kind == "virtio-net" and descriptors == 1)
+    indirect = not (scenario.driver.kind == "virtio-net" and descriptors == 1) and queue.indirect
     if not indirect and descriptors > queue.size:
         raise ConfigError(
             f"{packet_bytes} bytes scattered over pages take a chain of {descriptors} descriptors, "
             f"which does not fit a queue of {queue.size}",
             key="virtqueue.size",
         )
-    changed = queue.model_copy(update={"descriptors_per_packet": descriptors, "indirect": indirect})
+    names = (key.removeprefix("virtqueue.") for key in OF_SIZE)
+    changed = queue.model_copy(update=dict(zip(names, (descriptors, indirect), strict=True)))
     return scenario.model_copy(update={"virtqueue": changed})
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 
 import pytest
+import yaml
 from pydantic import ValidationError
 
-import sim
+from sim.config import load_scenario
 from sim.config.errors import ConfigError, nearest
 from sim.config.loading.load import load_table
 from sim.config.tables.quantity import Quantity
@@ -22,7 +23,7 @@ OVERRIDES = {
     "cpu.primitives.lfenze=3": "GIVEN: unknown key 'cpu.primitives.lfenze'; did you mean 'lfence'?",
     "cpu=broadwel": "GIVEN: unknown cpu 'broadwel'; did you mean 'broadwell-2.6ghz'?",
     "kernel=dpdk-vhst": "GIVEN: unknown kernel 'dpdk-vhst'; did you mean 'dpdk-vhost'?",
-    "kernel=v5.1": "GIVEN: unknown kernel 'v5.1'; did you mean 'v5.10'?",
+    "kernel=v5.1": "GIVEN: unknown kernel 'v5.1'; the nearest by version is 'v5.0', between 'v5.0' and 'v5.2'",
     "access=vmpa": "GIVEN: unknown access 'vmpa'; did you mean 'vmap'?",
     "calibration=sed": "GIVEN: unknown calibration 'sed'; valid: all-published, seed-copy-user, seed-two-rates",
     "cpu.primitives.lfence=-1": (
@@ -79,7 +80,7 @@ OVERRIDES = {
 
 def message(reference, **options):
     with pytest.raises(ConfigError) as error:
-        sim.load_scenario(reference, **options)
+        load_scenario(reference, **options)
     text = str(error.value)
     assert len(text.splitlines()) == 1
     return text
@@ -100,7 +101,10 @@ def test_an_override_beside_what_is_wrong_is_not_blamed(write):
 FILES = {
     "wrong key": (EXTENDS + "virtqueue: {sise: 2}\n", "unknown key 'virtqueue.sise'; did you mean 'size'?"),
     "wrong top key": (EXTENDS + "virtque: {size: 2}\n", "unknown key 'virtque'; did you mean 'virtqueue'?"),
-    "no schema": ("name: mine\ncpu: zen4\n", "key 'schema' is missing (write 'schema: 1')"),
+    "no schema": (
+        "name: mine\ncpu: zen4\n",
+        "keys 'schema', 'kernel', 'traffic' and 'access' are missing (write 'schema: 1')",
+    ),
     "other schema": (EXTENDS + "schema: 2\n", "is not a YAML file (line 3): key 'schema' is given twice"),
     "no kernel": (
         "schema: 1\nname: x\ncpu: zen4\naccess: vmap\ntraffic: {packet_bytes: 64}\n",
@@ -219,7 +223,7 @@ def test_a_table_that_is_wrong_says_so_in_one_line(kind, line, sentence, write):
 
 def test_a_chain_of_two_fits_a_queue_of_one_when_it_is_indirect(write):
     file = write("m.yaml", EXTENDS + "virtqueue: {size: 1, descriptors_per_packet: 2, indirect: true}\n")
-    assert sim.load_scenario(file).virtqueue.ring_entries_per_packet == 1
+    assert load_scenario(file).virtqueue.ring_entries_per_packet == 1
 
 
 def test_paths_that_cannot_be_read(tmp_path):
@@ -279,3 +283,24 @@ def test_an_error_is_one_line_even_when_what_is_wrong_is_not():
 def test_an_entry_whose_range_does_not_hold_its_value_is_refused(low, value, high):
     with pytest.raises(ValidationError):
         Quantity(value=value, unit="ns", low=low, high=high, source="x", grade="guess")
+
+
+@pytest.mark.parametrize(
+    ("kind", "table", "missing"),
+    [
+        ("measurement", {"name": "mine"}, "'title', 'source' and 'read'"),
+        (
+            "measurement",
+            {"name": "mine", "title": "t", "source": "s", "read": "full", "entries": [{"id": "a"}]},
+            "'entries[0].quantity', 'entries[0].value', 'entries[0].low' and 'entries[0].high'",
+        ),
+        ("calibration", {"name": "mine"}, "'study', 'fitted_on', 'parameters', 'residuals', 'chi_square', "),
+    ],
+)
+def test_all_keys_that_a_file_lacks_are_named_at_once(tmp_path, kind, table, missing):
+    file = tmp_path / "mine.yaml"
+    file.write_text(yaml.safe_dump({"schema": 1, "kind": kind, **table}), encoding="utf-8")
+    with pytest.raises(ConfigError) as refused:
+        load_table(kind, str(file))
+    assert str(refused.value).startswith(f"{file}: keys {missing}")
+    assert str(refused.value).endswith("are missing")

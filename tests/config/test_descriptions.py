@@ -7,7 +7,7 @@ from typing import get_args
 import pytest
 from pydantic import BaseModel
 
-import sim
+from sim.config import load_scenario
 from sim.config.loading import paths
 from sim.config.loading.load import MODELS
 from sim.config.scenario.scenario import Scenario
@@ -88,7 +88,7 @@ def test_every_accessor_and_step_is_explained_and_every_explanation_is_of_one():
 def test_every_operation_of_a_row_is_explained_and_every_explanation_is_of_one():
     found = set()
     for name in paths.names("scenario"):
-        scenario = sim.load_scenario(name)
+        scenario = load_scenario(name)
         for variant in scenario.access:
             rows = build_plan(scenario, variant.name, scenario.traffic.sizes[0]).rows
             found |= {row.operation for row in rows}

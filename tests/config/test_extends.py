@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 import sim
+from sim.config import load_scenario
 from sim.config.loading.load import load_table, merge
 
 SEED = "virtio-user-xdp1-tap"
@@ -12,7 +13,7 @@ SEED = "virtio-user-xdp1-tap"
 
 def test_a_scenario_that_extends_the_seed_keeps_what_it_does_not_say(write):
     file = write("mine.yaml", f"schema: 1\nextends: {SEED}\nname: mine\nvirtqueue: {{size: 1024}}\n")
-    seed, mine = sim.load_scenario(SEED), sim.load_scenario(file)
+    seed, mine = load_scenario(SEED), load_scenario(file)
     assert mine.name == "mine"
     assert mine.virtqueue == seed.virtqueue.model_copy(update={"size": 1024})
     assert (mine.cpu, mine.kernel, mine.access, mine.run) == (seed.cpu, seed.kernel, seed.access, seed.run)
@@ -22,7 +23,7 @@ def test_extends_reaches_through_several_files_and_the_nearest_wins(write):
     write("a.yaml", f"schema: 1\nextends: {SEED}\nname: a\ndriver: {{burst: 8}}\ndevice: {{batch: 16}}\n")
     write("b.yaml", "schema: 1\nextends: a.yaml\nname: b\ndriver: {burst: 4}\n")
     write("c.yaml", "schema: 1\nextends: b.yaml\nname: c\nvirtqueue: {size: 64}\n")
-    scenario = sim.load_scenario(write("d.yaml", "schema: 1\nextends: c.yaml\nname: d\n"))
+    scenario = load_scenario(write("d.yaml", "schema: 1\nextends: c.yaml\nname: d\n"))
     assert (scenario.name, scenario.driver.burst, scenario.device.batch, scenario.virtqueue.size) == ("d", 4, 16, 64)
 
 
@@ -31,7 +32,7 @@ def test_a_relative_extends_counts_from_the_file_that_says_it(write, monkeypatch
     file = write("mine.yaml", "schema: 1\nextends: base/b.yaml\nname: mine\n")
     write("elsewhere/empty", "")
     monkeypatch.chdir(tmp_path / "elsewhere")
-    assert sim.load_scenario(file).driver.burst == 4
+    assert load_scenario(file).driver.burst == 4
 
 
 @pytest.mark.parametrize("length", [1, 2, 5])
@@ -40,7 +41,7 @@ def test_a_circle_is_an_error_that_names_a_file_of_it(write, length):
         write(f"{number}.yaml", f"schema: 1\nextends: {(number + 1) % length}.yaml\n")
     file = write("0.yaml", f"schema: 1\nextends: {1 % length}.yaml\n")
     with pytest.raises(sim.ConfigError) as error:
-        sim.load_scenario(file)
+        load_scenario(file)
     assert str(error.value) == f"{file}: extends itself in a circle"
 
 
@@ -58,8 +59,8 @@ def test_a_users_table_extends_the_shipped_one_of_the_same_name(write, tmp_path)
     shipped, mine = load_table("cpu", "zen4"), load_table("cpu", "zen4", tmp_path)
     assert (mine.core_ghz.value, mine.primitives["lfence"].value) == (5, 7)
     assert {name for name in shipped.primitives if shipped.primitives[name] != mine.primitives[name]} == {"lfence"}
-    assert sim.load_scenario(SEED, overrides=["cpu=zen4"], configs=tmp_path).cpu == mine
-    assert sim.load_scenario(SEED, overrides=["cpu=zen4"]).cpu == shipped
+    assert load_scenario(SEED, overrides=["cpu=zen4"], configs=tmp_path).cpu == mine
+    assert load_scenario(SEED, overrides=["cpu=zen4"]).cpu == shipped
 
 
 def test_a_users_table_can_extend_another_of_the_users_by_name(write, tmp_path):
@@ -82,5 +83,5 @@ def test_extending_a_table_of_another_kind_is_an_error(write):
     file = write("mine.yaml", "schema: 1\nkind: scenario\nextends: ./cpu.yaml\n")
     cpu = write("cpu.yaml", "schema: 1\nkind: cpu\nextends: zen4\n")
     with pytest.raises(sim.ConfigError) as error:
-        sim.load_scenario(file)
+        load_scenario(file)
     assert str(error.value) == f"{cpu}: is a cpu table; a scenario is needed here"

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-import sim
+from sim.config import load_scenario
 from sim.config.loading.load import Scenarios, load_table
 
 SEED = "virtio-user-xdp1-tap"
 
 
 def load(*overrides):
-    return sim.load_scenario(SEED, overrides=overrides)
+    return load_scenario(SEED, overrides=overrides)
 
 
 @pytest.mark.parametrize(
@@ -125,9 +125,9 @@ def test_the_calibration_is_not_applied_again_to_a_resolved_scenario(write):
     from sim.config import dump_scenario
 
     file = write("scenario.yaml", dump_scenario(load("cpu.cpi=0.45")))
-    assert sim.load_scenario(file).cpu.cpi.value == 0.45
+    assert load_scenario(file).cpu.cpi.value == 0.45
     fitted = load_table("calibration", "seed-copy-user").parameters[0].value
-    assert sim.load_scenario(file, overrides=["calibration=seed-copy-user"]).cpu.cpi.value == fitted
+    assert load_scenario(file, overrides=["calibration=seed-copy-user"]).cpu.cpi.value == fitted
 
 
 def test_scenarios_of_one_file_do_not_see_each_others_settings():
@@ -135,6 +135,6 @@ def test_scenarios_of_one_file_do_not_see_each_others_settings():
     plain = scenarios.load({})
     settings = {"cpu.primitives.stac": 9, "virtqueue.size": 64, "traffic.mix": "imix", "driver.packet_cost": 60}
     for key, value in settings.items():
-        assert scenarios.load({key: value}) == sim.load_scenario(SEED, settings={key: value}) != plain
+        assert scenarios.load({key: value}) == load_scenario(SEED, settings={key: value}) != plain
     assert scenarios.load({"cpu": "zen4", "cpu.cpi": 0.4}) == load("cpu=zen4", "cpu.cpi=0.4")
     assert scenarios.load({}) == plain == load()

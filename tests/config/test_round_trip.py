@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-import sim
-from sim.config import dump_scenario
+from sim.config import dump_scenario, load_scenario
 
 SEED = "virtio-user-xdp1-tap"
 
@@ -24,27 +23,27 @@ VARIED = [
 
 @pytest.mark.parametrize("overrides", VARIED, ids=lambda overrides: " ".join(overrides) or "as shipped")
 def test_dump_and_load_give_the_same_scenario_and_the_same_bytes(overrides, write):
-    scenario = sim.load_scenario(SEED, overrides=overrides)
+    scenario = load_scenario(SEED, overrides=overrides)
     file = write("scenario.yaml", dump_scenario(scenario))
-    again = sim.load_scenario(file)
+    again = load_scenario(file)
     assert again == scenario
     assert dump_scenario(again).encode() == file.read_bytes()
 
 
 def test_a_resolved_scenario_needs_no_other_table(write):
-    text = dump_scenario(sim.load_scenario(SEED)).replace("seed-two-rates\n", "a-calibration-that-is-gone\n", 1)
-    scenario = sim.load_scenario(write("scenario.yaml", text))
+    text = dump_scenario(load_scenario(SEED)).replace("seed-two-rates\n", "a-calibration-that-is-gone\n", 1)
+    scenario = load_scenario(write("scenario.yaml", text))
     assert scenario.calibration == "a-calibration-that-is-gone"
-    assert scenario.kernel == sim.load_scenario(SEED).kernel
+    assert scenario.kernel == load_scenario(SEED).kernel
 
 
 @pytest.mark.parametrize("override", ["kernel=v6.12", "cpu=zen4", "access=vmap", "kernel.work_scale=0.9"])
 def test_a_resolved_scenario_takes_an_override_as_the_named_one_does(override, write):
-    file = write("scenario.yaml", dump_scenario(sim.load_scenario(SEED)))
-    assert sim.load_scenario(file, overrides=[override]) == sim.load_scenario(SEED, overrides=[override])
+    file = write("scenario.yaml", dump_scenario(load_scenario(SEED)))
+    assert load_scenario(file, overrides=[override]) == load_scenario(SEED, overrides=[override])
 
 
 def test_a_list_of_a_resolved_scenario_can_name_a_shipped_variant_again(write):
-    file = write("scenario.yaml", dump_scenario(sim.load_scenario(SEED, overrides=["access=vmap"])))
-    names = [one.name for one in sim.load_scenario(file, overrides=["access=vmap,ideal"]).access]
+    file = write("scenario.yaml", dump_scenario(load_scenario(SEED, overrides=["access=vmap"])))
+    names = [one.name for one in load_scenario(file, overrides=["access=vmap,ideal"]).access]
     assert names == ["vmap", "ideal"]

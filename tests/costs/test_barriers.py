@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import sim
+from sim.config import load_scenario
 from sim.config.scenario.scenario import Placement
 from sim.costs import CostTable
 from sim.costs.recipes import Item
@@ -30,7 +31,7 @@ ROUND = {
 
 
 def scenario(**settings):
-    return sim.load_scenario(SEED, settings={**ROUND, **settings})
+    return load_scenario(SEED, settings={**ROUND, **settings})
 
 
 def table(**settings):
@@ -51,7 +52,7 @@ def test_back_to_back_a_barrier_costs_what_its_entry_says():
 
 
 def test_where_no_growth_was_seen_a_barrier_costs_the_same_behind_any_work():
-    zen3 = CostTable(sim.load_scenario(SEED, settings={"calibration": None, "cpu": "zen3"}).cpu, 1.0, Placement())
+    zen3 = CostTable(load_scenario(SEED, settings={"calibration": None, "cpu": "zen3"}).cpu, 1.0, Placement())
     behind = [zen3.barrier("lfence", n)[0] / zen3.cycle_ps for n in (14, 28, 56, 112)]
     assert behind == [pytest.approx(10 + 5)] * 4  # serialisation.md 1 (M): 15.9, 16.2, 17.2, 16.1
 
@@ -120,7 +121,7 @@ def test_smap_and_fence_do_not_add():
 def test_a_toggle_that_does_not_wait_is_a_constant():
     """Zen 5 renames AC: stac and clac neither wait nor end a stretch of work."""
     settings = {"calibration": None, "cpu": "zen5", "kernel": "v5.0", "access": ["copy_user"]}
-    rows = {row.label: row for row in build_plan(sim.load_scenario(SEED, settings=settings), "copy_user", 64).rows}
+    rows = {row.label: row for row in build_plan(load_scenario(SEED, settings=settings), "copy_user", 64).rows}
     parts = {part.primitive: part for part in rows["head"].components}
     assert parts["stac"].behind == ()
     assert parts["lfence"].behind[0] > 100

@@ -6,7 +6,7 @@ from collections import Counter
 
 import pytest
 
-import sim
+from sim.config import load_scenario
 from sim.config.tables.vocabulary import ACCESSORS, METADATA_ACCESSORS, REACHES
 from sim.costs import CostTable, Recipes
 from sim.costs.recipes import CopyRules, Item, copy_items
@@ -18,7 +18,7 @@ INLINE = CopyRules(fsrm=True, loop_below=64, inline=True)
 
 
 def recipes(access="copy_user", *overrides):
-    scenario = sim.load_scenario(SEED, overrides=[f"access={access}", *overrides])
+    scenario = load_scenario(SEED, overrides=[f"access={access}", *overrides])
     return Recipes(scenario.kernel, scenario.access[0], scenario.cpu, scenario.mitigations)
 
 
@@ -155,7 +155,7 @@ def test_instructions_of_an_accessor_are_those_of_its_primitives():
 @pytest.mark.parametrize(("n_bytes", "measured"), [(64, 8), (256, 12), (1500, 31)])
 def test_a_vector_copy_takes_the_cycles_measured_for_memcpy(n_bytes, measured):
     """primitive-costs.md 3.4, memcpy back to back on granite-rapids, within 2 cycles."""
-    scenario = sim.load_scenario("vhost-user-tx", overrides=["cpu=granite-rapids"])
+    scenario = load_scenario("vhost-user-tx", overrides=["cpu=granite-rapids"])
     recipes = Recipes(scenario.kernel, scenario.variant("plain"), scenario.cpu, scenario.mitigations)
     table = CostTable(scenario.cpu, 1.0, scenario.placement)
     items = recipes.accessor("payload_copy", n_bytes)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 import sim
+from sim.config import load_scenario
 from sim.config.scenario.scenario import Placement
 from sim.costs import CostTable
 
@@ -15,7 +16,7 @@ HERE = Placement()
 def cpu(*overrides):
     """Broadwell with round numbers: 2 GHz, so 500 ps per cycle, and half a cycle per instruction."""
     round_numbers = ("cpu.core_ghz=2", "cpu.cpi=0.5", "cpu.overlap=0.5", "cpu.reorder_buffer=200")
-    return sim.load_scenario(SEED, overrides=[*round_numbers, *overrides]).cpu
+    return load_scenario(SEED, overrides=[*round_numbers, *overrides]).cpu
 
 
 def table(*overrides, work_scale=1.0, placement=HERE):
@@ -77,12 +78,12 @@ def test_a_missing_cost_stops_a_run_before_it_starts(tmp_path):
     from sim.config import dump_scenario
     from sim.study.questions.run import run
 
-    text = dump_scenario(sim.load_scenario(SEED, overrides=["access=copy_user"]))
+    text = dump_scenario(load_scenario(SEED, overrides=["access=copy_user"]))
     head, tail = text.split("    lfence:\n", 1)
     file = tmp_path / "lacking.yaml"
     file.write_text(head + tail[tail.index("    mfence:\n") :])
     with pytest.raises(sim.ConfigError) as error:
-        run(sim.load_scenario(file))
+        run(load_scenario(file))
     assert str(error.value) == "broadwell-2.6ghz: no cost for primitive 'lfence'; an unknown cost is an error"
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 import sim
+from sim.config import load_scenario
 from sim.config.errors import ConfigError
 from sim.datapath import build_plan
 from sim.engine import simulate
@@ -20,13 +21,13 @@ every_scenario = pytest.mark.parametrize("name", SCENARIOS)
 
 def point(name: str, *overrides: str, packet_bytes: int = 64):
     settings = (f"traffic.packet_bytes={packet_bytes}", "run.packets=30000", *overrides)
-    scenario = sim.load_scenario(name, overrides=settings)
+    scenario = load_scenario(name, overrides=settings)
     return simulate(build_plan(scenario, "plain", packet_bytes), scenario.run)
 
 
 @every_scenario
 def test_there_is_no_user_access(name):
-    counts = count_primitives(build_plan(sim.load_scenario(name), "plain", 64, apart=True))
+    counts = count_primitives(build_plan(load_scenario(name), "plain", 64, apart=True))
     for family in counts.values():
         for table in family.values():
             assert not any(table.get(primitive, 0) for primitive in USER_ACCESS)
@@ -35,7 +36,7 @@ def test_there_is_no_user_access(name):
 @every_scenario
 def test_it_is_faster_than_the_worker_with_and_without_mapped_metadata(name):
     worker = "virtio-user-xdp1-tap" if name.endswith("tx") else "virtio-user-receive-skb"
-    points = sim.run(sim.load_scenario(worker, overrides=["traffic.packet_bytes=64"])).points
+    points = sim.run(load_scenario(worker, overrides=["traffic.packet_bytes=64"])).points
     assert point(name).pps > max(one.pps for one in points)
 
 
@@ -100,8 +101,7 @@ def test_lines_of_af_xdp_move_four_descriptors_at_a_time():
 
 def test_scenarios_of_different_devices_can_be_compared():
     seed, other = (
-        sim.load_scenario(name, overrides=["traffic.packet_bytes=64"])
-        for name in ("virtio-user-xdp1-tap", "vhost-user-tx")
+        load_scenario(name, overrides=["traffic.packet_bytes=64"]) for name in ("virtio-user-xdp1-tap", "vhost-user-tx")
     )
     comparison = sim.compare(seed, other)
     assert comparison.after == "vhost-user-tx (plain)"
@@ -120,7 +120,7 @@ def test_scenarios_of_different_devices_can_be_compared():
 )
 def test_what_is_not_modelled_is_refused(name, override, sentence):
     with pytest.raises(ConfigError, match=sentence):
-        build_plan(sim.load_scenario(name, overrides=[override]), "plain", 64)
+        build_plan(load_scenario(name, overrides=[override]), "plain", 64)
 
 
 @pytest.mark.parametrize(
@@ -134,4 +134,4 @@ def test_what_is_not_modelled_is_refused(name, override, sentence):
 )
 def test_tables_and_sides_that_do_not_go_together(name, override, sentence):
     with pytest.raises(ConfigError, match=sentence):
-        sim.load_scenario(name, overrides=[override])
+        load_scenario(name, overrides=[override])

@@ -10,7 +10,7 @@ from dataclasses import replace
 
 import pytest
 
-import sim
+from sim.config import load_scenario
 from sim.datapath import build_plan
 from sim.datapath.plan.registers import Register
 from tests.engine.scenarios import ENGINES
@@ -27,7 +27,7 @@ both_engines = pytest.mark.parametrize("kind", ENGINES)
 def executions(kind, label, packets, initial, name, *overrides, access="copy_user"):
     """Return how often a row has run when so many packets are used."""
     bare = [f"access={access}", "virtqueue.event_idx=true", f"driver.burst={BATCH}", f"device.batch={BATCH}"]
-    plan = build_plan(sim.load_scenario(name, overrides=[*bare, *overrides]), access, 64, apart=True)
+    plan = build_plan(load_scenario(name, overrides=[*bare, *overrides]), access, 64, apart=True)
     plan = replace(plan, initial=plan.initial | initial)
     engine = kind(plan, 10**6)
     engine.run(packets)

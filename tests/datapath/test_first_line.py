@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-import sim
+from sim.config import load_scenario
 from sim.datapath import build_plan
 from sim.datapath.plan.plan import Wait
 
@@ -24,7 +24,7 @@ def paid_ps(plan, label):
 
 @pytest.fixture(scope="module")
 def ring():
-    return sim.load_scenario("user-ring")
+    return load_scenario("user-ring")
 
 
 @pytest.mark.parametrize("packet_bytes", [64, 512, 1518])
@@ -38,7 +38,7 @@ def test_the_first_line_is_paid_beside_the_rest_of_the_copy(ring, packet_bytes):
 
 
 def test_a_header_copied_by_itself_pays_the_same_for_any_packet():
-    scenario = sim.load_scenario(SEED)  # v5.0 copies the header first
+    scenario = load_scenario(SEED)  # v5.0 copies the header first
     paid = {size: paid_ps(build_plan(scenario, "copy_user", size), "header_copy") for size in (64, 1518)}
     assert paid[64] == paid[1518] > 0
 

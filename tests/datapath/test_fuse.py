@@ -6,13 +6,13 @@ from dataclasses import replace
 
 import pytest
 
-import sim
+from sim.config import load_scenario
 from sim.datapath import build_plan
 from sim.datapath.plan.fuse import fuse
 
 
 def rows(*overrides: str):
-    scenario = sim.load_scenario("virtio-user-receive-skb", overrides=overrides)
+    scenario = load_scenario("virtio-user-receive-skb", overrides=overrides)
     return list(build_plan(scenario, "copy_user", 64).rows)
 
 

@@ -6,8 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import sim
-from sim.config import ConfigError
+from sim.config import ConfigError, load_scenario
 from sim.datapath import build_plan
 from sim.datapath.memory.ring_memory import RingMemory
 from sim.datapath.plan.plan import Wait
@@ -18,7 +17,7 @@ SEED = "virtio-user-xdp1-tap"
 
 def load(*overrides, access="copy_user,vmap,vmap_notifier"):
     bare = ["calibration=null", f"access={access}", "traffic.packet_bytes=64"]  # the tables' own numbers
-    return sim.load_scenario(SEED, overrides=[*bare, *overrides])
+    return load_scenario(SEED, overrides=[*bare, *overrides])
 
 
 def rate(scenario, access):
@@ -154,7 +153,7 @@ def test_numa_rebalancing_brings_all_together_but_pinned_pages():
 @pytest.mark.parametrize(("state", "extra_us"), [("poll", 0), ("c1", 2), ("c1e", 10), ("c6", 133)])
 @pytest.mark.parametrize("name", [SEED, "virtio-user-receive-skb", "af-xdp-tx", "af-xdp-rx"])
 def test_a_sleeping_core_leaves_its_idle_state_first(name, state, extra_us):
-    scenario = sim.load_scenario(name, overrides=["calibration=null", f"placement.idle_state={state}"])
+    scenario = load_scenario(name, overrides=["calibration=null", f"placement.idle_state={state}"])
     plan = build_plan(scenario, scenario.access[0].name, 64)
     asleep = [row for row in plan.rows if row.actor == "worker" and row.label.startswith("idle")]
     wake_up = {"virtio-user-receive-skb": 2}  # no packets, or no buffers
@@ -201,4 +200,4 @@ def test_a_mapping_that_makes_no_sense_is_said_in_a_sentence(mapping, sentence, 
     file = tmp_path / "access" / "mine.yaml"
     file.write_text(f"schema: 1\nkind: access\nname: mine\nextends: copy_user\ntitle: t\nmapping: {mapping}\n")
     with pytest.raises(ConfigError, match=sentence):
-        sim.load_scenario(SEED, overrides=["access=mine"], configs=tmp_path)
+        load_scenario(SEED, overrides=["access=mine"], configs=tmp_path)

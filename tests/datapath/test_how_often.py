@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import pytest
 
-import sim
+from sim.config import load_scenario
 from sim.datapath import build_plan
 from sim.datapath.plan.registers import Register
 
@@ -18,7 +18,7 @@ IOTLB = ("virtqueue.iotlb=true", "virtqueue.iotlb_entries=1", "virtqueue.iotlb_u
 
 def plan_of(access, *overrides, name=SEED):
     bare = ["calibration=null", f"access={access}", "traffic.packet_bytes=64"]
-    return build_plan(sim.load_scenario(name, overrides=[*bare, *overrides]), access, 64)
+    return build_plan(load_scenario(name, overrides=[*bare, *overrides]), access, 64)
 
 
 def row(plan, label, actor="worker"):
@@ -33,7 +33,7 @@ def part(row, primitive):
 
 
 def step(kernel, name):
-    return sim.load_scenario(SEED, overrides=[f"kernel={kernel}"]).kernel.steps[name].instructions.value
+    return load_scenario(SEED, overrides=[f"kernel={kernel}"]).kernel.steps[name].instructions.value
 
 
 # -- context switches -------------------------------------------------------------------------------------------------
@@ -128,6 +128,6 @@ def test_polling_looks_as_often_as_its_time_allows(interval_us, looks):
 def test_a_round_ends_after_256_packets_or_512_kib(frame, packets):
     """VHOST_NET_PKT_WEIGHT and VHOST_NET_WEIGHT: 524288 / (12 + frame), and the packet that reaches it is the last."""
     bare = ["calibration=null", "access=copy_user", f"traffic.packet_bytes={frame}"]
-    rows = build_plan(sim.load_scenario(SEED, overrides=bare), "copy_user", frame).rows
+    rows = build_plan(load_scenario(SEED, overrides=bare), "copy_user", frame).rows
     tests = [jump.test for row in rows for jump in row.jumps if jump.test and jump.test.left == Register.SENT_PKTS]
     assert {(test.relation, test.constant, test.right) for test in tests} == {(">=", packets, None)}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-import sim
+from sim.config import load_scenario
 from sim.config.errors import ConfigError
 from sim.config.loading import paths
 from sim.costs.audit import quantities
@@ -57,24 +57,24 @@ def check_inputs(scenario, again):
 
 @pytest.mark.parametrize("name", sorted(paths.names("scenario")))
 def test_an_entry_changes_the_plan_if_and_only_if_it_is_an_input(name):
-    check_inputs(sim.load_scenario(name), again=False)
+    check_inputs(load_scenario(name), again=False)
 
 
 @pytest.mark.deep
 @pytest.mark.parametrize("name", sorted(paths.names("scenario")))
 def test_so_it_does_in_every_variant(name):
-    check_inputs(sim.load_scenario(name), again=True)
+    check_inputs(load_scenario(name), again=True)
 
 
 def test_the_entries_that_lists_by_hand_had_forgotten_are_inputs():
-    scenario = sim.load_scenario("virtio-net-xdp1-tap")
+    scenario = load_scenario("virtio-net-xdp1-tap")
     inputs = build_plan(scenario, scenario.access[0].name, 64).inputs
     assert {"driver.pktgen_cost", "driver.byte_cost", "memory.other_pages"} <= set(inputs)
     assert list(inputs) == [key for key, _ in quantities(scenario) if key in inputs]  # in the order of the tables
 
 
 def test_what_only_the_set_up_costs_is_told_apart():
-    scenario = sim.load_scenario("virtio-user-xdp1-tap")
+    scenario = load_scenario("virtio-user-xdp1-tap")
     plan = build_plan(scenario, "vmap", 64)
     assert {"cpu.primitives.vmap_fixed", "cpu.primitives.vmap_page"} <= plan.ledger.only_for_setup() <= set(plan.inputs)
     assert "cpu.core_ghz" not in plan.ledger.only_for_setup()  # cycles per packet become time too

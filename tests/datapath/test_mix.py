@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import sim
+from sim.config import load_scenario
 from sim.config.scenario.traffic import GENOME, Mix, read_mix
 from sim.datapath import build_plan
 from sim.datapath.traffic import SizeClasses, size_classes
@@ -15,14 +16,14 @@ SEED = "virtio-user-xdp1-tap"
 
 def point(*overrides: str):
     settings = ["access=copy_user", "run.precision=0", "run.packets=65536", *overrides]
-    return sim.run(sim.load_scenario(SEED, overrides=settings)).points[0]
+    return sim.run(load_scenario(SEED, overrides=settings)).points[0]
 
 
 @pytest.mark.parametrize(
     ("name", "middle"), [("imix", 594), ("trex-hltapi", 570), ("60,7 590,4 1514,1", 594), ("60,14 1514,2 590,8", 594)]
 )
 def test_a_mix_is_seven_four_one_of_frames_with_fcs(name, middle):
-    mix = sim.load_scenario(SEED, overrides=[f"traffic.mix={name}"]).traffic.mix
+    mix = load_scenario(SEED, overrides=[f"traffic.mix={name}"]).traffic.mix
     assert mix.bytes == [64 - 4, middle - 4, 1518 - 4]
     assert mix.shares == [7 / 12, 4 / 12, 1 / 12]
     assert mix.mean_bytes == round((7 * 64 + 4 * middle + 1518) / 12 - 4)
@@ -55,7 +56,7 @@ def test_time_and_cycles_of_a_mix_are_those_of_its_sizes_by_their_shares(kernel)
 
 
 def test_every_variant_and_every_run_length_meets_the_same_sizes():
-    scenario = sim.load_scenario(SEED, overrides=["traffic.mix=imix"])
+    scenario = load_scenario(SEED, overrides=["traffic.mix=imix"])
     first, second = (build_plan(scenario, access, 362).classes for access in ("copy_user", "vmap"))
     assert first == second
     other = size_classes(scenario.traffic.mix, scenario.run.seed + 1)
@@ -111,7 +112,7 @@ def test_a_column_of_weights_is_known_however_it_is_written(tmp_path, head):
 )
 def test_a_bad_mix_is_one_line(mix, sentence):
     with pytest.raises(sim.ConfigError) as error:
-        sim.load_scenario(SEED, overrides=[f"traffic.mix={mix}"])
+        load_scenario(SEED, overrides=[f"traffic.mix={mix}"])
     assert sentence in str(error.value)
 
 
@@ -140,7 +141,7 @@ def test_a_bad_csv_file_is_one_line(tmp_path, text, sentence):
 
 
 def test_a_mix_with_a_packet_too_large_for_the_path_is_refused():
-    scenario = sim.load_scenario(SEED, overrides=["traffic.mix={bytes: [64, 9000], weights: [1, 1]}"])
+    scenario = load_scenario(SEED, overrides=["traffic.mix={bytes: [64, 9000], weights: [1, 1]}"])
     with pytest.raises(
         sim.ConfigError, match=r"all sizes of a mix have to fit an XDP buffer \(at most 3380 bytes on v5.0\)"
     ):

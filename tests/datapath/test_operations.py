@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-import sim
+from sim.config import load_scenario
 from sim.datapath import build_plan
 
 SEED = "virtio-user-xdp1-tap"
@@ -53,7 +53,7 @@ AT_ONCE = {"head": ("read", 16), "recheck": ("read", 16), "notify_check": ("read
 )
 def test_a_row_does_what_it_says(overrides, rows):
     bare = ["access=copy_user", "traffic.packet_bytes=64", *overrides]
-    plan = build_plan(sim.load_scenario(SEED, overrides=bare), "copy_user", 64)
+    plan = build_plan(load_scenario(SEED, overrides=bare), "copy_user", 64)
     does = {(row.actor, row.label): (row.operation, row.bytes) for row in plan.rows}
     for label, expected in (EVERY_RING | rows).items():
         assert does["worker", label] == expected, label

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-import sim
+from sim.config import load_scenario
 from sim.costs import CostTable, Recipes
 from sim.datapath.memory.rings import SplitRing
 from sim.datapath.plan.program import Program
@@ -33,7 +33,7 @@ def executed(folder, access, family="metadata", direction="read", mapped="true")
     file = folder / "kernels/patched.yaml"
     file.write_text(PATCHED.format(family=family, direction=direction, mapped=mapped), encoding="utf-8")
     settings = ["kernel=patched", "calibration=null", f"access={access}"]
-    scenario = sim.load_scenario("virtio-user-xdp1-tap", overrides=settings, configs=folder)
+    scenario = load_scenario("virtio-user-xdp1-tap", overrides=settings, configs=folder)
     worker = Program("worker", "vhost_notify")
     with worker.each("flush"):
         flags = SplitRing(scenario.virtqueue).avail_flags()

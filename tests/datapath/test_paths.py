@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 import sim
-from sim.config import ConfigError
+from sim.config import ConfigError, load_scenario
 from sim.datapath import build_plan
 from sim.datapath.host.sink import sink_ns
 from sim.datapath.plan.registers import Register
@@ -19,7 +19,7 @@ WIRE = 24
 
 
 def load(*overrides):
-    return sim.load_scenario(SEED, overrides=["access=copy_user", *overrides])
+    return load_scenario(SEED, overrides=["access=copy_user", *overrides])
 
 
 def point(*overrides, packet_bytes=64, packets=20_000):
@@ -147,7 +147,7 @@ def test_the_host_stack_is_work_of_the_worker():
 
 
 def test_a_size_sweep_goes_through_to_the_largest_segment():
-    scenario = sim.load_scenario("virtio-user-large-packets", overrides=["run.packets=4000"])
+    scenario = load_scenario("virtio-user-large-packets", overrides=["run.packets=4000"])
     rates = [one.pps for one in sim.run(scenario).points if one.access == "copy_user"]
     assert len(rates) == 10
     assert rates == sorted(rates, reverse=True)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import pytest
 
-import sim
+from sim.config import load_scenario
 from sim.datapath import build_plan
 
 SEED = "virtio-user-xdp1-tap"
@@ -18,7 +18,7 @@ FULL = "traffic.dirty_bytes=full"
 def lines(name, packet_bytes, *overrides, label="payload_copy"):
     """Lines that the copy of a packet streams and finds clean, and what each kind costs in ps."""
     bare = ["calibration=null", f"traffic.packet_bytes={packet_bytes}", *overrides]
-    scenario = sim.load_scenario(name, overrides=bare)
+    scenario = load_scenario(name, overrides=bare)
     rows = build_plan(scenario, scenario.access[0].name, packet_bytes).rows
     (row,) = (row for row in rows if row.label == label)
     parts = {part.primitive: part for part in row.components}
@@ -71,7 +71,7 @@ def test_a_received_frame_begins_a_line(frame, dirty):
 def first_line(packet_bytes, *overrides, label="payload_copy"):
     """What a copy pays for its first dirty line, in ps, and what the rest of it takes."""
     settings = [*PLAIN, f"traffic.packet_bytes={packet_bytes}", FULL, *overrides]
-    scenario = sim.load_scenario(SEED, overrides=settings)
+    scenario = load_scenario(SEED, overrides=settings)
     rows = {row.label: row for row in build_plan(scenario, scenario.access[0].name, packet_bytes).rows}
     parts = {part.primitive: part.cost_ps for part in rows[label].components}
     beside = sum(parts.get(name, 0) for name in ("copy_bytes", *KINDS))

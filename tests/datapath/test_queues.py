@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-import sim
-from sim.config import ConfigError
+from sim.config import ConfigError, load_scenario
 from sim.config.scenario.virtqueue import Queues
 from sim.datapath import build_plan
 from sim.engine import simulate
@@ -14,7 +13,7 @@ SEED = "virtio-user-xdp1-tap"
 
 
 def load(*overrides):
-    return sim.load_scenario(SEED, overrides=["access=vmap", "traffic.packet_bytes=64", *overrides])
+    return load_scenario(SEED, overrides=["access=vmap", "traffic.packet_bytes=64", *overrides])
 
 
 def run(*overrides):

@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import pytest
 
-import sim
+from sim.config import load_scenario
 from sim.config.errors import ConfigError
 from sim.datapath import build_plan
 from sim.engine import simulate
@@ -17,7 +17,7 @@ SCENARIO = "virtio-user-receive-skb"
 
 def point(*overrides: str, access: str = "copy_user", packet_bytes: int = 64):
     settings = ("run.packets=20000", f"traffic.packet_bytes={packet_bytes}", *overrides)
-    scenario = sim.load_scenario(SCENARIO, overrides=settings)
+    scenario = load_scenario(SCENARIO, overrides=settings)
     return simulate(build_plan(scenario, access, packet_bytes), scenario.run)
 
 
@@ -54,7 +54,7 @@ def test_a_longer_ptr_ring_waits_longer_and_carries_no_more():
 @pytest.mark.parametrize("kind", ["skb", "xdp_frame"])
 def test_taking_packets_one_by_one_costs_a_lock_each(kind):
     together, single = (point(f"receive.source.kind={kind}", f"receive.ring_batch={n}") for n in (64, 1))
-    cpu = sim.load_scenario(SCENARIO).cpu  # a packet's work lies between two locks, and hides what can be hidden
+    cpu = load_scenario(SCENARIO).cpu  # a packet's work lies between two locks, and hides what can be hidden
     lock = cpu.primitives["spin_lock"].value - cpu.serialisation.lock_hidden.value
     locks = [one.breakdown_cycles["spin_lock"] for one in (together, single)]
     assert locks == pytest.approx([lock / 64, lock], rel=0.01)
@@ -85,7 +85,7 @@ def test_napi_is_interrupted_once_per_packet_at_low_load_and_seldom_when_busy(ev
 
 def test_a_kick_is_an_exit_only_where_the_driver_runs_in_a_virtual_machine():
     def primitives(*overrides: str) -> list[str]:
-        scenario = sim.load_scenario(SCENARIO, overrides=["driver.kind=virtio-net", *overrides])
+        scenario = load_scenario(SCENARIO, overrides=["driver.kind=virtio-net", *overrides])
         (kick,) = (row for row in build_plan(scenario, "copy_user", 64).rows if row.label == "kick")
         return [part.primitive for part in kick.components]
 
@@ -112,7 +112,7 @@ def test_large_packets_take_more_buffers_and_less_time_per_byte(access):
 
 
 def test_mapping_the_metadata_saves_2_of_5_windows_and_leaves_the_copies():
-    scenario = sim.load_scenario(SCENARIO)
+    scenario = load_scenario(SCENARIO)
     before, after = (point(access=access) for access in ("copy_user", "vmap"))
     stac = [executed(build_plan(scenario, access, 64), scenario)["stac"] for access in ("copy_user", "vmap")]
     refills = before.row_rates["worker.refill"]
@@ -139,7 +139,7 @@ def test_mapping_the_metadata_saves_2_of_5_windows_and_leaves_the_copies():
     ],
 )  # fmt: skip
 def test_what_the_receive_path_refuses(overrides, sentence):
-    scenario = sim.load_scenario(SCENARIO, overrides=["traffic.packet_bytes=64", *overrides])
+    scenario = load_scenario(SCENARIO, overrides=["traffic.packet_bytes=64", *overrides])
     with pytest.raises(ConfigError) as refused:
         build_plan(scenario, "copy_user", scenario.traffic.sizes[0])
     assert sentence in str(refused.value)

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 import sim
+from sim.config import load_scenario
 from sim.config.errors import ConfigError
 from sim.config.loading import paths
 from sim.costs import Recipes
@@ -153,9 +154,7 @@ OF_TABLES = {
 
 
 def built(refusal: Refusal, settings: tuple[str, ...]):
-    scenario = sim.load_scenario(
-        refusal.scenario, overrides=[f"traffic.packet_bytes={refusal.packet_bytes}", *settings]
-    )
+    scenario = load_scenario(refusal.scenario, overrides=[f"traffic.packet_bytes={refusal.packet_bytes}", *settings])
     return build_plan(scenario, scenario.access[0].name, refusal.packet_bytes)
 
 
@@ -205,7 +204,7 @@ def test_every_refusal_is_among_these():
 
 
 def test_a_step_that_returns_less_often_than_its_accessor_is_refused():
-    scenario = sim.load_scenario(SEED, overrides=["kernel=v6.1", "cpu=zen3", "calibration=null"])
+    scenario = load_scenario(SEED, overrides=["kernel=v6.1", "cpu=zen3", "calibration=null"])
     wrong = with_values(scenario, {"kernel.steps.head.returns": 0.0})
     with pytest.raises(ConfigError, match=r"kernel v6.1: step 'head' has 0 returns, its accessor alone executes 1"):
         build_plan(wrong, "copy_user", 64)
@@ -214,17 +213,17 @@ def test_a_step_that_returns_less_often_than_its_accessor_is_refused():
 @pytest.mark.parametrize("kernel", paths.names("kernel"))
 @pytest.mark.parametrize("name", paths.names("scenario"))
 def test_no_shipped_step_executes_less_than_its_accessor(name, kernel):
-    scenario = sim.load_scenario(name)
+    scenario = load_scenario(name)
     if scenario.device.kind == "vhost_net":
-        scenario = sim.load_scenario(name, overrides=[f"kernel={kernel}", "calibration=null"])
+        scenario = load_scenario(name, overrides=[f"kernel={kernel}", "calibration=null"])
         assert build_plan(scenario, scenario.access[0].name, scenario.traffic.sizes[0]).rows
 
 
 def test_a_step_in_an_area_that_a_packed_ring_lacks_is_refused_and_any_other_is_not():
-    scenario = sim.load_scenario("virtio-user-packed")
+    scenario = load_scenario("virtio-user-packed")
     ring = ring_of(scenario.virtqueue)
     assert isinstance(ring, PackedRing)
-    split = SplitRing(sim.load_scenario(SEED).virtqueue)
+    split = SplitRing(load_scenario(SEED).virtqueue)
     worker = Program("worker", "vhost_notify")
     with worker.each("flush"):
         worker.read("mine", "avail->flags, once more", split.avail_flags(), "descriptor_read")
@@ -237,7 +236,7 @@ def test_a_step_in_an_area_that_a_packed_ring_lacks_is_refused_and_any_other_is_
 
 
 def test_a_step_with_fewer_instructions_than_its_accessor_is_refused_and_one_with_as_many_is_not():
-    scenario = sim.load_scenario(SEED)
+    scenario = load_scenario(SEED)
     recipes = Recipes(scenario.kernel, scenario.variant("copy_user"), scenario.cpu, scenario.mitigations)
     head = recipes.instructions(recipes.counted("avail_entry_read", 2))
     for value, refused in ((head - 1, True), (head, False)):
@@ -251,7 +250,7 @@ def test_a_step_with_fewer_instructions_than_its_accessor_is_refused_and_one_wit
 
 @pytest.mark.parametrize(("primitive", "access"), [("lfence", "copy_user"), ("vmap_page", "vmap")])
 def test_a_primitive_without_a_price_is_refused_where_it_is_executed_and_nowhere_else(primitive, access):
-    scenario = sim.load_scenario(SEED)
+    scenario = load_scenario(SEED)
     primitives = {name: entry for name, entry in scenario.cpu.primitives.items() if name != primitive}
     lacking = scenario.model_copy(update={"cpu": scenario.cpu.model_copy(update={"primitives": primitives})})
     with pytest.raises(ConfigError, match=f"no cost for primitive '{primitive}'; an unknown cost is an error"):

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 import sim
+from sim.config import load_scenario
 from sim.config.scenario.traffic import Load
 from sim.datapath.traffic import Arrivals, arrivals_of
 
@@ -70,7 +71,7 @@ def test_bad_loads_say_what_is_wrong(load, sentence):
 
 def offered(*overrides: str):
     settings = ["access=copy_user", "traffic.packet_bytes=64", "run.precision=0", "run.packets=60000", *overrides]
-    return sim.run(sim.load_scenario(SEED, overrides=settings)).points[0]
+    return sim.run(load_scenario(SEED, overrides=settings)).points[0]
 
 
 def test_nothing_is_dropped_below_capacity_and_the_excess_above_it():

@@ -6,7 +6,7 @@ from collections import Counter
 
 import pytest
 
-import sim
+from sim.config import load_scenario
 from sim.datapath import build_plan
 from sim.engine import simulate
 from sim.engine.reference import ReferenceEngine
@@ -15,7 +15,7 @@ SEED = "virtio-user-xdp1-tap"
 
 
 def load(*overrides):
-    return sim.load_scenario(SEED, overrides=["access=copy_user", "driver.kind=virtio-net", *overrides])
+    return load_scenario(SEED, overrides=["access=copy_user", "driver.kind=virtio-net", *overrides])
 
 
 def point(*overrides, packets=30_000):
@@ -59,7 +59,7 @@ def test_an_indirect_table_only_for_more_than_one_descriptor(descriptors, region
 
 def test_a_kick_is_an_exit_in_a_virtual_machine_and_a_system_call_outside():
     def primitives(*overrides):
-        rows = build_plan(sim.load_scenario(SEED, overrides=overrides), "copy_user", 64, apart=True).rows
+        rows = build_plan(load_scenario(SEED, overrides=overrides), "copy_user", 64, apart=True).rows
         (kick,) = [row for row in rows if row.label == "kick"]
         return [part.primitive for part in kick.components]
 
@@ -97,7 +97,7 @@ def test_without_event_idx_a_stopped_queue_is_called_by_the_next_flush():
 
 
 def test_a_driver_that_polls_is_never_called():
-    plan = build_plan(sim.load_scenario(SEED, overrides=["virtqueue.event_idx=true"]), "copy_user", 64)
+    plan = build_plan(load_scenario(SEED, overrides=["virtqueue.event_idx=true"]), "copy_user", 64)
     assert "call" not in {row.label for row in plan.rows}
 
 

@@ -8,8 +8,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-import sim
-from sim.config import Scenario
+from sim.config import Scenario, load_scenario
 from sim.config.loading import paths
 from sim.config.scenario.endpoints import Backend, Device, Driver, Receive, Source
 from sim.config.scenario.scenario import Memory, Placement, Run
@@ -92,7 +91,7 @@ QUEUES = [Queues(), Queues(), Queues(pairs=3), Queues(pairs=4, workers="each", c
 
 @cache
 def base(kernel: str) -> Scenario:
-    return sim.load_scenario(SEED, overrides=[f"kernel={kernel}", f"access={','.join(ACCESS)}"])
+    return load_scenario(SEED, overrides=[f"kernel={kernel}", f"access={','.join(ACCESS)}"])
 
 
 def quick(driver_ns: float) -> dict[str, Any]:
@@ -217,7 +216,7 @@ def competitors(draw: st.DrawFn) -> Case:
     """Devices beside vhost_net, sending and receiving."""
     name = draw(st.sampled_from(["vhost-user-tx", "vhost-user-rx", "af-xdp-tx", "af-xdp-rx"]))
     load = {"kind": draw(st.sampled_from(["constant", "poisson"])), "pps": draw(st.sampled_from([2e5, 5e6, 5e7]))}
-    scenario = sim.load_scenario(
+    scenario = load_scenario(
         name,
         overrides=[
             f"virtqueue.size={1 << draw(st.integers(0, 8))}",

@@ -28,7 +28,8 @@ import sys, sim.engine
 from sim.datapath import build_plan
 assert "numba" not in sys.modules
 import sim
-scenario = sim.load_scenario("virtio-user-xdp1-tap")
+from sim.config import load_scenario
+scenario = load_scenario("virtio-user-xdp1-tap")
 plan = build_plan(scenario, "vmap", 64)
 sim.engine.simulate(plan, scenario.run.model_copy(update={"packets": 100, "engine": sys.argv[1]}))
 print("numba" in sys.modules)

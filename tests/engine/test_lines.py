@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import pytest
 
-import sim
+from sim.config import load_scenario
 from sim.datapath import build_plan
 from sim.datapath.plan.plan import Wait
 from tests.engine.scenarios import ENGINES, SEED
@@ -23,7 +23,7 @@ both_engines = pytest.mark.parametrize("kind", ENGINES)
 def plan_of(access, *overrides, **latencies):
     """Return a plan in which only transfers cost time; the driver takes 50 us per packet, so nobody meets anybody."""
     slow = ["calibration=null", f"access={access}", "virtqueue.event_idx=true", "driver.packet_cost=50000"]
-    plan = build_plan(sim.load_scenario(SEED, overrides=[*slow, *overrides]), access, 64)
+    plan = build_plan(load_scenario(SEED, overrides=[*slow, *overrides]), access, 64)
     free = dict.fromkeys(("near_hit_ps", "far_hit_ps", "clean_ps"), 0)
     own = {"transfer_ps": TRANSFER, "stream_ps": STREAM, "store_buffer": ENOUGH, **latencies}
     return replace(plan, latencies=replace(plan.latencies, **free, **own))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-import sim
+from sim.config import load_scenario
 from sim.config.loading import paths
 from sim.datapath import build_plan
 from tests.engine.scenarios import ENGINES
@@ -14,7 +14,7 @@ PACKETS = 150
 
 @pytest.mark.parametrize("name", sorted(paths.names("scenario")))
 def test_a_shipped_scenario_has_the_same_trace_on_both_engines(name):
-    scenario = sim.load_scenario(name)
+    scenario = load_scenario(name)
     sizes = scenario.traffic.sizes
     for variant in scenario.access:
         for size in sorted({min(sizes), max(sizes)}):

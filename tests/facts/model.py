@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from functools import cache
 
-import sim
-from sim.config import Scenario
+from sim.config import Scenario, load_scenario
 from sim.config.loading import paths
 from sim.datapath import Plan, build_plan
 from sim.engine.fast import FastEngine
@@ -55,7 +54,7 @@ def lockstep(burst: int) -> tuple[str, ...]:
 @cache
 def scenario(kernel: str, overrides: tuple[str, ...]) -> Scenario:
     """Load the seed scenario on a kernel."""
-    return sim.load_scenario("virtio-user-xdp1-tap", overrides=(f"kernel={kernel}", EVERY_ACCESS, *overrides))
+    return load_scenario("virtio-user-xdp1-tap", overrides=(f"kernel={kernel}", EVERY_ACCESS, *overrides))
 
 
 @cache

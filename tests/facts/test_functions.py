@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-import sim
+from sim.config import load_scenario
 from sim.config.tables.kernel import Kernel
 from sim.datapath import build_plan
 from sim.study.runs.case import executed, with_values
@@ -62,7 +62,7 @@ RECEIVE_SHARE = 0.02
 
 def plan_and_scenario(kernel, *overrides, access="copy_user"):
     overrides = (f"kernel={kernel}", *as_counted(kernel), *lockstep(256), "traffic.packet_bytes=64", *overrides)
-    scenario = sim.load_scenario("virtio-user-xdp1-tap", overrides=overrides)
+    scenario = load_scenario("virtio-user-xdp1-tap", overrides=overrides)
     return build_plan(scenario, access, 64, functions=True), scenario
 
 
@@ -148,7 +148,7 @@ BAD = {
 @pytest.mark.parametrize("case", BAD)
 def test_a_split_that_is_none_is_said(case):
     table, said = BAD[case]
-    kernel = sim.load_scenario("virtio-user-xdp1-tap", overrides=("kernel=v5.0",)).kernel.model_dump()
+    kernel = load_scenario("virtio-user-xdp1-tap", overrides=("kernel=v5.0",)).kernel.model_dump()
     with pytest.raises(ValueError, match=re.escape(said)):
         Kernel(**kernel | table)
 

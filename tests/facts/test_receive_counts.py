@@ -8,7 +8,7 @@ from functools import cache
 
 import pytest
 
-import sim
+from sim.config import load_scenario
 from sim.config.tables.vocabulary import METADATA_ACCESSORS, PAYLOAD_ACCESSORS
 from sim.datapath import Plan, build_plan
 from sim.engine.fast import FastEngine
@@ -28,7 +28,7 @@ every_access = pytest.mark.parametrize("access", ["copy_user", "vmap"])
 @cache
 def plan(kernel: str, access: str = "copy_user", overrides: tuple[str, ...] = (), packet_bytes: int = 64) -> Plan:
     settings = (f"kernel={kernel}", *HARDENED, *overrides)
-    return build_plan(sim.load_scenario(SCENARIO, overrides=settings), access, packet_bytes, apart=True)
+    return build_plan(load_scenario(SCENARIO, overrides=settings), access, packet_bytes, apart=True)
 
 
 def letters(built: Plan) -> dict[str, Counter[str]]:

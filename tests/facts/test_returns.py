@@ -7,6 +7,7 @@ from math import lcm
 import pytest
 
 import sim
+from sim.config import load_scenario
 from sim.costs.recipes import return_sequence
 from sim.datapath import build_plan
 from sim.study.runs.case import executed as executed_fast
@@ -80,13 +81,13 @@ def test_the_worker_returns_as_often_as_counted(kernel, name):
 def zen3(kernel="v6.12", **mitigations):
     settings = {f"mitigations.{name}": value for name, value in mitigations.items()}
     table = {"calibration": None, "cpu": "zen3", "kernel": kernel, "traffic.packet_bytes": [64], **settings}
-    return sim.load_scenario("virtio-user-xdp1-tap", settings=table)
+    return load_scenario("virtio-user-xdp1-tap", settings=table)
 
 
 def test_safe_ret_costs_what_the_counted_returns_cost():
     """returns-and-functions.md: 23.98 returns per packet on 6.12, each 19 cycles more in the table of Zen 3."""
     overrides = (*COUNTED_NEW, *lockstep(32), "backend.program_instructions=0", "calibration=null", "cpu=zen3")
-    scenario = sim.load_scenario("virtio-user-xdp1-tap", overrides=("kernel=v6.12", *overrides))
+    scenario = load_scenario("virtio-user-xdp1-tap", overrides=("kernel=v6.12", *overrides))
     paid = sim.run(scenario).at("copy_user", 64).breakdown_cycles["safe_ret"]
     assert paid == pytest.approx(23.98 * 19, rel=0.01)
 
@@ -122,7 +123,7 @@ def test_safe_ret_costs_each_return_what_the_table_says(access, hardened):
 )
 def test_a_kernel_chooses_by_cpu_and_command_line(cpu, kernel, off, sequence):
     settings = {"cpu": cpu, "kernel": kernel, "calibration": None, **{f"mitigations.{name}": False for name in off}}
-    scenario = sim.load_scenario("virtio-user-xdp1-tap", settings=settings)
+    scenario = load_scenario("virtio-user-xdp1-tap", settings=settings)
     assert return_sequence(scenario.kernel, scenario.cpu, scenario.mitigations) == sequence
     rows = build_plan(scenario, "copy_user", 64).rows
     paid = {part.primitive for row in rows for part in (*row.components, *row.unit_components)}

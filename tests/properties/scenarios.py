@@ -8,8 +8,7 @@ from functools import lru_cache
 from hypothesis import settings
 from hypothesis import strategies as st
 
-import sim
-from sim.config import Scenario
+from sim.config import Scenario, load_scenario
 from sim.config.loading import paths
 
 SEED = "virtio-user-xdp1-tap"
@@ -26,7 +25,7 @@ quick = settings(max_examples=25, deadline=None, derandomize=True)
 @lru_cache(maxsize=4096)
 def load(*overrides: str) -> Scenario:
     """The seed scenario with overrides."""
-    return sim.load_scenario(SEED, overrides=overrides)
+    return load_scenario(SEED, overrides=overrides)
 
 
 def flag(key: str) -> st.SearchStrategy[str]:

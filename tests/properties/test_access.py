@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
-import sim
+from sim.config import load_scenario
 from sim.datapath import build_plan
 from sim.engine import Point, simulate
 from sim.study.questions.explain import count_primitives
@@ -93,7 +93,7 @@ def test_smap_off_saves_at_least_the_base_cost_of_the_toggles_that_no_store_drai
 @given(any_scenario("traffic.load={kind: poisson, pps: 2000000}", "driver.kind=virtio-user"), st.integers(0, 2**63 - 1))
 def test_variants_meet_the_same_arrivals(scenario, seed):
     packet_bytes = scenario.traffic.packet_bytes[0]
-    variants = [sim.load_scenario("virtio-user-xdp1-tap").variant(name) for name in ("copy_user", "vmap", "ideal")]
+    variants = [load_scenario("virtio-user-xdp1-tap").variant(name) for name in ("copy_user", "vmap", "ideal")]
     run = scenario.run.model_copy(update={"seed": seed})
     both = scenario.model_copy(update={"access": variants, "run": run})
     first, *others = (build_plan(both, variant.name, packet_bytes).arrivals.first(5000)[:5000] for variant in variants)

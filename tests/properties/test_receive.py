@@ -8,8 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import sim
-from sim.config import Scenario
+from sim.config import Scenario, load_scenario
 from sim.config.errors import ConfigError
 from sim.datapath import build_plan
 from sim.datapath.memory.receive_memory import ReceiveMemory
@@ -38,7 +37,7 @@ def receiving(draw: st.DrawFn, *fixed: str, packets: int = 2000) -> Scenario:
     descriptors = draw(st.integers(1, min(2, size)))
     packet_bytes = draw(st.integers(14, 9000))
     heads = draw(st.integers(1, max(1, min(5, size // descriptors // 2))))
-    return sim.load_scenario(
+    return load_scenario(
         SCENARIO,
         overrides=[
             *draw(st.tuples(*MACHINE)),
@@ -117,7 +116,7 @@ def test_packets_and_buffers_are_where_they_should_be(scenario):
 def test_mapping_the_metadata_never_changes_what_the_payload_executes(scenario):
     """2 of 5 windows go on the shipped kernels, the other 3 stay."""
     size = scenario.traffic.packet_bytes[0]
-    variants = [sim.load_scenario(SCENARIO).variant(name) for name in ("copy_user", "vmap")]
+    variants = [load_scenario(SCENARIO).variant(name) for name in ("copy_user", "vmap")]
     both = scenario.model_copy(update={"access": variants})
     before, after = (count_primitives(build_plan(both, variant.name, size, apart=True)) for variant in variants)
     assert before["payload"] == after["payload"]
@@ -133,7 +132,7 @@ def test_a_polling_guest_is_not_interrupted_and_a_slow_one_with_napi_hardly(scen
     kind = data.draw(st.sampled_from(["virtio-user", "virtio-net"]))
     cost = scenario.driver.packet_cost.model_copy(update={"value": 10_000.0, "high": 10_000.0})
     driver = scenario.driver.model_copy(update={"kind": kind, "packet_cost": cost})
-    traffic = scenario.traffic.model_copy(update={"load": sim.load_scenario(SCENARIO).traffic.load})
+    traffic = scenario.traffic.model_copy(update={"load": load_scenario(SCENARIO).traffic.load})
     point = simulate(plan_of(scenario.model_copy(update={"driver": driver, "traffic": traffic})), scenario.run)
     assert point.row_rates["worker.call"] <= (0 if kind == "virtio-user" else 1 / 32)
 
@@ -145,7 +144,7 @@ def test_a_polling_guest_is_not_interrupted_and_a_slow_one_with_napi_hardly(scen
 def test_a_ring_of_one_buffer_terminates(kernel, driver, event_idx, load):
     varied = [f"kernel={kernel}", f"driver.kind={driver}", f"virtqueue.event_idx={event_idx}", f"traffic.load={load}"]
     fixed = ["virtqueue.size=1", "traffic.packet_bytes=64", "run.packets=200", "run.precision=0", "access=copy_user"]
-    scenario = sim.load_scenario(SCENARIO, overrides=[*varied, *fixed])
+    scenario = load_scenario(SCENARIO, overrides=[*varied, *fixed])
     point = simulate(plan_of(scenario), scenario.run)
     assert point.packets + point.warmup_packets >= 200
     assert point.row_rates["worker.packet_done"] == pytest.approx(1)
@@ -154,7 +153,7 @@ def test_a_ring_of_one_buffer_terminates(kernel, driver, event_idx, load):
 @quick
 @given(st.integers(14, 1 << 20), st.integers(64, 9000), st.integers(0, 8))
 def test_packets_take_the_fewest_buffers_that_hold_them_or_are_refused(packet_bytes, buffer_bytes, log_size):
-    scenario = sim.load_scenario(
+    scenario = load_scenario(
         SCENARIO, overrides=[f"receive.buffer_bytes={buffer_bytes}", f"virtqueue.size={2**log_size}"]
     )
     memory = ReceiveMemory(scenario, packet_bytes)

@@ -7,7 +7,8 @@ from textwrap import dedent
 import pytest
 
 import sim
-from sim.config import ConfigError
+from sim.config import ConfigError, load_scenario
+from sim.config.loading.load import load_table
 from sim.config.tables.study import CalibrationStudy, Parameter
 from sim.study.evidence.calibrate import calibrate
 
@@ -41,7 +42,7 @@ def measurements(folder, entries, name="mine", spread=0.0):
 def rate(access="copy_user", **values):
     overrides = ["calibration=null", "traffic.packet_bytes=64", f"access={access}"]
     overrides += [f"{key.replace('__', '.')}={value}" for key, value in values.items()]
-    (point,) = sim.run(sim.load_scenario(SEED, overrides=overrides)).points
+    (point,) = sim.run(load_scenario(SEED, overrides=overrides)).points
     return point.pps
 
 
@@ -81,6 +82,27 @@ def test_planted_values_come_back_within_their_errors(tmp_path):
     assert by_key["cpu.primitives.clac"].value == by_key["cpu.primitives.stac"].value  # moves with it
     assert len(found.combinations) == 2
     assert all(abs(one.residual) < 1 for one in found.residuals)
+
+
+def test_the_prior_is_that_of_the_cpu_which_the_measurements_name(tmp_path):
+    measurements(tmp_path, [("fast", 8e6, "copy_user", "{cpu: zen4}")])
+    (fitted,) = calibrate(study("cpu.cpi"), tmp_path).parameters
+    assert fitted.prior == load_table("cpu", "zen4").cpi
+    named = Parameter(key="cpu.cpi", cpus=["zen4"])
+    (again,) = calibrate(study(parameters=[named]), tmp_path).parameters
+    assert (again.prior, again.value) == (fitted.prior, fitted.value)
+
+
+def test_a_mixture_of_priors_is_refused_and_so_is_a_cpu_that_no_measurement_is_of(tmp_path):
+    measurements(tmp_path, [("slow", 5e6, "copy_user", "{}"), ("fast", 8e6, "copy_user", "{cpu: zen4}")])
+    mixture = r"cpu.cpi: its measurements are of broadwell-2.6ghz and zen4, whose priors differ; a parameter for"
+    with pytest.raises(ConfigError, match=mixture):
+        calibrate(study("cpu.cpi"), tmp_path)
+    each = [Parameter(key="cpu.cpi", cpus=[name]) for name in ("broadwell-2.6ghz", "zen4")]
+    priors = [fitted.prior for fitted in calibrate(study(parameters=each), tmp_path).parameters]
+    assert priors[0] != priors[1] == load_table("cpu", "zen4").cpi
+    with pytest.raises(ConfigError, match=r"cpu.cpi: none of its measurements is of zen5"):
+        calibrate(study(parameters=[Parameter(key="cpu.cpi", cpus=["zen5"])]), tmp_path)
 
 
 def test_a_value_outside_the_range_is_an_edge_and_a_contradiction(tmp_path):

@@ -97,7 +97,7 @@ def test_the_table_and_the_json_form_add_up(comparison):
     parts = frame[[name for name in frame if name.startswith("saved_") and name not in ("saved_ns", "saved_cycles")]]
     for total, expected in zip(parts.sum(axis=1), frame["saved_ns"], strict=True):
         assert total == pytest.approx(expected, abs=1e-9)
-    assert set(data) == {"schema", "before", "after", "results"}
+    assert set(data) == {"schema", "before", "after", "results", "notes"}
     assert set(data["results"][0]) == {
         "packet_bytes",
         "before_pps",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -14,8 +14,9 @@ from pydantic import BaseModel, ValidationError
 from sim.config.errors import ConfigError
 from sim.config.loading import paths
 from sim.config.loading.files import Table, read_yaml
-from sim.config.loading.overrides import as_list, override, split_assignment
-from sim.config.scenario.scenario import Scenario
+from sim.config.loading.meaning import unknown_name
+from sim.config.loading.overrides import Given, as_list, is_entry, keys_below, override, split_assignment
+from sim.config.scenario.scenario import Scenario, switched
 from sim.config.scenario.traffic import read_mix
 from sim.config.tables.access import Access
 from sim.config.tables.calibration import Calibration
@@ -30,7 +31,7 @@ Model = TypeVar("Model", bound=BaseModel)
 
 _NAMED = ("cpu", "kernel")
 #: What a table states of itself: a CPU that extends another's table is not that one.
-_NOT_INHERITED = ("signatures",)
+_NOT_INHERITED = ("signatures", "known_as")
 #: The parts of a key, its value, and the text `KEY=VALUE` that it was read from, if any.
 Assignment = tuple[list[str], Any, str | None]
 MODELS: dict[str, type[BaseModel]] = {
@@ -50,10 +51,6 @@ MODELS: dict[str, type[BaseModel]] = {
 }
 
 
-def _is_entry(value: object) -> bool:
-    return isinstance(value, dict) and "grade" in value and "value" in value
-
-
 def merge(base: Table, over: Table) -> Table:
     """Merge two tables deeply; a table entry (value with its grade) is replaced whole, lists too.
 
@@ -63,20 +60,22 @@ def merge(base: Table, over: Table) -> Table:
     for key, value in over.items():
         if key == "functions" and isinstance(value, dict) and isinstance(merged.get(key), dict):
             merged[key] = merged[key] | value
-        elif isinstance(value, dict) and isinstance(merged.get(key), dict) and not _is_entry(value):
+        elif isinstance(value, dict) and isinstance(merged.get(key), dict) and not is_entry(value):
             merged[key] = merge(merged[key], value)
         else:
             merged[key] = value
     return merged
 
 
-def read_table(
+def _layers(
     kind: str, reference: str, configs: Path | None = None, beside: Path | None = None
-) -> tuple[Table, Path]:
-    """Read a table and what it extends, deepest first; a circle of `extends` is an error."""
+) -> Iterator[tuple[Path, Table]]:
+    """Yield a file with its table, then what it extends; a circle of `extends` is an error."""
+    unknown = unknown_name(kind, reference, configs)
+    if unknown is not None:
+        raise unknown
     file = paths.find(kind, reference, configs, beside)
     chain: list[Path] = []
-    layers: list[Table] = []
     while True:
         if file.resolve() in chain:
             raise ConfigError("extends itself in a circle", file=file)
@@ -86,25 +85,37 @@ def read_table(
         if declared != kind:
             raise ConfigError(f"is a {declared} table; a {kind} is needed here", file=file)
         parent = layer.pop("extends", None)
-        layers.append(layer)
+        yield file, layer
         if parent is None:
-            break
+            return
         if not isinstance(parent, str):
             raise ConfigError("extends: a name or a path is needed", file=file)
         # A user's table may extend the shipped one of the same name.
         file = paths.find(kind, parent, *(() if parent == file.stem else (configs, file.parent)))
+
+
+def read_table(
+    kind: str, reference: str, configs: Path | None = None, beside: Path | None = None
+) -> tuple[Table, Path]:
+    """Read a table and what it extends, deepest first."""
+    layers = list(_layers(kind, reference, configs, beside))
     table: Table = {}
-    for layer in reversed(layers):
+    for _, layer in reversed(layers):
         table = merge({key: value for key, value in table.items() if key not in _NOT_INHERITED}, layer)
-    return table, paths.find(kind, reference, configs, beside)
+    return table, layers[0][0]
 
 
 def _key_path(location: Sequence[int | str]) -> str:
     text = ""
     for part in location:
-        name = "schema" if part == "schema_" else str(part)
+        name = _spelled(str(part))
         text += f"[{part}]" if isinstance(part, int) else (f".{name}" if text else name)
     return text
+
+
+def _spelled(name: str) -> str:
+    """Return a field's name as files spell it."""
+    return "schema" if name == "schema_" else name
 
 
 def _valid_keys(model: type[BaseModel], location: Sequence[int | str]) -> list[str]:
@@ -119,7 +130,7 @@ def _valid_keys(model: type[BaseModel], location: Sequence[int | str]) -> list[s
         if not models:
             continue
         current = models[0]
-    return ["schema" if name == "schema_" else name for name in current.model_fields]
+    return [_spelled(name) for name in current.model_fields]
 
 
 def validate(model: type[Model], table: Table, where: str, given: Sequence[str] = ()) -> Model:
@@ -128,12 +139,14 @@ def validate(model: type[Model], table: Table, where: str, given: Sequence[str] 
     `given` are the assignments `KEY=VALUE` that the table was changed by: a problem of such a key names it instead of
     the file.
     """
-    if "schema" not in table:
-        raise ConfigError("key 'schema' is missing (write 'schema: 1')", file=where)
     try:
         return model.model_validate(_rename_schema(table))
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
+        problems = error.errors(include_url=False)
+        missing = [_key_path(problem["loc"]) for problem in problems if problem["type"] == "missing"]
+        if missing:
+            raise _all_missing(missing, where, given) from None
+        first = problems[0]
         key = _key_path(first["loc"])
         text = first["msg"].removeprefix("Value error, ")
         blamed = _blamed(_place(key, text), given)
@@ -143,11 +156,18 @@ def validate(model: type[Model], table: Table, where: str, given: Sequence[str] 
             raise ConfigError(
                 f"unknown key '{key}'", got=name, expected=_valid_keys(model, first["loc"]), **place
             ) from None
-        if first["type"] == "missing":
-            raise ConfigError(f"key '{key}' is missing", **place) from None
         value = first.get("input")
         got = repr(value) if isinstance(value, str | int | float | bool) else None
         raise ConfigError(text[0].lower() + text[1:], key=key or None, got=got, **place) from None
+
+
+def _all_missing(keys: list[str], where: str, given: Sequence[str]) -> ConfigError:
+    """Return the error for keys that a table lacks, all of them."""
+    blamed = _blamed(keys[0], given)
+    names = " and ".join(filter(None, (", ".join(f"'{key}'" for key in keys[:-1]), f"'{keys[-1]}'")))
+    hint = " (write 'schema: 1')" if "schema" in keys else ""
+    said = f"key{'s' if len(keys) > 1 else ''} {names} {'are' if len(keys) > 1 else 'is'} missing{hint}"
+    return ConfigError(said, given=blamed, file=None if blamed else where)
 
 
 def _place(key: str, problem: str) -> str:
@@ -215,6 +235,9 @@ def _read_named(
 
 def _resolve_names(table: Table, configs: Path | None, beside: Path | None, where: str, given: Sequence[str]) -> None:
     for key in _NAMED:
+        if isinstance(table.get(key), int | float):
+            text = "a name is needed, written as text: 5.10 is the number 5.1"
+            raise ConfigError(text, key=key, got=table[key], file=where)
         if isinstance(table.get(key), str):
             table[key], _ = _read_named(key, table[key], configs, beside, given)
     named = table.get("access")
@@ -282,12 +305,31 @@ class Scenarios:
             table["traffic"] = {**table["traffic"], "mix": read_mix(table["traffic"]["mix"], file.parent)}
         return validate(Scenario, table, str(file), overrides)
 
+    def given(self, settings: Mapping[str, Any], overrides: Sequence[str] = ()) -> dict[str, Given]:
+        """Return the keys that a user has set, each with where: in a file that is not shipped, a setting, an override.
+
+        A file that states every section is the record of a run that the tool has written: its keys count as inherited.
+        """
+        given: dict[str, Given] = {}
+        for file, layer in reversed(list(_layers("scenario", self._reference, self._root))):
+            is_record = {_spelled(name) for name in Scenario.model_fields} <= layer.keys()
+            if not is_record and not paths.is_shipped(file):
+                given |= {key: Given(key, file=str(file)) for key in keys_below(layer)}
+        given |= {key: Given(key) for name, value in settings.items() for key in keys_below({name: value})}
+        for text in overrides:
+            keys, value = split_assignment(text)
+            given |= {key: Given(key, text=text) for key in keys_below({".".join(keys): value})}
+        return given
+
     def _resolve(self, whole: list[Assignment], overrides: Sequence[str]) -> tuple[Table, Path]:
         """Read the file, set whole keys, put tables in the place of names, and the calibration into them."""
         table, file = read_table("scenario", self._reference, self._root)
         was_resolved = isinstance(table.get("kernel"), dict)
         for keys, value, given in whole:
+            if keys == ["mitigations"]:
+                value = switched(value, table.get("mitigations"), given)
             override(table, keys, value, Scenario, given)
+        table["mitigations"] = switched(table.get("mitigations"), {})
         named = {key for key in _NAMED if isinstance(table.get(key), str)}
         _resolve_names(table, self._root, file.parent, str(file), overrides)
         # A resolved table holds the fitted values already; only what a name has replaced lacks them.

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import yaml
@@ -10,6 +11,37 @@ from pydantic import BaseModel
 
 from sim.config.errors import ConfigError
 from sim.config.loading.files import UNREADABLE, StrictLoader, Table
+
+#: Tables that a scenario names or holds whole: what stands in them describes a machine or a kernel, and no question.
+TABLES = ("cpu", "kernel", "access")
+
+
+#: Keys whose value is a name, which YAML may read as a number or a truth value.
+NAMES = ("cpu", "kernel", "calibration", "mitigations")
+
+
+@dataclass(frozen=True)
+class Given:
+    """A key that a user has set: with the text `KEY=VALUE`, in a file, or by the library (neither)."""
+
+    key: str
+    text: str | None = None
+    file: str | None = None
+
+
+def is_entry(value: object) -> bool:
+    """Return whether a value is a table entry: a number or a flag with its grade."""
+    return isinstance(value, dict) and "grade" in value and "value" in value
+
+
+def keys_below(table: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
+    """Yield the dotted keys that a table sets; an entry is one key, and so is a table that a scenario holds whole."""
+    for name, value in table.items():
+        key = f"{prefix}{name}"
+        if isinstance(value, dict) and value and key not in TABLES and not is_entry(value):
+            yield from keys_below(value, f"{key}.")
+        else:
+            yield key
 
 
 def split_assignment(assignment: str) -> tuple[list[str], Any]:
@@ -19,9 +51,11 @@ def split_assignment(assignment: str) -> tuple[list[str], Any]:
         raise ConfigError("KEY=VALUE is needed, as in cpu.core_ghz=3.2", given=assignment)
     keys = key.strip().split(".")
     try:
-        return keys, as_list(keys, yaml.load(text, Loader=StrictLoader))
+        value = as_list(keys, yaml.load(text, Loader=StrictLoader))
     except UNREADABLE:
         raise ConfigError("the value is not readable as YAML", given=assignment) from None
+    is_name = key.strip() in NAMES and isinstance(value, bool | int | float)  # kernel=5.10, mitigations=off
+    return keys, text.strip() if is_name else value
 
 
 def assigned(overrides: Iterable[str]) -> dict[str, Any]:
@@ -68,9 +102,10 @@ def override(table: Table, keys: list[str], value: Any, model: type[BaseModel], 
     if old is None and fields is not None and "grade" in fields.model_fields:
         old = model_default(model, keys)
     if isinstance(old, dict) and "grade" in old and not isinstance(value, dict):
-        entry = {**old, "value": value, "source": "set by the user", "grade": "guess"}
+        entry: Table = {**old, "value": value, "source": "set by the user", "grade": "guess"}
         if "unit" in old:
-            entry |= {"low": value, "high": value}
+            known = old.get("table_range") or [old["low"], old["high"]]
+            entry |= {"low": value, "high": value, "table_range": known}
         value = entry
     place[keys[-1]] = value
 

@@ -42,6 +42,11 @@ def shipped() -> Path:
     return inside if inside.is_dir() else package.parent / "configs"
 
 
+def is_shipped(file: Path) -> bool:
+    """Return whether a file is one of the shipped tables."""
+    return shipped().resolve() in file.resolve().parents
+
+
 def names(kind: str, configs: Path | None = None) -> dict[str, Path]:
     """Map every name of a kind to its file; the tables of `configs` hide shipped ones of the same name."""
     if FOLDERS[kind] == ".":  # the one table of its kind, which a user's own folder does not replace

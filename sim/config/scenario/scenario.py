@@ -6,7 +6,7 @@ scenario written to disk says everything that its numbers depend on.
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
@@ -24,12 +24,13 @@ LEAST_PER_SECOND = 1e-3
 
 
 class Mitigations(Strict):
-    """What is switched on in the host kernel."""
+    """What is switched on in the host kernel; `off` or `auto` in its place is the kernel's switch `mitigations=`."""
 
     smap: bool = Field(True, description="SMAP: stac and clac around every user access (needs a CPU that has it)")
     spectre_v1: bool = Field(True, description="barrier_nospec(): lfence in the getters that use it")
     hardened_usercopy: bool = Field(False, description="HARDENED_USERCOPY: object size checks")
-    retpoline: bool = Field(True, description="retpolines on indirect calls")
+    retpoline: bool = Field(True, description="retpolines on indirect calls; false: spectre_v2=off")
+    pti: bool = Field(True, description="page-table isolation where the CPU needs it; false: pti=off")
     spec_rstack_overflow: bool = Field(
         True, description="Safe RET where the CPU needs it and the kernel has it; false: spec_rstack_overflow=off"
     )
@@ -37,6 +38,24 @@ class Mitigations(Strict):
     indirect_target_selection: bool = Field(
         True, description="aligned return thunks where CPU and kernel agree; false: indirect_target_selection=off"
     )
+
+
+#: What `mitigations=off` of the kernel's command line switches off of what the model has, and `auto` on. SMAP and
+#: HARDENED_USERCOPY are no mitigations to it; of Spectre v1 it leaves the barrier of user accesses.
+_SWITCHED = ("retpoline", "spec_rstack_overflow", "retbleed", "indirect_target_selection", "pti")
+
+
+def switched(value: Any, known: Any, given: str | None = None) -> Any:
+    """Return the section `mitigations` where it is given as the kernel's switch, `off` or `auto`, on top of `known`.
+
+    Anything that is no name stays as it is. ConfigError for another name.
+    """
+    name = "off" if value is False else value
+    if not isinstance(name, str):
+        return {} if value is None else value
+    if name not in ("off", "auto"):
+        raise ConfigError(f"unknown mitigations '{name}'", got=name, expected=("off", "auto"), given=given)
+    return {**(known if isinstance(known, dict) else {}), **dict.fromkeys(_SWITCHED, name == "auto")}
 
 
 class Placement(Strict):

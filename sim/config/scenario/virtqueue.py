@@ -93,7 +93,7 @@ class Queues(Strict):
 
     @property
     def _worker_count(self) -> int:
-        return 1 if self.workers == "shared" else self.pairs
+        return self.pairs if self.pairs > 1 and self.workers == "each" else 1
 
     @property
     def lanes(self) -> int:
@@ -116,4 +116,4 @@ class Queues(Strict):
     @property
     def switching(self) -> bool:
         """Whether going to the next queue is going to another worker on the same core."""
-        return self.workers == "each" and self.per_core > 1
+        return self.per_core > 1 and self.workers == "each"

@@ -131,6 +131,7 @@ class Cpu(Headed):
         default_factory=list,
         description="the CPUs that `measure` takes this table for; a table that extends it has none",
     )
+    known_as: list[str] = Field(default_factory=list, description="other names of these CPUs, for who looks for them")
     features: CpuFeatures = Field(description="switches that change what is executed or what waits")
     core_ghz: Gigahertz = Field(description="clock of the worker's core under load, in GHz")
     cpi: CyclesPerInstruction = Field(

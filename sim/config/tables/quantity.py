@@ -23,15 +23,24 @@ Distribution = Literal["fixed", "triangular", "log-triangular", "uniform", "log-
 #: A range whose ends are this many times apart is drawn in the logarithm unless its entry says otherwise.
 WIDE = 5.0
 
+#: A value this many times above or below its range is said to be far outside it.
+FAR = 2.0
 
-#: Entries whose value has been read, by identity, while somebody notes that.
-_READ: ContextVar[dict[int, Quantity] | None] = ContextVar("read", default=None)
+
+#: What was read, while somebody notes that: the table, by its identity and the name of the field.
+Reads = dict[tuple[int, str], "Strict"]
+_READ: ContextVar[Reads | None] = ContextVar("read", default=None)
 
 
 class Strict(BaseModel):
-    """Base of every table: unknown keys are refused, values cannot be changed after loading."""
+    """Base of every table: unknown keys are refused, values cannot be changed after loading. Reads can be noted."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    def __getattribute__(self, name: str) -> Any:
+        if (read := _READ.get()) is not None:
+            read[id(self), name] = self
+        return object.__getattribute__(self, name)
 
 
 class Headed(Strict):
@@ -44,7 +53,7 @@ class Headed(Strict):
 
 
 class Quantity(Strict):
-    """One table entry; `low <= value <= high`, none of them negative. Reads of its value can be noted."""
+    """One table entry; `low <= value <= high`, none of them negative."""
 
     value: float = Field(ge=0, description="the number that the model uses; the median of its range")
     unit: str = Field(description="unit of value, low and high")
@@ -56,11 +65,18 @@ class Quantity(Strict):
         None, description="how draws spread over the range (default: triangular, in the logarithm for a wide range)"
     )
     moves_with: str | None = Field(None, description="key of the entry that the same source gives it together with")
+    table_range: tuple[float, float] | None = Field(
+        None, description="of a value that the user has set: low and high of the table, whose place it takes"
+    )
 
-    def __getattribute__(self, name: str) -> Any:
-        if name == "value" and (read := _READ.get()) is not None:
-            read[id(self)] = self
-        return super().__getattribute__(name)
+    @property
+    def far_outside(self) -> str | None:
+        """How a value that the user has set lies far outside the range of its table; None where it does not."""
+        if self.table_range is None or not is_far(self.value, *self.table_range):
+            return None
+        low, high = self.table_range
+        known = f"{low:g}" if low == high else f"{low:g} to {high:g}"
+        return f"{self.value:g} {self.unit}, and its table has {known} {self.unit}"
 
     @property
     def drawn_from(self) -> Distribution:
@@ -85,14 +101,19 @@ class Quantity(Strict):
 
 
 @contextmanager
-def noting_reads() -> Iterator[dict[int, Quantity]]:
-    """Note every entry whose value is read inside; what is yielded holds them by identity."""
-    read: dict[int, Quantity] = {}
+def noting_reads() -> Iterator[Reads]:
+    """Note every field that is read inside, of any table; what is yielded holds them by identity and name."""
+    read: Reads = {}
     token = _READ.set(read)
     try:
         yield read
     finally:
         _READ.reset(token)
+
+
+def is_far(value: float, low: float, high: float) -> bool:
+    """Return whether a value lies further outside a range than by a factor of two: a wrong unit, or another machine."""
+    return value > FAR * high or value * FAR < low
 
 
 def check_unit(entry: Quantity, unit: str) -> Quantity:

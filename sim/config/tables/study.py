@@ -100,8 +100,12 @@ class Parameter(Strict):
     """A free parameter: a table entry, and the CPUs or kernels that it is one number for (none named: all)."""
 
     key: str = Field(description="key of the table entry, from the scenario down")
-    cpus: list[str] = Field(default_factory=list, description="CPUs that share the value (none named: all)")
-    kernels: list[str] = Field(default_factory=list, description="kernels that share the value (none named: all)")
+    cpus: list[str] = Field(
+        default_factory=list,
+        description="CPUs that share the value, with the prior of the first (none named: those of the measurements, "
+        "whose priors must agree)",
+    )
+    kernels: list[str] = Field(default_factory=list, description="kernels that share the value, as for cpus")
 
     def concerns(self, cpu: str, kernel: str) -> bool:
         """Whether a scenario with this CPU and kernel takes the parameter's value."""
@@ -113,7 +117,7 @@ class CalibrationStudy(Headed):
 
     kind: Literal["calibration-study"] = "calibration-study"
     name: str = Field(description="name by which `calibrate` refers to it, and of the calibration that it writes")
-    scenario: str = Field(description="scenario whose tables give the priors of parameters that name no CPU or kernel")
+    scenario: str = Field(description="scenario whose entries outside the tables of CPUs and kernels are the priors")
     parameters: list[Parameter] = Field(min_length=1, description="table entries that are fitted")
     measurements: list[str] = Field(min_length=1, description="measurement files, or single entries as FILE/ID")
     reference: str | None = Field(

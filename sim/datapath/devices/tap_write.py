@@ -7,7 +7,8 @@ meets no line of another core.
 from __future__ import annotations
 
 from sim.config.errors import ConfigError
-from sim.config.scenario.scenario import Scenario
+from sim.config.scenario.scenario import Placement, Scenario
+from sim.config.scenario.virtqueue import Virtqueue
 from sim.datapath.plan.program import Program
 from sim.datapath.plan.registers import R
 from sim.datapath.plan.step import Step
@@ -28,6 +29,14 @@ def check_writes(scenario: Scenario) -> None:
         raise ConfigError(
             f"{backend} is modelled with device.sndbuf_limited, where frames are skbs", key="backend.kind"
         )
+
+
+def without_ring(scenario: Scenario) -> Scenario:
+    """Return the scenario of a process that has neither a ring nor another core to talk to: what it says of them is
+    not read, and defaults stand in its place.
+    """
+    placement = Placement.model_construct(smt_siblings=scenario.placement.smt_siblings)
+    return scenario.model_copy(update={"virtqueue": Virtqueue.model_construct(), "placement": placement})
 
 
 def becomes_skb(scenario: Scenario, packet_bytes: int) -> bool:
@@ -71,7 +80,7 @@ def _skb(writer: Program, scenario: Scenario, packet_bytes: int) -> None:
         writer.step("receive", "skb up the host's stack", "write_stack", extra_ns=backend.stack_cost.value)
 
 
-def frames(scenario: Scenario) -> list[Step]:
+def frames() -> list[Step]:
     """Return the steps of what has frames ready: the next one is there as soon as the last one is written."""
     ready = Program("driver", "main")
     with ready.each("packet"):

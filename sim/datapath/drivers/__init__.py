@@ -16,9 +16,9 @@ __all__ = ["driver_steps"]
 
 def driver_steps(scenario: Scenario, packet_bytes: int) -> list[Step]:
     """Return the steps of the driver that the scenario names."""
-    kind, receives, ring = scenario.driver.kind, scenario.device.direction == "rx", SplitRing(scenario.virtqueue)
     if scenario.device.kind == "tap_write":
-        return frames(scenario)
+        return frames()
+    kind, receives, ring = scenario.driver.kind, scenario.device.direction == "rx", SplitRing(scenario.virtqueue)
     if kind == "xsk":
         return (xsk_receive if receives else xsk_transmit)(scenario)
     if receives:

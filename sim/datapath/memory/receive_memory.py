@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from sim.config.errors import ConfigError
+from sim.config.scenario.endpoints import Source
 from sim.config.scenario.scenario import Scenario
 from sim.config.scenario.traffic import VNET_HEADER_BYTES
 from sim.datapath.memory.rings import LINE_BYTES, SplitRing, lines_of
@@ -112,6 +113,12 @@ class ReceiveMemory:
         n_bytes = VNET_HEADER_BYTES + (whole if read == "full" else min(read, whole))
         buffer = LineAccess("buffers", False, min(n_bytes, self._stride), index=R.LAST_USED_IDX)
         return replace(buffer, modulo=self._buffers, stride=self._stride)
+
+
+def without_source(scenario: Scenario) -> Scenario:
+    """Return the scenario of a device that takes its frames from no TAP: what it says of one is not read."""
+    receive = scenario.receive.model_copy(update={"source": Source.model_construct(), "ring_batch": 64})
+    return scenario.model_copy(update={"receive": receive})
 
 
 def buffers_of(scenario: Scenario, packet_bytes: int) -> int:

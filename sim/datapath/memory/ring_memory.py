@@ -22,12 +22,12 @@ def effective_variant(scenario: Scenario, access: str) -> tuple[Access, tuple[st
     variant = scenario.variant(access)
     if variant.mapping.maps and scenario.virtqueue.iotlb:
         return KERNEL_OWN, (f"{access}: no ring is mapped with a device IOTLB: copy_user",)
-    limit = scenario.memory.locked_limit_kib
-    locked_kib = RingMemory(scenario, variant).pages * PAGE_BYTES // 1024
-    if variant.mapping.pinned and limit is not None and locked_kib > limit:
-        return KERNEL_OWN, (
-            f"{access}: {locked_kib} KiB of ring pages exceed the locked-memory limit of {limit} KiB: copy_user",
-        )
+    if variant.mapping.pinned and (limit := scenario.memory.locked_limit_kib) is not None:
+        locked_kib = RingMemory(scenario, variant).pages * PAGE_BYTES // 1024
+        if locked_kib > limit:
+            return KERNEL_OWN, (
+                f"{access}: {locked_kib} KiB of ring pages exceed the locked-memory limit of {limit} KiB: copy_user",
+            )
     return variant, ()
 
 

@@ -145,7 +145,7 @@ def transmit_path(scenario: Scenario, packet_bytes: int) -> TransmitPath:
     """Return the path of packets of one size."""
     device, backend = scenario.device, scenario.backend
     fits = packet_bytes <= largest_xdp_packet(scenario.kernel.behaviour, backend.runs_xdp)
-    can_batch = device.xdp_batching and not device.sndbuf_limited and not device.zerocopy_tx
+    can_batch = not device.sndbuf_limited and not device.zerocopy_tx and device.xdp_batching
     gives_back: Literal["batch", "before-send", "each"] = "each" if device.zerocopy_tx else "batch"
     if can_batch and not fits:
         gives_back = "before-send"

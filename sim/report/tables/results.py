@@ -231,7 +231,9 @@ def capacity_table(capacities: Capacities) -> RenderableType:
     )
     title = f"highest offered rate without loss ({kind} load, backlog {load.backlog})"
     basis = basis_line(capacities.scenario.queues.basis)
-    return Group(heading(capacities.scenario), basis, table_of(title, columns, capacities.results, keys=2))
+    saturated = [result.saturated for result in capacities.results]
+    table = table_of(title, columns, capacities.results, keys=2)
+    return Group(heading(capacities.scenario), basis, table, *notes(saturated))
 
 
 def _allowed_columns(allowed: Carried | None) -> Columns[Capacity]:
@@ -252,8 +254,9 @@ def sweep_table(sweep: Sweep, outcome: Outcome, hint: str) -> RenderableType:
     """What a sweep did, and its first rows when they were not written to a folder."""
     counts = f"{outcome.points} points: {outcome.computed} computed, {outcome.reused} reused"
     counts += f", {outcome.refused} refused, {outcome.failed} failed"
+    said = [Text(f"note: {note}") for note in outcome.notes]
     if outcome.folder is not None:
-        return Text(f"{sweep.name}: {counts}, in {outcome.folder}/")
+        return Group(Text(f"{sweep.name}: {counts}, in {outcome.folder}/"), *said)
     axes = [key for key in sweep.axes if key != "access"]
     shown = outcome.rows[:_ROWS_SHOWN]
     errors = [row.get("error") or "" for row in shown]
@@ -266,7 +269,7 @@ def sweep_table(sweep: Sweep, outcome: Outcome, hint: str) -> RenderableType:
     more = len(outcome.rows) - _ROWS_SHOWN
     tail = f" ({more} more rows; {hint})" if more > 0 else ""
     bases = dict.fromkeys(str(row["basis"]) for row in shown if row.get("basis"))
-    return Group(table, *map(basis_line, bases), Text(counts + tail))
+    return Group(table, *map(basis_line, bases), Text(counts + tail), *said)
 
 
 def _cell(value: object) -> str:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from sim.config.tables.calibration import Calibration
     from sim.config.tables.measurement import Measurements
+    from sim.engine import Point
     from sim.host.profile import Profile
     from sim.study.catalogue import Checked, Listed
     from sim.study.evidence.validate import Validation
@@ -69,6 +70,12 @@ def _records(frame: pd.DataFrame) -> list[Row]:
     return [{str(name): value for name, value in row.items()} for row in frame.to_dict("records")]
 
 
+def _notes(*points: Point) -> Row:
+    """Return a last column for what is to be known of points, where there is any."""
+    notes = dict.fromkeys(note for point in points for note in point.notes)
+    return {"notes": "; ".join(notes)} if notes else {}
+
+
 def _interval(name: str, interval: Interval) -> Row:
     return {f"{name}_90_low": interval.low, f"{name}_90_high": interval.high}
 
@@ -77,7 +84,7 @@ def result_rows(result: Result, sure: Uncertainty | None = None) -> list[Row]:
     """Return the rows of `results.csv`; with draws also the ends of the 90 % interval of each rate."""
     rates = sure.rates if sure else ()
     ends = {(rate.access, rate.packet_bytes): _interval("pps", rate.pps) for rate in rates}
-    rows = _records(result.to_frame())
+    rows = [row | _notes(point) for row, point in zip(_records(result.to_frame()), result.points, strict=True)]
     return [{**row, **ends.get((row["access"], row["packet_bytes"]), {})} for row in rows]
 
 
@@ -87,13 +94,15 @@ def comparison_rows(comparison: Comparison, sure: Uncertainty | None = None) -> 
         gain.packet_bytes: {**_interval("gain_percent", gain.gain_percent), **_interval("saved_ns", gain.saved_ns)}
         for gain in (sure.gains if sure else ())
     }
-    rows = _records(comparison.to_frame())
+    sides = [(difference.before, difference.after) for difference in comparison.differences]
+    rows = [row | _notes(*both) for row, both in zip(_records(comparison.to_frame()), sides, strict=True)]
     return [{**row, **ends.get(row["packet_bytes"], {})} for row in rows]
 
 
 def capacity_rows(capacities: Capacities) -> list[Row]:
     """Return the rows of `capacity.csv`."""
-    return _records(capacities.to_frame())
+    points = [capacity.saturated for capacity in capacities.results]
+    return [row | _notes(point) for row, point in zip(_records(capacities.to_frame()), points, strict=True)]
 
 
 def explanation_rows(explanation: Explanation, by: str, actor: str, sources: bool, skid: bool = False) -> list[Row]:

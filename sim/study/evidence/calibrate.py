@@ -118,33 +118,58 @@ def calibrate(
     Raises ConfigError when a parameter is no entry or a measurement is unknown, and when nothing of it is modelled.
     """
     bare = {"calibration": None}
-    wanted = select(load_measurements(configs), study.measurements, configs, bare)
-    wanted = [figure for figure in wanted if figure.file.name != without]
+    named = select(load_measurements(configs), study.measurements, configs, bare)
+    wanted = [figure for figure in named if figure.file.name != without]
     used = [figure for figure in wanted if figure.problem is None]
     if not used:
         raise ConfigError(f"study {study.name}: none of its measurements is modelled")
     for figure in used:
         if figure.entry.is_count or not figure.entry.value:
             raise ConfigError(f"study {study.name}: {figure.name} is a count or 0: no cost can be fitted to it")
-    problem = Problem(study, used, _free(study, configs))
+    problem = Problem(study, used, _free(study, named, configs))
     problem.executor, problem.progress = executor, progress
     data = Data(problem.target, problem.sigma, problem.coordinates)
     fitted = fit(problem, data, problem.size, study.draws, study.trials, study.seed)
     return _report(study, problem, fitted, {f.name: f.problem or "" for f in wanted if f.problem})
 
 
-def _free(study: CalibrationStudy, configs: Path | None) -> list[Free]:
-    free = []
+def _free(study: CalibrationStudy, figures: Sequence[Figure], configs: Path | None) -> list[Free]:
+    free, measured = [], [case.scenario for figure in figures for case in figure.cases]
     for parameter in study.parameters:
-        settings: dict[str, str | None] = {"calibration": None}
-        settings |= {"cpu": parameter.cpus[0]} if parameter.cpus else {}
-        settings |= {"kernel": parameter.kernels[0]} if parameter.kernels else {}
-        scenario = load_scenario(study.scenario, settings=settings, configs=configs)
+        scenario = _with_prior(study, parameter, measured, configs)
         prior = entry(scenario, parameter.key)
         table = scenario.cpu.primitives if parameter.key.startswith("cpu.") else {}
         tied = [(name, other) for name, other in table.items() if other.moves_with == parameter.key]
         free.append(Free(parameter, prior, tuple((f"cpu.primitives.{name}", other) for name, other in tied)))
     return free
+
+
+def _with_prior(
+    study: CalibrationStudy, parameter: Parameter, measured: Sequence[Scenario], configs: Path | None
+) -> Scenario:
+    """Return the scenario whose entry is the prior of a parameter.
+
+    That is the table of the first CPU or kernel that the parameter names, else the table that its measurements are of.
+    ConfigError when those are several whose priors differ, and when no measurement is of what the parameter names.
+    """
+    concerned = [each for each in measured if parameter.concerns(each.cpu.name, each.kernel.name)]
+    if not concerned:
+        names = ", ".join((*parameter.cpus, *parameter.kernels))
+        raise ConfigError(f"study {study.name}: {parameter.key}: none of its measurements is of {names}")
+    family = parameter.key.partition(".")[0]
+    named = {"cpu": parameter.cpus[:1], "kernel": parameter.kernels[:1]}
+    settings: dict[str, str | None] = {"calibration": None, **{key: names[0] for key, names in named.items() if names}}
+    base = load_scenario(study.scenario, settings=settings, configs=configs)
+    if named.get(family, [""]):  # a table is named, or none holds the entry
+        return base
+    of_table = {getattr(each, family).name: each for each in concerned}
+    priors = {name: entry(each, parameter.key) for name, each in of_table.items()}
+    if len({(prior.value, prior.low, prior.high, prior.drawn_from) for prior in priors.values()}) > 1:
+        raise ConfigError(
+            f"study {study.name}: {parameter.key}: its measurements are of {' and '.join(sorted(priors))}, "
+            f"whose priors differ; a parameter for each is needed ({family}s: [{min(priors)}])"
+        )
+    return next(iter(of_table.values()))
 
 
 def _report(study: CalibrationStudy, problem: Problem, fitted: Fit, missing: dict[str, str]) -> Calibration:

@@ -14,12 +14,13 @@ import yaml
 
 from sim.config.errors import ConfigError
 from sim.config.loading.files import write_whole
-from sim.config.loading.load import Scenarios, validate
+from sim.config.loading.load import validate
 from sim.config.loading.overrides import assigned
 from sim.config.tables.measurement import Measurements
 from sim.study.evidence.perf_report import Shares, read_report
 from sim.study.evidence.perf_stat import read_stat
 from sim.study.evidence.perf_text import REPORT_COMMAND, STAT_COMMAND, refuse_other_formats
+from sim.study.runs.asked import load_scenario
 
 DEFAULT_SCENARIO = "virtio-user-xdp1-tap"
 #: Names of the threads that work for vhost: vhost-PID, of the process that owns the device.
@@ -68,7 +69,7 @@ def import_file(
         When a setting is wrong, the file is none of the three, its figures are not the worker's, or a number is
         missing.
     """
-    loaded = Scenarios(scenario, configs).load(settings or {}, overrides)
+    loaded = load_scenario(scenario, settings=settings, overrides=overrides, configs=configs)
     given = {**(settings or {}), **assigned(overrides)}
     if len(given.get("access", [None])) != 1:
         raise ConfigError("a measurement is of one access variant", key="access", got=",".join(given["access"]))

@@ -106,6 +106,7 @@ class Capacity:
             "utilisation": self.below.utilisation,
             "trials": self.trials,
             "basis": self.saturated.basis,
+            "notes": list(self.saturated.notes),
         }
 
 
@@ -146,7 +147,7 @@ class Capacities:
         rows = []
         for result in self.results:
             row = result.to_dict()
-            latency, utilisation = row.pop("latency_us"), row.pop("utilisation")
+            latency, utilisation, _ = row.pop("latency_us"), row.pop("utilisation"), row.pop("notes")
             flat = {f"latency_{name}_us": value for name, value in latency.items()}
             rows.append({**row, **flat, **{f"utilisation_{name}": value for name, value in utilisation.items()}})
         return pd.DataFrame(rows)
@@ -212,6 +213,16 @@ def capacity(
 def lost_share(trial: Point) -> float:
     """Return the share of all packets of a trial that was dropped, from its start on."""
     return trial.dropped / (trial.dropped + trial.warmup_packets + trial.packets)
+
+
+def offered(scenario: Scenario) -> list[tuple[Scenario, str, int]]:
+    """Return the points of a search as they are run: with packets that arrive."""
+    load = scenario.traffic.load
+    if load.kind == "saturate":
+        load = load.model_copy(update={"kind": "constant", "pps": 1.0})
+    traffic = scenario.traffic.model_copy(update={"load": load})
+    arriving = scenario.model_copy(update={"traffic": traffic})
+    return [(arriving, access, size) for access, size in variants_and_sizes(scenario)]
 
 
 def _long_enough(scenario: Scenario, resolution: float) -> Scenario:

@@ -148,7 +148,8 @@ class Comparison:
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON form of `vhost-sim compare`."""
         sizes = [difference.to_dict() for difference in self.differences]
-        return {"schema": 1, "before": self.before, "after": self.after, "results": sizes}
+        notes = list(dict.fromkeys(note for point in self.points() for note in point.notes))
+        return {"schema": 1, "before": self.before, "after": self.after, "results": sizes, "notes": notes}
 
     def points(self) -> list[Point]:
         """Return the points of both sides, each under the name of its side."""
@@ -180,6 +181,16 @@ def sides(scenario: Scenario, other: Scenario | None = None) -> list[Side]:
         one_size = sides_of(each.model_copy(update={"traffic": traffic}), [each.access[0].name])
         compared += [replace(side, label=label) for side in one_size]
     return compared
+
+
+def compared(scenario: Scenario) -> list[tuple[Scenario, str, int]]:
+    """Return the points of one scenario that a comparison of its first two variants looks at."""
+    return [(side.case.scenario, side.label, side.packet_bytes) for side in sides(scenario)]
+
+
+def compared_with_another(scenario: Scenario) -> list[tuple[Scenario, str, int]]:
+    """Return the points of a scenario that its comparison with another one looks at: those of its first variant."""
+    return [(scenario, scenario.access[0].name, size) for size in scenario.traffic.sizes]
 
 
 def _labels(both: tuple[Scenario, Scenario], chosen: Sequence[str] | None = None) -> list[str]:

@@ -8,12 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sim.config import Scenario, load_scenario
+from sim.config import Scenario
+from sim.config.loading.load import Scenarios
 from sim.config.progress import Progress
 from sim.config.tables.cpu import Cpu
 from sim.config.tables.quantity import Flag, Quantity
 from sim.datapath import build_plan
 from sim.engine import simulate
+from sim.study.runs.asked import first_point, load_sides
 
 
 @dataclass(frozen=True)
@@ -113,9 +115,8 @@ def compare_cpus(
     progress: Progress | None = None,
 ) -> CpuComparison:
     """Compare two CPU tables, by name or file, for the first access variant and size of a scenario under overrides."""
-    base, other = (
-        load_scenario(scenario, settings={"cpu": cpu}, overrides=overrides, configs=configs) for cpu in (first, second)
-    )
+    scenarios = Scenarios(scenario, configs)
+    (base, other), _ = load_sides([(scenarios, {"cpu": cpu}) for cpu in (first, second)], overrides, first_point)
     variant, size = base.access[0].name, base.traffic.sizes[0]
 
     def ns(cpu: Cpu) -> float:

@@ -10,7 +10,7 @@ from typing import Any
 
 from sim.config import Scenario, load_scenario
 from sim.config.errors import ConfigError
-from sim.config.loading.overrides import assigned
+from sim.config.loading.overrides import Given, assigned
 from sim.config.tables.measurement import Measurements
 from sim.datapath import build_plan
 from sim.engine import simulate
@@ -24,6 +24,7 @@ from sim.study.questions.host_kernel import (
     measurement_file,
     rate_entry,
 )
+from sim.study.runs.asked import every_point, refuse_unread
 from sim.study.runs.case import executed
 from sim.study.runs.functions import function_times
 
@@ -46,6 +47,8 @@ def load_vhost(settings: Mapping[str, Any], configs: Path | None = None, overrid
         if key.partition(".")[0] in _READ_FROM_HOST or key == "device.zerocopy_tx":
             raise ConfigError("is read from this host", key=key)
     scenario = load_scenario(SCENARIO, settings=dict(settings), configs=configs, overrides=list(overrides))
+    given = {key: Given(key, text) for text in overrides for key in assigned([text])}
+    refuse_unread(given, every_point(scenario))
     queue, device = scenario.virtqueue, scenario.device
     cannot = {
         "virtqueue.layout": queue.layout != "split",

@@ -9,7 +9,6 @@ from pathlib import Path
 
 from sim.config.errors import ConfigError
 from sim.config.loading.files import read_yaml
-from sim.config.loading.load import load_scenario
 from sim.config.loading.paths import names
 from sim.config.progress import Counted
 from sim.config.scenario.scenario import Scenario
@@ -21,6 +20,7 @@ from sim.study.questions.explain import Explanation, explain
 from sim.study.questions.limits import IDEAL, limits
 from sim.study.questions.run import Result, run
 from sim.study.review.review import Review, SourcedEntry
+from sim.study.runs.asked import load_scenario
 from sim.study.runs.case import sides_of
 from sim.study.sensitivity.study import load_sensitivity, sensitivity
 from sim.study.sensitivity.tornado import Sensitivities, swing_entries, turned_over

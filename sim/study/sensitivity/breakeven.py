@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from math import isfinite
@@ -14,6 +15,7 @@ from scipy.optimize import brentq
 from sim.config.errors import ConfigError
 from sim.config.scenario.scenario import Scenario
 from sim.config.tables.quantity import Quantity
+from sim.study.runs.asked import Point, every_point, unread
 from sim.study.runs.case import Case, gain_percent, one_point, saved_ns, value_of, worker_ns
 from sim.study.runs.pool import run_cases
 
@@ -156,6 +158,8 @@ def breakeven(
         raise ConfigError(f"is above the high end, {high:g}", key="low", got=f"{low:g}")
     if not 0 < tolerance <= 1:
         raise ConfigError("a share above 0 and up to 1 is needed", key="tolerance", got=f"{tolerance:g}")
+    if unread([key], _looked_at(varied, base, low, high, whole)):
+        raise ConfigError("is not read in this scenario", key="vary", got=key)
     if target.quantity in _OF_PAIRS and len(base.access) < 2:
         raise ConfigError("two access variants are needed", key="target", got=target)
 
@@ -164,6 +168,14 @@ def breakeven(
 
     result = search(value_at, key, unit, target, low, high, tolerance, whole)
     return replace(result, basis=base.queues.basis)
+
+
+def _looked_at(varied: Varied, base: Scenario, low: float, high: float, whole: bool) -> Iterator[Point]:
+    """Yield the points of the scenario, then those with the key at the ends of its range."""
+    yield from every_point(base)
+    for end in (low, high):
+        with suppress(ConfigError):
+            yield from every_point(varied(int(end) if whole else end))
 
 
 def search(

@@ -9,16 +9,18 @@ from pathlib import Path
 import numpy as np
 
 from sim.config.errors import ConfigError
+from sim.config.loading import paths
 from sim.config.loading.load import load_of, load_scenario
 from sim.config.progress import Counted
 from sim.config.scenario.scenario import Scenario
 from sim.config.tables.study import Sensitivity, Value
 from sim.costs.audit import quantities
+from sim.study.runs.asked import refuse_unread_axes
 from sim.study.runs.case import Case, Floats, entry, gain_or_rate, one_point
 from sim.study.runs.pool import Job, Outcomes, run_jobs
 from sim.study.sensitivity.screening import morris, sobol
 from sim.study.sensitivity.tornado import Index, Method, Sensitivities, measure_next, swing_of, widest_first
-from sim.study.sweep.design import Assignment, at_share
+from sim.study.sweep.design import Assignment, at_share, extremes
 from sim.study.uncertainty.distributions import CENTRAL_90, at_shares
 
 _SHOWN = 5
@@ -114,8 +116,13 @@ class Inputs:
 
 
 def load_sensitivity(reference: str, configs: Path | None = None) -> Sensitivity:
-    """Load a sensitivity study by name or path."""
-    return load_of(Sensitivity, reference, configs)
+    """Load a sensitivity study by name or path. ConfigError for a key of a study of your own that no Plan reads."""
+    study, file = load_of(Sensitivity, reference, configs), paths.find("sensitivity", reference, configs)
+    if not paths.is_shipped(file):
+        settings = {**study.set, "access": study.access}
+        axes = {key: [] if axis is None else extremes(axis) for key, axis in study.inputs.items()}
+        refuse_unread_axes(file, study.scenario, settings, axes, configs)
+    return study
 
 
 def sensitivity(

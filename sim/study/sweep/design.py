@@ -38,6 +38,11 @@ def at_share(axis: Axis, share: float) -> Value:
     return round(value) if axis.integer else value
 
 
+def extremes(axis: Axis) -> list[Value]:
+    """Return every value that an axis lists, or both ends of its range."""
+    return axis.values or [at_share(axis, 0.0), at_share(axis, 1.0)]
+
+
 class Design:
     """The points of one sweep by number, 0 to `len(design) - 1`."""
 

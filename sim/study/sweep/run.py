@@ -16,14 +16,17 @@ from typing import Any
 import yaml
 
 from sim.config import ConfigError, Scenario
+from sim.config.loading import paths
 from sim.config.loading.files import replacing
 from sim.config.loading.load import Scenarios, load_of, load_scenario
 from sim.config.loading.paths import package_folder
 from sim.config.progress import Counted
 from sim.config.tables.study import Sweep
+from sim.engine import Point
 from sim.study.questions.columns import columns, row_of
 from sim.study.questions.run import run
-from sim.study.sweep.design import Assignment, Design
+from sim.study.runs.asked import refuse_unread_axes
+from sim.study.sweep.design import Assignment, Design, extremes
 from sim.study.sweep.parts import Parts, ResultRow, held_by_one, row_schema
 
 #: Rooms whose code decides a result; their text is part of every key.
@@ -74,13 +77,18 @@ def _run_point(
         return key, None
     try:
         rows = [
-            {"key": key, **common, **row_of(result, columns(result.utilisation))} for result in run(scenario).points
+            {"key": key, **common, **row_of(result, columns(result.utilisation)), **_notes(result)}
+            for result in run(scenario).points
         ]
     except ConfigError as error:
         rows = [{"key": key, **common, "error": str(error)}]
     except Exception as error:  # whatever a point dies of is its own row, and must not end the sweep
         rows = [{"key": None, **common, "error": f"{type(error).__name__}: {error}"}]
     return key, rows
+
+
+def _notes(point: Point) -> ResultRow:
+    return {"notes": "; ".join(point.notes)} if point.notes else {}
 
 
 #: Points per part. Part of the format: the same sweep gives the same parts whatever computes them.
@@ -108,12 +116,14 @@ class Outcome:
     first_error: str | None = None
     folder: Path | None = None
     rows: list[ResultRow] = field(default_factory=list)
+    notes: dict[str, None] = field(default_factory=dict)
     _place_of_error: tuple[bool, int] | None = None
 
     def count(self, point: int, rows: list[ResultRow], computed: bool) -> None:
         """Count a point that has these rows."""
         self.computed += computed
         self.reused += not computed
+        self.notes |= dict.fromkeys(row["notes"] for row in rows if row.get("notes"))
         error = next((row for row in rows if row.get("error")), None)
         if error is None:
             return
@@ -128,14 +138,21 @@ class Outcome:
         names = ("points", "computed", "reused", "refused", "failed", "first_error")
         counts = {name: getattr(self, name) for name in names}
         kept = {"folder": str(self.folder)} if self.folder else {"rows": self.rows}
-        return {"schema": 1, **counts, **kept}
+        return {"schema": 1, **counts, "notes": list(self.notes), **kept}
 
 
 def load_sweep(reference: str, configs: Path | None = None) -> Sweep:
-    """Load a sweep by name or path, and its base scenario once, so that a bad one ends here."""
+    """Load a sweep by name or path, and its base scenario once, so that a bad one ends here.
+
+    ConfigError for a key of a sweep of your own that none of its points reads.
+    """
     sweep = load_of(Sweep, reference, configs)
     first = Design(sweep).points(0, 1)[0]
     load_scenario(sweep.scenario, settings={**sweep.set, **first}, configs=configs)
+    file = paths.find("sweep", reference, configs)
+    if not paths.is_shipped(file):
+        axes = {key: extremes(axis) for key, axis in sweep.axes.items()}
+        refuse_unread_axes(file, sweep.scenario, sweep.set, axes, configs)
     return sweep
 
 

@@ -1,0 +1,280 @@
+"""Load a scenario to ask something of it: a key that was set and that no Plan of the question reads is refused.
+
+What a Plan has read stands in its ledger, so nobody lists which key goes with what. A key that comes from a shipped
+file may be idle; one that the user has set may not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from itertools import islice, product
+from pathlib import Path
+from typing import Any, Literal, get_args, get_origin
+
+from sim.config.errors import ConfigError
+from sim.config.loading import paths
+from sim.config.loading.load import Scenarios
+from sim.config.loading.overrides import TABLES, Given
+from sim.config.scenario.scenario import Scenario
+from sim.config.tables.quantity import Quantity, noting_reads
+from sim.costs.audit import fields
+from sim.datapath import build_plan
+from sim.study.runs.case import variants_and_sizes
+
+#: Keys that say what a table is called and how long to run, not what is asked.
+NOT_ASKED = ("schema", "kind", "extends", "name", "title", "source", "calibration", "run")
+_LABELS = ("name", "title", "source")
+#: Keys that say in which functions time is spent: they are read where that is asked for, in any question.
+_OF_FUNCTIONS = ("kernel.functions", "kernel.routines")
+#: Combinations of a study's values that are looked at, before a key that none has read is refused.
+_MOST_COMBINATIONS = 256
+#: So many ways in which a key would be read are named.
+_NAMED_WAYS = 3
+
+#: A scenario, an access variant and a packet size.
+Point = tuple[Scenario, str, int]
+#: Says which points of a scenario a question looks at.
+Asks = Callable[[Scenario], Sequence[Point]]
+
+
+def every_point(scenario: Scenario) -> list[Point]:
+    """Return each access variant at each packet size."""
+    return [(scenario, access, size) for access, size in variants_and_sizes(scenario)]
+
+
+def no_point(scenario: Scenario) -> list[Point]:
+    """Return nothing: what is set has been looked at, or is not a user's."""
+    return []
+
+
+def first_point(scenario: Scenario) -> list[Point]:
+    """Return the first access variant at the first packet size."""
+    return every_point(scenario)[:1]
+
+
+def load_scenario(
+    reference: str | Path,
+    *,
+    overrides: Sequence[str] = (),
+    settings: Mapping[str, Any] | None = None,
+    configs: str | Path | None = None,
+    asks: Asks = every_point,
+) -> Scenario:
+    """Load a scenario, resolve every name in it, apply its calibration, then settings and overrides in order.
+
+    Parameters
+    ----------
+    reference
+        Name of a scenario (`vhost-sim list scenarios`), or path of a YAML file.
+    overrides
+        `KEY=VALUE` texts, applied in order; the value is YAML: `traffic.packet_bytes=[64, 128]`.
+    settings
+        Values by key, applied before the overrides; a table may be given whole: `{"cpu": {...}}`.
+    configs
+        A folder with the shape of `configs/`, whose tables are added to the shipped ones.
+    asks
+        Which of the scenario's points are looked at (default: each access variant at each packet size).
+
+    Returns
+    -------
+    Scenario
+        The scenario with all its tables inside.
+
+    Raises
+    ------
+    ConfigError
+        For anything that is wrong, in one line: an unknown name or key, a value of the wrong type or out of bounds, a
+        key that was set and that the model does not read in this scenario.
+
+    Examples
+    --------
+    >>> scenario = load_scenario("virtio-user-xdp1-tap", overrides=["kernel=v6.12", "mitigations.smap=false"])
+    >>> scenario.kernel.name, scenario.mitigations.smap
+    ('v6.12', False)
+    >>> load_scenario("virtio-user-xdp1-tap", settings={"cpu": "zen9"})
+    Traceback (most recent call last):
+    sim.config.errors.ConfigError: ...unknown cpu 'zen9'; did you mean 'zen5'?
+    >>> load_scenario("virtio-user-xdp1-tap", overrides=["driver.stack_cost=300"])
+    Traceback (most recent call last):
+    sim.config.errors.ConfigError: ...is not read in this scenario; it would need driver.kind=virtio-net
+    """
+    (scenario,), _ = load_sides([(Scenarios(reference, configs), settings or {})], overrides, asks)
+    return scenario
+
+
+def load_sides(
+    sides: Sequence[tuple[Scenarios, Mapping[str, Any]]], overrides: Sequence[str] = (), asks: Asks = every_point
+) -> tuple[list[Scenario], list[str]]:
+    """Load scenarios that are compared, each under its settings, all under the same overrides.
+
+    Returns them, and a sentence for each key that only some of them read. ConfigError for one that none of them reads.
+    """
+    loaded = [scenarios.load(settings, overrides) for scenarios, settings in sides]
+    given = [scenarios.given(settings, overrides) for scenarios, settings in sides]
+    left = [unread(keys, asks(scenario)) for keys, scenario in zip(given, loaded, strict=True)]
+    remarks = []
+    for number, (scenarios, settings) in enumerate(sides):
+        elsewhere = {key for other, keys in enumerate(given) if other != number for key in keys.keys() - left[other]}
+        refused = [key for key in left[number] if key not in elsewhere]
+        if refused:
+            ways = ways_to_read(refused[0], scenarios, loaded[number], settings, overrides, asks)
+            raise idle(given[number][refused[0]], ways, refused[1:])
+        remarks += [
+            f"{key} is not read in {loaded[number].name}, only in what it is compared with" for key in left[number]
+        ]
+    return loaded, remarks
+
+
+def refuse_unread(keys: Mapping[str, Given], points: Iterable[Point]) -> None:
+    """Raise ConfigError for a key that no Plan of some points reads."""
+    left = unread(keys, points)
+    if left:
+        raise idle(keys[left[0]], [], left[1:])
+
+
+def refuse_unread_axes(
+    file: Path, scenario: str, settings: Mapping[str, Any], axes: Mapping[str, Sequence[Any]], configs: Path | None
+) -> None:
+    """Raise ConfigError for a key of a study, set or varied, that no Plan of its points reads.
+
+    Parameters
+    ----------
+    file
+        The study.
+    scenario, settings
+        The scenario that it is of, and what it sets in all points.
+    axes
+        The values of each key that it varies: all of its names, the ends of a range; none stays as it is.
+    configs
+        A folder with tables of your own.
+    """
+    scenarios = Scenarios(scenario, configs)
+
+    def points() -> Iterator[Point]:
+        for values in _combinations(axes):
+            with suppress(ConfigError):
+                yield from every_point(scenarios.load({**settings, **values}))
+
+    left = unread([*settings, *axes], points())
+    if left:
+        others = f", nor is {', '.join(left[1:])}" if left[1:] else ""
+        raise ConfigError(f"is not read in any point of this study{others}", file=file, key=left[0])
+
+
+def _combinations(axes: Mapping[str, Sequence[Any]]) -> Iterator[dict[str, Any]]:
+    """Yield the first value of each axis together, then those with one other value, then all, up to a bound."""
+    first = {key: values[0] for key, values in axes.items() if values}
+    yield first
+    yield from ({**first, key: value} for key, values in axes.items() for value in values[1:])
+    every = product(*(axes[key] for key in first))
+    yield from (dict(zip(first, values, strict=True)) for values in islice(every, _MOST_COMBINATIONS))
+
+
+def idle(given: Given, ways: Sequence[str], others: Sequence[str] = ()) -> ConfigError:
+    """Return the error for a key that was set and that nothing reads; `others` are more such keys."""
+    needs = f"; it would need {' or '.join(ways)}" if ways else ""
+    more = f"; nor is {', '.join(others)}" if others else ""
+    named = given.text is None or given.text.partition("=")[0].strip() == given.key
+    subject = "" if named else f"{given.key} "
+    return ConfigError(
+        f"{subject}is not read in this scenario{more}{needs}",
+        given=given.text,
+        file=given.file,
+        key=given.key if given.text is None else None,
+    )
+
+
+def unread(keys: Iterable[str], points: Iterable[Point]) -> list[str]:
+    """Return the keys, in order, that no Plan of some points reads; points that cannot be built read nothing.
+
+    All are read if no point can be built: what is wrong with those is said when they are run.
+    """
+    left = [key for key in keys if _is_asked(key)]
+    built = False
+    for scenario, access, size in points:
+        if not left:
+            break
+        with suppress(ConfigError):
+            read = _keys_read(scenario, access, size, any(key.startswith(_OF_FUNCTIONS) for key in left))
+            left = [key for key in left if not _is_read(key, read)]
+            built = True
+    return left if built else []
+
+
+def _is_asked(key: str) -> bool:
+    section, _, below = key.partition(".")
+    return key not in TABLES and section not in NOT_ASKED and below.rpartition(".")[2] not in _LABELS
+
+
+def _keys_read(scenario: Scenario, access: str, size: int, functions: bool = False) -> set[str]:
+    with noting_reads() as noted:
+        variants_and_sizes(scenario)  # the Plan of one size does not read which there are
+    sizes = {key for key, table, name in fields(scenario.traffic, "traffic.") if (id(table), name) in noted}
+    return build_plan(scenario, access, size, functions=functions).ledger.keys_read() | sizes
+
+
+def _is_read(key: str, read: Collection[str]) -> bool:
+    """Return whether a key was read, or what is below it, or the list or table of plain values that it is in."""
+    return any(name == key or name.startswith(f"{key}.") or key.startswith(f"{name}.") for name in read)
+
+
+def ways_to_read(
+    key: str,
+    scenarios: Scenarios,
+    scenario: Scenario,
+    settings: Mapping[str, Any],
+    overrides: Sequence[str],
+    asks: Asks = first_point,
+) -> list[str]:
+    """Return what a scenario would need so that a key is read: one other key, else what shipped scenarios have."""
+    ways = []
+    for other, value in _changes(scenario):
+        with suppress(ConfigError):
+            text = f"{other}={str(value).lower() if isinstance(value, bool) else value}"
+            changed = scenarios.load(settings, [*overrides, text])
+            if _is_read_at(key, asks(changed)[:1]):
+                ways.append(text)
+        if len(ways) == _NAMED_WAYS:
+            break
+    return ways or [f"what {name} has" for name in _read_in(key, asks)]
+
+
+def _is_read_at(key: str, points: Sequence[Point]) -> bool:
+    return any(_is_read(key, _keys_read(*point)) for point in points)
+
+
+def _read_in(key: str, asks: Asks) -> list[str]:
+    """Return the first shipped scenarios that read a key."""
+    names = []
+    for name in sorted(paths.names("scenario")):
+        with suppress(ConfigError):
+            if _is_read_at(key, asks(Scenarios(name).load({}))[:1]):
+                names.append(name)
+        if len(names) == _NAMED_WAYS:
+            break
+    return names
+
+
+def _changes(scenario: Scenario) -> Iterator[tuple[str, Any]]:
+    """Yield other values of single keys, those that choose among names first, then switches, then numbers."""
+    named: list[tuple[str, Any]] = [("access", variant.name) for variant in scenario.access[1:]]
+    switched: list[tuple[str, Any]] = []
+    counted: list[tuple[str, Any]] = []
+    for key, table, name in fields(scenario):
+        section, value = key.partition(".")[0], getattr(table, name)
+        if section in (*NOT_ASKED, *TABLES, "schema_"):
+            continue
+        if key == "traffic.mix.bytes":
+            named.append(("traffic.mix", "null"))
+        if isinstance(table, Quantity):
+            counted += [(key, end) for end in (table.high, table.low) if end != value]
+        elif isinstance(value, str):
+            annotation = type(table).model_fields[name].annotation
+            others = get_args(annotation) if get_origin(annotation) is Literal else ()
+            named += [(key, other) for other in others if other != value]
+        elif isinstance(value, bool):
+            switched.append((key, not value))
+        elif isinstance(value, int | float):
+            counted.append((key, 2 * value or 1000))
+    yield from (*named, *switched, *counted)

@@ -1,0 +1,104 @@
+"""Names by their meaning: the nearest kernel by version and CPU by family, `mitigations=off` as the kernel has it."""
+
+from __future__ import annotations
+
+import pytest
+import yaml
+
+from sim.config import ConfigError
+from sim.config.loading.load import Scenarios, load_table
+from sim.datapath import build_plan
+
+SEED = "virtio-user-xdp1-tap"
+
+
+def load(*overrides, name=SEED, **settings):
+    return Scenarios(name).load(settings, overrides)
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("kernel=5.10", "that version is 'v5.10'"),  # YAML reads 5.1
+        ("kernel=v6.1.55", "that version is 'v6.1'; levels of a stable series have no table of their own"),
+        ("kernel=5.15", "the nearest by version is 'v5.10', between 'v5.10' and 'v6.1', which differ in "),
+        ("kernel=6.8", "the nearest by version is 'v6.12', between 'v6.1' and 'v6.12', which differ in "),
+        ("kernel=v4.19", "the nearest by version is 'v4.20', the oldest that there is: what differs is not known"),
+        ("kernel=6.19-rc1", "the nearest by version is 'v6.18', between 'v6.18' and 'v7.3', which differ in "),
+        ("kernel=9.0", "the nearest by version is 'v7.3', the newest that there is: what differs is not known"),
+        ("cpu=milan", "that is 'zen3' (AMD EPYC 7003 (Zen 3))"),
+        ("cpu=sapphire_rapids", "that is 'sapphire-rapids' (Intel Xeon Scalable 4th generation (Sapphire Rapids))"),
+        ("cpu=alder-lake", "the nearest by family is 'raptor-lake' (Alder Lake: Golden Cove instead of Raptor Cove"),
+        ("cpu=hygon-dhyana", "the nearest by family is 'zen1' (Hygon Dhyana: built from Zen 1)"),
+    ],
+)
+def test_a_name_without_a_table_gets_the_nearest_by_meaning_with_what_differs(text, says):
+    with pytest.raises(ConfigError) as refused:
+        load(text)
+    kind, _, name = text.partition("=")
+    assert str(refused.value).startswith(f"{text}: unknown {kind} '{name}'; {says}")
+
+
+@pytest.mark.parametrize(("text", "close"), [("cpu=zen9", "zen5"), ("cpu=emeraldrapids", "emerald-rapids")])
+def test_a_name_without_a_meaning_gets_the_nearest_by_letters(text, close):
+    with pytest.raises(ConfigError, match=f"did you mean '{close}'"):
+        load(text)
+
+
+def test_neighbours_differ_in_what_their_tables_do():
+    with pytest.raises(ConfigError) as refused:
+        load("kernel=6.8")
+    older, newer = (load_table("kernel", name) for name in ("v6.1", "v6.12"))
+    steps = older.steps.keys() | newer.steps.keys()
+    changed = [name for name in steps if older.steps.get(name) != newer.steps.get(name)]
+    assert f"{len(changed)} of {len(steps)} steps" in str(refused.value)
+
+
+def test_a_version_as_a_number_is_refused():
+    with pytest.raises(
+        ConfigError, match=r"kernel: a name is needed, written as text: 5.10 is the number 5.1 \(got 5.1"
+    ):
+        load(kernel=5.10)
+
+
+OFF = {"retpoline", "pti", "spec_rstack_overflow", "retbleed", "indirect_target_selection"}
+
+
+def test_mitigations_off_and_auto_are_the_kernels_own_switch():
+    off, auto = load("mitigations=off").mitigations, load("mitigations=auto").mitigations
+    assert {name for name, on in off if not on} == OFF | {"hardened_usercopy"}  # which it does not touch
+    assert {name for name, on in auto if not on} == {"hardened_usercopy"}
+    assert not load("mitigations.smap=false", "mitigations=auto").mitigations.smap
+    one_back_on = load("mitigations=off", "mitigations.retpoline=true").mitigations
+    assert {name for name, on in one_back_on if not on} == OFF - {"retpoline"} | {"hardened_usercopy"}
+    assert load(mitigations="off").mitigations == off
+    with pytest.raises(ConfigError, match=r"mitigations=none: unknown mitigations 'none'; valid: auto, off"):
+        load("mitigations=none")
+
+
+def test_mitigations_off_in_a_file_of_ones_own(tmp_path):
+    file = tmp_path / "mine.yaml"
+    file.write_text("{schema: 1, kind: scenario, name: mine, extends: virtio-user-xdp1-tap, mitigations: off}")
+    assert yaml.safe_load(file.read_text())["mitigations"] is False
+    assert {name for name, on in load(name=str(file)).mitigations if not on} == OFF | {"hardened_usercopy"}
+
+
+def test_mitigations_off_leave_the_barrier_and_the_window_of_user_accesses():
+    def executed(text):
+        plan = build_plan(load(text, "cpu=zen3", "kernel=v6.12"), "copy_user", 64)
+        return {part.primitive for row in plan.rows for part in (*row.components, *row.unit_components)}
+
+    with_them, without = executed("mitigations=auto"), executed("mitigations=off")
+    assert with_them - without == {"retpoline", "safe_ret", "pti"}  # pti: of no cost on that CPU
+    assert without - with_them == {"indirect_call"}
+    assert {"stac", "clac", "lfence"} <= without
+
+
+def test_a_kick_costs_page_table_isolation_where_the_cpu_needs_it_and_it_is_on():
+    def added(cpu, text):
+        rows = build_plan(load(f"cpu={cpu}", text), "copy_user", 64).rows
+        (kick,) = [row for row in rows if row.actor == "driver" and row.label == "kick"]
+        return sum(part.cost_ps for part in kick.components if part.primitive == "pti")
+
+    assert added("skylake-sp", "mitigations.pti=true") > 0 == added("skylake-sp", "mitigations.pti=false")
+    assert added("zen3", "mitigations.pti=true") == 0

@@ -1,0 +1,143 @@
+"""A key that a user sets and that no Plan of the question reads is refused; one from a shipped file may be idle."""
+
+from __future__ import annotations
+
+import pytest
+import yaml
+
+import sim
+from sim.config import ConfigError, dump_scenario
+from sim.config.loading.load import Scenarios
+from sim.config.loading.paths import names
+from sim.costs.audit import fields
+from sim.datapath import build_plan
+from sim.study.questions.capacity import offered
+from sim.study.runs.asked import every_point, first_point, load_scenario, load_sides, unread
+from sim.study.sensitivity.study import load_sensitivity
+from sim.study.sweep.run import load_sweep
+
+SEED, LINUX = "virtio-user-xdp1-tap", "virtio-net-xdp1-tap"
+SHORT = ["access=copy_user", "traffic.packet_bytes=64"]
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "needs"),
+    [
+        (LINUX, "driver.packet_cost=30", "driver.kind=virtio-user or driver.kind=lockstep"),
+        (SEED, "driver.stack_cost=300", "driver.kind=virtio-net"),
+        (SEED, "driver.napi_tx=true", "driver.kind=virtio-net"),
+        (SEED, "receive.buffer_bytes=4096", "device.direction=rx"),
+        (SEED, "backend.stack_cost=30", "backend.kind=tap-xdp-pass or backend.kind=tap-skb"),
+        (SEED, "queues.workers=each", "queues.pairs=2"),
+        (SEED, "virtqueue.iotlb_miss_cost=30", "what virtio-user-iotlb has"),
+        ("tap-write", "virtqueue.size=512", "device.kind=vhost_net"),
+    ],
+)
+def test_a_key_that_nothing_reads_is_refused_with_what_it_would_need(name, text, needs):
+    with pytest.raises(ConfigError) as refused:
+        load_scenario(name, overrides=[*SHORT, text])
+    assert str(refused.value) == f"{text}: is not read in this scenario; it would need {needs}"
+
+
+def test_sizes_beside_a_mix_are_refused():
+    with pytest.raises(
+        ConfigError, match=r"packet_bytes=64: is not read in this scenario; it would need traffic.mix=n"
+    ):
+        load_scenario(SEED, overrides=["traffic.packet_bytes=64", "traffic.mix=imix"])
+
+
+def test_a_setting_of_the_library_is_refused_by_its_key_and_a_table_names_the_key_in_it():
+    with pytest.raises(ConfigError, match=r"^driver.napi_tx: is not read in this scenario; "):
+        load_scenario(SEED, settings={"driver.napi_tx": True})
+    with pytest.raises(ConfigError, match=r"^driver={napi_tx: true}: driver.napi_tx is not read in this scenario; "):
+        load_scenario(SEED, overrides=["driver={napi_tx: true}"])
+
+
+def test_a_file_of_the_users_own_may_set_no_idle_key_and_may_inherit_one(tmp_path):
+    file = tmp_path / "mine.yaml"
+    mine = {"schema": 1, "kind": "scenario", "name": "mine", "extends": LINUX}
+    file.write_text(yaml.safe_dump(mine | {"virtqueue": {"size": 512}}), encoding="utf-8")
+    assert load_scenario(file).virtqueue.size == 512
+    file.write_text(yaml.safe_dump(mine | {"receive": {"mergeable": False}}), encoding="utf-8")
+    with pytest.raises(ConfigError) as refused:
+        load_scenario(file)
+    assert str(refused.value).startswith(f"{file}: receive.mergeable: is not read in this scenario; ")
+
+
+def test_the_record_of_a_run_states_every_key_and_loads(tmp_path):
+    file = tmp_path / "scenario.yaml"
+    file.write_text(dump_scenario(load_scenario(SEED, overrides=SHORT)), encoding="utf-8")
+    assert load_scenario(file) == load_scenario(SEED, overrides=SHORT)
+    with pytest.raises(ConfigError, match=r"napi_tx=true: is not read"):
+        load_scenario(file, overrides=["driver.napi_tx=true"])
+
+
+def test_a_key_that_any_point_of_the_question_reads_is_taken():
+    limit = ["memory.locked_limit_kib=0"]
+    assert load_scenario(SEED, overrides=limit).memory.locked_limit_kib == 0  # vmap pins
+    with pytest.raises(ConfigError, match="it would need access=vmap"):
+        load_scenario(SEED, overrides=limit, asks=first_point)
+    backlog = ["traffic.load.backlog=64"]
+    assert load_scenario(SEED, overrides=[*SHORT, *backlog], asks=offered).traffic.load.backlog == 64
+    with pytest.raises(ConfigError, match="is not read"):
+        load_scenario(SEED, overrides=[*SHORT, *backlog])
+
+
+def test_what_is_compared_may_set_a_key_for_one_side_and_says_so():
+    both = [(Scenarios(SEED), {}), (Scenarios("vhost-user-tx"), {})]
+    loaded, remarks = load_sides(both, ["backend.program_instructions=60"])
+    assert [scenario.backend.program_instructions.value for scenario in loaded] == [60, 60]
+    assert remarks == ["backend.program_instructions is not read in vhost-user-tx, only in what it is compared with"]
+    with pytest.raises(ConfigError, match="is not read"):
+        load_sides(both, ["receive.mergeable=false"])
+
+
+SWEEP = {"schema": 1, "kind": "sweep", "name": "mine", "scenario": SEED}
+STUDY = {"schema": 1, "kind": "sensitivity", "name": "mine", "scenario": SEED, "access": ["copy_user", "vmap"]}
+
+
+def test_a_study_of_the_users_own_varies_no_idle_key(tmp_path):
+    file = tmp_path / "mine.yaml"
+
+    def written(table):
+        file.write_text(yaml.safe_dump(table), encoding="utf-8")
+        return str(file)
+
+    stack = {"driver.stack_cost": {"values": [100, 300]}}
+    with pytest.raises(ConfigError) as refused:
+        load_sweep(written({**SWEEP, "set": {"access": "vmap"}, "axes": stack}))
+    assert str(refused.value) == f"{file}: driver.stack_cost: is not read in any point of this study"
+    both = {"driver.kind": {"values": ["virtio-user", "virtio-net"]}, **stack}
+    assert load_sweep(written({**SWEEP, "axes": both})).axes.keys() == both.keys()
+    with pytest.raises(ConfigError, match=r"driver.stack_cost: is not read in any point of this study"):
+        load_sensitivity(written({**STUDY, "inputs": {"cpu.core_ghz": None, "driver.stack_cost": None}}))
+    load_sensitivity(written({**STUDY, "inputs": {"cpu.core_ghz": None}}))
+
+
+def test_break_even_is_not_searched_in_a_key_that_nothing_reads():
+    from sim.study.sensitivity.breakeven import Target, breakeven
+
+    def varied(value):
+        return Scenarios(SEED).load({"driver.stack_cost": value})
+
+    with pytest.raises(ConfigError, match=r"vary: is not read in this scenario \(got driver.stack_cost\)"):
+        breakeven(varied, load_scenario(SEED), "driver.stack_cost", Target.parse("gain>=20%"))
+
+
+def test_the_ledger_holds_no_key_that_a_scenario_does_not_have_and_every_entry_that_was_priced():
+    scenario = sim.load_scenario(LINUX)
+    plan = build_plan(scenario, "copy_user", 64)
+    keys = plan.ledger.keys_read()
+    assert keys <= {key for key, _, _ in fields(scenario)}
+    assert plan.inputs.keys() <= keys
+    assert {"driver.kind", "virtqueue.size", "cpu.core_ghz"} <= keys
+    assert not {"driver.packet_cost", "receive.mergeable", "run.packets"} & keys
+
+
+@pytest.mark.parametrize("name", sorted(names("scenario")))
+def test_what_names_a_shipped_scenario_is_read(name):
+    scenario = Scenarios(name).load({})
+    assert unread(["driver.kind", "device.kind", "device.direction", "cpu.cpi"], every_point(scenario)[:2]) in (
+        [],
+        ["driver.kind"] if scenario.device.kind == "tap_write" else [],
+    )
