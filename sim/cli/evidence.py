@@ -177,6 +177,9 @@ def breakeven(
     A gain is that of the second access variant over the first (--access A,B, or the first two of the scenario).
     """
     from sim.report.tables.evidence import breakeven_tables
+    from sim.study.questions.limits import limits
+    from sim.study.questions.run import run
+    from sim.study.review.preface import preface
     from sim.study.sensitivity import breakeven as even
 
     wanted = even.Target.parse(target)
@@ -186,7 +189,14 @@ def breakeven(
         return opt.load(scenario, [*(sets or []), f"{vary}={value!r}"], configs, access=access, size=size)
 
     result = even.breakeven(varied, base, vary, wanted, low=low, high=high, tolerance=tolerance)
-    opt.show_data(result.to_dict(), lambda: opt.csv_rows().breakeven_rows(result), lambda: breakeven_tables(result))
+    looked_at = even.looked_at(base, wanted)
+    points = run(looked_at).points
+    opt.show_under(
+        preface(looked_at, points, limits(looked_at, points), configs=configs),
+        result.to_dict(),
+        lambda: opt.csv_rows().breakeven_rows(result),
+        lambda: breakeven_tables(result),
+    )
 
 
 @opt.command(

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from sim.config import Scenario
+    from sim.study.review.preface import Preface
 
 DEFAULT_DRAWS = 200
 #: A run that takes longer shows a progress bar.
@@ -201,6 +202,22 @@ def ablated(scenario: Scenario, names: str | None) -> Scenario:
     from sim.study.sensitivity.shapley import without
 
     return without(scenario, [name.strip() for name in names.split(",") if name.strip()])
+
+
+def show_under(
+    preface: Preface,
+    data: dict[str, Any],
+    rows: Callable[[], Sequence[dict[str, Any]]],
+    tables: Callable[[], RenderableType],
+) -> None:
+    """Print an answer as `show_data` does, under what was asked and what bounds it, in every form."""
+    from sim.report.tables import conditions
+
+    show_data(
+        preface.to_dict() | data,
+        lambda: conditions.with_asked(rows(), preface),
+        lambda: conditions.under(preface, tables()),
+    )
 
 
 def show_data(

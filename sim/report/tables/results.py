@@ -61,7 +61,7 @@ def _ring(queue: Virtqueue) -> str:
 
 def result_tables(result: Result, ties: Sequence[TieCheck] = ()) -> RenderableType:
     """Packets per second of each variant by size, then where the cycles go at the first size."""
-    parts: list[RenderableType] = [heading(result.scenario)]
+    parts: list[RenderableType] = []
     for access in result.scenario.access:
         points = [point for point in result.points if point.access == access.name]
         parts.append(table_of(f"{access.name}: {access.title}", _point_columns(points), points, left=0))
@@ -215,7 +215,7 @@ def capacity_table(capacities: Capacities) -> RenderableType:
         ("trials", lambda capacity: str(capacity.trials)),
     )
     title = f"highest offered rate without loss ({kind} load, backlog {load.backlog})"
-    return Group(heading(capacities.scenario), table_of(title, columns, capacities.results, keys=2))
+    return table_of(title, columns, capacities.results, keys=2)
 
 
 def sweep_table(sweep: Sweep, outcome: Outcome, hint: str) -> RenderableType:
