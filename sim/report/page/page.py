@@ -16,6 +16,7 @@ from sim.report.page import evidence, numbers
 from sim.report.page.charts import charts
 from sim.report.page.html import chart, embedded, escaped, isolated, table, whole
 from sim.report.tables.conditions import needed, variant_name
+from sim.study.review.ranking import guarded
 from sim.study.review.review import Review
 from sim.study.uncertainty.intervals import FEW_DRAWS
 
@@ -83,12 +84,15 @@ def _competing(review: Review) -> str:
 
 
 def _accesses(review: Review) -> str:
+    """What each variant that was asked about does, and whether packet bytes keep their checks."""
     titles = [(variant.name, variant.title) for variant in review.scenario.access]
+    bare = [variant.name for variant in review.scenario.access if not guarded(variant)]
+    kept = isolated("keep their checks" + (f", except in {', '.join(bare)}." if bare else "."))
     return (
         f"{table(('variant', 'what it does'), titles, left=2)}\n"
         f'<p class="small">Intervals are {_kind_of_interval(review.sure.draws)} of {review.sure.draws} draws of every '
         "cost from its range, the same draws for all variants. A variant changes how ring metadata is accessed; copies "
-        "of vnet headers and packet bytes keep their checks, except in ideal, which is a bound and no patch.</p>\n"
+        f"of vnet headers and packet bytes {kept}</p>\n"
         f"{_variants(review)}"
     )
 

@@ -266,7 +266,7 @@ def _why(review: Review) -> str:
         parts = _merged({name: cycles / point.cycles_per_packet for name, cycles in point.breakdown_cycles.items()})
         return "of its cycles: " + ", ".join(f"{name} {share:.0%}" for name, share in list(parts.items())[:_NAMED])
     difference = review.comparison.differences[0]
-    if abs(difference.saved_ns) < 0.05:
+    if abs(difference.saved_ns) < 0.05 or not (review.gain and review.gain.resolved):
         return "nothing that it executes less or more shows in the rate"
     return _made_up_of(difference)
 
@@ -302,7 +302,7 @@ def _change(review: Review) -> str:
         return "no input that it depends on moves it, at either end of its range"
     low, high = (most.values[end] * factor for end in ("low", "high"))
     said = [f"most of all {most.key}: {low:.1f} {unit} at one end of its range, {high:.1f} {unit} at the other"]
-    if tornado.output == "gain":
+    if tornado.output == "gain" and review.gain and review.gain.resolved:
         said.append(_turned(tornado))
     said.append(_switched(review, factor, unit))
     return ". ".join(sentence for sentence in said if sentence)
