@@ -40,7 +40,7 @@ def run(
     from sim.study.questions.limits import limits
     from sim.study.questions.run import check_ties
     from sim.study.questions.run import run as simulate
-    from sim.study.review.preface import preface, with_worth
+    from sim.study.review.preface import preface
     from sim.study.runs.case import sides_of
 
     loaded = opt.ablated(opt.load(scenario, sets, configs, access=access, sizes=sizes, seed=seed), without)
@@ -55,7 +55,7 @@ def run(
     if ties:
         data["tie_fuzz"] = [tie.to_dict() for tie in ties]
     opt.show_under(
-        with_worth(preface(loaded, result.points, bounds, configs=configs), loaded, sure, configs),
+        preface(loaded, result.points, bounds, configs=configs),
         _with(data, sure, outside_note),
         lambda: opt.csv_rows().result_rows(result, sure),
         lambda: opt.printed().together(opt.printed().result_tables(result, ties), bounds, sure, outside_note),
@@ -123,8 +123,11 @@ def compare(
     elif comparison.before != comparison.after:
         ranked = ranking(first, comparison.before, comparison.after, sure=sure, configs=configs)
         above = replace(above, ranking=ranked)
+        if sure is not None:
+            with opt.counted_progress("runs") as counted:
+                above = with_worth(above, first, both, configs, progress=counted)
     opt.show_under(
-        with_worth(above, first, sure, configs),
+        above,
         data,
         lambda: opt.csv_rows().comparison_rows(comparison, sure),
         lambda: opt.printed().together(opt.printed().comparison_tables(comparison), bounds, sure, outside_note, shares),

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from concurrent.futures import Executor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from sim.config.progress import Counted
 from sim.config.scenario.scenario import Scenario
 from sim.engine import Point
 from sim.study.evidence.conditions import Conditions, applying, conditions, worth, worth_text
 from sim.study.questions.bounds import Bound, bounds, sentences
 from sim.study.questions.limits import Limit
 from sim.study.review.ranking import Ranking
-from sim.study.runs.case import entry
+from sim.study.runs.case import Side, entry
+from sim.study.sensitivity.tornado import swing_entries
 from sim.study.uncertainty.distributions import calibration_of
-from sim.study.uncertainty.intervals import Uncertainty
 
 #: Names of the fields of the first scenario, and of a second one that it is compared with.
 _ASKED = ("asked", "asked_of_second")
@@ -74,11 +76,19 @@ def preface(
     return Preface(tuple(conditions(each, configs) for each in scenarios), tuple(parts), tuple(said))
 
 
-def with_worth(before: Preface, scenario: Scenario, sure: Uncertainty | None, configs: Path | None = None) -> Preface:
-    """Add what the evidence is worth: the shares of variance of the first gain, by the grade of the inputs."""
-    if sure is None or not sure.widest:
-        return before
-    return replace(before, worth=worth(sure.widest, _grades(scenario, sure.widest, configs)))
+def with_worth(
+    before: Preface,
+    scenario: Scenario,
+    sides: Sequence[Side],
+    configs: Path | None = None,
+    executor: Executor | None = None,
+    progress: Counted | None = None,
+) -> Preface:
+    """Add what the evidence is worth to the gain at the first size: widths of its inputs alone, by their grades."""
+    first = [side for side in sides if side.packet_bytes == sides[0].packet_bytes]
+    tornado = swing_entries(first, executor, progress)
+    widths = {index.key: index.values["swing"] ** 2 for index in tornado.indices}
+    return replace(before, worth=worth(widths, _grades(scenario, widths, configs)) or None)
 
 
 def _grades(scenario: Scenario, keys: Iterable[str], configs: Path | None) -> dict[str, str]:
