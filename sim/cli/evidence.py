@@ -180,6 +180,9 @@ def breakeven(
     """
     from sim.config.errors import ConfigError
     from sim.report.tables.evidence import breakeven_tables
+    from sim.study.questions.limits import limits
+    from sim.study.questions.run import run
+    from sim.study.review.preface import preface
     from sim.study.runs.asked import every_point, no_point
     from sim.study.sensitivity import breakeven as even
 
@@ -198,7 +201,14 @@ def breakeven(
 
     base = opt.load(scenario, sets, configs, looked_at, access=access, size=size)
     result = even.breakeven(varied, base, vary, wanted, low=low, high=high, tolerance=tolerance)
-    opt.show_data(result.to_dict(), lambda: opt.csv_rows().breakeven_rows(result), lambda: breakeven_tables(result))
+    shown = even.looked_at(base, wanted)
+    points = run(shown).points
+    opt.show_under(
+        preface(shown, points, limits(shown, points), configs=configs),
+        result.to_dict(),
+        lambda: opt.csv_rows().breakeven_rows(result),
+        lambda: breakeven_tables(result),
+    )
 
 
 @opt.command(

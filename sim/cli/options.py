@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from sim.config import Scenario
+    from sim.study.review.preface import Preface
     from sim.study.runs.asked import Asks
 
 DEFAULT_DRAWS = 200
@@ -249,6 +250,22 @@ def ablated(scenario: Scenario, names: str | None) -> Scenario:
 def ablating(names: str | None, asks: Asks) -> Asks:
     """Let a question look at its points with the mechanisms of `--without` off."""
     return lambda scenario: asks(ablated(scenario, names))
+
+
+def show_under(
+    preface: Preface,
+    data: dict[str, Any],
+    rows: Callable[[], Sequence[dict[str, Any]]],
+    tables: Callable[[], RenderableType],
+) -> None:
+    """Print an answer as `show_data` does, under what was asked and what bounds it, in every form."""
+    from sim.report.tables import conditions
+
+    show_data(
+        preface.to_dict() | data,
+        lambda: conditions.with_asked(rows(), preface),
+        lambda: conditions.under(preface, tables()),
+    )
 
 
 def show_data(

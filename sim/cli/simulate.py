@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -39,6 +40,7 @@ def run(
     from sim.study.questions.limits import limits
     from sim.study.questions.run import check_ties
     from sim.study.questions.run import run as simulate
+    from sim.study.review.preface import preface
     from sim.study.runs.asked import every_point
     from sim.study.runs.case import sides_of
 
@@ -54,7 +56,8 @@ def run(
     data = {**result.to_dict(), "limits": [bound.to_dict() for bound in bounds]}
     if ties:
         data["tie_fuzz"] = [tie.to_dict() for tie in ties]
-    opt.show_data(
+    opt.show_under(
+        preface(loaded, result.points, bounds, configs=configs),
         _with(data, sure, outside_note),
         lambda: opt.csv_rows().result_rows(result, sure),
         lambda: opt.printed().together(opt.printed().result_tables(result, ties), bounds, sure, outside_note),
@@ -91,6 +94,8 @@ def compare(
     from sim.study.questions.compare import compare as compare_scenarios
     from sim.study.questions.compare import compared, compared_with_another, sides
     from sim.study.questions.limits import limits
+    from sim.study.review.preface import preface, with_worth
+    from sim.study.review.ranking import ranking
     from sim.study.sensitivity.shapley import decompose
 
     if access is not None and access.count(",") > 1:
@@ -114,7 +119,18 @@ def compare(
         shares = decompose(first, comparison.before, comparison.after, comparison.differences[0].packet_bytes)
     data = _with(comparison.to_dict() | {"limits": [bound.to_dict() for bound in bounds]}, sure, outside_note)
     data |= {"shapley": shares.to_dict()} if shares else {}
-    opt.show_data(
+    before, after = comparison.sides()
+    above = preface(first, [*before, *after], bounds, configs=configs)
+    if second is not None:
+        above = preface(first, before, bounds, second=(second, after), configs=configs)
+    elif comparison.before != comparison.after:
+        ranked = ranking(first, comparison.before, comparison.after, sure=sure, configs=configs)
+        above = replace(above, ranking=ranked)
+        if sure is not None:
+            with opt.counted_progress("runs") as counted:
+                above = with_worth(above, first, both, configs, progress=counted)
+    opt.show_under(
+        above,
         data,
         lambda: opt.csv_rows().comparison_rows(comparison, sure),
         lambda: opt.printed().together(opt.printed().comparison_tables(comparison), bounds, sure, outside_note, shares),
@@ -165,13 +181,17 @@ def capacity(
     """
     from sim.study.questions.capacity import capacity as search
     from sim.study.questions.capacity import offered
+    from sim.study.questions.limits import limits
+    from sim.study.review.preface import preface
 
     allowed = None if loss is None else opt.percent("--loss", loss)
     loaded = opt.load(scenario, sets, configs, offered, access=access, sizes=sizes, seed=seed)
     files = opt.checked_folder(out)
     with opt.progress() as report:
         capacities = search(loaded, resolution, report, loss=allowed)
-    opt.show_data(
+    saturated = [result.saturated for result in capacities.results]
+    opt.show_under(
+        preface(loaded, saturated, limits(loaded, saturated), configs=configs),
         capacities.to_dict(),
         lambda: opt.csv_rows().capacity_rows(capacities),
         lambda: opt.printed().capacity_table(capacities),

@@ -26,10 +26,11 @@ def swung(found, low, high, nominal=10.0):
     return answers(replace(found, tornado=tornado, switches=()))["What would change it"]
 
 
-def test_the_six_questions_are_answered_in_the_order_of_a_review(seed):
+def test_the_seven_questions_are_answered_in_the_order_of_a_review(seed):
     assert list(seed.answers()) == [
         "What",
         "How much",
+        "What bounds it",
         "How sure",
         "Why",
         "What would change it",

@@ -98,6 +98,13 @@ class Access(Headed):
     kind: Literal["access"] = "access"
     name: str = Field(description="name by which scenarios refer to it")
     source: str = Field(min_length=1, description="where the variant was read, or who has thought of it")
+    role: Literal["variant", "bound", "userspace"] = Field(
+        "variant",
+        description="variant: a kernel could have it; bound: no kernel can; userspace: a device that is no kernel's",
+    )
+    objections: list[str] = Field(
+        default_factory=list, description="what a reviewer holds against it, each with the argument's source"
+    )
     mapping: Mapping = Field(
         default_factory=Mapping, description="kernel mapping of the rings (none with a device IOTLB)"
     )

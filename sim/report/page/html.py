@@ -49,10 +49,11 @@ def table(
     *,
     total: bool = False,
     ids: Sequence[str] = (),
+    marked: int | None = None,
 ) -> str:
     """Return a table whose first `left` columns are text and whose others are numbers.
 
-    `total` marks the last row; `ids` are the places of the rows, for links.
+    `total` marks the last row, `marked` another one by its number; `ids` are the places of the rows, for links.
     """
 
     def line(cells: Sequence[Cell], tag: str, attributes: str = "") -> str:
@@ -64,6 +65,8 @@ def table(
     attributes = [f' id="{name}"' for name in ids] or [""] * len(lines)
     if total and lines:
         attributes[-1] += ' class="total"'
+    if marked is not None:
+        attributes[marked] += ' class="asked"'
     body = "\n".join(line(row, "td", attribute) for row, attribute in zip(lines, attributes, strict=True))
     return f'<div class="wide"><table><thead>{line(head, "th")}</thead><tbody>\n{body}</tbody></table></div>'
 

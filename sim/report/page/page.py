@@ -15,6 +15,8 @@ from sim import __version__
 from sim.report.page import evidence, numbers
 from sim.report.page.charts import charts
 from sim.report.page.html import chart, embedded, escaped, isolated, table, whole
+from sim.report.tables.conditions import needed, variant_name
+from sim.study.review.ranking import guarded
 from sim.study.review.review import Review
 from sim.study.uncertainty.intervals import FEW_DRAWS
 
@@ -39,10 +41,11 @@ def answer(review: Review) -> str:
         ranked = chart("gains", f"what each variant gains over the first at {review.first_size} B, with intervals")
     questions = "".join(f"<dt>{escaped(question)}</dt><dd><bdi>{_long(short)}</bdi></dd>" for question, short in rows)
     return (
-        f'<header><h1>{isolated(review.question)}</h1>\n<p class="answer">{isolated(review.sentence())}</p>\n{further}'
+        f"<header><h1>{isolated(review.question)}</h1>\n{_asked(review)}\n"
+        f'<p class="answer">{isolated(review.sentence())}</p>\n{further}'
         '<p class="small">Computed by vhost-sim, a cost model of the datapath: nothing was run on this CPU.</p>'
         "</header>\n"
-        f'<dl class="short">{questions}</dl>\n{ranked}\n{_asked(review)}'
+        f'<dl class="short">{questions}</dl>\n{ranked}\n{_competing(review)}\n{_accesses(review)}'
     )
 
 
@@ -52,22 +55,45 @@ def _long(sentence: str) -> str:
 
 
 def _asked(review: Review) -> str:
-    scenario = review.scenario
-    about = (
-        ("scenario", f"{scenario.name}: {scenario.title}"),
-        ("CPU", scenario.cpu.title or scenario.cpu.name),
-        ("kernel", scenario.kernel.title or scenario.kernel.name),
-        ("driver, device, backend", f"{scenario.driver.kind}, {scenario.device.kind}, {scenario.backend.kind}"),
-        ("ring", f"{scenario.virtqueue.layout}, {scenario.virtqueue.size} entries"),
-        *((variant.name, variant.title) for variant in scenario.access),
-        ("calibration", scenario.calibration or "none"),
-        ("what numbers are those of", scenario.queues.basis),
+    """What was asked, a line for each condition, and what the numbers are those of."""
+    (asked,) = review.preface.asked
+    rows = [(row.name, row.text) for row in asked.rows]
+    return table(("asked", asked.scenario), [*rows, ("numbers", review.scenario.queues.basis)], left=2)
+
+
+def _competing(review: Review) -> str:
+    """Every variant that applies, the asked one marked: its gain, what it needs, what is held against it."""
+    ranking = review.ranking
+    if ranking is None:
+        return ""
+    stresses = list(ranking.rows[0].stressed)
+    rows = []
+    for row in ranking.rows:
+        under = (row.stressed[name] for name in stresses)
+        cells = ("-" if gain is None else f"{gain:+.1f}" for gain in under)
+        rows.append((variant_name(row), needed(row), "; ".join(row.objections), row.spelled(), *cells))
+    marked = next(number for number, row in enumerate(ranking.rows) if row.asked)
+    head = ("variant", "needs", "objections", "gain", *(f"gain {name}, %" for name in stresses))
+    notes = [f"{ranking.sentence()}.", *ranking.notes]
+    return "\n".join(
+        (
+            f"<p>Every variant that applies, against {isolated(ranking.before)} at {isolated(review.size_text)}:</p>",
+            table(head, rows, left=3, marked=marked),
+            *(f'<p class="small">{isolated(note)}</p>' for note in notes),
+        )
     )
+
+
+def _accesses(review: Review) -> str:
+    """What each variant that was asked about does, and whether packet bytes keep their checks."""
+    titles = [(variant.name, variant.title) for variant in review.scenario.access]
+    bare = [variant.name for variant in review.scenario.access if not guarded(variant)]
+    kept = isolated("keep their checks" + (f", except in {', '.join(bare)}." if bare else "."))
     return (
-        f"{table(('', 'what was asked'), about, left=2)}\n"
+        f"{table(('variant', 'what it does'), titles, left=2)}\n"
         f'<p class="small">Intervals are {_kind_of_interval(review.sure.draws)} of {review.sure.draws} draws of every '
         "cost from its range, the same draws for all variants. A variant changes how ring metadata is accessed; copies "
-        "of vnet headers and packet bytes keep their checks, except in ideal, which is a bound and no patch.</p>\n"
+        f"of vnet headers and packet bytes {kept}</p>\n"
         f"{_variants(review)}"
     )
 

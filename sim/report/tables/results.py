@@ -66,7 +66,7 @@ def _ring(queue: Virtqueue) -> str:
 
 def result_tables(result: Result, ties: Sequence[TieCheck] = ()) -> RenderableType:
     """Packets per second of each variant by size, then where the cycles go at the first size."""
-    parts: list[RenderableType] = [heading(result.scenario), basis_line(result.scenario.queues.basis)]
+    parts: list[RenderableType] = [basis_line(result.scenario.queues.basis)]
     for access in result.scenario.access:
         points = [point for point in result.points if point.access == access.name]
         parts.append(table_of(f"{access.name}: {access.title}", _point_columns(points), points, left=0))
@@ -232,8 +232,7 @@ def capacity_table(capacities: Capacities) -> RenderableType:
     title = f"highest offered rate without loss ({kind} load, backlog {load.backlog})"
     basis = basis_line(capacities.scenario.queues.basis)
     saturated = [result.saturated for result in capacities.results]
-    table = table_of(title, columns, capacities.results, keys=2)
-    return Group(heading(capacities.scenario), basis, table, *notes(saturated))
+    return Group(basis, table_of(title, columns, capacities.results, keys=2), *notes(saturated))
 
 
 def _allowed_columns(allowed: Carried | None) -> Columns[Capacity]:

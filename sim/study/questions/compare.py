@@ -153,8 +153,13 @@ class Comparison:
 
     def points(self) -> list[Point]:
         """Return the points of both sides, each under the name of its side."""
+        before, after = self.sides()
+        return before + after
+
+    def sides(self) -> tuple[list[Point], list[Point]]:
+        """Return the points of each side, under its name."""
         before = [replace(difference.before, access=self.before) for difference in self.differences]
-        return before + [replace(difference.after, access=self.after) for difference in self.differences]
+        return before, [replace(difference.after, access=self.after) for difference in self.differences]
 
     def to_frame(self) -> pd.DataFrame:
         """Return a tidy table: one row per packet size."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from concurrent.futures import Executor
+from dataclasses import replace
 from pathlib import Path
 
 from sim.config.errors import ConfigError
@@ -14,11 +15,14 @@ from sim.config.progress import Counted
 from sim.config.scenario.scenario import Scenario
 from sim.config.tables.quantity import Quantity
 from sim.study.evidence.assumptions import assumed_by
+from sim.study.evidence.conditions import applying, worth
 from sim.study.evidence.envelope import outside, published_for
 from sim.study.questions.compare import Comparison, Difference
 from sim.study.questions.explain import Explanation, explain
 from sim.study.questions.limits import IDEAL, limits
 from sim.study.questions.run import Result, run
+from sim.study.review.preface import preface
+from sim.study.review.ranking import ranking
 from sim.study.review.review import Review, SourcedEntry
 from sim.study.runs.asked import load_scenario
 from sim.study.runs.case import sides_of
@@ -57,21 +61,33 @@ def review(
     size = scenario.traffic.sizes[0]
     pair = dict.fromkeys((accesses[0], focus))
     sides = [side for side in sides_of(scenario, list(pair)) if side.packet_bytes == size]
+    tornado = study_tornado or swing_entries(sides, executor, progress)
+    sources, priors = _sources(explanations), _priors(scenario, configs)
+    bounded = limits(scenario, result.points)
+    ranked = None
+    if focus != accesses[0]:
+        ranked = ranking(scenario, accesses[0], focus, sure=sure, stressed=True, configs=configs, executor=executor)
+    graded = {entry.key: "fitted" if entry.key in priors else entry.quantity.grade for entry in sources}
     return Review(
         question=question or _question(scenario),
         focus=focus,
         result=result,
         comparisons=tuple(_comparison(result, accesses[0], name) for name in accesses[1:]),
         sure=sure,
-        limits=limits(scenario, result.points),
-        tornado=study_tornado or swing_entries(sides, executor, progress),
+        limits=bounded,
+        tornado=tornado,
         switches=turned_over(sides, executor),
         explanations=explanations,
-        sources=_sources(explanations),
-        priors=_priors(scenario, configs),
+        sources=sources,
+        priors=priors,
         published=published_for(scenario, result.points, configs),
         assumptions=assumed_by(scenario),
         outside=outside([scenario], configs),
+        preface=replace(
+            preface(scenario, result.points, bounded, configs=configs),
+            ranking=ranked,
+            worth=worth({index.key: index.values["swing"] ** 2 for index in tornado.indices}, graded) or None,
+        ),
     )
 
 
@@ -85,8 +101,12 @@ def _focus(result: Result) -> str:
 
 
 def _priors(scenario: Scenario, configs: Path | None) -> dict[str, Quantity]:
+    """Return what the table says of each entry that the calibration has moved in this scenario."""
     calibration = calibration_of(scenario, configs)
-    return {parameter.key: parameter.prior for parameter in calibration.parameters} if calibration else {}
+    if calibration is None:
+        return {}
+    moved = applying(scenario, calibration)
+    return {parameter.key: parameter.prior for parameter in calibration.parameters if parameter.key in moved}
 
 
 def _comparison(result: Result, before: str, after: str) -> Comparison:

@@ -1,4 +1,4 @@
-"""A review: all that a design review asks of one question, and the six answers in sentences from its own numbers."""
+"""A review: all that a design review asks of one question, and the answers in sentences from its own numbers."""
 
 from __future__ import annotations
 
@@ -10,11 +10,15 @@ from typing import Any
 from sim.config.scenario.scenario import Scenario
 from sim.config.tables.quantity import Quantity
 from sim.study.evidence.assumptions import Assumption
+from sim.study.evidence.conditions import worth_text
 from sim.study.evidence.envelope import Published
+from sim.study.questions.bounds import guess_first
 from sim.study.questions.compare import Comparison, Difference
 from sim.study.questions.explain import Explanation
 from sim.study.questions.limits import Limit
 from sim.study.questions.run import Result
+from sim.study.review.preface import Preface
+from sim.study.review.ranking import Ranking
 from sim.study.sensitivity.tornado import Sensitivities, Switch
 from sim.study.uncertainty.intervals import Gain, Interval, Uncertainty, measured_together
 
@@ -58,6 +62,7 @@ class Review:
     published: tuple[Published, ...]
     assumptions: tuple[Assumption, ...]
     outside: str | None
+    preface: Preface
 
     @property
     def scenario(self) -> Scenario:
@@ -78,11 +83,21 @@ class Review:
         """Give the answer in one sentence with its 90 % interval."""
         where = f"at {self.size_text} on {_title(self.scenario.cpu)}, {_title(self.scenario.kernel)}"
         gain = self.gain
+        said = [guess_first(self.preface.bounds)]
         if gain is None:
             rate = self.sure.rates[0]
             low, value, high = rate.pps.low / 1e6, rate.pps.value / 1e6, rate.pps.high / 1e6
-            return f"{rate.access} carries {value:.2f} Mpps [{low:.2f}, {high:.2f}] {where}"
-        return f"{gained(gain)} {where}; {gain.sentence(self.sure.draws)}"
+            said.append(f"{rate.access} carries {value:.2f} Mpps [{low:.2f}, {high:.2f}] {where}")
+        else:
+            said.append(f"{gained(gain)} {where}; {gain.sentence(self.sure.draws)}")
+        if self.ranking and self.ranking.better:
+            said.append(self.ranking.sentence())
+        return ". ".join(sentence for sentence in said if sentence)
+
+    @property
+    def ranking(self) -> Ranking | None:
+        """Every variant that applies, ranked; None where none competes."""
+        return self.preface.ranking
 
     def further_sentences(self) -> list[str]:
         """Say the same, in short, of every other variant, the largest gain first."""
@@ -115,6 +130,7 @@ class Review:
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON form of `vhost-sim report`."""
         return {
+            **self.preface.to_dict(),
             **self.result.to_dict(),
             "question": self.question,
             "focus": self.focus,
@@ -159,6 +175,7 @@ def answers(review: Review) -> dict[str, str]:
     sentences = {
         "What": _subject(review),
         "How much": _how_much(review),
+        "What bounds it": ". ".join(review.preface.bounded),
         "How sure": _how_sure(review),
         "Why": _why(review),
         "What would change it": _change(review),
@@ -221,6 +238,8 @@ def _how_sure(review: Review) -> str:
     grades = Counter("fitted" if entry.key in review.priors else entry.quantity.grade for entry in review.sources)
     listed = ", ".join(f"{number} {grade}" for grade, number in grades.most_common())
     said.append(f"{len(review.sources)} table entries are behind it, each with a range: {listed}")
+    if review.preface.worth:
+        said.append(worth_text(review.preface.worth))
     return ". ".join(sentence[:1].upper() + sentence[1:] for sentence in said)
 
 
@@ -248,7 +267,7 @@ def _why(review: Review) -> str:
         parts = _merged({name: cycles / point.cycles_per_packet for name, cycles in point.breakdown_cycles.items()})
         return "of its cycles: " + ", ".join(f"{name} {share:.0%}" for name, share in list(parts.items())[:_NAMED])
     difference = review.comparison.differences[0]
-    if abs(difference.saved_ns) < 0.05:
+    if abs(difference.saved_ns) < 0.05 or not (review.gain and review.gain.resolved):
         return "nothing that it executes less or more shows in the rate"
     return _made_up_of(difference)
 
@@ -284,7 +303,7 @@ def _change(review: Review) -> str:
         return "no input that it depends on moves it, at either end of its range"
     low, high = (most.values[end] * factor for end in ("low", "high"))
     said = [f"most of all {most.key}: {low:.1f} {unit} at one end of its range, {high:.1f} {unit} at the other"]
-    if tornado.output == "gain":
+    if tornado.output == "gain" and review.gain and review.gain.resolved:
         said.append(_turned(tornado))
     said.append(_switched(review, factor, unit))
     return ". ".join(sentence for sentence in said if sentence)

@@ -243,6 +243,13 @@ def _nearest_run(value_at: Callable[[float], float], x1: float, x2: float) -> tu
     return None
 
 
+def looked_at(scenario: Scenario, target: Target) -> Scenario:
+    """Return a scenario with nothing but what a target looks at: its first size, and one variant or two."""
+    first = scenario.traffic.model_copy(update={"packet_bytes": scenario.traffic.packet_bytes[:1]})
+    pair = scenario.access[: 2 if target.quantity in _OF_PAIRS else 1]
+    return scenario.model_copy(update={"access": pair, "traffic": first})
+
+
 def _observe(scenario: Scenario, quantity: str) -> float:
     size = scenario.traffic.sizes[0]
     names = [variant.name for variant in scenario.access[: 2 if quantity in _OF_PAIRS else 1]]

@@ -1,0 +1,269 @@
+"""All variants that could be had in the place of the asked one, ranked: what each gains, what it needs, what stands
+against it.
+
+Rates with the tables as they are, or with intervals from draws that all variants meet alike.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from sim.config.errors import ConfigError
+from sim.config.loading.load import load_of
+from sim.config.loading.paths import names
+from sim.config.scenario.scenario import Scenario
+from sim.config.tables.access import Access
+from sim.study.runs.case import Case, Side, gain_percent, one_point, saved_ns
+from sim.study.runs.pool import Job, run_jobs
+from sim.study.uncertainty.intervals import Gain, Uncertainty, uncertainty
+
+#: So many draws rank the variants that were not asked about: enough for quantiles.
+RANKING_DRAWS = 20
+#: What the host may do to a ring, and what is asked of each variant under it.
+_STRESSES: dict[str, tuple[str, dict[str, Any]]] = {
+    "behind a device IOTLB": ("virtqueue", {"iotlb": True}),
+    "at 1000 invalidations/s": ("memory", {"invalidations_per_second": 1000.0}),
+}
+
+
+@dataclass(frozen=True)
+class Ranked:
+    """One variant against the first: rates in packets/s, what it needs, objections; `gain` where there are draws.
+
+    `stressed` is its gain in percent under what a host may do (None: it cannot be run). It is `guarded` where SMAP
+    still guards packet bytes.
+    """
+
+    access: str
+    title: str
+    role: str
+    pps: float
+    gain_percent: float
+    saved_ns: float
+    gain: Gain | None
+    needs: tuple[str, ...]
+    objections: tuple[str, ...]
+    guarded: bool
+    asked: bool
+    stressed: Mapping[str, float | None] = field(default_factory=dict)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the JSON form."""
+        gain = self.gain.to_dict() if self.gain else None
+        lists = {"needs": list(self.needs), "objections": list(self.objections), "stressed": dict(self.stressed)}
+        return {**self.__dict__, **lists, "gain": gain}
+
+    def spelled(self) -> str:
+        """Spell the gain in percent, with its interval where there is one."""
+        if self.gain is None:
+            return f"{self.gain_percent:+.1f} %"
+        ends = self.gain.gain_percent
+        return f"{ends.value:+.1f} % [{ends.low:+.1f}, {ends.high:+.1f}]"
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """The variants in the order of their gain over `before` at one size; `left_out` says why others are not there.
+
+    Those that were not asked about have `draws` draws (0: none).
+    """
+
+    before: str
+    asked: str
+    packet_bytes: int
+    rows: tuple[Ranked, ...]
+    left_out: dict[str, str]
+    resolution: float
+    draws: int
+
+    @property
+    def better(self) -> Ranked | None:
+        """The variant that gains most, and more than the asked one by what the runs resolve; None if there is none.
+
+        A bound is no candidate, nor is what takes SMAP away from packet bytes.
+        """
+        asked = self.at(self.asked)
+        for row in self.rows:
+            candidate = row.role == "variant" and row.guarded and row.access not in (self.before, self.asked)
+            if candidate and row.pps > asked.pps * (1 + self.resolution):
+                return row
+        return None
+
+    def at(self, access: str) -> Ranked:
+        """Return the row of a variant."""
+        return next(row for row in self.rows if row.access == access)
+
+    def sentence(self) -> str:
+        """Name the better variant, or say that there is none."""
+        asked, better = self.at(self.asked), self.better
+        if better is None:
+            number = sum(row.role == "variant" for row in self.rows)
+            kept = "none that keeps SMAP on packet bytes gains more"
+            return f"Of the {number} variants that apply, {kept} than {self.asked}"
+        pins = "" if "pinned pages" in better.needs else ", and pins nothing"
+        return (
+            f"{better.access} gains more over {self.before} than {self.asked}: {better.spelled()} against "
+            f"{asked.spelled()} at {self.packet_bytes} B{pins if 'pinned pages' in asked.needs else ''}"
+        )
+
+    @property
+    def notes(self) -> list[str]:
+        """What to know of the table: how many draws, what the hosts do, why variants are left out."""
+        said = [f"{self.draws} draws of the variants that were not asked about"] if self.draws else []
+        if self.rows[0].stressed:
+            said.append(f"gains {' and '.join(self.rows[0].stressed)} are with the tables as they are")
+        return [*said, *(f"left out: {name}: {why}" for name, why in self.left_out.items())]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the JSON form."""
+        return {
+            "draws": self.draws,
+            "before": self.before,
+            "asked": self.asked,
+            "packet_bytes": self.packet_bytes,
+            "better": self.better.access if self.better else None,
+            "rows": [row.to_dict() for row in self.rows],
+            "left_out": self.left_out,
+        }
+
+
+def needs(variant: Access) -> tuple[str, ...]:
+    """Return what a variant needs beyond the kernel as it is."""
+    mapping = variant.mapping
+    changes = bool(variant.model_dump(exclude_defaults=True, exclude=_NO_CHANGE))
+    said = {
+        "a kernel change": changes,
+        "pinned pages": mapping.pinned,
+        "MMU notifiers": mapping.torn_down != "never",
+        "no device IOTLB": mapping.maps,
+        "packet bytes without SMAP": not guarded(variant),
+    }
+    return tuple(need for need, wanted in said.items() if wanted)
+
+
+#: Keys of an access table that say what it is and not what it does.
+_NO_CHANGE = {"schema_", "kind", "name", "title", "source", "role", "objections"}
+
+
+def guarded(variant: Access) -> bool:
+    """Return whether packet bytes are copied behind SMAP as before."""
+    return "stac" not in variant.payload.remove
+
+
+def ranks(scenario: Scenario) -> bool:
+    """Return whether variants compete in a scenario: a Linux kernel's worker reaches a ring in guest memory."""
+    return scenario.device.kind == "vhost_net" and scenario.kernel.kind == "kernel"
+
+
+def ranking(
+    scenario: Scenario,
+    before: str,
+    asked: str,
+    *,
+    sure: Uncertainty | None = None,
+    stressed: bool = False,
+    configs: Path | None = None,
+    executor: Executor | None = None,
+) -> Ranking | None:
+    """Rank every variant that applies against `before`, at the first size; None where variants do not compete.
+
+    With the draws of `sure` the others are drawn too. `stressed` adds the gain under what a host may do to a ring.
+    """
+    if not ranks(scenario):
+        return None
+    variants, left_out = _candidates(scenario, before, configs)
+    rates, failed = _rates(scenario, variants, executor)
+    left_out |= failed
+    variants = [variant for variant in variants if variant.name in rates]
+    if before not in rates or asked not in rates:
+        return None
+    gains = _gains(scenario, variants, sure, configs, executor) if sure else {}
+    under = {name: _stress(scenario, variants, name, executor) for name in _STRESSES} if stressed else {}
+    rows = [
+        Ranked(
+            access=variant.name,
+            title=variant.title,
+            role=variant.role,
+            pps=rates[variant.name],
+            gain_percent=gain_percent(rates[before], rates[variant.name]),
+            saved_ns=saved_ns(rates[before], rates[variant.name], scenario, scenario),
+            gain=gains.get(variant.name),
+            needs=needs(variant),
+            objections=tuple(variant.objections),
+            guarded=guarded(variant),
+            asked=variant.name == asked,
+            stressed={name: stress.get(variant.name) for name, stress in under.items()},
+        )
+        for variant in variants
+    ]
+    rows.sort(key=lambda row: -row.gain_percent)
+    drawn = min(sure.draws, RANKING_DRAWS) if sure else 0
+    size, resolution = scenario.traffic.sizes[0], scenario.run.precision
+    return Ranking(before, asked, size, tuple(rows), left_out, resolution, drawn)
+
+
+def _candidates(scenario: Scenario, before: str, configs: Path | None) -> tuple[list[Access], dict[str, str]]:
+    """Return the variants that apply, `before` first: those of the scenario, and every table that is one."""
+    known, left_out = {variant.name: variant for variant in scenario.access}, {}
+    for name in names("access", configs):
+        if name in known:
+            continue
+        try:
+            known[name] = load_of(Access, name, configs)
+        except ConfigError as error:
+            left_out[name] = str(error)
+    fit = [variant for variant in known.values() if variant.role != "userspace" or variant in scenario.access]
+    return sorted(fit, key=lambda variant: variant.name != before), left_out
+
+
+def _with(scenario: Scenario, variants: Iterable[Access]) -> Scenario:
+    return scenario.model_copy(update={"access": list(variants)})
+
+
+def _sides(scenario: Scenario, variants: Sequence[Access]) -> list[Side]:
+    whole, size = _with(scenario, variants), scenario.traffic.sizes[0]
+    return [Side(variant.name, size, Case(one_point(whole, variant.name, size))) for variant in variants]
+
+
+def _rates(
+    scenario: Scenario, variants: Sequence[Access], executor: Executor | None
+) -> tuple[dict[str, float], dict[str, str]]:
+    """Return the rate of each variant in packets/s, and the error of each that cannot be run."""
+    cases = [side.case for side in _sides(scenario, variants)]
+    outcomes = run_jobs(cases, [Job(number, {}) for number in range(len(cases))], executor)
+    errors = {variants[number].name: text for number, text in outcomes.errors.items()}
+    rates = zip((variant.name for variant in variants), outcomes.figures.tolist(), strict=True)
+    return {name: rate for name, rate in rates if name not in errors}, errors
+
+
+def _gains(
+    scenario: Scenario,
+    variants: Sequence[Access],
+    sure: Uncertainty,
+    configs: Path | None,
+    executor: Executor | None,
+) -> dict[str, Gain]:
+    """Return what each variant gains over the first with its interval: from `sure` where it has it."""
+    size = scenario.traffic.sizes[0]
+    known = {gain.after: gain for gain in sure.gains if (gain.before, gain.packet_bytes) == (variants[0].name, size)}
+    others = [variant for variant in variants[1:] if variant.name not in known]
+    if others:
+        sides = _sides(scenario, [variants[0], *others])
+        drawn = uncertainty(sides, min(sure.draws, RANKING_DRAWS), sure.seed, configs=configs, executor=executor)
+        known = {**{gain.after: gain for gain in drawn.gains}, **known}
+    return known
+
+
+def _stress(
+    scenario: Scenario, variants: Sequence[Access], name: str, executor: Executor | None
+) -> dict[str, float | None]:
+    """Return the gain of each variant over the first, in percent, under one thing that a host may do."""
+    section, update = _STRESSES[name]
+    changed = scenario.model_copy(update={section: getattr(scenario, section).model_copy(update=update)})
+    rates, _ = _rates(changed, variants, executor)
+    first = rates.get(variants[0].name)
+    return {access: gain_percent(first, rate) for access, rate in rates.items()} if first else {}

@@ -1,0 +1,65 @@
+"""What was asked, and what of a calibration and of the grades of inputs it rests on."""
+
+from __future__ import annotations
+
+import pytest
+
+import sim
+from sim.study.evidence.conditions import conditions, merged, worth, worth_text
+
+SEED = "virtio-user-xdp1-tap"
+
+
+def rows(*overrides, name=SEED):
+    asked = conditions(sim.load_scenario(name, overrides=list(overrides)))
+    return {row.name: row.text for row in asked.rows}, asked.to_dict()
+
+
+def test_the_question_of_a_review_is_stated_whole():
+    said, values = rows(
+        *("cpu=sapphire-rapids", "kernel=v6.12", "traffic.packet_bytes=64,1500", "access=copy_user,vmap"),
+        *("queues.pairs=8", "queues.workers=each", "placement.same_socket=false"),
+    )
+    assert said["CPU"].endswith("(sapphire-rapids) at 3.2 GHz (guess)")
+    assert said["kernel"] == "Linux 6.12 (v6.12)"
+    assert said["queues"] == "8 queue pairs, 8 workers on 8 cores"
+    assert said["placement"] == "driver and worker on two sockets"
+    assert said["sizes"] == "64, 1500 B without FCS"
+    assert (values["queue_pairs"], values["sockets"], values["packet_bytes"]) == (8, 2, [64, 1500])
+    assert values["calibrated"] == ["kernel.work_scale", "backend.program_instructions"]
+    assert "2 of its 15 fitted values apply here" in said["calibration"]
+
+
+def test_a_calibration_applies_whole_where_it_was_fitted_and_not_to_what_is_set_anew():
+    said, values = rows()
+    assert said["calibration"].endswith(": all of its fitted values apply (15)")
+    _, changed = rows("cpu.primitives.lfence=12")
+    assert set(values["calibrated"]) - set(changed["calibrated"]) == {"cpu.primitives.lfence"}
+    assert rows("calibration=null")[0]["calibration"] == "none"
+
+
+@pytest.mark.parametrize(
+    ("overrides", "name", "text"),
+    [
+        (["mitigations.smap=false"], "mitigations", "off: smap, hardened_usercopy"),
+        (["traffic.load=2e6"], "load", "constant, 2 Mpps"),
+        (["placement.smt_siblings=true"], "placement", "driver and worker on two threads of one core"),
+        (["queues.pairs=4"], "queues", "4 queue pairs, 1 worker on 1 core"),
+        (["virtqueue.iotlb=true"], "datapath", "split ring of 256, device IOTLB"),
+    ],
+)
+def test_each_condition_says_what_was_set(overrides, name, text):
+    assert text in rows(*overrides)[0][name]
+
+
+def test_of_two_scenarios_what_differs_stands_on_both_sides_of_an_arrow():
+    both = [conditions(sim.load_scenario(SEED, overrides=[f"kernel={kernel}"])) for kernel in ("v5.0", "v6.12")]
+    said = dict(merged(both))
+    assert said["kernel"] == "Linux v5.0 -> Linux 6.12 (v6.12)"
+    assert "->" not in said["queues"]
+
+
+def test_the_width_is_shared_out_to_the_grades_of_the_inputs():
+    shares = worth({"a + b": 6.0, "c": 3.0, "d": 1.0, "e": 0.0}, {"a": "guess", "c": "derived", "d": "guess"})
+    assert shares == {"guess": pytest.approx((6 + 1) / 10), "derived": pytest.approx(3 / 10)}
+    assert worth_text(shares) == "70% of the width is guesses, 30% derived"
