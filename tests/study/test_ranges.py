@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -129,7 +131,7 @@ def test_other_values_give_the_scenario_that_overrides_give():
                 for side in (changed, overridden)
             )
         )
-        assert before == after
+        assert before == replace(after, notes=())  # which says how far a value is from its table
 
 
 def test_a_key_that_is_no_entry_is_said_with_the_nearest():
