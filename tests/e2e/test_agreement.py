@@ -41,7 +41,7 @@ def answers(name, vhost_sim):
     at = ("--vary", "cpu.cpi", "--low", cost, "--high", cost)
     calls = {
         "run": ("run", name, *many),
-        "uncertainty": ("compare" if two else "run", name, *many, "--uncertainty", "1"),
+        "uncertainty": ("compare" if two else "run", name, *many, "--uncertainty", "3"),  # a draw may fail
         "capacity": ("capacity", name, *many, "--resolution", COARSE, "--loss", "10%"),
         "explain": ("explain", name, *one),
         "compare-cpu": ("compare-cpu", cpu, cpu, "--scenario", name, "--size", size),
