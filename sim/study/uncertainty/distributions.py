@@ -23,6 +23,7 @@ from sim.config.tables.quantity import Quantity
 from sim.costs.audit import quantities
 from sim.datapath import Plan, build_plan
 from sim.study.runs.case import Case, Floats, entry, variants_and_sizes
+from sim.study.uncertainty.least_counts import fitted_together, least_counts
 
 #: The shares between which the central 90 % of a distribution lies.
 CENTRAL_90 = (0.05, 0.95)
@@ -147,7 +148,8 @@ def draws_of(cases: Sequence[Case], number: int, seed: int, configs: Path | None
             if parameter.key in entries and _carried(entries[parameter.key], parameter, scenario):
                 taken[parameter.key] = rows[chosen, column]
     rest = [parameter for key, parameter in entries.items() if key not in taken]
-    return Draws({**draw(rest, number, seed), **taken}, tuple(entries.values()), tuple(taken))
+    columns = fitted_together({**draw(rest, number, seed), **taken}, least_counts(cases))
+    return Draws(columns, tuple(entries.values()), tuple(taken))
 
 
 def _carried(entry: Ranged, parameter: Fitted, scenario: Scenario) -> bool:
