@@ -67,7 +67,7 @@ def _of_case(case: Case) -> list[LeastCount]:
     ranges = {
         key: quantity
         for key, quantity in quantities(scenario.kernel, "kernel.")
-        if id(quantity) in read and key not in base and quantity.drawn_from != "fixed"
+        if (id(quantity), "value") in read and key not in base and quantity.drawn_from != "fixed"
     }
     moved = {key: counted(with_values(scenario, {key: known.value + 1})) for key, known in ranges.items()}
     steps = scenario.kernel.steps
