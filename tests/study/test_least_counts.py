@@ -13,8 +13,8 @@ from sim.study.runs.case import sides_of, with_values
 from sim.study.sensitivity.tornado import swing_entries
 from sim.study.uncertainty.distributions import draws_of, used_entries
 from sim.study.uncertainty.least_counts import (
+    CountedEntry,
     LeastCount,
-    Part,
     fitted_together,
     least_counts,
     values_fitted_together,
@@ -35,7 +35,7 @@ def count(low=144.0, value=180.0, high=216.0):
 
 
 def test_a_count_is_drawn_from_what_its_range_leaves_above_its_least():
-    least = LeastCount("whole", count(), 160.0, {"part": Part(1.0, 153.0)})
+    least = LeastCount("whole", count(), 160.0, {"part": CountedEntry(1.0, 153.0)})
     columns = {"whole": np.array([144.0, 180.0, 216.0, 180.0]), "part": np.array([153.0, 153.0, 153.0, 100.0])}
     fitted = fitted_together(columns, [least])["whole"]
     # The least is 160 where the part is 153: of [160, 216] the same share as before of [144, 216].
@@ -44,7 +44,7 @@ def test_a_count_is_drawn_from_what_its_range_leaves_above_its_least():
 
 
 def test_a_part_that_is_drawn_above_the_whole_range_lifts_the_count():
-    least = LeastCount("whole", count(), 160.0, {"part": Part(2.0, 100.0)})
+    least = LeastCount("whole", count(), 160.0, {"part": CountedEntry(2.0, 100.0)})
     assert values_fitted_together({"part": 140.0}, [least])["whole"] == pytest.approx(160 + 2 * 40)
     assert values_fitted_together({"part": 90.0}, [least]) == {"part": 90.0}
 

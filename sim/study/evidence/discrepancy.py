@@ -52,11 +52,11 @@ def with_discrepancies(
             left_out = _left_out(made, fit)
             key = path_class(case.plan for case in made.figure.cases), made.figure.entry.quantity
             classes.setdefault(key, []).append(left_out)
-    found = [
+    estimated = [
         Discrepancy.model_validate({"path": path, "quantity": quantity, "sigma": most_likely(rows), "evidence": rows})
         for (path, quantity), rows in sorted(classes.items(), reverse=True)
     ]
-    return calibration.model_copy(update={"discrepancies": found})
+    return calibration.model_copy(update={"discrepancies": estimated})
 
 
 def most_likely(rows: Sequence[LeftOut]) -> float:

@@ -224,17 +224,17 @@ class _Runs:
         """Which draws every side has run."""
         return np.asarray(np.isfinite(self.table).all(axis=0))
 
-    def measured(self) -> Measured:
+    def measured(self) -> MeasuredDraws:
         """Return what the runs say, as the model gives it and as it would be measured."""
         of_rates, of_ratios = self.spread.scores(self.seed, "", self.number)
         good = self.good
-        return Measured(
+        return MeasuredDraws(
             self.sides, self.nominal, self.table[:, good], of_rates[good], of_ratios[good], self.spread.path
         )
 
 
 @dataclass(frozen=True)
-class Measured:
+class MeasuredDraws:
     """Rates of the sides by draw, and what is added to logarithms of rates and of ratios in a measurement."""
 
     sides: Sequence[Side]
@@ -309,7 +309,7 @@ def _pairs(sides: Sequence[Side]) -> list[tuple[int, int]]:
     return [(start, number) for number, start in enumerate(starts) if start != number]
 
 
-def _focus(made: Measured) -> Floats:
+def _focus(made: MeasuredDraws) -> Floats:
     """Return the sample of the answer: the first gain as a ratio, or the rate of the first side."""
     pairs = _pairs(made.sides)
     return made.ratios(*pairs[0]) if pairs else made.rates(0)

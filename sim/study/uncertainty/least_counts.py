@@ -23,7 +23,7 @@ _ROOM = 1e-9
 
 
 @dataclass(frozen=True)
-class Part:
+class CountedEntry:
     """An entry that the accessor of a step reads: how often it counts, and its value in the table."""
 
     times: float
@@ -37,7 +37,7 @@ class LeastCount:
     key: str
     quantity: Quantity
     nominal: float
-    parts: dict[str, Part]
+    parts: dict[str, CountedEntry]
 
     def at(self, values: Mapping[str, Floats]) -> Floats:
         """Return the least count at drawn values of the entries; those that are not drawn have their table's value."""
@@ -75,7 +75,7 @@ def _of_case(case: Case) -> list[LeastCount]:
     for key, least in base.items():
         if not key.endswith(".returns") or steps[key.split(".")[2]].returns is not None:
             slopes = {name: others[key] - least for name, others in moved.items()}
-            parts = {name: Part(slope, ranges[name].value) for name, slope in slopes.items() if slope}
+            parts = {name: CountedEntry(slope, ranges[name].value) for name, slope in slopes.items() if slope}
             counts.append(LeastCount(key, entry(scenario, key), least, parts))
     return counts
 

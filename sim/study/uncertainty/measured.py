@@ -70,7 +70,11 @@ def rig_sigma(quantity: str, scenario: Scenario, calibration: Calibration | None
 
 def model_sigma(quantity: str, path: PathClass, calibration: Calibration) -> float:
     """Return how far the model itself is off; a class with too few figures takes the largest of the others."""
-    known = {(one.path, one.quantity): one.sigma for one in calibration.discrepancies if len(one.evidence) >= _FEWEST}
+    known = {
+        (discrepancy.path, discrepancy.quantity): discrepancy.sigma
+        for discrepancy in calibration.discrepancies
+        if len(discrepancy.evidence) >= _FEWEST
+    }
     for (of_path, of_quantity), sigma in known.items():
         if (of_path, of_quantity) == (path, quantity):
             return sigma
