@@ -141,7 +141,7 @@ def test_what_has_no_range_gives_the_same_in_every_draw():
 
 
 def test_what_makes_it_wide_adds_up(prior):
-    assert next(iter(prior.widest)) == "cpu.primitives.stac + clac"
+    assert {"cpu.primitives.stac + clac", "cpu.cpi"} <= set(list(prior.widest)[:3])
     assert 0.9 < prior.explained <= 1.001
     assert sum(prior.widest.values()) <= prior.explained + 0.05
 
