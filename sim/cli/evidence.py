@@ -25,6 +25,9 @@ def calibrate(
         bool, Option("--here", help="fit what --configs holds of this host: its profile to its own measurements")
     ] = False,
     out: Annotated[Path | None, Option("--out", "-o", metavar="FILE", help="where to write the calibration")] = None,
+    model_error: Annotated[
+        bool, Option("--model-error", help="also estimate how far the model is off, by leaving each source out in turn")
+    ] = False,
     jobs: opt.Jobs = None,
     configs: opt.Configs = None,
 ) -> None:
@@ -32,6 +35,10 @@ def calibrate(
 
     Prints value +/- error, prior and pull, correlations, residuals, and what the data can and cannot tell apart. A
     scenario with `calibration: NAME` or `--set calibration=./FILE` uses the values, `--uncertainty` the draws.
+
+    --model-error predicts every published rate and ratio by a fit that does not know its source (minutes): what the
+    ranges, the repeats of a rig and rounding do not explain is the model's own error, by class of path. A calibration
+    without it borrows that of seed-two-rates.
 
     --here takes every rate, ratio and share in DIR/measurements instead, and the entries that move them most. They name
     a profile that `measure` wrote into DIR/cpus. With --out DIR/calibrations/NAME.yaml it writes a scenario NAME, too:
@@ -41,15 +48,20 @@ def calibrate(
     from sim.study.evidence import baseline as own
     from sim.study.evidence.calibrate import calibrate as fit
     from sim.study.evidence.calibrate import load_study, write_calibration
+    from sim.study.evidence.discrepancy import with_discrepancies
     from sim.study.runs.pool import pool_for
 
     if here == (study is not None):
         opt.refuse("takes a study or --here, one of them", key="calibrate", got=study)
+    if here and model_error:
+        opt.refuse("goes with a study", key="--model-error")
     opt.checked_file("--out", out)
     if study is not None:
         loaded = load_study(study, configs)
         with opt.counted_progress("runs") as report, pool_for(loaded.trials, jobs) as pool:
             calibration = fit(loaded, configs, pool, report)
+            if model_error:
+                calibration = with_discrepancies(calibration, loaded, configs=configs, executor=pool, progress=report)
     else:
         baseline = own.own_baseline(configs)
         if out is not None:

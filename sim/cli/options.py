@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     from sim.study.review.preface import Preface
     from sim.study.runs.asked import Asks
 
-DEFAULT_DRAWS = 200
+#: Stands for "as many draws as the interval takes to be precise" where `--uncertainty` has no number.
+CHOSEN_DRAWS = 1 << 62
 #: A run that takes longer shows a progress bar.
 _QUIET_SECONDS = 1.0
 
@@ -149,13 +150,22 @@ Out = Annotated[
 Tables = Annotated[Path | None, Option("--out", "-o", metavar="DIR", help="write CSV, Parquet and a plot")]
 Configs = Annotated[Path | None, Option("--configs", metavar="DIR", help="folder with your own tables (cpus/, ...)")]
 Draws = Annotated[int, Option("--draws", metavar="N", help="draws of each 90 % interval")]
+ChosenDraws = Annotated[
+    int | None,
+    Option(
+        "--draws",
+        metavar="N",
+        help="draws of each 90 % interval (default: until its ends are good to 5 % of its width)",
+    ),
+]
 Jobs = Annotated[int | None, Option("--jobs", metavar="N", help="processes (default: one per core)")]
 Uncertain = Annotated[
     int | None,
     Option(
         "--uncertainty",
         metavar="[N]",
-        help=f"draw every cost N times (default {DEFAULT_DRAWS}) from its range: 90 % intervals of rates and gains",
+        help="draw every cost N times (default: until the ends are good to 5 % of the width) from its range: 90 % "
+        "intervals of rates and gains, of a measurement and of the parameters alone",
     ),
 ]
 Without = Annotated[
@@ -170,13 +180,13 @@ Without = Annotated[
 
 
 def with_default_draws(arguments: list[str]) -> list[str]:
-    """Give `--uncertainty` its default number where none follows it."""
+    """Let `--uncertainty` choose the number of draws where none follows it."""
     filled: list[str] = []
     for number, argument in enumerate(arguments):
         filled.append(argument)
         following = arguments[number + 1] if number + 1 < len(arguments) else ""
         if argument == "--uncertainty" and not following.lstrip("-").isdigit():
-            filled.append(str(DEFAULT_DRAWS))
+            filled.append(str(CHOSEN_DRAWS))
     return filled
 
 

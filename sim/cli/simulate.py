@@ -142,10 +142,11 @@ def compare(
 def _uncertainty(sides: Sequence[Side], draws: int, seed: int, configs: Path | None) -> Uncertainty:
     """Draw the costs of every side, with a progress bar, on as many processes as are worth it."""
     from sim.study.runs.pool import pool_for
-    from sim.study.uncertainty.intervals import uncertainty
+    from sim.study.uncertainty.intervals import FIRST_DRAWS, uncertainty
 
-    with opt.counted_progress("runs") as report, pool_for(len(sides) * draws) as pool:
-        return uncertainty(sides, draws, seed, configs=configs, executor=pool, progress=report)
+    chosen = None if draws == opt.CHOSEN_DRAWS else draws
+    with opt.counted_progress("runs") as report, pool_for(len(sides) * (chosen or 2 * FIRST_DRAWS)) as pool:
+        return uncertainty(sides, chosen, seed, configs=configs, executor=pool, progress=report)
 
 
 def _with(data: dict[str, Any], sure: Uncertainty | None, outside_note: str | None) -> dict[str, Any]:
@@ -252,7 +253,7 @@ def report(
         str, Argument(metavar="SCENARIO|STUDY", help="a scenario or a sensitivity study: its name or a YAML file")
     ],
     out: Annotated[Path, Option("--out", "-o", metavar="FILE", help="HTML file to write")],
-    draws: opt.Draws = 100,
+    draws: opt.ChosenDraws = None,
     sets: opt.Sets = None,
     access: opt.Accesses = None,
     sizes: opt.Sizes = None,
@@ -269,12 +270,13 @@ def report(
     from sim.report.page.page import page
     from sim.study.review.ask import asked, review
     from sim.study.runs.pool import pool_for
+    from sim.study.uncertainty.intervals import FIRST_DRAWS
 
     opt.at_least("--draws", 1, draws)
     opt.checked_file("--out", out)
     short = {"access": access, "sizes": sizes, "seed": seed}
     changes = opt.overrides(sets, **short)
-    with opt.counted_progress("runs") as progress, pool_for(20 * draws, jobs) as pool:
+    with opt.counted_progress("runs") as progress, pool_for(20 * (draws or FIRST_DRAWS), jobs) as pool:
         with opt.named_as_given(**short):
             loaded, question, tornado = asked(scenario, configs, changes, pool)
         answer = review(
@@ -288,7 +290,8 @@ def report(
         )
     words = ["vhost-sim", "report", scenario]
     words += [word for change in changes for word in ("--set", change)]
-    words += ["--draws", str(draws), *(["--configs", str(configs)] if configs else []), "-o", out.name]
+    words += ["--draws", str(draws)] if draws else []
+    words += [*(["--configs", str(configs)] if configs else []), "-o", out.name]
     write_whole(out, page(answer, shlex.join(words)))
     opt.show_data(
         answer.to_dict(), lambda: opt.csv_rows().rate_rows(answer.sure, answer.scenario.queues.basis), answer.sentence

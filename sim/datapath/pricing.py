@@ -28,6 +28,24 @@ def _whole(component: Component, function: str, next_function: str = "") -> Comp
     return replace(component, spent=(Spent(function, component.cost_ps, 0.0, next_function),))
 
 
+def counted_in_accessors(scenario: Scenario, access: str, rows: Iterable[Row]) -> dict[str, float]:
+    """Return what accessor and calls of the counted steps executed in the counted runs, by the key of the step's count.
+
+    No count of a step can be less than that.
+    """
+    variant = scenario.variant(access)
+    recipes = Recipes(scenario.kernel, variant, scenario.cpu, scenario.mitigations, scenario.virtqueue)
+    table = CostTable(scenario.cpu, scenario.kernel.work_scale.value, scenario.placement)
+    pricer = Pricer(scenario, recipes, table, scenario.traffic.sizes[0])
+    least: dict[str, float] = {}
+    for row in rows:
+        if row.counted_as:
+            key, counted = f"kernel.steps.{row.counted_as}", pricer.counted(row, recipes.kernel.step(row.counted_as))
+            for name, count in (("instructions", recipes.instructions(counted)), ("returns", returns(counted))):
+                least[f"{key}.{name}"] = max(count, least.get(f"{key}.{name}", 0.0))
+    return least
+
+
 class Pricer:
     """Prices the steps of one scenario under one access variant and packet size, with `functions` by function, too."""
 
@@ -93,7 +111,7 @@ class Pricer:
         if step.counted_as:
             entry = recipes.kernel.step(step.counted_as)
             items += recipes.calls(entry.calls)
-            counted = recipes.instructions(self._counted(step, entry))
+            counted = recipes.instructions(self.counted(step, entry))
             work += self._besides(step, entry.instructions, counted) * step.times
         items = [*items, Item("instruction", work, functions=self._split(step, work))] if work else items
         if recipes.return_sequence is not None and step.actor == "worker":
@@ -118,7 +136,7 @@ class Pricer:
         receives = function == "get_tx_bufs" and self.scenario.device.direction == "rx"
         return self.recipes.kernel.routines.get("get_rx_bufs", function) if receives else function
 
-    def _counted(self, step: Step, entry: StepCount) -> list[Item]:
+    def counted(self, step: Step, entry: StepCount) -> list[Item]:
         """Return what the counts of a step hold besides its own work: its calls and the kernel's own accessor."""
         items = self.recipes.calls(entry.calls, counted=True)
         accessor = step.counted_accessor or step.accessor
@@ -130,7 +148,7 @@ class Pricer:
         entry = self.recipes.kernel.step(step.counted_as) if step.counted_as else None
         if entry is None or entry.returns is None:
             return executed
-        counted = returns(self._counted(step, entry))
+        counted = returns(self.counted(step, entry))
         return executed + self._besides(step, entry.returns, counted) * step.times
 
     def _besides(self, step: Step, count: Quantity, counted: float) -> float:

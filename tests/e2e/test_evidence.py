@@ -23,7 +23,8 @@ def test_uncertainty_takes_a_number_or_none(vhost_sim):
     assert few["draws"] == 4
     assert few["gains"][0]["gain_percent"]["low"] < few["gains"][0]["gain_percent"]["high"]
     many = as_json(vhost_sim("run", SEED, "--sizes", "64", "--access", "vmap", "--uncertainty", "--json"))
-    assert many["uncertainty"]["draws"] == 200
+    assert many["uncertainty"]["draws"] in (100, 200, 400, 800, 1600)
+    assert 0 < many["uncertainty"]["precision"] <= 0.05 or many["uncertainty"]["draws"] == 1600
     assert [rate["access"] for rate in many["uncertainty"]["rates"]] == ["vmap"]
 
 

@@ -47,7 +47,7 @@ def test_uncertainty_shows_interval_and_sign(lines):
     row = next(line for line in shown if line.strip().startswith("copy_user -> vmap"))
     gain = found.gains[0]
     assert f"[{gain.gain_percent.low:.1f}, {gain.gain_percent.high:.1f}]" in row
-    assert "the sign is certain: all of 20 draws have it" in row
+    assert "the sign is certain" in row
 
 
 def test_validation_shows_each_rate_and_sums_up_counts(validation, lines):

@@ -83,11 +83,44 @@ def test_the_answer_has_its_interval_and_its_sign(plain_review):
 def test_a_loss_is_called_one():
     from sim.study.review.review import gained
 
-    lost = Gain("a", "b", 64, Interval(-5.2, -8.1, 1.4), Interval(-9, -14, 2), 0.9, 0.1)
+    lost = Gain(
+        "a",
+        "b",
+        64,
+        Interval(-5.2, -8.1, 1.4),
+        Interval(-9, -14, 2),
+        Interval(-5.2, -8.1, 1.4),
+        Interval(-9, -14, 2),
+        0.9,
+        0.1,
+        "executed",
+    )
     assert gained(lost) == "b loses 5.2 % [-1.4, 8.1] against a"
-    more = Gain("a", "b", 64, Interval(-15.2, -18.1, -11.4), Interval(-29, -34, -22), 1.0, 0.1)
+    more = Gain(
+        "a",
+        "b",
+        64,
+        Interval(-15.2, -18.1, -11.4),
+        Interval(-29, -34, -22),
+        Interval(-15.2, -18.1, -11.4),
+        Interval(-29, -34, -22),
+        1.0,
+        0.1,
+        "executed",
+    )
     assert gained(more) == "b loses 15 % [11, 18] against a"
-    same = Gain("a", "b", 64, Interval(0.01, -0.02, 0.1), Interval(0.05, -0.1, 0.5), 0.5, 0.1)
+    same = Gain(
+        "a",
+        "b",
+        64,
+        Interval(0.01, -0.02, 0.1),
+        Interval(0.05, -0.1, 0.5),
+        Interval(0.01, -0.02, 0.1),
+        Interval(0.05, -0.1, 0.5),
+        0.5,
+        0.1,
+        "executed",
+    )
     assert gained(same) == "b does not differ from a: +0.0 % [-0.0, +0.1]"
 
 

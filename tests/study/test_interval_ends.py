@@ -21,6 +21,7 @@ from sim.study.sensitivity import study, tornado
 from sim.study.sensitivity.tornado import Index, measure_next, swing_of
 from sim.study.uncertainty import intervals
 from sim.study.uncertainty.distributions import at_shares, central_90
+from sim.study.uncertainty.measured import Spread
 
 Z_95 = 1.6449  # standard normal score with 95 % below it
 
@@ -35,15 +36,73 @@ def pair():
 
 
 def given(monkeypatch, module, figures, errors=None):
-    """Let the runs of a module give these figures, and return the jobs that it asks for."""
+    """Let the runs of a module give these figures, one call after the other, and return the jobs that it asks for."""
     asked = []
+    given_figures = np.asarray(figures, dtype=np.float64).ravel()
 
     def run_jobs(cases, jobs, executor=None, progress=None):
+        start = len(asked) if len(asked) + len(jobs) <= len(given_figures) else 0
         asked.extend(jobs)
-        return Outcomes(np.asarray(figures, dtype=np.float64).ravel()[: len(jobs)], errors or {})
+        return Outcomes(given_figures[start : start + len(jobs)], errors or {})
 
     monkeypatch.setattr(module, "run_jobs", run_jobs)
     return asked
+
+
+def as_modelled(monkeypatch, module=intervals, rate=0.0, ratio=0.0):
+    """Let measurements lie this far around what the model gives (standard deviations): default, not at all."""
+    monkeypatch.setattr(module, "spread_of", lambda cases, configs=None: Spread(rate, ratio, "executed"))
+
+
+def test_a_measurement_lies_around_the_draws_as_far_as_model_and_rig_do(monkeypatch):
+    as_modelled(monkeypatch, rate=0.05, ratio=0.03)
+    draws = 4000
+    given(monkeypatch, intervals, np.concatenate([[1e6, 1.2e6], np.full(draws, 1e6), np.full(draws, 1.2e6)]))
+    sure = intervals.uncertainty(pair(), draws, 1)
+    (gain,), rate = sure.gains, sure.rates[1]
+    assert rate.pps_of_parameters.low == rate.pps_of_parameters.high == 1.2e6
+    ends = [1.2e6 * exp(sign * Z_95 * 0.05) for sign in (-1, 1)]
+    assert (rate.pps.low, rate.pps.high) == pytest.approx(tuple(ends), rel=0.002)
+    ratios = [1.2 * exp(sign * Z_95 * 0.03) for sign in (-1, 1)]
+    assert (gain.gain_percent.low, gain.gain_percent.high) == pytest.approx([100 * (r - 1) for r in ratios], abs=0.3)
+    # What is saved moves with the ratio, and with the rate of the rig that it is measured on.
+    assert gain.saved_ns.low < 1e3 * (1 - 1 / ratios[0]) < 1e3 * (1 - 1 / ratios[1]) < gain.saved_ns.high
+
+
+def test_a_sign_has_to_hold_in_a_measurement_too(monkeypatch):
+    figures = np.concatenate([[1e6, 1.05e6], np.full(100, 1e6), np.full(100, 1.05e6)])
+    as_modelled(monkeypatch)
+    given(monkeypatch, intervals, figures)
+    assert intervals.uncertainty(pair(), 100, 1).gains[0].certain
+    as_modelled(monkeypatch, ratio=0.05)
+    given(monkeypatch, intervals, figures)
+    (gain,) = intervals.uncertainty(pair(), 100, 1).gains
+    assert not gain.certain
+    # Lost, or won by less than the 9.5 ns that the runs resolve: below ln(1.05) by 0.8 standard deviations or more.
+    assert 0.7 < gain.same_sign < 0.85
+
+
+def test_as_many_draws_are_made_as_the_ends_take(monkeypatch):
+    wanted = []
+
+    def run_jobs(cases, jobs, executor=None, progress=None):
+        wanted.append(len(jobs))
+        return Outcomes(np.array([1e6 if job.case == 0 else 1.2e6 for job in jobs]), {})
+
+    monkeypatch.setattr(intervals, "run_jobs", run_jobs)
+    as_modelled(monkeypatch, ratio=0.05)
+    sure = intervals.uncertainty(pair())
+    assert sum(wanted) == 2 + 2 * sure.draws
+    assert sure.draws in (100, 200, 400)
+    assert 0 < sure.precision <= intervals.PRECISION
+    assert intervals.uncertainty(pair(), sure.draws).gains == sure.gains
+
+
+def test_the_error_of_an_end_is_that_of_its_quantile():
+    # Of N draws, evenly between 0 and 1, the end at 5 % has the standard error sqrt(0.05 x 0.95 / N); the width is 0.9.
+    sample = np.linspace(0, 1, 100_001)
+    assert intervals._error_of_ends(sample) == pytest.approx(sqrt(0.05 * 0.95 / 100_001) / 0.9, rel=1e-3)
+    assert intervals._error_of_ends(np.ones(50)) == 0.0
 
 
 def test_gains_and_savings_of_two_rates():
@@ -70,7 +129,7 @@ def test_the_interval_of_a_rate_and_of_a_gain(draws, low, high, monkeypatch):
     table = [np.full(draws, 1e6), 1e6 * (1 + percent / 100)]
     given(monkeypatch, intervals, np.concatenate([[1e6, 1.5e6], *table]))
     sure = intervals.uncertainty(pair(), draws, 1)
-    gain, rate = sure.gains[0].gain_percent, sure.rates[1].pps
+    gain, rate = sure.gains[0].gain_percent_of_parameters, sure.rates[1].pps_of_parameters
     assert (gain.low, gain.value, gain.high) == pytest.approx((low, 50, high))
     assert (rate.low, rate.high) == pytest.approx((1e6 * (1 + low / 100), 1e6 * (1 + high / 100)))
     saved = sorted(1e3 - 1e3 / (1 + percent / 100))
@@ -79,11 +138,13 @@ def test_the_interval_of_a_rate_and_of_a_gain(draws, low, high, monkeypatch):
         if draws < 20
         else np.interp([0.05 * (draws - 1), 0.95 * (draws - 1)], range(draws), saved)
     )
-    assert (sure.gains[0].saved_ns.low, sure.gains[0].saved_ns.high) == pytest.approx(tuple(ends))
+    saved_ns_ends = sure.gains[0].saved_ns_of_parameters
+    assert (saved_ns_ends.low, saved_ns_ends.high) == pytest.approx(tuple(ends))
 
 
 def test_a_draw_within_what_the_runs_resolve_has_no_sign(monkeypatch):
     # After: 1 Mpps, 1000 ns; 1 % of it are 10 ns. Draws save 9, 10 (as much as the runs resolve), 11, 500 and -500 ns.
+    as_modelled(monkeypatch)
     before_ns = np.array([1009, 1009.999, 1011, 1500, 500])
     given(monkeypatch, intervals, np.concatenate([[1e9 / 1100, 1e6], 1e9 / before_ns, np.full(5, 1e6)]))
     (gain,) = intervals.uncertainty(pair(), 5, 1).gains
@@ -95,6 +156,7 @@ def test_a_draw_within_what_the_runs_resolve_has_no_sign(monkeypatch):
 
 @pytest.mark.parametrize(("saved", "resolved"), [(9.99, False), (10.01, True)])
 def test_a_difference_has_to_be_larger_than_what_the_runs_resolve(saved, resolved, monkeypatch):
+    as_modelled(monkeypatch)
     given(monkeypatch, intervals, [1e9 / (1000 + saved), 1e6, 1e9 / 1500, 1e6])
     (gain,) = intervals.uncertainty(pair(), 1, 1).gains
     assert gain.resolved is resolved
@@ -178,16 +240,18 @@ def test_the_error_of_a_figure_is_its_noise_and_its_rounding(rate):
 
 def test_the_interval_of_a_prediction(rate, monkeypatch):
     draws = 101
+    as_modelled(monkeypatch, validate)
     given(monkeypatch, validate, np.concatenate([[1e6], 1e4 * np.arange(50.0, 151)]))
     (row,) = validate.predict([rate.with_()], set(), draws, 1)
     assert (row.low, row.high) == pytest.approx((0.55e6, 1.45e6))
 
 
-def test_a_prediction_is_widened_by_the_noise_and_half_the_spread_of_sessions(rate, monkeypatch):
+def test_a_prediction_is_widened_by_the_noise_and_what_lies_between_model_and_rig(rate, monkeypatch):
     draws = 4000
+    as_modelled(monkeypatch, validate, rate=0.04)
     given(monkeypatch, validate, np.full(draws + 1, 1e6))
-    (row,) = validate.predict([rate.with_(noise=0.03, file={"spread": 0.08})], set(), draws, 1)
-    half_width = Z_95 * hypot(0.03, 0.08 / 2)
+    (row,) = validate.predict([rate.with_(noise=0.03)], set(), draws, 1)
+    half_width = Z_95 * hypot(0.03, 0.04)
     assert row.low / 1e6 == pytest.approx(exp(-half_width), rel=0.01)
     assert row.high / 1e6 == pytest.approx(exp(half_width), rel=0.01)
 

@@ -153,3 +153,14 @@ def test_the_page_of_the_documentation_is_current(nominal):
     for name, group in count_groups(nominal).items():
         off = sum(row.status == "off" for row in group)
         assert f"| {name} | {len(group)} | {len(group) - off} | {off} |" in text
+
+
+@pytest.mark.deep
+def test_the_90_percent_intervals_hold_what_they_say():
+    validation = validate(draws=100)
+    for name, summary in validation.summaries().items():
+        if name.startswith("rates and ratios"):
+            assert 0.85 <= summary.coverage <= 0.97, name
+    rates = [row for row in validation.rows if row.figure.entry.quantity in ("pps", "ratio") and row.inside is not None]
+    assert {row.figure.entry.quantity for row in rates} == {"pps", "ratio"}
+    assert len(rates) > 40

@@ -106,6 +106,8 @@ def override(table: Table, keys: list[str], value: Any, model: type[BaseModel], 
         if "unit" in old:
             known = old.get("table_range") or [old["low"], old["high"]]
             entry |= {"low": value, "high": value, "table_range": known}
+        elif "doubt" in old:
+            entry["doubt"] = 0.0
         value = entry
     place[keys[-1]] = value
 

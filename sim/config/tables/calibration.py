@@ -65,6 +65,34 @@ class Combination(Strict):
     weights: dict[str, float] = Field(description="each parameter: its part in the direction, in scores of its prior")
 
 
+Path = Literal["executed", "by analogy"]
+
+
+class LeftOut(Strict):
+    """A published figure beside its prediction by a fit that did not know its source.
+
+    `error` is ln(measured / predicted); `sigma` is what it is expected to be without an error of the model: ranges of
+    the tables, repeats of a rig, noise and rounding of the figure.
+    """
+
+    measurement: str = Field(description="the figure, as FILE/ID")
+    error: float = Field(description="ln(measured / predicted)")
+    sigma: float = Field(ge=0, description="standard deviation of that without an error of the model")
+
+
+class Discrepancy(Strict):
+    """How far the model itself is off where its parameters are right, for one class of path and one quantity.
+
+    `path` is `executed` where every count of a step rests on an executed kernel, `by analogy` where one is a guess.
+    `sigma` is the most likely standard deviation of the errors in `evidence`.
+    """
+
+    path: Path = Field(description="class of path: executed, or by analogy")
+    quantity: Literal["pps", "ratio"] = Field(description="of a rate, or of a ratio of two rates")
+    sigma: float = Field(ge=0, description="standard deviation of the logarithm")
+    evidence: list[LeftOut] = Field(description="every figure that it rests on, with its source left out of the fit")
+
+
 class Calibration(Headed):
     """Everything that one calibration fixed, what it was fitted to, and how well that worked."""
 
@@ -82,6 +110,9 @@ class Calibration(Headed):
     residuals: list[Residual] = Field(description="each measurement used, with what the fit makes of it")
     not_modelled: dict[str, str] = Field(
         default_factory=dict, description="each measurement that the model cannot make: why"
+    )
+    discrepancies: list[Discrepancy] = Field(
+        default_factory=list, description="how far the model itself is off, by leaving each source out in turn"
     )
     chi_square: float = Field(description="sum of the squares of the residuals")
     findings: list[str] = Field(default_factory=list, description="what the fit says, in sentences")
@@ -104,6 +135,7 @@ class Calibration(Headed):
         data = self.model_dump(mode="json")
         for parameter in data["parameters"]:
             parameter["prior"] = {name: value for name, value in parameter["prior"].items() if value is not None}
-        if not self.host:
-            del data["host"]
+        for key in ("host", "discrepancies"):
+            if not data[key]:
+                del data[key]
         return {"schema": data.pop("schema_"), **data}

@@ -148,6 +148,7 @@ class Flag(Strict):
     value: bool = Field(description="yes or no")
     source: str = Field(min_length=1, description="where the answer comes from, as docs/sources.md lists it")
     grade: Grade = Field(description="how it was obtained, as for a number")
+    doubt: float = Field(0.0, ge=0, le=0.5, description="share of draws in which it is the other way (default: none)")
 
 
 class Defaults(Headed):

@@ -11,7 +11,7 @@ from sim.config.tables.calibration import Calibration, Correlation, Fitted, Resi
 from sim.config.tables.measurement import Measurements
 from sim.report.tables.terminal import Columns, TextTable, table_of
 from sim.study.sensitivity.shapley import MECHANISMS, Decomposition
-from sim.study.uncertainty.intervals import Gain, Interval, Rate, Uncertainty
+from sim.study.uncertainty.intervals import FEW_DRAWS, Gain, Interval, Rate, Uncertainty
 
 if TYPE_CHECKING:
     from sim.study.sensitivity.breakeven import BreakEven
@@ -35,24 +35,33 @@ def interval(bounds: Interval, places: int = 1, factor: float = 1.0) -> str:
     return f"{value} [{low}, {high}]"
 
 
+def draws_text(sure: Uncertainty) -> str:
+    """Say on how many draws intervals rest, and how precise they are."""
+    if sure.draws < FEW_DRAWS:
+        return f"{sure.draws} draw{'s' if sure.draws != 1 else ''}"
+    return f"{sure.draws} draws, ends good to {sure.precision:.1%} of the width"
+
+
 def uncertainty_tables(sure: Uncertainty) -> RenderableType:
     """Rates and differences with their 90 % intervals, the sign in words, and what makes them wide."""
     rate_columns: Columns[Rate] = (
         ("access", lambda rate: rate.access),
         ("bytes", lambda rate: str(rate.packet_bytes)),
         ("Mpps", lambda rate: f"{rate.pps.value / 1e6:.3f}"),
-        ("", lambda rate: _range(rate.pps, 1e-6, 2)),
+        ("measured", lambda rate: _range(rate.pps, 1e-6, 2)),
+        ("parameters", lambda rate: _range(rate.pps_of_parameters, 1e-6, 2)),
     )
     gain_columns: Columns[Gain] = (
         ("", lambda gain: f"{gain.before} -> {gain.after}"),
         ("bytes", lambda gain: str(gain.packet_bytes)),
         ("gain %", lambda gain: f"{gain.gain_percent.value:+.1f}"),
-        ("", lambda gain: _range(gain.gain_percent)),
+        ("measured", lambda gain: _range(gain.gain_percent)),
+        ("parameters", lambda gain: _range(gain.gain_percent_of_parameters)),
         ("saved ns/packet", lambda gain: f"{gain.saved_ns.value:+.1f}"),
-        ("", lambda gain: _range(gain.saved_ns)),
+        ("measured", lambda gain: _range(gain.saved_ns)),
         ("sign", lambda gain: gain.sentence(sure.draws)),
     )
-    title = f"90 % intervals, {sure.draws} draw{'s' if sure.draws != 1 else ''}"
+    title = f"90 % intervals of a measurement, and of the parameters alone; {draws_text(sure)}"
     parts: list[RenderableType] = [table_of(title, rate_columns, sure.rates, keys=2)]
     if sure.gains:
         parts.append(table_of("differences, draw by draw", gain_columns, sure.gains, keys=2))

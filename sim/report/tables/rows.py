@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from sim.study.sensitivity.tornado import Sensitivities
     from sim.study.sweep.run import Outcome
     from sim.study.timeline.model import Timeline
-    from sim.study.uncertainty.intervals import Interval, Uncertainty
+    from sim.study.uncertainty.intervals import Interval, Rate, Uncertainty
 
 Row = dict[str, Any]
 
@@ -80,10 +80,14 @@ def _interval(name: str, interval: Interval) -> Row:
     return {f"{name}_90_low": interval.low, f"{name}_90_high": interval.high}
 
 
+def _rate_ends(rate: Rate) -> Row:
+    return {**_interval("pps", rate.pps), **_interval("pps_of_parameters", rate.pps_of_parameters)}
+
+
 def result_rows(result: Result, sure: Uncertainty | None = None) -> list[Row]:
     """Return the rows of `results.csv`; with draws also the ends of the 90 % interval of each rate."""
     rates = sure.rates if sure else ()
-    ends = {(rate.access, rate.packet_bytes): _interval("pps", rate.pps) for rate in rates}
+    ends = {(rate.access, rate.packet_bytes): _rate_ends(rate) for rate in rates}
     rows = [row | _notes(point) for row, point in zip(_records(result.to_frame()), result.points, strict=True)]
     return [{**row, **ends.get((row["access"], row["packet_bytes"]), {})} for row in rows]
 
@@ -91,7 +95,12 @@ def result_rows(result: Result, sure: Uncertainty | None = None) -> list[Row]:
 def comparison_rows(comparison: Comparison, sure: Uncertainty | None = None) -> list[Row]:
     """Return the rows of `comparison.csv`; with draws also the ends of the 90 % intervals of gain and saving."""
     ends = {
-        gain.packet_bytes: {**_interval("gain_percent", gain.gain_percent), **_interval("saved_ns", gain.saved_ns)}
+        gain.packet_bytes: {
+            **_interval("gain_percent", gain.gain_percent),
+            **_interval("saved_ns", gain.saved_ns),
+            **_interval("gain_percent_of_parameters", gain.gain_percent_of_parameters),
+            **_interval("saved_ns_of_parameters", gain.saved_ns_of_parameters),
+        }
         for gain in (sure.gains if sure else ())
     }
     sides = [(difference.before, difference.after) for difference in comparison.differences]
@@ -214,10 +223,15 @@ def cpu_rows(comparison: CpuComparison) -> list[Row]:
 
 def rate_rows(sure: Uncertainty, basis: str) -> list[Row]:
     """Return every rate with the ends of its 90 % interval, and what it is the rate of."""
-    rates = ((rate.access, rate.packet_bytes, rate.pps) for rate in sure.rates)
     return [
-        {"access": access, "packet_bytes": size, "pps": pps.value, **_interval("pps", pps), "basis": basis}
-        for access, size, pps in rates
+        {
+            "access": rate.access,
+            "packet_bytes": rate.packet_bytes,
+            "pps": rate.pps.value,
+            **_rate_ends(rate),
+            "basis": basis,
+        }
+        for rate in sure.rates
     ]
 
 

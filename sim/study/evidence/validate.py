@@ -21,6 +21,7 @@ from sim.study.evidence.figures import Figure, figures, load_measurements, selec
 from sim.study.runs.case import Floats
 from sim.study.runs.pool import Job, run_jobs
 from sim.study.uncertainty.distributions import central_90, draws_of, generator
+from sim.study.uncertainty.measured import spread_of
 
 Status = Literal["met", "off", "not modelled"]
 
@@ -33,7 +34,8 @@ _FAILED = "fails: "
 class Validated:
     """One figure and its prediction; `low` to `high` is the 90 % interval of what would be measured.
 
-    It holds the ranges of the tables, the noise of the figure and, for a rate, the spread between sessions.
+    It holds the ranges of the tables, how far the model itself is off, how far rigs and their repeats lie apart, and
+    noise and rounding of the figure; of a share of a profile the ranges and the noise alone.
     """
 
     figure: Figure
@@ -209,6 +211,32 @@ def predict(
 ) -> tuple[Validated, ...]:
     """Predict figures with the tables as they are, and `draws` times with drawn ones; sort them worst first."""
     modelled = [figure for figure in wanted if figure.problem is None]
+    rows = [Validated(figure, False, problem=figure.problem) for figure in wanted if figure.problem]
+    made = drawn_figures(modelled, draws, seed, configs=configs, executor=executor, progress=progress)
+    rows += [_row(drawn, drawn.figure.name in used, seed, configs) for drawn in made]
+    return tuple(sorted(rows, key=_worst_first))
+
+
+@dataclass(frozen=True)
+class DrawnFigure:
+    """A figure as the model makes it, with the tables as they are and drawn; NaN and `problem` where it fails."""
+
+    figure: Figure
+    nominal: float
+    drawn: Floats
+    problem: str | None
+
+
+def drawn_figures(
+    modelled: Sequence[Figure],
+    draws: int,
+    seed: int,
+    *,
+    configs: Path | None = None,
+    executor: Executor | None = None,
+    progress: Counted | None = None,
+) -> list[DrawnFigure]:
+    """Make figures with the tables as they are, and those that are no counts `draws` times with drawn ones."""
     cases = [case for figure in modelled for case in figure.cases]
     jobs: list[Job] = []
     places: list[tuple[Figure, list[int]]] = []
@@ -223,25 +251,31 @@ def predict(
             for row in range(draws):
                 jobs += [Job(number, column.row(row)) for number, column in zip(numbers, drawn, strict=True)]
     outcomes = run_jobs(cases, jobs, executor, progress)
-    rows, start = [Validated(figure, False, problem=figure.problem) for figure in wanted if figure.problem], 0
+    figures_made, start = [], 0
     for figure, numbers in places:
         wide = 1 if figure.entry.is_count else draws + 1
         made = figure.combine(outcomes.figures[start : start + wide * len(numbers)].reshape(wide, len(numbers)))
-        why = outcomes.errors.get(start)
+        figures_made.append(
+            DrawnFigure(figure, float(made[0]), made[1:][np.isfinite(made[1:])], outcomes.errors.get(start))
+        )
         start += wide * len(numbers)
-        rows.append(_row(figure, figure.name in used, made, why, seed))
-    return tuple(sorted(rows, key=_worst_first))
+    return figures_made
 
 
-def _row(figure: Figure, used: bool, made: Floats, why: str | None, seed: int) -> Validated:
-    if not np.isfinite(made[0]):
-        return Validated(figure, used, problem=f"{_FAILED}{why}")
-    drawn = made[1:][np.isfinite(made[1:])]
-    between = figure.file.spread / 2 if figure.entry.quantity == "pps" else 0.0
+def _row(made: DrawnFigure, used: bool, seed: int, configs: Path | None) -> Validated:
+    """Lay a figure beside its prediction, with the interval of what would be measured of it."""
+    figure, drawn = made.figure, made.drawn
+    if not np.isfinite(made.nominal):
+        return Validated(figure, used, problem=f"{_FAILED}{made.problem}")
+    if not len(drawn):
+        return Validated(figure, used, made.nominal)
+    around = figure.sigma
+    if figure.entry.quantity in ("pps", "ratio"):
+        spread = spread_of(figure.cases, configs)
+        around = hypot(around, spread.rate if figure.entry.quantity == "pps" else spread.ratio)
     scores = generator(seed, figure.name).standard_normal(len(drawn))
-    drawn = drawn * np.exp(hypot(figure.sigma, between) * scores)
-    low, high = central_90(drawn) if len(drawn) else (None, None)
-    return Validated(figure, used, float(made[0]), low, high)
+    low, high = central_90(drawn * np.exp(around * scores))
+    return Validated(figure, used, made.nominal, low, high)
 
 
 def _worst_first(row: Validated) -> tuple[bool, float, str]:

@@ -39,7 +39,7 @@ _OTHER_STUDIES = ("sweep", "calibration-study")
 
 def review(
     scenario: Scenario,
-    draws: int,
+    draws: int | None = None,
     *,
     question: str = "",
     study_tornado: Sensitivities | None = None,

@@ -15,7 +15,7 @@ from pydantic import BaseModel
 from sim.config.errors import ConfigError
 from sim.config.scenario.scenario import Scenario
 from sim.config.tables.measurement import COUNTS
-from sim.config.tables.quantity import Quantity
+from sim.config.tables.quantity import Flag, Quantity
 from sim.costs.audit import quantities
 from sim.datapath import Plan, build_plan
 from sim.datapath.plan.step import Row
@@ -45,7 +45,7 @@ def entry(scenario: Scenario, key: str) -> Quantity:
 
 
 def with_values(scenario: Scenario, values: Mapping[str, float]) -> Scenario:
-    """Return the scenario with other values in some of its table entries; their ranges and sources stay.
+    """Return the scenario with other values in some of its table entries (a switch: 0 or 1); ranges and sources stay.
 
     Nothing is validated: the values come from the ranges of the entries. KeyError for a key that is no entry.
     """
@@ -71,6 +71,8 @@ def nested(values: Mapping[str, Any]) -> dict[str, Any]:
 def _changed(node: Any, tree: Any) -> Any:
     if isinstance(node, Quantity):
         return node.model_copy(update={"value": tree})
+    if isinstance(node, Flag):
+        return node.model_copy(update={"value": bool(tree)})
     if isinstance(node, dict):
         return {**node, **{name: _changed(node[name], below) for name, below in tree.items()}}
     if isinstance(node, BaseModel):

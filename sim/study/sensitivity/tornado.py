@@ -18,6 +18,7 @@ from sim.study.runs.case import Case, Floats, Side, gain_or_rate
 from sim.study.runs.pool import Job, run_jobs
 from sim.study.uncertainty.distributions import CENTRAL_90, Ranged, at_shares, used_entries
 from sim.study.uncertainty.intervals import measured_together
+from sim.study.uncertainty.least_counts import least_counts, values_fitted_together
 
 Method = Literal["tornado", "morris", "sobol"]
 
@@ -104,7 +105,8 @@ def swing_entries(
     together: dict[str, list[Ranged]] = {}
     for key, group in moving_together(cases).items():
         together.setdefault(measured_together(key), []).extend(group)
-    values = [{}, *at_both_ends(together.values())]
+    least = least_counts(cases)
+    values = [{}, *(values_fitted_together(row, least) for row in at_both_ends(together.values()))]
     jobs = [Job(number, row) for row in values for number in range(len(cases))]
     outcomes = run_jobs(cases, jobs, executor, progress)
     answers = gain_or_rate(outcomes.figures.reshape(len(values), len(cases)))

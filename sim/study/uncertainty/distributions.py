@@ -19,13 +19,16 @@ from sim.config.errors import ConfigError
 from sim.config.loading.load import load_of
 from sim.config.scenario.scenario import Scenario
 from sim.config.tables.calibration import Calibration, Fitted
-from sim.config.tables.quantity import Quantity
+from sim.config.tables.quantity import Flag, Quantity
 from sim.costs.audit import quantities
 from sim.datapath import Plan, build_plan
 from sim.study.runs.case import Case, Floats, entry, variants_and_sizes
+from sim.study.uncertainty.least_counts import fitted_together, least_counts
 
 #: The shares between which the central 90 % of a distribution lies.
 CENTRAL_90 = (0.05, 0.95)
+#: Draws of one Latin hypercube: as many draws more are made until an interval is precise enough.
+BLOCK = 100
 
 
 @dataclass(frozen=True)
@@ -97,9 +100,14 @@ def generator(seed: int, name: str) -> np.random.Generator:
 
 
 def latin_shares(seed: int, name: str, draws: int) -> Floats:
-    """Return a column of a Latin hypercube: one share in each of `draws` equal strata, in the order of the name."""
+    """Return a column of Latin hypercubes of `BLOCK` draws: one share in each equal stratum, in the order of the name.
+
+    What is left over is a smaller hypercube. The first blocks are the same however many follow.
+    """
     numbers = generator(seed, name)
-    return (numbers.permutation(draws) + numbers.random(draws)) / draws
+    sizes = [BLOCK] * (draws // BLOCK) + ([draws % BLOCK] if draws % BLOCK else [])
+    blocks = [(numbers.permutation(size) + numbers.random(size)) / size for size in sizes]
+    return np.concatenate(blocks) if blocks else np.empty(0)
 
 
 def draw(entries: Sequence[Ranged], draws: int, seed: int) -> dict[str, Floats]:
@@ -109,11 +117,14 @@ def draw(entries: Sequence[Ranged], draws: int, seed: int) -> dict[str, Floats]:
 
 @dataclass(frozen=True)
 class Draws:
-    """Values by key, one column per entry; `fitted` are the keys whose draws come from the calibration, together."""
+    """Values by key, one column per entry or switch (0 or 1); `fitted` are the keys whose draws come from the
+    calibration, together; `switches` those of the switches.
+    """
 
     columns: dict[str, Floats]
     entries: tuple[Ranged, ...]
     fitted: tuple[str, ...]
+    switches: tuple[str, ...] = ()
 
     def row(self, number: int) -> dict[str, float]:
         """Return the values of one draw."""
@@ -131,10 +142,11 @@ def calibration_of(scenario: Scenario, configs: Path | None = None) -> Calibrati
 
 
 def draws_of(cases: Sequence[Case], number: int, seed: int, configs: Path | None = None) -> Draws:
-    """Draw `number` values of every entry that some cases of one scenario depend on.
+    """Draw `number` values of every entry that some cases of one scenario depend on, and of every switch in doubt.
 
     Entries that carry a calibrated value take the rows of its posterior draws; all others are drawn from their ranges.
-    The same seed gives an entry the same draws whatever else is drawn, so that variants can be compared draw by draw.
+    The same seed gives an entry the same draws whatever else is drawn, so that variants can be compared draw by draw,
+    and the first draws of many are those of few.
     """
     scenario = cases[0].scenario
     entries = {parameter.key: parameter for case in cases for parameter in used_entries(case.scenario, [case.plan])}
@@ -147,7 +159,26 @@ def draws_of(cases: Sequence[Case], number: int, seed: int, configs: Path | None
             if parameter.key in entries and _carried(entries[parameter.key], parameter, scenario):
                 taken[parameter.key] = rows[chosen, column]
     rest = [parameter for key, parameter in entries.items() if key not in taken]
-    return Draws({**draw(rest, number, seed), **taken}, tuple(entries.values()), tuple(taken))
+    columns = fitted_together({**draw(rest, number, seed), **taken}, least_counts(cases))
+    turned = _switches(scenario, number, seed, calibration)
+    return Draws({**columns, **turned}, tuple(entries.values()), tuple(taken), tuple(turned))
+
+
+def _switches(scenario: Scenario, number: int, seed: int, calibration: Calibration | None) -> dict[str, Floats]:
+    """Draw the CPU's switches that are in doubt: each is the other way in its share of the draws.
+
+    Not on a CPU that the calibration was fitted on: its values are those that go with the switch as it is.
+    """
+    cpu = scenario.cpu
+    if calibration is not None and cpu.name in calibration.fitted_on.get("cpus", []):
+        return {}
+    turned = {}
+    for name in type(cpu.features).model_fields:
+        flag: Flag = getattr(cpu.features, name)
+        if flag.doubt:
+            other = latin_shares(seed, f"{cpu.name}:features.{name}", number) < flag.doubt
+            turned[f"cpu.features.{name}"] = np.where(other, float(not flag.value), float(flag.value))
+    return turned
 
 
 def _carried(entry: Ranged, parameter: Fitted, scenario: Scenario) -> bool:

@@ -1,4 +1,8 @@
-"""How sure an answer is: every cost drawn from its range, the same draws for all variants, 90 % intervals."""
+"""How sure an answer is: every cost drawn from its range, the same draws for all variants, 90 % intervals.
+
+Two intervals, told apart: *of the parameters* is what ranges and fitted values leave open, the model taken as right;
+*of a measurement* is what one of the configuration would give, with the model's own error and the repeats of a rig.
+"""
 
 from __future__ import annotations
 
@@ -17,10 +21,14 @@ from sim.config.progress import Counted
 from sim.config.scenario.scenario import Scenario
 from sim.study.runs.case import Floats, Side, gain_percent, saved_ns, worker_ns
 from sim.study.runs.pool import Job, run_jobs
-from sim.study.uncertainty.distributions import Draws, central_90, draws_of
+from sim.study.uncertainty.distributions import CENTRAL_90, Draws, central_90, draws_of
+from sim.study.uncertainty.measured import spread_of
 
 #: Fewer draws have no quantiles worth the name: their range is shown instead.
 FEW_DRAWS = 20
+#: Draws are doubled from the first number up to the most, until the standard error of each end of the answer's interval
+#: is at most this share of its width.
+FIRST_DRAWS, MOST_DRAWS, PRECISION = 100, 1600, 0.05
 _SHOWN = 6
 _ONE_DRAW = "1 draw says nothing of the sign"
 
@@ -40,23 +48,30 @@ class Interval:
 
 @dataclass(frozen=True)
 class Rate:
-    """Packets per second of one variant at one size, of all queues together."""
+    """Packets per second of one variant at one size, of all queues together: of a measurement, of the parameters."""
 
     access: str
     packet_bytes: int
     pps: Interval
+    pps_of_parameters: Interval
 
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON form."""
-        return {"access": self.access, "packet_bytes": self.packet_bytes, "pps": self.pps.to_dict()}
+        return {
+            "access": self.access,
+            "packet_bytes": self.packet_bytes,
+            "pps": self.pps.to_dict(),
+            "pps_of_parameters": self.pps_of_parameters.to_dict(),
+        }
 
 
 @dataclass(frozen=True)
 class Gain:
-    """The difference between two variants at one size, draw by draw.
+    """The difference between two variants at one size, draw by draw, as it would be measured.
 
     `gain_percent` compares the rates of all queues together, `saved_ns` is time of one worker core per packet.
     `same_sign` is the share of draws with its sign; a draw within `resolution_ns`, what the runs resolve, has none.
+    `path` is the class of the path that both run: executed, or by analogy.
     """
 
     before: str
@@ -64,8 +79,11 @@ class Gain:
     packet_bytes: int
     gain_percent: Interval
     saved_ns: Interval
+    gain_percent_of_parameters: Interval
+    saved_ns_of_parameters: Interval
     same_sign: float
     resolution_ns: float
+    path: str
 
     @property
     def resolved(self) -> bool:
@@ -85,9 +103,12 @@ class Gain:
             "packet_bytes": self.packet_bytes,
             "gain_percent": self.gain_percent.to_dict(),
             "saved_ns": self.saved_ns.to_dict(),
+            "gain_percent_of_parameters": self.gain_percent_of_parameters.to_dict(),
+            "saved_ns_of_parameters": self.saved_ns_of_parameters.to_dict(),
             "same_sign": self.same_sign,
             "certain": self.certain,
             "resolution_ns": self.resolution_ns,
+            "path": self.path,
         }
 
     def sentence(self, draws: int) -> str:
@@ -104,11 +125,12 @@ class Uncertainty:
     """Rates, gains, and which entries make the first gain (or rate) wide: shares of its variance.
 
     `gains` are over the first variant, at each size; `pairs` are of every later one over each before it but the first,
-    at the first size.
+    at the first size. `precision` is the standard error of an end of the first one's interval, as a share of its width.
     """
 
     draws: int
     seed: int
+    precision: float
     rates: tuple[Rate, ...]
     gains: tuple[Gain, ...]
     pairs: tuple[Gain, ...]
@@ -121,6 +143,7 @@ class Uncertainty:
         return {
             "draws": self.draws,
             "seed": self.seed,
+            "precision": self.precision,
             "rates": [rate.to_dict() for rate in self.rates],
             "gains": [gain.to_dict() for gain in self.gains],
             "pairs": [gain.to_dict() for gain in self.pairs],
@@ -132,8 +155,8 @@ class Uncertainty:
 
 def uncertainty(
     sides: Sequence[Side],
-    draws: int,
-    seed: int,
+    draws: int | None = None,
+    seed: int = 1,
     *,
     configs: Path | None = None,
     executor: Executor | None = None,
@@ -141,39 +164,173 @@ def uncertainty(
 ) -> Uncertainty:
     """Run every side once with the tables as they are and `draws` times with drawn ones.
 
-    Gains are those of each later side against the first of the same size. Raises ConfigError below 1 draw.
+    Gains are those of each later side against the first of the same size. Without a number of draws, as many are made
+    as the interval of the first gain (or rate) takes to be precise. Raises ConfigError below 1 draw.
     """
-    if draws < 1:
+    if draws is not None and draws < 1:
         raise ConfigError("at least 1 draw is needed", key="draws", got=draws)
-    groups: dict[str, list[int]] = {}
-    for number, side in enumerate(sides):
-        groups.setdefault(_tables(side.case.scenario), []).append(number)
-    drawn: dict[int, Draws] = {}
-    for numbers in groups.values():
-        shared = draws_of([sides[number].case for number in numbers], draws, seed, configs)
-        drawn.update(dict.fromkeys(numbers, shared))
-    cases = [side.case for side in sides]
-    jobs = [Job(number, {}) for number in range(len(sides))]
-    jobs += [Job(number, drawn[number].row(row)) for number in range(len(sides)) for row in range(draws)]
-    outcomes = run_jobs(cases, jobs, executor, progress)
-    if any(number < len(sides) for number in outcomes.errors):
-        raise ConfigError(next(text for number, text in outcomes.errors.items() if number < len(sides)))
-    nominal, table = outcomes.figures[: len(sides)], outcomes.figures[len(sides) :].reshape(len(sides), draws)
-    good: npt.NDArray[np.bool_] = np.asarray(np.isfinite(table).all(axis=0))
-    if not good.any():
-        raise ConfigError(f"every draw fails: {next(iter(outcomes.errors.values()))}")
-    notes = _notes(draws, int((~good).sum()), outcomes.errors, table[:, good])
-    table = table[:, good]
-    rates = tuple(
-        Rate(side.label, side.packet_bytes, _interval(float(nominal[number]), table[number]))
-        for number, side in enumerate(sides)
-    )
-    gains, watched = _gains(sides, nominal, table)
+    runs = _Runs(sides, seed, configs, executor, progress)
+    runs.draw(FIRST_DRAWS if draws is None else draws)
+    while draws is None and runs.number < MOST_DRAWS and not _is_precise(_focus(runs.measured())):
+        runs.draw(min(2 * runs.number, MOST_DRAWS))
+    return _answer(runs)
+
+
+class _Runs:
+    """The runs of some sides: with the tables as they are, and with so many draws as were asked for up to now."""
+
+    def __init__(
+        self,
+        sides: Sequence[Side],
+        seed: int,
+        configs: Path | None,
+        executor: Executor | None,
+        progress: Counted | None,
+    ) -> None:
+        self.sides, self.seed, self.number = sides, seed, 0
+        self.errors: dict[int, str] = {}
+        self.table: Floats = np.empty((len(sides), 0))
+        self.columns: Mapping[str, Floats] = {}
+        self.groups: dict[str, list[int]] = {}
+        for number, side in enumerate(sides):
+            self.groups.setdefault(_tables(side.case.scenario), []).append(number)
+        self.spread = spread_of([side.case for side in sides], configs)
+        self._configs, self._executor, self._progress = configs, executor, progress
+        self.nominal = self._run([Job(number, {}) for number in range(len(sides))])
+        if self.errors:
+            raise ConfigError(next(iter(self.errors.values())))
+
+    def _run(self, jobs: list[Job]) -> Floats:
+        outcomes = run_jobs([side.case for side in self.sides], jobs, self._executor, self._progress)
+        self.errors |= outcomes.errors
+        return outcomes.figures
+
+    def draw(self, number: int) -> None:
+        """Run every side with further draws, until there are so many."""
+        drawn: dict[int, Draws] = {}
+        for numbers in self.groups.values():
+            cases = [self.sides[side].case for side in numbers]
+            drawn |= dict.fromkeys(numbers, draws_of(cases, number, self.seed, self._configs))
+        further = range(self.number, number)
+        figures = self._run([Job(side, drawn[side].row(row)) for side in range(len(self.sides)) for row in further])
+        self.table = np.concatenate([self.table, figures.reshape(len(self.sides), len(further))], axis=1)
+        self.number = number
+        self.columns = drawn[0].columns if len(self.groups) == 1 else {}
+        if not self.good.any():
+            raise ConfigError(f"every draw fails: {next(iter(self.errors.values()))}")
+
+    @property
+    def good(self) -> npt.NDArray[np.bool_]:
+        """Which draws every side has run."""
+        return np.asarray(np.isfinite(self.table).all(axis=0))
+
+    def measured(self) -> MeasuredDraws:
+        """Return what the runs say, as the model gives it and as it would be measured."""
+        of_rates, of_ratios = self.spread.scores(self.seed, "", self.number)
+        good = self.good
+        return MeasuredDraws(
+            self.sides, self.nominal, self.table[:, good], of_rates[good], of_ratios[good], self.spread.path
+        )
+
+
+@dataclass(frozen=True)
+class MeasuredDraws:
+    """Rates of the sides by draw, and what is added to logarithms of rates and of ratios in a measurement."""
+
+    sides: Sequence[Side]
+    nominal: Floats
+    table: Floats
+    of_rates: Floats
+    of_ratios: Floats
+    path: str
+
+    def rates(self, number: int) -> Floats:
+        """Return the rates of a side as they would be measured."""
+        return np.asarray(self.table[number] * np.exp(self.of_rates))
+
+    def ratios(self, start: int, number: int) -> Floats:
+        """Return the ratios of two sides as they would be measured on one rig."""
+        return np.asarray(self.table[number] / self.table[start] * np.exp(self.of_ratios))
+
+    def rate(self, number: int) -> Rate:
+        """Return the rate of a side with its intervals."""
+        side, value = self.sides[number], float(self.nominal[number])
+        parameters = _interval(value, self.table[number])
+        return Rate(side.label, side.packet_bytes, _interval(value, self.rates(number)), parameters)
+
+    def gain(self, start: int, number: int) -> Gain:
+        """Compare one side with another, draw by draw."""
+        before, after = self.sides[start], self.sides[number]
+        before_pps, after_pps = float(self.nominal[start]), float(self.nominal[number])
+        ratios, rates = self.ratios(start, number), self.rates(start)
+        scenarios = before.case.scenario, after.case.scenario
+        saves = saved_ns(rates, rates * ratios, *scenarios)
+        gain, saved = gain_percent(before_pps, after_pps), saved_ns(before_pps, after_pps, *scenarios)
+        saved_of_parameters = saved_ns(self.table[start], self.table[number], *scenarios)
+        resolution_ns = scenarios[1].run.precision * worker_ns(after_pps, scenarios[1])
+        return Gain(
+            before=before.label,
+            after=after.label,
+            packet_bytes=after.packet_bytes,
+            gain_percent=_interval(gain, 100 * (ratios - 1)),
+            saved_ns=_interval(saved, saves),
+            gain_percent_of_parameters=_interval(gain, gain_percent(self.table[start], self.table[number])),
+            saved_ns_of_parameters=_interval(saved, saved_of_parameters),
+            same_sign=float(np.mean((np.sign(saves) == np.sign(saved)) & (np.abs(saves) > resolution_ns))),
+            resolution_ns=resolution_ns,
+            path=self.path,
+        )
+
+
+def _answer(runs: _Runs) -> Uncertainty:
+    """Put rates, gains and what makes them wide together."""
+    made, sides = runs.measured(), runs.sides
+    pairs = _pairs(sides)
     at_first = [number for number, side in enumerate(sides) if side.packet_bytes == sides[0].packet_bytes]
-    pairs = [_gain(sides, start, number, nominal, table) for start, number in combinations(at_first[1:], 2)]
-    focus = watched if watched is not None else table[0]
-    widest, explained = _widest(drawn[0].columns, good, focus) if len(groups) == 1 else ({}, 0.0)
-    return Uncertainty(draws, seed, rates, gains, tuple(pairs), widest, explained, notes)
+    drawn = gain_percent(*made.table[[*pairs[0]]]) if pairs else made.table[0]
+    widest, explained = _widest(runs.columns, runs.good, drawn) if runs.columns else ({}, 0.0)
+    return Uncertainty(
+        draws=runs.number,
+        seed=runs.seed,
+        precision=_error_of_ends(_focus(made)),
+        rates=tuple(made.rate(number) for number in range(len(sides))),
+        gains=tuple(made.gain(start, number) for start, number in pairs),
+        pairs=tuple(made.gain(start, number) for start, number in combinations(at_first[1:], 2)),
+        widest=widest,
+        explained=explained,
+        notes=_notes(runs.number, int((~runs.good).sum()), runs.errors, made.table),
+    )
+
+
+def _pairs(sides: Sequence[Side]) -> list[tuple[int, int]]:
+    """Return each later side with the first of its size."""
+    first: dict[int, int] = {}
+    starts = [first.setdefault(side.packet_bytes, number) for number, side in enumerate(sides)]
+    return [(start, number) for number, start in enumerate(starts) if start != number]
+
+
+def _focus(made: MeasuredDraws) -> Floats:
+    """Return the sample of the answer: the first gain as a ratio, or the rate of the first side."""
+    pairs = _pairs(made.sides)
+    return made.ratios(*pairs[0]) if pairs else made.rates(0)
+
+
+def _is_precise(sample: Floats) -> bool:
+    return _error_of_ends(sample) <= PRECISION
+
+
+def _error_of_ends(sample: Floats) -> float:
+    """Return the larger standard error of the ends of a sample's central 90 %, as a share of its width.
+
+    The order statistics one standard error of their rank apart show it, whatever the distribution.
+    """
+    low, high = central_90(sample)
+    errors = []
+    for share in CENTRAL_90:
+        rank = np.sqrt(share * (1 - share) / len(sample))
+        below, above = np.quantile(sample, np.clip((share - rank, share + rank), 0.0, 1.0))
+        errors.append((above - below) / 2)
+    return float(max(errors) / (high - low)) if high > low else 0.0
 
 
 def _tables(scenario: Scenario) -> str:
@@ -185,33 +342,6 @@ def _tables(scenario: Scenario) -> str:
 def _interval(value: float, drawn: Floats) -> Interval:
     low, high = (drawn.min(), drawn.max()) if len(drawn) < FEW_DRAWS else central_90(drawn)
     return Interval(value, float(low), float(high))
-
-
-def _gains(sides: Sequence[Side], nominal: Floats, table: Floats) -> tuple[tuple[Gain, ...], Floats | None]:
-    """Compare each later side with the first of its size; also return the drawn gains of the first such pair."""
-    first: dict[int, int] = {}
-    gains, watched = [], None
-    for number, side in enumerate(sides):
-        start = first.setdefault(side.packet_bytes, number)
-        if start == number:
-            continue
-        if watched is None:
-            watched = gain_percent(table[start], table[number])
-        gains.append(_gain(sides, start, number, nominal, table))
-    return tuple(gains), watched
-
-
-def _gain(sides: Sequence[Side], start: int, number: int, nominal: Floats, table: Floats) -> Gain:
-    """Compare one side with another, draw by draw."""
-    before, after = sides[start], sides[number]
-    before_pps, after_pps = float(nominal[start]), float(nominal[number])
-    gain = _interval(gain_percent(before_pps, after_pps), gain_percent(table[start], table[number]))
-    scenarios = before.case.scenario, after.case.scenario
-    saves = saved_ns(table[start], table[number], *scenarios)
-    saved = _interval(saved_ns(before_pps, after_pps, *scenarios), saves)
-    resolution_ns = scenarios[1].run.precision * worker_ns(after_pps, scenarios[1])
-    same = float(np.mean((np.sign(saves) == np.sign(saved.value)) & (np.abs(saves) > resolution_ns)))
-    return Gain(before.label, after.label, after.packet_bytes, gain, saved, same, resolution_ns)
 
 
 def _widest(

@@ -1,0 +1,101 @@
+"""What a measurement of a configuration would give, beside what the parameters leave open.
+
+ln y = ln y_hat(parameters) + model + rig + noise. The parameters are drawn from their ranges or their posterior. How
+far the model itself is off was estimated by leaving each published source out in turn; the calibration holds it, by
+class of path. How far a rig repeats itself and how far rigs lie apart is that of published repeats.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import lru_cache
+from math import hypot
+from pathlib import Path
+
+import numpy as np
+from scipy.special import ndtri
+
+from sim.config.loading.load import load_of
+from sim.config.scenario.scenario import Scenario
+from sim.config.tables.calibration import Calibration
+from sim.config.tables.calibration import Path as PathClass
+from sim.datapath import Plan
+from sim.study.runs.case import Case, Floats
+from sim.study.uncertainty.distributions import calibration_of, latin_shares
+
+#: Standard deviations of logarithms (published-measurements.md: the seed's base read seven times, its ratios eleven
+#: times, another rig's base eleven days apart): ratios and rates of one rig, rates of a rig that nobody has seen.
+REPEATS_OF_A_RATIO, REPEATS_OF_A_RATE, RATES_ACROSS_RIGS = 0.02, 0.033, 0.15
+#: The calibration whose discrepancies stand in for those of a scenario that has none of its own.
+REFERENCE = "seed-two-rates"
+#: Fewer figures say nothing of a spread.
+_FEWEST = 3
+#: A guess in here makes a path one by analogy: the counts of what the kernel executes.
+_COUNTS = "kernel.steps."
+
+
+def path_class(plans: Iterable[Plan]) -> PathClass:
+    """Return the class of the path that some plans run: by analogy as soon as a count of its steps is a guess."""
+    for plan in plans:
+        for key in plan.inputs.keys() - plan.ledger.only_for_setup():
+            if key.startswith(_COUNTS) and plan.inputs[key].grade == "guess":
+                return "by analogy"
+    return "executed"
+
+
+@dataclass(frozen=True)
+class Spread:
+    """Standard deviations of ln(measured / predicted) around the parameters' own: of a rate, of a ratio of two."""
+
+    rate: float
+    ratio: float
+    path: PathClass
+
+    def scores(self, seed: int, name: str, draws: int) -> tuple[Floats, Floats]:
+        """Return logarithms to add to rates and to ratios, draw by draw."""
+        rate, ratio = (ndtri(latin_shares(seed, f"measured:{name}:{kind}", draws)) for kind in ("rate", "ratio"))
+        return np.asarray(self.rate * rate), np.asarray(self.ratio * ratio)
+
+
+def rig_sigma(quantity: str, scenario: Scenario, calibration: Calibration | None) -> float:
+    """Return the standard deviation between rigs and repeats: of a ratio, of a rate of the rig that was fitted to, of
+    a rate of any other.
+    """
+    if quantity == "ratio":
+        return REPEATS_OF_A_RATIO
+    own = calibration is not None and scenario.cpu.name in calibration.fitted_on.get("cpus", [])
+    return REPEATS_OF_A_RATE if own else RATES_ACROSS_RIGS
+
+
+def model_sigma(quantity: str, path: PathClass, calibration: Calibration) -> float:
+    """Return how far the model itself is off; a class with too few figures takes the largest of the others."""
+    known = {
+        (discrepancy.path, discrepancy.quantity): discrepancy.sigma
+        for discrepancy in calibration.discrepancies
+        if len(discrepancy.evidence) >= _FEWEST
+    }
+    for (of_path, of_quantity), sigma in known.items():
+        if (of_path, of_quantity) == (path, quantity):
+            return sigma
+    return max(known.values(), default=0.0)
+
+
+def spread_of(cases: Iterable[Case], configs: Path | None = None) -> Spread:
+    """Return how far a measurement of some cases, compared with each other, lies from what the parameters give."""
+    asked = list(cases)
+    calibration = calibration_of(asked[0].scenario, configs)
+    known = calibration if calibration is not None and calibration.discrepancies else reference(configs)
+    path = path_class(case.plan for case in asked)
+    rig = max(rig_sigma("pps", case.scenario, calibration) for case in asked)
+    return Spread(
+        rate=hypot(rig, model_sigma("pps", path, known)),
+        ratio=hypot(REPEATS_OF_A_RATIO, model_sigma("ratio", path, known)),
+        path=path,
+    )
+
+
+@lru_cache(maxsize=4)
+def reference(configs: Path | None = None) -> Calibration:
+    """Return the calibration that lends its discrepancies."""
+    return load_of(Calibration, REFERENCE, configs)
