@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from sim.datapath import traffic
 from sim.datapath.plan.plan import Wait
 from sim.datapath.plan.registers import Register
+from sim.datapath.traffic import DRAW_BITS, FIRST_FACTOR, GAMMA, SECOND_FACTOR, SHIFTS
 from sim.engine import order
 from sim.engine.arrays import LAYOUT, NEVER, Arrays, Integers, Mark, Phase, signed
 from sim.engine.histogram import SUB_BITS, buckets
@@ -24,12 +24,10 @@ from sim.engine.machine_code import in_memory
 
 _SUB = 1 << SUB_BITS
 _LAST_BUCKET = buckets() - 1
-_GAMMA, _FIRST_FACTOR, _SECOND_FACTOR = map(signed, (traffic.GAMMA, traffic.FIRST_FACTOR, traffic.SECOND_FACTOR))
-_SHIFT_1, _SHIFT_2, _SHIFT_3 = traffic.SHIFTS
-_SHIFT_4, _SHIFT_5 = order.PRIORITY_SHIFT, 64 - traffic.DRAW_BITS
-_MASK_1, _MASK_2, _MASK_3, _MASK_4, _MASK_5 = (
-    (1 << (64 - shift)) - 1 for shift in (*traffic.SHIFTS, _SHIFT_4, _SHIFT_5)
-)
+_GAMMA, _FIRST_FACTOR, _SECOND_FACTOR = map(signed, (GAMMA, FIRST_FACTOR, SECOND_FACTOR))
+_SHIFT_1, _SHIFT_2, _SHIFT_3 = SHIFTS
+_SHIFT_4, _SHIFT_5 = order.PRIORITY_SHIFT, 64 - DRAW_BITS
+_MASK_1, _MASK_2, _MASK_3, _MASK_4, _MASK_5 = ((1 << (64 - shift)) - 1 for shift in (*SHIFTS, _SHIFT_4, _SHIFT_5))
 
 #: A row number for use between brackets: unsigned, which spares the code that would look for negative ones (a quarter
 #: of all). Never to be added to anything: a signed and an unsigned 64-bit integer make a float.

@@ -12,8 +12,8 @@ import sim
 from sim.config.loading import paths
 
 NAMES = sorted(paths.names("scenario"))
-#: One for each number of queues and cores, with an offered load, and without a ring.
-FEW = ("eight-workers", "four-queues-one-worker", "workers-share-cores", "virtio-net-low-load", "tap-write")
+#: Several queues on several cores, and an offered load.
+FEW = ("eight-workers", "virtio-net-low-load")
 SHORT = ("--set", "run.packets=3000")
 #: Resolution of a search, and what a run of some thousand packets tells of a rate beside what was offered.
 COARSE, NOISE = 0.1, 0.03
@@ -41,7 +41,7 @@ def answers(name, vhost_sim):
     at = ("--vary", "cpu.cpi", "--low", cost, "--high", cost)
     calls = {
         "run": ("run", name, *many),
-        "uncertainty": ("compare" if two else "run", name, *many, "--uncertainty", "3"),  # a draw may fail
+        "uncertainty": ("compare" if two else "run", name, *many, "--uncertainty", "1"),
         "capacity": ("capacity", name, *many, "--resolution", COARSE, "--loss", "10%"),
         "explain": ("explain", name, *one),
         "compare-cpu": ("compare-cpu", cpu, cpu, "--scenario", name, "--size", size),

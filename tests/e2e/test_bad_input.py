@@ -86,7 +86,10 @@ BAD = {
     "binary": (("run", "binary.yaml"), "binary.yaml: is not a YAML file: not UTF-8 text"),
     "a list": (("run", "list.yaml"), "list.yaml: is not a YAML mapping (found list)"),
     "key twice": (("run", "twice.yaml"), "twice.yaml: is not a YAML file (line 3): key 'name' is given twice"),
-    "no schema": (("run", "bare.yaml"), "bare.yaml: key 'schema' is missing (write 'schema: 1')"),
+    "no schema": (
+        ("run", "bare.yaml"),
+        "bare.yaml: keys 'schema', 'cpu', 'kernel', 'traffic' and 'access' are missing (write 'schema: 1')",
+    ),
     "circle": (("run", "circle.yaml"), "circle.yaml: extends itself in a circle"),
     "by": (("explain", SEED, "--by", "fuction"), "--by: unknown 'fuction'; did you mean 'function'?"),
     "skid": (("explain", SEED, "--skid"), "--skid: is for --by function"),

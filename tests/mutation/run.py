@@ -34,7 +34,7 @@ KEPT = OUT / "results.jsonl"
 LISTED = Path(__file__).with_name("survivors.yaml")
 
 #: Machine code is kept on disk by the text of `sim.engine.loop` alone, but holds what that module takes from these.
-COMPILED_IN = ("sim/engine", "sim/datapath/plan")
+COMPILED_IN = ("sim/engine", "sim/datapath/plan", "sim/datapath/traffic")
 #: What a copy of the tree does not need.
 _LEFT_OUT = shutil.ignore_patterns(".*", "out", "build", "dist", "__pycache__")
 _LIBRARIES = (

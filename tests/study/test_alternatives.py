@@ -70,7 +70,8 @@ def test_a_measurement_narrows_the_gain():
     before, after = alternatives(
         SEED, PAIR, {"before": tables, "after": {**tables, **as_measured(scenario, toggles, 0.05)}}, 40
     )
-    width = [one.gain.gain_percent.high - one.gain.gain_percent.low for one in (before, after)]
+    ranges = [answer.gain.gain_percent_of_parameters for answer in (before, after)]
+    width = [interval.high - interval.low for interval in ranges]
     assert width[1] < 0.8 * width[0]
     assert before.gain.gain_percent.value == after.gain.gain_percent.value
 

@@ -190,8 +190,12 @@ class Scenario(Headed):
     @property
     def queue_load(self) -> Load:
         """Load offered to one queue pair: all are loaded alike, and the rate of a load is that of all together."""
-        load = self.traffic.load
-        return load.model_copy(update={"pps": load.pps / self.queues.pairs})
+        load, pairs = self.traffic.load, self.queues.pairs
+        if load.kind == "saturate" or pairs == 1:
+            return load
+        if load.kind == "on-off":
+            return load.model_copy(update={"pps": load.pps / pairs, "on_us": load.on_us, "off_us": load.off_us})
+        return load.model_copy(update={"pps": load.pps / pairs})
 
     def variant(self, name: str) -> Access:
         """Return the access variant of that name.

@@ -129,7 +129,9 @@ def explanation_rows(explanation: Explanation, by: str, actor: str, sources: boo
 
 def sweep_rows(outcome: Outcome) -> list[Row]:
     """Return every point, or, when they were written to a folder, one row that says how many."""
-    return outcome.rows if outcome.folder is None else [outcome.to_dict()]
+    if outcome.folder is None:
+        return outcome.rows
+    return [{**outcome.to_dict(), "notes": "; ".join(outcome.notes)}]
 
 
 def listing_rows(tables: Mapping[str, Sequence[Listed]]) -> list[Row]:
