@@ -141,3 +141,15 @@ def test_what_names_a_shipped_scenario_is_read(name):
         [],
         ["driver.kind"] if scenario.device.kind == "tap_write" else [],
     )
+
+
+def test_a_key_of_a_file_may_be_made_idle_by_what_is_set_over_it(tmp_path):
+    file = tmp_path / "mine.yaml"
+    file.write_text(
+        "schema: 1\nkind: scenario\nextends: virtio-user-xdp1-tap\nname: mine\ntitle: mine\n"
+        "queues: {pairs: 2, workers: shared}\n"
+    )
+    assert sim.load_scenario(file, overrides=["queues.pairs=1"]).queues.workers == "shared"
+    file.write_text(file.read_text().replace("pairs: 2", "pairs: 1"))
+    with pytest.raises(sim.ConfigError, match=r"queues\.workers: is not read in this scenario"):
+        sim.load_scenario(file, overrides=["traffic.packet_bytes=64"])

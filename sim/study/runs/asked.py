@@ -113,6 +113,10 @@ def load_sides(
     loaded = [scenarios.load(settings, overrides) for scenarios, settings in sides]
     given = [scenarios.given(settings, overrides) for scenarios, settings in sides]
     left = [unread(keys, asks(scenario)) for keys, scenario in zip(given, loaded, strict=True)]
+    left = [
+        _of_themselves(idle_keys, keys, *side, overrides, asks)
+        for idle_keys, keys, side in zip(left, given, sides, strict=True)
+    ]
     remarks = []
     for number, (scenarios, settings) in enumerate(sides):
         elsewhere = {key for other, keys in enumerate(given) if other != number for key in keys.keys() - left[other]}
@@ -124,6 +128,22 @@ def load_sides(
             f"{key} is not read in {loaded[number].name}, only in what it is compared with" for key in left[number]
         ]
     return loaded, remarks
+
+
+def _of_themselves(
+    left: list[str],
+    given: Mapping[str, Given],
+    scenarios: Scenarios,
+    settings: Mapping[str, Any],
+    overrides: Sequence[str],
+    asks: Asks,
+) -> list[str]:
+    """Return the idle keys without those that a file says and that only an override has made idle."""
+    of_file = [key for key in left if given[key].file is not None and given[key].text is None]
+    if not of_file or not overrides:
+        return left
+    alone = unread(of_file, asks(scenarios.load(settings)))
+    return [key for key in left if key not in of_file or key in alone]
 
 
 def refuse_unread(keys: Mapping[str, Given], points: Iterable[Point]) -> None:

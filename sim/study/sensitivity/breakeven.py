@@ -158,7 +158,7 @@ def breakeven(
         raise ConfigError(f"is above the high end, {high:g}", key="low", got=f"{low:g}")
     if not 0 < tolerance <= 1:
         raise ConfigError("a share above 0 and up to 1 is needed", key="tolerance", got=f"{tolerance:g}")
-    if unread([key], _looked_at(varied, base, low, high, whole)):
+    if value_of(base, key) is not None and unread([key], _looked_at(varied, base, low, high, whole)):
         raise ConfigError("is not read in this scenario", key="vary", got=key)
     if target.quantity in _OF_PAIRS and len(base.access) < 2:
         raise ConfigError("two access variants are needed", key="target", got=target)
