@@ -52,8 +52,7 @@ def local_executor(jobs: int | None = None) -> Iterator[Executor]:
     with ProcessPoolExecutor(jobs, mp_context=get_context("spawn"), initializer=_end_with_parent) as pool:
         try:
             yield pool
-        except BaseException:  # nobody waits for what is under way
-            pool.shutdown(wait=False, cancel_futures=True)
+        except BaseException:  # nobody waits for what is under way; the pool ends when its workers are gone
             for worker in set(active_children()) - others:
                 worker.kill()
             raise
