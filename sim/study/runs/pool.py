@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import Executor, ProcessPoolExecutor, as_completed
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Executor, Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from multiprocessing import active_children, get_context, parent_process
-from threading import Thread
+from threading import Thread, current_thread, main_thread
+from typing import Any
 
 import numpy as np
 
@@ -42,6 +43,40 @@ class Outcomes:
     errors: dict[int, str]
 
 
+#: What ends a command.
+_ENDING = (signal.SIGINT, signal.SIGTERM)
+
+
+class _Pool(ProcessPoolExecutor):
+    """A pool that starts its workers undisturbed: one whose start is cut short would end in a traceback of its own."""
+
+    def submit(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        """Send a call out, which may start a worker."""
+        with _ending_later():
+            return super().submit(function, *args, **kwargs)
+
+
+@contextmanager
+def _ending_later() -> Iterator[None]:
+    """Hear only behind the block what asks the command to end; a process that is started in it begins deaf to it."""
+    if current_thread() is not main_thread():  # only there are signals heard
+        yield
+        return
+    heard: list[int] = []
+    handlers = {number: handler for number in _ENDING if (handler := signal.getsignal(number)) is not None}
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING)  # what is started takes it on
+    for number in handlers:  # other threads of this process have no mask
+        signal.signal(number, lambda ending, _: heard.append(ending))
+    try:
+        yield
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+    for ending in heard:
+        signal.raise_signal(ending)
+
+
 @contextmanager
 def local_executor(jobs: int | None = None) -> Iterator[Executor]:
     """Give a pool of processes, one per core unless told otherwise."""
@@ -49,7 +84,7 @@ def local_executor(jobs: int | None = None) -> Iterator[Executor]:
     if jobs < 1:
         raise ConfigError("at least 1 is needed", key="jobs", got=jobs)
     others = set(active_children())
-    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn"), initializer=_end_with_parent) as pool:
+    with _Pool(jobs, mp_context=get_context("spawn"), initializer=_end_with_parent) as pool:
         try:
             yield pool
         except BaseException:  # nobody waits for what is under way; the pool ends when its workers are gone
@@ -61,6 +96,7 @@ def local_executor(jobs: int | None = None) -> Iterator[Executor]:
 def _end_with_parent() -> None:
     """Leave interrupts to the parent, which ends its workers; end by itself when the parent is gone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _ENDING)  # kept back since it was started
     Thread(target=_wait_for_parent, daemon=True).start()
 
 
