@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -190,12 +189,11 @@ def breakeven(
 
     A gain is that of the second access variant over the first (--access A,B, or the first two of the scenario).
     """
-    from sim.config.errors import ConfigError
     from sim.report.tables.evidence import breakeven_tables
     from sim.study.questions.limits import limits
     from sim.study.questions.run import run
     from sim.study.review.preface import preface
-    from sim.study.runs.asked import every_point, no_point
+    from sim.study.runs.asked import no_point
     from sim.study.sensitivity import breakeven as even
 
     wanted = even.Target.parse(target)
@@ -205,11 +203,7 @@ def breakeven(
         return opt.load(scenario, changes, configs, no_point, access=access, size=size)
 
     def looked_at(loaded: Scenario) -> list[Point]:
-        points = every_point(loaded)
-        for end in (low, high):
-            with suppress(ConfigError):
-                points += every_point(varied(end)) if end is not None else []
-        return points
+        return list(even.points_at_ends(varied, loaded, [end for end in (low, high) if end is not None]))
 
     base = opt.load(scenario, sets, configs, looked_at, access=access, size=size)
     result = even.breakeven(varied, base, vary, wanted, low=low, high=high, tolerance=tolerance)

@@ -97,6 +97,7 @@ def compare(
     from sim.study.review.preface import preface, with_worth
     from sim.study.review.ranking import ranking
     from sim.study.sensitivity.shapley import decompose
+    from sim.study.sensitivity.tornado import swing_entries
 
     if access is not None and access.count(",") > 1:
         opt.refuse("compare takes two access variants", key="--access", got=access)
@@ -127,8 +128,9 @@ def compare(
         ranked = ranking(first, comparison.before, comparison.after, sure=sure, configs=configs)
         above = replace(above, ranking=ranked)
         if sure is not None:
+            at_first = [side for side in both if side.packet_bytes == both[0].packet_bytes]
             with opt.counted_progress("runs") as counted:
-                above = with_worth(above, first, both, configs, progress=counted)
+                above = with_worth(above, first, swing_entries(at_first, progress=counted), configs)
     opt.show_under(
         above,
         data,

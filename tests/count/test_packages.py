@@ -85,6 +85,7 @@ def test_old_lists_are_better_than_none(tools, tmp_path):
     grow_old(archive, 30)
     tools.write("apt-get", "echo 'E: no route to host' >&2; exit 100")
     look(archive)
+    assert tools.called("indextargets") == 2  # it was tried
 
 
 def test_lists_that_cannot_be_fetched_are_one_line(tools, tmp_path):

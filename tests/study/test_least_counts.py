@@ -67,6 +67,8 @@ def test_the_worst_corner_of_the_ranges_is_run(kernel, scenario):
     entries = {entry.key: entry.quantity for case in asked for entry in used_entries(case.scenario, [case.plan])}
     corner = {key: known.high if key in parts else known.low for key, known in entries.items()}
     corner = values_fitted_together(corner, least)
+    for count in least:
+        assert corner.get(count.key, count.quantity.value) >= count.at({key: np.array(corner[key]) for key in corner})
     for case in asked:
         drawn = with_values(case.scenario, {key: value for key, value in corner.items() if key.startswith("kernel.")})
         build_plan(drawn, drawn.access[0].name, 64)

@@ -345,37 +345,9 @@ def load_scenario(
     settings: Mapping[str, Any] | None = None,
     configs: str | Path | None = None,
 ) -> Scenario:
-    """Load a scenario, resolve every name in it, apply its calibration, then settings and overrides in order.
+    """Load a scenario as `sim.load_scenario` does, but take keys that the model does not read in it, too.
 
-    Parameters
-    ----------
-    reference
-        Name of a scenario (`vhost-sim list scenarios`), or path of a YAML file.
-    overrides
-        `KEY=VALUE` texts, applied in order; the value is YAML: `traffic.packet_bytes=[64, 128]`.
-    settings
-        Values by key, applied before the overrides; a table may be given whole: `{"cpu": {...}}`.
-    configs
-        A folder with the shape of `configs/`, whose tables are added to the shipped ones.
-
-    Returns
-    -------
-    Scenario
-        The scenario with all its tables inside.
-
-    Raises
-    ------
-    ConfigError
-        For anything that is wrong, in one line: an unknown name or key, a value of the wrong type or out of bounds.
-
-    Examples
-    --------
-    >>> scenario = load_scenario("virtio-user-xdp1-tap", overrides=["kernel=v6.12", "mitigations.smap=false"])
-    >>> scenario.kernel.name, scenario.mitigations.smap
-    ('v6.12', False)
-    >>> load_scenario("virtio-user-xdp1-tap", settings={"cpu": "zen9"})
-    Traceback (most recent call last):
-    sim.config.errors.ConfigError: ...unknown cpu 'zen9'; did you mean 'zen5'?
+    ConfigError for anything else that is wrong.
     """
     return Scenarios(reference, configs).load(settings or {}, overrides)
 

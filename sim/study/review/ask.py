@@ -15,13 +15,13 @@ from sim.config.progress import Counted
 from sim.config.scenario.scenario import Scenario
 from sim.config.tables.quantity import Quantity
 from sim.study.evidence.assumptions import assumed_by
-from sim.study.evidence.conditions import applying, worth
+from sim.study.evidence.conditions import applying
 from sim.study.evidence.envelope import outside, published_for
 from sim.study.questions.compare import Comparison, Difference
 from sim.study.questions.explain import Explanation, explain
 from sim.study.questions.limits import IDEAL, limits
 from sim.study.questions.run import Result, run
-from sim.study.review.preface import preface
+from sim.study.review.preface import preface, with_worth
 from sim.study.review.ranking import ranking
 from sim.study.review.review import Review, SourcedEntry
 from sim.study.runs.asked import load_scenario
@@ -62,12 +62,11 @@ def review(
     pair = dict.fromkeys((accesses[0], focus))
     sides = [side for side in sides_of(scenario, list(pair)) if side.packet_bytes == size]
     tornado = study_tornado or swing_entries(sides, executor, progress)
-    sources, priors = _sources(explanations), _priors(scenario, configs)
     bounded = limits(scenario, result.points)
     ranked = None
     if focus != accesses[0]:
         ranked = ranking(scenario, accesses[0], focus, sure=sure, stressed=True, configs=configs, executor=executor)
-    graded = {entry.key: "fitted" if entry.key in priors else entry.quantity.grade for entry in sources}
+    above = replace(preface(scenario, result.points, bounded, configs=configs), ranking=ranked)
     return Review(
         question=question or _question(scenario),
         focus=focus,
@@ -78,16 +77,12 @@ def review(
         tornado=tornado,
         switches=turned_over(sides, executor),
         explanations=explanations,
-        sources=sources,
-        priors=priors,
+        sources=_sources(explanations),
+        priors=_priors(scenario, configs),
         published=published_for(scenario, result.points, configs),
         assumptions=assumed_by(scenario),
         outside=outside([scenario], configs),
-        preface=replace(
-            preface(scenario, result.points, bounded, configs=configs),
-            ranking=ranked,
-            worth=worth({index.key: index.values["swing"] ** 2 for index in tornado.indices}, graded) or None,
-        ),
+        preface=with_worth(above, scenario, tornado, configs),
     )
 
 

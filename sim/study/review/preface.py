@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from concurrent.futures import Executor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from sim.config.progress import Counted
 from sim.config.scenario.scenario import Scenario
+from sim.config.tables.quantity import Quantity
 from sim.engine import Point
 from sim.study.evidence.conditions import Conditions, applying, conditions, worth, worth_text
 from sim.study.questions.bounds import Bound, bounds, sentences
 from sim.study.questions.limits import Limit
 from sim.study.review.ranking import Ranking
-from sim.study.runs.case import Side, entry
-from sim.study.sensitivity.tornado import swing_entries
+from sim.study.runs.case import value_of
+from sim.study.sensitivity.tornado import Sensitivities
 from sim.study.uncertainty.distributions import calibration_of
 
 #: Names of the fields of the first scenario, and of a second one that it is compared with.
@@ -76,17 +75,8 @@ def preface(
     return Preface(tuple(conditions(each, configs) for each in scenarios), tuple(parts), tuple(said))
 
 
-def with_worth(
-    before: Preface,
-    scenario: Scenario,
-    sides: Sequence[Side],
-    configs: Path | None = None,
-    executor: Executor | None = None,
-    progress: Counted | None = None,
-) -> Preface:
-    """Add what the evidence is worth to the gain at the first size: widths of its inputs alone, by their grades."""
-    first = [side for side in sides if side.packet_bytes == sides[0].packet_bytes]
-    tornado = swing_entries(first, executor, progress)
+def with_worth(before: Preface, scenario: Scenario, tornado: Sensitivities, configs: Path | None = None) -> Preface:
+    """Add what the evidence is worth to an answer: widths of its inputs alone, by their grades."""
     widths = {index.key: index.values["swing"] ** 2 for index in tornado.indices}
     return replace(before, worth=worth(widths, _grades(scenario, widths, configs)) or None)
 
@@ -95,5 +85,7 @@ def _grades(scenario: Scenario, keys: Iterable[str], configs: Path | None) -> di
     """Return the grade of each entry by its key; `fitted` where the calibration's value stands in the scenario."""
     calibration = calibration_of(scenario, configs)
     fitted = applying(scenario, calibration) if calibration else []
-    firsts = [key.split(" + ")[0] for key in keys]
-    return {key: "fitted" if key in fitted else entry(scenario, key).grade for key in firsts}
+    known = {key: value_of(scenario, key) for key in (key.split(" + ")[0] for key in keys)}
+    return {
+        key: "fitted" if key in fitted else entry.grade for key, entry in known.items() if isinstance(entry, Quantity)
+    }

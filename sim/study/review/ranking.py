@@ -59,10 +59,7 @@ class Ranked:
 
     def spelled(self) -> str:
         """Spell the gain in percent, with its interval where there is one."""
-        if self.gain is None:
-            return f"{self.gain_percent:+.1f} %"
-        ends = self.gain.gain_percent
-        return f"{ends.value:+.1f} % [{ends.low:+.1f}, {ends.high:+.1f}]"
+        return f"{self.gain_percent:+.1f} %" if self.gain is None else self.gain.gain_percent.signed("%")
 
 
 @dataclass(frozen=True)

@@ -158,7 +158,7 @@ def gained(gain: Gain) -> str:
     percent = gain.gain_percent
     digits = 0 if abs(percent.value) >= _WHOLE_PERCENT else 1
     if not gain.resolved:
-        return f"{gain.after} does not differ from {gain.before}: {_signed(percent, '%')}"
+        return f"{gain.after} does not differ from {gain.before}: {percent.signed('%')}"
     if percent.value < 0:
         ends = f"[{-percent.high:.{digits}f}, {-percent.low:.{digits}f}]"
         return f"{gain.after} loses {-percent.value:.{digits}f} % {ends} against {gain.before}"
@@ -208,17 +208,13 @@ def _how_much(review: Review) -> str:
     first, last = gains[0], gains[-1]
     said = (
         f"{_mpps(rates[first.before, size])} to {_mpps(rates[first.after, size])} Mpps at {review.size_text}: "
-        f"{_signed(first.gain_percent, '%')}, {_signed(first.saved_ns, 'ns')} saved per packet of a worker core"
+        f"{first.gain_percent.signed('%')}, {first.saved_ns.signed('ns')} saved per packet of a worker core"
     )
     if last is first:
         return said
     known = any(published.packet_bytes == last.packet_bytes for published in review.published)
     beyond = "" if known else ", a size for which nothing was published"
-    return f"{said}; {_signed(last.gain_percent, '%')} at {last.packet_bytes} B{beyond}"
-
-
-def _signed(interval: Interval, unit: str) -> str:
-    return f"{interval.value:+.1f} {unit} [{interval.low:+.1f}, {interval.high:+.1f}]"
+    return f"{said}; {last.gain_percent.signed('%')} at {last.packet_bytes} B{beyond}"
 
 
 def _mpps(rate: Interval) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import pairwise
@@ -158,7 +158,8 @@ def breakeven(
         raise ConfigError(f"is above the high end, {high:g}", key="low", got=f"{low:g}")
     if not 0 < tolerance <= 1:
         raise ConfigError("a share above 0 and up to 1 is needed", key="tolerance", got=f"{tolerance:g}")
-    if value_of(base, key) is not None and unread([key], _looked_at(varied, base, low, high, whole)):
+    ends = [int(end) if whole else end for end in (low, high)]
+    if value_of(base, key) is not None and unread([key], points_at_ends(varied, base, ends)):
         raise ConfigError("is not read in this scenario", key="vary", got=key)
     if target.quantity in _OF_PAIRS and len(base.access) < 2:
         raise ConfigError("two access variants are needed", key="target", got=target)
@@ -170,12 +171,12 @@ def breakeven(
     return replace(result, basis=base.queues.basis)
 
 
-def _looked_at(varied: Varied, base: Scenario, low: float, high: float, whole: bool) -> Iterator[Point]:
-    """Yield the points of the scenario, then those with the key at the ends of its range."""
+def points_at_ends(varied: Varied, base: Scenario, ends: Iterable[float]) -> Iterator[Point]:
+    """Yield the points of the scenario, then those with the key at ends of its range."""
     yield from every_point(base)
-    for end in (low, high):
+    for end in ends:
         with suppress(ConfigError):
-            yield from every_point(varied(int(end) if whole else end))
+            yield from every_point(varied(end))
 
 
 def search(

@@ -173,52 +173,12 @@ def run_sweep(
     for a folder that holds another sweep, or parts without `resume`, or that another sweep is writing, and for what
     cannot be written.
     """
-    with nullcontext() if folder is None else held_by_one(folder):
-        return _run_held(sweep, executor, folder, resume, configs, jobs, progress, notice)
-
-
-def _run_held(
-    sweep: Sweep,
-    executor: Executor,
-    folder: Path | None,
-    resume: bool,
-    configs: Path | None,
-    jobs: int,
-    progress: Counted | None,
-    notice: Notice | None,
-) -> Outcome:
     design = Design(sweep)
     outcome = Outcome(len(design), folder=folder)
-    parts = None if folder is None else _open(folder, sweep, resume, configs)
-    job = _Job(sweep, design, parts, str(configs) if configs else None, outcome, notice or (lambda text: None))
-    waiting: dict[Future[Any], int] = {}
-    numbers = iter(range(-(-len(design) // CHUNK_POINTS)))
-    done_points, finished = 0, False
-    held: dict[int, list[ResultRow]] = {}
-    try:
-        while not finished or waiting:
-            while not finished and len(waiting) < 2 * jobs + 1:
-                number = next(numbers, None)
-                if number is None:
-                    finished = True
-                else:
-                    waiting[job.submit(executor, number)] = number
-            ready, _ = wait(waiting, return_when=FIRST_COMPLETED)
-            for future in ready:
-                number = waiting.pop(future)
-                rows = job.settle(number, future.result())
-                if parts is None:
-                    held[number] = rows
-                done_points += job.size(number)
-                if progress is not None:
-                    progress(done_points, len(design))
-    except BrokenProcessPool:
-        hint = "; the parts written before are kept, the sweep can be resumed" if folder else ""
-        raise ConfigError(f"sweep {sweep.name}: a worker process died{hint}") from None
-    finally:
-        for future in waiting:
-            future.cancel()
-    outcome.rows = [row for number in sorted(held) for row in held[number]]
+    with nullcontext() if folder is None else held_by_one(folder):
+        parts = None if folder is None else _open(folder, sweep, resume, configs)
+        job = _Job(sweep, design, parts, str(configs) if configs else None, outcome, notice or (lambda text: None))
+        outcome.rows = job.run(executor, jobs, progress)
     return outcome
 
 
@@ -233,6 +193,37 @@ class _Job:
     outcome: Outcome
     notice: Notice
     known: dict[int, dict[str, list[ResultRow]]] = field(default_factory=dict)
+
+    def run(self, executor: Executor, jobs: int, progress: Counted | None) -> list[ResultRow]:
+        """Run every chunk, a few at a time; return the rows in the order of points, none where they are in parts."""
+        waiting: dict[Future[Any], int] = {}
+        numbers = iter(range(-(-len(self.design) // CHUNK_POINTS)))
+        done_points, finished = 0, False
+        held: dict[int, list[ResultRow]] = {}
+        try:
+            while not finished or waiting:
+                while not finished and len(waiting) < 2 * jobs + 1:
+                    number = next(numbers, None)
+                    if number is None:
+                        finished = True
+                    else:
+                        waiting[self.submit(executor, number)] = number
+                ready, _ = wait(waiting, return_when=FIRST_COMPLETED)
+                for future in ready:
+                    number = waiting.pop(future)
+                    rows = self.settle(number, future.result())
+                    if self.parts is None:
+                        held[number] = rows
+                    done_points += self.size(number)
+                    if progress is not None:
+                        progress(done_points, len(self.design))
+        except BrokenProcessPool:
+            hint = "; the parts written before are kept, the sweep can be resumed" if self.parts else ""
+            raise ConfigError(f"sweep {self.sweep.name}: a worker process died{hint}") from None
+        finally:
+            for future in waiting:
+                future.cancel()
+        return [row for number in sorted(held) for row in held[number]]
 
     def span(self, number: int) -> tuple[int, int]:
         """First point of a chunk, and the point behind it."""

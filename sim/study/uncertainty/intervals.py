@@ -41,6 +41,10 @@ class Interval:
     low: float
     high: float
 
+    def signed(self, unit: str) -> str:
+        """Spell it with signs: `+20.4 % [+9.8, +31.7]`."""
+        return f"{self.value:+.1f} {unit} [{self.low:+.1f}, {self.high:+.1f}]"
+
     def to_dict(self) -> dict[str, float]:
         """Return the JSON form."""
         return {"value": self.value, "low": self.low, "high": self.high}
