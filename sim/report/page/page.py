@@ -92,7 +92,8 @@ def _accesses(review: Review) -> str:
     return (
         f"{table(('variant', 'what it does'), titles, left=2)}\n"
         f'<p class="small">Intervals are {_kind_of_interval(review.sure.draws)} of {review.sure.draws} draws of every '
-        "cost from its range, the same draws for all variants. A variant changes how ring metadata is accessed; copies "
+        "cost from its range, with the repeats of a rig and the model's own error: of what would be measured. The "
+        "draws are the same for all variants. A variant changes how ring metadata is accessed; copies "
         f"of vnet headers and packet bytes {kept}</p>\n"
         f"{_variants(review)}"
     )

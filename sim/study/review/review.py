@@ -224,7 +224,7 @@ def _mpps(rate: Interval) -> str:
 def _how_sure(review: Review) -> str:
     said = []
     if review.gain is not None:
-        drawn = "over the ranges of the tables; what the model itself leaves out is in none of them"
+        drawn = "over the ranges of the tables, the repeats of a rig and how far the model itself was off elsewhere"
         said.append(f"{review.gain.sentence(review.sure.draws)}, {drawn}")
     names = dict.fromkeys((review.scenario.access[0].name, review.focus))
     said += [_evidence(review, name) for name in names]
