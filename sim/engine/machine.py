@@ -77,28 +77,29 @@ class Machine:
 
     def ready(self, segment: Segment) -> bool:
         """Return whether the condition at the start of a row holds."""
-        return segment.first.condition is None or self._holds(segment.first.condition)
+        condition = segment.first.condition
+        return condition is None or self._holds(condition)
 
     def due_at(self, segment: Segment) -> int:
         """Return when the next packet arrives, for a row that waits for one (0 otherwise)."""
-        if not segment.first.takes_arrivals or self.plan.arrivals is None:
+        if self.plan.arrivals is None or not segment.first.takes_arrivals:
             return 0
         return self.plan.arrivals.at(self.registers[Register.TAKEN])
 
     def begin(self, segment: Segment, now: int) -> int:
         """Start a row: drain stores, sample, read; return how long the row takes."""
-        actor, waits = segment.actor, self.waits_ps[segment.index]
+        actor, first, waits = segment.actor, segment.first, self.waits_ps[segment.index]
         stall = self.store_stall_ps[actor]
         self.store_stall_ps[actor] = 0
-        if segment.first.drains_stores:
+        if first.drains_stores:
             stall += max(0, self.stores_done_ps[actor] - now)
         if stall:
             waits[Wait.STORES] += stall
             self.wait_events[segment.index][Wait.STORES] += 1
-        if segment.first.waits_before:
+        if first.waits_before:
             self.overlap_paid_ps[actor] = 0
-        if segment.first.sample is not None:
-            self.registers[segment.first.sample[0]] = self.registers[segment.first.sample[1]]
+        if first.sample is not None:
+            self.registers[first.sample[0]] = self.registers[first.sample[1]]
         exposed = self._read(segment) if segment.read is not None else 0
         if segment.waits_after:
             self.overlap_paid_ps[actor] = 0
@@ -132,11 +133,12 @@ class Machine:
                 registers[effect.target] = left if left > 0 else left + effect.constant
             else:  # set, copy
                 registers[effect.target] = source + effect.constant
-        if segment.first.takes_arrivals and self.plan.arrivals is not None:
+        if self.plan.arrivals is not None and segment.first.takes_arrivals:
             self._take_arrived(self.plan.arrivals, now)
-        if segment.last.marks == "posted":
+        marks = segment.last.marks
+        if marks == "posted":
             self._mark_posted(now)
-        elif segment.last.marks == "used":
+        elif marks == "used":
             self._mark_used(now)
         return next((target for jump, target in segment.jumps if self._holds(jump)), segment.following)
 
@@ -171,7 +173,7 @@ class Machine:
     def _read(self, segment: Segment) -> int:
         """Read the lines of a row; return the latency that nothing hides (DESIGN 6b.3)."""
         assert segment.read is not None
-        latencies, actor, total = self.plan.latencies, segment.actor, 0
+        latencies, actor, hidden, total = self.plan.latencies, segment.actor, segment.first.hidden_ps, 0
         mine = 1 << actor
         for line in self._lines(segment.read):
             if self.holders[line] & mine:
@@ -185,7 +187,7 @@ class Machine:
                 kind, latency = Wait.CLEAN, latencies.clean_ps
             self.holders[line] |= mine
             self.last_line[segment.index] = line
-            exposed = max(0, latency - segment.first.hidden_ps)
+            exposed = max(0, latency - hidden)
             paid = self.overlap_paid_ps[actor]
             wait = max(0, exposed - paid)
             if paid and kind == Wait.TRANSFER:

@@ -90,14 +90,15 @@ class ReferenceEngine:
                 woken = self._env.event()
                 self._asleep[actor] = (segment, woken)
                 yield woken
-            due = machine.due_at(segment)
-            if due > self.now_ps:
-                yield self._after(actor, due - self.now_ps)
-            machine.waits_ps[segment.index][Wait.BLOCKED] += self.now_ps - arrived
+            now, due = self.now_ps, machine.due_at(segment)
+            if due > now:
+                yield self._after(actor, due - now)
+                now = due
+            machine.waits_ps[segment.index][Wait.BLOCKED] += now - arrived
             if self._before_row is not None:
                 self._before_row(machine, segment)
-            duration = machine.begin(segment, self.now_ps)
-            self.accounted_ps[actor] = self.now_ps + duration
+            duration = machine.begin(segment, now)
+            self.accounted_ps[actor] = now + duration
             yield self._after(actor, duration)
             following = machine.finish(segment, self.now_ps)
             self._note(segment)
