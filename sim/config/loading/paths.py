@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from functools import cache, lru_cache
 from pathlib import Path
 
 from sim.config.errors import ConfigError, nearest
@@ -30,11 +31,13 @@ _SHARED = ("studies",)  # folders that hold more than one kind of table
 _KIND_LINE = re.compile(r"^kind:\s*(\S+)", re.MULTILINE)
 
 
+@cache
 def package_folder() -> Path:
     """Return the folder of the package `sim`."""
     return Path(__file__).resolve().parents[2]
 
 
+@cache
 def shipped() -> Path:
     """Return the folder of shipped tables: beside the package in a checkout, inside it in a wheel."""
     package = package_folder()
@@ -51,13 +54,23 @@ def names(kind: str, configs: Path | None = None) -> dict[str, Path]:
     """Map every name of a kind to its file; the tables of `configs` hide shipped ones of the same name."""
     if FOLDERS[kind] == ".":  # the one table of its kind, which a user's own folder does not replace
         return {kind: shipped() / f"{kind}.yaml"}
-    files: dict[str, Path] = {}
-    for root in (shipped(), configs):
-        if root is not None:
-            files.update({file.stem: file for file in sorted((root / FOLDERS[kind]).glob("*.yaml"))})
+    folder = shipped() / FOLDERS[kind]
+    files = _shipped_files(folder, folder.stat().st_mtime_ns)
+    if configs is not None:
+        files = files | _files(configs / FOLDERS[kind])
     if FOLDERS[kind] in _SHARED:
         return {name: file for name, file in files.items() if _declares(file, kind)}
-    return files
+    return dict(files)
+
+
+def _files(folder: Path) -> dict[str, Path]:
+    return {file.stem: file for file in sorted(folder.glob("*.yaml"))}
+
+
+@lru_cache(maxsize=len(FOLDERS))
+def _shipped_files(folder: Path, changed_ns: int) -> dict[str, Path]:
+    """List a folder of shipped tables once, and anew when it has `changed_ns` since: a load asks some twenty times."""
+    return _files(folder)
 
 
 def _declares(file: Path, kind: str) -> bool:
