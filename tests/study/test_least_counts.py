@@ -58,7 +58,9 @@ def test_what_an_accessor_reads_is_derived_from_the_tables():
 
 
 @pytest.mark.parametrize("scenario", ["virtio-user-xdp1-tap", "virtio-user-receive-skb"])
-@pytest.mark.parametrize("kernel", KERNELS)
+@pytest.mark.parametrize(
+    "kernel", [pytest.param(name, marks=() if name in ("v5.0", "v7.3") else pytest.mark.deep) for name in KERNELS]
+)
 def test_the_worst_corner_of_the_ranges_is_run(kernel, scenario):
     """Every count at its lowest and every part of one at its highest, under every variant that the kernel takes."""
     asked = cases(kernel, scenario, VARIANTS)

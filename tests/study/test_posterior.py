@@ -43,7 +43,7 @@ def test_a_linear_problem_has_the_posterior_of_the_textbook():
 @pytest.mark.parametrize(
     ("model", "times"),
     [
-        pytest.param(linear, 40, id="linear"),
+        pytest.param(linear, 20, id="linear"),
         *(pytest.param(model, 200, id=f"{model.__name__}, deep", marks=pytest.mark.deep) for model in (linear, bent)),
     ],
 )
