@@ -182,8 +182,8 @@ class Ledger:
 
     def far_outside(self) -> tuple[str, ...]:
         """Say which entries that were read have a value far outside the range of their table: the user has set it."""
-        tables = (*self.read.values(), *self.read_for_setup.values())
-        if not any(isinstance(table, Quantity) and table.far_outside for table in tables):
+        tables = {id(table): table for table in (*self.read.values(), *self.read_for_setup.values())}
+        if not any(isinstance(table, Quantity) and table.far_outside for table in tables.values()):
             return ()
         said = {key: entry.far_outside for key, entry in self.entries().items()}
         return tuple(f"FAR OUTSIDE ITS RANGE: {key} is {text}" for key, text in said.items() if text)

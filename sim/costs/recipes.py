@@ -97,6 +97,7 @@ class SwitchedOff:
     def __init__(self, kernel: Kernel, switches: Mitigations | CountedWith, cpu: Cpu | None = None) -> None:
         self._switches, self._cpu = switches, cpu
         self._touching: dict[str, dict[str, str | None]] = {}
+        self._instead: dict[str, str | None] = {}
         if isinstance(switches, Mitigations):  # of system calls, none of which was counted
             self._touching["pti"] = {"pti": None}
         for name in SWITCHES:
@@ -106,8 +107,10 @@ class SwitchedOff:
 
     def instead(self, word: str) -> str | None:
         """Return what is executed in the place of a word of a recipe: itself, another primitive, or nothing (None)."""
-        effects = [effect for name, effect in self._touching.get(word, {}).items() if self._is_off(name)]
-        return None if None in effects else [word, *effects][-1]
+        if word not in self._instead:
+            effects = [effect for name, effect in self._touching.get(word, {}).items() if self._is_off(name)]
+            self._instead[word] = None if None in effects else [word, *effects][-1]
+        return self._instead[word]
 
     def _is_off(self, name: str) -> bool:
         switched_on = getattr(self._switches, name)
@@ -132,6 +135,7 @@ class Recipes:
         counted = kernel.counted_with
         self._counted_off = SwitchedOff(kernel, counted)
         self._counted_copy = self._copy_rules(counted.fsrm)
+        self._instructions: dict[str, float] = {}
 
     def _copy_rules(self, cpu_fsrm: bool) -> CopyRules:
         routine = self.kernel.copy_routine
@@ -211,9 +215,12 @@ class Recipes:
 
     def instructions_of(self, primitive: str) -> float:
         """Instructions of one primitive; the object size check differs between kernels."""
-        if primitive == "object_size_check":
-            return self.kernel.object_size_check_instructions.value
-        return PRIMITIVES[primitive].instructions
+        known = self._instructions.get(primitive)
+        if known is None:
+            checks = primitive == "object_size_check"
+            table = self.kernel.object_size_check_instructions.value if checks else PRIMITIVES[primitive].instructions
+            known = self._instructions[primitive] = table
+        return known
 
     @property
     def slab_check_instructions(self) -> float:

@@ -6,7 +6,9 @@ numbers; rounding to whole picoseconds happens once, in `Component`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cached_property, partial
 
 from sim.config.scenario.scenario import Placement
 from sim.config.tables.cpu import Cpu
@@ -32,15 +34,20 @@ class Component:
     """`count` of one primitive in one execution of a row, and what they cost together, in whole picoseconds.
 
     `behind`: of barriers and locked operations, the instructions since the last one, on which the cost of each depends.
-    `spent`: the same time by kernel function.
+    `spent`: the same time by kernel function. `say` words the formula, which few ask for.
     """
 
     primitive: str
     count: float
     cost_ps: int
-    formula: str
+    say: Callable[[], str] = field(compare=False, repr=False)
     behind: tuple[float, ...] = ()
     spent: tuple[Spent, ...] = ()
+
+    @property
+    def formula(self) -> str:
+        """How the cost comes about."""
+        return self.say()
 
 
 class CostTable:
@@ -54,55 +61,96 @@ class CostTable:
         apart = "line_transfer" if placement.together else "line_transfer_cross_socket"
         #: Table entry for a line modified in the other actor's core, by placement.
         self.transfer_primitive = "line_transfer_smt" if placement.smt_siblings else apart
+        self._prices_ps: dict[str, float] = {}
 
-    def price(self, primitive: str) -> tuple[float, str]:
-        """Return the price of one in picoseconds and how it comes about. KeyError names what the table lacks."""
+    def price_ps(self, primitive: str) -> float:
+        """Return the price of one in picoseconds. KeyError names what the table lacks."""
+        known = self._prices_ps.get(primitive)
+        if known is None:
+            known = self._prices_ps[primitive] = self._price_ps(primitive)
+        return known
+
+    # Each entry is read where it is needed and not before: what was read is what an answer depends on.
+
+    @cached_property
+    def _drain_tail(self) -> float:
+        return self.cpu.serialisation.drain_tail.value
+
+    @cached_property
+    def _refill(self) -> float:
+        return self.cpu.serialisation.refill.value
+
+    @cached_property
+    def _scheduler_entries(self) -> float:
+        return self.cpu.serialisation.scheduler_entries.value
+
+    @cached_property
+    def _lock_hidden(self) -> float:
+        return self.cpu.serialisation.lock_hidden.value
+
+    def _price_ps(self, primitive: str) -> float:
         if primitive in PRICED_BY_CPI:
-            scale = self.work_scale if primitive == "instruction" else 1.0
-            text = f"{self.cpi:g} cycles" + (f" x {scale:g}" if scale != 1 else "")
-            return self.cpi * scale * self.cycle_ps, text
+            return self.cpi * self._scale(primitive) * self.cycle_ps
         if primitive not in self.cpu.primitives:
             raise KeyError(f"{self.cpu.name}: no cost for primitive '{primitive}'; an unknown cost is an error")
-        entry = self.cpu.primitives[primitive]
-        unit = PRIMITIVES[primitive].unit
+        value, unit = self.cpu.primitives[primitive].value, PRIMITIVES[primitive].unit
         if unit == "cycles":
-            return entry.value * self.cycle_ps, f"{entry.value:g} cycles"
+            return value * self.cycle_ps
         if unit == "instructions":
-            return entry.value * self.cpi * self.cycle_ps, f"{entry.value:g} x {self.cpi:g} cycles"
+            return value * self.cpi * self.cycle_ps
         if unit == "bytes/cycle":
-            return self.cycle_ps / entry.value, f"1/{entry.value:g} cycle"
-        return entry.value * (1e3 if unit == "ns" else 1e6), f"{entry.value:g} {unit}"
+            return self.cycle_ps / value
+        return value * (1e3 if unit == "ns" else 1e6)
 
-    def barrier(self, primitive: str, behind: float) -> tuple[float, str]:
+    def price_text(self, primitive: str) -> str:
+        """Say how the price of one comes about."""
+        if primitive in PRICED_BY_CPI:
+            scale = self._scale(primitive)
+            return f"{self.cpi:g} cycles" + (f" x {scale:g}" if scale != 1 else "")
+        value, unit = self.cpu.primitives[primitive].value, PRIMITIVES[primitive].unit
+        if unit == "instructions":
+            return f"{value:g} x {self.cpi:g} cycles"
+        return f"1/{value:g} cycle" if unit == "bytes/cycle" else f"{value:g} {unit}"
+
+    def _scale(self, primitive: str) -> float:
+        return self.work_scale if primitive == "instruction" else 1.0
+
+    def barrier_ps(self, primitive: str, behind: float) -> float:
         """Return what a barrier costs behind n instructions, in picoseconds: b + min(t, n) + refill x min(n, Q) cycles.
 
         It waits for what is in flight, and the work behind it finds an empty scheduler (docs/model.md, Barriers).
         """
-        waits = self.cpu.serialisation
-        own, text = self.price(primitive)
-        terms = [text.removesuffix(" cycles")]
-        cycles = min(waits.drain_tail.value, behind)
-        if cycles:
-            terms.append(f"{cycles:.4g}")
-        if (refill := waits.refill.value) and behind:
-            delayed = min(behind, waits.scheduler_entries.value)
-            cycles += refill * delayed
-            terms.append(f"{refill:.4g} x {delayed:.4g}")
-        return own + cycles * self.cycle_ps, f"{' + '.join(terms)} cycles"
+        cycles = min(self._drain_tail, behind)
+        if self._refill and behind:
+            cycles += self._refill * min(behind, self._scheduler_entries)
+        return self.price_ps(primitive) + cycles * self.cycle_ps
+
+    def _barrier_text(self, primitive: str, behind: float) -> str:
+        terms = [self.price_text(primitive).removesuffix(" cycles")]
+        if tail := min(self._drain_tail, behind):
+            terms.append(f"{tail:.4g}")
+        if self._refill and behind:
+            terms.append(f"{self._refill:.4g} x {min(behind, self._scheduler_entries):.4g}")
+        return f"{' + '.join(terms)} cycles"
 
     def refill_ps(self, behind: float) -> float:
         """Return the part of a barrier's price behind n instructions by which the one before has delayed them."""
-        waits = self.cpu.serialisation
-        return waits.refill.value * min(behind, waits.scheduler_entries.value) * self.cycle_ps
+        return self._refill * min(behind, self._scheduler_entries) * self.cycle_ps
 
-    def locked(self, primitive: str, behind: float) -> tuple[float, str]:
+    def locked_ps(self, primitive: str, behind: float) -> float:
         """Return what a locked operation costs in picoseconds: it goes on beside the work behind the last one."""
-        own, text = self.price(primitive)
-        work_cycles = behind * self.cpi
-        if not work_cycles:
-            return own, text
-        hidden = min(self.cpu.serialisation.lock_hidden.value, work_cycles)
-        return max(0.0, own - hidden * self.cycle_ps), f"max(0, {text.removesuffix(' cycles')} - {hidden:.4g}) cycles"
+        own_ps = self.price_ps(primitive)
+        return max(0.0, own_ps - self._beside_lock(behind) * self.cycle_ps) if behind * self.cpi else own_ps
+
+    def _beside_lock(self, behind: float) -> float:
+        """Cycles of work that a locked operation hides behind itself."""
+        return min(self._lock_hidden, behind * self.cpi)
+
+    def _locked_text(self, primitive: str, behind: float) -> str:
+        text = self.price_text(primitive)
+        if not behind * self.cpi:
+            return text
+        return f"max(0, {text.removesuffix(' cycles')} - {self._beside_lock(behind):.4g}) cycles"
 
     def together(self, primitive: str, items: list[Item]) -> Component:
         """Price the items of one primitive: each barrier and locked operation at its place, everything else alike."""
@@ -110,27 +158,32 @@ class CostTable:
         places = [item.behind for item in items if item.behind is not None for _ in range(round(item.count))]
         if not places:
             return self.component(primitive, count)
-        at_its_place = self.locked if primitive in LOCKED else self.barrier
-        prices = [at_its_place(primitive, behind) for behind in places]
-        texts = " + ".join(text for _, text in prices)
-        return Component(primitive, count, round(sum(price for price, _ in prices)), texts, tuple(places))
+        at_its_place = self.locked_ps if primitive in LOCKED else self.barrier_ps
+        cost_ps = round(sum(at_its_place(primitive, behind) for behind in places))
+        return Component(primitive, count, cost_ps, partial(self._places_text, primitive, places), tuple(places))
+
+    def _places_text(self, primitive: str, places: list[float]) -> str:
+        text = self._locked_text if primitive in LOCKED else self._barrier_text
+        return " + ".join(text(primitive, behind) for behind in places)
 
     def item_ps(self, item: Item) -> float:
         """Return the price of one item in picoseconds: a barrier or locked operation at its place."""
         if item.behind is None:
-            return item.count * self.price(item.primitive)[0]
-        at_its_place = self.locked if item.primitive in LOCKED else self.barrier
-        return round(item.count) * at_its_place(item.primitive, item.behind)[0]
+            return item.count * self.price_ps(item.primitive)
+        at_its_place = self.locked_ps if item.primitive in LOCKED else self.barrier_ps
+        return round(item.count) * at_its_place(item.primitive, item.behind)
 
     def component(self, primitive: str, count: float, factor: float = 1.0, why: str = "") -> Component:
         """Price `count` of a primitive; `factor` is the share of it that is paid (with the reason in `why`)."""
-        one_ps, text = self.price(primitive)
-        formula = f"{count:g} x {text}" + (f" x {factor:g} ({why})" if why else "")
-        return Component(primitive, count, round(count * one_ps * factor), formula)
+        cost_ps = round(count * self.price_ps(primitive) * factor)
+        return Component(primitive, count, cost_ps, partial(self._text, primitive, count, factor, why))
+
+    def _text(self, primitive: str, count: float, factor: float, why: str) -> str:
+        return f"{count:g} x {self.price_text(primitive)}" + (f" x {factor:g} ({why})" if why else "")
 
     def whole_ps(self, primitive: str) -> int:
         """Return the price of one, rounded to whole picoseconds."""
-        return round(self.price(primitive)[0])
+        return round(self.price_ps(primitive))
 
     def hidden_ps(self, instructions: float) -> int:
         """Latency of a load that work behind it can hide (DESIGN 6b.3): overlap x min(reorder buffer, work) x CPI."""

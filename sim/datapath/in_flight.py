@@ -39,6 +39,13 @@ class InFlight:
         self._cpu = cpu
         self._functions = functions
         self.waiting = waiting(cpu)
+        self._of_actor: dict[str, list[int]] = {}
+        self._place: list[int] = []  # of a step among those of its actor
+        for number, step in enumerate(steps):
+            own = self._of_actor.setdefault(step.actor, [])
+            self._place.append(len(own))
+            own.append(number)
+        self._works: dict[int, list[Item]] = {}
 
     def placed(self, number: int) -> list[Item]:
         """Return what a step executes, each barrier and locked operation with the instructions behind it."""
@@ -131,12 +138,16 @@ class InFlight:
 
     def _onward(self, number: int) -> list[int]:
         """Return the other steps of the same actor, from the one behind a step around to the one before it."""
-        actor = self._steps[number].actor
-        others = (*range(number + 1, len(self._steps)), *range(number))
-        return [other for other in others if self._steps[other].actor == actor]
+        own, place = self._of_actor[self._steps[number].actor], self._place[number]
+        return own[place + 1 :] + own[:place]
 
     def _work(self, number: int) -> list[Item]:
         """Items of a step, behind the instructions that the time it is given stands for."""
+        if number not in self._works:
+            self._works[number] = self._given_and_own(number)
+        return self._works[number]
+
+    def _given_and_own(self, number: int) -> list[Item]:
         step = self._steps[number]
         if not step.extra_ns:
             return self._items[number]

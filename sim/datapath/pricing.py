@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, partial
 
 from sim.config.errors import ConfigError
 from sim.config.scenario.scenario import Scenario
@@ -26,6 +26,10 @@ _COUNTED_WITH_A_FRAME = ("payload_copy", "single_copy", "skb_copy", "kernel_copy
 def _whole(component: Component, function: str, next_function: str = "") -> Component:
     """Return a component whose whole time is one function's."""
     return replace(component, spent=(Spent(function, component.cost_ps, 0.0, next_function),))
+
+
+def _in_ns(time_ns: float) -> str:
+    return f"{time_ns:g} ns"
 
 
 def counted_in_accessors(scenario: Scenario, access: str, rows: Iterable[Row]) -> dict[str, float]:
@@ -58,6 +62,7 @@ class Pricer:
         self.packet_bytes = packet_bytes
         self.functions = functions
         self.waiting = waiting(scenario.cpu)
+        self._counted: dict[tuple[object, ...], list[Item]] = {}
 
     @cached_property
     def tlb_misses(self) -> list[Item]:
@@ -138,9 +143,14 @@ class Pricer:
 
     def counted(self, step: Step, entry: StepCount) -> list[Item]:
         """Return what the counts of a step hold besides its own work: its calls and the kernel's own accessor."""
-        items = self.recipes.calls(entry.calls, counted=True)
         accessor = step.counted_accessor or step.accessor
-        return items + self.recipes.counted(accessor, self._counted_bytes(step, accessor)) if accessor else items
+        key = step.counted_as, accessor, step.counted_accessor, step.bytes
+        if key not in self._counted:
+            items = self.recipes.calls(entry.calls, counted=True)
+            if accessor:
+                items += self.recipes.counted(accessor, self._counted_bytes(step, accessor))
+            self._counted[key] = items
+        return self._counted[key]
 
     def _returns(self, step: Step, items: list[Item]) -> float:
         """Returns of one execution: those that were counted, with the accessor's own in the place of the kernel's."""
@@ -275,7 +285,7 @@ class Pricer:
         if not step.extra_ns:
             return ()
         name = step.extra_name or ("given_time" if step.actor == "worker" else "driver_work")
-        return (Component(name, 1, round(step.extra_ns * 1000), f"{step.extra_ns:g} ns"),)
+        return (Component(name, 1, round(step.extra_ns * 1000), partial(_in_ns, step.extra_ns)),)
 
     def _payload_lines(self, step: Step, items: list[Component], hidden_ps: int) -> tuple[Component, ...]:
         """Lines of the packet that a copy pulls from the sender's cache, the first beside the rest, and clean ones."""

@@ -43,7 +43,7 @@ def table(**settings):
     [(0, 4), (1, 4 + 1 + 0.25), (5, 4 + 5 + 1.25), (40, 4 + 5 + 10), (60, 4 + 5 + 15), (1000, 4 + 5 + 15)],
 )
 def test_a_barrier_waits_for_the_tail_and_refills_at_most_the_scheduler(behind, cycles):
-    assert table().barrier("lfence", behind)[0] == pytest.approx(cycles * 500)
+    assert table().barrier_ps("lfence", behind) == pytest.approx(cycles * 500)
 
 
 def test_back_to_back_a_barrier_costs_what_its_entry_says():
@@ -53,25 +53,25 @@ def test_back_to_back_a_barrier_costs_what_its_entry_says():
 
 def test_where_no_growth_was_seen_a_barrier_costs_the_same_behind_any_work():
     zen3 = CostTable(load_scenario(SEED, settings={"calibration": None, "cpu": "zen3"}).cpu, 1.0, Placement())
-    behind = [zen3.barrier("lfence", n)[0] / zen3.cycle_ps for n in (14, 28, 56, 112)]
+    behind = [zen3.barrier_ps("lfence", n) / zen3.cycle_ps for n in (14, 28, 56, 112)]
     assert behind == [pytest.approx(10 + 5)] * 4  # serialisation.md 1 (M): 15.9, 16.2, 17.2, 16.1
 
 
 @pytest.mark.parametrize(("behind", "cycles"), [(0, 19), (4, 19 - 2), (20, 19 - 10), (1000, 19 - 10)])
 def test_a_locked_operation_is_hidden_by_the_work_since_the_last_one(behind, cycles):
-    assert table().locked("lock_rmw", behind)[0] == pytest.approx(cycles * 500)
+    assert table().locked_ps("lock_rmw", behind) == pytest.approx(cycles * 500)
 
 
 def test_a_locked_operation_never_costs_less_than_nothing():
-    assert table(**{"cpu.serialisation.lock_hidden": 40}).locked("lock_rmw", 1000)[0] == 0
+    assert table(**{"cpu.serialisation.lock_hidden": 40}).locked_ps("lock_rmw", 1000) == 0
 
 
 @given(st.floats(0, 400), st.floats(0, 400))
 def test_more_work_in_flight_never_makes_a_barrier_cheaper_or_a_lock_dearer(one, other):
     less, more = sorted((one, other))
     costs = table_of_rounds
-    assert costs.barrier("stac", less)[0] <= costs.barrier("stac", more)[0]
-    assert costs.locked("lock_rmw", less)[0] >= costs.locked("lock_rmw", more)[0]
+    assert costs.barrier_ps("stac", less) <= costs.barrier_ps("stac", more)
+    assert costs.locked_ps("lock_rmw", less) >= costs.locked_ps("lock_rmw", more)
 
 
 table_of_rounds = table()
@@ -103,7 +103,7 @@ def test_without_smap_the_fence_pays_for_the_drain():
     on, off = barriers(), barriers(**{"mitigations.smap": False})
     assert on["head"]["lfence"] == (0,)
     assert off["head"]["lfence"][0] > 100
-    prices = [table().barrier("lfence", plan["head"]["lfence"][0])[0] / 500 for plan in (on, off)]
+    prices = [table().barrier_ps("lfence", plan["head"]["lfence"][0]) / 500 for plan in (on, off)]
     assert prices == [4, 4 + 5 + 15]
 
 

@@ -159,5 +159,5 @@ def test_a_vector_copy_takes_the_cycles_measured_for_memcpy(n_bytes, measured):
     recipes = Recipes(scenario.kernel, scenario.variant("plain"), scenario.cpu, scenario.mitigations)
     table = CostTable(scenario.cpu, 1.0, scenario.placement)
     items = recipes.accessor("payload_copy", n_bytes)
-    cycles = sum(table.price(item.primitive)[0] * item.count for item in items) / table.cycle_ps
+    cycles = sum(table.price_ps(item.primitive) * item.count for item in items) / table.cycle_ps
     assert cycles == pytest.approx(measured, abs=2)

@@ -36,23 +36,23 @@ def table(*overrides, work_scale=1.0, placement=HERE):
     ids=["cycles", "ns", "us", "instructions", "bytes per cycle", "free"],
 )
 def test_a_price_follows_from_its_unit(override, primitive, ps):
-    assert table(override).price(primitive)[0] == pytest.approx(ps)
+    assert table(override).price_ps(primitive) == pytest.approx(ps)
 
 
 def test_twice_the_clock_halves_cycles_and_leaves_ns():
     slow, fast = table(), table("cpu.core_ghz=4")
     for primitive in ("lfence", "branch", "copy_bytes", "instruction"):
-        assert fast.price(primitive)[0] == pytest.approx(slow.price(primitive)[0] / 2), primitive
+        assert fast.price_ps(primitive) == pytest.approx(slow.price_ps(primitive) / 2), primitive
     for primitive in ("line_transfer", "clean_line", "worker_wakeup"):
-        assert fast.price(primitive)[0] == slow.price(primitive)[0], primitive
+        assert fast.price_ps(primitive) == slow.price_ps(primitive), primitive
 
 
 def test_the_work_scale_multiplies_the_work_between_accesses_only():
     plain, scaled = table(), table(work_scale=0.8)
-    assert plain.price("instruction")[0] == 0.5 * 500
-    assert scaled.price("instruction")[0] == pytest.approx(0.8 * 0.5 * 500)
+    assert plain.price_ps("instruction") == 0.5 * 500
+    assert scaled.price_ps("instruction") == pytest.approx(0.8 * 0.5 * 500)
     for primitive in ("copy_loop", "load", "branch", "lfence"):
-        assert scaled.price(primitive) == plain.price(primitive), primitive
+        assert scaled.price_ps(primitive) == plain.price_ps(primitive), primitive
 
 
 def test_a_component_is_count_times_price_rounded_once():
@@ -71,7 +71,7 @@ def test_an_unknown_cost_is_an_error_that_names_it_and_never_a_default():
     lacking = cpu()
     lacking = lacking.model_copy(update={"primitives": {k: v for k, v in lacking.primitives.items() if k != "lfence"}})
     with pytest.raises(KeyError, match="no cost for primitive 'lfence'; an unknown cost is an error"):
-        CostTable(lacking, 1.0, HERE).price("lfence")
+        CostTable(lacking, 1.0, HERE).price_ps("lfence")
 
 
 def test_a_missing_cost_stops_a_run_before_it_starts(tmp_path):
