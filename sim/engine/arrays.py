@@ -40,8 +40,8 @@ def _columns(names: str) -> np.dtype[Any]:
 #: is 1 where the end of the row can make true what another actor waits for.
 SEGMENT = _columns(
     "actor cost_ps unit unit_ps waits_before waits_after drains_stores sample_target sample_source takes_arrivals "
-    "marks wakes condition read write adds_from adds_to changes_from changes_to jumps_from jumps_to following "
-    "classes_from"
+    "marks fills_ring wakes condition read write adds_from adds_to changes_from changes_to jumps_from jumps_to "
+    "following classes_from"
 )
 #: One row per access to ring memory: see `LineAccess`; `end` is the offset behind the last stride.
 ACCESS = _columns("first_line offset bytes index counted count times plus modulo stride end")
@@ -58,7 +58,13 @@ LINE = _columns("owner holders")
 #: One row per actor.
 ACTOR = _columns("segment phase due_ps priority rank arrived_ps overlap_paid_ps stores_done_ps store_stall_ps")
 #: One row.
-TOTAL = _columns("now_ps started scheduled sequence recorded marked_posted marked_used latency_sum_ps most_in_flight")
+TOTAL = _columns(
+    "now_ps started scheduled sequence recorded marked_posted marked_used most_in_flight "
+    "occupied occupied_since_ps occupied_high occupied_low most_occupied"
+)
+#: The integral of the ring's occupancy over time is `high << OCCUPIED_SHIFT` plus `low`: too large for one 64-bit
+#: integer in long runs.
+OCCUPIED_SHIFT = 32
 
 
 class Mark(IntEnum):
@@ -115,7 +121,7 @@ LAYOUT = int.from_bytes(
             ]
             + [ZERO, NEVER, NOBODY, LINE_SHIFT, histogram.SUB_BITS, histogram.buckets()]
             + [traffic.GAMMA, traffic.FIRST_FACTOR, traffic.SECOND_FACTOR, traffic.SHIFTS, traffic.DRAW_BITS]
-            + [order.PRIORITY_SHIFT]
+            + [order.PRIORITY_SHIFT, OCCUPIED_SHIFT]
         ).encode()
     ).digest()[:7]
 )
@@ -154,6 +160,7 @@ class _Program:
             "sample_source": sample_source,
             "takes_arrivals": segment.first.takes_arrivals and self.plan.arrivals is not None,
             "marks": Mark[segment.last.marks.upper()] if segment.last.marks else Mark.NOTHING,
+            "fills_ring": segment.fills_ring,
             "wakes": self._wakes(segment),
             "condition": self._condition(segment.first.condition),
             "read": self._access(segment.read),
@@ -285,6 +292,10 @@ def pack(plan: Plan, ties: TieOrder) -> Arrays:
     lines["owner"], lines["holders"] = plan.first_owner, 1 << plan.first_owner
     registers = np.zeros(BANK * plan.queues, dtype=np.int64)
     registers[list(plan.initial)] = list(plan.initial.values())
+    totals = np.zeros(1, dtype=TOTAL)
+    totals["occupied"] = totals["most_occupied"] = (
+        registers[Register.RING_AVAIL_IDX] - registers[Register.RING_USED_IDX]
+    )
     arrivals = np.zeros(0, dtype=np.int64) if plan.arrivals is None else plan.arrivals.first(1)
     return Arrays(
         segments=_records(program.segments, SEGMENT),
@@ -305,7 +316,7 @@ def pack(plan: Plan, ties: TieOrder) -> Arrays:
         actors=actors,
         counts=np.zeros((rows, Count.CLASSES + classes), dtype=np.int64),
         last_lines=np.full(rows, NOBODY),
-        totals=np.zeros(1, dtype=TOTAL),
+        totals=totals,
         histogram=np.zeros(histogram.buckets(), dtype=np.int64),
         posted_at_ps=np.zeros(1 << (2 * plan.in_flight - 1).bit_length(), dtype=np.int64),
     )

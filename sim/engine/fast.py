@@ -9,7 +9,7 @@ import numpy as np
 from numba.core.event import Listener, register
 
 from sim.datapath.plan.plan import Plan
-from sim.engine.arrays import Arrays, Integers, Phase, pack
+from sim.engine.arrays import OCCUPIED_SHIFT, Arrays, Integers, Phase, pack
 from sim.engine.loop import Stop, simulate_events
 from sim.engine.machine import Count
 from sim.engine.machine_code import KeptCode
@@ -67,9 +67,15 @@ class FastMachine:
         return int(self._totals["most_in_flight"])
 
     @property
-    def latency_sum_ps(self) -> int:
-        """Sum of the latencies of all used packets."""
-        return int(self._totals["latency_sum_ps"])
+    def most_occupied(self) -> int:
+        """Most entries of the ring that were ever posted and not yet used."""
+        return int(self._totals["most_occupied"])
+
+    def occupied_ps(self, now_ps: int) -> int:
+        """Return the integral of the ring's occupancy up to now, in entries x ps."""
+        totals = self._totals
+        noted = (int(totals["occupied_high"]) << OCCUPIED_SHIFT) + int(totals["occupied_low"])
+        return noted + int(totals["occupied"]) * (now_ps - int(totals["occupied_since_ps"]))
 
 
 class FastEngine:

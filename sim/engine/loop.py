@@ -17,7 +17,7 @@ from sim.datapath.plan.plan import Wait
 from sim.datapath.plan.registers import Register
 from sim.datapath.traffic import DRAW_BITS, FIRST_FACTOR, GAMMA, SECOND_FACTOR, SHIFTS
 from sim.engine import order
-from sim.engine.arrays import LAYOUT, NEVER, Arrays, Integers, Mark, Phase, signed
+from sim.engine.arrays import LAYOUT, NEVER, OCCUPIED_SHIFT, Arrays, Integers, Mark, Phase, signed
 from sim.engine.histogram import SUB_BITS, buckets
 from sim.engine.machine import LINE_SHIFT, NOBODY, Count
 from sim.engine.machine_code import in_memory
@@ -34,6 +34,8 @@ _MASK_1, _MASK_2, _MASK_3, _MASK_4, _MASK_5 = ((1 << (64 - shift)) - 1 for shift
 _at = np.uint64
 
 _ARRIVED, _TAKEN, _DROPPED, _BURST_LEFT = Register.ARRIVED, Register.TAKEN, Register.DROPPED, Register.BURST_LEFT
+_RING_AVAIL_IDX, _RING_USED_IDX = Register.RING_AVAIL_IDX, Register.RING_USED_IDX
+_LOW = (1 << OCCUPIED_SHIFT) - 1
 _EXECUTIONS, _UNITS, _WAITS_PS, _WAIT_EVENTS, _CLASSES = (int(column) for column in Count)
 
 
@@ -197,6 +199,8 @@ def _finish(a: Arrays, me: Any, actor: int, segment: Any, now: int) -> int:
         change = a.changes[_at(row)]
         value = registers[_at(change.target)] * change.kept + registers[_at(change.source)] * change.factor
         registers[_at(change.target)] = value + (change.constant if value <= change.limit else 0)
+    if segment.fills_ring:
+        _note_ring(a, now)
     if segment.takes_arrivals:
         _take_arrived(a, now)
     if segment.marks == Mark.POSTED:
@@ -321,6 +325,19 @@ def _take_arrived(a: Arrays, now: int) -> None:
 
 
 @_inner
+def _note_ring(a: Arrays, now: int) -> None:
+    """Add up the ring's occupancy over time, and take what its indices say from now on."""
+    totals, registers = a.totals[0], a.registers
+    occupied, elapsed = totals.occupied, now - totals.occupied_since_ps
+    low = totals.occupied_low + occupied * (elapsed & _LOW)
+    totals.occupied_high += occupied * (elapsed >> OCCUPIED_SHIFT) + (low >> OCCUPIED_SHIFT)
+    totals.occupied_low = low & _LOW
+    totals.occupied_since_ps = now
+    totals.occupied = registers[_RING_AVAIL_IDX] - registers[_RING_USED_IDX]
+    totals.most_occupied = max(totals.most_occupied, totals.occupied)
+
+
+@_inner
 def _mark_posted(a: Arrays, now: int) -> None:
     totals, posted, mask = a.totals[0], a.registers[_at(a.fixed[0].posted)], len(a.posted_at_ps) - 1
     for packet in range(totals.marked_posted, posted):
@@ -338,7 +355,6 @@ def _mark_used(a: Arrays, now: int) -> None:
         if latency != before:  # packets of one burst were posted together
             before, place = latency, _bucket(latency)
         a.histogram[_at(place)] += 1
-        totals.latency_sum_ps += latency
     totals.marked_used = used
 
 

@@ -9,7 +9,7 @@ row and a read samples at the start of its row.
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from enum import IntEnum
 
 import numpy as np
@@ -38,6 +38,25 @@ class Count(IntEnum):
     CLASSES = 2 + 2 * len(Wait)
 
 
+class Occupancy:
+    """What is posted on the ring and not yet used, in entries of its indices, and its integral over time."""
+
+    def __init__(self, registers: Sequence[int]) -> None:
+        self.now = self.most = registers[Register.RING_AVAIL_IDX] - registers[Register.RING_USED_IDX]
+        self._since_ps = self._sum_ps = 0
+
+    def note(self, registers: Sequence[int], now: int) -> None:
+        """Take what the indices say from now on."""
+        self._sum_ps = self.until(now)
+        self._since_ps = now
+        self.now = registers[Register.RING_AVAIL_IDX] - registers[Register.RING_USED_IDX]
+        self.most = max(self.most, self.now)
+
+    def until(self, now: int) -> int:
+        """Return the integral from the start of time, in entries x ps."""
+        return self._sum_ps + self.now * (now - self._since_ps)
+
+
 class Machine:
     """The simulated machine; engines call `begin` and `finish` and keep the order of events."""
 
@@ -57,7 +76,7 @@ class Machine:
         self.marked_posted = 0
         self.marked_used = 0
         self.histogram = [0] * buckets()
-        self.latency_sum_ps = 0
+        self.ring = Occupancy(self.registers)
         self.most_in_flight = 0
         self.executions = [0] * len(plan.segments)
         self.units = [0] * len(plan.segments)
@@ -72,6 +91,15 @@ class Machine:
         runs = zip(self.executions, self.units, strict=True)
         rows = zip(runs, self.waits_ps, self.wait_events, self.class_executions, strict=True)
         return np.array([[*runs, *waits, *events, *classes] for runs, waits, events, classes in rows], dtype=np.int64)
+
+    @property
+    def most_occupied(self) -> int:
+        """Most entries of the ring that were ever posted and not yet used."""
+        return self.ring.most
+
+    def occupied_ps(self, now_ps: int) -> int:
+        """Return the integral of the ring's occupancy up to now, in entries x ps."""
+        return self.ring.until(now_ps)
 
     # -- one row ------------------------------------------------------------------------------------------------------
 
@@ -133,6 +161,8 @@ class Machine:
                 registers[effect.target] = left if left > 0 else left + effect.constant
             else:  # set, copy
                 registers[effect.target] = source + effect.constant
+        if segment.fills_ring:
+            self.ring.note(registers, now)
         if self.plan.arrivals is not None and segment.first.takes_arrivals:
             self._take_arrived(self.plan.arrivals, now)
         marks = segment.last.marks
@@ -235,7 +265,5 @@ class Machine:
     def _mark_used(self, now: int) -> None:
         ring = len(self.posted_at_ps)
         for packet in range(self.marked_used, self.registers[self.plan.used]):
-            latency = now - self.posted_at_ps[packet % ring]
-            self.histogram[bucket(latency)] += 1
-            self.latency_sum_ps += latency
+            self.histogram[bucket(now - self.posted_at_ps[packet % ring])] += 1
         self.marked_used = self.registers[self.plan.used]

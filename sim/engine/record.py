@@ -51,12 +51,11 @@ class Totals(Protocol):
         """Packets that the device has used."""
 
     @property
-    def most_in_flight(self) -> int:
-        """Most packets ever posted and not yet used."""
+    def most_occupied(self) -> int:
+        """Most entries of the ring that were ever posted and not yet used."""
 
-    @property
-    def latency_sum_ps(self) -> int:
-        """Sum of the latencies of all used packets."""
+    def occupied_ps(self, now_ps: int) -> int:
+        """Return the integral of the ring's occupancy up to now, in entries x ps."""
 
 
 class Engine(Protocol):
@@ -93,7 +92,7 @@ class Checkpoint:
     counts: npt.NDArray[np.int64]  # rows are segments, columns those of `Count`
     buckets: npt.NDArray[np.int64]  # buckets of the histogram that are not empty
     latencies: npt.NDArray[np.int64]  # packets in each of those
-    latency_sum_ps: int
+    occupied_ps: int  # entries of the ring that were posted and not yet used, times how long
     dropped: int
 
     @property
@@ -150,7 +149,8 @@ class Checkpoints:
         filled = (histogram != 0).nonzero()[0]  # few: copies of the whole would be most of the cost of a checkpoint
         counts, dropped = machine.counts.copy(), int(machine.registers[Register.DROPPED])
         latencies = histogram[filled]
-        self.taken.append(Checkpoint(now_ps, used, counts, filled, latencies, machine.latency_sum_ps, dropped))
+        occupied_ps = machine.occupied_ps(now_ps)
+        self.taken.append(Checkpoint(now_ps, used, counts, filled, latencies, occupied_ps, dropped))
         self._pass(used)
         while len(self.taken) > MOST_CHECKPOINTS:
             self.every *= 2

@@ -54,7 +54,8 @@ class Point:
     latency_us
         Latency of a packet in us by percentile: `p50`, `p99`, `p999`.
     occupancy
-        Packets posted and not yet used on the ring of one queue: `mean` and `max`.
+        Entries posted and not yet used on the ring of one queue: `mean`, and `max` since the start (transmit: packets
+        that wait or are in the worker's batch; receive: empty buffers).
     utilisation
         Share of time, 0 to 1, in which an actor was not waiting, by actor of one worker core.
     bound_by
@@ -325,8 +326,8 @@ def point(plan: Plan, checkpoints: list[Checkpoint], rate: Estimate, machine: To
             name: percentile(histogram, share) / 1e6 for name, share in (("p50", 0.5), ("p99", 0.99), ("p999", 0.999))
         },
         occupancy={
-            "mean": (last.latency_sum_ps - first.latency_sum_ps) / elapsed,
-            "max": float(machine.most_in_flight),
+            "mean": (last.occupied_ps - first.occupied_ps) / elapsed,
+            "max": float(machine.most_occupied),
         },
         utilisation=utilisation,
         bound_by="uncore" if uncore_ps else _bound_by(utilisation, dropped == 0 and span.carries_the_load(elapsed)),

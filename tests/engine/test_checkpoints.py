@@ -18,7 +18,9 @@ from tests.engine.test_same_trace import assert_same_checkpoints
 
 
 def reach_all(checkpoints: Checkpoints, packets: range) -> None:
-    machine = SimpleNamespace(counts=np.zeros((0, 0)), histogram=[], latency_sum_ps=0, registers=defaultdict(int))
+    machine = SimpleNamespace(
+        counts=np.zeros((0, 0)), histogram=[], occupied_ps=lambda now_ps: 0, registers=defaultdict(int)
+    )
     for used in packets:
         machine.marked_used = used
         checkpoints.reach(machine, now_ps=10 * used)

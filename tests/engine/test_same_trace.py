@@ -19,7 +19,7 @@ from tests.engine.scenarios import ENGINES, Case, base, cases, competitors
 
 EVERY = 50
 TOTALS = ("executions", "units", "class_executions", "waits_ps", "wait_events", "histogram")
-COUNTS = ("marked_posted", "marked_used", "most_in_flight", "latency_sum_ps")
+COUNTS = ("marked_posted", "marked_used", "most_in_flight", "most_occupied")
 DIGESTS = Path(__file__).with_name("trace-digests.txt")
 
 
@@ -42,6 +42,7 @@ def assert_same(case: Case) -> None:
     assert slow.machine.registers == fast.machine.registers.tolist()
     for name in COUNTS:
         assert getattr(slow.machine, name) == getattr(fast.machine, name), name
+    assert slow.machine.occupied_ps(slow.now_ps) == fast.machine.occupied_ps(fast.now_ps)
     for name in TOTALS:
         assert np.array_equal(getattr(slow.machine, name), getattr(fast.machine, name)), name
     assert_same_checkpoints(slow.checkpoints, fast.checkpoints)

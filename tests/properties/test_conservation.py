@@ -65,6 +65,7 @@ def test_packets_posted_are_used_or_in_flight(scenario):
         assert machine.marked_used >= packets
         assert 0 <= in_flight <= plan.ring_packets
         assert machine.most_in_flight <= plan.ring_packets
+        assert machine.most_occupied == machine.most_in_flight
         assert sum(machine.histogram) == machine.marked_used
         # Each index follows the one that feeds it.
         order = (

@@ -96,6 +96,7 @@ def test_packets_and_buffers_are_where_they_should_be(scenario):
         assert register[R.GRABBED] == register[R.CONSUMED] + register[R.UNCLEARED]
         assert register[R.PRODUCED] - register[R.CONSUMED] <= scenario.receive.source.queue
         assert machine.most_in_flight <= plan.in_flight
+        assert 0 <= machine.ring.now <= machine.most_occupied <= plan.ring_packets
         # Buffers: k per packet returned; what the driver has not taken back and posted again is on the device's side.
         assert register[R.RING_USED_IDX] == memory.heads * register[R.RETURNED]
         assert (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 from itertools import pairwise
 
@@ -13,6 +14,8 @@ import sim
 from sim.config import ConfigError
 from sim.datapath import build_plan
 from sim.datapath.plan.plan import Wait
+from sim.datapath.plan.registers import Register
+from sim.engine.histogram import bucket
 from sim.engine.reference import ReferenceEngine
 from sim.study.timeline.model import Track
 from sim.study.timeline.record import timeline, watch
@@ -44,6 +47,13 @@ def test_the_slices_of_an_actor_tile_its_time(case: Case):
         assert_tiles(track, found.elapsed_ps)
 
 
+def area(recording, counter: str) -> int:
+    """The integral of a counter over the recording, from its values at the moments at which it changes."""
+    levels = [level for level in recording.levels if level.counter == counter]
+    ends = [level.time_ps for level in levels[1:]] + [recording.elapsed_ps]
+    return sum(level.value * (end - level.time_ps) for level, end in zip(levels, ends, strict=True))
+
+
 @settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
 @given(cases())
 def test_watching_changes_nothing_and_agrees_with_the_counts(case: Case):
@@ -55,11 +65,15 @@ def test_watching_changes_nothing_and_agrees_with_the_counts(case: Case):
     assert (found.elapsed_ps, found.packets) == (alone.now_ps, machine.marked_used)
     journeys = found.journeys
     assert [one.packet for one in journeys] == list(range(machine.marked_used))
-    assert sum(one.used_ps - one.posted_ps for one in journeys) == machine.latency_sum_ps
+    latencies = Counter(bucket(one.used_ps - one.posted_ps) for one in journeys)
+    assert latencies == {place: packets for place, packets in enumerate(machine.histogram) if packets}
     assert all(one.posting_ps <= one.posted_ps <= one.used_ps for one in journeys)
     assert all(one.posting_ps <= one.using_ps <= one.used_ps for one in journeys)
     in_ring = [level.value for level in found.levels if level.counter == "packets in the ring"]
     assert max(in_ring) == machine.most_in_flight
+    if plan.posted == Register.RING_AVAIL_IDX:
+        assert area(found, "packets in the ring") == machine.occupied_ps(alone.now_ps)
+        assert max(in_ring) == machine.most_occupied
     assert min(level.value for level in found.levels) >= 0
 
 

@@ -45,6 +45,11 @@ class Segment:
         return self.first.access if self.first.reads else None
 
     @cached_property
+    def fills_ring(self) -> bool:
+        """Whether what is posted on the ring (of queue 0) and not yet used changes at its end."""
+        return any(effect.target in (Register.RING_AVAIL_IDX, Register.RING_USED_IDX) for effect in self.effects)
+
+    @cached_property
     def write(self) -> LineAccess | None:
         """What is written at its end."""
         return self.last.access if self.last.writes else None

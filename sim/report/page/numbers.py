@@ -80,7 +80,7 @@ _LATENCY_COLUMNS: Columns[Point] = (
     ("median us", lambda point: f"{point.latency_us['p50']:.2f}"),
     ("99 % us", lambda point: f"{point.latency_us['p99']:.2f}"),
     ("99.9 % us", lambda point: f"{point.latency_us['p999']:.2f}"),
-    ("packets in the ring", lambda point: f"{point.occupancy['mean']:.0f}"),
+    ("in the ring", lambda point: f"{point.occupancy['mean']:.0f}"),
     ("worker busy", lambda point: f"{point.utilisation['worker']:.0%}"),
 )
 _OFFERED_COLUMNS: Columns[Point] = (

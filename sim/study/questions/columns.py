@@ -51,7 +51,7 @@ def drivers(queues: int) -> list[str]:
 def columns(actors: Iterable[str] = ACTORS, time_parts: Iterable[str] = TIME_PARTS) -> list[Column[Point]]:
     """Return the columns, in order, with a utilisation for each actor and the cycles of each part of the time.
 
-    Units: packets/s, ns and cycles per packet, us of latency, shares of time, packets in the ring, and for `cycles_*`
+    Units: packets/s, ns and cycles per packet, us of latency, shares of time, entries of the ring, and for `cycles_*`
     worker cycles per packet.
     """
     return [
