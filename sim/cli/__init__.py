@@ -15,7 +15,7 @@ import typer
 from sim.cli import simulate, measure, tables, kernels, evidence
 
 # isort: on
-from sim.cli.options import app, with_default_draws
+from sim.cli.options import app, notice, with_default_draws
 
 if TYPE_CHECKING:
     from sim.config.errors import ConfigError
@@ -107,5 +107,5 @@ def _write_no_more() -> None:
 
 
 def _fail(message: str) -> None:
-    print(f"vhost-sim: {' '.join(message.split())}", file=sys.stderr)
+    notice(message)
     sys.exit(2)

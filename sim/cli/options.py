@@ -419,12 +419,14 @@ def progress() -> Iterator[Callable[[float, str], None]]:
         bar.stop()
 
 
-def notice(text: str) -> None:
-    """Say something on stderr that does not end the command."""
-    print(f"vhost-sim: {text}", file=sys.stderr)
+def notice(text: str, by: str = "vhost-sim: ") -> None:
+    """Say something on stderr: every message leaves here, in a line that no key and no file can make a long one."""
+    from sim.config.errors import one_line
+
+    print(by + one_line(text), file=sys.stderr)
 
 
 def say_written(files: list[Path]) -> None:
     """Name the files that were written."""
     names = ", ".join(file.name for file in files)
-    print(f"written to {files[0].parent}/: {names}", file=sys.stderr)
+    notice(f"written to {files[0].parent}/: {names}", by="")

@@ -8,9 +8,41 @@ from typing import Any
 
 _FEW = 16
 
+#: Characters of a message, and of a word in it: a path, a key, a text without blanks.
+_MOST, _MOST_OF_A_WORD = 400, 160
+#: A name with more characters is near to no valid one.
+_MOST_OF_A_NAME = 100
+
+
+def one_line(text: str) -> str:
+    """Return a message as it may be shown: one line of at most 400 characters, none of which a terminal obeys.
+
+    Whatever a key or a file holds, a control character, a surrogate or a mark that turns the direction of writing
+    stands there as its escape, and the middle of what is too long as `...`.
+
+    Examples
+    --------
+    >>> one_line("unknown key '\x1b[31mred\u202e'\n")
+    "unknown key '\\x1b[31mred\\u202e'"
+    """
+    words = [_shortened(_printable(_shortened(word, _MOST)), _MOST_OF_A_WORD) for word in text.split()]
+    return " ".join(_shortened(" ".join(words), _MOST, cut=" ... ").split())
+
+
+def _printable(text: str) -> str:
+    return "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode("ascii") for sign in text)
+
+
+def _shortened(text: str, most: int, cut: str = "...") -> str:
+    """Return a text without its middle where it is too long: its end may hold the nearest valid name."""
+    if len(text) <= most:
+        return text
+    left = most - len(cut)
+    return text[: left * 2 // 3] + cut + text[-(left - left * 2 // 3) :]
+
 
 class ConfigError(ValueError):
-    """Bad input, said in one line: what is wrong, where, and the nearest thing that would be right.
+    """Bad input, said in one short line: what is wrong, where, and the nearest thing that would be right.
 
     The line is `GIVEN: FILE: KEY: MESSAGE (got GOT)`, without the parts that are not known. The command line words
     the parts anew: an assignment as `--set KEY=VALUE`, an argument of the library as the option that stands for it.
@@ -63,7 +95,7 @@ class ConfigError(ValueError):
             tail = _hint(self.nearest, self.expected)
         else:
             tail = "" if got is None else f" (got {got})"
-        super().__init__(" ".join(f"{': '.join(parts)}{tail}".split()))
+        super().__init__(one_line(f"{': '.join(parts)}{tail}"))
 
     def replace(self, **parts: Any) -> ConfigError:
         """Return the same error with other parts."""
@@ -84,4 +116,6 @@ def _hint(close: str | None, choices: list[str]) -> str:
 
 
 def _closest(name: str, choices: list[str]) -> str | None:
+    if len(name) > _MOST_OF_A_NAME:
+        return None
     return next(iter(difflib.get_close_matches(name, choices, n=1, cutoff=0.5)), None)

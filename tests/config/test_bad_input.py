@@ -250,20 +250,27 @@ def test_binary_files_are_refused(write):
 
 
 LONG = "x" * 10_000
+SHORTENED = "xxx...xxx"
 
 
 @pytest.mark.parametrize("overrides", [f"{LONG}=1", f"cpu={LONG}", f"cpu=./{LONG}.yaml", f"cpu.primitives.{LONG}=3"])
 def test_a_name_of_ten_kilobytes_is_only_an_unknown_name(overrides):
-    assert LONG in message(SEED, overrides=[overrides])
+    text = message(SEED, overrides=[overrides])
+    assert SHORTENED in text
+    assert "unknown" in text or text.endswith("no such file")
 
 
 @pytest.mark.parametrize("name", [LONG, f"{LONG}.yaml", "a\0b.yaml", "../no/such/place", ""])
 def test_a_hostile_scenario_name_is_only_an_unknown_name(name):
-    assert message(name).startswith((f"{name}: no such file", f"unknown scenario '{name}'"))
+    shown = {"a\0b.yaml": r"a\x00b.yaml"}.get(name, name)
+    expected = (f"{shown}: no such file", f"unknown scenario '{name}'")
+    assert message(name).startswith(expected) or (SHORTENED in message(name) and len(message(name)) < 300)
 
 
 def test_a_folder_of_tables_with_a_hostile_name_is_only_missing():
-    assert message(SEED, configs=LONG) == f"configs: no such folder (got {LONG})"
+    text = message(SEED, configs=LONG)
+    assert text.startswith("configs: no such folder (got xxx")
+    assert SHORTENED in text
 
 
 def test_nearest_names_the_closest_or_lists_a_few():

@@ -74,7 +74,9 @@ def refused(vhost_sim: Run) -> Callable[..., str]:
         assert (done.returncode, done.stdout) == (2, "")
         assert done.stderr.startswith("vhost-sim: ")
         assert done.stderr.endswith("\n")
-        assert done.stderr.count("\n") == 1
-        return done.stderr.removeprefix("vhost-sim: ").rstrip("\n")
+        said = done.stderr.removeprefix("vhost-sim: ").removesuffix("\n")
+        assert said.isprintable()
+        assert len(said) <= 400
+        return said
 
     return run

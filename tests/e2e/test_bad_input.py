@@ -184,6 +184,12 @@ BAD = {
     "hostile trace": (("trace", SEED, "--packets", "1", "-o", LONG), "cannot be written: File name too long"),
     "hostile scenario": (("run", LONG), "unknown scenario"),
     "hostile file": (("run", f"./{LONG}.yaml"), "no such file"),
+    "escape in a key": (
+        ("run", SEED, "--set", "\x1b[31m\u202e=1"),
+        r"--set \x1b[31m\u202e=1: unknown key '\x1b[31m\u202e'",
+    ),
+    "escape in an option": (("run", SEED, "--\x1b]0;title\x07"), r"No such option: --\x1b]0;title\x07"),
+    "escape in a file": (("run", "escape.yaml"), r"escape.yaml: unknown key '\x1b[2J\u202e'"),
     "hostile key": (("run", SEED, "--set", f"{LONG}=1"), "unknown key"),
     "hostile configs": (("run", SEED, "--configs", LONG), "no such folder"),
     "hostile out": (("run", SEED, "--sizes", "64", "--out", LONG), "--out"),
@@ -254,6 +260,7 @@ def files(empty):
     (empty / "bracket.yaml").write_text("schema: [1\n")
     (empty / "binary.yaml").write_bytes(bytes(range(256)))
     (empty / "list.yaml").write_text("- 1\n")
+    (empty / "escape.yaml").write_text(f'schema: 1\nextends: {SEED}\nname: mine\n"\\e[2J\\u202e": 1\n')
     (empty / "twice.yaml").write_text("schema: 1\nname: a\nname: b\n")
     (empty / "bare.yaml").write_text("name: a\n")
     (empty / "circle.yaml").write_text("schema: 1\nextends: circle.yaml\n")

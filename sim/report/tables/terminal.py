@@ -204,7 +204,7 @@ def _width(fallback: int) -> int:
 
 
 class _Visible:
-    """A content whose control characters, which a terminal would obey, are shown as U+FFFD."""
+    """A content whose characters that a terminal would obey are shown as U+FFFD."""
 
     def __init__(self, content: RenderableType) -> None:
         self._content = Text(content) if isinstance(content, str) else content  # never markup
@@ -214,6 +214,14 @@ class _Visible:
             yield Segment(text if control else visible(text), style, control)
 
 
+#: Marks that turn the direction in which what follows is written, over the ends of cells and rows.
+_TURNING = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+
+
 def visible(text: str) -> str:
-    """Return a text with each control character but the end of a line as U+FFFD."""
-    return "".join("\ufffd" if unicodedata.category(sign) == "Cc" and sign != "\n" else sign for sign in text)
+    """Return a text with each control character but the end of a line, and each mark that turns it, as U+FFFD."""
+    return "".join("\ufffd" if sign in _TURNING or _is_control(sign) else sign for sign in text)
+
+
+def _is_control(sign: str) -> bool:
+    return unicodedata.category(sign) in ("Cc", "Cs") and sign != "\n"

@@ -16,6 +16,7 @@ from typing import Any
 import yaml
 
 from sim.config import ConfigError, Scenario
+from sim.config.errors import one_line
 from sim.config.loading import paths
 from sim.config.loading.files import replacing
 from sim.config.loading.load import Scenarios, load_of, load_scenario
@@ -83,7 +84,7 @@ def _run_point(
     except ConfigError as error:
         rows = [{"key": key, **common, "error": str(error)}]
     except Exception as error:  # whatever a point dies of is its own row, and must not end the sweep
-        rows = [{"key": None, **common, "error": f"{type(error).__name__}: {error}"}]
+        rows = [{"key": None, **common, "error": one_line(f"{type(error).__name__}: {error}")}]
     return key, rows
 
 
