@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from sim.config.errors import ConfigError
-from sim.config.loading.files import write_whole
+from sim.config.loading.files import read_json, write_whole
 from sim.config.progress import Progress
 from sim.count.configurations import Configuration, configurations
 from sim.count.counts import Counts, per_packet, read_stretch
@@ -183,12 +183,7 @@ def count(
 
 def read_recording(file: Path) -> CountedKernel:
     """Read what was counted before; ConfigError for a file that is no such recording."""
-    try:
-        data = json.loads(file.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigError(f"cannot be read: {error.strerror}", file=file) from None
-    except ValueError:
-        raise ConfigError("is no JSON", file=file) from None
+    data = read_json(file)
     if not isinstance(data, dict) or data.get("kind") != "count-recording":
         raise ConfigError("is no recording of counts", file=file)
     every = configurations()

@@ -10,6 +10,7 @@ from typing import Any, Literal
 from pydantic import Field, ValidationError, model_validator
 
 from sim.config.errors import ConfigError
+from sim.config.loading.files import read_json
 from sim.config.tables.quantity import Strict
 from sim.host.experiments.vhost import VhostRun
 from sim.host.machine import HostMachine
@@ -127,12 +128,7 @@ class Recording(Strict):
 
 def read_recording(file: Path) -> Recording:
     """Read a recording; ConfigError, one line, when it is none."""
-    try:
-        data = json.loads(file.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigError(f"cannot be read: {error.strerror}", file=file) from None
-    except (ValueError, RecursionError):
-        raise ConfigError("is not a JSON file", file=file) from None
+    data = read_json(file)
     if not isinstance(data, dict) or data.get("kind") != "host-recording":
         raise ConfigError("is not a recording of `vhost-sim measure` (kind: host-recording)", file=file)
     try:

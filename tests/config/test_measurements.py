@@ -90,7 +90,7 @@ def test_a_file_without_figures_and_one_with_twins_are_refused(write):
 @pytest.mark.parametrize(
     ("table", "said"),
     [
-        ("id driver.burst | stac\none 1 | 2 3\n", "row 'one 1 | 2 3' does not fit"),
+        ("id driver.burst | stac\none 1 | 2 3\n", "row 'one 1 | 2 3': does not fit"),
         ("id driver.burst | stak\n", "unknown quantity 'stak'; did you mean 'stac'?"),
         ("\n", "the table's first line is"),
     ],

@@ -111,7 +111,7 @@ def test_nothing_that_the_model_has_is_no_table(recorded):
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("{", "is no JSON"),
+        ("{", "is no JSON file"),
         ("[]", "is no recording of counts"),
         ('{"kind": "count-recording"}', "is no whole recording of counts: 'configurations'"),
         (

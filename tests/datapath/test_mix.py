@@ -119,7 +119,7 @@ def test_a_bad_mix_is_one_line(mix, sentence):
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        ("size\n64\n", "no column 'bytes' (columns: size)"),
+        ("size\n64\n", "its first line names no column 'bytes'"),
         ("bytes\n64\nmany\n", "line 3: not a size and a weight"),
         ("bytes\n", "has no rows"),
         ("bytes,packets\n64,7\n", "unknown column 'packets' (known: bytes, weight, count, time)"),

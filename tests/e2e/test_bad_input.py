@@ -83,7 +83,7 @@ BAD = {
     "configs is a file": (("run", SEED, "--configs", "binary.yaml"), "--configs binary.yaml: no such folder"),
     "a folder": (("run", "./folder.yaml"), "folder.yaml"),
     "not YAML": (("run", "bracket.yaml"), "bracket.yaml: is not a YAML file (line 2)"),
-    "binary": (("run", "binary.yaml"), "binary.yaml: is not a YAML file: not UTF-8 text"),
+    "binary": (("run", "binary.yaml"), "binary.yaml: cannot be read: not UTF-8 text"),
     "a list": (("run", "list.yaml"), "list.yaml: is not a YAML mapping (found list)"),
     "key twice": (("run", "twice.yaml"), "twice.yaml: is not a YAML file (line 3): key 'name' is given twice"),
     "no schema": (
@@ -117,6 +117,13 @@ BAD = {
     "sensitivity": (("sensitivity", "seed-gian"), "unknown sensitivity 'seed-gian'; did you mean 'seed-gain'?"),
     "only": (("validate", "--only", "seed-vmp"), "unknown measurement file 'seed-vmp'; did you mean 'seed-vmap'?"),
     "calibration of validate": (("validate", "--calibration", "nope"), "unknown calibration 'nope'"),
+    "check without end": (("check", "/dev/zero"), "/dev/zero: cannot be read: is a device, and no file"),
+    "trace without end": (("import-trace", "/dev/zero"), "/dev/zero: cannot be read: is a device, and no file"),
+    "recording without end": (
+        ("measure", "--from", "/dev/zero"),
+        "/dev/zero: cannot be read: is a device, and no file",
+    ),
+    "counts without end": (("count", "--from", "/dev/zero"), "/dev/zero: cannot be read: is a device, and no file"),
     "trace": (("import-trace", "gone.csv"), "gone.csv: cannot be read"),
     "no trace": (("import-trace", "bracket.yaml"), "is neither a trace"),
     "setting of a trace": (("import-trace", "bracket.yaml", "--set", "kernel"), "KEY=VALUE is needed"),

@@ -55,7 +55,7 @@ def test_the_constructed_recordings_are_what_their_construction_gives():
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        ("{", "is not a JSON file"),
+        ("{", "is no JSON file"),
         ("[1]", "is not a recording of `vhost-sim measure`"),
         ('{"kind": "cpu"}', "is not a recording of `vhost-sim measure`"),
         ('{"kind": "host-recording", "schema": 1}', "origin: Field required"),

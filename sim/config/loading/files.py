@@ -1,14 +1,16 @@
-"""Files: a YAML mapping is read, and every fault is one clear error; a text is written whole or not at all."""
+"""Files: what texts, YAML and JSON hold, every fault one clear error; a text is written whole or not at all."""
 
 from __future__ import annotations
 
 import copy
+import json
 import os
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
+from stat import S_ISBLK, S_ISCHR
 from typing import Any, BinaryIO
 
 import yaml
@@ -17,26 +19,111 @@ from sim.config.errors import ConfigError
 
 Table = dict[str, Any]
 
-#: What YAML raises: besides its own, for a key that is no scalar, a date that is none, a number or nesting too long.
-UNREADABLE = (yaml.YAMLError, TypeError, ValueError, RecursionError)
+#: A YAML file of more bytes is none that a person wrote: the largest shipped one has 60 000.
+MOST_OF_A_TABLE = 2 << 20
+#: Any other file that is read: what a program printed.
+MOST_OF_A_FILE = 64 << 20
+
+
+def read_bytes(file: Path, most: int = MOST_OF_A_FILE) -> bytes:
+    """Read a file of at most so many bytes; ConfigError for a longer one, for a device and for what cannot be read."""
+    try:
+        with file.open("rb") as stream:
+            mode = os.fstat(stream.fileno()).st_mode
+            if S_ISCHR(mode) or S_ISBLK(mode):
+                raise ConfigError("cannot be read: is a device, and no file", file=file)
+            content = stream.read(most + 1)
+    except OSError as error:
+        raise ConfigError(f"cannot be read: {error.strerror}", file=file) from None
+    except ValueError as error:  # a name that holds a NUL
+        raise error if isinstance(error, ConfigError) else ConfigError("is no name of a file", file=file) from None
+    if len(content) > most:
+        raise ConfigError(f"cannot be read: is longer than {most >> 20} MiB", file=file)
+    return content
+
+
+def read_text(file: Path, most: int = MOST_OF_A_FILE) -> str:
+    """Read a text as `read_bytes` does, with the ends of its lines as `\\n`; ConfigError for bytes that are no text."""
+    try:
+        text = read_bytes(file, most).decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise ConfigError("cannot be read: not UTF-8 text", file=file) from None
+    return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def read_json(file: Path) -> Any:
+    """Read what a JSON file holds; ConfigError for one that is none."""
+    try:
+        return json.loads(read_text(file))
+    except ConfigError:
+        raise
+    except (ValueError, RecursionError):
+        raise ConfigError("is no JSON file", file=file) from None
 
 
 #: PyYAML's own reader is ten times as slow as libyaml, which most builds of it have.
 _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_MERGE = "tag:yaml.org,2002:merge"
 
 
 class StrictLoader(_Loader):  # type: ignore[misc, valid-type]
-    """YAML loader that refuses a key given twice."""
+    """YAML loader that refuses what a table never needs, each with its reason.
 
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        """Return a mapping as YAML has it; ConstructorError for a key that it has twice."""
-        seen = set()
-        for key_node, _ in node.value:
-            key = self.construct_object(key_node, deep=True)
-            if key in seen:
-                raise yaml.constructor.ConstructorError(None, None, f"key '{key}' is given twice", key_node.start_mark)
-            seen.add(key)
-        return dict(super().construct_mapping(node, deep))
+    That is a key given twice or that is no text, an alias (a few lines of them stand for more than any memory holds),
+    a merge key, and a scalar that is not what its tag says.
+    """
+
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
+        """Return what a node stands for; ConstructorError says why it stands for nothing."""
+        if node in self.constructed_objects or node in self.recursive_objects:
+            raise _problem("an alias (*) repeats what stands elsewhere: write it out, or use `extends`", node)
+        try:
+            return super().construct_object(node, deep)
+        except (AttributeError, LookupError, TypeError, ValueError, OverflowError) as error:
+            reason = f": {error}" if isinstance(error, ValueError) and not isinstance(error, UnicodeError) else ""
+            kind = node.tag.removeprefix("tag:yaml.org,2002:")
+            raise _problem(f"'{node.value}' is no {kind}{reason}", node) from None
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[str, Any]:
+        """Return a mapping with text keys."""
+        if not isinstance(node, yaml.MappingNode):
+            raise _problem("is no mapping", node)
+        mapping: dict[str, Any] = {}
+        for key_node, value_node in node.value:
+            if key_node.tag == _MERGE:
+                raise _problem("a merge key (<<) is not taken: use `extends`", key_node)
+            if not isinstance(key_node, yaml.ScalarNode):
+                raise _problem("a list or a mapping is a key, which has to be text", key_node)
+            key = self.construct_object(key_node)
+            if not isinstance(key, str):
+                raise _problem(f"key {key_node.value} is not text", key_node)
+            if key in mapping:
+                raise _problem(f"key '{key}' is given twice", key_node)
+            mapping[key] = self.construct_object(value_node, deep)
+        return mapping
+
+
+def _problem(problem: str, node: yaml.Node) -> yaml.YAMLError:
+    return yaml.constructor.ConstructorError(None, None, problem, node.start_mark)
+
+
+class NotYamlError(ValueError):
+    """A text is no YAML: `problem` says why, `line` where, from 1, if that is known."""
+
+    def __init__(self, problem: str, line: int | None = None) -> None:
+        super().__init__(problem)
+        self.problem, self.line = problem, line
+
+
+def parsed_yaml(text: str) -> Any:
+    """Return what a YAML text stands for; NotYamlError, with the reason, where it stands for nothing."""
+    try:
+        return yaml.load(text, Loader=StrictLoader)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        raise NotYamlError(str(getattr(error, "problem", None) or error), mark.line + 1 if mark else None) from None
+    except RecursionError:
+        raise NotYamlError("lists or mappings stand too deep inside each other") from None
 
 
 @lru_cache(maxsize=256)
@@ -45,7 +132,7 @@ def _parsed(file: Path, modified_ns: int, size: int) -> Any:
 
     What is parsed is shared by all who read the file: they replace what is below its first keys, and change nothing.
     """
-    return yaml.load(file.read_text(encoding="utf-8"), Loader=StrictLoader)
+    return parsed_yaml(read_text(file, MOST_OF_A_TABLE))
 
 
 def read_yaml(file: Path) -> Table:
@@ -55,17 +142,11 @@ def read_yaml(file: Path) -> Table:
         data = copy.copy(_parsed(file, state.st_mtime_ns, state.st_size))
     except OSError as error:
         raise ConfigError(f"cannot be read: {error.strerror}", file=file) from None
-    except UnicodeDecodeError:
-        raise ConfigError("is not a YAML file: not UTF-8 text", file=file) from None
-    except UNREADABLE as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f" (line {mark.line + 1})" if mark else ""
-        raise ConfigError(f"is not a YAML file{where}: {getattr(error, 'problem', None) or error}", file=file) from None
+    except NotYamlError as error:
+        where = f" (line {error.line})" if error.line else ""
+        raise ConfigError(f"is not a YAML file{where}: {error.problem}", file=file) from None
     if not isinstance(data, dict):
         raise ConfigError(f"is not a YAML mapping (found {type(data).__name__})", file=file)
-    bad = next((key for key in data if not isinstance(key, str)), None)
-    if bad is not None:
-        raise ConfigError(f"key {bad!r} is not text", file=file)
     return data
 
 

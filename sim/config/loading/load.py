@@ -13,7 +13,7 @@ from pydantic import BaseModel, ValidationError
 
 from sim.config.errors import ConfigError
 from sim.config.loading import paths
-from sim.config.loading.files import Table, read_yaml
+from sim.config.loading.files import NotYamlError, Table, read_yaml
 from sim.config.loading.meaning import unknown_name
 from sim.config.loading.overrides import Given, as_list, is_entry, keys_below, override, split_assignment
 from sim.config.scenario.scenario import Scenario, switched
@@ -289,8 +289,7 @@ class Scenarios:
 
     def load(self, settings: Mapping[str, Any], overrides: Sequence[str] = ()) -> Scenario:
         """Return the scenario under settings, then overrides; ConfigError, one line, for anything that is wrong."""
-        split = [(key.split("."), value) for key, value in settings.items()]
-        assignments: list[Assignment] = [(keys, as_list(keys, value), None) for keys, value in split]
+        assignments: list[Assignment] = [_setting(key, value) for key, value in settings.items()]
         assignments += [(*split_assignment(text), text) for text in overrides]
         whole = [assignment for assignment in assignments if len(assignment[0]) == 1]
         name = repr(whole)
@@ -336,6 +335,15 @@ class Scenarios:
         everything = not was_resolved or any(keys == ["calibration"] for keys, _, _ in whole)
         _apply_calibration(table, self._root, file.parent, None if everything else named, overrides)
         return table, file
+
+
+def _setting(key: str, value: Any) -> Assignment:
+    """Return the assignment of a value that a table or the library gives. ConfigError for a list that is none."""
+    keys = key.split(".")
+    try:
+        return keys, as_list(keys, value), None
+    except NotYamlError as error:
+        raise ConfigError(f"'{value}' is not readable as YAML: {error.problem}", key=key) from None
 
 
 def load_scenario(

@@ -6,11 +6,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import yaml
 from pydantic import BaseModel
 
 from sim.config.errors import ConfigError
-from sim.config.loading.files import UNREADABLE, StrictLoader, Table
+from sim.config.loading.files import NotYamlError, Table, parsed_yaml
 
 #: Tables that a scenario names or holds whole: what stands in them describes a machine or a kernel, and no question.
 TABLES = ("cpu", "kernel", "access")
@@ -51,9 +50,9 @@ def split_assignment(assignment: str) -> tuple[list[str], Any]:
         raise ConfigError("KEY=VALUE is needed, as in cpu.core_ghz=3.2", given=assignment)
     keys = key.strip().split(".")
     try:
-        value = as_list(keys, yaml.load(text, Loader=StrictLoader))
-    except UNREADABLE:
-        raise ConfigError("the value is not readable as YAML", given=assignment) from None
+        value = as_list(keys, parsed_yaml(text))
+    except NotYamlError as error:
+        raise ConfigError(f"the value is not readable as YAML: {error.problem}", given=assignment) from None
     is_name = key.strip() in NAMES and isinstance(value, bool | int | float)  # kernel=5.10, mitigations=off
     return keys, text.strip() if is_name else value
 
@@ -64,11 +63,14 @@ def assigned(overrides: Iterable[str]) -> dict[str, Any]:
 
 
 def as_list(keys: list[str], value: Any) -> Any:
-    """`access=copy_user,vmap` and `traffic.packet_bytes=64,128` are lists."""
+    """Return a value, a list of the key that takes one: `access=copy_user,vmap`, `traffic.packet_bytes=64,128`.
+
+    NotYamlError for an item of a list that is no YAML.
+    """
     if keys not in (["access"], ["traffic", "packet_bytes"]):
         return value
     if isinstance(value, str):
-        return [yaml.safe_load(item) for item in value.split(",") if item.strip()]
+        return [parsed_yaml(item) for item in value.split(",") if item.strip()]
     if value is None:
         return []
     return value if isinstance(value, list) else [value]

@@ -8,6 +8,7 @@ from functools import cache, lru_cache
 from pathlib import Path
 
 from sim.config.errors import ConfigError, nearest
+from sim.config.loading.files import MOST_OF_A_TABLE, read_text
 
 FOLDERS = {
     "cpu": "cpus",
@@ -76,8 +77,8 @@ def _shipped_files(folder: Path, changed_ns: int) -> dict[str, Path]:
 def _declares(file: Path, kind: str) -> bool:
     """Return whether a file says that it is a table of this kind (one that cannot be read counts for each)."""
     try:
-        declared = _KIND_LINE.search(file.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError):
+        declared = _KIND_LINE.search(read_text(file, MOST_OF_A_TABLE))
+    except ConfigError:
         return True
     return declared is None or declared[1] == kind
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import csv
+from io import StringIO
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from sim.config.errors import ConfigError
+from sim.config.loading.files import read_text
 from sim.config.tables.quantity import Strict
 
 MAX_PACKET_BYTES = 65535
@@ -90,12 +92,11 @@ def read_mix(given: Any, beside: Path | None) -> Any:
     candidates = [*([beside / given] if beside else []), Path(given)]
     file = next((candidate for candidate in candidates if candidate.is_file()), Path(given))
     try:
-        with file.open(encoding="utf-8-sig", newline="") as stream:
-            return _count(csv.DictReader(stream), file)
-    except OSError as error:
-        raise ConfigError(f"{file}: cannot be read: {error.strerror}", key="traffic.mix") from None
-    except (UnicodeDecodeError, csv.Error):
+        return _count(csv.DictReader(StringIO(read_text(file))), file)
+    except csv.Error:
         raise ConfigError(f"{file}: is not a CSV file", key="traffic.mix") from None
+    except ConfigError as error:
+        raise error if error.key else error.replace(key="traffic.mix", file=None, message=str(error)) from None
 
 
 def _mix(weights: dict[int, float]) -> dict[str, list[float]]:
@@ -130,7 +131,7 @@ def _count(rows: csv.DictReader[str], file: Path) -> dict[str, list[float]]:
     names = [name.strip().lower() for name in rows.fieldnames or ()]
     rows.fieldnames = names
     if "bytes" not in names:
-        raise ConfigError(f"{file}: no column 'bytes' (columns: {', '.join(names)})", key="traffic.mix")
+        raise ConfigError(f"{file}: its first line names no column 'bytes'", key="traffic.mix")
     unknown = [name for name in names if name not in ("bytes", *_WEIGHTS, *_IGNORED)]
     if unknown or len(set(names)) != len(names):
         told = f"unknown column '{unknown[0]}'" if unknown else "a column is there twice"

@@ -49,16 +49,26 @@ ROUTINES = {
 #: What rounding leaves of a step whose functions have all of it.
 _NO_INSTRUCTIONS = 1e-9
 
+#: Primitives of a recipe, its repetitions written out: a hundred times those of any that is shipped (10).
+MOST_OF_A_RECIPE = 1000
+#: Parts of an access, each with a window of its own; shipped tables have 2 at most.
+MOST_PARTS = 64
+
 SWITCHES = ("smap", "spectre_v1", "hardened_usercopy", "retpoline")
 
 
 def check_recipe(recipe: list[str]) -> list[str]:
-    """Return a recipe with its repetitions (`9 instruction`) written out; ValueError names an unknown item."""
+    """Return a recipe with its repetitions (`9 instruction`) written out.
+
+    ValueError names an unknown item, and the one with which an access executes more than any access does.
+    """
     items: list[str] = []
     for item in recipe:
         count, _, name = item.rpartition(" ")
         if name not in _RECIPE_VALID or (count and not count.isdecimal()):
             raise ValueError(f"unknown primitive '{item}' in a recipe{nearest(name, _RECIPE_VALID)}")
+        if len(count) > len(str(MOST_OF_A_RECIPE)) or len(items) + int(count or 1) > MOST_OF_A_RECIPE:
+            raise ValueError(f"'{item}': one access executes {MOST_OF_A_RECIPE} primitives at most")
         items += [name] * int(count or 1)
     return items
 
@@ -71,7 +81,9 @@ class Accessor(Strict):
 
     recipe: list[str] = Field(description="primitives that one access executes, in order; `3 load` repeats one")
     bytes: int = Field(default=0, ge=0, description="bytes that it moves; 0: as many as the row says")
-    parts: int = Field(default=1, ge=1, description="times that the recipe runs, each for an equal part of the bytes")
+    parts: int = Field(
+        default=1, ge=1, le=MOST_PARTS, description="times that the recipe runs, each for an equal part of the bytes"
+    )
     source: str = Field(min_length=1, description="where the recipe was read")
     meaning: str | None = Field(None, min_length=1, description="of a new accessor: what it reaches")
     family: Literal["metadata", "payload"] | None = Field(

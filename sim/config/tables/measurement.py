@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import shlex
 from collections import Counter
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-import yaml
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from sim.config.errors import nearest
+from sim.config.loading.files import parsed_yaml
 from sim.config.tables.quantity import Grade, Headed, Strict
 
 #: What an entry measures, and its unit. `pps`: packets per second. `ratio`: rate of `set` over rate of `baseline`.
@@ -29,6 +29,7 @@ UNITS = {
 COUNTS = ("stac", "clac", "lfence", "instructions", "returns")
 
 Settings = dict[str, Any]
+Noise = Annotated[float, Field(ge=0, lt=1)]
 
 
 class Baseline(Strict):
@@ -88,7 +89,7 @@ class CountTable(Strict):
     name: str = Field(description="first word of its entries' names")
     set: Settings = Field(default_factory=dict, description="keys changed in every row, against the file's `set`")
     access: str = Field("copy_user", description="access variant that was counted")
-    noise: dict[str, float] = Field(default_factory=dict, description="relative error by quantity, 0 where not named")
+    noise: dict[str, Noise] = Field(default_factory=dict, description="relative error by quantity, 0 where not named")
     table: str = Field(description="header `id KEY ... | QUANTITY ...`, a row per configuration (- where no figure)")
 
     def entries(self) -> list[Entry]:
@@ -100,19 +101,29 @@ class CountTable(Strict):
         unknown = next((name for name in quantities if name not in COUNTS), None)
         if unknown:
             raise ValueError(f"{self.name}: unknown quantity '{unknown}'{nearest(unknown, COUNTS)}")
-        entries = []
-        for line in lines[1:]:
+        missing = "id" not in keys
+        twice = next((name for name, times in Counter((*keys, *quantities)).items() if times > 1), None)
+        if missing or twice:
+            raise ValueError(f"{self.name}: " + ("no column 'id'" if missing else f"column '{twice}' is there twice"))
+        return [entry for line in lines[1:] for entry in self._row(line, keys, quantities)]
+
+    def _row(self, line: str, keys: list[str], quantities: list[str]) -> list[Entry]:
+        try:
             cells, figures = _split(line)
             if (len(cells), len(figures)) != (len(keys), len(quantities)):
-                raise ValueError(f"{self.name}: row '{line.strip()}' does not fit the table's header")
-            row = dict(zip(keys, map(yaml.safe_load, cells), strict=True))
+                raise ValueError("does not fit the table's header")
+            row = dict(zip(keys, map(parsed_yaml, cells), strict=True))
             name = row.pop("id")
             settings = {**self.set, **{key: value for key, value in row.items() if value is not None}}
-            for quantity, figure in zip(quantities, figures, strict=True):
-                if figure != "-":
-                    entry = _counted(f"{self.name} {name} {quantity}", quantity, figure, self.access, settings)
-                    entries.append(entry.model_copy(update={"noise": self.noise.get(quantity, 0.0)}))
-        return entries
+            counted = [
+                (quantity, _counted(f"{self.name} {name} {quantity}", quantity, figure, self.access, settings))
+                for quantity, figure in zip(quantities, figures, strict=True)
+                if figure != "-"
+            ]
+        except ValueError as error:  # of quotation marks, of YAML, of a number, of the entry that they make
+            problem = error.errors(include_url=False)[0]["msg"] if isinstance(error, ValidationError) else error
+            raise ValueError(f"{self.name}: row '{line.strip()}': {problem}") from None
+        return [entry.model_copy(update={"noise": self.noise.get(quantity, 0.0)}) for quantity, entry in counted]
 
 
 def _split(line: str) -> tuple[list[str], list[str]]:

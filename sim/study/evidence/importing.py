@@ -13,7 +13,7 @@ from typing import Any
 import yaml
 
 from sim.config.errors import ConfigError
-from sim.config.loading.files import write_whole
+from sim.config.loading.files import read_bytes, write_whole
 from sim.config.loading.load import validate
 from sim.config.loading.overrides import assigned
 from sim.config.tables.measurement import Measurements
@@ -114,14 +114,12 @@ def import_file(
 
 def _read(file: Path) -> str:
     """Return the text of a file; ConfigError for one that is none, with the command that prints what is wanted."""
+    content = read_bytes(file)
+    refuse_other_formats(content, file)
     try:
-        content = file.read_bytes()
-        refuse_other_formats(content, file)
         return content.decode("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(
-            f"cannot be read: {getattr(error, 'strerror', None) or 'not UTF-8 text'}", file=file
-        ) from None
+    except UnicodeDecodeError:
+        raise ConfigError("cannot be read: not UTF-8 text", file=file) from None
 
 
 #: What a file is, the keys that it says by itself, and its part of a measurement table.
