@@ -1,4 +1,4 @@
-"""YAML that no table needs, files without an end, values that are no YAML: each refused in one line, with the reason."""
+"""YAML that no table needs, files without an end, values that are no YAML: each refused in one line, with reason."""
 
 from __future__ import annotations
 
