@@ -9,12 +9,16 @@ import pytest
 
 import sim
 from sim.config.loading.load import load_table
+from sim.config.loading.paths import names
 from sim.config.tables.calibration import LeftOut
 from sim.study.evidence.discrepancy import most_likely
+from sim.study.evidence.figures import figures, load_measurements
 from sim.study.runs.case import sides_of
+from sim.study.uncertainty.intervals import uncertainty
 from sim.study.uncertainty.measured import model_sigma, path_class, rig_sigma, spread_of
 
 SEED = "virtio-user-xdp1-tap"
+SHORT = ("run.packets=3000", "run.precision=0", "traffic.packet_bytes=64")
 
 
 def rows(errors, sigma):
@@ -23,6 +27,11 @@ def rows(errors, sigma):
 
 def cases(*overrides):
     return [side.case for side in sides_of(sim.load_scenario(SEED, overrides=["access=copy_user,vmap", *overrides]))]
+
+
+def variants(*accesses, configs=None):
+    overrides = [*SHORT, f"access={','.join(accesses)}"]
+    return [side.case for side in sides_of(sim.load_scenario(SEED, overrides=overrides, configs=configs))]
 
 
 def test_errors_that_ranges_and_repeats_explain_leave_nothing():
@@ -48,9 +57,48 @@ def test_the_calibration_holds_what_follows_from_its_evidence():
 
 
 def test_a_path_is_by_analogy_as_soon_as_a_count_of_a_step_is_a_guess():
-    assert path_class([case.plan for case in cases()]) == "executed"
-    guessed = cases("kernel.steps.head.instructions=40")
-    assert path_class([case.plan for case in guessed]) == "by analogy"
+    assert path_class(cases()) == "executed"
+    assert path_class(cases("kernel.steps.head.instructions=40")) == "by analogy"
+
+
+def test_a_variant_is_by_analogy_unless_a_published_rate_or_a_count_is_one_of_it():
+    published = {
+        (case.scenario.access[0].name, figure.name)
+        for figure in figures(load_measurements())
+        for case in figure.cases
+        if figure.problem is None
+    }
+    for variant in (load_table("access", name) for name in names("access")):
+        if variant.role == "userspace" or not variant.changes:
+            continue
+        measured = {figure for access, figure in published if access == variant.name}
+        assert bool(variant.executed) == bool(measured), variant.name
+        for figure in filter(None, variant.executed.split("; ")):
+            assert any(name == figure or name.startswith(f"{figure}/") for name in measured), figure
+        wanted = "executed" if measured else "by analogy"
+        assert path_class(variants(variant.name)) == wanted, variant.name
+
+
+def test_a_variant_of_the_users_own_is_by_analogy_whatever_it_extends(tmp_path):
+    (tmp_path / "access").mkdir()
+    (tmp_path / "access" / "mine.yaml").write_text(
+        "schema: 1\nkind: access\nname: mine\nextends: vmap\nround: [test]\n"
+    )
+    assert path_class(variants("mine", configs=tmp_path)) == "by analogy"
+
+
+def test_what_nobody_has_executed_widens_its_own_gain_and_no_other():
+    sides = sides_of(sim.load_scenario(SEED, overrides=[*SHORT, "access=copy_user,vmap,uaccess_batched"]))
+    vmap, batched = uncertainty(sides, 20).gains
+    (alone,) = uncertainty(sides[:2], 20).gains
+    assert (vmap.path, batched.path) == ("executed", "by analogy")
+    assert vmap == alone
+
+    def around(gain):  # by how much a measurement is less sure than the parameters, over the gain's own width
+        measured, parameters = gain.gain_percent, gain.gain_percent_of_parameters
+        return (measured.high - measured.low) - (parameters.high - parameters.low)
+
+    assert around(batched) > 2 * around(vmap)
 
 
 def test_a_rate_of_the_fitted_rig_repeats_better_than_that_of_another():

@@ -7,7 +7,7 @@ import pytest
 import sim
 from sim.config.loading.load import load_of
 from sim.config.tables.access import Access
-from sim.study.review.ranking import needs, ranking
+from sim.study.review.ranking import NOT_EXECUTED, needs, ranking
 from sim.study.runs.case import sides_of
 from sim.study.uncertainty.intervals import uncertainty
 
@@ -41,7 +41,8 @@ def test_the_better_variant_is_named_and_is_no_bound_and_keeps_smap(sapphire):
     assert {row.access for row in larger} == {"ideal", "smap_off_worker"}
     assert all(row.role == "bound" or not row.guarded for row in larger)
     assert ranks.sentence().startswith("uaccess_batched gains more over copy_user than vmap: ")
-    assert ranks.sentence().endswith(" at 64 B, and pins nothing")
+    said = " at 64 B, and pins nothing; nobody has executed it: its accessors are by analogy"
+    assert ranks.sentence().endswith(said)
 
 
 def test_where_the_asked_variant_is_the_best_none_is_named():
@@ -75,6 +76,12 @@ def test_what_a_variant_needs_is_read_from_its_table(name, wanted):
 
 def test_every_variant_but_the_kernels_own_has_an_objection(sapphire):
     assert {row.access for row in sapphire[1].rows if not row.objections} == {"copy_user"}
+
+
+def test_what_nobody_has_executed_is_held_against_it(sapphire):
+    untried = {row.access for row in sapphire[1].rows if NOT_EXECUTED in row.objections}
+    assert {"uaccess_batched", "vmap_index_nospec"} <= untried
+    assert not untried & {"copy_user", "vmap", "vmap_notifier", "direct_map_rcu", "ideal"}
 
 
 def test_behind_an_iotlb_no_mapping_gains():

@@ -30,8 +30,9 @@ from sim.config.tables.study import CalibrationStudy, Sensitivity, Sweep
 Model = TypeVar("Model", bound=BaseModel)
 
 _NAMED = ("cpu", "kernel")
-#: What a table states of itself: a CPU that extends another's table is not that one.
-_NOT_INHERITED = ("signatures", "known_as")
+#: What a table states of itself: a CPU that extends another's table is not that one, and a variant that extends what
+#: was executed was not.
+_NOT_INHERITED = ("signatures", "known_as", "executed")
 #: The parts of a key, its value, and the text `KEY=VALUE` that it was read from, if any.
 Assignment = tuple[list[str], Any, str | None]
 MODELS: dict[str, type[BaseModel]] = {

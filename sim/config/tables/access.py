@@ -92,6 +92,10 @@ class Window(Strict):
     _recipes = field_validator("open", "close", "entry", "descriptor")(check_recipe)
 
 
+#: Keys of an access table that say what it is and not what it does.
+_NO_CHANGE = {"schema_", "kind", "name", "title", "source", "role", "executed", "objections"}
+
+
 class Access(Headed):
     """An access variant: how ring metadata (and payload) is reached instead of the kernel's own accessors."""
 
@@ -101,6 +105,11 @@ class Access(Headed):
     role: Literal["variant", "bound", "userspace"] = Field(
         "variant",
         description="variant: a kernel could have it; bound: no kernel can; userspace: a device that is no kernel's",
+    )
+    executed: str = Field(
+        "",
+        description="who has executed these accessors: a published rate or a count (default: nobody, they are by "
+        "analogy; the kernel's own were executed where its counts were)",
     )
     objections: list[str] = Field(
         default_factory=list, description="what a reviewer holds against it, each with the argument's source"
@@ -117,6 +126,11 @@ class Access(Headed):
     window: Window | None = Field(None, description="batches of ring accesses in one user access window each")
 
     _recipes = field_validator("round", "used_page")(check_recipe)
+
+    @property
+    def changes(self) -> bool:
+        """Whether the variant executes anything else than the kernel as it is."""
+        return bool(self.model_dump(exclude_defaults=True, exclude=_NO_CHANGE))
 
     @model_validator(mode="after")
     def _window_or_mapping(self) -> Access:

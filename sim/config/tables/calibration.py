@@ -83,7 +83,8 @@ class LeftOut(Strict):
 class Discrepancy(Strict):
     """How far the model itself is off where its parameters are right, for one class of path and one quantity.
 
-    `path` is `executed` where every count of a step rests on an executed kernel, `by analogy` where one is a guess.
+    `path` is `executed` where every count of a step rests on an executed kernel and the variants were executed too; it
+    is `by analogy` where a count is a guess, or nobody has executed a variant.
     `sigma` is the most likely standard deviation of the errors in `evidence`.
     """
 

@@ -50,7 +50,7 @@ def with_discrepancies(
         fit = _without(file.name, calibration, study, configs, executor, progress)
         for made in _predicted(file, fit, draws, configs, executor, progress):
             left_out = _left_out(made, fit)
-            key = path_class(case.plan for case in made.figure.cases), made.figure.entry.quantity
+            key = path_class(made.figure.cases), made.figure.entry.quantity
             classes.setdefault(key, []).append(left_out)
     estimated = [
         Discrepancy.model_validate({"path": path, "quantity": quantity, "sigma": most_likely(rows), "evidence": rows})

@@ -23,6 +23,8 @@ from sim.study.uncertainty.intervals import Gain, Uncertainty, uncertainty
 
 #: So many draws rank the variants that were not asked about: enough for quantiles.
 RANKING_DRAWS = 20
+#: What stands against a variant of which there is no count and no published rate.
+NOT_EXECUTED = "nobody has executed it: its accessors are by analogy"
 #: What the host may do to a ring, and what is asked of each variant under it.
 _STRESSES: dict[str, tuple[str, dict[str, Any]]] = {
     "behind a device IOTLB": ("virtqueue", {"iotlb": True}),
@@ -102,9 +104,10 @@ class Ranking:
             kept = "none that keeps SMAP on packet bytes gains more"
             return f"Of the {number} variants that apply, {kept} than {self.asked}"
         pins = "" if "pinned pages" in better.needs else ", and pins nothing"
+        untried = f"; {NOT_EXECUTED}" if NOT_EXECUTED in better.objections else ""
         return (
             f"{better.access} gains more over {self.before} than {self.asked}: {better.spelled()} against "
-            f"{asked.spelled()} at {self.packet_bytes} B{pins if 'pinned pages' in asked.needs else ''}"
+            f"{asked.spelled()} at {self.packet_bytes} B{pins if 'pinned pages' in asked.needs else ''}{untried}"
         )
 
     @property
@@ -128,22 +131,23 @@ class Ranking:
         }
 
 
+def objections(variant: Access) -> tuple[str, ...]:
+    """Return what a reviewer holds against a variant: what its table says, and that nobody has executed it."""
+    untried = variant.role == "variant" and variant.changes and not variant.executed
+    return (*variant.objections, *((NOT_EXECUTED,) if untried else ()))
+
+
 def needs(variant: Access) -> tuple[str, ...]:
     """Return what a variant needs beyond the kernel as it is."""
     mapping = variant.mapping
-    changes = bool(variant.model_dump(exclude_defaults=True, exclude=_NO_CHANGE))
     said = {
-        "a kernel change": changes,
+        "a kernel change": variant.changes,
         "pinned pages": mapping.pinned,
         "MMU notifiers": mapping.torn_down != "never",
         "no device IOTLB": mapping.maps,
         "packet bytes without SMAP": not guarded(variant),
     }
     return tuple(need for need, wanted in said.items() if wanted)
-
-
-#: Keys of an access table that say what it is and not what it does.
-_NO_CHANGE = {"schema_", "kind", "name", "title", "source", "role", "objections"}
 
 
 def guarded(variant: Access) -> bool:
@@ -190,7 +194,7 @@ def ranking(
             saved_ns=saved_ns(rates[before], rates[variant.name], scenario, scenario),
             gain=gains.get(variant.name),
             needs=needs(variant),
-            objections=tuple(variant.objections),
+            objections=objections(variant),
             guarded=guarded(variant),
             asked=variant.name == asked,
             stressed={name: stress.get(variant.name) for name, stress in under.items()},

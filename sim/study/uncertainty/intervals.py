@@ -6,7 +6,7 @@ Two intervals, told apart: *of the parameters* is what ranges and fitted values 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from itertools import combinations
@@ -22,7 +22,7 @@ from sim.config.scenario.scenario import Scenario
 from sim.study.runs.case import Floats, Side, gain_percent, saved_ns, worker_ns
 from sim.study.runs.pool import Job, run_jobs
 from sim.study.uncertainty.distributions import CENTRAL_90, Draws, central_90, draws_of
-from sim.study.uncertainty.measured import spread_of
+from sim.study.uncertainty.measured import Spread, scores, spread_of
 
 #: Fewer draws have no quantiles worth the name: their range is shown instead.
 FEW_DRAWS = 20
@@ -198,8 +198,8 @@ class _Runs:
         self.groups: dict[str, list[int]] = {}
         for number, side in enumerate(sides):
             self.groups.setdefault(_tables(side.case.scenario), []).append(number)
-        self.spread = spread_of([side.case for side in sides], configs)
         self._configs, self._executor, self._progress = configs, executor, progress
+        self._spreads: dict[tuple[int, ...], Spread] = {}
         self.nominal = self._run([Job(number, {}) for number in range(len(sides))])
         if self.errors:
             raise ConfigError(next(iter(self.errors.values())))
@@ -230,31 +230,39 @@ class _Runs:
 
     def measured(self) -> MeasuredDraws:
         """Return what the runs say, as the model gives it and as it would be measured."""
-        of_rates, of_ratios = self.spread.scores(self.seed, "", self.number)
         good = self.good
-        return MeasuredDraws(
-            self.sides, self.nominal, self.table[:, good], of_rates[good], of_ratios[good], self.spread.path
-        )
+        of_rates, of_ratios = (scores(self.seed, kind, self.number)[good] for kind in ("rate", "ratio"))
+        return MeasuredDraws(self.sides, self.nominal, self.table[:, good], of_rates, of_ratios, self.spread)
+
+    def spread(self, *numbers: int) -> Spread:
+        """Return how far a measurement of a side, or of two compared with each other, lies from the parameters."""
+        if numbers not in self._spreads:
+            self._spreads[numbers] = spread_of([self.sides[number].case for number in numbers], self._configs)
+        return self._spreads[numbers]
 
 
 @dataclass(frozen=True)
 class MeasuredDraws:
-    """Rates of the sides by draw, and what is added to logarithms of rates and of ratios in a measurement."""
+    """Rates of the sides by draw; how far measurements lie from them: scores of rates and ratios, and what they scale.
+
+    All sides share the scores of a draw: what is not the parameters' own is that of the model and of the rig.
+    """
 
     sides: Sequence[Side]
     nominal: Floats
     table: Floats
     of_rates: Floats
     of_ratios: Floats
-    path: str
+    spread: Callable[..., Spread]
 
     def rates(self, number: int) -> Floats:
         """Return the rates of a side as they would be measured."""
-        return np.asarray(self.table[number] * np.exp(self.of_rates))
+        return np.asarray(self.table[number] * np.exp(self.spread(number).rate * self.of_rates))
 
     def ratios(self, start: int, number: int) -> Floats:
         """Return the ratios of two sides as they would be measured on one rig."""
-        return np.asarray(self.table[number] / self.table[start] * np.exp(self.of_ratios))
+        around = np.exp(self.spread(start, number).ratio * self.of_ratios)
+        return np.asarray(self.table[number] / self.table[start] * around)
 
     def rate(self, number: int) -> Rate:
         """Return the rate of a side with its intervals."""
@@ -282,7 +290,7 @@ class MeasuredDraws:
             saved_ns_of_parameters=_interval(saved, saved_of_parameters),
             same_sign=float(np.mean((np.sign(saves) == np.sign(saved)) & (np.abs(saves) > resolution_ns))),
             resolution_ns=resolution_ns,
-            path=self.path,
+            path=self.spread(start, number).path,
         )
 
 

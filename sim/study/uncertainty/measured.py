@@ -20,7 +20,6 @@ from sim.config.loading.load import load_of
 from sim.config.scenario.scenario import Scenario
 from sim.config.tables.calibration import Calibration
 from sim.config.tables.calibration import Path as PathClass
-from sim.datapath import Plan
 from sim.study.runs.case import Case, Floats
 from sim.study.uncertainty.distributions import calibration_of, latin_shares
 
@@ -35,13 +34,21 @@ _FEWEST = 3
 _COUNTS = "kernel.steps."
 
 
-def path_class(plans: Iterable[Plan]) -> PathClass:
-    """Return the class of the path that some plans run: by analogy as soon as a count of its steps is a guess."""
-    for plan in plans:
-        for key in plan.inputs.keys() - plan.ledger.only_for_setup():
-            if key.startswith(_COUNTS) and plan.inputs[key].grade == "guess":
-                return "by analogy"
-    return "executed"
+def path_class(cases: Iterable[Case]) -> PathClass:
+    """Return the class of the path that some cases run.
+
+    It is by analogy as soon as nobody has executed the accessors of a variant, or a count of a step is a guess.
+    """
+    return "by analogy" if any(_by_analogy(case) for case in cases) else "executed"
+
+
+def _by_analogy(case: Case) -> bool:
+    variant = case.scenario.access[0]
+    if variant.changes and not variant.executed:
+        return True
+    plan = case.plan
+    read = plan.inputs.keys() - plan.ledger.only_for_setup()
+    return any(key.startswith(_COUNTS) and plan.inputs[key].grade == "guess" for key in read)
 
 
 @dataclass(frozen=True)
@@ -52,10 +59,10 @@ class Spread:
     ratio: float
     path: PathClass
 
-    def scores(self, seed: int, name: str, draws: int) -> tuple[Floats, Floats]:
-        """Return logarithms to add to rates and to ratios, draw by draw."""
-        rate, ratio = (ndtri(latin_shares(seed, f"measured:{name}:{kind}", draws)) for kind in ("rate", "ratio"))
-        return np.asarray(self.rate * rate), np.asarray(self.ratio * ratio)
+
+def scores(seed: int, kind: str, draws: int) -> Floats:
+    """Return the standard normal scores of measured rates (`rate`), or of ratios (`ratio`): one for each draw."""
+    return np.asarray(ndtri(latin_shares(seed, f"measured::{kind}", draws)))
 
 
 def rig_sigma(quantity: str, scenario: Scenario, calibration: Calibration | None) -> float:
@@ -86,7 +93,7 @@ def spread_of(cases: Iterable[Case], configs: Path | None = None) -> Spread:
     asked = list(cases)
     calibration = calibration_of(asked[0].scenario, configs)
     known = calibration if calibration is not None and calibration.discrepancies else reference(configs)
-    path = path_class(case.plan for case in asked)
+    path = path_class(asked)
     rig = max(rig_sigma("pps", case.scenario, calibration) for case in asked)
     return Spread(
         rate=hypot(rig, model_sigma("pps", path, known)),
