@@ -7,7 +7,7 @@ import pytest
 
 import sim
 from sim.config import ConfigError
-from sim.study.review.ask import asked, review
+from sim.study.review.ask import asked, question_of, review
 from sim.study.runs.case import entry, one_point, sides_of, with_values
 from sim.study.sensitivity.tornado import swing_entries
 from sim.study.uncertainty.distributions import at_shares
@@ -95,6 +95,13 @@ def test_of_many_variants_the_headline_is_about_the_one_that_gains_most_and_is_n
     assert [one.after for one in found.first_gains()] == ["ideal", "vmap", "direct_map_spinlock", "copy_user_masked"]
     assert found.comparison is not None
     assert found.tornado.nominal == pytest.approx(found.comparison.differences[0].gain_percent)
+
+
+@pytest.mark.parametrize("title", ["should vmap be merged?", "should vmap be merged"])
+def test_a_question_ends_with_one_mark(title):
+    scenario = sim.load_scenario(SEED, overrides=[*SHORT, "access=copy_user,vmap"])
+    titled = scenario.model_copy(update={"title": title})
+    assert question_of(titled) == "What does vmap gain over copy_user: should vmap be merged?"
 
 
 def test_every_other_pair_is_compared_draw_by_draw():

@@ -68,7 +68,7 @@ def review(
         ranked = ranking(scenario, accesses[0], focus, sure=sure, stressed=True, configs=configs, executor=executor)
     above = replace(preface(scenario, result.points, bounded, configs=configs), ranking=ranked)
     return Review(
-        question=question or _question(scenario),
+        question=question or question_of(scenario),
         focus=focus,
         result=result,
         comparisons=tuple(_comparison(result, accesses[0], name) for name in accesses[1:]),
@@ -110,12 +110,13 @@ def _comparison(result: Result, before: str, after: str) -> Comparison:
     return Comparison(before, after, tuple(Difference(*pair) for pair in pairs))
 
 
-def _question(scenario: Scenario) -> str:
+def question_of(scenario: Scenario) -> str:
+    """Put the question of a scenario that states none in a sentence."""
     first, *others = (variant.name for variant in scenario.access)
     asked = f"What does {others[0]} gain over {first}" if others else f"What does {first} carry"
     if len(others) >= _FEW:
         asked = f"Which of {len(others)} variants gains over {first}"
-    return f"{asked}: {scenario.title or scenario.name}?"
+    return f"{asked}: {(scenario.title or scenario.name).removesuffix('?')}?"
 
 
 def _sources(explanations: Sequence[Explanation]) -> tuple[SourcedEntry, ...]:
