@@ -90,20 +90,22 @@ def compare(
 
     --set and the other options apply to both sides. With one scenario the variants are --access A,B, or the first two.
     """
+    from sim.config.loading.paths import names
     from sim.study.evidence.envelope import outside
     from sim.study.questions.compare import compare as compare_scenarios
     from sim.study.questions.compare import compared, compared_with_another, sides
     from sim.study.questions.limits import limits
     from sim.study.review.preface import preface, with_worth
     from sim.study.review.ranking import ranking
+    from sim.study.runs.pool import pool_for
     from sim.study.sensitivity.shapley import decompose
     from sim.study.sensitivity.tornado import swing_entries
 
     if access is not None and access.count(",") > 1:
         opt.refuse("compare takes two access variants", key="--access", got=access)
-    names = [scenario] if other is None else [scenario, other]
+    asked = [scenario] if other is None else [scenario, other]
     asks = compared if other is None else compared_with_another
-    loaded = opt.load_sides(names, sets, configs, opt.ablating(without, asks), access=access, sizes=sizes, seed=seed)
+    loaded = opt.load_sides(asked, sets, configs, opt.ablating(without, asks), access=access, sizes=sizes, seed=seed)
     first, second = (opt.ablated(side, without) if side else None for side in (*loaded, None)[:2])
     assert first is not None
     if shapley and second is not None:
@@ -125,7 +127,10 @@ def compare(
     if second is not None:
         above = preface(first, before, bounds, second=(second, after), configs=configs)
     elif comparison.before != comparison.after:
-        ranked = ranking(first, comparison.before, comparison.after, sure=sure, configs=configs)
+        pair = comparison.before, comparison.after
+        runs = len(names("access", configs)) * sure.draws if sure else 0
+        with opt.counted_progress("runs") as counted, pool_for(runs) as pool:
+            ranked = ranking(first, *pair, sure=sure, configs=configs, executor=pool, progress=counted)
         above = replace(above, ranking=ranked)
         if sure is not None:
             at_first = [side for side in both if side.packet_bytes == both[0].packet_bytes]

@@ -65,7 +65,16 @@ def review(
     bounded = limits(scenario, result.points)
     ranked = None
     if focus != accesses[0]:
-        ranked = ranking(scenario, accesses[0], focus, sure=sure, stressed=True, configs=configs, executor=executor)
+        ranked = ranking(
+            scenario,
+            accesses[0],
+            focus,
+            sure=sure,
+            stressed=True,
+            configs=configs,
+            executor=executor,
+            progress=progress,
+        )
     above = replace(preface(scenario, result.points, bounded, configs=configs), ranking=ranked)
     return Review(
         question=question or question_of(scenario),

@@ -8,21 +8,20 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Executor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from sim.config.errors import ConfigError
 from sim.config.loading.load import load_of
 from sim.config.loading.paths import names
+from sim.config.progress import Counted
 from sim.config.scenario.scenario import Scenario
 from sim.config.tables.access import Access
 from sim.study.runs.case import Case, Side, gain_percent, one_point, saved_ns
 from sim.study.runs.pool import Job, run_jobs
 from sim.study.uncertainty.intervals import Gain, Uncertainty, uncertainty
 
-#: So many draws rank the variants that were not asked about: enough for quantiles.
-RANKING_DRAWS = 20
 #: What stands against a variant of which there is no count and no published rate.
 NOT_EXECUTED = "nobody has executed it: its accessors are by analogy"
 #: What the host may do to a ring, and what is asked of each variant under it.
@@ -68,7 +67,7 @@ class Ranked:
 class Ranking:
     """The variants in the order of their gain over `before` at one size; `left_out` says why others are not there.
 
-    Those that were not asked about have `draws` draws (0: none).
+    All rest on the same `draws` draws (0: none); `over_asked` is the better variant against the asked one in them.
     """
 
     before: str
@@ -77,7 +76,8 @@ class Ranking:
     rows: tuple[Ranked, ...]
     left_out: dict[str, str]
     resolution: float
-    draws: int
+    draws: int = 0
+    over_asked: Gain | None = None
 
     @property
     def better(self) -> Ranked | None:
@@ -104,16 +104,17 @@ class Ranking:
             kept = "none that keeps SMAP on packet bytes gains more"
             return f"Of the {number} variants that apply, {kept} than {self.asked}"
         pins = "" if "pinned pages" in better.needs else ", and pins nothing"
+        drawn = f" in {self.over_asked.same_sign:.0%} of {self.draws} draws" if self.over_asked else ""
         untried = f"; {NOT_EXECUTED}" if NOT_EXECUTED in better.objections else ""
         return (
-            f"{better.access} gains more over {self.before} than {self.asked}: {better.spelled()} against "
+            f"{better.access} gains more over {self.before} than {self.asked}{drawn}: {better.spelled()} against "
             f"{asked.spelled()} at {self.packet_bytes} B{pins if 'pinned pages' in asked.needs else ''}{untried}"
         )
 
     @property
     def notes(self) -> list[str]:
         """What to know of the table: how many draws, what the hosts do, why variants are left out."""
-        said = [f"{self.draws} draws of the variants that were not asked about"] if self.draws else []
+        said = [f"{self.draws} draws, the same for every variant"] if self.draws else []
         if self.rows[0].stressed:
             said.append(f"gains {' and '.join(self.rows[0].stressed)} are with the tables as they are")
         return [*said, *(f"left out: {name}: {why}" for name, why in self.left_out.items())]
@@ -126,6 +127,7 @@ class Ranking:
             "asked": self.asked,
             "packet_bytes": self.packet_bytes,
             "better": self.better.access if self.better else None,
+            "over_asked": self.over_asked.to_dict() if self.over_asked else None,
             "rows": [row.to_dict() for row in self.rows],
             "left_out": self.left_out,
         }
@@ -169,10 +171,12 @@ def ranking(
     stressed: bool = False,
     configs: Path | None = None,
     executor: Executor | None = None,
+    progress: Counted | None = None,
 ) -> Ranking | None:
     """Rank every variant that applies against `before`, at the first size; None where variants do not compete.
 
-    With the draws of `sure` the others are drawn too. `stressed` adds the gain under what a host may do to a ring.
+    With `sure` the others are drawn as often, and meet the same draws. `stressed` adds the gain under what a host may
+    do to a ring.
     """
     if not ranks(scenario):
         return None
@@ -182,7 +186,7 @@ def ranking(
     variants = [variant for variant in variants if variant.name in rates]
     if before not in rates or asked not in rates:
         return None
-    gains = _gains(scenario, variants, sure, configs, executor) if sure else {}
+    drawn = _drawn(scenario, variants, asked, sure, configs, executor, progress) if sure else {}
     under = {name: _stress(scenario, variants, name, executor) for name in _STRESSES} if stressed else {}
     rows = [
         Ranked(
@@ -192,7 +196,7 @@ def ranking(
             pps=rates[variant.name],
             gain_percent=gain_percent(rates[before], rates[variant.name]),
             saved_ns=saved_ns(rates[before], rates[variant.name], scenario, scenario),
-            gain=gains.get(variant.name),
+            gain=drawn.get((before, variant.name)),
             needs=needs(variant),
             objections=objections(variant),
             guarded=guarded(variant),
@@ -202,9 +206,9 @@ def ranking(
         for variant in variants
     ]
     rows.sort(key=lambda row: -row.gain_percent)
-    drawn = min(sure.draws, RANKING_DRAWS) if sure else 0
     size, resolution = scenario.traffic.sizes[0], scenario.run.precision
-    return Ranking(before, asked, size, tuple(rows), left_out, resolution, drawn)
+    ranked = Ranking(before, asked, size, tuple(rows), left_out, resolution, sure.draws if sure else 0)
+    return replace(ranked, over_asked=drawn.get((asked, ranked.better.access))) if ranked.better else ranked
 
 
 def _candidates(scenario: Scenario, before: str, configs: Path | None) -> tuple[list[Access], dict[str, str]]:
@@ -241,22 +245,26 @@ def _rates(
     return {name: rate for name, rate in rates if name not in errors}, errors
 
 
-def _gains(
+def _drawn(
     scenario: Scenario,
     variants: Sequence[Access],
+    asked: str,
     sure: Uncertainty,
     configs: Path | None,
     executor: Executor | None,
-) -> dict[str, Gain]:
-    """Return what each variant gains over the first with its interval: from `sure` where it has it."""
+    progress: Counted | None,
+) -> dict[tuple[str, str], Gain]:
+    """Return the gains over the first variant and over the asked one with their intervals, by both names.
+
+    What `sure` has is taken from there: an interval of the answer is the same wherever it stands.
+    """
+    first, *others = variants
+    others.sort(key=lambda variant: variant.name != asked)
+    sides = _sides(scenario, [first, *others])
+    drawn = uncertainty(sides, sure.draws, sure.seed, configs=configs, executor=executor, progress=progress)
     size = scenario.traffic.sizes[0]
-    known = {gain.after: gain for gain in sure.gains if (gain.before, gain.packet_bytes) == (variants[0].name, size)}
-    others = [variant for variant in variants[1:] if variant.name not in known]
-    if others:
-        sides = _sides(scenario, [variants[0], *others])
-        drawn = uncertainty(sides, min(sure.draws, RANKING_DRAWS), sure.seed, configs=configs, executor=executor)
-        known = {**{gain.after: gain for gain in drawn.gains}, **known}
-    return known
+    every = (*drawn.gains, *drawn.pairs, *(gain for gain in sure.gains if gain.packet_bytes == size))
+    return {(gain.before, gain.after): gain for gain in every}
 
 
 def _stress(
