@@ -11,7 +11,7 @@ INSTALL := $(INSTALLER) --quiet --constraint constraints.txt --editable
 # Images of containers often forbid to keep bytecode: then each start of the command compiles its libraries anew (1 s).
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: run test test-deep mutate bench counts notebooks notebooks-write docs lint clean
+.PHONY: run test test-deep mutate bench counts notebooks notebooks-write docs lint clean same-trace
 
 run: $(READY)            ## the seed comparison: copy_user against vmap, with its plots in out/seed
 	$(BIN)/vhost-sim compare virtio-user-xdp1-tap --access copy_user,vmap --out out/seed
@@ -27,6 +27,12 @@ SEED ?= 1
 
 mutate: $(READY)         ## change the model in one place at a time and see which tests notice (SAMPLE=200 of them by SEED)
 	$(BIN)/python -m tests.mutation.run --sample $(SAMPLE) --seed $(SEED) $(MUTATE)
+
+SCENARIOS ?= 10000
+FIRST ?= 0
+
+same-trace: $(READY)     ## both engines on SCENARIOS scenarios that combine features across kinds, from number FIRST on; goes on where it was
+	$(BIN)/python -m tests.engine.combined --first $(FIRST) --count $(SCENARIOS)
 
 bench: $(READY)          ## benchmarks of both engines, sweeps and start-up, as one table
 	$(BIN)/pytest tests/bench -n 0 --benchmark-enable --benchmark-quiet

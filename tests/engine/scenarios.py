@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, cached_property
 from typing import Any
 
 from hypothesis import strategies as st
@@ -42,7 +42,7 @@ class Case:
         actors = len(self.plan.actors)
         return TieOrder(tuple(rank for rank in self.order if rank < actors), self.fuzz)
 
-    @property
+    @cached_property
     def plan(self) -> Plan:
         plan = build_plan(self.scenario, self.access, self.scenario.traffic.packet_bytes[0], apart=self.apart)
         return replace(plan, latencies=replace(plan.latencies, **self.latencies))
@@ -72,7 +72,7 @@ mixes = st.sampled_from(
 
 
 #: More than any plan has.
-MOST_ACTORS = 8
+MOST_ACTORS = 16
 
 who_goes_first = st.fixed_dictionaries(
     {"order": st.permutations(range(MOST_ACTORS)).map(tuple), "fuzz": st.integers(0, 5)}

@@ -15,6 +15,7 @@ from sim.engine.fast import FastEngine
 from sim.engine.record import TraceEvent
 from sim.engine.reference import ReferenceEngine
 from sim.engine.simulate import simulate
+from tests.engine.combined import combined, main, run_numbers
 from tests.engine.scenarios import ENGINES, Case, base, cases, competitors
 
 EVERY = 50
@@ -79,6 +80,52 @@ def test_generated_devices_beside_vhost_net_give_the_same_trace():
         assert_same(case)
 
     check()
+
+
+@pytest.mark.parametrize("part", range(3))
+def test_features_combined_across_kinds_give_the_same_trace(part):
+    outcome = run_numbers(range(10 * part, 10 * part + 10))
+    assert outcome["failures"] == {}
+    assert outcome["ran"] == 10
+    assert outcome["features"] > 5 * outcome["ran"]  # most keys that are drawn are accepted beside each other
+
+
+@pytest.mark.deep
+@pytest.mark.parametrize("part", range(20))
+def test_ten_thousand_combinations_of_features_give_the_same_trace(part):
+    outcome = run_numbers(range(500 * part, 500 * part + 500))
+    assert outcome["failures"] == {}
+    assert outcome["ran"] > 490
+
+
+def test_a_combined_scenario_is_its_number():
+    first, again = combined(7), combined(7)
+    assert (first.base, first.overrides, first.case.apart) == (again.base, again.overrides, again.case.apart)
+    assert first.case.scenario == again.case.scenario
+
+
+def test_a_run_of_many_goes_on_where_it_was_and_says_what_differed(tmp_path, monkeypatch, capsys):
+    record, asked = tmp_path / "record.jsonl", []
+
+    def outcome(numbers: range) -> dict:
+        asked.append(numbers)
+        failures = {} if len(asked) > 1 else {3: "why"}
+        return {
+            "first": numbers.start,
+            "behind": numbers.stop,
+            "ran": 50,
+            "features": 500,
+            "seconds": 2,
+            "failures": failures,
+        }
+
+    monkeypatch.setattr("tests.engine.combined.run_numbers", outcome)
+    assert main(["--count", "50", "--record", str(record)]) == 1
+    assert main(["--count", "110", "--record", str(record)]) == 1
+    assert asked == [range(0, 50), range(50, 100), range(100, 110)]
+    told = capsys.readouterr().out
+    assert "150 scenarios with 10.0 keys each, 6 s" in told
+    assert told.endswith("--- 3\nwhy\n")
 
 
 @pytest.mark.deep
