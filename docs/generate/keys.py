@@ -14,7 +14,7 @@ from generate.markdown import code, page, plain, said, table
 from sim.config.loading.load import MODELS
 from sim.config.loading.paths import FOLDERS
 from sim.config.scenario.scenario import Scenario
-from sim.config.tables.quantity import Flag, Quantity
+from sim.config.tables.quantity import BOUNDS, Flag, Quantity
 
 KINDS: dict[str, type[BaseModel]] = {"scenario": Scenario, **MODELS}
 #: What a file names instead of holding: a table of its own kind, or an entry with its evidence.
@@ -43,7 +43,11 @@ def _entry_page() -> str:
     example = "{value: 12, unit: cycles, low: 10, high: 30, source: ..., grade: guess}"
     about = f"A number in a table stands with its evidence: {code(example)}."
     switch = f"An entry that is true or false has no unit and no range.\n\n{_table(Flag)}"
-    return page("Keys: entry", about, _table(Quantity), "## Switches\n", switch)
+    bounds = table(
+        ("unit", "least", "most"), [(code(unit), f"{low:g}", f"{high:g}") for unit, (low, high) in BOUNDS.items()]
+    )
+    room = f"No number is outside what is conceivable of its unit; one that is, is refused with its key.\n\n{bounds}"
+    return page("Keys: entry", about, _table(Quantity), "## Bounds\n", room, "## Switches\n", switch)
 
 
 def _table(model: type[BaseModel]) -> str:

@@ -9,6 +9,7 @@ from sim.config.loading import paths
 from sim.config.loading.load import load_scenario, load_table
 from sim.config.tables.cpu import Cpu
 from sim.config.tables.kernel import Kernel
+from sim.config.tables.quantity import BOUNDS, Quantity
 from sim.config.tables.vocabulary import ACCESSORS, OPTIONAL_ACCESSORS, OPTIONAL_STEPS, PRICED_BY_CPI, PRIMITIVES, STEPS
 from sim.costs.audit import quantities
 from sim.study.catalogue import load
@@ -119,3 +120,18 @@ def test_a_scenario_names_an_implementation_with_its_key_kernel_and_a_kernel_doe
     file = write("mine.yaml", "schema: 1\nkind: kernel\nname: mine\nextends: dpdk-vhost\n")
     with pytest.raises(ConfigError, match="'dpdk-vhost' is a table of kind implementation, not of kind kernel"):
         load_table("kernel", str(file))
+
+
+@pytest.mark.parametrize("unit", sorted(BOUNDS))
+def test_a_number_has_the_bounds_of_its_unit_ends_included(unit):
+    rest = {"unit": unit, "source": "test", "grade": "guess"}
+    for end, beyond in zip(BOUNDS[unit], (-1.0, 2.0), strict=True):
+        assert Quantity(value=end, low=end, high=end, **rest).value == end
+        outside = end * beyond if end else -1.0
+        with pytest.raises(ValueError, match=r"beyond what is conceivable|greater than or equal to 0"):
+            Quantity(value=outside, low=outside, high=outside, **rest)
+
+
+def test_every_unit_of_the_shipped_tables_has_bounds():
+    units = {entry.unit for name in paths.names("scenario") for _, entry in quantities(load_scenario(name))}
+    assert units <= set(BOUNDS)

@@ -73,6 +73,13 @@ def test_a_point_that_is_refused_is_a_row_with_its_error():
     assert errors[2] is None
 
 
+def test_a_point_that_is_beyond_the_bounds_of_its_unit_is_a_row_with_its_error():
+    axes = {"cpu.primitives.lfence": {"values": [1, 1.2e12]}, "access": {"values": ["copy_user"]}}
+    outcome = sweeps.run_sweep(sweep(axes), Inline())
+    assert (outcome.computed, outcome.refused, outcome.failed) == (2, 1, 0)
+    assert "cpu.primitives.lfence: 1.2e+12 cycles is beyond what is conceivable" in outcome.first_error
+
+
 def test_what_failed_is_computed_again_and_a_refusal_is_final(tmp_path, monkeypatch):
     study = sweep({"virtqueue.size": {"values": [64, 100, 128]}, "access": {"values": ["vmap"]}})
     sweeps.run_sweep(study, Inline(), folder=tmp_path / "undisturbed")

@@ -165,18 +165,13 @@ class Cpu(Headed):
                 check_unit(entry, PRIMITIVES[name].unit)
             except ValueError as error:
                 raise ValueError(f"{name}: {error}") from None
-            if entry.unit == "bytes/cycle" and entry.value <= 0:
-                raise ValueError(f"{name}: a rate must be above 0")
         return table
 
     @model_validator(mode="after")
     def _signs(self) -> Cpu:
-        for name in ("core_ghz", "cpi", "store_buffer", "uncore_bandwidth"):
+        for name in ("cpi", "store_buffer"):
             if getattr(self, name).value <= 0:
                 raise ValueError(f"{name}: must be above 0")
         if self.smt_slowdown.low < 1:
             raise ValueError("smt_slowdown: sharing a core cannot make a thread faster")
-        for name in ("overlap", "payload_exposed"):
-            if getattr(self, name).high > 1:
-                raise ValueError(f"{name}: a fraction cannot exceed 1")
         return self

@@ -27,6 +27,25 @@ WIDE = 5.0
 FAR = 2.0
 
 
+#: What a number can be, by unit: least and most of what is physically conceivable, with generous room. No time is longer
+#: than a second: days of simulated time fit a clock of 64 bits in picoseconds.
+BOUNDS: dict[str, tuple[float, float]] = {
+    "cycles": (0.0, 1e9),
+    "ns": (0.0, 1e9),
+    "us": (0.0, 1e6),
+    "ns/byte": (0.0, 1e5),
+    "GHz": (0.05, 100.0),
+    "cycles/instruction": (0.0, 1e3),
+    "instructions": (0.0, 1e8),
+    "returns": (0.0, 1e6),
+    "bytes/cycle": (1e-3, 1e6),
+    "GB/s": (1e-3, 1e6),
+    "bytes": (0.0, 1e15),
+    "entries": (0.0, 1e9),
+    "fraction": (0.0, 1.0),
+    "ratio": (0.0, 1e3),
+}
+
 #: What was read, while somebody notes that: the table, by its identity and the name of the field.
 Reads = dict[tuple[int, str], "Strict"]
 _READ: ContextVar[Reads | None] = ContextVar("read", default=None)
@@ -88,6 +107,13 @@ class Quantity(Strict):
         return "log-triangular" if 0 < WIDE * self.low <= self.high else "triangular"
 
     @model_validator(mode="after")
+    def _conceivable(self) -> Quantity:
+        for number in (self.low, self.value, self.high):
+            if problem := inconceivable(number, self.unit):
+                raise ValueError(problem)
+        return self
+
+    @model_validator(mode="after")
     def _logarithm_above_zero(self) -> Quantity:
         if self.distribution in ("log-triangular", "log-uniform") and self.low <= 0:
             raise ValueError(f"distribution {self.distribution} needs a low above 0")
@@ -114,6 +140,14 @@ def noting_reads() -> Iterator[Reads]:
 def is_far(value: float, low: float, high: float) -> bool:
     """Return whether a value lies further outside a range than by a factor of two: a wrong unit, or another machine."""
     return value > FAR * high or value * FAR < low
+
+
+def inconceivable(number: float, unit: str) -> str | None:
+    """Say in a sentence that no number of that unit is so small or so large; None where it is within its bounds."""
+    least, most = BOUNDS.get(unit, (0.0, float("inf")))
+    if least <= number <= most:
+        return None
+    return f"{number:g} {unit} is beyond what is conceivable ({least:g} to {most:g})"
 
 
 def check_unit(entry: Quantity, unit: str) -> Quantity:

@@ -15,7 +15,7 @@ from pydantic import BaseModel
 from sim.config.errors import ConfigError
 from sim.config.scenario.scenario import Scenario
 from sim.config.tables.measurement import COUNTS
-from sim.config.tables.quantity import Flag, Quantity
+from sim.config.tables.quantity import Flag, Quantity, inconceivable
 from sim.costs.audit import quantities
 from sim.datapath import Plan, build_plan
 from sim.datapath.plan.step import Row
@@ -47,11 +47,12 @@ def entry(scenario: Scenario, key: str) -> Quantity:
 def with_values(scenario: Scenario, values: Mapping[str, float]) -> Scenario:
     """Return the scenario with other values in some of its table entries (a switch: 0 or 1); ranges and sources stay.
 
-    Nothing is validated: the values come from the ranges of the entries. KeyError for a key that is no entry.
+    Of the tables' rules one is looked at, what its unit can be at all; others hold as far as the values come from the
+    ranges of the entries. KeyError for a key that is no entry, ConfigError for a value that is beyond those bounds.
     """
     if not values:
         return scenario
-    changed = _changed(scenario, nested(values))
+    changed = _changed(scenario, nested(values), "")
     assert isinstance(changed, Scenario)
     return changed
 
@@ -68,16 +69,24 @@ def nested(values: Mapping[str, Any]) -> dict[str, Any]:
     return tree
 
 
-def _changed(node: Any, tree: Any) -> Any:
+def _changed(node: Any, tree: Any, key: str) -> Any:
     if isinstance(node, Quantity):
+        for end in (tree,) if isinstance(tree, float | int) else (np.min(tree), np.max(tree)):
+            if problem := inconceivable(float(end), node.unit):
+                raise ConfigError(problem, key=key)
         return node.model_copy(update={"value": tree})
     if isinstance(node, Flag):
         return node.model_copy(update={"value": bool(tree)})
     if isinstance(node, dict):
-        return {**node, **{name: _changed(node[name], below) for name, below in tree.items()}}
+        return {**node, **{name: _changed(node[name], below, _below(key, name)) for name, below in tree.items()}}
     if isinstance(node, BaseModel):
-        return node.model_copy(update={name: _changed(getattr(node, name), below) for name, below in tree.items()})
+        inner = {name: _changed(getattr(node, name), below, _below(key, name)) for name, below in tree.items()}
+        return node.model_copy(update=inner)
     raise KeyError(f"no table entry for {tree}")
+
+
+def _below(key: str, name: str) -> str:
+    return f"{key}.{name}" if key else name
 
 
 Number = TypeVar("Number", float, Floats)
