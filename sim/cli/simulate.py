@@ -16,6 +16,7 @@ from sim.cli import options as opt
 if TYPE_CHECKING:
     from sim.study.runs.case import Side
     from sim.study.uncertainty.intervals import Uncertainty
+    from sim.study.uncertainty.parts import DrawnParts
 
 
 @opt.command(
@@ -115,13 +116,17 @@ def compare(
         comparison = compare_scenarios(first, second, progress=report)
         bounds = limits(first, comparison.points())
     both = sides(first, second)
-    sure = None if uncertain is None else _uncertainty(both, uncertain, first.run.seed, configs)
+    sure, parts = None, None
+    if uncertain is not None:
+        sure = _uncertainty(both, uncertain, first.run.seed, configs)
+        parts = _parts(both, sure, configs)
     outside_note = outside([side.case.scenario for side in both], configs)
     shares = None
     if shapley:
         shares = decompose(first, comparison.before, comparison.after, comparison.differences[0].packet_bytes)
     data = _with(comparison.to_dict() | {"limits": [bound.to_dict() for bound in bounds]}, sure, outside_note)
     data |= {"shapley": shares.to_dict()} if shares else {}
+    data |= {"parts": parts.to_dict()} if parts else {}
     before, after = comparison.sides()
     above = preface(first, [*before, *after], bounds, configs=configs)
     if second is not None:
@@ -139,8 +144,10 @@ def compare(
     opt.show_under(
         above,
         data,
-        lambda: opt.csv_rows().comparison_rows(comparison, sure),
-        lambda: opt.printed().together(opt.printed().comparison_tables(comparison), bounds, sure, outside_note, shares),
+        lambda: opt.csv_rows().comparison_rows(comparison, sure, parts),
+        lambda: opt.printed().together(
+            opt.printed().comparison_tables(comparison, parts), bounds, sure, outside_note, shares
+        ),
     )
     scenarios = [first, second] if second else [first]
     opt.write_files(files, lambda export: export.comparison_writers(comparison, scenarios))
@@ -154,6 +161,14 @@ def _uncertainty(sides: Sequence[Side], draws: int, seed: int, configs: Path | N
     chosen = None if draws == opt.CHOSEN_DRAWS else draws
     with opt.counted_progress("runs") as report, pool_for(len(sides) * (chosen or 2 * FIRST_DRAWS)) as pool:
         return uncertainty(sides, chosen, seed, configs=configs, executor=pool, progress=report)
+
+
+def _parts(sides: Sequence[Side], sure: Uncertainty, configs: Path | None) -> DrawnParts:
+    """Show with a progress bar how sure the parts are of an answer that was drawn."""
+    from sim.study.uncertainty.parts import parts_of
+
+    with opt.counted_progress("runs") as report:
+        return parts_of(sides, sure.draws, sure.seed, configs=configs, progress=report)
 
 
 def _with(data: dict[str, Any], sure: Uncertainty | None, outside_note: str | None) -> dict[str, Any]:

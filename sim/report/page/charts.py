@@ -15,12 +15,14 @@ from typing import Any
 from sim.engine import Point
 from sim.report.page.html import link_target, sources_by_key
 from sim.report.plots.results import COLOURS
+from sim.report.tables.evidence import unsigned
 from sim.report.tables.stack import drawn, stack
 from sim.study.questions.compare import Comparison, Difference
 from sim.study.questions.limits import LINK_GBIT, line_rate_pps
 from sim.study.review.review import Review
 from sim.study.sensitivity.tornado import Sensitivities
 from sim.study.uncertainty.intervals import Gain, Interval, Rate
+from sim.study.uncertainty.parts import DrawnParts
 
 Figure = dict[str, Any]
 
@@ -82,7 +84,7 @@ def charts(review: Review) -> dict[str, Figure]:
         figures["gains"] = gains(review.first_gains())
     targets = sources_by_key(review)
     if review.comparisons:
-        figures["waterfall"] = waterfall(review.ordered(), targets)
+        figures["waterfall"] = waterfall(review.ordered(), targets, review.parts)
     if review.tornado.indices:
         figures["tornado"] = tornado(review.tornado, targets)
     figures["latency"] = latency(at_first)
@@ -200,13 +202,19 @@ def cycle_stack(points: Sequence[Point]) -> Figure:
     return _figure(data, 220 + 44 * len(points), **layout)
 
 
-def waterfall(comparisons: Sequence[Comparison], targets: Mapping[str, str]) -> Figure:
+def waterfall(
+    comparisons: Sequence[Comparison], targets: Mapping[str, str], made_up_of: DrawnParts | None = None
+) -> Figure:
     """From the nanoseconds of the first variant to those of another, by what saves or costs them; a button for each.
+
+    Where the mouse rests on a part of the first comparison, its interval is shown.
 
     Only the end of the long bars is shown: the axis begins where the differences can be seen, and its title says so.
     """
     first = [comparison.differences[0] for comparison in comparisons]
-    data = [{**_fall(difference, targets), "visible": number == 0} for number, difference in enumerate(first)]
+    known = [made_up_of.parts if made_up_of else {}, *({} for _ in first[1:])]
+    falls = [_fall(difference, targets, ends) for difference, ends in zip(first, known, strict=True)]
+    data = [{**fall, "visible": number == 0} for number, fall in enumerate(falls)]
     spans = [_span(difference) for difference in first]
     names = labels([comparison.after for comparison in comparisons])
     shown = [{"visible": [number == other for other in range(len(first))]} for number in range(len(first))]
@@ -225,7 +233,7 @@ def waterfall(comparisons: Sequence[Comparison], targets: Mapping[str, str]) -> 
     return _figure(data, 140 + 30 * most, **layout)
 
 
-def _fall(difference: Difference, targets: Mapping[str, str]) -> dict[str, Any]:
+def _fall(difference: Difference, targets: Mapping[str, str], ends: Mapping[str, Interval]) -> dict[str, Any]:
     parts = [(name, value) for name, value in difference.made_up_of.items() if abs(value) >= 0.005]
     shown, rest = parts[:_PARTS], parts[_PARTS:]
     if rest:
@@ -243,13 +251,19 @@ def _fall(difference: Difference, targets: Mapping[str, str]) -> dict[str, Any]:
         "y": labels([before.access, *(name for name, _ in shown), after.access]),
         "measure": ["absolute", *("relative" for _ in shown), "total"],
         "customdata": [None, *(link_target(name, targets) for name, _ in shown), None],
+        "hovertext": ["", *(_between(ends.get(name)) for name, _ in shown), ""],
         **written,
         **{"insidetextanchor": "end", "constraintext": "none", "cliponaxis": False},
         "increasing": {"marker": {"color": _WORSE}},
         "decreasing": {"marker": {"color": _BETTER}},
         "totals": {"marker": {"color": COLOURS[0]}},
-        "hovertemplate": "%{y}: %{delta:+.2f} ns<extra></extra>",
+        "hovertemplate": "%{y}: %{delta:+.2f} ns%{hovertext}<extra></extra>",
     }
+
+
+def _between(saved: Interval | None) -> str:
+    """Return the ends between which a saving lies as those of a change."""
+    return f" [{unsigned(-saved.high, 2):+.2f}, {unsigned(-saved.low, 2):+.2f}]" if saved else ""
 
 
 def _span(difference: Difference) -> tuple[float, float]:

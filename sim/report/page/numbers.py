@@ -14,8 +14,12 @@ from sim.report.tables.terminal import Columns
 from sim.study.evidence.envelope import Published
 from sim.study.questions.explain import Explanation
 from sim.study.review.review import Review
-from sim.study.uncertainty.intervals import Gain
+from sim.study.uncertainty.intervals import Gain, Interval
 
+_PARTS_HAVE = (
+    "In brackets, and where the mouse rests: 90 % intervals of the parameters alone, of what the headline is about. "
+    "How far the model and a rig are off is known of wholes, not of parts."
+)
 #: Parts of a difference below this are not worth a line, in ns.
 _SEEN_NS = 0.005
 
@@ -173,9 +177,13 @@ def difference(review: Review) -> str:
     first = [comparison.differences[0] for comparison in comparisons]
     parts = [difference.made_up_of for difference in first]
     seen = dict.fromkeys(name for saved in parts for name, value in saved.items() if abs(value) >= _SEEN_NS)
+    known = review.parts.parts if review.parts else {}
     rows: list[Sequence[Cell]] = []
-    rows += [(entry(name, targets), *(_change(saved.get(name, 0.0)) for saved in parts)) for name in seen]
-    rows.append(("total", *(_change(difference.saved_ns) for difference in first)))
+    for name in seen:
+        changes = [_change(saved.get(name, 0.0)) for saved in parts]
+        rows.append((entry(name, targets), changes[0] + _changed_by(known.get(name)), *changes[1:]))
+    totals = [_change(difference.saved_ns) for difference in first]
+    rows.append(("total", totals[0] + _changed_by(review.parts.total if review.parts else None), *totals[1:]))
     names = [f"{comparison.before} → {comparison.after}" for comparison in comparisons]
     choice = '<p class="small">The choice above the chart shows another variant against the first.</p>'
     return "\n".join(
@@ -183,10 +191,15 @@ def difference(review: Review) -> str:
             f"<h2>What makes up the difference from {isolated(comparisons[0].before)}</h2>",
             chart("waterfall", "nanoseconds per packet from the first variant to another, by what saves them"),
             choice if len(names) > 1 else "",
-            '<p class="small">With the tables as they are: the parts have no intervals of their own.</p>',
+            f'<p class="small">{_PARTS_HAVE}</p>' if review.parts else "",
             table(("change, ns per packet of a worker core", *names), rows, total=True),
         )
     )
+
+
+def _changed_by(saved: Interval | None) -> str:
+    """Return the ends between which a saving lies as those of a change."""
+    return f" [{_change(saved.high)}, {_change(saved.low)}]" if saved else ""
 
 
 def _change(saved_ns: float) -> str:

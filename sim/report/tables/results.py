@@ -23,7 +23,8 @@ from sim.study.questions.limits import LINK_GBIT, Limit
 from sim.study.questions.run import Result, TieCheck
 from sim.study.sensitivity.shapley import Decomposition
 from sim.study.timeline.model import Timeline
-from sim.study.uncertainty.intervals import Uncertainty
+from sim.study.uncertainty.intervals import Interval, Uncertainty
+from sim.study.uncertainty.parts import DrawnParts
 
 if TYPE_CHECKING:
     from sim.study.sweep.run import Outcome
@@ -183,24 +184,31 @@ def _bar(layers: Mapping[str, float], scale: float) -> Text:
     return bar
 
 
-def comparison_tables(comparison: Comparison) -> RenderableType:
-    """Gain by size, and what makes up the difference at the first size."""
+def comparison_tables(comparison: Comparison, made_up_of: DrawnParts | None = None) -> RenderableType:
+    """Gain by size, and what makes up the difference at the first size, with draws with the intervals of its parts."""
     before, after = comparison.before, comparison.after
     shown = [column for column in DIFFERENCE_COLUMNS if column.heading and _filled(column, comparison.differences)]
     columns = [(column.heading.format(before=before, after=after), column.cell) for column in shown]
     gains = table_of(f"{before} -> {after}", columns, comparison.differences, left=0)
     first = comparison.differences[0]
     title = f"what makes up the difference at {first.packet_bytes} B (ns per packet saved)"
-    parts = TextTable(title, ("primitive", "ns", "share"))
+    ends = {} if made_up_of is None else {name: _ends(part) for name, part in made_up_of.parts.items()}
+    parts = TextTable(title, ("primitive", "ns", *(["parameters"] if made_up_of else []), "share"))
     for name, value in first.made_up_of.items():
         if abs(value) >= _LEAST_SHOWN_NS:
-            parts.add_row(name, f"{value:+.2f}", f"{value / first.saved_ns:.0%}" if first.saved_ns else "")
+            share = f"{value / first.saved_ns:.0%}" if first.saved_ns else ""
+            parts.add_row(name, f"{value:+.2f}", *([ends.get(name, "")] if made_up_of else []), share)
     parts.add_section()
-    parts.add_row("total", f"{sum(first.made_up_of.values()):+.2f}", "100%" if first.saved_ns else "")
+    whole = [_ends(made_up_of.total)] if made_up_of else []
+    parts.add_row("total", f"{sum(first.made_up_of.values()):+.2f}", *whole, "100%" if first.saved_ns else "")
     names = (before, after) if before != after else (f"{before} (before)", f"{after} (after)")
     both = dict(zip(names, (_breakdown_ns(first.before), _breakdown_ns(first.after)), strict=True))
     stacks = _stacks(both, f"worker ns per packet at {first.packet_bytes} B")
     return Group(basis_line(first.basis), gains, parts, stacks, *notes(comparison.points()))
+
+
+def _ends(interval: Interval) -> str:
+    return f"[{interval.low:+.2f}, {interval.high:+.2f}]"
 
 
 def _filled(column: Column[Difference], differences: Sequence[Difference]) -> bool:

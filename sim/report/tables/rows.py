@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from sim.study.sweep.run import Outcome
     from sim.study.timeline.model import Timeline
     from sim.study.uncertainty.intervals import Interval, Rate, Uncertainty
+    from sim.study.uncertainty.parts import DrawnParts
 
 Row = dict[str, Any]
 
@@ -92,8 +93,13 @@ def result_rows(result: Result, sure: Uncertainty | None = None) -> list[Row]:
     return [{**row, **ends.get((row["access"], row["packet_bytes"]), {})} for row in rows]
 
 
-def comparison_rows(comparison: Comparison, sure: Uncertainty | None = None) -> list[Row]:
-    """Return the rows of `comparison.csv`; with draws also the ends of the 90 % intervals of gain and saving."""
+def comparison_rows(
+    comparison: Comparison, sure: Uncertainty | None = None, made_up_of: DrawnParts | None = None
+) -> list[Row]:
+    """Return the rows of `comparison.csv`; with draws also the ends of the 90 % intervals of gain and saving.
+
+    At the first size those of the parts that make up the difference stand behind them.
+    """
     ends = {
         gain.packet_bytes: {
             **_interval("gain_percent", gain.gain_percent),
@@ -105,7 +111,15 @@ def comparison_rows(comparison: Comparison, sure: Uncertainty | None = None) -> 
     }
     sides = [(difference.before, difference.after) for difference in comparison.differences]
     rows = [row | _notes(*both) for row, both in zip(_records(comparison.to_frame()), sides, strict=True)]
-    return [{**row, **ends.get(row["packet_bytes"], {})} for row in rows]
+    rows = [{**row, **ends.get(row["packet_bytes"], {})} for row in rows]
+    return rows if made_up_of is None else [rows[0] | _part_ends(made_up_of), *rows[1:]]
+
+
+def _part_ends(made_up_of: DrawnParts) -> Row:
+    ends: Row = {}
+    for name, part in made_up_of.parts.items():
+        ends |= _interval(f"saved_{name}_ns_of_parameters", part)
+    return ends
 
 
 def capacity_rows(capacities: Capacities) -> list[Row]:

@@ -30,6 +30,7 @@ from sim.study.sensitivity.study import load_sensitivity, sensitivity
 from sim.study.sensitivity.tornado import Sensitivities, swing_entries, turned_over
 from sim.study.uncertainty.distributions import calibration_of
 from sim.study.uncertainty.intervals import uncertainty
+from sim.study.uncertainty.parts import parts_of
 
 #: So many variants are compared in the order in which they are named; of more, the headline is about the best.
 _FEW = 3
@@ -75,6 +76,9 @@ def review(
             executor=executor,
             progress=progress,
         )
+    parts = None
+    if focus != accesses[0]:
+        parts = parts_of(every, sure.draws, seed, after=focus, configs=configs, executor=executor, progress=progress)
     above = replace(preface(scenario, result.points, bounded, configs=configs), ranking=ranked)
     return Review(
         question=question or question_of(scenario),
@@ -92,6 +96,7 @@ def review(
         assumptions=assumed_by(scenario),
         outside=outside([scenario], configs),
         preface=with_worth(above, scenario, tornado, configs),
+        parts=parts,
     )
 
 

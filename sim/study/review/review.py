@@ -21,6 +21,7 @@ from sim.study.review.preface import Preface
 from sim.study.review.ranking import Ranking
 from sim.study.sensitivity.tornado import Sensitivities, Switch
 from sim.study.uncertainty.intervals import Gain, Interval, Uncertainty, measured_together
+from sim.study.uncertainty.parts import DrawnParts
 
 #: From so many percent on, a gain is written without a decimal.
 _WHOLE_PERCENT = 10
@@ -45,7 +46,8 @@ class Review:
 
     Headline, tornado and switches are about `focus`: the second variant, or of many the one that gains most.
     Intervals of `sure` are of all variants at all sizes; everything else is at the first size. `priors` are what the
-    table says of the entries that the calibration moved.
+    table says of the entries that the calibration moved; `parts` what makes up the difference of the
+    headline.
     """
 
     question: str
@@ -63,6 +65,7 @@ class Review:
     assumptions: tuple[Assumption, ...]
     outside: str | None
     preface: Preface
+    parts: DrawnParts | None = None
 
     @property
     def scenario(self) -> Scenario:
@@ -139,6 +142,7 @@ class Review:
             "comparisons": [comparison.to_dict() for comparison in self.comparisons],
             "limits": [limit.to_dict() for limit in self.limits],
             "uncertainty": self.sure.to_dict(),
+            **({"parts": self.parts.to_dict()} if self.parts else {}),
             "tornado": self.tornado.to_dict(),
             "switches": [switch.to_dict() for switch in self.switches],
             "evidence": self.outside,

@@ -180,6 +180,18 @@ def uncertainty(
     return _answer(runs)
 
 
+def draws_by_side(sides: Sequence[Side], number: int, seed: int, configs: Path | None = None) -> list[Draws]:
+    """Draw `number` values of what each side depends on; sides with the same tables share their draws."""
+    groups: dict[str, list[int]] = {}
+    for place, side in enumerate(sides):
+        groups.setdefault(_tables(side.case.scenario), []).append(place)
+    drawn: dict[int, Draws] = {}
+    for places in groups.values():
+        cases = [sides[place].case for place in places]
+        drawn |= dict.fromkeys(places, draws_of(cases, number, seed, configs))
+    return [drawn[place] for place in range(len(sides))]
+
+
 class _Runs:
     """The runs of some sides: with the tables as they are, and with so many draws as were asked for up to now."""
 
@@ -195,9 +207,6 @@ class _Runs:
         self.errors: dict[int, str] = {}
         self.table: Floats = np.empty((len(sides), 0))
         self.columns: Mapping[str, Floats] = {}
-        self.groups: dict[str, list[int]] = {}
-        for number, side in enumerate(sides):
-            self.groups.setdefault(_tables(side.case.scenario), []).append(number)
         self._configs, self._executor, self._progress = configs, executor, progress
         self._spreads: dict[tuple[int, ...], Spread] = {}
         self.nominal = self._run([Job(number, {}) for number in range(len(sides))])
@@ -211,15 +220,12 @@ class _Runs:
 
     def draw(self, number: int) -> None:
         """Run every side with further draws, until there are so many."""
-        drawn: dict[int, Draws] = {}
-        for numbers in self.groups.values():
-            cases = [self.sides[side].case for side in numbers]
-            drawn |= dict.fromkeys(numbers, draws_of(cases, number, self.seed, self._configs))
+        drawn = draws_by_side(self.sides, number, self.seed, self._configs)
         further = range(self.number, number)
         figures = self._run([Job(side, drawn[side].row(row)) for side in range(len(self.sides)) for row in further])
         self.table = np.concatenate([self.table, figures.reshape(len(self.sides), len(further))], axis=1)
         self.number = number
-        self.columns = drawn[0].columns if len(self.groups) == 1 else {}
+        self.columns = drawn[0].columns if all(draws is drawn[0] for draws in drawn) else {}
         if not self.good.any():
             raise ConfigError(f"every draw fails: {next(iter(self.errors.values()))}")
 
@@ -267,8 +273,8 @@ class MeasuredDraws:
     def rate(self, number: int) -> Rate:
         """Return the rate of a side with its intervals."""
         side, value = self.sides[number], float(self.nominal[number])
-        parameters = _interval(value, self.table[number])
-        return Rate(side.label, side.packet_bytes, _interval(value, self.rates(number)), parameters)
+        parameters = interval_of(value, self.table[number])
+        return Rate(side.label, side.packet_bytes, interval_of(value, self.rates(number)), parameters)
 
     def gain(self, start: int, number: int) -> Gain:
         """Compare one side with another, draw by draw."""
@@ -284,10 +290,10 @@ class MeasuredDraws:
             before=before.label,
             after=after.label,
             packet_bytes=after.packet_bytes,
-            gain_percent=_interval(gain, 100 * (ratios - 1)),
-            saved_ns=_interval(saved, saves),
-            gain_percent_of_parameters=_interval(gain, gain_percent(self.table[start], self.table[number])),
-            saved_ns_of_parameters=_interval(saved, saved_of_parameters),
+            gain_percent=interval_of(gain, 100 * (ratios - 1)),
+            saved_ns=interval_of(saved, saves),
+            gain_percent_of_parameters=interval_of(gain, gain_percent(self.table[start], self.table[number])),
+            saved_ns_of_parameters=interval_of(saved, saved_of_parameters),
             same_sign=float(np.mean((np.sign(saves) == np.sign(saved)) & (np.abs(saves) > resolution_ns))),
             resolution_ns=resolution_ns,
             path=self.spread(start, number).path,
@@ -351,7 +357,8 @@ def _tables(scenario: Scenario) -> str:
     return "\0".join((scenario.cpu.name, scenario.kernel.name, str(scenario.calibration), scenario.name, values))
 
 
-def _interval(value: float, drawn: Floats) -> Interval:
+def interval_of(value: float, drawn: Floats) -> Interval:
+    """Return a value with the central 90 % of its draws, with their range where they are few."""
     low, high = (drawn.min(), drawn.max()) if len(drawn) < FEW_DRAWS else central_90(drawn)
     return Interval(value, float(low), float(high))
 
