@@ -27,8 +27,8 @@ WIDE = 5.0
 FAR = 2.0
 
 
-#: What a number can be, by unit: least and most of what is physically conceivable, with generous room. No time is longer
-#: than a second: days of simulated time fit a clock of 64 bits in picoseconds.
+#: What a number can be, by unit: least and most of what is physically conceivable, with generous room. No time is
+#: longer than a second: days of simulated time fit a clock of 64 bits in picoseconds.
 BOUNDS: dict[str, tuple[float, float]] = {
     "cycles": (0.0, 1e9),
     "ns": (0.0, 1e9),
