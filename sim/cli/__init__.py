@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import codecs
 import errno
+import io
 import os
 import signal
 import sys
@@ -46,6 +48,25 @@ _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EIO)
 
 _INTERRUPTED = 128 + signal.SIGINT
 
+#: What stands for the signs of tables where the encoding of an output lacks them.
+_STAND_INS = {"\u00b1": "~", "\u2192": ">", "\u2026": ".", "\u2500": "-", "\ufffd": "?"}
+
+
+def _stand_in(error: UnicodeError) -> tuple[str | bytes, int]:
+    """Return what is written instead of signs that an encoding lacks: a sign as wide, or the sign's escape."""
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    lacking = error.object[error.start : error.end]
+    return "".join(_STAND_INS.get(sign, ascii(sign)[1:-1]) for sign in lacking), error.end
+
+
+def _print_in_any_encoding() -> None:
+    """Let no sign end the command where the encoding of its outputs lacks it (PYTHONIOENCODING=ascii, old locales)."""
+    codecs.register_error("vhost-sim", _stand_in)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="vhost-sim")
+
 
 def main() -> None:
     """Run the command; bad input is one line on stderr and exit code 2. SIGTERM ends it as Ctrl-C does."""
@@ -56,6 +77,7 @@ def main() -> None:
         raise KeyboardInterrupt
 
     signal.signal(signal.SIGTERM, terminate)
+    _print_in_any_encoding()
     try:
         code = app(with_default_draws(sys.argv[1:]), standalone_mode=False)  # a typer.Exit returns its own
         sys.stdout.flush()  # a reader that is gone shows here, and not when Python ends

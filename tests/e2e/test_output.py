@@ -1,7 +1,8 @@
-"""Output that cannot be written: a reader that is gone ends the command quietly, a full disk is one line."""
+"""Output that cannot be written: a reader that is gone, a full disk, an encoding that lacks signs."""
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -55,3 +56,22 @@ def test_a_full_disk_is_one_line(arguments, empty, compiled):
         2,
         "vhost-sim: standard output cannot be written: No space left on device\n",
     )
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "ascii:strict"])
+def test_signs_that_an_encoding_lacks_have_stand_ins_and_other_texts_their_escapes(encoding, empty, compiled):
+    environment = {**os.environ, "PYTHONIOENCODING": encoding}
+    (empty / "access").mkdir()
+    (empty / "access" / "mine.yaml").write_text(
+        "{schema: 1, kind: access, name: mine, title: '\u05d0', source: mine, extends: vmap}", encoding="utf-8"
+    )
+    arguments = ("virtio-user-xdp1-tap", "--configs", ".", "--access", "copy_user,mine", "--sizes", "64")
+    done = subprocess.run([COMMAND, "run", *arguments], cwd=empty, env=environment, capture_output=True, check=False)
+    assert (done.returncode, done.stderr) == (0, b"")
+    shown = done.stdout.decode("latin-1")
+    assert ("\u00b1" if encoding == "latin-1" else "~") + "0.0" in shown
+    assert "----" in shown
+    listed = subprocess.run(
+        [COMMAND, "list", "access", "--configs", "."], cwd=empty, env=environment, capture_output=True, check=False
+    )
+    assert b"\\u05d0" in listed.stdout
