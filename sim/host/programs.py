@@ -8,6 +8,7 @@ import math
 import os
 import platform
 import shutil
+import stat
 import subprocess
 import tempfile
 from collections.abc import Iterable, Sequence
@@ -19,6 +20,7 @@ from sim.config.errors import ConfigError
 from sim.host.machine import HostMachine
 
 SOURCES = Path(__file__).resolve().parent
+_WRITABLE_BY_OTHERS = stat.S_IWGRP | stat.S_IWOTH
 FLAGS = ("-O2", "-mno-red-zone", "-pthread")
 PROGRAMS = {
     "bench": (
@@ -82,16 +84,41 @@ def compiled_from(name: str, sources: Sequence[Path], flags: Sequence[str]) -> P
     )
     for file in (*sources, *sorted(headers)):
         digest.update(file.read_bytes())
-    executable = cache_folder() / f"{name}-{digest.hexdigest()[:16]}"
-    if not executable.exists():
+    executable = _own_folder(cache_folder()) / f"{name}-{digest.hexdigest()[:16]}"
+    if not _is_own(executable):
         _compile([compiler, *flags], sources, executable)
     return executable
+
+
+def _own_folder(folder: Path) -> Path:
+    """Return the folder that programs are kept in, made if need be: nobody else may change what is run from there."""
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        state = folder.stat()
+        if state.st_uid not in (0, os.geteuid()):
+            text = (
+                "belongs to another user, who could change the programs in it; set XDG_CACHE_HOME to a folder of yours"
+            )
+            raise ConfigError(text, file=folder)
+        if state.st_mode & _WRITABLE_BY_OTHERS:
+            folder.chmod(stat.S_IMODE(state.st_mode) & ~_WRITABLE_BY_OTHERS)
+    except OSError as error:
+        raise ConfigError(f"cannot be written: {error.strerror}", file=folder) from None
+    return folder
+
+
+def _is_own(executable: Path) -> bool:
+    """Return whether a program is there, as this user or root has compiled it and nobody else can change it."""
+    try:
+        state = executable.lstat()
+    except FileNotFoundError:
+        return False
+    return stat.S_ISREG(state.st_mode) and state.st_uid in (0, os.geteuid()) and not state.st_mode & _WRITABLE_BY_OTHERS
 
 
 def _compile(compiler: list[str], sources: Sequence[Path], executable: Path) -> None:
     """Compile into a temporary file and rename it, so that nobody runs a half-written program."""
     try:
-        executable.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(prefix=executable.name, dir=executable.parent)
         os.close(handle)
     except OSError as error:

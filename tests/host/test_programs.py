@@ -97,6 +97,47 @@ def test_a_cache_folder_that_cannot_be_written_is_one_line(fake, tmp_path, monke
         programs.compiled("bench")
 
 
+def runs(fake):
+    return fake.read_text().count("run")
+
+
+def test_a_program_that_is_not_the_users_own_is_compiled_anew_and_not_run(fake, tmp_path):
+    program = programs.compiled("bench")
+    program.chmod(0o775)
+    program.write_text("planted")
+    assert programs.compiled("bench").read_text() != "planted"
+    other = tmp_path / "planted"
+    other.write_text("planted")
+    program.unlink()
+    program.symlink_to(other)
+    assert programs.compiled("bench").read_text() != "planted"
+    assert not program.is_symlink()
+    assert other.read_text() == "planted"
+    assert runs(fake) == 3
+    if os.geteuid() == 0:
+        os.chown(program, 12345, -1)
+        assert programs.compiled("bench").stat().st_uid == 0
+        assert runs(fake) == 4
+
+
+def test_nobody_else_can_write_into_the_folder_of_programs(fake, tmp_path):
+    folder = tmp_path / "cache" / "vhost-sim"
+    folder.mkdir(parents=True)
+    folder.chmod(0o777)
+    programs.compiled("bench")
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o755
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a folder away")
+def test_a_folder_of_another_user_is_one_line(fake, tmp_path):
+    folder = tmp_path / "cache" / "vhost-sim"
+    folder.mkdir(parents=True)
+    os.chown(folder, 12345, -1)
+    with pytest.raises(ConfigError, match=r"vhost-sim: belongs to another user, who could change .*XDG_CACHE_HOME"):
+        programs.compiled("bench")
+    assert list(folder.iterdir()) == []
+
+
 def test_every_source_belongs_to_a_program():
     named = {name for names in programs.PROGRAMS.values() for name in names}
     assert {file.name for file in programs.SOURCES.glob("*.c")} == named
