@@ -4,14 +4,16 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 READY_DOCS := $(VENV)/.ready-docs
-# With UV=.../uv it installs in seconds what pip installs in minutes.
-INSTALLER := $(if $(UV),$(UV) pip install --python $(BIN)/python,$(BIN)/python -m pip install --disable-pip-version-check)
-INSTALL := $(INSTALLER) --quiet --constraint constraints.txt --editable
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+LOCK := constraints.txt
+# uv installs what is wanted in seconds; pip, where uv finds no registry, all that is locked in minutes. Both prove every file.
+INSTALL = $(BIN)/uv pip install --quiet --python $(BIN)/python --constraint $(LOCK) --build-constraint $(LOCK) --editable '.[$(EXTRAS)]' \
+    || { $(PIP) --no-deps --require-hashes --requirement $(LOCK) && $(PIP) --no-deps --no-build-isolation --editable .; }
 
 # Images of containers often forbid to keep bytecode: then each start of the command compiles its libraries anew (1 s).
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: run test test-deep mutate bench counts notebooks notebooks-write docs lint clean same-trace
+.PHONY: run test test-deep mutate bench counts notebooks notebooks-write docs lint lock clean same-trace
 
 run: $(READY)            ## the seed comparison: copy_user against vmap, with its plots in out/seed
 	$(BIN)/vhost-sim compare virtio-user-xdp1-tap --access copy_user,vmap --out out/seed
@@ -45,6 +47,9 @@ counts: $(READY)         ## count again what the tabulated kernels execute, unde
 	done
 	$(BIN)/python -m tests.count.cited out/counts
 
+COMPILE := $(BIN)/uv pip compile --universal --python-version 3.11.5 --generate-hashes --no-annotate --no-header --no-emit-index-url --quiet --upgrade
+KEEP ?=
+
 WHICH ?= deep or not deep
 
 notebooks: $(READY_DOCS) ## run every notebook and compare it with what is kept (WHICH=deep: only what `make test` leaves out)
@@ -63,14 +68,23 @@ lint: $(READY)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-$(READY): pyproject.toml constraints.txt
+lock: $(READY)           ## choose newer versions of what is installed (KEEP=constraints.txt: only what pyproject.toml has made necessary)
+	$(COMPILE) pyproject.toml --extra dev --extra docs $(if $(KEEP),--constraint $(KEEP)) --output-file out/lock.txt
+	{ head -2 $(LOCK); cat out/lock.txt; } >out/constraints.txt && mv out/constraints.txt $(LOCK)
+	echo uv | $(COMPILE) - --output-file out/lock.txt
+	{ head -1 uv.txt; cat out/lock.txt; } >out/uv.txt && mv out/uv.txt uv.txt
+
+$(READY): EXTRAS := dev
+$(READY): pyproject.toml $(LOCK) uv.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "vhost-sim needs Python 3.11 or later; set PYTHON=...")'
 	$(PYTHON) -m venv $(VENV)
-	$(INSTALL) '.[dev]'
+	$(PIP) --require-hashes --requirement uv.txt
+	$(INSTALL)
 	touch $@
 
+$(READY_DOCS): EXTRAS := dev,docs
 $(READY_DOCS): $(READY)
-	$(INSTALL) '.[dev,docs]'
+	$(INSTALL)
 	touch $@
 
 clean:

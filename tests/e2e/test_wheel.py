@@ -37,10 +37,10 @@ def test_the_wheel_runs_the_seed_scenario_by_name(tmp_path, empty):
     for room in ("host", "count"):
         assert {f"sim/{room}/{file.name}" for file in (ROOT / "sim" / room).glob("*.[ch]")} <= inside
 
-    venv.create(tmp_path / "fresh", with_pip=True)
+    venv.create(tmp_path / "fresh")
     binaries = tmp_path / "fresh" / ("Scripts" if sys.platform == "win32" else "bin")
-    constraints = ("--constraint", ROOT / "constraints.txt")
-    run(binaries / "python", "-m", "pip", "install", "--quiet", *constraints, wheel, cwd=empty)
+    into = ("--python", binaries / "python", "--constraint", ROOT / "constraints.txt")
+    run(Path(sys.executable).with_name("uv"), "pip", "install", "--quiet", *into, wheel, cwd=empty)
 
     shown = run(binaries / "vhost-sim", "run", "virtio-user-xdp1-tap", "--sizes", "64", "--json", cwd=empty)
     results = {point["access"]: point for point in json.loads(shown)["results"]}
