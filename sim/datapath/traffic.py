@@ -12,7 +12,12 @@ import numpy.typing as npt
 
 from sim.config.scenario.traffic import Load, Mix
 
-_BLOCK = 1 << 12
+#: Simulated time ends here (53 days): twice as much still fits a clock of 64 bits in picoseconds. `BEHIND_PS` is later.
+LAST_PS = (1 << 62) - 1
+BEHIND_PS = 1 << 62
+#: Arrivals are made so many at a time, and so many of these pieces are kept.
+BLOCK = 1 << 12
+_KEPT = 4
 WORD = (1 << 64) - 1
 GAMMA, FIRST_FACTOR, SECOND_FACTOR = 0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB
 SHIFTS = (30, 27, 31)
@@ -28,57 +33,67 @@ def splitmix64(value: int) -> int:
 
 
 class Arrivals:
-    """Arrival times of one offered load, made as far as they are asked for.
+    """Arrival times of one offered load, made block by block as they are asked for; only a few blocks are kept.
 
     Random gaps are drawn in blocks keyed by seed and block number (Philox), so that packet n arrives at the same time
-    however long a run is and whichever access variant it meets.
+    however long a run is and whichever access variant it meets. Times are never later than `BEHIND_PS`.
     """
 
     def __init__(self, load: Load, seed: int) -> None:
-        self._load = load
+        self.load = load
         self._seed = seed
-        self._times: npt.NDArray[np.int64] = np.zeros(0, dtype=np.int64)
-        self.first(_BLOCK)
+        self._ends: list[int] = []  # time of the last packet of each block so far
+        self._kept: dict[int, npt.NDArray[np.int64]] = {}
+        self.block(0)
 
-    def first(self, packets: int) -> npt.NDArray[np.int64]:
-        """Return the arrival times of at least the first `packets` packets in ps, in order (shape: packets or more)."""
-        while len(self._times) < packets:
-            number = len(self._times) // _BLOCK
-            wanted = max(1, number)  # as many again, so that asking for one more each time stays cheap
-            parts = [self._block(number + ahead) for ahead in range(wanted)]
-            if self._load.kind == "poisson":
-                last = self._times[-1] if number else 0
-                parts = [last + np.cumsum(np.concatenate(parts), dtype=np.int64)]
-            self._times = np.concatenate([self._times, *parts])
-        return self._times
+    def block(self, number: int) -> npt.NDArray[np.int64]:
+        """Return the arrival times of the packets `number * BLOCK` to `(number + 1) * BLOCK - 1` in ps, in order."""
+        for before in range(len(self._ends), number):
+            self._ends.append(int(self._times(before)[-1]))
+        if number not in self._kept:
+            if len(self._kept) == _KEPT:
+                del self._kept[next(iter(self._kept))]
+            self._kept[number] = self._times(number)
+        if number == len(self._ends):
+            self._ends.append(int(self._kept[number][-1]))
+        return self._kept[number]
 
     def at(self, packet: int) -> int:
         """Return when one packet arrives."""
-        return int(self.first(packet + 1)[packet])
+        number, place = divmod(packet, BLOCK)
+        return int(self.block(number)[place])
 
     def until(self, time_ps: int) -> int:
-        """Return how many packets have arrived at a time, that of the last one included."""
-        while self.first(1)[-1] <= time_ps:
-            self.first(len(self._times) + 1)
-        return int(np.searchsorted(self._times, time_ps, side="right"))
+        """Return how many packets have arrived at a time before `BEHIND_PS`, that of the last one included."""
+        number = self.first_behind(time_ps)
+        return number * BLOCK + int(np.searchsorted(self.block(number), time_ps, side="right"))
 
-    def _block(self, number: int) -> npt.NDArray[np.int64]:
-        """Return the times of a block of packets; with Poisson arrivals the gaps before them."""
-        mean_ps = 1e12 / self._load.pps
-        if self._load.kind == "poisson":
+    def first_behind(self, time_ps: int) -> int:
+        """Return the number of the first block that has not arrived whole at a time before `BEHIND_PS`."""
+        while not self._ends or self._ends[-1] <= time_ps:
+            self.block(len(self._ends))
+        return bisect_right(self._ends, time_ps)
+
+    def _times(self, number: int) -> npt.NDArray[np.int64]:
+        mean_ps = 1e12 / self.load.pps
+        if self.load.kind == "poisson":
             generator = np.random.Generator(np.random.Philox(key=self._seed, counter=number << 32))
-            return _whole(generator.standard_exponential(_BLOCK) * mean_ps + 0.5)
-        packets = np.arange(number * _BLOCK + 1, (number + 1) * _BLOCK + 1)
-        if self._load.kind == "constant":
+            gaps = np.floor(generator.standard_exponential(BLOCK) * mean_ps + 0.5)
+            before = self._ends[number - 1] if number else 0
+            sums = before + np.cumsum(np.minimum(gaps, BEHIND_PS).astype(np.int64))
+            sums[before + np.cumsum(gaps) >= BEHIND_PS] = BEHIND_PS  # whole numbers may have passed 64 bits there
+            return sums
+        packets = np.arange(number * BLOCK + 1, (number + 1) * BLOCK + 1)
+        if self.load.kind == "constant":
             return _whole(packets * mean_ps)
-        burst = self._load.packets_per_period
+        burst = self.load.packets_per_period
         periods, inside = np.divmod(packets - 1, burst)
-        period_ps = (self._load.on_us + self._load.off_us) * 1e6
+        period_ps = (self.load.on_us + self.load.off_us) * 1e6
         return _whole(periods * period_ps + (inside + 1) * mean_ps)
 
 
 def _whole(times_ps: npt.NDArray[np.floating[Any]]) -> npt.NDArray[np.int64]:
-    whole: npt.NDArray[np.int64] = np.floor(times_ps).astype(np.int64)
+    whole: npt.NDArray[np.int64] = np.minimum(np.floor(times_ps), BEHIND_PS).astype(np.int64)
     return whole
 
 

@@ -60,7 +60,7 @@ ACTOR = _columns("segment phase due_ps priority rank arrived_ps overlap_paid_ps 
 #: One row.
 TOTAL = _columns(
     "now_ps started scheduled sequence recorded marked_posted marked_used most_in_flight "
-    "occupied occupied_since_ps occupied_high occupied_low most_occupied"
+    "occupied occupied_since_ps occupied_high occupied_low most_occupied arrivals_from"
 )
 #: The integral of the ring's occupancy over time is `high << OCCUPIED_SHIFT` plus `low`: too large for one 64-bit
 #: integer in long runs.
@@ -88,6 +88,7 @@ class Phase(IntEnum):
 class Arrays(NamedTuple):
     """Program (down to `class_costs`) and state of one simulation.
 
+    `arrivals` are the times of the packets from `arrivals_from` on; those before have arrived.
     Rows of `exposed_ps` (latency that nothing hides, by `Wait`), `counts` and `last_lines` are segments.
     """
 
@@ -121,7 +122,7 @@ LAYOUT = int.from_bytes(
             ]
             + [ZERO, NEVER, NOBODY, LINE_SHIFT, histogram.SUB_BITS, histogram.buckets()]
             + [traffic.GAMMA, traffic.FIRST_FACTOR, traffic.SECOND_FACTOR, traffic.SHIFTS, traffic.DRAW_BITS]
-            + [order.PRIORITY_SHIFT, OCCUPIED_SHIFT]
+            + [order.PRIORITY_SHIFT, OCCUPIED_SHIFT, traffic.LAST_PS]
         ).encode()
     ).digest()[:7]
 )
@@ -296,7 +297,7 @@ def pack(plan: Plan, ties: TieOrder) -> Arrays:
     totals["occupied"] = totals["most_occupied"] = (
         registers[Register.RING_AVAIL_IDX] - registers[Register.RING_USED_IDX]
     )
-    arrivals = np.zeros(0, dtype=np.int64) if plan.arrivals is None else plan.arrivals.first(1)
+    arrivals = np.zeros(0, dtype=np.int64) if plan.arrivals is None else plan.arrivals.block(0)
     return Arrays(
         segments=_records(program.segments, SEGMENT),
         accesses=_records(program.accesses, ACCESS),

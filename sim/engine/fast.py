@@ -9,7 +9,10 @@ import numpy as np
 from numba.core.event import Listener, register
 
 from sim.datapath.plan.plan import Plan
-from sim.engine.arrays import OCCUPIED_SHIFT, Arrays, Integers, Phase, pack
+from sim.datapath.plan.registers import Register
+from sim.datapath.traffic import BLOCK, LAST_PS, Arrivals
+from sim.engine.arrays import NEVER, OCCUPIED_SHIFT, Arrays, Integers, Phase, pack
+from sim.engine.horizon import too_late
 from sim.engine.loop import Stop, simulate_events
 from sim.engine.machine import Count
 from sim.engine.machine_code import KeptCode
@@ -129,9 +132,33 @@ class FastEngine:
             elif stop == Stop.DEADLOCK:
                 where = [self.plan.segments[segment] for segment in self._arrays.actors["segment"]]
                 raise DeadlockError(self.plan, where)
+            elif stop == Stop.LATE:
+                raise too_late(self.plan)
             elif stop == Stop.NO_ARRIVALS and self.plan.arrivals is not None:
-                more = self.plan.arrivals.first(len(self._arrays.arrivals) + 1)
-                self._arrays = self._arrays._replace(arrivals=np.require(more, requirements=["C", "W"]))
+                self._go_on_to(self.plan.arrivals, int(self._arrays.actors["due_ps"].min()))
+            self._check_indices()
+
+    def _go_on_to(self, arrivals: Arrivals, time_ps: int) -> None:
+        """Give the loop the first arrivals behind a time; of those before it asks only that they have arrived."""
+        number = arrivals.first_behind(time_ps)
+        self._totals["arrivals_from"] = number * BLOCK
+        times = np.require(arrivals.block(number), requirements=["C", "W"])
+        self._arrays = self._arrays._replace(arrivals=times)
+
+    def _check_indices(self) -> None:
+        """Raise RuntimeError when a count has left its bounds: a fault of the model, or of the loop."""
+        totals, registers = self._totals, self._arrays.registers
+        bounds = {
+            "packets under way": (totals["marked_posted"] - totals["marked_used"], self.plan.in_flight),
+            "entries of the ring": (totals["occupied"], self.plan.ring_packets),
+            "time": (totals["now_ps"], LAST_PS),
+        }
+        if self.plan.arrivals is not None:
+            waiting = registers[Register.ARRIVED] - registers[Register.TAKEN]
+            bounds["packets that wait"] = (waiting, NEVER)
+        for name, (value, most) in bounds.items():
+            if not 0 <= value <= most:
+                raise RuntimeError(f"{name}: {value} is not within 0 to {most}; the model is at fault")
 
     def _recorded(self, trace: Integers) -> list[TraceEvent]:
         """Take what the loop has recorded."""

@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 SUB_BITS = 7
 _SUB = 1 << SUB_BITS
-_OCTAVES = 50
+_OCTAVES = 56  # up to 2^62
 
 
 def buckets() -> int:

@@ -15,7 +15,7 @@ from numba import njit
 
 from sim.datapath.plan.plan import Wait
 from sim.datapath.plan.registers import Register
-from sim.datapath.traffic import DRAW_BITS, FIRST_FACTOR, GAMMA, SECOND_FACTOR, SHIFTS
+from sim.datapath.traffic import DRAW_BITS, FIRST_FACTOR, GAMMA, LAST_PS, SECOND_FACTOR, SHIFTS
 from sim.engine import order
 from sim.engine.arrays import LAYOUT, NEVER, OCCUPIED_SHIFT, Arrays, Integers, Mark, Phase, signed
 from sim.engine.histogram import SUB_BITS, buckets
@@ -49,6 +49,7 @@ class Stop(IntEnum):
     DEADLOCK = 4
     NO_ARRIVALS = 5  # later than all arrival times that are known: more are needed, nothing has happened
     STALE = 6  # machine code of another layout
+    LATE = 7  # simulated time is over, nothing has happened
 
 
 def _inner(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -144,7 +145,7 @@ def _go_on(a: Arrays, actor: int, now: int, phase: int) -> None:
             me.due_ps = NEVER
             return
         if segment.takes_arrivals:
-            due_ps = a.arrivals[_at(a.registers[_TAKEN])]
+            due_ps = _due_at(a)
             if due_ps > now:
                 _schedule(a, me, due_ps, Phase.EXPECTING)
                 return
@@ -310,11 +311,18 @@ def _write_line(a: Arrays, me: Any, actor: int, line: int, now: int) -> None:
 
 
 @_inner
+def _due_at(a: Arrays) -> int:
+    """Return when the next packet arrives, 0 where it has."""
+    place = a.registers[_TAKEN] - a.totals[0].arrivals_from
+    return a.arrivals[_at(place)] if place >= 0 else 0
+
+
+@_inner
 def _take_arrived(a: Arrays, now: int) -> None:
     """Drop what has arrived beyond the backlog; cut the burst to what waits, but at least one."""
-    registers = a.registers
-    arrived = registers[_ARRIVED]
-    while a.arrivals[_at(arrived)] <= now:
+    registers, before = a.registers, a.totals[0].arrivals_from
+    arrived = max(registers[_ARRIVED], before)
+    while a.arrivals[_at(arrived - before)] <= now:
         arrived += 1
     registers[_ARRIVED] = arrived
     waiting = arrived - registers[_TAKEN]
@@ -361,7 +369,7 @@ def _mark_used(a: Arrays, now: int) -> None:
 @_inner
 def _bucket(value: int) -> int:
     if value < _SUB:
-        return value
+        return max(0, value)
     octave = 0
     while (value >> octave) >= 2 * _SUB:
         octave += 1
@@ -397,6 +405,7 @@ def simulate_events(a: Arrays, trace: Integers, target: int, checkpoint_at: int,
         for actor in range(len(a.actors)):
             _go_on(a, actor, 0, Phase.ARRIVED)
     recording, known_arrivals = len(trace) > 0, len(a.arrivals)
+    too_late = a.arrivals[_at(known_arrivals - 1)] if known_arrivals else LAST_PS + 1
     for _ in range(most_events):
         if recording and totals.recorded == len(trace):
             return Stop.TRACE_FULL
@@ -405,8 +414,8 @@ def simulate_events(a: Arrays, trace: Integers, target: int, checkpoint_at: int,
             return Stop.DEADLOCK
         me = a.actors[_at(actor)]
         now, phase = me.due_ps, me.phase
-        if known_arrivals and a.arrivals[_at(known_arrivals - 1)] <= now:
-            return Stop.NO_ARRIVALS
+        if now >= too_late:
+            return Stop.LATE if now > LAST_PS else Stop.NO_ARRIVALS
         totals.now_ps = now
         wakes = phase == Phase.ENDED
         if phase == Phase.RUNNING:

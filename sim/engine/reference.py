@@ -8,6 +8,8 @@ import simpy
 from simpy.events import URGENT, Event
 
 from sim.datapath.plan.plan import Plan, Segment, Wait
+from sim.datapath.traffic import LAST_PS
+from sim.engine.horizon import too_late
 from sim.engine.machine import Machine
 from sim.engine.order import TieOrder
 from sim.engine.record import Checkpoints, DeadlockError, TraceEvent
@@ -97,6 +99,8 @@ class ReferenceEngine:
             machine.waits_ps[segment.index][Wait.BLOCKED] += now - arrived
             if self._before_row is not None:
                 self._before_row(machine, segment)
+            if now > LAST_PS:
+                raise too_late(self.plan)
             duration = machine.begin(segment, now)
             self.accounted_ps[actor] = now + duration
             yield self._after(actor, duration)

@@ -7,6 +7,7 @@ from typing import Literal
 from sim.config.progress import Counted
 from sim.config.scenario.scenario import Run
 from sim.datapath.plan.plan import Plan
+from sim.engine.horizon import check_horizon
 from sim.engine.order import TieOrder
 from sim.engine.record import Engine
 from sim.engine.reference import ReferenceEngine
@@ -34,8 +35,10 @@ def _engine(plan: Plan, name: Literal["fast", "reference"], every: int, ties: Ti
 def simulate(plan: Plan, run: Run, progress: Counted | None = None, tie_fuzz: int = 0) -> Point:
     """Simulate until `run.precision` is met or `run.packets` packets are used; summarise what lies behind warm-up.
 
-    `tie_fuzz` above 0 is the number of a shuffle of simultaneous events (0: the stated order).
+    `tie_fuzz` above 0 is the number of a shuffle of simultaneous events (0: the stated order). Raises ConfigError for a
+    run that may need more simulated time, looks at an empty ring, or arrivals than there can be (`horizon`).
     """
+    check_horizon(plan, run.packets)
     engine = _engine(plan, run.engine, checkpoint_packets(plan, run), TieOrder.stated(len(plan.actors), tie_fuzz))
     target = min(run.packets, (MIN_BATCHES + 2) * engine.checkpoints.every)
     while True:

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 import sim
 from sim.config import load_scenario
 from sim.config.scenario.traffic import Load
-from sim.datapath.traffic import Arrivals, arrivals_of
+from sim.datapath.traffic import BEHIND_PS, BLOCK, LAST_PS, Arrivals, arrivals_of
 
 SEED = "virtio-user-xdp1-tap"
 LOADS = (
@@ -21,25 +21,51 @@ LOADS = (
 )
 
 
+def first_times(arrivals: Arrivals, packets: int) -> np.ndarray:
+    return np.concatenate([arrivals.block(number) for number in range(-(-packets // BLOCK))])[:packets]
+
+
 def test_a_saturating_driver_has_no_arrivals():
     assert arrivals_of(Load(kind="saturate"), 1) is None
 
 
 @pytest.mark.parametrize("load", LOADS, ids=lambda load: load.kind)
-@given(first=st.integers(1, 20_000), second=st.integers(1, 20_000))
-def test_times_do_not_depend_on_how_they_are_asked_for(load, first, second):
-    grown = Arrivals(load, 5)
-    grown.first(min(first, second))
-    times = grown.first(max(first, second))
-    whole = Arrivals(load, 5).first(40_000)
-    assert np.array_equal(times, whole[: len(times)])
+@given(numbers=st.lists(st.integers(0, 12), min_size=1, max_size=12))
+def test_times_do_not_depend_on_how_they_are_asked_for(load, numbers):
+    arrivals, whole = Arrivals(load, 5), first_times(Arrivals(load, 5), 13 * BLOCK)
+    for number in numbers:
+        assert np.array_equal(arrivals.block(number), whole[number * BLOCK : (number + 1) * BLOCK])
+        assert arrivals.at(number * BLOCK + 17) == whole[number * BLOCK + 17]
+    assert (np.diff(whole) >= 0).all()
+
+
+@pytest.mark.parametrize("load", LOADS, ids=lambda load: load.kind)
+@given(packets=st.lists(st.integers(0, 8 * BLOCK - 1), min_size=1, max_size=5))
+def test_what_has_arrived_at_a_time_is_counted(load, packets):
+    arrivals, whole = Arrivals(load, 5), first_times(Arrivals(load, 5), 9 * BLOCK)
+    for packet in packets:
+        for time_ps in (int(whole[packet]), int(whole[packet]) - 1):
+            assert arrivals.until(time_ps) == np.count_nonzero(whole <= time_ps)
+            assert arrivals.block(arrivals.first_behind(time_ps))[-1] > time_ps
+
+
+@pytest.mark.parametrize("kind", ["constant", "poisson", "on-off"])
+def test_nothing_arrives_behind_the_end_of_time(kind):
+    bursts = {"on_us": 1e9, "off_us": 1e9} if kind == "on-off" else {}
+    times = Arrivals(Load(kind=kind, pps=1e-3, **bursts), 1).block(1)
     assert (np.diff(times) >= 0).all()
-    assert grown.at(first - 1) == whole[first - 1]
+    assert times[-1] == BEHIND_PS > LAST_PS
+
+
+def test_few_blocks_are_kept_however_many_packets_have_arrived():
+    arrivals = Arrivals(Load(kind="poisson", pps=1e9), 1)
+    assert arrivals.until(10**9) == pytest.approx(1e6, rel=5e-3)  # a million in a millisecond
+    assert len(arrivals._kept) <= 4
 
 
 @pytest.mark.parametrize("load", LOADS, ids=lambda load: load.kind)
 def test_the_mean_rate_is_the_offered_one(load):
-    times = Arrivals(load, 1).first(200_000)
+    times = first_times(Arrivals(load, 1), 200_000)
     on_off = load.kind == "on-off"
     mean_pps = load.packets_per_period * 1e6 / (load.on_us + load.off_us) if on_off else load.pps
     # A Poisson mean over n packets is good to 1/sqrt(n) = 0.2 %: five of those.
@@ -47,12 +73,12 @@ def test_the_mean_rate_is_the_offered_one(load):
 
 
 def test_constant_gaps_are_the_period():
-    assert Arrivals(Load(kind="constant", pps=4e6), 1).first(3)[:3].tolist() == [250_000, 500_000, 750_000]
+    assert Arrivals(Load(kind="constant", pps=4e6), 1).block(0)[:3].tolist() == [250_000, 500_000, 750_000]
 
 
 def test_on_off_packets_come_in_the_first_part_of_each_period():
     load = Load(kind="on-off", pps=1e6, on_us=3, off_us=7)  # three packets, 1 us apart, every 10 us
-    assert Arrivals(load, 1).first(5)[:5].tolist() == [t * 1_000_000 for t in (1, 2, 3, 10 + 1, 10 + 2)]
+    assert Arrivals(load, 1).block(0)[:5].tolist() == [t * 1_000_000 for t in (1, 2, 3, 10 + 1, 10 + 2)]
 
 
 @pytest.mark.parametrize(

@@ -39,7 +39,6 @@ CIRCLES: dict[str, str] = {}
 LARGE_FOLDERS: dict[str, str] = {}
 SHORT = {
     "config/progress.py": "what a long call tells, in every room",
-    "engine/simulate.py": "the loop around an engine, whole",
     "engine/histogram.py": "buckets that both engines share",
     "engine/order.py": "the order of events that both engines share",
 }

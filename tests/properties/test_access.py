@@ -96,9 +96,7 @@ def test_variants_meet_the_same_arrivals(scenario, seed):
     variants = [load_scenario("virtio-user-xdp1-tap").variant(name) for name in ("copy_user", "vmap", "ideal")]
     run = scenario.run.model_copy(update={"seed": seed})
     both = scenario.model_copy(update={"access": variants, "run": run})
-    first, *others = (build_plan(both, variant.name, packet_bytes).arrivals.first(5000)[:5000] for variant in variants)
+    first, *others = (build_plan(both, variant.name, packet_bytes).arrivals.block(3) for variant in variants)
     assert all((other == first).all() for other in others)
-    longer = build_plan(both, "vmap", packet_bytes).arrivals.first(50_000)
-    assert (longer[:5000] == first).all()
     another = both.model_copy(update={"run": run.model_copy(update={"seed": seed ^ 1})})
-    assert (build_plan(another, "vmap", packet_bytes).arrivals.first(5000)[:5000] != first).any()
+    assert (build_plan(another, "vmap", packet_bytes).arrivals.block(3) != first).any()
