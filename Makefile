@@ -13,7 +13,7 @@ INSTALL = $(BIN)/uv pip install --quiet --python $(BIN)/python --constraint $(LO
 # Images of containers often forbid to keep bytecode: then each start of the command compiles its libraries anew (1 s).
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: run test test-deep mutate bench counts notebooks notebooks-write docs lint lock clean same-trace
+.PHONY: run test test-deep mutate fuzz bench counts notebooks notebooks-write docs lint lock clean same-trace
 
 run: $(READY)            ## the seed comparison: copy_user against vmap, with its plots in out/seed
 	$(BIN)/vhost-sim compare virtio-user-xdp1-tap --access copy_user,vmap --out out/seed
@@ -35,6 +35,11 @@ FIRST ?= 0
 
 same-trace: $(READY)     ## both engines on SCENARIOS scenarios that combine features across kinds, from number FIRST on; goes on where it was
 	$(BIN)/python -m tests.engine.combined --first $(FIRST) --count $(SCENARIOS)
+
+MINUTES ?= 10
+
+fuzz: $(READY)           ## hostile input for so many MINUTES: an answer or one clean line (FUZZ="--only settings --seed 2")
+	$(BIN)/python -m tests.fuzz.run --minutes $(MINUTES) $(FUZZ)
 
 bench: $(READY)          ## benchmarks of both engines, sweeps and start-up, as one table
 	$(BIN)/pytest tests/bench -n 0 --benchmark-enable --benchmark-quiet

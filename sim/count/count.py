@@ -9,11 +9,15 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
 
 from sim.config.errors import ConfigError
 from sim.config.loading.files import read_json, write_whole
+from sim.config.loading.load import validate
 from sim.config.progress import Progress
+from sim.config.tables.quantity import Strict
 from sim.count.configurations import Configuration, configurations
 from sim.count.counts import Counts, per_packet, read_stretch
 from sim.count.emulator import ProgramRun, boot
@@ -186,29 +190,50 @@ def read_recording(file: Path) -> CountedKernel:
     data = read_json(file)
     if not isinstance(data, dict) or data.get("kind") != "count-recording":
         raise ConfigError("is no recording of counts", file=file)
-    every = configurations()
-    try:
-        counted = tuple(
-            CountedConfiguration(
-                every[each["name"]],
-                each["packets"],
-                Counts(
-                    kinds=each["kinds"],
-                    functions=each["functions"],
-                    returns=each["returns"],
-                    user={
-                        (area, direction): (accesses, n_bytes) for area, direction, accesses, n_bytes in each["user"]
-                    },
-                    invocations=each["invocations"],
-                    outside_window=each["outside_window"],
-                ),
-                each["trace"],
-            )
-            for each in data["configurations"]
-        )
-        return CountedKernel(data["kernel"], counted, data["refused"])
-    except (KeyError, TypeError, ValueError) as error:
-        raise ConfigError(f"is no whole recording of counts: {error}", file=file) from None
+    recorded, every = validate(_Recorded, data, str(file)), configurations()
+    unknown = next((each.name for each in recorded.configurations if each.name not in every), None)
+    if unknown is not None:
+        raise ConfigError(f"unknown configuration '{unknown}'", file=file, got=unknown, expected=every)
+    counted = tuple(
+        CountedConfiguration(every[each.name], each.packets, each.counts, each.trace)
+        for each in recorded.configurations
+    )
+    return CountedKernel(recorded.kernel, counted, recorded.refused)
+
+
+#: A count per packet; a difference of two can be below zero.
+_Count = Annotated[float, Field(ge=-1e12, le=1e12)]
+
+
+class _RecordedConfiguration(Strict):
+    """A configuration as a recording holds it."""
+
+    name: str
+    packets: int = Field(ge=1)
+    kinds: dict[str, _Count]
+    functions: dict[str, _Count]
+    returns: dict[str, _Count]
+    user: list[tuple[str, str, _Count, _Count]]
+    invocations: _Count
+    outside_window: _Count
+    trace: str
+
+    @property
+    def counts(self) -> Counts:
+        """What was executed per packet."""
+        user = {(area, direction): (accesses, n_bytes) for area, direction, accesses, n_bytes in self.user}
+        named = {name: getattr(self, name) for name in ("kinds", "functions", "returns")}
+        return Counts(user=user, invocations=self.invocations, outside_window=self.outside_window, **named)
+
+
+class _Recorded(Strict):
+    """A recording of counts."""
+
+    schema_: Literal[1]
+    kind: Literal["count-recording"]
+    kernel: str = Field(pattern=r"\S")
+    refused: dict[str, str]
+    configurations: list[_RecordedConfiguration]
 
 
 def _counted(configuration: Configuration, run: ProgramRun, symbols: Symbols) -> CountedConfiguration:

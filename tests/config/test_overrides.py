@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sim.config import load_scenario
+from sim.config import ConfigError, load_scenario
 from sim.config.loading.load import Scenarios, load_table
 
 SEED = "virtio-user-xdp1-tap"
@@ -138,3 +138,12 @@ def test_scenarios_of_one_file_do_not_see_each_others_settings():
         assert scenarios.load({key: value}) == load_scenario(SEED, settings={key: value}) != plain
     assert scenarios.load({"cpu": "zen4", "cpu.cpi": 0.4}) == load("cpu=zen4", "cpu.cpi=0.4")
     assert scenarios.load({}) == plain == load()
+
+
+def test_a_key_of_an_entry_by_name_that_its_table_leaves_out_can_be_set():
+    scenario = load_scenario(SEED, overrides=["kernel.accessors.payload_copy.parts=2", "kernel=v7.3"])
+    assert scenario.kernel.accessors["payload_copy"].parts == 2
+    scenario = load_scenario(SEED, overrides=["cpu.primitives.call.distribution=uniform"])
+    assert scenario.cpu.primitives["call"].distribution == "uniform"
+    with pytest.raises(ConfigError, match=r"unknown key 'kernel\.accessors\.payload_copy\.part'; did you mean 'parts'"):
+        load_scenario(SEED, overrides=["kernel.accessors.payload_copy.part=2"])

@@ -108,16 +108,25 @@ def test_nothing_that_the_model_has_is_no_table(recorded):
         fit(replace(recorded, configurations=()), NAME)
 
 
+HEAD = '{"schema": 1, "kind": "count-recording", "kernel": "6.1", "refused": {}'
+
+
+def recorded_as(loads):
+    """The text of a recording of one configuration, with so many loads."""
+    counts = f'"kinds": {{"load": {loads}}}, "functions": {{}}, "returns": {{}}, "user": [], "invocations": 1'
+    return f'{HEAD}, "configurations": [{{"name": "tx", "packets": 1, {counts}, "outside_window": 0, "trace": ""}}]}}'
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
         ("{", "is no JSON file"),
         ("[]", "is no recording of counts"),
-        ('{"kind": "count-recording"}', "is no whole recording of counts: 'configurations'"),
-        (
-            '{"kind": "count-recording", "kernel": "6.1", "refused": {}, "configurations": [{"name": "tx"}]}',
-            "is no whole recording of counts: 'tx'",
-        ),
+        ('{"kind": "count-recording"}', "keys 'schema', 'kernel', 'refused' and 'configurations' are missing"),
+        (f'{HEAD}, "configurations": [{{"name": "tx"}}]}}', "keys 'configurations.0..packets', .* are missing"),
+        (recorded_as(1), "unknown configuration 'tx'"),
+        (recorded_as("NaN"), "should be a finite number"),
+        (recorded_as("null"), "should be a valid number"),
     ],
 )
 def test_a_file_that_is_no_recording_is_refused(text, said, tmp_path):

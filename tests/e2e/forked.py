@@ -12,6 +12,7 @@ import importlib
 import json
 import os
 import pkgutil
+import resource
 import subprocess
 import sys
 import traceback
@@ -27,14 +28,20 @@ class Server:
         pipe = subprocess.PIPE
         self._process = subprocess.Popen([sys.executable, __file__], stdin=pipe, stdout=pipe, text=True)
 
-    def run(self, arguments: list[str], folder: Path, outputs: Path) -> subprocess.CompletedProcess[str]:
-        """Call the command from a folder; `outputs` takes what it prints."""
+    def run(
+        self, arguments: list[str], folder: Path, outputs: Path, limits: tuple[int, int] | None = None
+    ) -> subprocess.CompletedProcess[str]:
+        """Call the command from a folder; `outputs` takes what it prints.
+
+        `limits`: the seconds of processor time and the bytes of memory that it may take.
+        """
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         out, err = outputs / "stdout", outputs / "stderr"
         argv = [self._command, *arguments]
         environment = {**os.environ, "COLUMNS": "132", "NO_COLOR": "1"}
         call = {"argv": argv, "folder": str(folder), "out": str(out), "err": str(err), "environment": environment}
+        call |= {"limits": limits}
         self._process.stdin.write(json.dumps(call) + "\n")
         self._process.stdin.flush()
         code = int(self._process.stdout.readline())
@@ -61,6 +68,10 @@ def _become(call: dict[str, Any]) -> None:
     os.environ.clear()
     os.environ.update(call["environment"])
     os.chdir(call["folder"])
+    if call["limits"]:
+        seconds, n_bytes = call["limits"]
+        resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds))
+        resource.setrlimit(resource.RLIMIT_AS, (n_bytes, n_bytes))
     for descriptor, file in ((0, os.devnull), (1, call["out"]), (2, call["err"])):
         flags = os.O_RDONLY if descriptor == 0 else os.O_WRONLY | os.O_CREAT | os.O_TRUNC
         opened = os.open(file, flags, 0o600)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, get_args, get_origin
 
 from pydantic import BaseModel
 
@@ -84,13 +84,13 @@ def override(table: Table, keys: list[str], value: Any, model: type[BaseModel], 
     """
     place: Any = table
     fields: Any = model
+    each: Any = None
     for depth, key in enumerate(keys):
         known = list(getattr(fields, "model_fields", {})) or list(place)
         name = "schema_" if key == "schema" else key
         if name not in known and key not in place:
             raise ConfigError(f"unknown key '{'.'.join(keys[: depth + 1])}'", got=key, expected=known, given=given)
-        annotation = fields.model_fields[name].annotation if name in getattr(fields, "model_fields", {}) else None
-        fields = annotation if isinstance(annotation, type) and issubclass(annotation, BaseModel) else None
+        fields, each = _below(fields, each, name)
         if depth == len(keys) - 1:
             break
         # Absent, or a short form such as `load: saturate`.
@@ -112,6 +112,21 @@ def override(table: Table, keys: list[str], value: Any, model: type[BaseModel], 
             entry["doubt"] = 0.0
         value = entry
     place[keys[-1]] = value
+
+
+def _below(fields: Any, each: Any, name: str) -> tuple[Any, Any]:
+    """Return the schema of what stands under a name, and that of each value there if it is a table by name."""
+    if fields is None:
+        return each, None
+    field = fields.model_fields.get(name)
+    annotation = None if field is None else field.annotation
+    if get_origin(annotation) is dict:
+        return None, _model(get_args(annotation)[1])
+    return _model(annotation), None
+
+
+def _model(annotation: Any) -> Any:
+    return annotation if isinstance(annotation, type) and issubclass(annotation, BaseModel) else None
 
 
 def model_default(model: type[BaseModel], keys: Sequence[str]) -> Any:
