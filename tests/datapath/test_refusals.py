@@ -57,6 +57,8 @@ NOT_FOR_OTHERS = NOT_FOR_RECEIVE | {
 
 REFUSALS = [
     Refusal("tap-write", ("backend.kind=tap-bridge",), "backend.kind", "tap-bridge is not modelled behind tap_write"),
+    Refusal("tap-write", ("access=uaccess_batched",), "access", "in windows, and tap_write has none"),
+    Refusal("af-xdp-tx", ("access=uaccess_batched",), "access", "in windows, and af_xdp has none"),
     Refusal("tap-write", ("backend.kind=tap-skb",), "backend.kind", "tap-skb is modelled with device.sndbuf_limited"),
     Refusal("tap-write", ("device.direction=rx",), "device.direction", "is not modelled with device.kind tap_write"),
     Refusal("tap-write", ("traffic.load=1e6",), "traffic.load", "tap_write sets its own pace"),

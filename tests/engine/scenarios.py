@@ -44,7 +44,7 @@ class Case:
 
     @cached_property
     def plan(self) -> Plan:
-        plan = build_plan(self.scenario, self.access, self.scenario.traffic.packet_bytes[0], apart=self.apart)
+        plan = build_plan(self.scenario, self.access, self.scenario.traffic.sizes[0], apart=self.apart)
         return replace(plan, latencies=replace(plan.latencies, **self.latencies))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from sim.config.errors import ConfigError
 from sim.config.scenario.scenario import Scenario
 from sim.config.tables.access import Window
 from sim.costs import tree_levels
@@ -18,11 +19,14 @@ def with_windows(scenario: Scenario, ring: SplitRing, window: Window, steps: lis
 
     The loads inside the window overlap; `clac` waits for all of them at once. Steps that read a ring entry or a
     descriptor keep their work and read the array instead of the ring. The used index is written in a window of its own,
-    with both parts of a batch that wraps.
+    with both parts of a batch that wraps. Raises ConfigError for a device that fetches no chains.
     """
-    head = next(step.label for step in steps if Anchor.PACKET in step.anchors and step.actor == "worker")
+    heads = [step.label for step in steps if Anchor.PACKET in step.anchors and step.actor == "worker"]
+    if not heads:
+        name, kind = scenario.access[0].name, scenario.device.kind
+        raise ConfigError(f"{name} reads chains of a virtqueue in windows, and {kind} has none", key="access", got=name)
     whole = [replace(step, times=1) if step.accessor == "used_elements_write" else _from_array(step) for step in steps]
-    return insert_before(whole, Anchor.PACKET, _window(scenario, ring, window, head))
+    return insert_before(whole, Anchor.PACKET, _window(scenario, ring, window, heads[0]))
 
 
 def _window(scenario: Scenario, ring: SplitRing, window: Window, head: str) -> list[Step]:
