@@ -170,7 +170,7 @@ def sensitivity(
     opt.write_files(files, lambda export: export.sensitivity_writers(result))
 
 
-@opt.command("breakeven virtio-user-xdp1-tap --vary cpu.primitives.stac --target 'gain>=20%'")
+@opt.command("breakeven virtio-user-xdp1-tap --vary cpu.primitives.stac --target 'gain>=20%' --uncertainty")
 def breakeven(
     scenario: opt.Name,
     vary: Annotated[str, Option("--vary", metavar="KEY", help="key whose value is searched")],
@@ -183,18 +183,23 @@ def breakeven(
     sets: opt.Sets = None,
     access: opt.Accesses = None,
     size: opt.OneSize = None,
+    uncertain: opt.Uncertain = None,
     configs: opt.Configs = None,
 ) -> None:
     """Find the value of one key at which a target is just met, or say that it is met always or never.
 
     A gain is that of the second access variant over the first (--access A,B, or the first two of the scenario).
+    --uncertainty draws everything else at five places of the range: in how many draws the target is met, and where.
     """
     from sim.report.tables.evidence import breakeven_tables
     from sim.study.questions.limits import limits
     from sim.study.questions.run import run
     from sim.study.review.preface import preface
     from sim.study.runs.asked import no_point
+    from sim.study.runs.pool import pool_for
     from sim.study.sensitivity import breakeven as even
+    from sim.study.sensitivity.drawn_breakeven import drawn_breakeven
+    from sim.study.uncertainty.intervals import FIRST_DRAWS
 
     wanted = even.Target.parse(target)
 
@@ -209,11 +214,18 @@ def breakeven(
     result = even.breakeven(varied, base, vary, wanted, low=low, high=high, tolerance=tolerance)
     shown = even.looked_at(base, wanted)
     points = run(shown).points
+    drawn = None
+    if uncertain is not None:
+        chosen = None if uncertain == opt.CHOSEN_DRAWS else uncertain
+        with opt.counted_progress("runs") as report, pool_for(12 * (chosen or 2 * FIRST_DRAWS)) as pool:
+            drawn = drawn_breakeven(
+                result, varied, base, chosen, base.run.seed, configs=configs, executor=pool, progress=report
+            )
     opt.show_under(
         preface(shown, points, limits(shown, points), configs=configs),
-        result.to_dict(),
-        lambda: opt.csv_rows().breakeven_rows(result),
-        lambda: breakeven_tables(result),
+        result.to_dict() | ({"uncertainty": drawn.to_dict()} if drawn else {}),
+        lambda: opt.csv_rows().breakeven_rows(result, drawn),
+        lambda: breakeven_tables(result, drawn),
     )
 
 

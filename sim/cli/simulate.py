@@ -14,6 +14,7 @@ from typer import Argument, Exit, Option
 from sim.cli import options as opt
 
 if TYPE_CHECKING:
+    from sim.study.questions.capacity import Capacities
     from sim.study.runs.case import Side
     from sim.study.uncertainty.intervals import Uncertainty
     from sim.study.uncertainty.parts import DrawnParts
@@ -193,6 +194,7 @@ def capacity(
     loss: Annotated[
         str | None, Option("--loss", metavar="PERCENT", help="also search the rate that loses so much, e.g. 0.1%")
     ] = None,
+    uncertain: opt.Uncertain = None,
     out: opt.Out = None,
     configs: opt.Configs = None,
 ) -> None:
@@ -200,7 +202,8 @@ def capacity(
 
     Packets arrive as traffic.load says (constant, poisson or on-off; constant for saturate) and wait in a backlog of
     traffic.load.backlog packets while the ring is full; what finds no room there is lost. Rates are those of all queues
-    together, with on-off the mean. --loss searches the partial drop rate beside the rate without loss.
+    together, with on-off the mean. --loss searches the partial drop rate beside the rate without loss. --uncertainty
+    repeats the search in each draw, to within 2 % where --resolution is finer: some seconds for ten draws of a variant.
     """
     from sim.study.questions.capacity import capacity as search
     from sim.study.questions.capacity import offered
@@ -212,17 +215,48 @@ def capacity(
     files = opt.checked_folder(out)
     with opt.progress() as report:
         capacities = search(loaded, resolution, report, loss=allowed)
+    sure, with_loss = None, None
+    if uncertain is not None:
+        sure = _capacity_uncertainty(capacities, uncertain, resolution, False, configs)
+        with_loss = (
+            None if allowed is None else _capacity_uncertainty(capacities, sure.draws, resolution, True, configs)
+        )
+    drawn = {"uncertainty": sure, "uncertainty_with_loss": with_loss}
     saturated = [result.saturated for result in capacities.results]
     opt.show_under(
         preface(loaded, saturated, limits(loaded, saturated), configs=configs),
-        capacities.to_dict(),
-        lambda: opt.csv_rows().capacity_rows(capacities),
-        lambda: opt.printed().capacity_table(capacities),
+        capacities.to_dict() | {name: known.to_dict() for name, known in drawn.items() if known},
+        lambda: opt.csv_rows().capacity_rows(capacities, sure, with_loss),
+        lambda: opt.printed().capacity_tables(capacities, sure, with_loss),
     )
     opt.write_files(files, lambda export: export.capacity_writers(capacities))
 
 
-@opt.command("explain virtio-user-xdp1-tap --access vmap --size 64", "explain virtio-user-xdp1-tap --by function")
+def _capacity_uncertainty(
+    capacities: Capacities, draws: int, resolution: float, with_loss: bool, configs: Path | None
+) -> Uncertainty:
+    """Search in each draw, with a progress bar; a search is long enough for processes of their own."""
+    from sim.study.runs.pool import local_executor
+    from sim.study.uncertainty.capacities import capacity_uncertainty
+
+    chosen, seed = None if draws == opt.CHOSEN_DRAWS else draws, capacities.scenario.run.seed
+    opt.at_least("--uncertainty", 1, chosen)
+    with opt.counted_progress("searches") as report, local_executor() as pool:
+        return capacity_uncertainty(
+            capacities,
+            resolution,
+            chosen,
+            seed,
+            with_loss=with_loss,
+            configs=configs,
+            executor=pool,
+            progress=report,
+        )
+
+
+@opt.command(
+    "explain virtio-user-xdp1-tap --access vmap --size 64 --uncertainty", "explain virtio-user-xdp1-tap --by function"
+)
 def explain(
     scenario: opt.Name,
     access: opt.OneAccess = None,
@@ -241,6 +275,7 @@ def explain(
     ] = False,
     sets: opt.Sets = None,
     without: opt.Without = None,
+    uncertain: opt.Uncertain = None,
     configs: opt.Configs = None,
 ) -> None:
     """Print the rows that a packet runs through: what each executes, formula, numbers, total.
@@ -248,11 +283,13 @@ def explain(
     Below each row stand the primitives that it executes and their prices in cycles, in the same order; times/packet is
     how often the row ran in a short run, "waits" what it waited for cache lines, stores or the other side. The total is
     cycles per packet. By function, a stall is time of the routine that holds it, as `perf record` with precise events
-    samples it. As CSV: the rows of the actor, or functions, or with --sources the inputs.
+    samples it. As CSV: the rows of the actor, or functions, or with --sources the inputs. --uncertainty adds the rate
+    with its intervals, and the time of a packet by primitive with those of the parameters.
     """
     from sim.report.tables.explained import chosen_tables
     from sim.study.questions.explain import explain as explain_variant
     from sim.study.runs.asked import first_point
+    from sim.study.runs.case import one_point, sides_of
 
     opt.one_of("--by", by, ("row", "function"))
     if skid and by != "function":
@@ -262,10 +299,16 @@ def explain(
     loaded = opt.ablated(opt.load(scenario, sets, configs, asks, access=access, size=size), without)
     explanation = explain_variant(loaded, loaded.access[0].name)
     opt.one_of("--actor", actor, explanation.plan.actors)
+    sure, parts = None, None
+    if uncertain is not None:
+        point = one_point(loaded, explanation.plan.access, loaded.traffic.sizes[0])
+        sure = _uncertainty(sides_of(point), uncertain, loaded.run.seed, configs)
+        parts = _parts(sides_of(point), sure, configs)
+    data = explanation.to_dict() | ({"parts": parts.to_dict()} if parts else {})
     opt.show_data(
-        explanation.to_dict(),
-        lambda: opt.csv_rows().explanation_rows(explanation, by, actor, sources, skid),
-        lambda: chosen_tables(explanation, by, actor, sources, skid),
+        _with(data, sure, None),
+        lambda: opt.csv_rows().explanation_rows(explanation, by, actor, sources, skid, sure),
+        lambda: chosen_tables(explanation, by, actor, sources, skid, sure, parts),
     )
 
 

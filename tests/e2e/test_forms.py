@@ -209,6 +209,29 @@ def test_draws_add_the_ends_of_their_intervals(call):
     assert (rates["pps_90_low"] < rates["pps_90_high"]).all()
     gains = pd.read_csv(io.StringIO(call("compare", "--uncertainty", "4", "--format", "csv")))
     assert (gains["gain_percent_90_low"] < gains["gain_percent_90_high"]).all()
+    assert (gains["saved_stac_ns_of_parameters_90_low"] < gains["saved_stac_ns_of_parameters_90_high"])[0]
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "column"),
+    [
+        ("capacity", ("--resolution", "0.1", "--loss", "1%"), "capacity_pps"),
+        ("capacity", ("--resolution", "0.1", "--loss", "1%"), "capacity_with_loss_pps"),
+        ("explain", (), "pps"),
+        ("breakeven", (), "pps"),
+    ],
+)
+def test_a_search_and_an_explanation_take_draws_in_every_form(call, name, options, column):
+    options = (*options, "--uncertainty", "3")
+    rows = pd.read_csv(io.StringIO(call(name, *options, "--format", "csv")))
+    drawn = rows.dropna(subset=[f"{column}_90_low"])
+    assert len(drawn)
+    for ends in (column, f"{column}_of_parameters"):
+        assert (drawn[f"{ends}_90_low"] < drawn[f"{ends}_90_high"]).all()
+    told = json.loads(call(name, *options, "--json"))
+    assert told["uncertainty"]["draws"] == 3
+    assert ("parts" in told) == (name == "explain")
+    assert "of a measurement, and of the parameters alone; 3 draws" in " ".join(call(name, *options).split())
 
 
 @pytest.mark.parametrize(

@@ -12,13 +12,17 @@ from sim.config.tables.measurement import Measurements
 from sim.report.tables.terminal import Columns, TextTable, table_of
 from sim.study.sensitivity.shapley import MECHANISMS, Decomposition
 from sim.study.uncertainty.intervals import FEW_DRAWS, Gain, Interval, Rate, Uncertainty
+from sim.study.uncertainty.parts import DrawnParts
 
 if TYPE_CHECKING:
     from sim.study.sensitivity.breakeven import BreakEven
+    from sim.study.sensitivity.drawn_breakeven import DrawnBreakEven, DrawnPlace
     from sim.study.sensitivity.tornado import Sensitivities
 
 #: Correlations of a fit that are listed.
 _PAIRS_SHOWN = 12
+#: Parts of a time below this are not listed, in ns.
+_LEAST_NS = 0.005
 #: How half widths of intervals are printed.
 _WIDTHS = {"sobol": ".3f", "morris": ".2g", "tornado": ".2g"}
 
@@ -42,8 +46,11 @@ def draws_text(sure: Uncertainty) -> str:
     return f"{sure.draws} draws, ends good to {sure.precision:.1%} of the width"
 
 
-def uncertainty_tables(sure: Uncertainty) -> RenderableType:
-    """Rates and differences with their 90 % intervals, the sign in words, and what makes them wide."""
+def uncertainty_tables(sure: Uncertainty, carried: str = "") -> RenderableType:
+    """Rates and differences with their 90 % intervals, the sign in words, and what makes them wide.
+
+    `carried` says what the rates are where they are no plain ones.
+    """
     rate_columns: Columns[Rate] = (
         ("access", lambda rate: rate.access),
         ("bytes", lambda rate: str(rate.packet_bytes)),
@@ -61,7 +68,9 @@ def uncertainty_tables(sure: Uncertainty) -> RenderableType:
         ("measured", lambda gain: _range(gain.saved_ns)),
         ("sign", lambda gain: gain.sentence(sure.draws)),
     )
-    title = f"90 % intervals of a measurement, and of the parameters alone; {draws_text(sure)}"
+    title = (
+        f"{carried and f'{carried}: '}90 % intervals of a measurement, and of the parameters alone; {draws_text(sure)}"
+    )
     parts: list[RenderableType] = [table_of(title, rate_columns, sure.rates, keys=2)]
     if sure.gains:
         parts.append(table_of("differences, draw by draw", gain_columns, sure.gains, keys=2))
@@ -171,20 +180,48 @@ def _index_text(method: str, value: float) -> str:
     return "~0" if value < 0 else f"{value:.3f}"
 
 
-def breakeven_tables(result: BreakEven) -> RenderableType:
-    """The answer in a sentence, and the values that were looked at."""
+def breakeven_tables(result: BreakEven, drawn: DrawnBreakEven | None = None) -> RenderableType:
+    """The answer in a sentence, and the values that were looked at; with draws those of them that were drawn, too."""
     unit = f" ({result.unit})" if result.unit else ""
     table = TextTable("", (f"{result.key}{unit}", result.target.quantity, "met"), left=0)
     for place, value in result.looks:
         table.add_row(f"{place:.5g}", f"{value:.5g}", "yes" if result.target.met(value) else "no")
     basis = [Text(f"({result.basis})")] if result.basis else []
-    return Group(Text(result.sentence()), table, *basis, *_left_out(result))
+    shown = [] if drawn is None else [Text(drawn.sentence(result)), _drawn_places(result, drawn)]
+    return Group(Text(result.sentence()), table, *basis, *_left_out(result), *shown)
+
+
+def _drawn_places(result: BreakEven, drawn: DrawnBreakEven) -> RenderableType:
+    """What the target looks at with some values of the key, with both intervals, and how often it is met."""
+    factor = 1e-6 if result.target.quantity == "pps" else 1.0
+    name = {"pps": "Mpps", "gain": "gain %"}.get(result.target.quantity, result.target.quantity)
+    columns: Columns[DrawnPlace] = (
+        (result.key, lambda place: "as it is" if place.value is None else f"{place.value:.5g}"),
+        (name, lambda place: f"{unsigned(place.measured.value * factor, 2):.2f}"),
+        ("measured", lambda place: _range(place.measured, factor, 2)),
+        ("parameters", lambda place: _range(place.of_parameters, factor, 2)),
+        ("met in", lambda place: f"{place.met:.0%}"),
+    )
+    title = f"90 % intervals of a measurement, and of the parameters alone; {drawn.draws} draws"
+    return table_of(title, columns, (drawn.as_it_is, *drawn.places))
 
 
 def _left_out(result: BreakEven) -> list[Text]:
     if not result.left_out:
         return []
     return [Text(f"{len(result.left_out)} values that are refused are left out, the first: {result.left_out[0]}")]
+
+
+def part_table(parts: DrawnParts) -> RenderableType:
+    """The time of a packet by primitive, with intervals of the parameters."""
+    title = f"worker ns per packet at {parts.packet_bytes} B, and the 90 % intervals of the parameters"
+    table = TextTable(title, ("primitive", "ns", "parameters"), left=1)
+    for name, part in parts.parts.items():
+        if max(abs(part.value), abs(part.low), abs(part.high)) >= _LEAST_NS:
+            table.add_row(name, f"{unsigned(part.value, 2):.2f}", _range(part, 1.0, 2))
+    table.add_section()
+    table.add_row("total", f"{parts.total.value:.2f}", _range(parts.total, 1.0, 2))
+    return table
 
 
 def decomposition_table(shares: Decomposition) -> RenderableType:

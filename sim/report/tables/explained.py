@@ -11,9 +11,12 @@ from rich.text import Text
 from sim.costs.table import Component
 from sim.datapath.plan.registers import Register
 from sim.datapath.plan.step import Row
+from sim.report.tables.evidence import part_table, uncertainty_tables
 from sim.report.tables.results import basis_line, heading, notes
 from sim.report.tables.terminal import Drawing, TextTable
 from sim.study.questions.explain import SCOPES, SHOWN, Explanation
+from sim.study.uncertainty.intervals import Uncertainty
+from sim.study.uncertainty.parts import DrawnParts
 
 _INDENT = "  "
 SCOPE_TITLES = {
@@ -37,12 +40,24 @@ SCOPE_TITLES = {
 }
 
 
-def chosen_tables(explanation: Explanation, by: str, actor: str, sources: bool, skid: bool = False) -> RenderableType:
-    """Rows of an actor with their counts, or functions, and the sources of every input where they are wanted."""
+def chosen_tables(
+    explanation: Explanation,
+    by: str,
+    actor: str,
+    sources: bool,
+    skid: bool = False,
+    sure: Uncertainty | None = None,
+    parts: DrawnParts | None = None,
+) -> RenderableType:
+    """Rows of an actor with their counts, or functions, and the sources of every input where they are wanted.
+
+    With draws the rate and the time of a packet stand below, with their intervals.
+    """
     shown = [explanation_tables(explanation, actor), count_table(explanation)]
     if by == "function":
         shown = [function_table(explanation, skid)]
-    return Group(*shown, *([source_table(explanation)] if sources else []))
+    drawn = [*([uncertainty_tables(sure)] if sure else []), *([part_table(parts)] if parts else [])]
+    return Group(*shown, *([source_table(explanation)] if sources else []), *drawn)
 
 
 def explanation_tables(explanation: Explanation, actor: str = "worker") -> RenderableType:

@@ -220,8 +220,13 @@ def _breakdown_ns(point: Point) -> dict[str, float]:
     return {name: cycles * point.cycle_ps / 1e3 for name, cycles in point.breakdown_cycles.items()}
 
 
-def capacity_table(capacities: Capacities) -> RenderableType:
-    """The highest rate without loss of each variant and size, beside the rate of a driver that never runs dry."""
+def capacity_tables(
+    capacities: Capacities, sure: Uncertainty | None = None, with_loss: Uncertainty | None = None
+) -> RenderableType:
+    """The highest rate without loss of each variant and size, beside the rate of a driver that never runs dry.
+
+    With draws the intervals of these rates stand below, of those with a loss too.
+    """
     load = capacities.scenario.traffic.load
     kind = "constant" if load.kind == "saturate" else load.kind
     columns: Columns[Capacity] = (
@@ -240,7 +245,12 @@ def capacity_table(capacities: Capacities) -> RenderableType:
     title = f"highest offered rate without loss ({kind} load, backlog {load.backlog})"
     basis = basis_line(capacities.scenario.queues.basis)
     saturated = [result.saturated for result in capacities.results]
-    return Group(basis, table_of(title, columns, capacities.results, keys=2), *notes(saturated))
+    table = table_of(title, columns, capacities.results, keys=2)
+    drawn: list[RenderableType] = [uncertainty_tables(sure, "carried without loss")] if sure else []
+    allowed = capacities.results[0].with_loss
+    if with_loss and allowed:
+        drawn.append(uncertainty_tables(with_loss, f"carried with at most {100 * allowed.loss:g} % lost"))
+    return Group(basis, table, *notes(saturated), *drawn)
 
 
 def _allowed_columns(allowed: Carried | None) -> Columns[Capacity]:

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from sim.study.questions.host_vhost import VhostReport
     from sim.study.questions.run import Result
     from sim.study.sensitivity.breakeven import BreakEven
+    from sim.study.sensitivity.drawn_breakeven import DrawnBreakEven, DrawnPlace
     from sim.study.sensitivity.tornado import Sensitivities
     from sim.study.sweep.run import Outcome
     from sim.study.timeline.model import Timeline
@@ -81,8 +82,9 @@ def _interval(name: str, interval: Interval) -> Row:
     return {f"{name}_90_low": interval.low, f"{name}_90_high": interval.high}
 
 
-def _rate_ends(rate: Rate) -> Row:
-    return {**_interval("pps", rate.pps), **_interval("pps_of_parameters", rate.pps_of_parameters)}
+def _rate_ends(rate: Rate, name: str = "") -> Row:
+    start = f"{name}_pps".lstrip("_")
+    return {**_interval(start, rate.pps), **_interval(f"{start}_of_parameters", rate.pps_of_parameters)}
 
 
 def result_rows(result: Result, sure: Uncertainty | None = None) -> list[Row]:
@@ -122,14 +124,37 @@ def _part_ends(made_up_of: DrawnParts) -> Row:
     return ends
 
 
-def capacity_rows(capacities: Capacities) -> list[Row]:
-    """Return the rows of `capacity.csv`."""
+def capacity_rows(
+    capacities: Capacities, sure: Uncertainty | None = None, with_loss: Uncertainty | None = None
+) -> list[Row]:
+    """Return the rows of `capacity.csv`; with draws also the ends of the intervals of what is searched."""
     points = [capacity.saturated for capacity in capacities.results]
-    return [row | _notes(point) for row, point in zip(_records(capacities.to_frame()), points, strict=True)]
+    rows = [row | _notes(point) for row, point in zip(_records(capacities.to_frame()), points, strict=True)]
+    for name, drawn in (("capacity", sure), ("capacity_with_loss", with_loss)):
+        if drawn:
+            rows = [row | _rate_ends(rate, name) for row, rate in zip(rows, drawn.rates, strict=True)]
+    return rows
 
 
-def explanation_rows(explanation: Explanation, by: str, actor: str, sources: bool, skid: bool = False) -> list[Row]:
-    """Return the rows of one actor, or the worker's cycles by kernel function, or every input with its source."""
+def explanation_rows(
+    explanation: Explanation,
+    by: str,
+    actor: str,
+    sources: bool,
+    skid: bool = False,
+    sure: Uncertainty | None = None,
+) -> list[Row]:
+    """Return the rows of one actor, or the worker's cycles by kernel function, or every input with its source.
+
+    With draws each has the rate with the ends of its 90 % intervals beside it.
+    """
+    rows = _explanation_rows(explanation, by, actor, sources, skid)
+    if sure is None:
+        return rows
+    return [{**row, "pps": sure.rates[0].pps.value, **_rate_ends(sure.rates[0])} for row in rows]
+
+
+def _explanation_rows(explanation: Explanation, by: str, actor: str, sources: bool, skid: bool) -> list[Row]:
     data = explanation.to_dict()
     if sources:
         return [flat(entry) for entry in data["inputs"]]
@@ -182,8 +207,12 @@ def sensitivity_rows(result: Sensitivities) -> list[Row]:
     return rows
 
 
-def breakeven_rows(result: BreakEven) -> list[Row]:
-    """Return the values that were looked at, and whether the target was met there."""
+def breakeven_rows(result: BreakEven, drawn: DrawnBreakEven | None = None) -> list[Row]:
+    """Return the values that were looked at, and whether the target was met there.
+
+    Those of them that were drawn have the ends of both 90 % intervals, and the share of draws in which it is met.
+    """
+    places = {place.value: place for place in drawn.places} if drawn else {}
     key, unit, target = result.key, result.unit, result.target
     return [
         {
@@ -193,9 +222,15 @@ def breakeven_rows(result: BreakEven) -> list[Row]:
             target.quantity: value,
             "met": target.met(value),
             "basis": result.basis,
+            **(_place_ends(target.quantity, places[place]) if place in places else {}),
         }
         for place, value in result.looks
     ]
+
+
+def _place_ends(quantity: str, place: DrawnPlace) -> Row:
+    ends = _interval(quantity, place.measured) | _interval(f"{quantity}_of_parameters", place.of_parameters)
+    return {**ends, "met_in_draws": place.met}
 
 
 def measurement_rows(measurements: Measurements) -> list[Row]:

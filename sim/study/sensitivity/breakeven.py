@@ -24,7 +24,7 @@ Varied = Callable[[float], Scenario]
 
 _TARGET = re.compile(r"\s*(\w+)\s*(>=|<=|>|<)\s*([-+]?[0-9.]+(?:[eE][-+]?\d+)?)\s*(%?)\s*")
 _QUANTITIES = ("gain", "saved_ns", "pps", "ns_per_packet")
-_OF_PAIRS = ("gain", "saved_ns")
+OF_PAIRS = ("gain", "saved_ns")
 #: Places at which the range is looked at before roots are searched between neighbours that differ.
 _LOOKS = 17
 #: Whole numbers next to the middle that are tried before a gap of refused ones is taken as it is.
@@ -161,7 +161,7 @@ def breakeven(
     ends = [int(end) if whole else end for end in (low, high)]
     if value_of(base, key) is not None and unread([key], points_at_ends(varied, base, ends)):
         raise ConfigError("is not read in this scenario", key="vary", got=key)
-    if target.quantity in _OF_PAIRS and len(base.access) < 2:
+    if target.quantity in OF_PAIRS and len(base.access) < 2:
         raise ConfigError("two access variants are needed", key="target", got=target)
 
     def value_at(x: float) -> float:
@@ -247,13 +247,13 @@ def _nearest_run(value_at: Callable[[float], float], x1: float, x2: float) -> tu
 def looked_at(scenario: Scenario, target: Target) -> Scenario:
     """Return a scenario with nothing but what a target looks at: its first size, and one variant or two."""
     first = scenario.traffic.model_copy(update={"packet_bytes": scenario.traffic.packet_bytes[:1]})
-    pair = scenario.access[: 2 if target.quantity in _OF_PAIRS else 1]
+    pair = scenario.access[: 2 if target.quantity in OF_PAIRS else 1]
     return scenario.model_copy(update={"access": pair, "traffic": first})
 
 
 def _observe(scenario: Scenario, quantity: str) -> float:
     size = scenario.traffic.sizes[0]
-    names = [variant.name for variant in scenario.access[: 2 if quantity in _OF_PAIRS else 1]]
+    names = [variant.name for variant in scenario.access[: 2 if quantity in OF_PAIRS else 1]]
     rates = run_cases([Case(one_point(scenario, name, size)) for name in names]).tolist()
     if quantity == "gain":
         return float(gain_percent(*rates))

@@ -19,8 +19,8 @@ import numpy.typing as npt
 from sim.config.errors import ConfigError
 from sim.config.progress import Counted
 from sim.config.scenario.scenario import Scenario
-from sim.study.runs.case import Floats, Side, gain_percent, saved_ns, worker_ns
-from sim.study.runs.pool import Job, run_jobs
+from sim.study.runs.case import Case, Floats, Side, gain_percent, saved_ns, worker_ns
+from sim.study.runs.pool import Job, Outcomes, run_jobs
 from sim.study.uncertainty.distributions import CENTRAL_90, Draws, central_90, draws_of
 from sim.study.uncertainty.measured import Spread, scores, spread_of
 
@@ -31,6 +31,10 @@ FEW_DRAWS = 20
 FIRST_DRAWS, MOST_DRAWS, PRECISION = 100, 1600, 0.05
 _SHOWN = 6
 _ONE_DRAW = "1 draw says nothing of the sign"
+
+
+#: Makes the figures of jobs, as `run_jobs` does.
+Runner = Callable[[Sequence[Case], Sequence[Job], Executor | None, Counted | None], Outcomes]
 
 
 @dataclass(frozen=True)
@@ -165,19 +169,35 @@ def uncertainty(
     configs: Path | None = None,
     executor: Executor | None = None,
     progress: Counted | None = None,
+    run: Runner | None = None,
 ) -> Uncertainty:
     """Run every side once with the tables as they are and `draws` times with drawn ones.
 
     Gains are those of each later side against the first of the same size. Without a number of draws, as many are made
-    as the interval of the first gain (or rate) takes to be precise. Raises ConfigError below 1 draw.
+    as the interval of the first gain (or rate) takes to be precise. `run` makes the rates (default: those of
+    `run_jobs`). Raises ConfigError below 1 draw.
     """
+    return _answer(drawn_runs(sides, draws, seed, configs=configs, executor=executor, progress=progress, run=run))
+
+
+def drawn_runs(
+    sides: Sequence[Side],
+    draws: int | None = None,
+    seed: int = 1,
+    *,
+    configs: Path | None = None,
+    executor: Executor | None = None,
+    progress: Counted | None = None,
+    run: Runner | None = None,
+) -> Runs:
+    """Make the runs that an uncertainty rests on."""
     if draws is not None and draws < 1:
         raise ConfigError("at least 1 draw is needed", key="draws", got=draws)
-    runs = _Runs(sides, seed, configs, executor, progress)
+    runs = Runs(sides, seed, configs, executor, progress, run)
     runs.draw(FIRST_DRAWS if draws is None else draws)
-    while draws is None and runs.number < MOST_DRAWS and not _is_precise(_focus(runs.measured())):
+    while draws is None and runs.number < MOST_DRAWS and runs.precision > PRECISION:
         runs.draw(min(2 * runs.number, MOST_DRAWS))
-    return _answer(runs)
+    return runs
 
 
 def draws_by_side(sides: Sequence[Side], number: int, seed: int, configs: Path | None = None) -> list[Draws]:
@@ -192,7 +212,7 @@ def draws_by_side(sides: Sequence[Side], number: int, seed: int, configs: Path |
     return [drawn[place] for place in range(len(sides))]
 
 
-class _Runs:
+class Runs:
     """The runs of some sides: with the tables as they are, and with so many draws as were asked for up to now."""
 
     def __init__(
@@ -202,8 +222,10 @@ class _Runs:
         configs: Path | None,
         executor: Executor | None,
         progress: Counted | None,
+        run: Runner | None,
     ) -> None:
         self.sides, self.seed, self.number = sides, seed, 0
+        self._runner = run or run_jobs
         self.errors: dict[int, str] = {}
         self.table: Floats = np.empty((len(sides), 0))
         self.columns: Mapping[str, Floats] = {}
@@ -214,7 +236,7 @@ class _Runs:
             raise ConfigError(next(iter(self.errors.values())))
 
     def _run(self, jobs: list[Job]) -> Floats:
-        outcomes = run_jobs([side.case for side in self.sides], jobs, self._executor, self._progress)
+        outcomes = self._runner([side.case for side in self.sides], jobs, self._executor, self._progress)
         self.errors |= outcomes.errors
         return outcomes.figures
 
@@ -233,6 +255,11 @@ class _Runs:
     def good(self) -> npt.NDArray[np.bool_]:
         """Which draws every side has run."""
         return np.asarray(np.isfinite(self.table).all(axis=0))
+
+    @property
+    def precision(self) -> float:
+        """Standard error of an end of the first gain's (or rate's) interval, as a share of its width."""
+        return _error_of_ends(_focus(self.measured()))
 
     def measured(self) -> MeasuredDraws:
         """Return what the runs say, as the model gives it and as it would be measured."""
@@ -300,7 +327,7 @@ class MeasuredDraws:
         )
 
 
-def _answer(runs: _Runs) -> Uncertainty:
+def _answer(runs: Runs) -> Uncertainty:
     """Put rates, gains and what makes them wide together."""
     made, sides = runs.measured(), runs.sides
     pairs = _pairs(sides)
@@ -310,7 +337,7 @@ def _answer(runs: _Runs) -> Uncertainty:
     return Uncertainty(
         draws=runs.number,
         seed=runs.seed,
-        precision=_error_of_ends(_focus(made)),
+        precision=runs.precision,
         rates=tuple(made.rate(number) for number in range(len(sides))),
         gains=tuple(made.gain(start, number) for start, number in pairs),
         pairs=tuple(made.gain(start, number) for start, number in combinations(at_first[1:], 2)),
@@ -331,10 +358,6 @@ def _focus(made: MeasuredDraws) -> Floats:
     """Return the sample of the answer: the first gain as a ratio, or the rate of the first side."""
     pairs = _pairs(made.sides)
     return made.ratios(*pairs[0]) if pairs else made.rates(0)
-
-
-def _is_precise(sample: Floats) -> bool:
-    return _error_of_ends(sample) <= PRECISION
 
 
 def _error_of_ends(sample: Floats) -> float:

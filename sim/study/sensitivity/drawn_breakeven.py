@@ -1,0 +1,188 @@
+"""How sure a break-even is: the target at places of the range in each draw of everything else, and where it crosses.
+
+The key that is varied has no range: its value is the question. All places meet the same draws.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from sim.config.progress import Counted
+from sim.config.scenario.scenario import Scenario
+from sim.study.runs.case import Case, Floats, Side, gain_percent, one_point, saved_ns, value_of, worker_ns
+from sim.study.sensitivity.breakeven import OF_PAIRS, BreakEven, Target, Varied
+from sim.study.uncertainty.intervals import Interval, MeasuredDraws, drawn_runs, interval_of
+
+#: So many places of the range are drawn; the draws are interpolated between them.
+_PLACES = 5
+
+
+@dataclass(frozen=True)
+class DrawnPlace:
+    """What the target looks at with one value of the key: of a measurement, of the parameters, and how often it meets.
+
+    `met` is the share of draws, as they would be measured, in which the target is met; `value` is None for the scenario
+    as it is.
+    """
+
+    value: float | None
+    measured: Interval
+    of_parameters: Interval
+    met: float
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the JSON form."""
+        ends = {"measured": self.measured.to_dict(), "of_parameters": self.of_parameters.to_dict()}
+        return {"value": self.value, **ends, "met": self.met}
+
+
+@dataclass(frozen=True)
+class DrawnBreakEven:
+    """A break-even in draws: the scenario as it is, places of the range, and where the target crosses.
+
+    `crosses`, `always` and `never` are shares of the draws as they would be measured. The intervals of the crossing are
+    of those draws that cross once, as the answer does; None where the answer does not, or none does.
+    """
+
+    draws: int
+    seed: int
+    as_it_is: DrawnPlace
+    places: tuple[DrawnPlace, ...]
+    crosses: float
+    always: float
+    never: float
+    crossing: Interval | None
+    crossing_of_parameters: Interval | None
+
+    def sentence(self, result: BreakEven) -> str:
+        """Say how often the target is met as things are, and where it begins or ceases to be met."""
+        said = f"As it is, the target is met in {self.as_it_is.met:.0%} of {self.draws} draws"
+        shares = {"crosses in": self.crosses, "is always met in": self.always, "is never met in": self.never}
+        listed = ", ".join(f"{words} {share:.0%}" for words, share in shares.items() if share)
+        said += f"; over the range it {listed}"
+        if self.crossing is None or self.crossing_of_parameters is None:
+            return said
+        unit = f" {result.unit}" if result.unit else ""
+        ends = [f"[{ends.low:.5g}, {ends.high:.5g}]" for ends in (self.crossing, self.crossing_of_parameters)]
+        return f"{said}, at {self.crossing.value:.5g}{unit} {ends[0]}, of the parameters {ends[1]}"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the JSON form."""
+        crossings = {"crossing": self.crossing, "crossing_of_parameters": self.crossing_of_parameters}
+        return {
+            "draws": self.draws,
+            "seed": self.seed,
+            "as_it_is": self.as_it_is.to_dict(),
+            "places": [place.to_dict() for place in self.places],
+            "crosses": self.crosses,
+            "always": self.always,
+            "never": self.never,
+            **{name: ends.to_dict() if ends else None for name, ends in crossings.items()},
+        }
+
+
+def drawn_breakeven(
+    result: BreakEven,
+    varied: Varied,
+    base: Scenario,
+    draws: int | None = None,
+    seed: int = 1,
+    *,
+    configs: Path | None = None,
+    executor: Executor | None = None,
+    progress: Counted | None = None,
+) -> DrawnBreakEven:
+    """Draw everything else at places of the range of a break-even. ConfigError below 1 draw.
+
+    Without a number of draws, as many are made as the interval of the scenario as it is takes to be precise.
+    """
+    chosen = np.unique(np.linspace(0, len(result.looks) - 1, _PLACES).round().astype(int))
+    values = [result.looks[number][0] for number in chosen]
+    whole = isinstance(value_of(base, result.key), int)
+    scenarios = [base, *(varied(int(value) if whole else value) for value in values)]
+    width = 2 if result.target.quantity in OF_PAIRS else 1
+    sides = [side for scenario in scenarios for side in _sides(scenario, width)]
+    runs = drawn_runs(sides, draws, seed, configs=configs, executor=executor, progress=progress)
+    made = runs.measured()
+    quantity = result.target.quantity
+    starts = range(0, len(sides), width)
+    measured, parameters = (
+        np.stack([_sample(made, start, quantity, as_measured) for start in starts]) for as_measured in (True, False)
+    )
+    nominal = [_answer(made.nominal[start : start + width], sides[start], quantity) for start in starts]
+    places = tuple(
+        DrawnPlace(value, interval_of(answer, drawn), interval_of(answer, of_parameters), _met(result.target, drawn))
+        for value, answer, drawn, of_parameters in zip([None, *values], nominal, measured, parameters, strict=True)
+    )
+    crossings = _crossings(result.target, values, measured[1:])
+    numbers = np.array([len(roots) for roots in crossings])
+    first = np.array([result.target.met(answer) for answer in measured[1]])
+    return DrawnBreakEven(
+        draws=runs.number,
+        seed=seed,
+        as_it_is=places[0],
+        places=places[1:],
+        crosses=float(np.mean(numbers > 0)),
+        always=float(np.mean((numbers == 0) & first)),
+        never=float(np.mean((numbers == 0) & ~first)),
+        crossing=_single(result, crossings),
+        crossing_of_parameters=_single(result, _crossings(result.target, values, parameters[1:])),
+    )
+
+
+def _sides(scenario: Scenario, width: int) -> list[Side]:
+    size = scenario.traffic.sizes[0]
+    names = [variant.name for variant in scenario.access[:width]]
+    return [Side(name, size, Case(one_point(scenario, name, size))) for name in names]
+
+
+def _sample(made: MeasuredDraws, start: int, quantity: str, as_measured: bool) -> Floats:
+    """Return what the target looks at in each draw, as it would be measured or as the parameters give it."""
+    rates = made.rates(start) if as_measured else made.table[start]
+    if quantity in OF_PAIRS:
+        ratios = made.ratios(start, start + 1) if as_measured else made.table[start + 1] / made.table[start]
+        rates = np.stack([rates, rates * ratios])
+    else:
+        rates = rates[None]
+    return np.asarray(_answer(rates, made.sides[start], quantity))
+
+
+def _answer(rates: Any, side: Side, quantity: str) -> Any:
+    """Return what a target looks at, of the rates of one variant or two."""
+    scenario = side.case.scenario
+    if quantity == "gain":
+        return gain_percent(rates[0], rates[1])
+    if quantity == "saved_ns":
+        return saved_ns(rates[0], rates[1], scenario, scenario)
+    return rates[0] if quantity == "pps" else worker_ns(rates[0], scenario)
+
+
+def _met(target: Target, answers: Floats) -> float:
+    return float(np.mean([target.met(answer) for answer in answers]))
+
+
+def _crossings(target: Target, values: Sequence[float], answers: Floats) -> list[list[float]]:
+    """Return where each draw begins or ceases to meet the target, on straight lines between the places."""
+    crossings: list[list[float]] = []
+    for drawn in answers.T:
+        roots = []
+        for (x1, y1), (x2, y2) in pairwise(zip(values, map(target.margin, drawn), strict=True)):
+            if (y1 >= 0) != (y2 >= 0):
+                roots.append(float(x1 + (x2 - x1) * y1 / (y1 - y2)))
+        crossings.append(roots)
+    return crossings
+
+
+def _single(result: BreakEven, crossings: Sequence[Sequence[float]]) -> Interval | None:
+    """Return the crossing of the answer with its interval, of the draws that cross once."""
+    single = np.array([roots[0] for roots in crossings if len(roots) == 1])
+    if len(result.crossings) != 1 or not len(single):
+        return None
+    return interval_of(result.crossings[0].value, single)
