@@ -245,8 +245,7 @@ class Machine:
     def _take_arrived(self, arrivals: Arrivals, now: int) -> None:
         """Drop what has arrived beyond the backlog; cut the burst to what waits, but at least one."""
         registers = self.registers
-        while arrivals.at(registers[Register.ARRIVED]) <= now:
-            registers[Register.ARRIVED] += 1
+        registers[Register.ARRIVED] = arrivals.until(now)
         waiting = registers[Register.ARRIVED] - registers[Register.TAKEN]
         over = max(0, waiting - self.plan.backlog)
         registers[Register.DROPPED] += over

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from contextlib import suppress
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -53,9 +54,9 @@ def undisturbed(study, tmp_path_factory) -> dict[str, bytes]:
     return contents(folder)
 
 
-def start(study: Path, out: Path, *options: str, **popen) -> subprocess.Popen[str]:
+def start(study: Path, out: Path, *options: str, command: tuple = (COMMAND,), **popen) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [COMMAND, "sweep", str(study), "--out", str(out), *options],
+        [*command, "sweep", str(study), "--out", str(out), *options],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -110,6 +111,48 @@ def wait_until(holds) -> bool:
     while not holds() and time.monotonic() < until:
         time.sleep(0.05)
     return bool(holds())
+
+
+#: The command with parts of few points, so that many of them are written in little time.
+SMALL_PARTS = 32
+COMMAND_OF_SMALL_PARTS = (
+    sys.executable,
+    "-c",
+    f"import sys, sim.study.sweep.run as sweeps; sweeps.CHUNK_POINTS = {SMALL_PARTS}; "
+    "from sim.cli import main; sys.exit(main())",
+)
+
+
+@pytest.mark.deep
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL], ids=lambda number: number.name)
+def test_twenty_ends_with_parts_on_disk_leave_the_bytes_of_an_undisturbed_sweep_and_no_process(
+    number, tmp_path, monkeypatch
+):
+    """The command alone is ended, at any moment behind its first new part; its workers have to notice."""
+    study, out, whole, moments = tmp_path / "many.yaml", tmp_path / "out", tmp_path / "whole", random.Random(number)
+    study.write_text(yaml.safe_dump(SMALL | {"points": 45 * SMALL_PARTS}))
+    monkeypatch.setattr(sweeps, "CHUNK_POINTS", SMALL_PARTS)
+    sweeps.run_sweep(sweeps.load_sweep(str(study)), Inline(), folder=whole)
+    undisturbed, parts = contents(whole), [0]
+    for ends in range(20):
+        jobs = str(1 + ends % 2)
+        process = start(study, out, "--resume", "--jobs", jobs, command=COMMAND_OF_SMALL_PARTS)
+        wait_for_another_part(out, process)
+        time.sleep(moments.uniform(0, 0.3))
+        os.kill(process.pid, number)
+        told = process.communicate(timeout=60)[1]
+        assert process.returncode == (-number if number == signal.SIGKILL else 128 + number)
+        assert wait_until(lambda session=process.pid: not alive(session))
+        if number != signal.SIGKILL:
+            assert told.endswith("is kept, and --resume goes on\n")
+        kept = contents(out)
+        assert all(kept[name] == undisturbed[name] for name in kept)
+        parts.append(sum(name.startswith("part-") for name in kept))
+    assert all(before < behind for before, behind in pairwise(parts))
+    last = start(study, out, "--resume", "--jobs", "2", command=COMMAND_OF_SMALL_PARTS)
+    assert last.communicate(timeout=600)[0]
+    assert last.returncode == 0
+    assert contents(out) == undisturbed
 
 
 @pytest.mark.parametrize(
