@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 
+from sim.config.errors import ConfigError
 from sim.config.scenario.scenario import Placement
 from sim.config.tables.cpu import Cpu
 from sim.config.tables.vocabulary import PRICED_BY_CPI, PRIMITIVES
@@ -64,7 +65,7 @@ class CostTable:
         self._prices_ps: dict[str, float] = {}
 
     def price_ps(self, primitive: str) -> float:
-        """Return the price of one in picoseconds. KeyError names what the table lacks."""
+        """Return the price of one in picoseconds. ConfigError names what the table lacks."""
         known = self._prices_ps.get(primitive)
         if known is None:
             known = self._prices_ps[primitive] = self._price_ps(primitive)
@@ -92,7 +93,7 @@ class CostTable:
         if primitive in PRICED_BY_CPI:
             return self.cpi * self._scale(primitive) * self.cycle_ps
         if primitive not in self.cpu.primitives:
-            raise KeyError(f"{self.cpu.name}: no cost for primitive '{primitive}'; an unknown cost is an error")
+            raise ConfigError(f"{self.cpu.name}: no cost for primitive '{primitive}'; an unknown cost is an error")
         value, unit = self.cpu.primitives[primitive].value, PRIMITIVES[primitive].unit
         if unit == "cycles":
             return value * self.cycle_ps

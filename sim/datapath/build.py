@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from sim.config.errors import ConfigError
 from sim.config.scenario.scenario import Scenario
 from sim.config.tables.access import Access
 from sim.config.tables.quantity import noting_reads
 from sim.costs import CostTable, Recipes
 from sim.costs.audit import Ledger
 from sim.costs.table import Component
-from sim.datapath.checks import OF_SIZE, at_size, check
+from sim.datapath.checks import OF_SIZE, at_size, check, remarks
 from sim.datapath.devices import device_steps
 from sim.datapath.devices.tap_write import without_ring
 from sim.datapath.drivers import driver_steps
@@ -54,7 +53,7 @@ def build_plan(
     with noting_reads() as read_for_setup:
         setup = _setup(built, effective_variant(built, access)[0])
     ledger = Ledger(scenario, sized, OF_SIZE, read | read_for_plan, read_for_setup)
-    return replace(plan, setup=setup, ledger=ledger, notes=(*plan.notes, *ledger.far_outside()))
+    return replace(plan, setup=setup, ledger=ledger, notes=(*plan.notes, *remarks(sized), *ledger.far_outside()))
 
 
 def _build(scenario: Scenario, access: str, packet_bytes: int, apart: bool, functions: bool) -> Plan:
@@ -239,7 +238,4 @@ def _wait_names(scenario: Scenario, table: CostTable) -> dict[Wait, str]:
 
 def _setup(scenario: Scenario, variant: Access) -> tuple[Component, ...]:
     table = CostTable(scenario.cpu, scenario.kernel.work_scale.value, scenario.placement)
-    try:
-        return RingMemory(scenario, variant).setup(table)
-    except KeyError as error:
-        raise ConfigError(str(error.args[0])) from None
+    return RingMemory(scenario, variant).setup(table)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from sim.config.errors import ConfigError
@@ -31,7 +32,15 @@ def check(scenario: Scenario, packet_bytes: int) -> None:
     if device.direction == "rx" and device.kind != "af_xdp":
         check_receives(scenario, sizes)
     elif device.kind == "vhost_net":
-        _check_transmits(scenario)
+        _check_transmits(scenario, sizes)
+
+
+def remarks(scenario: Scenario) -> tuple[str, ...]:
+    """Say what of a scenario cannot be as it is written, and what is done in its place."""
+    burst, ring = scenario.driver.burst, ring_of(scenario.virtqueue)
+    if burst <= ring.packets or scenario.device.kind == "tap_write":
+        return ()
+    return (f"driver.burst: {burst} packets do not fit a ring of {ring.packets}: an index write publishes fewer",)
 
 
 #: What the size of a packet changes in a scenario.
@@ -96,7 +105,7 @@ def _check_simple_ring(scenario: Scenario) -> None:
         raise ConfigError(f"is not modelled with {setting}", key=key)
 
 
-def _check_transmits(scenario: Scenario) -> None:
+def _check_transmits(scenario: Scenario, sizes: Sequence[int]) -> None:
     mix = scenario.traffic.mix
     if scenario.queues.pairs > 1 and scenario.backend.has_nic:
         raise ConfigError(
@@ -117,6 +126,14 @@ def _check_transmits(scenario: Scenario) -> None:
             )
         if scenario.driver.scatter_bytes is not None:
             raise ConfigError("not with traffic.mix, whose sizes have chains of one length", key="driver.scatter_bytes")
+    fragments = (transmit_path(scenario, size).fragment(scenario) for size in sizes)
+    small = next((fragment for fragment in fragments if fragment is not None and not fragment.buffers), None)
+    if small is not None:
+        raise ConfigError(
+            f"a frame of {small.packet_bytes} bytes takes {small.buffer_bytes} bytes of a page fragment",
+            key="kernel.behaviour.page_frag_bytes",
+            got=scenario.kernel.behaviour.page_frag_bytes,
+        )
     ring = ring_of(scenario.virtqueue)
     if scenario.driver.kind == "lockstep" and scenario.driver.burst > ring.packets:
         raise ConfigError(f"{scenario.driver.burst} packets do not fit a ring of {ring.packets}", key="driver.burst")

@@ -255,11 +255,8 @@ class Pricer:
         groups: dict[str, list[Item]] = {}
         for item in items:
             groups.setdefault(item.primitive, []).append(item)
-        try:
-            together = self.table.together
-            components = [together(name, group) for name, group in groups.items() if any(item.count for item in group)]
-        except KeyError as error:
-            raise ConfigError(str(error.args[0])) from None
+        together = self.table.together
+        components = [together(name, group) for name, group in groups.items() if any(item.count for item in group)]
         if not self.functions:
             return components
         return [replace(part, spent=tuple(self._spent(part, groups[part.primitive]))) for part in components]
@@ -308,7 +305,7 @@ class Pricer:
             transfer, transfer_ps = table.transfer_primitive, table.whole_ps(table.transfer_primitive)
             waits = self.scenario.cpu.payload_exposed.value * max(0, transfer_ps - hidden_ps)
             beside = sum(part.cost_ps for part in [*rest, *moved])
-            exposed = max(0.0, waits - beside) / transfer_ps
+            exposed = max(0.0, waits - beside) / max(1, transfer_ps)
             components.append(table.component(transfer, 1, exposed, "of the first line, beyond the rest of its copy"))
         return (*components, *rest)
 

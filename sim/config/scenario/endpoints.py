@@ -109,7 +109,7 @@ class Backend(Strict):
     program_instructions: Instructions = default_entry(
         "backend.program_instructions", "instructions of the XDP program beyond a bare XDP_DROP"
     )
-    line_gbps: float = Field(10.0, gt=0, le=1600, description="line rate of the NIC, in Gbit/s")
+    line_gbps: float = Field(10.0, ge=1e-3, le=1600, description="line rate of the NIC, in Gbit/s")
     mtu_bytes: int = Field(1500, ge=68, le=65535, description="MTU of the NIC: longer packets are cut into frames")
     queue: int = Field(1024, ge=1, le=65536, description="frames that wait for the NIC or the receiver at most")
     stack_cost: Nanoseconds = default_entry(

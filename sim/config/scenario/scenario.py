@@ -13,14 +13,15 @@ from pydantic import Field, model_validator
 from sim.config.errors import ConfigError
 from sim.config.scenario.endpoints import Backend, Device, Driver, Receive
 from sim.config.scenario.traffic import Load, Traffic
-from sim.config.scenario.virtqueue import Queues, Virtqueue
+from sim.config.scenario.virtqueue import PerSecond, Queues, Virtqueue
 from sim.config.tables.access import Access
 from sim.config.tables.cpu import Cpu
 from sim.config.tables.kernel import Kernel
 from sim.config.tables.quantity import Entries, Headed, Microseconds, Strict, default_entry
 
 MAX_PACKETS = 10**9
-LEAST_PER_SECOND = 1e-3
+#: The shortest period of another task, and the most that it has of the core.
+LEAST_PERIOD_US, MOST_OF_A_CORE = 1.0, 0.99
 
 
 class Mitigations(Strict):
@@ -82,7 +83,9 @@ class Placement(Strict):
             raise ValueError("numa_rebalancing goes with two sockets (same_socket: false)")
         if not self.preempted_us <= self.preempted_every_us:
             raise ValueError("preempted_us: another task cannot run longer than preempted_every_us")
-        if 0 < self.preempted_every_us == self.preempted_us:
+        if 0 < self.preempted_every_us < LEAST_PERIOD_US:
+            raise ValueError(f"preempted_every_us: 0 (never), or at least {LEAST_PERIOD_US:g}")
+        if 0 < self.preempted_every_us * MOST_OF_A_CORE < self.preempted_us:
             raise ValueError("preempted_us: another task that always runs leaves nothing to the worker")
         if (self.preempted_us == 0) != (self.preempted_every_us == 0):
             raise ValueError("preempted_us and preempted_every_us go together")
@@ -99,8 +102,8 @@ class Memory(Strict):
 
     guest_pages: Literal["4k", "2m", "1g"] = Field("2m", description="pages that back the ring in the guest's memory")
     other_pages: Entries = default_entry("memory.other_pages", "TLB entries that the worker uses besides the ring's")
-    invalidations_per_second: float = Field(
-        0.0, ge=0, le=1e6, description="invalidations that hit the ring (fork, KSM, THP, NUMA balancing, swap)"
+    invalidations_per_second: PerSecond = Field(
+        0.0, description="invalidations that hit the ring (fork, KSM, THP, NUMA balancing, swap)"
     )
     invalidation_window: Microseconds = default_entry("memory.invalidation_window", "time without a mapping")
     invalidation_stall: Microseconds = default_entry("memory.invalidation_stall", "cost of one, mapped or not")
@@ -110,8 +113,6 @@ class Memory(Strict):
 
     @model_validator(mode="after")
     def _rates(self) -> Memory:
-        if 0 < self.invalidations_per_second < LEAST_PER_SECOND:
-            raise ValueError(f"invalidations_per_second: 0 (none), or at least {LEAST_PER_SECOND:g}")
         if self.invalidations_per_second * self.invalidation_stall.value >= 0.9e6:
             raise ValueError(
                 f"invalidations_per_second: {self.invalidations_per_second:g} stalls of "

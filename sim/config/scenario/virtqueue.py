@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field, ValidationInfo, field_validator, model_validator
+from pydantic import AfterValidator, Field, ValidationInfo, field_validator, model_validator
 
 from sim.config.tables.quantity import Microseconds, Strict, default_entry
+
+#: The rarest and the most frequent of what happens now and then; more seldom it is never, in any run.
+LEAST_PER_SECOND, MOST_PER_SECOND = 1e-3, 1e6
+
+
+def _is_sometimes(per_second: float) -> float:
+    if 0 < per_second < LEAST_PER_SECOND:
+        raise ValueError(f"0 (none), or at least {LEAST_PER_SECOND:g}")
+    return per_second
+
+
+PerSecond = Annotated[float, Field(ge=0, le=MOST_PER_SECOND), AfterValidator(_is_sometimes)]
 
 
 class Virtqueue(Strict):
@@ -30,11 +42,11 @@ class Virtqueue(Strict):
     iotlb: bool = Field(False, description="device IOTLB (VIRTIO_F_ACCESS_PLATFORM); mapped variants are not used")
     iotlb_cache: bool = Field(True, description="O(1) metadata cache; false: each ring access walks the interval tree")
     iotlb_entries: int = Field(64, ge=1, le=65536, description="mappings in the device IOTLB, the size of its tree")
-    iotlb_updates_per_second: float = Field(
-        0, ge=0, le=1e6, description="UPDATE and INVALIDATE messages; each clears the metadata cache of all queues"
+    iotlb_updates_per_second: PerSecond = Field(
+        0, description="UPDATE and INVALIDATE messages; each clears the metadata cache of all queues"
     )
-    iotlb_misses_per_second: float = Field(
-        0, ge=0, le=1e6, description="invalidations of a ring's mapping; the next round waits until it is back"
+    iotlb_misses_per_second: PerSecond = Field(
+        0, description="invalidations of a ring's mapping; the next round waits until it is back"
     )
     iotlb_miss_cost: Microseconds = default_entry(
         "virtqueue.iotlb_miss_cost", "from a miss until userspace has answered and the worker is queued again"

@@ -169,9 +169,10 @@ class Cpu(Headed):
 
     @model_validator(mode="after")
     def _signs(self) -> Cpu:
-        for name in ("cpi", "store_buffer"):
-            if getattr(self, name).value <= 0:
-                raise ValueError(f"{name}: must be above 0")
+        if self.cpi.value <= 0:
+            raise ValueError("cpi: must be above 0")
+        if self.store_buffer.low < 1:
+            raise ValueError("store_buffer: a store waits in an entry, so that there is at least 1")
         if self.smt_slowdown.low < 1:
             raise ValueError("smt_slowdown: sharing a core cannot make a thread faster")
         return self

@@ -70,7 +70,7 @@ class RingMemory:
         return [Item(name) for name in mapping.setup_area * self.areas + mapping.setup_page * self.pages]
 
     def setup(self, table: CostTable) -> tuple[Component, ...]:
-        """Price the set-up at SET_VRING_ADDR. KeyError names what the CPU table lacks."""
+        """Price the set-up at SET_VRING_ADDR. ConfigError names what the CPU table lacks."""
         counts: dict[str, int] = {}
         for name in [*self._mapping.setup, *(item.primitive for item in self.mapping_items())]:
             counts[name] = counts.get(name, 0) + 1
