@@ -104,7 +104,7 @@ def _difference(first: Times, second: Times | None = None) -> Times:
     """Return what a second side saves over the first, of a single one what it takes."""
     if second is None:
         return first
-    return {name: first.get(name, 0.0) - second.get(name, 0.0) for name in {*first, *second}}
+    return {name: first.get(name, 0.0) - second.get(name, 0.0) for name in dict.fromkeys((*first, *second))}
 
 
 def _times(
