@@ -11,6 +11,7 @@ from sim.config.tables.access import Access, AccessRules
 from sim.config.tables.cpu import Cpu
 from sim.config.tables.kernel import SWITCHES, Accessor, CountedWith, Kernel
 from sim.config.tables.vocabulary import PRIMITIVES, RETURN_SEQUENCES, RETURNS
+from sim.costs.draws import total
 
 #: Instructions of a vector memcpy besides the moves, whose time is that of the bytes: with 60 bytes per cycle they give
 #: 8, 11 and 32 cycles for 64, 256 and 1500 bytes, measured 8, 12 and 31 (primitive-costs.md 3.4, memcpy).
@@ -69,7 +70,7 @@ def copy_items(n_bytes: int, rules: CopyRules, inside_call: bool) -> list[Item]:
 
 def returns(items: list[Item]) -> float:
     """Count the returns that items execute."""
-    return sum(item.count * RETURNS.get(item.primitive, 0) for item in items)
+    return total(item.count * RETURNS.get(item.primitive, 0) for item in items)
 
 
 def return_mitigations(kernel: Kernel, cpu: Cpu) -> list[str]:
@@ -211,7 +212,7 @@ class Recipes:
 
     def instructions(self, items: list[Item]) -> float:
         """Count the instructions that items execute."""
-        return sum(item.count * self.instructions_of(item.primitive) for item in items)
+        return total(item.count * self.instructions_of(item.primitive) for item in items)
 
     def instructions_of(self, primitive: str) -> float:
         """Instructions of one primitive; the object size check differs between kernels."""

@@ -14,6 +14,7 @@ from sim.config.errors import ConfigError
 from sim.config.scenario.scenario import Placement
 from sim.config.tables.cpu import Cpu
 from sim.config.tables.vocabulary import PRICED_BY_CPI, PRIMITIVES
+from sim.costs.draws import least, most, total
 from sim.costs.recipes import LOCKED, Item
 
 
@@ -121,9 +122,9 @@ class CostTable:
 
         It waits for what is in flight, and the work behind it finds an empty scheduler (docs/model.md, Barriers).
         """
-        cycles = min(self._drain_tail, behind)
+        cycles = least(self._drain_tail, behind)
         if self._refill and behind:
-            cycles += self._refill * min(behind, self._scheduler_entries)
+            cycles = cycles + self._refill * least(behind, self._scheduler_entries)
         return self.price_ps(primitive) + cycles * self.cycle_ps
 
     def _barrier_text(self, primitive: str, behind: float) -> str:
@@ -136,16 +137,16 @@ class CostTable:
 
     def refill_ps(self, behind: float) -> float:
         """Return the part of a barrier's price behind n instructions by which the one before has delayed them."""
-        return self._refill * min(behind, self._scheduler_entries) * self.cycle_ps
+        return self._refill * least(behind, self._scheduler_entries) * self.cycle_ps
 
     def locked_ps(self, primitive: str, behind: float) -> float:
         """Return what a locked operation costs in picoseconds: it goes on beside the work behind the last one."""
         own_ps = self.price_ps(primitive)
-        return max(0.0, own_ps - self._beside_lock(behind) * self.cycle_ps) if behind * self.cpi else own_ps
+        return most(0.0, own_ps - self._beside_lock(behind) * self.cycle_ps) if behind * self.cpi else own_ps
 
     def _beside_lock(self, behind: float) -> float:
         """Cycles of work that a locked operation hides behind itself."""
-        return min(self._lock_hidden, behind * self.cpi)
+        return least(self._lock_hidden, behind * self.cpi)
 
     def _locked_text(self, primitive: str, behind: float) -> str:
         text = self.price_text(primitive)
@@ -155,12 +156,12 @@ class CostTable:
 
     def together(self, primitive: str, items: list[Item]) -> Component:
         """Price the items of one primitive: each barrier and locked operation at its place, everything else alike."""
-        count = sum(item.count for item in items)
+        count = total(item.count for item in items)
         places = [item.behind for item in items if item.behind is not None for _ in range(round(item.count))]
         if not places:
             return self.component(primitive, count)
         at_its_place = self.locked_ps if primitive in LOCKED else self.barrier_ps
-        cost_ps = round(sum(at_its_place(primitive, behind) for behind in places))
+        cost_ps = round(total(at_its_place(primitive, behind) for behind in places))
         return Component(primitive, count, cost_ps, partial(self._places_text, primitive, places), tuple(places))
 
     def _places_text(self, primitive: str, places: list[float]) -> str:
@@ -188,7 +189,7 @@ class CostTable:
 
     def hidden_ps(self, instructions: float) -> int:
         """Latency of a load that work behind it can hide (DESIGN 6b.3): overlap x min(reorder buffer, work) x CPI."""
-        window = min(self.cpu.reorder_buffer.value, instructions)
+        window = least(self.cpu.reorder_buffer.value, instructions)
         return round(self.cpu.overlap.value * window * self.cpi * self.cycle_ps)
 
     def reuse_hit(self, footprint_bytes: float) -> str:

@@ -9,6 +9,7 @@ from sim.config.tables.access import Access
 from sim.config.tables.quantity import noting_reads
 from sim.costs import CostTable, Recipes
 from sim.costs.audit import Ledger
+from sim.costs.draws import most, whole
 from sim.costs.table import Component
 from sim.datapath.checks import OF_SIZE, at_size, check, remarks
 from sim.datapath.devices import device_steps
@@ -204,8 +205,9 @@ def _polls_per_timeout(plan: Plan, timeout_us: float) -> int:
     polls = [row for row in plan.rows if Anchor.POLL in row.anchors]
     if not polls or not timeout_us:
         return 0
-    exposed = max(0, plan.latencies.near_hit_ps - polls[0].hidden_ps)
-    return max(1, round(timeout_us * 1e6 / (polls[0].cost_ps + exposed)))
+    exposed = most(0, plan.latencies.near_hit_ps - polls[0].hidden_ps)
+    limit: int = most(1, round(timeout_us * 1e6 / (polls[0].cost_ps + exposed)))
+    return limit
 
 
 def _latencies(scenario: Scenario, variant: Access, table: CostTable) -> Latencies:
@@ -216,7 +218,7 @@ def _latencies(scenario: Scenario, variant: Access, table: CostTable) -> Latenci
         transfer_ps=table.whole_ps(table.transfer_primitive),
         clean_ps=table.whole_ps("memory_remote" if left_behind else "l3_hit"),
         stream_ps=table.whole_ps("line_stream"),
-        store_buffer=int(scenario.cpu.store_buffer.value),
+        store_buffer=whole(scenario.cpu.store_buffer.value),
     )
 
 

@@ -13,6 +13,7 @@ from sim.config.tables.cpu import Cpu
 from sim.config.tables.kernel import Kernel
 from sim.config.tables.vocabulary import RETURN_SEQUENCES
 from sim.costs import Recipes
+from sim.costs.draws import everywhere, somewhere, unless
 from sim.costs.recipes import LOCKED, SERIALISING, Item
 from sim.datapath.plan.step import Step
 
@@ -70,10 +71,11 @@ class InFlight:
         passed: list[Item] = []
         work = 0.0
         for item in chain(reversed(self._items[number][:place]), before):
-            if item.primitive in alike or work > ENOUGH_WORK:
+            enough = work > ENOUGH_WORK
+            if item.primitive in alike or (enough if self._functions else everywhere(enough)):
                 break
             passed.append(item)
-            work += self._instructions(item)
+            work = work + unless(enough, self._instructions(item))
         return work, passed
 
     def _delayed(self, passed: list[Item]) -> Iterator[tuple[str, float]]:
@@ -118,23 +120,22 @@ class InFlight:
                     continue
                 if item.primitive in self.waiting:
                     return behind
-                behind += self._instructions(item)
+                behind = behind + self._instructions(item)
             after_access = True
-            if behind >= enough:
+            if everywhere(behind >= enough):
                 break
         return enough  # nothing waits before the reorder buffer is full, on the next laps if not on this one
 
     def reaches_back(self, number: int) -> bool:
         """Return whether the reorder buffer reaches from a step back to the read before it, down the usual path."""
         between: float = 0.0
+        reaches = True
         for place in reversed(self._onward(number)):
-            step = self._steps[place]
-            between += self._recipes.instructions(self._items[place])
-            if between > self._cpu.reorder_buffer.value:
-                return False
-            if step.access is not None and not step.access.write:
-                return True
-        return True
+            between = between + self._recipes.instructions(self._items[place])
+            reaches = between <= self._cpu.reorder_buffer.value
+            if self._steps[place].reads or not somewhere(reaches):
+                break
+        return reaches
 
     def _onward(self, number: int) -> list[int]:
         """Return the other steps of the same actor, from the one behind a step around to the one before it."""

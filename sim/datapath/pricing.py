@@ -12,6 +12,7 @@ from sim.config.scenario.traffic import VNET_HEADER_BYTES
 from sim.config.tables.kernel import StepCount
 from sim.config.tables.quantity import Quantity
 from sim.costs import CostTable, Recipes
+from sim.costs.draws import either, most, negated, somewhere
 from sim.costs.recipes import LOCKED, Functions, Item, returns
 from sim.costs.table import Component, Spent
 from sim.datapath.in_flight import InFlight, function_of, waiting
@@ -78,7 +79,7 @@ class Pricer:
                 step,
                 flight.placed(number),
                 self.table.hidden_ps(flight.work_behind(number)),
-                step.far_read and not flight.reaches_back(number),
+                step.far_read and negated(flight.reaches_back(number)),
             )
             for number, step in enumerate(steps)
         ]
@@ -208,7 +209,7 @@ class Pricer:
             returns=self._returns(step, items),
             unit_instructions=self.recipes.instructions(unit),
             payload_access=self._payload_access(step),
-            waits_before=before in self.waiting or new_window,
+            waits_before=either((before in self.waiting, new_window)),
             waits_after=any(name in self.waiting for name in names),
             hidden_ps=hidden_ps,
             waits_in=waits_in,
@@ -256,7 +257,8 @@ class Pricer:
         for item in items:
             groups.setdefault(item.primitive, []).append(item)
         together = self.table.together
-        components = [together(name, group) for name, group in groups.items() if any(item.count for item in group)]
+        executed = [(name, group) for name, group in groups.items() if any(somewhere(item.count) for item in group)]
+        components = [together(name, group) for name, group in executed]
         if not self.functions:
             return components
         return [replace(part, spent=tuple(self._spent(part, groups[part.primitive]))) for part in components]
@@ -303,9 +305,9 @@ class Pricer:
         if step.copied in ("first", "whole"):
             moved = [part for part in items if part.primitive == "copy_bytes"]
             transfer, transfer_ps = table.transfer_primitive, table.whole_ps(table.transfer_primitive)
-            waits = self.scenario.cpu.payload_exposed.value * max(0, transfer_ps - hidden_ps)
+            waits = self.scenario.cpu.payload_exposed.value * most(0, transfer_ps - hidden_ps)
             beside = sum(part.cost_ps for part in [*rest, *moved])
-            exposed = max(0.0, waits - beside) / max(1, transfer_ps)
+            exposed = most(0.0, waits - beside) / most(1, transfer_ps)
             components.append(table.component(transfer, 1, exposed, "of the first line, beyond the rest of its copy"))
         return (*components, *rest)
 

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from sim.costs.draws import Drawn, most
 from sim.datapath import traffic
 from sim.datapath.plan.plan import Plan, Segment, Wait
 from sim.datapath.plan.registers import BANK, Condition, Effect, Register
@@ -137,7 +138,7 @@ class _Program:
         self.tests: list[dict[str, int]] = []
         self.additions: list[dict[str, int]] = []
         self.changes: list[dict[str, int]] = []
-        self.class_costs: list[int] = []
+        self.classes = 0
         starts = [(segment.actor, segment.first.condition, segment.first.sample) for segment in plan.segments]
         self._watched = [(actor, {test.left, test.right}) for actor, test, _ in starts if test is not None]
         self._sampled = {(actor, sample[0]) for actor, _, sample in starts if sample is not None}
@@ -151,11 +152,11 @@ class _Program:
         jumps_to = len(self.tests)
         return {
             "actor": segment.actor,
-            "cost_ps": segment.cost_ps,
+            "cost_ps": 0,
             "unit": _register(segment.unit),
-            "unit_ps": segment.unit_ps,
-            "waits_before": segment.first.waits_before,
-            "waits_after": segment.waits_after,
+            "unit_ps": 0,
+            "waits_before": 0,
+            "waits_after": 0,
             "drains_stores": segment.first.drains_stores,
             "sample_target": sample_target,
             "sample_source": sample_source,
@@ -201,8 +202,8 @@ class _Program:
     def _classes(self, segment: Segment) -> int:
         if not segment.class_costs:
             return NOBODY
-        self.class_costs += segment.class_costs
-        return len(self.class_costs) - len(segment.class_costs)
+        self.classes += len(segment.class_costs)
+        return self.classes - len(segment.class_costs)
 
     def _condition(self, condition: Condition | None) -> int:
         if condition is None:
@@ -266,11 +267,16 @@ def _records(rows: list[dict[str, int]], columns: np.dtype[Any]) -> Records:
 
 def pack(plan: Plan, ties: TieOrder) -> Arrays:
     """Return the arrays of a Plan at the start of time."""
-    program, latencies = _Program(plan), plan.latencies
+    return put_prices(pack_structure(plan, ties), prices_of(plan), 0)
+
+
+def pack_structure(plan: Plan, ties: TieOrder) -> Arrays:
+    """Return the arrays of a Plan at the start of time but for its prices, which are 0."""
+    program = _Program(plan)
     fixed = {
-        "transfer_ps": latencies.transfer_ps,
-        "stream_ps": latencies.stream_ps,
-        "store_buffer": latencies.store_buffer,
+        "transfer_ps": 0,
+        "stream_ps": 0,
+        "store_buffer": 0,
         "backlog": plan.backlog,
         "posted": int(plan.posted),
         "used": int(plan.used),
@@ -280,23 +286,11 @@ def pack(plan: Plan, ties: TieOrder) -> Arrays:
         "sizes_start": signed(plan.classes.start) if plan.classes else 0,
         "layout": LAYOUT,
     }
-    waits = {
-        Wait.NEAR_HIT: latencies.near_hit_ps,
-        Wait.FAR_HIT: latencies.far_hit_ps,
-        Wait.TRANSFER: latencies.transfer_ps,
-        Wait.CLEAN: latencies.clean_ps,
-    }
     actors = np.zeros(len(plan.actors), dtype=ACTOR)
     actors["segment"], actors["rank"], actors["due_ps"] = plan.entry, ties.ranks, NEVER
     rows, classes = len(plan.segments), len(plan.classes.sizes) if plan.classes else 0
     lines = np.zeros(plan.lines, dtype=LINE)
     lines["owner"], lines["holders"] = plan.first_owner, 1 << plan.first_owner
-    registers = np.zeros(BANK * plan.queues, dtype=np.int64)
-    registers[list(plan.initial)] = list(plan.initial.values())
-    totals = np.zeros(1, dtype=TOTAL)
-    totals["occupied"] = totals["most_occupied"] = (
-        registers[Register.RING_AVAIL_IDX] - registers[Register.RING_USED_IDX]
-    )
     arrivals = np.zeros(0, dtype=np.int64) if plan.arrivals is None else plan.arrivals.block(0)
     return Arrays(
         segments=_records(program.segments, SEGMENT),
@@ -305,21 +299,106 @@ def pack(plan: Plan, ties: TieOrder) -> Arrays:
         additions=_records(program.additions, ADDITION),
         changes=_records(program.changes, CHANGE),
         fixed=_records([fixed], FIXED),
-        exposed_ps=np.array(
-            [[max(0, waits.get(kind, 0) - segment.first.hidden_ps) for kind in Wait] for segment in plan.segments],
-            dtype=np.int64,
-        ),
+        exposed_ps=np.zeros((rows, len(Wait)), dtype=np.int64),
         arrivals=np.require(arrivals, dtype=np.int64, requirements=["C", "W"]),
         class_bounds=np.array(plan.classes.bounds if plan.classes else (), dtype=np.int64),
-        class_costs=np.array(program.class_costs, dtype=np.int64),
-        registers=registers,
+        class_costs=np.zeros(program.classes, dtype=np.int64),
+        registers=np.zeros(BANK * plan.queues, dtype=np.int64),
         lines=lines,
         actors=actors,
         counts=np.zeros((rows, Count.CLASSES + classes), dtype=np.int64),
         last_lines=np.full(rows, NOBODY),
-        totals=totals,
+        totals=np.zeros(1, dtype=TOTAL),
         histogram=np.zeros(histogram.buckets(), dtype=np.int64),
         posted_at_ps=np.zeros(1 << (2 * plan.in_flight - 1).bit_length(), dtype=np.int64),
+    )
+
+
+class Prices(NamedTuple):
+    """What of the arrays of a Plan is a price, or depends on one; rows are draws (one where all have the same).
+
+    `initial` are the values of `registers` at the start of time.
+    """
+
+    cost_ps: Integers
+    unit_ps: Integers
+    waits_before: Integers
+    waits_after: Integers
+    exposed_ps: Integers
+    class_costs: Integers
+    latencies: Integers
+    initial: Integers
+    registers: tuple[int, ...]
+
+
+#: Columns of `SEGMENT` that are fields of `Prices`.
+_OF_SEGMENTS = ("cost_ps", "unit_ps", "waits_before", "waits_after")
+#: Columns of `FIXED` that `Prices.latencies` holds.
+_LATENCIES = ("transfer_ps", "stream_ps", "store_buffer")
+
+
+def prices_of(plan: Plan) -> Prices:
+    """Return the prices of a Plan, which may have been built for several draws at once."""
+    latencies, segments = plan.latencies, plan.segments
+    waits = {
+        Wait.NEAR_HIT: latencies.near_hit_ps,
+        Wait.FAR_HIT: latencies.far_hit_ps,
+        Wait.TRANSFER: latencies.transfer_ps,
+        Wait.CLEAN: latencies.clean_ps,
+    }
+    exposed = [most(0, waits.get(kind, 0) - segment.first.hidden_ps) for segment in segments for kind in Wait]
+    return Prices(
+        cost_ps=_by_draw([segment.cost_ps for segment in segments]),
+        unit_ps=_by_draw([segment.unit_ps for segment in segments]),
+        waits_before=_by_draw([segment.first.waits_before for segment in segments]),
+        waits_after=_by_draw([segment.waits_after for segment in segments]),
+        exposed_ps=_by_draw(exposed),
+        class_costs=_by_draw([cost for segment in segments for cost in segment.class_costs]),
+        latencies=_by_draw([getattr(latencies, name) for name in _LATENCIES]),
+        initial=_by_draw(list(plan.initial.values())),
+        registers=tuple(plan.initial),
+    )
+
+
+def _by_draw(values: list[Any]) -> Integers:
+    """Return values, each one for all draws or one per draw, as an array whose rows are draws."""
+    draws = max((len(value) for value in values if isinstance(value, Drawn)), default=1)
+    array = np.empty((draws, len(values)), dtype=np.int64)
+    for column, value in enumerate(values):
+        array[:, column] = value
+    return array
+
+
+def put_prices(structure: Arrays, prices: Prices, draw: int) -> Arrays:
+    """Return arrays at the start of time with the prices of one draw; what never changes is shared with `structure`."""
+
+    def of_draw(array: Integers) -> Integers:
+        row: Integers = array[draw if len(array) > 1 else 0]
+        return row
+
+    segments, fixed, registers = structure.segments.copy(), structure.fixed.copy(), structure.registers.copy()
+    for name in _OF_SEGMENTS:
+        segments[name] = of_draw(getattr(prices, name))
+    for name, value in zip(_LATENCIES, of_draw(prices.latencies), strict=True):
+        fixed[name] = value
+    registers[list(prices.registers)] = of_draw(prices.initial)
+    totals = structure.totals.copy()
+    totals["occupied"] = totals["most_occupied"] = (
+        registers[Register.RING_AVAIL_IDX] - registers[Register.RING_USED_IDX]
+    )
+    return structure._replace(
+        segments=segments,
+        fixed=fixed,
+        exposed_ps=of_draw(prices.exposed_ps).reshape(structure.exposed_ps.shape).copy(),
+        class_costs=of_draw(prices.class_costs).copy(),
+        registers=registers,
+        lines=structure.lines.copy(),
+        actors=structure.actors.copy(),
+        counts=np.zeros_like(structure.counts),
+        last_lines=structure.last_lines.copy(),
+        totals=totals,
+        histogram=np.zeros_like(structure.histogram),
+        posted_at_ps=np.zeros_like(structure.posted_at_ps),
     )
 
 

@@ -84,14 +84,16 @@ class FastMachine:
 class FastEngine:
     """Runs a Plan exactly as `ReferenceEngine` does, some hundred times as fast.
 
-    `run` continues where the last one stopped.
+    `run` continues where the last one stopped. `arrays` are those of the Plan, where somebody has packed it.
     """
 
-    def __init__(self, plan: Plan, checkpoint_packets: int, ties: TieOrder | None = None) -> None:
+    def __init__(
+        self, plan: Plan, checkpoint_packets: int, ties: TieOrder | None = None, arrays: Arrays | None = None
+    ) -> None:
         self.plan = plan
         self.trace: list[TraceEvent] | None = None
         self.checkpoints = Checkpoints(checkpoint_packets)
-        self._arrays = pack(plan, ties or TieOrder.stated(len(plan.actors)))
+        self._arrays = arrays or pack(plan, ties or TieOrder.stated(len(plan.actors)))
         self._totals = self._arrays.totals[0]
         self.machine = FastMachine(self._arrays)
 

@@ -6,7 +6,10 @@ each packet pays for every row of every actor, one after the other, and for the 
 
 from __future__ import annotations
 
+from functools import reduce
+
 from sim.config.errors import ConfigError
+from sim.costs.draws import least, most, total
 from sim.datapath.plan.plan import BACKGROUND, Plan, Segment
 from sim.datapath.plan.registers import Register
 from sim.datapath.plan.step import Anchor, Row
@@ -28,7 +31,7 @@ def too_late(plan: Plan) -> ConfigError:
 
 def check_horizon(plan: Plan, packets: int) -> None:
     """Raise ConfigError for a run that may need more simulated time, idle events or arrivals than there can be."""
-    serial_ps = sum(_longest_ps(plan, segment) for segment in plan.segments if not _background(plan, segment))
+    serial_ps = total(_longest_ps(plan, segment) for segment in plan.segments if not _background(plan, segment))
     gap_ps = 0.0 if plan.arrivals is None else _SECOND_PS / plan.arrivals.load.mean_pps
     each_ps = serial_ps + gap_ps
     if packets * each_ps > LAST_PS:
@@ -47,9 +50,9 @@ def check_horizon(plan: Plan, packets: int) -> None:
 
 def _check_idle(plan: Plan, packets: int, each_ps: float, gap_ps: float) -> None:
     """Raise ConfigError where looks at an empty ring, or a timer's ticks, would outnumber everything else."""
-    looks = sum(_looks(plan, segment, gap_ps) for segment in plan.segments)
-    ticks = sum(
-        each_ps / max(1, segment.cost_ps)
+    looks = total(_looks(plan, segment, gap_ps) for segment in plan.segments)
+    ticks = total(
+        each_ps / most(1, segment.cost_ps)
         for segment in plan.segments
         if _background(plan, segment) and segment.following == segment.index
     )
@@ -66,7 +69,7 @@ def _looks(plan: Plan, segment: Segment, gap_ps: float) -> float:
     """Return how often a worker that polls may look between two packets."""
     if Anchor.POLL not in segment.first.anchors or not gap_ps:
         return 0.0
-    return min(gap_ps / max(1, segment.cost_ps), plan.initial.get(Register.POLL_LIMIT, 0))
+    return least(gap_ps / most(1, segment.cost_ps), plan.initial.get(Register.POLL_LIMIT, 0))
 
 
 def _background(plan: Plan, segment: Segment) -> bool:
@@ -77,9 +80,10 @@ def _longest_ps(plan: Plan, segment: Segment) -> float:
     """Return the longest that a segment can take, lines and units of a whole batch included."""
     latencies = plan.latencies
     lines = max((access.bytes for access in (segment.read, segment.write) if access is not None), default=0) // 64 + 2
-    waits = lines * max(latencies.transfer_ps, latencies.clean_ps, latencies.far_hit_ps, latencies.near_hit_ps)
-    fixed = max((segment.cost_ps, *segment.class_costs))
-    return float(fixed + segment.unit_ps + waits) * segment.first.repeats
+    hits, misses = (latencies.far_hit_ps, latencies.near_hit_ps), (latencies.transfer_ps, latencies.clean_ps)
+    waits = lines * most(most(*misses), most(*hits))
+    fixed = reduce(most, segment.class_costs, segment.cost_ps)
+    return 1.0 * (fixed + segment.unit_ps + waits) * segment.first.repeats
 
 
 def _slowest(plan: Plan) -> tuple[str | None, str]:

@@ -60,7 +60,7 @@ def _inner(function: Callable[..., Any]) -> Callable[..., Any]:
 def _cached(function: Callable[..., Any]) -> Any:
     """Compile on first use and keep the machine code on disk, or in memory only where nothing can be written."""
     try:
-        return njit(cache=True, error_model="numpy", _nrt=False)(function)
+        return njit(cache=True, error_model="numpy", nogil=True, _nrt=False)(function)
     except RuntimeError:
         return in_memory(function)
 

@@ -25,7 +25,7 @@ _SUFFIXES = (".nbi", ".nbc")
 
 def in_memory(function: Callable[..., Any]) -> Any:
     """Return the function compiled at its first call, with nothing kept on the disk."""
-    return njit(error_model="numpy", _nrt=False)(function)
+    return njit(error_model="numpy", nogil=True, _nrt=False)(function)
 
 
 class KeptCode:

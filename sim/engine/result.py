@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from sim.costs.draws import value_at
 from sim.datapath.host.queues import MARK
 from sim.datapath.plan.plan import BACKGROUND, Plan, Segment, Wait
 from sim.datapath.plan.registers import Register
@@ -120,7 +121,7 @@ class Point:
     @property
     def pps(self) -> float:
         """Packets per second of all queues together."""
-        return self.lanes * 1e12 / self.ps_per_packet
+        return _pps(self.lanes, self.packets, self.elapsed_ps)
 
     @property
     def pps_ci(self) -> tuple[float, float]:
@@ -246,14 +247,16 @@ class _MeasuredSpan:
                 lines[region] = lines.get(region, 0.0) + moved
         return lines
 
-    def uncore_ps(self, elapsed: int) -> int:
+    def uncore_ps(self, elapsed: int, draw: int = 0) -> int:
         """Return by how much all cores' lines, moved one after the other, take longer than the run did (DESIGN 6)."""
-        events = self._between("wait_events")
+        events, executions = self._between("wait_events"), self._between("executions")
+        of_classes = self._between("class_executions")
         lines = float(events[:, [Wait.TRANSFER, Wait.CLEAN]].sum())
-        for segment in self.plan.segments:
-            for row, times in self._executed_rows(segment):
-                lines += times * sum(part.count for part in row.components if part.primitive in self.plan.line_moves)
-        return max(0, round(self.plan.lanes * lines * self.plan.uncore_ps_per_line) - elapsed)
+        for segment, size_class, moved in self.plan.moved_lines:
+            times = executions[segment] if size_class is None else of_classes[segment, size_class]
+            lines += int(times) * value_at(moved, draw)
+        needed_ps: float = self.plan.lanes * lines * value_at(self.plan.uncore_ps_per_line, draw)
+        return max(0, round(needed_ps) - elapsed)
 
     def offered_and_lost(self, packets: int, elapsed: int, uncore_ps: int) -> tuple[float, float] | None:
         """Return the packets/s that arrived and that are lost, at all queues together (None without arrivals).
@@ -294,6 +297,17 @@ class _MeasuredSpan:
 
     def _holds(self, number: int) -> bool:
         return self.plan.rows[number].operation == "hold"
+
+
+def pps_of(plan: Plan, checkpoints: list[Checkpoint], rate: Estimate, draw: int) -> float:
+    """Return the rate that `point` summarises a run with, of one draw of a Plan."""
+    first, last = checkpoints[rate.first], checkpoints[-1]
+    packets, elapsed = (last.packets - first.packets) * plan.queues, last.time_ps - first.time_ps
+    return _pps(plan.lanes, packets, elapsed + _MeasuredSpan(plan, first, last).uncore_ps(elapsed, draw))
+
+
+def _pps(lanes: int, packets: int, elapsed_ps: int) -> float:
+    return lanes * 1e12 / (elapsed_ps / packets)
 
 
 def point(plan: Plan, checkpoints: list[Checkpoint], rate: Estimate, machine: Totals) -> Point:

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from sim.config.progress import Counted
 from sim.config.scenario.scenario import Run
+from sim.costs.draws import value_at
 from sim.datapath.plan.plan import Plan
 from sim.engine.horizon import check_horizon
 from sim.engine.order import TieOrder
 from sim.engine.record import Engine
 from sim.engine.reference import ReferenceEngine
-from sim.engine.result import Point, point
+from sim.engine.result import Point, point, pps_of
 from sim.engine.statistics import MIN_BATCHES, Estimate, estimate, precise_enough
+
+if TYPE_CHECKING:
+    from sim.engine.arrays import Arrays
 
 _BATCH_PACKETS = 1024
 _STRETCH = 4
@@ -40,6 +44,12 @@ def simulate(plan: Plan, run: Run, progress: Counted | None = None, tie_fuzz: in
     """
     check_horizon(plan, run.packets)
     engine = _engine(plan, run.engine, checkpoint_packets(plan, run), TieOrder.stated(len(plan.actors), tie_fuzz))
+    rate = _until_precise(engine, run, MIN_BATCHES * plan.period_ps, progress)
+    return point(plan, engine.checkpoints.taken, rate, engine.machine)
+
+
+def _until_precise(engine: Engine, run: Run, least_ps: int, progress: Counted | None = None) -> Estimate:
+    """Run an engine until it is precise enough, for `least_ps` of simulated time at least; return the last estimate."""
     target = min(run.packets, (MIN_BATCHES + 2) * engine.checkpoints.every)
     while True:
         engine.run(target)
@@ -47,11 +57,39 @@ def simulate(plan: Plan, run: Run, progress: Counted | None = None, tie_fuzz: in
         rate = estimate(taken) if len(taken) > 1 else _single(engine)
         if progress is not None:
             progress(target, run.packets)
-        long_enough = engine.now_ps >= MIN_BATCHES * plan.period_ps
-        if target >= run.packets or (long_enough and precise_enough(rate, run.precision)):
-            break
+        if target >= run.packets or (engine.now_ps >= least_ps and precise_enough(rate, run.precision)):
+            return rate
         target = min(run.packets, target + _STRETCH * engine.checkpoints.every)
-    return point(plan, taken, rate, engine.machine)
+
+
+class DrawnRuns:
+    """Runs of one Plan that was built for several draws at once: one structure, packed once, at the prices of each.
+
+    Only the fast engine runs one. Raises ConfigError as `simulate` does where all draws would, and `Divided` where some
+    would.
+    """
+
+    def __init__(self, plan: Plan, run: Run) -> None:
+        from sim.engine.arrays import pack_structure, prices_of
+
+        check_horizon(plan, run.packets)
+        self._plan, self._run = plan, run
+        self._structure, self._prices = pack_structure(plan, TieOrder.stated(len(plan.actors))), prices_of(plan)
+
+    def packed(self, draw: int) -> Arrays:
+        """Return the arrays of one draw at the start of time."""
+        from sim.engine.arrays import put_prices
+
+        return put_prices(self._structure, self._prices, draw)
+
+    def pps(self, draw: int) -> float:
+        """Return the packets per second of one draw, as `simulate` would for it alone."""
+        from sim.engine.fast import FastEngine
+
+        plan = self._plan
+        engine = FastEngine(plan, checkpoint_packets(plan, self._run), arrays=self.packed(draw))
+        rate = _until_precise(engine, self._run, MIN_BATCHES * value_at(plan.period_ps, draw))
+        return pps_of(plan, engine.checkpoints.taken, rate, draw)
 
 
 def _single(engine: Engine) -> Estimate:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from sim.config.scenario.scenario import Scenario
 from sim.config.tables.access import Access
 from sim.costs import CostTable
+from sim.costs.draws import most, somewhere
 from sim.costs.recipes import Item
 from sim.costs.table import Component
 from sim.datapath.memory.rings import LINE_BYTES, ring_of
@@ -60,9 +61,9 @@ class RingMemory:
         """Return the misses of one access: the share of the entries in use that a level has no room for."""
         levels = (self._scenario.cpu.stlb_entries, self._scenario.cpu.l1_dtlb_entries)
         used = self.tlb_entries + self._scenario.memory.other_pages.value
-        walks, misses = (max(0.0, 1 - room.value / used) if used else 0.0 for room in levels)
+        walks, misses = (most(0.0, 1 - room.value / used) if used else 0.0 for room in levels)
         items = (Item("stlb_hit", misses - walks), Item("page_walk", walks))
-        return [item for item in items if item.count > 0]
+        return [item for item in items if somewhere(item.count)]
 
     def mapping_items(self) -> list[Item]:
         """Return what it takes to map the ring once: per area, then per page."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from sim.costs.draws import either
 from sim.datapath.plan.plan import Segment
 from sim.datapath.plan.registers import BANK, SHARED
 from sim.datapath.plan.step import Row
@@ -93,7 +94,9 @@ def _segment(
         cost_ps=sum(row.cost_ps for row in rows),
         unit_ps=sum(row.unit_ps for row in rows),
         unit=next((row.unit for row in rows if row.unit is not None), None),
-        waits_after=first.waits_after or any(row.waits_before or row.waits_after for row in rows[1:]),
+        waits_after=either(
+            [first.waits_after, *(wait for row in rows[1:] for wait in (row.waits_before, row.waits_after))]
+        ),
         effects=tuple(effect for row in rows for effect in row.effects),
         jumps=tuple((test, target) for test, target in jumps if test is not None),
         following=following,

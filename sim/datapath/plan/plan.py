@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import IntEnum
 from functools import cached_property
 
 from sim.config.tables.quantity import Quantity
 from sim.costs.audit import Ledger
+from sim.costs.draws import total
 from sim.costs.table import Component
 from sim.datapath.plan.registers import Condition, Effect, Register
 from sim.datapath.plan.step import LineAccess, Row
@@ -128,6 +130,21 @@ class Plan:
     def inputs(self) -> dict[str, Quantity]:
         """The table entries that were read while the Plan was built, by key, in the order of the tables."""
         return self.ledger.entries()
+
+    @cached_property
+    def moved_lines(self) -> tuple[tuple[int, int | None, float], ...]:
+        """Lines that rows move without reading them: segment, size class (None: of all), lines per execution."""
+        return tuple(
+            (segment.index, size_class, total(counts))
+            for segment in self.segments
+            for number in segment.rows
+            for size_class, row in self._rows_of(number)
+            if (counts := [part.count for part in row.components if part.primitive in self.line_moves])
+        )
+
+    def _rows_of(self, number: int) -> Iterable[tuple[int | None, Row]]:
+        """Return the row of that number, or those of its size classes."""
+        return enumerate(self.class_rows[number]) if number in self.class_rows else [(None, self.rows[number])]
 
     @property
     def lines(self) -> int:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from itertools import groupby
 from multiprocessing import active_children, get_context, parent_process
 from threading import Thread, current_thread, main_thread
 from typing import Any
@@ -17,12 +18,12 @@ import numpy as np
 
 from sim.config.errors import ConfigError
 from sim.config.progress import Counted
-from sim.study.runs.case import Case, Floats, observe, with_values
-
-Values = Mapping[str, float]
+from sim.study.runs.case import Case, Floats
+from sim.study.runs.drawn import Values, figures
 
 DASK_TIMEOUT_SECONDS = 10
-_CHUNK = 64
+#: Runs of one chunk: a structure is built in the time of some ten runs, and progress is told between chunks.
+_CHUNK = 128
 #: Below this many runs, starting processes takes longer than the runs.
 _WORTH_A_POOL = 600
 
@@ -138,31 +139,37 @@ def run_jobs(
     cases: Sequence[Case], jobs: Sequence[Job], executor: Executor | None = None, progress: Counted | None = None
 ) -> Outcomes:
     """Run jobs on an executor, or here without one; a run that fails does not end the others."""
-    chunks = [list(jobs[first : first + _CHUNK]) for first in range(0, len(jobs), _CHUNK)]
-    done: dict[int, list[float | str]] = {}
+    results: dict[int, float | str] = {}
 
-    def settle(number: int, results: list[float | str]) -> None:
-        done[number] = results
+    def settle(chunk: Sequence[int], figures: Sequence[float | str]) -> None:
+        results.update(zip(chunk, figures, strict=True))
         if progress is not None:
-            progress(sum(map(len, done.values())), len(jobs))
+            progress(len(results), len(jobs))
 
+    chunks = _chunks(jobs)
     if executor is None:
-        for number, chunk in enumerate(chunks):
-            settle(number, _run_chunk(cases, chunk))
+        for chunk in chunks:
+            settle(chunk, _run_chunk(cases, [jobs[number] for number in chunk]))
     else:
         waiting = {}
-        for number, chunk in enumerate(chunks):
-            needed = sorted({job.case for job in chunk})
-            renumbered = [Job(needed.index(job.case), job.values) for job in chunk]
-            waiting[executor.submit(_run_chunk, [cases[case] for case in needed], renumbered)] = number
+        for chunk in chunks:
+            needed = sorted({jobs[number].case for number in chunk})
+            renumbered = [Job(needed.index(jobs[number].case), jobs[number].values) for number in chunk]
+            waiting[executor.submit(_run_chunk, [cases[case] for case in needed], renumbered)] = chunk
         try:
             for future in as_completed(waiting):
                 settle(waiting[future], future.result())
         except BrokenProcessPool:
             raise ConfigError("a worker process died; nothing was written") from None
-    results = [result for number in range(len(chunks)) for result in done[number]]
-    figures = np.array([np.nan if isinstance(result, str) else result for result in results], dtype=np.float64)
-    return Outcomes(figures, {number: result for number, result in enumerate(results) if isinstance(result, str)})
+    in_order = [results[number] for number in range(len(jobs))]
+    rates = np.array([np.nan if isinstance(result, str) else result for result in in_order], dtype=np.float64)
+    return Outcomes(rates, {number: result for number, result in enumerate(in_order) if isinstance(result, str)})
+
+
+def _chunks(jobs: Sequence[Job]) -> list[list[int]]:
+    """Part the numbers of jobs into chunks in which those of one case, which share a structure, stand together."""
+    numbers = sorted(range(len(jobs)), key=lambda number: jobs[number].case)
+    return [numbers[first : first + _CHUNK] for first in range(0, len(numbers), _CHUNK)]
 
 
 def run_cases(cases: Sequence[Case]) -> Floats:
@@ -174,11 +181,6 @@ def run_cases(cases: Sequence[Case]) -> Floats:
 
 
 def _run_chunk(cases: Sequence[Case], jobs: Sequence[Job]) -> list[float | str]:
-    return [_run(cases[job.case], job.values) for job in jobs]
-
-
-def _run(case: Case, values: Values) -> float | str:
-    try:
-        return observe(replace(case, scenario=with_values(case.scenario, values)))
-    except Exception as error:  # the error of one point is reported with it, and must not end the study
-        return str(error) or type(error).__name__
+    """Run jobs of which those of one case stand together."""
+    runs = groupby(jobs, key=lambda job: job.case)
+    return [figure for case, run in runs for figure in figures(cases[case], [job.values for job in run])]

@@ -1,0 +1,90 @@
+"""Runs of one case at many values of its tables: one structure, built once, priced and run draw by draw.
+
+Draws that would build another structure (a switch, the cache that a line comes from) are parted from the others, and a
+draw that goes wrong is run alone, so that it ends as it would have without company.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from sim.costs.draws import Divided, draws
+from sim.engine.simulate import DrawnRuns
+from sim.study.runs.case import Case, Floats, observe, value_of, with_values
+
+Values = Mapping[str, float]
+
+#: Fewer draws of one structure than these are built one by one in less time.
+LEAST_DRAWS = 4
+
+
+def figures(case: Case, drawn: Sequence[Values]) -> list[float | str]:
+    """Return the figure of a case at each of several values of its table entries, or what went wrong there."""
+    results: dict[int, float | str] = {}
+    for part, runs in parts(case, drawn):
+        for place, number in enumerate(part):
+            results[number] = _figure(case, drawn[number], runs, place)
+    return [results[number] for number in range(len(drawn))]
+
+
+def parts(
+    case: Case, drawn: Sequence[Values], least: int = LEAST_DRAWS
+) -> Iterator[tuple[list[int], DrawnRuns | None]]:
+    """Yield the numbers of the draws that share a structure, with their runs; None where each is built by itself.
+
+    So are fewer than `least`.
+    """
+    whole = np.arange(len(drawn))
+    if case.quantity != "pps" or case.functions or case.scenario.run.engine != "fast":
+        yield whole.tolist(), None
+        return
+    try:
+        columns = _columns(case, drawn)
+    except KeyError:  # the draw that names a key which is no entry says so
+        yield whole.tolist(), None
+        return
+    left = [whole]
+    while left:
+        part = left.pop()
+        try:
+            runs = _together(case, columns, part) if len(part) >= least else None
+        except Divided as divided:
+            left += [part[divided.holds], part[~divided.holds]]
+            continue
+        except Exception:  # which of them it is about shows when each is built by itself
+            runs = None
+        yield part.tolist(), runs
+
+
+def _columns(case: Case, drawn: Sequence[Values]) -> dict[str, Floats]:
+    """Return the values of all draws by key; what a draw does not say is what the table has. KeyError: no entry."""
+    keys = dict.fromkeys(key for values in drawn for key in values)
+    own = {key: value_of(case.scenario, f"{key}.value") for key in keys}
+    if unknown := [key for key, value in own.items() if not isinstance(value, float | int)]:
+        raise KeyError(unknown[0])
+    return {key: np.array([values.get(key, own[key]) for values in drawn], dtype=np.float64) for key in keys}
+
+
+def _together(case: Case, columns: Mapping[str, Floats], part: npt.NDArray[np.int64]) -> DrawnRuns:
+    values: dict[str, Any] = {}
+    for key, column in columns.items():
+        of_part = column[part]
+        values[key] = float(of_part[0]) if (of_part == of_part[0]).all() else draws(of_part)
+    with np.errstate(divide="raise", invalid="raise", over="raise"):
+        return DrawnRuns(replace(case, scenario=with_values(case.scenario, values)).plan, case.scenario.run)
+
+
+def _figure(case: Case, values: Values, runs: DrawnRuns | None, place: int) -> float | str:
+    if runs is not None:
+        with suppress(Exception):  # what went wrong is worded by the run alone
+            return runs.pps(place)
+    try:
+        return observe(replace(case, scenario=with_values(case.scenario, values)))
+    except Exception as error:  # the error of one point is reported with it, and must not end the study
+        return str(error) or type(error).__name__

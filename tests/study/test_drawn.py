@@ -1,0 +1,175 @@
+"""Draws that share a structure are priced together, and each gets the integers and the rate that it has alone."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import sim
+from sim.config.loading import paths
+from sim.engine import simulate
+from sim.engine.arrays import Arrays, pack
+from sim.engine.order import TieOrder
+from sim.study.runs.case import Case, observe, one_point, variants_and_sizes, with_values
+from sim.study.runs.drawn import LEAST_DRAWS, figures, parts
+from tests.properties.scenarios import any_scenario
+
+SEED = "virtio-user-xdp1-tap"
+SCENARIOS = sorted(paths.names("scenario"))
+
+
+@cache
+def case(name=SEED, access="copy_user", size=64, packets=300, **settings):
+    scenario = one_point(sim.load_scenario(name), access, size)
+    return Case(scenario.model_copy(update={"run": scenario.run.model_copy(update={"packets": packets})}))
+
+
+def between(entries, shares):
+    """Values of some entries at shares of their ranges; counts of steps from the value up, and not refused."""
+    lows = {key: entry.value if key.startswith("kernel.steps") else entry.low for key, entry in entries.items()}
+    return {key: lows[key] + share * (entries[key].high - lows[key]) for key, share in shares.items()}
+
+
+def drawn(case, count, seed=0):
+    """Values of all inputs of a case, each anywhere in its range; the first draws are the ends of all ranges."""
+    entries = case.plan.inputs
+    shares = np.random.default_rng(seed).uniform(size=(count, len(entries)))
+    shares[:2] = [[0], [1]]
+    return [between(entries, dict(zip(entries, row, strict=True))) for row in shares.tolist()]
+
+
+def alone(case, values):
+    try:
+        return observe(Case(with_values(case.scenario, values)))
+    except sim.ConfigError as error:
+        return str(error)
+
+
+def assert_as_alone(case, draws):
+    """Compare the rate of every draw that is priced together with others, and all that an engine gets."""
+    together = 0
+    for part, runs in parts(case, draws, least=2):
+        for place, number in enumerate(part if runs is not None else ()):
+            plan = Case(with_values(case.scenario, draws[number])).plan
+            expected, packed = pack(plan, TieOrder.stated(len(plan.actors))), runs.packed(place)
+            for name in Arrays._fields:
+                assert np.array_equal(getattr(expected, name), getattr(packed, name)), (name, number)
+            assert runs.pps(place) == simulate(plan, case.scenario.run).pps
+            together += 1
+    assert together >= len(draws) // 2
+
+
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_each_draw_of_a_shipped_scenario_has_the_integers_that_it_has_alone(name):
+    """Of every access variant, at its first size."""
+    scenario = sim.load_scenario(name)
+    for variant in scenario.access:
+        own = case(name, variant.name, scenario.traffic.sizes[0])
+        assert_as_alone(own, drawn(own, 4))
+
+
+@pytest.mark.deep
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_each_draw_at_each_size_has_the_rate_that_it_has_alone(name):
+    scenario = sim.load_scenario(name)
+    for access, size in variants_and_sizes(scenario):
+        own = case(name, access, size, packets=3000)
+        assert_as_alone(own, drawn(own, 16, seed=1))
+
+
+@settings(max_examples=5)
+@given(data=st.data())
+def test_draws_of_any_scenario_have_the_integers_that_they_have_alone(data):
+    _compare_draws_of_any_scenario(data)
+
+
+@pytest.mark.deep
+@settings(max_examples=100)
+@given(data=st.data())
+def test_draws_of_many_scenarios_have_the_integers_that_they_have_alone(data):
+    _compare_draws_of_any_scenario(data)
+
+
+def _compare_draws_of_any_scenario(data):
+    scenario = data.draw(any_scenario(packets=200))
+    access, size = variants_and_sizes(scenario)[0]
+    own = Case(one_point(scenario, access, size))
+    entries = own.plan.inputs
+    keys = data.draw(st.lists(st.sampled_from(sorted(entries)), min_size=1, unique=True))
+    shares = st.lists(st.floats(0, 1), min_size=len(keys), max_size=len(keys))
+    assert_as_alone(own, [between(entries, dict(zip(keys, data.draw(shares), strict=True))) for _ in range(5)])
+
+
+@pytest.mark.parametrize("name", [SEED, "vhost-user-tx", "af-xdp-tx", "virtio-net-receive-gso"])
+def test_all_draws_within_the_ranges_share_one_structure(name):
+    """So that a decision that is new in a formula, and parts them, is seen."""
+    scenario = sim.load_scenario(name)
+    own = case(name, scenario.access[0].name, scenario.traffic.sizes[0])
+    parting = ("cpu.l1_bytes", "cpu.l2_bytes", "device.reuse_bytes_per_packet")  # another level of cache
+    draws = [{key: value for key, value in values.items() if key not in parting} for values in drawn(own, 50)]
+    assert [len(part) for part, runs in parts(own, draws) if runs is not None] == [50]
+
+
+def test_draws_of_another_structure_are_parted_by_what_decides_it():
+    own = case()
+    footprint = 256 * own.scenario.device.reuse_bytes_per_packet.value
+    levels = [
+        {"cpu.l2_bytes": footprint + (1 if number % 2 else -1), "cpu.cpi": 0.4 + number / 100} for number in range(8)
+    ]
+    assert sorted(sorted(part) for part, _ in parts(own, levels)) == [[0, 2, 4, 6], [1, 3, 5, 7]]
+    switched = [{"cpu.features.smap_waits_for_loads": number < 4, "cpu.cpi": 0.4 + number / 100} for number in range(8)]
+    assert sorted(sorted(part) for part, _ in parts(own, switched)) == [[0, 1, 2, 3], [4, 5, 6, 7]]
+    for draws in (levels, switched):
+        assert figures(own, draws) == [alone(own, values) for values in draws]
+
+
+def test_few_draws_and_other_figures_are_built_one_by_one():
+    own = case()
+    few = [{"cpu.cpi": 0.4 + number / 100} for number in range(LEAST_DRAWS - 1)]
+    assert [runs for _, runs in parts(own, few)] == [None]
+    lfences = Case(own.scenario, "lfence")
+    assert [runs for _, runs in parts(lfences, few * 4)] == [None]
+    assert figures(lfences, few * 4) == [observe(lfences)] * len(few * 4)
+
+
+def test_a_draw_that_is_refused_has_its_own_error_and_the_others_go_on():
+    own, key = case(), "kernel.steps.head.instructions"
+    draws = [{key: float(count)} for count in (1, 60, 70, 80, 90, 2)]
+    results = figures(own, draws)
+    assert results == [alone(own, values) for values in draws]
+    assert [isinstance(result, str) for result in results] == [True, False, False, False, False, True]
+    assert "'head' has 1 instructions" in results[0]
+    assert "'head' has 2 instructions" in results[-1]
+
+
+def test_a_value_that_cannot_be_goes_wrong_for_its_own_draw_only():
+    own = case()
+    draws = [{"cpu.primitives.copy_bytes": value} for value in (0.0, 30.0, 31.0, 32.0, 33.0)]
+    results = figures(own, draws)
+    assert "0 bytes/cycle is beyond what is conceivable" in results[0]
+    assert results == [alone(own, values) for values in draws]
+
+
+def test_a_key_that_is_no_entry_is_an_error_of_the_draw_that_names_it():
+    results = figures(case(), [{"cpu.cpi": 0.4}, {"cpu.none": 1.0}, {"cpu.cpi": 0.4}, {}, {}])
+    assert isinstance(results[1], str)
+    assert [isinstance(result, float) for result in results] == [
+        True,
+        False,
+        True,
+        True,
+        True,
+    ]
+
+
+def test_a_draw_that_could_pass_the_end_of_time_is_refused_as_alone():
+    own = case(packets=10**7)
+    draws = [{"driver.packet_cost": cost} for cost in (1e9, 40.0, 41.0, 42.0, 43.0, 1e9)]
+    results = figures(own, draws)
+    assert results == [alone(own, values) for values in draws]
+    assert [isinstance(result, str) for result in results] == [True, False, False, False, False, True]
+    assert [len(part) for part, runs in parts(own, draws) if runs is not None] == [4]
