@@ -12,6 +12,7 @@ import json
 import os
 from collections.abc import Callable
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 from numba import njit
@@ -38,18 +39,26 @@ class KeptCode:
     def __init__(self, loop: Any) -> None:
         self._loop = loop
         self._usable: Any = None
+        self._first = Lock()
 
     def __call__(self, *arguments: Any) -> int:
         """Run the function."""
+        if self._usable is not None:
+            return int(self._usable(*arguments))
+        with self._first:  # of several threads one proves and compiles
+            return self._first_call(*arguments)
+
+    def _first_call(self, *arguments: Any) -> int:
         if self._usable is not None:
             return int(self._usable(*arguments))
         if not hasattr(self._loop, "py_func"):
             message = "NUMBA_DISABLE_JIT is set, and the fast engine is compiled: unset it, or set run.engine=reference"
             raise ConfigError(message)
         whole = self._loop.stats.cache_path is None or _mend(self._loop)
-        self._usable = self._loop if whole else in_memory(self._loop.py_func)
-        result = int(self._usable(*arguments))
-        _keep_digests(self._usable)
+        usable = self._loop if whole else in_memory(self._loop.py_func)
+        result = int(usable(*arguments))
+        _keep_digests(usable)
+        self._usable = usable
         return result
 
     def recompile(self) -> None:

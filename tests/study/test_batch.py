@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 
 import sim
 from sim.study.runs.case import Case, executed, observe, one_point
 from sim.study.runs.functions import known_functions
-from sim.study.runs.pool import Job, local_executor, run_jobs
+from sim.study.runs.pool import Job, local_executor, pool_for, run_jobs
 
 SEED = "virtio-user-xdp1-tap"
 
@@ -20,12 +22,14 @@ def case(access="copy_user", quantity="pps", functions=(), **overrides):
 
 def test_a_pool_gives_the_figures_of_this_process():
     cases = [case(), case("vmap")]
-    jobs = [Job(number % 2, {"cpu.primitives.lfence": 9 + 0.1 * number}) for number in range(130)]  # three chunks
+    jobs = [Job(number % 2, {"cpu.primitives.lfence": 9 + 0.1 * number}) for number in range(130)]  # two chunks
     told = []
     alone = run_jobs(cases, jobs, progress=lambda done, of: told.append((done, of)))
-    with local_executor(2) as pool:
-        together = run_jobs(cases, jobs, pool)
+    with local_executor(2) as pool, pool_for(len(jobs), 2) as threads:
+        together, beside = run_jobs(cases, jobs, pool), run_jobs(cases, jobs, threads)
+    assert isinstance(threads, ThreadPoolExecutor)
     assert np.array_equal(alone.figures, together.figures)
+    assert np.array_equal(alone.figures, beside.figures)
     assert told[-1] == (130, 130)
 
 

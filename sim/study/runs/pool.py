@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Executor, Future, ProcessPoolExecutor, as_completed
+from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,10 +22,12 @@ from sim.study.runs.case import Case, Floats
 from sim.study.runs.drawn import Values, figures
 
 DASK_TIMEOUT_SECONDS = 10
-#: Runs of one chunk: a structure is built in the time of some ten runs, and progress is told between chunks.
-_CHUNK = 128
-#: Below this many runs, starting processes takes longer than the runs.
-_WORTH_A_POOL = 600
+#: Runs of one chunk: a structure is built in the time of some ten runs, and progress is told between chunks. As many
+#: as an answer draws at first, so that each of its sides is one chunk.
+_CHUNK = 100
+#: Below this many runs, starting threads, or processes, takes longer than they save.
+_WORTH_THREADS = 60
+_WORTH_PROCESSES = 2000
 
 
 @dataclass(frozen=True)
@@ -125,14 +127,27 @@ def dask_executor(address: str) -> Iterator[Executor]:
 
 @contextmanager
 def pool_for(runs: int, jobs: int | None = None) -> Iterator[Executor | None]:
-    """Give a pool of processes if so many runs are worth one, else None."""
+    """Give what so many runs are worth: a pool of processes, of threads, or None.
+
+    Threads share what the compiled loop takes, most of the time of draws that are priced together, and not the rest.
+    """
     if jobs is not None and jobs < 1:
         raise ConfigError("at least 1 is needed", key="jobs", got=jobs)
-    if runs < _WORTH_A_POOL or (jobs or os.cpu_count() or 1) == 1:
+    jobs = jobs or os.cpu_count() or 1
+    if runs < _WORTH_THREADS or jobs == 1:
         yield None
         return
-    with local_executor(jobs) as pool:
+    with _threads(jobs) if runs < _WORTH_PROCESSES else local_executor(jobs) as pool:
         yield pool
+
+
+@contextmanager
+def _threads(jobs: int) -> Iterator[Executor]:
+    pool = ThreadPoolExecutor(jobs)
+    try:
+        yield pool
+    finally:  # on an error nobody waits for what has not begun
+        pool.shutdown(cancel_futures=True)
 
 
 def run_jobs(
