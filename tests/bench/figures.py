@@ -8,18 +8,19 @@ from tests.bench.commands import Usage
 
 
 class Figures:
-    """Seconds by what was measured: engines by packets, sweeps by cores and points, commands by name."""
+    """Seconds by what was measured: engines by packets, draws by number, sweeps by cores and points, commands."""
 
     def __init__(self) -> None:
         self.engines: dict[tuple[str, int], tuple[float, int]] = {}  # seconds, events
         self.predicted_pps = 0.0
         self.sweeps: dict[tuple[int, int], float] = {}
+        self.draws: dict[int, dict[str, float]] = {}  # seconds per draw, by how they are built
         self.memory: dict[str, Usage] = {}
         self.commands: dict[str, float] = {}
 
     def rows(self) -> list[tuple[str, str]]:
         """Return what was measured, and its figure."""
-        return [*self._engine_rows(), *self._sweep_rows(), *self._command_rows()]
+        return [*self._engine_rows(), *self._draw_rows(), *self._sweep_rows(), *self._command_rows()]
 
     def _engine_rows(self) -> list[tuple[str, str]]:
         rows, rates = [], {}
@@ -34,6 +35,13 @@ class Figures:
             rows.append(("fast / reference", f"{rates['fast'] / rates['reference']:.0f} x"))
         for engine in rates:
             rows.append((f"{engine}, simulated / predicted packets/s", f"{rates[engine] / self.predicted_pps:.3g} x"))
+        return rows
+
+    def _draw_rows(self) -> list[tuple[str, str]]:
+        rows = []
+        for count, seconds in sorted(self.draws.items()):
+            rows += [(f"{count} draws {how}, one core", f"{each * 1e3:.2f} ms/draw") for how, each in seconds.items()]
+            rows.append(("one by one / together", f"{seconds['one by one'] / seconds['together']:.1f} x"))
         return rows
 
     def _sweep_rows(self) -> list[tuple[str, str]]:
