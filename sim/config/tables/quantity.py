@@ -34,16 +34,16 @@ BOUNDS: dict[str, tuple[float, float]] = {
     "ns": (0.0, 1e9),
     "us": (0.0, 1e6),
     "ns/byte": (0.0, 1e5),
-    "GHz": (0.05, 100.0),
-    "cycles/instruction": (0.0, 1e3),
-    "instructions": (0.0, 1e8),
-    "returns": (0.0, 1e6),
+    "GHz": (0.1, 100.0),
+    "cycles/instruction": (0.0, 100.0),
+    "instructions": (0.0, 1e6),
+    "returns": (0.0, 1e4),
     "bytes/cycle": (1e-3, 1e6),
     "GB/s": (1e-3, 1e6),
     "bytes": (0.0, 1e15),
     "entries": (0.0, 1e9),
     "fraction": (0.0, 1.0),
-    "ratio": (0.0, 1e3),
+    "ratio": (0.0, 100.0),
 }
 
 #: What was read, while somebody notes that: the table, by its identity and the name of the field.
