@@ -10,9 +10,10 @@ from functools import reduce
 
 from sim.config.errors import ConfigError
 from sim.costs.draws import least, most, total
+from sim.costs.table import Component
 from sim.datapath.plan.plan import BACKGROUND, Plan, Segment
 from sim.datapath.plan.registers import Register
-from sim.datapath.plan.step import Anchor, Row
+from sim.datapath.plan.step import Anchor
 from sim.datapath.traffic import LAST_PS
 
 #: Packets that can arrive in one run: minutes of computing when nearly all are dropped.
@@ -20,6 +21,7 @@ MOST_ARRIVALS = 10**10
 #: Looks at an empty ring and ticks of timers in one run: an hour of computing.
 MOST_IDLE_EVENTS = 2 * 10**10
 _SECOND_PS = 1e12
+_PS = {"ns": 1e3, "us": 1e6}
 _HAS = f"and a run has {LAST_PS / _SECOND_PS:.3g} s"
 
 
@@ -89,17 +91,17 @@ def _longest_ps(plan: Plan, segment: Segment) -> float:
 def _slowest(plan: Plan) -> tuple[str | None, str]:
     """Return the table entry whose price is the largest part of any row, and what to call it."""
     rows = [row for row in plan.rows if row.actor not in BACKGROUND]
-    costs = [(part.cost_ps, part.primitive, row) for row in rows for part in (*row.components, *row.unit_components)]
-    if not costs:
+    parts = [(part, row.label) for row in rows for part in (*row.components, *row.unit_components)]
+    if not parts:
         return None, "lines that move"
-    _, primitive, row = max(costs, key=lambda cost: cost[0])
-    return _entry(plan, row, primitive), f"{primitive} of '{row.label}'"
+    part, label = max(parts, key=lambda priced: priced[0].cost_ps)
+    return _entry(plan, part), f"{part.primitive} of '{label}'"
 
 
-def _entry(plan: Plan, row: Row, primitive: str) -> str | None:
-    """Return the key of the table entry of a primitive; of a given time that of the longest one that was read."""
-    named = [key for key in plan.inputs if key.rpartition(".")[2] == primitive]
-    if named:
-        return named[0]
-    given = {key: entry.value for key, entry in plan.inputs.items() if entry.unit in ("ns", "us")}
-    return max(given, key=lambda key: given[key], default=None)
+def _entry(plan: Plan, part: Component) -> str | None:
+    """Return the key of the entry that a price comes from: the primitive, else the given time that makes most of it."""
+    for key, entry in plan.inputs.items():
+        given_ps = entry.value * _PS.get(entry.unit, 0.0)
+        if key.rpartition(".")[2] == part.primitive or part.cost_ps / 2 < given_ps <= part.cost_ps:
+            return key
+    return None
