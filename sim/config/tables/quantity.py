@@ -28,13 +28,14 @@ FAR = 2.0
 
 
 #: What a number can be, by unit: least and most of what is physically conceivable, with generous room. No time is
-#: longer than a second: days of simulated time fit a clock of 64 bits in picoseconds.
+#: longer than a second: days of simulated time fit a clock of 64 bits in picoseconds. A clock given in MHz is still
+#: run, and said to be far outside its range.
 BOUNDS: dict[str, tuple[float, float]] = {
     "cycles": (0.0, 1e9),
     "ns": (0.0, 1e9),
     "us": (0.0, 1e6),
     "ns/byte": (0.0, 1e5),
-    "GHz": (0.1, 100.0),
+    "GHz": (0.1, 1e4),
     "cycles/instruction": (0.0, 100.0),
     "instructions": (0.0, 1e6),
     "returns": (0.0, 1e4),
