@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 import sim
-from sim.config import load_scenario
+from sim.config import ConfigError, load_scenario
 from sim.config.scenario.scenario import Placement
 from sim.costs import CostTable
 
@@ -70,7 +70,7 @@ def test_a_component_can_be_paid_in_part_and_says_why():
 def test_an_unknown_cost_is_an_error_that_names_it_and_never_a_default():
     lacking = cpu()
     lacking = lacking.model_copy(update={"primitives": {k: v for k, v in lacking.primitives.items() if k != "lfence"}})
-    with pytest.raises(KeyError, match="no cost for primitive 'lfence'; an unknown cost is an error"):
+    with pytest.raises(ConfigError, match="no cost for primitive 'lfence'; an unknown cost is an error"):
         CostTable(lacking, 1.0, HERE).price_ps("lfence")
 
 
