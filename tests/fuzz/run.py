@@ -8,14 +8,18 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
+import platform
+import re
 import select
 import shlex
 import signal
+import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -31,6 +35,9 @@ SILENCE_S = 90.0
 WORKER_BYTES = 6 << 30
 #: Of the time of a run, what each fuzzer has.
 SHARES = {"structured": 0.4, "text": 0.2, "settings": 0.3, "parts": 0.1}
+
+#: Inputs of a run that is recorded in docs/testing.md.
+RECORD = {"structured": 100_000, "text": 20_000, "settings": 10_000, "parts": 5_000}
 
 
 @dataclass
@@ -172,31 +179,43 @@ def _keep(name: str, seed: int, number: int, outcome: Outcome) -> None:
         (OUT / f"{stem}.input").write_bytes(given.content)
 
 
-def table(all_tried: Sequence[Tried]) -> str:
-    """Return what was tried as a table of Markdown."""
-    lines = ["| fuzzer | cases | answers | clean refusals | failures | minutes |", "|---|--:|--:|--:|--:|--:|"]
-    for each in all_tried:
-        counts = (each.cases, each.outcomes["answered"], each.outcomes["refused"], len(each.failures))
-        lines.append(f"| {each.fuzzer} | {' | '.join(map(str, counts))} | {each.seconds / 60:.1f} |")
-    return "\n".join(lines)
+#: Head of the table of what was tried, in Markdown.
+HEAD = ("| fuzzer | inputs | answers | clean refusals | failures | minutes |", "|---|--:|--:|--:|--:|--:|")
+
+
+def row(tried: Tried) -> str:
+    """Return what a fuzzer has tried as a row of the table."""
+    counts = (tried.cases, tried.outcomes["answered"], tried.outcomes["refused"], len(tried.failures))
+    return f"| {tried.fuzzer} | {' | '.join(map(str, counts))} | {tried.seconds / 60:.1f} |"
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the fuzzers and print the table; 1 where something failed."""
+    """Run the fuzzers and print the table as each ends; 1 where something failed."""
     options = _options(arguments)
     if options.again:
         return _again(options.again)
     wanted = options.only.split(",") if options.only else list(FUZZERS)
     whole = sum(SHARES[name] for name in wanted)
-    everything = [
-        fuzz(name, options.seed, options.first, options.jobs, options.minutes * SHARES[name] / whole, options.cases)
-        for name in wanted
-    ]
-    print(table(everything))
-    for each in everything:
-        if each.failures:
-            print(f"{each.fuzzer}: {len(each.failures)} failures, kept in {OUT}/{each.fuzzer}-{options.seed}-*.txt")
-    return int(any(each.failures for each in everything))
+    print(f"seed {options.seed}, inputs from {options.first} on, {options.jobs} processes, {_machine()}\n")
+    print("\n".join(HEAD), flush=True)
+    failures = 0
+    for name in wanted:
+        minutes = math.inf if options.record else options.minutes * SHARES[name] / whole
+        cases = RECORD[name] if options.record else options.cases
+        done = fuzz(name, options.seed, options.first, options.jobs, minutes, cases)
+        print(row(done), flush=True)
+        failures += len(done.failures)
+    if failures:
+        print(f"\n{failures} failures are kept in {OUT}")
+    return int(failures > 0)
+
+
+def _machine() -> str:
+    """Return what the inputs are tried on: processor and commit."""
+    model = re.search(r"^model name\s*:\s*(.*)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
+    git = ["git", "-C", str(Path(__file__).parent), "rev-parse", "--short", "HEAD"]
+    commit = subprocess.run(git, capture_output=True, text=True, check=False).stdout.strip()
+    return f"{model[1] if model else platform.machine()}, commit {commit or 'unknown'}"
 
 
 def _again(place: str) -> int:
@@ -215,6 +234,7 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.fuzz.run", description=__doc__.partition("\n")[0])
     parser.add_argument("--minutes", type=float, default=10.0, help="how long, all fuzzers together")
     parser.add_argument("--cases", type=int, help="inputs of each fuzzer at most")
+    parser.add_argument("--record", action="store_true", help=f"as many as docs/testing.md records: {RECORD}")
     parser.add_argument("--only", metavar="NAME,NAME", help=f"fuzzers: {', '.join(FUZZERS)} (default: all)")
     parser.add_argument("--seed", type=int, default=1, help="seed of the inputs")
     parser.add_argument("--first", type=int, default=0, help="number of the first input")
