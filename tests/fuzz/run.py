@@ -24,13 +24,14 @@ from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from sim.config import load_scenario
 from tests.fuzz import inputs
 from tests.fuzz.fuzzers import FUZZERS, Fuzzer, Input
 from tests.fuzz.outcome import FAILED, Outcome
 
 OUT = Path(__file__).resolve().parents[2] / "out" / "fuzz"
 #: A worker that says nothing for so long hangs in machine code, where no timer reaches it.
-SILENCE_S = 90.0
+SILENCE_S = 300.0
 #: Memory of a worker: what asks for more fails, and not the machine.
 WORKER_BYTES = 6 << 30
 #: Of the time of a run, what each fuzzer has.
@@ -198,6 +199,7 @@ def main(arguments: list[str] | None = None) -> int:
     whole = sum(SHARES[name] for name in wanted)
     print(f"seed {options.seed}, inputs from {options.first} on, {options.jobs} processes, {_machine()}\n")
     print("\n".join(HEAD), flush=True)
+    inputs.answer(load_scenario(inputs.SEED))  # what compiles the engine; workers have it from here
     failures = 0
     for name in wanted:
         minutes = math.inf if options.record else options.minutes * SHARES[name] / whole
