@@ -121,7 +121,7 @@ def test_a_worker_that_dies_is_a_failure_of_its_input_and_the_next_goes_on(monke
     monkeypatch.setitem(fuzzers.FUZZERS, "dying", Dying)
     monkeypatch.setitem(run.SHARES, "dying", 1.0)
     monkeypatch.setattr(run, "OUT", tmp_path)
-    assert run.main(["--only", "dying", "--cases", "20", "--jobs", "2", "--minutes", "1"]) == 1
+    assert run.main(["--only", "dying", "--cases", "20", "--jobs", "1", "--minutes", "1"]) == 1
     assert "| dying | 20 | 18 | 0 | 2 |" in capsys.readouterr().out
     assert (tmp_path / "dying-1-2.txt").read_text().endswith("the process died (7)\n")
     assert (tmp_path / "dying-1-5.txt").read_text() == "5\npython -m tests.fuzz.run --again dying/1/5\n\na traceback\n"
