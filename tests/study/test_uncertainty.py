@@ -45,7 +45,7 @@ def test_a_draw_is_a_run_with_its_values():
     found = uncertainty(sides, 1, 1)
     result = sim.run(with_values(scenario, drawn.row(0)))
     assert [rate.pps_of_parameters.low for rate in found.rates] == [point.pps for point in result.points]
-    assert "1 draw: no interval, the ends shown are that draw" in found.notes
+    assert "1 draw: no interval of the parameters, their ends are that draw" in found.notes
     assert found.gains[0].sentence(1) == "1 draw says nothing of the sign"
 
 
@@ -118,7 +118,7 @@ def test_a_seed_gives_the_same_and_0_is_a_seed():
     first, again, other = (uncertainty(sides_of(load()), 5, seed) for seed in (0, 0, 1))
     assert first == again
     assert first.rates != other.rates
-    assert "5 draws: too few for quantiles, the ends shown are the lowest and the highest draw" in first.notes
+    assert "5 draws: too few for quantiles, the ends of the parameters are the lowest and highest draw" in first.notes
 
 
 def test_what_has_no_range_gives_the_same_in_every_draw():

@@ -18,7 +18,7 @@ from sim.config.progress import Counted
 from sim.config.scenario.scenario import Scenario
 from sim.study.runs.case import Case, Floats, Side, gain_percent, one_point, saved_ns, value_of, worker_ns
 from sim.study.sensitivity.breakeven import OF_PAIRS, BreakEven, Target, Varied
-from sim.study.uncertainty.intervals import Interval, MeasuredDraws, drawn_runs, interval_of
+from sim.study.uncertainty.intervals import Interval, MeasuredDraws, drawn_runs, interval_of, measured_interval
 
 #: So many places of the range are drawn; the draws are interpolated between them.
 _PLACES = 5
@@ -117,10 +117,10 @@ def drawn_breakeven(
         np.stack([_sample(made, start, quantity, as_measured) for start in starts]) for as_measured in (True, False)
     )
     nominal = [_answer(made.nominal[start : start + width], sides[start], quantity) for start in starts]
-    places = tuple(
-        DrawnPlace(value, interval_of(answer, drawn), interval_of(answer, of_parameters), _met(result.target, drawn))
-        for value, answer, drawn, of_parameters in zip([None, *values], nominal, measured, parameters, strict=True)
-    )
+    places = []
+    for value, answer, drawn, of_parameters in zip([None, *values], nominal, measured, parameters, strict=True):
+        ends = interval_of(answer, of_parameters)
+        places.append(DrawnPlace(value, measured_interval(drawn, ends), ends, _met(result.target, drawn)))
     crossings = _crossings(result.target, values, measured[1:])
     numbers = np.array([len(roots) for roots in crossings])
     first = np.array([result.target.met(answer) for answer in measured[1]])
@@ -128,7 +128,7 @@ def drawn_breakeven(
         draws=runs.number,
         seed=seed,
         as_it_is=places[0],
-        places=places[1:],
+        places=tuple(places[1:]),
         crosses=float(np.mean(numbers > 0)),
         always=float(np.mean((numbers == 0) & first)),
         never=float(np.mean((numbers == 0) & ~first)),
@@ -145,9 +145,9 @@ def _sides(scenario: Scenario, width: int) -> list[Side]:
 
 def _sample(made: MeasuredDraws, start: int, quantity: str, as_measured: bool) -> Floats:
     """Return what the target looks at in each draw, as it would be measured or as the parameters give it."""
-    rates = made.rates(start) if as_measured else made.table[start]
+    rates = made.every_rate(start) if as_measured else made.table[start]
     if quantity in OF_PAIRS:
-        ratios = made.ratios(start, start + 1) if as_measured else made.table[start + 1] / made.table[start]
+        ratios = made.every_ratio(start, start + 1) if as_measured else made.table[start + 1] / made.table[start]
         rates = np.stack([rates, rates * ratios])
     else:
         rates = rates[None]

@@ -22,7 +22,7 @@ from sim.config.scenario.scenario import Scenario
 from sim.study.runs.case import Case, Floats, Side, gain_percent, saved_ns, worker_ns
 from sim.study.runs.pool import Job, Outcomes, run_jobs
 from sim.study.uncertainty.distributions import CENTRAL_90, Draws, central_90, draws_of
-from sim.study.uncertainty.measured import Spread, scores, spread_of
+from sim.study.uncertainty.measured import RATE_ERRORS, RATIO_ERRORS, Spread, scores, spread_of
 
 #: Fewer draws have no quantiles worth the name: their range is shown instead.
 FEW_DRAWS = 20
@@ -297,11 +297,20 @@ class MeasuredDraws:
         around = np.exp(self.spread(start, number).ratio * self.of_ratios)
         return np.asarray(self.table[number] / self.table[start] * around)
 
+    def every_rate(self, number: int) -> Floats:
+        """Return the rates of a side with every error that model and rig may have, draw by draw."""
+        return np.outer(self.table[number], np.exp(self.spread(number).rate * RATE_ERRORS)).ravel()
+
+    def every_ratio(self, start: int, number: int) -> Floats:
+        """Return the ratios of two sides with every error that model and rig may have, draw by draw."""
+        ratios = self.table[number] / self.table[start]
+        return np.outer(ratios, np.exp(self.spread(start, number).ratio * RATIO_ERRORS)).ravel()
+
     def rate(self, number: int) -> Rate:
         """Return the rate of a side with its intervals."""
         side, value = self.sides[number], float(self.nominal[number])
         parameters = interval_of(value, self.table[number])
-        return Rate(side.label, side.packet_bytes, interval_of(value, self.rates(number)), parameters)
+        return Rate(side.label, side.packet_bytes, measured_interval(self.every_rate(number), parameters), parameters)
 
     def gain(self, start: int, number: int) -> Gain:
         """Compare one side with another, draw by draw."""
@@ -311,16 +320,18 @@ class MeasuredDraws:
         scenarios = before.case.scenario, after.case.scenario
         saves = saved_ns(rates, rates * ratios, *scenarios)
         gain, saved = gain_percent(before_pps, after_pps), saved_ns(before_pps, after_pps, *scenarios)
-        saved_of_parameters = saved_ns(self.table[start], self.table[number], *scenarios)
+        every_ratio, every_rate = self.every_ratio(start, number), self.every_rate(start)
+        gain_of_parameters = interval_of(gain, gain_percent(self.table[start], self.table[number]))
+        saved_of_parameters = interval_of(saved, saved_ns(self.table[start], self.table[number], *scenarios))
         resolution_ns = scenarios[1].run.precision * worker_ns(after_pps, scenarios[1])
         return Gain(
             before=before.label,
             after=after.label,
             packet_bytes=after.packet_bytes,
-            gain_percent=interval_of(gain, 100 * (ratios - 1)),
-            saved_ns=interval_of(saved, saves),
-            gain_percent_of_parameters=interval_of(gain, gain_percent(self.table[start], self.table[number])),
-            saved_ns_of_parameters=interval_of(saved, saved_of_parameters),
+            gain_percent=measured_interval(100 * (every_ratio - 1), gain_of_parameters),
+            saved_ns=measured_interval(saved_ns(every_rate, every_rate * every_ratio, *scenarios), saved_of_parameters),
+            gain_percent_of_parameters=gain_of_parameters,
+            saved_ns_of_parameters=saved_of_parameters,
             same_sign=float(np.mean((np.sign(saves) == np.sign(saved)) & (np.abs(saves) > resolution_ns))),
             resolution_ns=resolution_ns,
             path=self.spread(start, number).path,
@@ -386,6 +397,12 @@ def interval_of(value: float, drawn: Floats) -> Interval:
     return Interval(value, float(low), float(high))
 
 
+def measured_interval(every: Floats, parameters: Interval) -> Interval:
+    """Return the central 90 % of what would be measured: no measurement is surer than its parameters are."""
+    low, high = central_90(every)
+    return Interval(parameters.value, min(low, parameters.low), max(high, parameters.high))
+
+
 def _widest(
     columns: Mapping[str, Floats], good: npt.NDArray[np.bool_], output: Floats
 ) -> tuple[dict[str, float], float]:
@@ -418,9 +435,11 @@ def measured_together(name: str) -> str:
 def _notes(draws: int, failed: int, errors: Mapping[int, str], table: Floats) -> tuple[str, ...]:
     notes = []
     if draws == 1:
-        notes.append("1 draw: no interval, the ends shown are that draw")
+        notes.append("1 draw: no interval of the parameters, their ends are that draw")
     elif draws < FEW_DRAWS:
-        notes.append(f"{draws} draws: too few for quantiles, the ends shown are the lowest and the highest draw")
+        notes.append(
+            f"{draws} draws: too few for quantiles, the ends of the parameters are the lowest and highest draw"
+        )
     if failed:
         notes.append(f"{failed} of {draws} draws failed and are left out: {next(iter(errors.values()))}")
     if draws > 1 and (np.ptp(table, axis=1) == 0).all():

@@ -30,6 +30,11 @@ REPEATS_OF_A_RATIO, REPEATS_OF_A_RATE, RATES_ACROSS_RIGS = 0.02, 0.033, 0.15
 REFERENCE = "seed-two-rates"
 #: Fewer figures say nothing of a spread.
 _FEWEST = 3
+#: Scores of every error that a measurement may have, in even shares: each draw has all of them, so that an interval
+#: does not depend on which error met which draw. Those of rates and of ratios stand in orders that do not correlate.
+_ERRORS, _STRIDE = 200, 39
+RATIO_ERRORS: Floats = np.asarray(ndtri((np.arange(_ERRORS) + 0.5) / _ERRORS))
+RATE_ERRORS: Floats = RATIO_ERRORS[np.arange(_ERRORS) * _STRIDE % _ERRORS]
 #: A guess in here makes a path one by analogy: the counts of what the kernel executes.
 _COUNTS = "kernel.steps."
 
