@@ -93,8 +93,8 @@ def compare(
     --set and the other options apply to both sides. With one scenario the variants are --access A,B, or the first two.
 
     The answer begins with what was asked, a better variant if there is one, and what bounds it (a NIC, a device IOTLB);
-    it ends with every variant that applies, ranked, and what is held against each. --uncertainty adds intervals, of what
-    each primitive saves too, and how much of the width is guesses.
+    it ends with every variant that applies, ranked, and what is held against each. --uncertainty adds intervals, of
+    what each primitive saves too, and how much of the width is guesses.
     """
     from sim.config.loading.paths import names
     from sim.study.evidence.envelope import outside
