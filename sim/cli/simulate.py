@@ -102,7 +102,7 @@ def compare(
     from sim.study.questions.compare import compared, compared_with_another, sides
     from sim.study.questions.limits import limits
     from sim.study.review.preface import preface, with_worth
-    from sim.study.review.ranking import ranking
+    from sim.study.review.ranking import RANKING_DRAWS, ranking
     from sim.study.runs.pool import pool_for
     from sim.study.sensitivity.shapley import decompose
     from sim.study.sensitivity.tornado import swing_entries
@@ -138,7 +138,7 @@ def compare(
         above = preface(first, before, bounds, second=(second, after), configs=configs)
     elif comparison.before != comparison.after:
         pair = comparison.before, comparison.after
-        runs = len(names("access", configs)) * sure.draws if sure else 0
+        runs = len(names("access", configs)) * min(sure.draws, RANKING_DRAWS) if sure else 0
         with opt.counted_progress("runs") as counted, pool_for(runs) as pool:
             ranked = ranking(first, *pair, sure=sure, configs=configs, executor=pool, progress=counted)
         above = replace(above, ranking=ranked)

@@ -20,8 +20,11 @@ from sim.config.scenario.scenario import Scenario
 from sim.config.tables.access import Access
 from sim.study.runs.case import Case, Side, gain_percent, one_point, saved_ns
 from sim.study.runs.pool import Job, run_jobs
+from sim.study.uncertainty.distributions import BLOCK
 from sim.study.uncertainty.intervals import Gain, Uncertainty, uncertainty
 
+#: So many draws at most rank the variants: one Latin hypercube, the first of those that the answer rests on.
+RANKING_DRAWS = BLOCK
 #: What stands against a variant of which there is no count and no published rate.
 NOT_EXECUTED = "nobody has executed it: its accessors are by analogy"
 #: What the host may do to a ring, and what is asked of each variant under it.
@@ -67,7 +70,8 @@ class Ranked:
 class Ranking:
     """The variants in the order of their gain over `before` at one size; `left_out` says why others are not there.
 
-    All rest on the same `draws` draws (0: none); `over_asked` is the better variant against the asked one in them.
+    All meet the same `draws` draws (0: none), the first of the answer's; the asked one keeps the interval of the
+    answer, which may have more. `over_asked` is the better variant against the asked one in them.
     """
 
     before: str
@@ -175,8 +179,7 @@ def ranking(
 ) -> Ranking | None:
     """Rank every variant that applies against `before`, at the first size; None where variants do not compete.
 
-    With `sure` the others are drawn as often, and meet the same draws. `stressed` adds the gain under what a host may
-    do to a ring.
+    With `sure` the others meet its first draws. `stressed` adds the gain under what a host may do to a ring.
     """
     if not ranks(scenario):
         return None
@@ -186,7 +189,8 @@ def ranking(
     variants = [variant for variant in variants if variant.name in rates]
     if before not in rates or asked not in rates:
         return None
-    drawn = _drawn(scenario, variants, asked, sure, configs, executor, progress) if sure else {}
+    number = min(sure.draws, RANKING_DRAWS) if sure else 0
+    drawn = _drawn(scenario, variants, asked, sure, number, configs, executor, progress) if sure else {}
     under = {name: _stress(scenario, variants, name, executor) for name in _STRESSES} if stressed else {}
     rows = [
         Ranked(
@@ -207,7 +211,9 @@ def ranking(
     ]
     rows.sort(key=lambda row: -row.gain_percent)
     size, resolution = scenario.traffic.sizes[0], scenario.run.precision
-    ranked = Ranking(before, asked, size, tuple(rows), left_out, resolution, sure.draws if sure else 0)
+    ranked = Ranking(
+        before, asked, size, tuple(rows), left_out, resolution, min(sure.draws, RANKING_DRAWS) if sure else 0
+    )
     return replace(ranked, over_asked=drawn.get((asked, ranked.better.access))) if ranked.better else ranked
 
 
@@ -250,6 +256,7 @@ def _drawn(
     variants: Sequence[Access],
     asked: str,
     sure: Uncertainty,
+    number: int,
     configs: Path | None,
     executor: Executor | None,
     progress: Counted | None,
@@ -261,7 +268,7 @@ def _drawn(
     first, *others = variants
     others.sort(key=lambda variant: variant.name != asked)
     sides = _sides(scenario, [first, *others])
-    drawn = uncertainty(sides, sure.draws, sure.seed, configs=configs, executor=executor, progress=progress)
+    drawn = uncertainty(sides, number, sure.seed, configs=configs, executor=executor, progress=progress)
     size = scenario.traffic.sizes[0]
     every = (*drawn.gains, *drawn.pairs, *(gain for gain in sure.gains if gain.packet_bytes == size))
     return {(gain.before, gain.after): gain for gain in every}

@@ -110,7 +110,7 @@ class Case:
 def observe(case: Case) -> float:
     """Return the figure of a case in the unit of its quantity. ConfigError when the model does not know it."""
     if case.quantity in COUNTS:
-        return _counted(_Same(case.scenario), case.functions)[case.quantity]
+        return _counted(SameScenario(case.scenario), case.functions)[case.quantity]
     if case.quantity == "pps":
         return simulate(case.plan, case.scenario.run).pps
     if case.quantity == "share":
@@ -119,7 +119,7 @@ def observe(case: Case) -> float:
 
 
 @dataclass(frozen=True, eq=False)
-class _Same:
+class SameScenario:
     """A scenario that equals itself only: to compare two by their values takes as long as to count one."""
 
     scenario: Scenario
@@ -128,11 +128,11 @@ class _Same:
         return id(self.scenario)
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Same) and self.scenario is other.scenario
+        return isinstance(other, SameScenario) and self.scenario is other.scenario
 
 
 @lru_cache(maxsize=8)
-def _counted(same: _Same, functions: tuple[str, ...]) -> dict[str, float]:
+def _counted(same: SameScenario, functions: tuple[str, ...]) -> dict[str, float]:
     """Count once what several figures ask of one scenario."""
     return executed(Case(same.scenario, functions=functions).plan, same.scenario, functions)
 
