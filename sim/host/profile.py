@@ -10,7 +10,7 @@ import yaml
 
 from sim.config.loading.load import read_table, validate
 from sim.config.tables.cpu import Cpu, Measured, Repeats
-from sim.config.tables.quantity import Quantity
+from sim.config.tables.quantity import BOUNDS, Quantity
 from sim.host.derive import LATER, calls_in_kernel, derive
 from sim.host.entries import DerivedEntry
 from sim.host.machine import HostMachine
@@ -152,14 +152,14 @@ def _judged(
 
 
 def _quantity(entry: DerivedEntry, summary: RepeatSummary) -> dict[str, Any]:
-    low, high = min(summary.low, *entry.spans, summary.value), max(summary.high, *entry.spans, summary.value)
-    if entry.rule.unit == "fraction":
-        high = min(1.0, high)
+    least, most = BOUNDS[entry.rule.unit]
+    low = max(least, min(summary.low, *entry.spans, summary.value))
+    high = min(most, max(summary.high, *entry.spans, summary.value))
     source = entry.source if summary.stable else f"UNSTABLE ({summary.why_unstable}): {entry.source}"
     return {
         "value": rounded(summary.value),
         "unit": entry.rule.unit,
-        "low": rounded(max(0.0, low)),
+        "low": rounded(low),
         "high": rounded(high),
         "source": source,
         "grade": entry.grade,

@@ -66,7 +66,7 @@ def test_what_has_no_markdown_form_is_not_left_out():
         ("a\r\nb\u2028c\x0bd", "a b c d"),
         ("&lt; &#60; a&", "\\&lt; \\&#60; a&"),
         ("\x1b[1m", "\ufffd[1m"),
-        ("\u202e\u05d0", "\u202e\u05d0"),
+        ("\u202e\u05d0", "\ufffd\u05d0"),
     ],
 )
 def test_marks_are_escaped_and_only_those(text, escaped):

@@ -70,8 +70,7 @@ def wait_for_another_part(out: Path, process: subprocess.Popen[str]) -> None:
         time.sleep(0.05)
 
 
-@pytest.mark.long
-@pytest.mark.parametrize("killings", [4, pytest.param(20, marks=pytest.mark.deep)])
+@pytest.mark.parametrize("killings", [1, pytest.param(20, marks=pytest.mark.deep)])
 def test_a_sweep_killed_again_and_again_ends_with_the_bytes_of_an_undisturbed_one(
     killings, study, undisturbed, tmp_path
 ):
