@@ -207,7 +207,7 @@ def capacity(
     Packets arrive as traffic.load says (constant, poisson or on-off; constant for saturate) and wait in a backlog of
     traffic.load.backlog packets while the ring is full; what finds no room there is lost. Rates are those of all queues
     together, with on-off the mean. --loss searches the partial drop rate beside the rate without loss. --uncertainty
-    repeats the search in each draw, to within 2 % where --resolution is finer: some seconds for ten draws of a variant.
+    repeats the search in each draw (20 unless told otherwise), to within 2 % where --resolution is finer.
     """
     from sim.study.questions.capacity import capacity as search
     from sim.study.questions.capacity import offered
@@ -241,9 +241,9 @@ def _capacity_uncertainty(
 ) -> Uncertainty:
     """Search in each draw, with a progress bar; a search is long enough for processes of their own."""
     from sim.study.runs.pool import local_executor
-    from sim.study.uncertainty.capacities import capacity_uncertainty
+    from sim.study.uncertainty.capacities import USUAL_DRAWS, capacity_uncertainty
 
-    chosen, seed = None if draws == opt.CHOSEN_DRAWS else draws, capacities.scenario.run.seed
+    chosen, seed = USUAL_DRAWS if draws == opt.CHOSEN_DRAWS else draws, capacities.scenario.run.seed
     opt.at_least("--uncertainty", 1, chosen)
     with opt.counted_progress("searches") as report, local_executor() as pool:
         return capacity_uncertainty(

@@ -12,8 +12,8 @@ import sim
 from sim.config.loading import paths
 
 NAMES = sorted(paths.names("scenario"))
-#: Several queues on several cores, and an offered load.
-FEW = ("eight-workers", "virtio-net-low-load")
+#: Several queues on several cores.
+FEW = ("eight-workers",)
 SHORT = ("--set", "run.packets=3000")
 #: Resolution of a search, and what a run of some thousand packets tells of a rate beside what was offered.
 COARSE, NOISE = 0.1, 0.03

@@ -58,7 +58,7 @@ def test_a_full_disk_is_one_line(arguments, empty, compiled):
     )
 
 
-@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "ascii:strict"])
+@pytest.mark.parametrize("encoding", ["ascii:strict", "latin-1"])
 def test_signs_that_an_encoding_lacks_have_stand_ins_and_other_texts_their_escapes(encoding, empty, compiled):
     environment = {**os.environ, "PYTHONIOENCODING": encoding}
     (empty / "access").mkdir()

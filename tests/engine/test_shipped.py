@@ -13,7 +13,12 @@ from tests.engine.scenarios import ENGINES
 PACKETS = 150
 
 
-@pytest.mark.parametrize("name", sorted(paths.names("scenario")))
+NAMES = sorted(paths.names("scenario"))
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=() if number % 3 == 0 else pytest.mark.deep) for number, name in enumerate(NAMES)]
+)
 def test_a_shipped_scenario_has_the_same_trace_on_both_engines(name):
     scenario = load_scenario(name)
     sizes = scenario.traffic.sizes

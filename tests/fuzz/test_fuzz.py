@@ -14,9 +14,9 @@ from tests.fuzz.fuzzers import FUZZERS, Fuzzer, Input
 from tests.fuzz.outcome import ANSWERED, FAILED, REFUSED, Outcome, judged, of_process
 
 #: Inputs of each fuzzer in the suite: some twenty seconds of processor time, all together.
-FEW = {"structured": 200, "text": 120, "settings": 12, "parts": 60}
+FEW = {"structured": 100, "text": 60, "settings": 8, "parts": 40}
 #: As many in the deep tests; `make fuzz` goes on for as long as it is told.
-MANY = 20
+MANY = 40
 
 
 def failures(name, numbers):

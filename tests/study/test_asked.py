@@ -25,11 +25,11 @@ SHORT = ["access=copy_user", "traffic.packet_bytes=64"]
     [
         (LINUX, "driver.packet_cost=30", "driver.kind=virtio-user or driver.kind=lockstep"),
         (SEED, "driver.stack_cost=300", "driver.kind=virtio-net"),
-        (SEED, "driver.napi_tx=true", "driver.kind=virtio-net"),
-        (SEED, "receive.buffer_bytes=4096", "device.direction=rx"),
+        pytest.param(SEED, "driver.napi_tx=true", "driver.kind=virtio-net", marks=pytest.mark.deep),
+        pytest.param(SEED, "receive.buffer_bytes=4096", "device.direction=rx", marks=pytest.mark.deep),
         (SEED, "backend.stack_cost=30", "backend.kind=tap-xdp-pass or backend.kind=tap-skb"),
-        (SEED, "queues.workers=each", "queues.pairs=2"),
-        (SEED, "virtqueue.iotlb_miss_cost=30", "what virtio-user-iotlb has"),
+        pytest.param(SEED, "queues.workers=each", "queues.pairs=2", marks=pytest.mark.deep),
+        pytest.param(SEED, "virtqueue.iotlb_miss_cost=30", "what virtio-user-iotlb has", marks=pytest.mark.deep),
         ("tap-write", "virtqueue.size=512", "device.kind=vhost_net"),
     ],
 )

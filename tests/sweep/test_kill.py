@@ -70,7 +70,8 @@ def wait_for_another_part(out: Path, process: subprocess.Popen[str]) -> None:
         time.sleep(0.05)
 
 
-@pytest.mark.parametrize("killings", [1, pytest.param(20, marks=pytest.mark.deep)])
+@pytest.mark.deep
+@pytest.mark.parametrize("killings", [20])
 def test_a_sweep_killed_again_and_again_ends_with_the_bytes_of_an_undisturbed_one(
     killings, study, undisturbed, tmp_path
 ):

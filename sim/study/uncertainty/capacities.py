@@ -21,12 +21,14 @@ from sim.study.uncertainty.intervals import Uncertainty, uncertainty
 
 #: How finely a draw is searched at least: a share that is small beside the width of any interval of rates.
 RESOLUTION = 0.02
+#: So many draws unless told otherwise: a search is some twenty runs, none of them short.
+USUAL_DRAWS = 20
 
 
 def capacity_uncertainty(
     capacities: Capacities,
     resolution: float,
-    draws: int | None = None,
+    draws: int = USUAL_DRAWS,
     seed: int = 1,
     *,
     with_loss: bool = False,
