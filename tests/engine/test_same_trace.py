@@ -65,7 +65,7 @@ def assert_same_checkpoints(slow, fast):
 @pytest.mark.long
 @pytest.mark.parametrize("part", range(2))
 def test_generated_scenarios_give_the_same_trace(part):
-    @examples(20)
+    @examples(10)
     @given(cases())
     def check(case: Case) -> None:
         assert_same(case)
@@ -74,7 +74,7 @@ def test_generated_scenarios_give_the_same_trace(part):
 
 
 def test_generated_devices_beside_vhost_net_give_the_same_trace():
-    @examples(25)
+    @examples(15)
     @given(competitors())
     def check(case: Case) -> None:
         assert_same(case)

@@ -51,7 +51,7 @@ def test_a_small_backlog_loses_bursts_that_a_large_one_carries():
     assert small < 0.8 * large
 
 
-@pytest.mark.parametrize("loss", [0.02, 0.1])
+@pytest.mark.parametrize("loss", [pytest.param(0.02, marks=pytest.mark.deep), 0.1])
 def test_what_is_offered_with_a_loss_carries_the_rest(loss):
     """A worker that carries c of r packets loses 1 - c / r: all but a share l is carried at c / (1 - l)."""
     result = search("access=vmap", loss=loss, resolution=0.01).results[0]
