@@ -64,7 +64,7 @@ def review(
     sides = [side for side in sides_of(scenario, list(pair)) if side.packet_bytes == size]
     tornado = study_tornado or swing_entries(sides, executor, progress)
     bounded = limits(scenario, result.points)
-    ranked = None
+    ranked, parts = None, None
     if focus != accesses[0]:
         ranked = ranking(
             scenario,
@@ -76,8 +76,6 @@ def review(
             executor=executor,
             progress=progress,
         )
-    parts = None
-    if focus != accesses[0]:
         parts = parts_of(every, sure.draws, seed, after=focus, configs=configs, executor=executor, progress=progress)
     above = replace(preface(scenario, result.points, bounded, configs=configs), ranking=ranked)
     return Review(

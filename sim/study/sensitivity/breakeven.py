@@ -16,7 +16,7 @@ from sim.config.errors import ConfigError
 from sim.config.scenario.scenario import Scenario
 from sim.config.tables.quantity import Quantity
 from sim.study.runs.asked import Point, every_point, unread
-from sim.study.runs.case import Case, gain_percent, one_point, saved_ns, value_of, worker_ns
+from sim.study.runs.case import gain_percent, saved_ns, sides_of, value_of, worker_ns
 from sim.study.runs.pool import run_cases
 
 #: Gives the scenario in which the key has a value.
@@ -165,7 +165,7 @@ def breakeven(
         raise ConfigError("two access variants are needed", key="target", got=target)
 
     def value_at(x: float) -> float:
-        return _observe(varied(int(x) if whole else x), target.quantity)
+        return _observe(varied(int(x) if whole else x), target)
 
     result = search(value_at, key, unit, target, low, high, tolerance, whole)
     return replace(result, basis=base.queues.basis)
@@ -251,12 +251,15 @@ def looked_at(scenario: Scenario, target: Target) -> Scenario:
     return scenario.model_copy(update={"access": pair, "traffic": first})
 
 
-def _observe(scenario: Scenario, quantity: str) -> float:
-    size = scenario.traffic.sizes[0]
-    names = [variant.name for variant in scenario.access[: 2 if quantity in OF_PAIRS else 1]]
-    rates = run_cases([Case(one_point(scenario, name, size)) for name in names]).tolist()
+def answer(quantity: str, rates: Any, scenario: Scenario) -> Any:
+    """Return what a target looks at, of the rates of one variant or two in packets/s; arrays draw by draw."""
     if quantity == "gain":
-        return float(gain_percent(*rates))
+        return gain_percent(rates[0], rates[1])
     if quantity == "saved_ns":
-        return float(saved_ns(rates[0], rates[1], scenario, scenario))
-    return float(rates[0] if quantity == "pps" else worker_ns(rates[0], scenario))
+        return saved_ns(rates[0], rates[1], scenario, scenario)
+    return rates[0] if quantity == "pps" else worker_ns(rates[0], scenario)
+
+
+def _observe(scenario: Scenario, target: Target) -> float:
+    rates = run_cases([side.case for side in sides_of(looked_at(scenario, target))]).tolist()
+    return float(answer(target.quantity, rates, scenario))

@@ -16,8 +16,8 @@ import numpy as np
 
 from sim.config.progress import Counted
 from sim.config.scenario.scenario import Scenario
-from sim.study.runs.case import Case, Floats, Side, gain_percent, one_point, saved_ns, value_of, worker_ns
-from sim.study.sensitivity.breakeven import OF_PAIRS, BreakEven, Target, Varied
+from sim.study.runs.case import Floats, sides_of, value_of
+from sim.study.sensitivity.breakeven import OF_PAIRS, BreakEven, Target, Varied, answer, looked_at
 from sim.study.uncertainty.intervals import Interval, MeasuredDraws, drawn_runs, interval_of, measured_interval
 
 #: So many places of the range are drawn; the draws are interpolated between them.
@@ -107,23 +107,24 @@ def drawn_breakeven(
     values = [result.looks[number][0] for number in chosen]
     whole = isinstance(value_of(base, result.key), int)
     scenarios = [base, *(varied(int(value) if whole else value) for value in values)]
-    width = 2 if result.target.quantity in OF_PAIRS else 1
-    sides = [side for scenario in scenarios for side in _sides(scenario, width)]
+    of_each = [sides_of(looked_at(scenario, result.target)) for scenario in scenarios]
+    sides = [side for of_scenario in of_each for side in of_scenario]
     runs = drawn_runs(sides, draws, seed, configs=configs, executor=executor, progress=progress)
     made = runs.measured()
     quantity = result.target.quantity
+    width = len(of_each[0])
     starts = range(0, len(sides), width)
     measured, parameters = (
         np.stack([_sample(made, start, quantity, as_measured) for start in starts]) for as_measured in (True, False)
     )
-    nominal = [_answer(made.nominal[start : start + width], sides[start], quantity) for start in starts]
+    nominal = [answer(quantity, made.nominal[start : start + width], sides[start].case.scenario) for start in starts]
     places = []
-    for value, answer, drawn, of_parameters in zip([None, *values], nominal, measured, parameters, strict=True):
-        ends = interval_of(answer, of_parameters)
+    for value, as_it_is, drawn, of_parameters in zip([None, *values], nominal, measured, parameters, strict=True):
+        ends = interval_of(as_it_is, of_parameters)
         places.append(DrawnPlace(value, measured_interval(drawn, ends), ends, _met(result.target, drawn)))
     crossings = _crossings(result.target, values, measured[1:])
     numbers = np.array([len(roots) for roots in crossings])
-    first = np.array([result.target.met(answer) for answer in measured[1]])
+    first = np.array([result.target.met(drawn) for drawn in measured[1]])
     return DrawnBreakEven(
         draws=runs.number,
         seed=seed,
@@ -137,12 +138,6 @@ def drawn_breakeven(
     )
 
 
-def _sides(scenario: Scenario, width: int) -> list[Side]:
-    size = scenario.traffic.sizes[0]
-    names = [variant.name for variant in scenario.access[:width]]
-    return [Side(name, size, Case(one_point(scenario, name, size))) for name in names]
-
-
 def _sample(made: MeasuredDraws, start: int, quantity: str, as_measured: bool) -> Floats:
     """Return what the target looks at in each draw, as it would be measured or as the parameters give it."""
     rates = made.every_rate(start) if as_measured else made.table[start]
@@ -151,21 +146,11 @@ def _sample(made: MeasuredDraws, start: int, quantity: str, as_measured: bool) -
         rates = np.stack([rates, rates * ratios])
     else:
         rates = rates[None]
-    return np.asarray(_answer(rates, made.sides[start], quantity))
-
-
-def _answer(rates: Any, side: Side, quantity: str) -> Any:
-    """Return what a target looks at, of the rates of one variant or two."""
-    scenario = side.case.scenario
-    if quantity == "gain":
-        return gain_percent(rates[0], rates[1])
-    if quantity == "saved_ns":
-        return saved_ns(rates[0], rates[1], scenario, scenario)
-    return rates[0] if quantity == "pps" else worker_ns(rates[0], scenario)
+    return np.asarray(answer(quantity, rates, made.sides[start].case.scenario))
 
 
 def _met(target: Target, answers: Floats) -> float:
-    return float(np.mean([target.met(answer) for answer in answers]))
+    return float(np.mean([target.met(drawn) for drawn in answers]))
 
 
 def _crossings(target: Target, values: Sequence[float], answers: Floats) -> list[list[float]]:
