@@ -213,7 +213,7 @@ class _RecordedConfiguration(Strict):
     kinds: dict[str, _Count]
     functions: dict[str, _Count]
     returns: dict[str, _Count]
-    user: list[tuple[str, str, _Count, _Count]]
+    user: list[Annotated[tuple[str, str, _Count, _Count], Field(strict=False)]]
     invocations: _Count
     outside_window: _Count
     trace: str

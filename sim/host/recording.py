@@ -67,7 +67,7 @@ class Recording(Strict):
     origin: str = Field(min_length=1, description="how this recording came about")
     started: str
     machine: HostMachine
-    pair: tuple[int, int | None]
+    pair: tuple[int, int | None] = Field(strict=False)
     rounds: list[Round] = Field(min_length=1)
     series: dict[str, Series]
     samples: dict[str, Samples] = Field(default_factory=dict, description="of writes to a TAP, by way")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from sim.config import ConfigError, load_scenario
@@ -128,6 +129,14 @@ def test_the_calibration_is_not_applied_again_to_a_resolved_scenario(write):
     assert load_scenario(file).cpu.cpi.value == 0.45
     fitted = load_table("calibration", "seed-copy-user").parameters[0].value
     assert load_scenario(file, overrides=["calibration=seed-copy-user"]).cpu.cpi.value == fitted
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("driver.burst", np.int64(16)), ("cpu.cpi", np.float64(0.45)), ("mitigations.smap", np.bool_(False))],
+)
+def test_a_setting_may_be_a_number_of_numpy(key, value):
+    assert load_scenario(SEED, settings={key: value}) == load_scenario(SEED, settings={key: value.item()})
 
 
 def test_scenarios_of_one_file_do_not_see_each_others_settings():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import os
+import re
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -101,6 +102,11 @@ class StrictLoader(_Loader):  # type: ignore[misc, valid-type]
                 raise _problem(f"key '{key}' is given twice", key_node)
             mapping[key] = self.construct_object(value_node, deep)
         return mapping
+
+
+#: YAML 1.1 takes 1e12 and 1.2e12 for texts; YAML 1.2 and everybody who types them do not.
+_FLOAT = re.compile(r"[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)[eE][-+]?[0-9]+$")
+StrictLoader.add_implicit_resolver("tag:yaml.org,2002:float", _FLOAT, list("-+.0123456789"))
 
 
 def _problem(problem: str, node: yaml.Node) -> yaml.YAMLError:

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
+import numpy as np
 import yaml
 from pydantic import BaseModel, ValidationError
 
@@ -341,8 +342,9 @@ class Scenarios:
 def _setting(key: str, value: Any) -> Assignment:
     """Return the assignment of a value that a table or the library gives. ConfigError for a list that is none."""
     keys = key.split(".")
+    plain = value.item() if isinstance(value, np.generic) else value
     try:
-        return keys, as_list(keys, value), None
+        return keys, as_list(keys, plain), None
     except NotYamlError as error:
         raise ConfigError(f"'{value}' is not readable as YAML: {error.problem}", key=key) from None
 

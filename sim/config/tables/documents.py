@@ -65,7 +65,9 @@ class Assumptions(Sectioned[AssumptionRow]):
 class SourceRow(Strict):
     """What one citation stands for."""
 
-    names: tuple[str, ...] = Field(min_length=1, description="texts that cite it; the page lists it by the first")
+    names: tuple[str, ...] = Field(
+        min_length=1, strict=False, description="texts that cite it; the page lists it by the first"
+    )
     finding: str = Field(min_length=1, description="what was read, measured or decided there")
     where: str = Field(min_length=1, description="where that can be looked up")
     sure: str = Field(min_length=1, description="how sure it is, in the words of the table's `about`")

@@ -55,7 +55,7 @@ _READ: ContextVar[Reads | None] = ContextVar("read", default=None)
 class Strict(BaseModel):
     """Base of every table: unknown keys are refused, values cannot be changed after loading. Reads can be noted."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, strict=True)
 
     def __getattribute__(self, name: str) -> Any:
         if (read := _READ.get()) is not None:
@@ -86,7 +86,9 @@ class Quantity(Strict):
     )
     moves_with: str | None = Field(None, description="key of the entry that the same source gives it together with")
     table_range: tuple[float, float] | None = Field(
-        None, description="of a value that the user has set: low and high of the table, whose place it takes"
+        None,
+        strict=False,
+        description="of a value that the user has set: low and high of the table, whose place it takes",
     )
 
     @property

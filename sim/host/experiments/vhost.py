@@ -131,7 +131,8 @@ def read_run(settings: Mapping[str, int], records: Sequence[Mapping[str, object]
     return VhostRun.model_validate(
         {
             "settings": dict(settings),
-            **{key: setup[key] for key in ("features", "kernel_thread", "zerocopy")},
+            **{key: setup[key] for key in ("features", "zerocopy")},
+            "kernel_thread": bool(setup["kernel_thread"]),
             "counts": {key: value for key, value in by_kind["counts"][0].items() if key in sides},
             "windows": by_kind.get("window", []),
             "total": {key: value for key, value in total.items() if key in sides},
