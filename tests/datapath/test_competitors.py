@@ -116,6 +116,11 @@ def test_scenarios_of_different_devices_can_be_compared():
         ("vhost-user-tx", "driver.kind=lockstep", "driver.kind: lockstep does not go with device.kind vhost_user"),
         ("vhost-user-tx", "virtqueue.event_idx=true", "virtqueue.event_idx: vhost_user has direct"),
         ("af-xdp-tx", "virtqueue.indirect=true", "virtqueue.indirect: af_xdp has direct descriptors"),
+        (
+            "af-xdp-tx",
+            "driver.scatter_bytes=300",
+            "driver.scatter_bytes: af_xdp has direct descriptors, one per packet",
+        ),
     ],
 )
 def test_what_is_not_modelled_is_refused(name, override, sentence):

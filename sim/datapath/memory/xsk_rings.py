@@ -68,9 +68,10 @@ def check_competes(scenario: Scenario) -> None:
     if scenario.driver.kind not in ("virtio-user", "xsk"):
         raise ConfigError(f"{scenario.driver.kind} does not go with device.kind {kind}", key="driver.kind")
     odd = {
-        "event_idx": queue.event_idx,
-        "indirect": queue.indirect,
-        "descriptors_per_packet": queue.descriptors_per_packet > 1,
+        "virtqueue.event_idx": queue.event_idx,
+        "virtqueue.indirect": queue.indirect,
+        "driver.scatter_bytes": scenario.driver.scatter_bytes is not None,
+        "virtqueue.descriptors_per_packet": queue.descriptors_per_packet > 1,
     }
     for key in (key for key, on in odd.items() if on):
-        raise ConfigError(f"{kind} has direct descriptors, one per packet, and no event index", key=f"virtqueue.{key}")
+        raise ConfigError(f"{kind} has direct descriptors, one per packet, and no event index", key=key)
