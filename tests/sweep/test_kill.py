@@ -53,14 +53,21 @@ def undisturbed(study, tmp_path_factory) -> dict[str, bytes]:
     return contents(folder)
 
 
-def start(study: Path, out: Path, *options: str, command: tuple = (COMMAND,), **popen) -> subprocess.Popen[str]:
+def listening() -> None:
+    """Take SIGINT, which who runs these tests in the background of a script ignores, and so would the command."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
+def start(
+    study: Path, out: Path, *options: str, command: tuple = (COMMAND,), preexec_fn=listening
+) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [*command, "sweep", str(study), "--out", str(out), *options],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
-        **popen,
+        preexec_fn=preexec_fn,
     )
 
 
