@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import statistics
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationError, model_validator
 
@@ -23,10 +23,15 @@ FEWEST_ROUNDS = 5
 _LATER = ("stepping", "command_line", "hardened_usercopy", "module_parameters")
 
 
+#: Ticks per operation, and core cycles per tick: of more, nothing can be added up and no machine has them.
+Ticks = Annotated[float, Field(ge=-1e15, le=1e15)]
+Ratio = Annotated[float, Field(ge=0, le=1e6)]
+
+
 class Round(Strict):
     """One pass through all benchmarks, in a process of its own."""
 
-    ticks_per_ns: float = Field(gt=0)
+    ticks_per_ns: float = Field(ge=1e-3, le=1e3)
     idle: float = Field(ge=0, le=1, description="share of time in which both CPUs were idle, just before")
     steal: float = Field(ge=0, le=1, description="share of time that the hypervisor took from them, during")
 
@@ -39,8 +44,8 @@ class Round(Strict):
 class Series(Strict):
     """One benchmark in every round: ticks per operation (null: not possible), core cycles per tick beside it."""
 
-    ticks: list[float | None]
-    ratio: list[float]
+    ticks: list[Ticks | None]
+    ratio: list[Ratio]
     disturbed: list[int]
 
 

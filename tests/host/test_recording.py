@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 
@@ -68,6 +69,23 @@ def test_a_file_that_is_no_recording_is_one_line(text, sentence, tmp_path):
         read_recording(file)
     assert str(caught.value).startswith(f"{file}: {sentence}")
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("place", "number", "sentence"),
+    [
+        ("ticks", -1e308, "ticks.0: Input should be greater than or equal to -1000000000000000"),
+        ("ticks", 1e308, "ticks.0: Input should be less than or equal to 1000000000000000"),
+        ("ratio", 1e308, "ratio.0: Input should be less than or equal to 1000000"),
+        ("ratio", -1, "ratio.0: Input should be greater than or equal to 0"),
+    ],
+)
+def test_a_number_with_which_nothing_can_be_added_up_is_one_line(place, number, sentence, quiet, tmp_path):
+    file, table = tmp_path / "mine.json", json.loads(quiet.to_json())
+    table["series"]["load 0"][place][0] = number
+    file.write_text(json.dumps(table), encoding="utf-8")
+    with pytest.raises(ConfigError, match=re.escape(f"series.load 0.{sentence}")):
+        read_recording(file)
 
 
 def test_a_missing_file_is_one_line(tmp_path):

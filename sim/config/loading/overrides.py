@@ -96,7 +96,7 @@ def override(table: Table, keys: list[str], value: Any, model: type[BaseModel], 
         # Absent, or a short form such as `load: saturate`.
         if fields is not None and not isinstance(place.get(key), dict):
             place[key] = model_default(model, keys[: depth + 1]) if "grade" in fields.model_fields else {}
-        if not isinstance(place[key], dict):
+        if not isinstance(place.get(key), dict):
             raise ConfigError(f"'{'.'.join(keys[: depth + 1])}' has no keys below it", given=given)
         place[key] = dict(place[key])
         place = place[key]
