@@ -39,12 +39,12 @@ HOSTILE = '</script><script>alarm=1</script><b onclick="alarm=1">&amp;\u202e\u05
 
 
 @pytest.fixture(scope="session")
-def plain_review() -> Review:
-    return review(sim.load_scenario(SEED, overrides=SHORT), 20)
+def plain_review(made_once) -> Review:
+    return made_once("plain-review", lambda: review(sim.load_scenario(SEED, overrides=SHORT), 20))
 
 
 @pytest.fixture(scope="session")
-def hostile_review() -> Review:
+def hostile_review(made_once) -> Review:
     """A review in which every text that a file can give is hostile."""
     scenario = sim.load_scenario(SEED, overrides=SHORT)
     first, *others = scenario.access
@@ -52,4 +52,4 @@ def hostile_review() -> Review:
     same_start = others[0].model_copy(update={"name": HOSTILE + "y"})
     cpu = scenario.cpu.model_copy(update={"title": HOSTILE})
     texts = {"name": HOSTILE, "title": HOSTILE, "source": HOSTILE, "cpu": cpu, "access": [named, same_start]}
-    return review(scenario.model_copy(update=texts), 20)
+    return made_once("hostile-review", lambda: review(scenario.model_copy(update=texts), 20))

@@ -12,14 +12,12 @@ from sim.datapath import build_plan
 from sim.engine import simulate
 from sim.report.tables.validation import by_cause, causes, named_figures
 from sim.study.evidence.figures import load_measurements
-from sim.study.evidence.validate import validate
 from sim.study.runs.functions import instructions_of, worker_rows
 
 
 @pytest.fixture(scope="module")
-def rows():
-    files = [file.name for file in load_measurements() if not file.counts]
-    return [row for row in validate(draws=0, only=files).rows if not row.figure.entry.is_count]
+def rows(nominal):
+    return [row for row in nominal.rows if not row.figure.entry.is_count]
 
 
 def test_a_text_names_figures_of_the_file_before_them():

@@ -25,7 +25,7 @@ def load(*overrides):
 
 @pytest.fixture(scope="module")
 def validation():
-    return validate(draws=10, only=["batch-sweep", "counts-seed-kernels", "in-order", "profile-tx"])
+    return validate(draws=4, only=["batch-sweep", "counts-seed-kernels", "in-order", "profile-tx"])
 
 
 BELOW_ZERO = "S1 is estimated below zero: 0 within its error"

@@ -26,7 +26,7 @@ def tables(hostile_review):
     return [results.result_tables(review.result), shown]
 
 
-@pytest.mark.parametrize("width", [20, 80, 132])
+@pytest.mark.parametrize("width", [pytest.param(20, marks=pytest.mark.deep), 80, 132])
 def test_a_terminal_shows_every_sign_within_its_width(width, tables):
     for content in tables:
         lines = list(plain_lines(content, width))

@@ -222,7 +222,7 @@ def test_the_interval_of_a_single_size_is_drawn_as_a_bar():
     from sim.study.review.ask import review
     from tests.report.conftest import SEED, SHORT
 
-    found = review(sim.load_scenario(SEED, overrides=[*SHORT, "traffic.packet_bytes=64"]), 20)
+    found = review(sim.load_scenario(SEED, overrides=[*SHORT, "traffic.packet_bytes=64"]), 5)
     line = next(one for one in figures(page(found, COMMAND))["rates"]["data"] if one.get("name") == "copy_user")
     pps = found.sure.rates[0].pps
     assert line["error_y"]["array"] == [pytest.approx((pps.high - pps.value) / 1e6)]
@@ -234,7 +234,7 @@ def test_a_third_variant_has_its_gain_and_its_waterfall():
     from sim.study.review.ask import review
     from tests.report.conftest import SEED, SHORT
 
-    found = review(sim.load_scenario(SEED, overrides=[*SHORT, "access=copy_user,vmap,ideal"]), 20)
+    found = review(sim.load_scenario(SEED, overrides=[*SHORT, "access=copy_user,vmap,ideal"]), 5)
     whole = page(found, COMMAND)
     assert "<bdi>+0.00</bdi>" in whole  # vmap executes as many access_ok as copy_user, ideal fewer
     assert "<bdi>-0.00</bdi>" not in whole

@@ -16,11 +16,6 @@ from sim.study.evidence.validate import Validated, validate
 PAGE = Path(__file__).parents[2] / "docs" / "validation.md"
 
 
-@pytest.fixture(scope="module")
-def nominal():
-    return validate(draws=0)
-
-
 def by_name(validation):
     return {row.figure.name: row for row in validation.rows}
 
