@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +52,12 @@ def way_of(scenario: Scenario) -> str:
     return " -> ".join(steps if scenario.device.direction == "tx" else reversed(steps))
 
 
+@lru_cache(maxsize=1)
+def shipped_envelope() -> dict[str, Envelope]:
+    """Return the envelope of the shipped measurements, which are the same as long as a process runs."""
+    return envelope()
+
+
 def envelope(configs: Path | None = None) -> dict[str, Envelope]:
     """Derive the envelope of each way of the packet from every published rate and ratio that the model can make."""
     ways = _by_way(case.scenario for figure in _figures(("pps", "ratio"), configs) for case in figure.cases)
@@ -75,7 +82,7 @@ def outside(scenarios: Iterable[Scenario], configs: Path | None = None) -> str |
     """
     asked = list(scenarios)
     try:
-        covered = envelope(configs)
+        covered = shipped_envelope() if configs is None else envelope(configs)
     except ConfigError as error:
         return f"evidence not checked: {error}"
     beyond = [_outside(way, Envelope.of(same), covered.get(way)) for way, same in _by_way(asked).items()]
