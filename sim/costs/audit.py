@@ -141,23 +141,34 @@ def _whole_accesses(access: Access) -> Iterator[tuple[str, list[str]]]:
     yield "round", access.round
 
 
-def fields(table: BaseModel, prefix: str = "") -> Iterator[tuple[str, BaseModel, str]]:
+def fields(table: BaseModel, prefix: str = "", near: str = "") -> Iterator[tuple[str, BaseModel, str]]:
     """Yield every key below a table with the table that holds it and the name that it has there, depth first.
 
-    An entry with its evidence is one key, and so are a list and a dict of plain values.
+    An entry with its evidence is one key, and so are a list and a dict of plain values. With a key that they shall be
+    `near`, only it, those below it and the one that it is in.
     """
     for attribute in type(table).model_fields:
-        value, key = getattr(table, attribute), f"{prefix}{attribute}"
+        key = f"{prefix}{attribute}"
+        if not is_near(key, near):
+            continue
+        value = getattr(table, attribute)
         below = value if isinstance(value, dict) else {"": value}
         if not below or not all(isinstance(entry, BaseModel) for entry in below.values()):
             yield key, table, attribute
             continue
         for name, entry in below.items():
             inner = f"{key}.{name}" if name else key
+            if not is_near(inner, near):
+                continue
             if isinstance(entry, Quantity | Flag):
                 yield inner, entry, "value"
             else:
-                yield from fields(entry, f"{inner}.")
+                yield from fields(entry, f"{inner}.", near)
+
+
+def is_near(key: str, near: str) -> bool:
+    """Return whether a key is another, or below it, or the one that it is in; every key is near the empty one."""
+    return not near or f"{key}.".startswith(f"{near}.") or f"{near}.".startswith(f"{key}.")
 
 
 @dataclass(frozen=True)
@@ -193,13 +204,13 @@ class Ledger:
         only = self.read_for_setup.keys() - self.read.keys()
         return {key for key, entry in self.entries().items() if (id(entry), "value") in only}
 
-    def keys_read(self) -> set[str]:
-        """Return every key of the scenario that was read, entries or not."""
+    def keys_read(self, near: str = "") -> set[str]:
+        """Return every key of the scenario that was read, entries or not; with `near` a key, only those near it."""
         read = self.read.keys() | self.read_for_setup.keys()
         if self.scenario is None or self.sized is None:
             return set()
         own, sized = (
-            {key for key, table, name in fields(scenario) if (id(table), name) in read}
+            {key for key, table, name in fields(scenario, near=near) if (id(table), name) in read}
             for scenario in (self.scenario, self.sized)
         )
         return own | (sized - set(self.of_size))

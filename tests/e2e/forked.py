@@ -53,7 +53,7 @@ class Server:
 
 
 def _import_everything() -> None:
-    """Import every module, run what compiles the fast engine, and read the published figures that every answer names."""
+    """Import every module, run what compiles the fast engine, and read the figures that every answer names."""
     import sim
     from sim.study.evidence.envelope import shipped_envelope
 

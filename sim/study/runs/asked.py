@@ -6,7 +6,7 @@ file may be idle; one that the user has set may not.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from itertools import islice, product
 from pathlib import Path
@@ -18,7 +18,7 @@ from sim.config.loading.load import Scenarios
 from sim.config.loading.overrides import TABLES, Given
 from sim.config.scenario.scenario import Scenario
 from sim.config.tables.quantity import Quantity, noting_reads
-from sim.costs.audit import fields
+from sim.costs.audit import fields, is_near
 from sim.datapath import build_plan
 from sim.study.runs.case import variants_and_sizes
 
@@ -216,8 +216,7 @@ def unread(keys: Iterable[str], points: Iterable[Point]) -> list[str]:
         if not left:
             break
         with suppress(ConfigError):
-            read = _keys_read(scenario, access, size, any(key.startswith(_OF_FUNCTIONS) for key in left))
-            left = [key for key in left if not _is_read(key, read)]
+            left = _left_unread(left, scenario, access, size)
             built = True
     return left if built else []
 
@@ -227,16 +226,16 @@ def _is_asked(key: str) -> bool:
     return key not in TABLES and section not in NOT_ASKED and below.rpartition(".")[2] not in _LABELS
 
 
-def _keys_read(scenario: Scenario, access: str, size: int, functions: bool = False) -> set[str]:
+def _left_unread(keys: Sequence[str], scenario: Scenario, access: str, size: int) -> list[str]:
+    """Return which of some keys the Plan of a point does not read; ConfigError where there is none.
+
+    A key is read where it is, or what is below it, or the list or table of plain values that it is in.
+    """
     with noting_reads() as noted:
         variants_and_sizes(scenario)  # the Plan of one size does not read which there are
     sizes = {key for key, table, name in fields(scenario.traffic, "traffic.") if (id(table), name) in noted}
-    return build_plan(scenario, access, size, functions=functions).ledger.keys_read() | sizes
-
-
-def _is_read(key: str, read: Collection[str]) -> bool:
-    """Return whether a key was read, or what is below it, or the list or table of plain values that it is in."""
-    return any(name == key or name.startswith(f"{key}.") or key.startswith(f"{name}.") for name in read)
+    ledger = build_plan(scenario, access, size, functions=any(key.startswith(_OF_FUNCTIONS) for key in keys)).ledger
+    return [key for key in keys if not ledger.keys_read(near=key) and not any(is_near(key, name) for name in sizes)]
 
 
 def ways_to_read(
@@ -261,7 +260,7 @@ def ways_to_read(
 
 
 def _is_read_at(key: str, points: Sequence[Point]) -> bool:
-    return any(_is_read(key, _keys_read(*point)) for point in points)
+    return any(not _left_unread([key], *point) for point in points)
 
 
 def _read_in(key: str, asks: Asks) -> list[str]:
