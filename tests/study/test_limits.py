@@ -32,6 +32,16 @@ def test_the_copy_bound_is_what_the_copies_of_one_packet_cost():
     assert copy_ps(plan) / 1e3 == pytest.approx(header + payload, abs=0.005)
 
 
+@pytest.mark.parametrize("pairs", [2, 4])
+def test_a_worker_that_serves_several_queues_copies_each_packet_once(pairs):
+    together = [f"queues.pairs={pairs}", "traffic.packet_bytes=1500", "run.packets=4000", "access=copy_user,ideal"]
+    found = limits(sim.load_scenario(SEED, overrides=together))[0]
+    own = build_plan(sim.load_scenario(SEED, overrides=together[1:]), "ideal", 1500)
+    assert found.copy_pps == pytest.approx(1e12 / copy_ps(own), rel=0.05)  # the header's line is hidden by other work
+    rate = sim.run(sim.load_scenario(SEED, overrides=together)).points[0].pps
+    assert rate < found.copy_pps
+
+
 def exposed_line_ns() -> float:
     """The payload's first line: 23 ns less what hides, 60 % of it paid."""
     row = next(

@@ -72,12 +72,16 @@ def limits(scenario: Scenario, known: Iterable[Point] = ()) -> tuple[Limit, ...]
 
 
 def copy_ps(plan: Plan) -> float:
-    """Return the picoseconds per packet in which the worker moves its bytes; under a mix the mean of its packets."""
-    return sum(
+    """Return the picoseconds per packet in which the worker moves its bytes; under a mix the mean of its packets.
+
+    A worker that serves several queues has its rows once for each of them.
+    """
+    of_all_queues = sum(
         _mean([_moving_ps(class_row) for class_row in plan.class_rows.get(number, (row,))], plan)
         for number, row in enumerate(plan.rows)
         if row.actor == "worker" and row.operation == "copy" and "packet" in row.scopes
     )
+    return of_all_queues / plan.queues
 
 
 def _moving_ps(row: Row) -> int:
