@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -112,6 +114,19 @@ def test_a_sign_that_is_not_certain_is_said_so():
     assert not gain.certain
     assert gain.sentence(40).startswith("the sign is not certain: ")
     assert 0.5 < gain.same_sign < 1
+    nearly = replace(gain, same_sign=799 / 800)
+    assert nearly.sentence(800) == "the sign is not certain: over 99% of 800 draws have it"
+
+
+def test_no_error_of_model_and_rig_lifts_a_rate_above_a_full_link():
+    settings = ["access=copy_user,vmap", "traffic.packet_bytes=1500", "run.packets=3000", "run.precision=0"]
+    scenario = sim.load_scenario("virtio-user-xdp-redirect", overrides=settings)
+    found = uncertainty(sides_of(scenario), 20, 1)
+    full = 10e9 / 8 / (1500 + 24)  # packets/s of 10 GbE
+    for rate in found.rates:
+        assert rate.pps.low < rate.pps.value
+        assert rate.pps.high == pytest.approx(full, rel=0.01)
+    assert found.gains[0].gain_percent.high < 15  # and 26 if a measurement could lie above the link
 
 
 def test_a_seed_gives_the_same_and_0_is_a_seed():

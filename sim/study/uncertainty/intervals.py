@@ -19,6 +19,7 @@ import numpy.typing as npt
 from sim.config.errors import ConfigError
 from sim.config.progress import Counted
 from sim.config.scenario.scenario import Scenario
+from sim.study.questions.limits import line_rate_pps
 from sim.study.runs.case import Case, Floats, Side, gain_percent, saved_ns, worker_ns
 from sim.study.runs.pool import Job, Outcomes, run_jobs
 from sim.study.uncertainty.distributions import CENTRAL_90, Draws, central_90, draws_of
@@ -125,7 +126,8 @@ class Gain:
             return f"no difference that the runs resolve ({self.resolution_ns:.1g} ns)"
         if self.certain:
             return f"the sign is certain: all of {draws} draws have it" if draws > 1 else _ONE_DRAW
-        return f"the sign is not certain: {self.same_sign:.0%} of {draws} draws have it"
+        share = f"{self.same_sign:.0%}"
+        return f"the sign is not certain: {'over 99%' if share == '100%' else share} of {draws} draws have it"
 
 
 @dataclass(frozen=True)
@@ -290,21 +292,33 @@ class MeasuredDraws:
 
     def rates(self, number: int) -> Floats:
         """Return the rates of a side as they would be measured."""
-        return np.asarray(self.table[number] * np.exp(self.spread(number).rate * self.of_rates))
+        rates = self.table[number] * np.exp(self.spread(number).rate * self.of_rates)
+        return np.asarray(np.minimum(rates, self._full_pps(number)))
 
     def ratios(self, start: int, number: int) -> Floats:
         """Return the ratios of two sides as they would be measured on one rig."""
         around = np.exp(self.spread(start, number).ratio * self.of_ratios)
-        return np.asarray(self.table[number] / self.table[start] * around)
+        ratios = self.table[number] / self.table[start] * around
+        return np.asarray(np.minimum(ratios, self._full_pps(number) / self.rates(start)))
 
     def every_rate(self, number: int) -> Floats:
         """Return the rates of a side with every error that model and rig may have, draw by draw."""
-        return np.outer(self.table[number], np.exp(self.spread(number).rate * RATE_ERRORS)).ravel()
+        rates = np.outer(self.table[number], np.exp(self.spread(number).rate * RATE_ERRORS)).ravel()
+        return np.asarray(np.minimum(rates, self._full_pps(number)))
 
     def every_ratio(self, start: int, number: int) -> Floats:
         """Return the ratios of two sides with every error that model and rig may have, draw by draw."""
-        ratios = self.table[number] / self.table[start]
-        return np.outer(ratios, np.exp(self.spread(start, number).ratio * RATIO_ERRORS)).ravel()
+        drawn = self.table[number] / self.table[start]
+        ratios = np.outer(drawn, np.exp(self.spread(start, number).ratio * RATIO_ERRORS)).ravel()
+        return np.asarray(np.minimum(ratios, self._full_pps(number) / self.every_rate(start)))
+
+    def _full_pps(self, number: int) -> float:
+        """Return the rate at which the link of a side is full, which no error of model or rig exceeds."""
+        backend = self.sides[number].case.scenario.backend
+        if not backend.has_nic:
+            return np.inf
+        line = line_rate_pps(self.sides[number].packet_bytes, backend.line_gbps)
+        return max(line, float(self.nominal[number]), float(self.table[number].max()))
 
     def rate(self, number: int) -> Rate:
         """Return the rate of a side with its intervals."""
