@@ -118,7 +118,8 @@ class Ranking:
     @property
     def notes(self) -> list[str]:
         """What to know of the table: how many draws, what the hosts do, why variants are left out."""
-        said = [f"{self.draws} draws, the same for every variant"] if self.draws else []
+        rest = f"; the interval of {self.asked} is the answer's" if self.draws == RANKING_DRAWS else ""
+        said = [f"{self.draws} draws, the same for every variant{rest}"] if self.draws else []
         if self.rows[0].stressed:
             said.append(f"gains {' and '.join(self.rows[0].stressed)} are with the tables as they are")
         return [*said, *(f"left out: {name}: {why}" for name, why in self.left_out.items())]
