@@ -13,6 +13,7 @@ class Figures:
     def __init__(self) -> None:
         self.engines: dict[tuple[str, int], tuple[float, int]] = {}  # seconds, events
         self.predicted_pps = 0.0
+        self.in_c: tuple[int, float, float] | None = None  # packets, seconds, and its time over the fast engine's
         self.sweeps: dict[tuple[int, int], float] = {}
         self.draws: dict[int, dict[str, float]] = {}  # seconds per draw, by how they are built
         self.memory: dict[str, Usage] = {}
@@ -33,6 +34,10 @@ class Figures:
             rows.append(("", f"{events / seconds:,.0f} events/s"))
         if {"fast", "reference"} <= set(rates):
             rows.append(("fast / reference", f"{rates['fast'] / rates['reference']:.0f} x"))
+        if self.in_c:
+            packets, seconds, ratio = self.in_c
+            rows.append((f"loop in C, one core, {packets:,} packets", f"{packets / seconds:,.0f} packets/s"))
+            rows.append(("fast engine / loop in C, packets/s", f"{ratio:.2f} x"))
         for engine in rates:
             rows.append((f"{engine}, simulated / predicted packets/s", f"{rates[engine] / self.predicted_pps:.3g} x"))
         return rows

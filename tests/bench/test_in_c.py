@@ -1,0 +1,79 @@
+"""The fast engine beside the same loop by hand in C: the same state in the end, and the ratio of their speeds."""
+
+from __future__ import annotations
+
+import statistics
+import time
+
+import numpy as np
+import pytest
+
+import sim
+from sim.config.errors import ConfigError
+from sim.config.scenario.scenario import Run
+from sim.datapath import build_plan
+from sim.engine.arrays import pack
+from sim.engine.fast import FastEngine
+from sim.engine.order import TieOrder
+from sim.engine.simulate import checkpoint_packets
+from tests.bench import in_c
+
+ROUNDS = 7
+PACKETS = 2_000_000
+
+
+@pytest.fixture(scope="module")
+def loop(tmp_path_factory):
+    try:
+        return in_c.library(tmp_path_factory.mktemp("loop"))
+    except ConfigError as error:
+        pytest.skip(str(error))
+
+
+def plan_of(name, *overrides):
+    scenario = sim.load_scenario(name, overrides=overrides)
+    return build_plan(scenario, scenario.access[0].name, scenario.traffic.sizes[0])
+
+
+@pytest.mark.parametrize(
+    ("name", "overrides"),
+    [
+        ("virtio-user-xdp1-tap", ()),
+        ("virtio-user-packed", ()),
+        ("virtio-user-receive-skb", ()),
+        ("four-queues-one-worker", ()),
+        ("virtio-user-xdp1-tap", ("traffic.mix=imix",)),
+        ("virtio-user-xdp1-tap", ("traffic.load={kind: poisson, pps: 3000000}",)),
+        ("tap-write", ()),
+    ],
+)
+def test_the_loop_in_c_ends_in_the_state_of_the_engines(loop, name, overrides):
+    plan, packets = plan_of(name, *overrides), 3000
+    engine = FastEngine(plan, 1 << 40)
+    engine.run(packets)
+    packed = pack(plan, TieOrder.stated(len(plan.actors)))
+    in_c.simulate(loop, packed, packets)
+    for array_name, ours, theirs in zip(packed._fields, engine._arrays, packed, strict=True):
+        assert np.array_equal(ours, theirs), array_name
+
+
+def test_the_fast_engine_against_the_loop_in_c(loop, measuring, figures):
+    plan, packets = plan_of("virtio-user-xdp1-tap"), PACKETS if measuring else 2000
+    every = checkpoint_packets(plan, Run(packets=packets))
+    FastEngine(plan, every).run(1)
+    seconds = {"fast engine": [], "loop in C": []}
+    events = set()
+    for _ in range(ROUNDS if measuring else 1):
+        engine, packed = FastEngine(plan, every), pack(plan, TieOrder.stated(len(plan.actors)))
+        for name, simulate in (
+            ("fast engine", lambda engine=engine: engine.run(packets)),
+            ("loop in C", lambda packed=packed: in_c.simulate(loop, packed, packets)),
+        ):
+            started = time.process_time()
+            simulate()
+            seconds[name].append(time.process_time() - started)
+        events |= {engine.events, int(packed.totals["sequence"][0])}
+    assert len(events) == 1, "the same work"
+    if measuring:
+        ratios = [c / fast for c, fast in zip(seconds["loop in C"], seconds["fast engine"], strict=True)]
+        figures.in_c = packets, min(seconds["loop in C"]), statistics.median(ratios)
