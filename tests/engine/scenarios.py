@@ -40,7 +40,8 @@ class Case:
     @property
     def ties(self) -> TieOrder:
         actors = len(self.plan.actors)
-        return TieOrder(tuple(rank for rank in self.order if rank < actors), self.fuzz)
+        ranks = (*self.order, *range(len(self.order), actors))
+        return TieOrder(tuple(rank for rank in ranks if rank < actors), self.fuzz)
 
     @cached_property
     def plan(self) -> Plan:
