@@ -239,7 +239,8 @@ class Kernel(Headed):
         }
         if name not in self.steps and name not in checks:
             raise ValueError(f"functions: unknown step '{name}'{nearest(name, (*self.steps, *checks))}")
-        split, whole = self.functions[name], checks.get(name) or self.steps[name].instructions.value
+        split = self.functions[name]
+        whole = checks[name] if name in checks else self.steps[name].instructions.value
         negative = next((function for function, count in split.items() if count < 0), None)
         if negative is not None:
             raise ValueError(f"functions: {name}: {negative} has {split[negative]:g} instructions")
