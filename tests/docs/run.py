@@ -33,6 +33,7 @@ CHECKOUTS = ("docs/howto/step.md",)
 #: Commands that take long on two cores, with the seconds that they took there; those that need what such a one makes.
 SLOW = {
     "--uncertainty  ": "hundreds of draws of two variants: 15 s",
+    "--uncertainty 20": "twenty draws of eight queues, two sizes and all variants: 40 s",
     "vhost-sim sweep cost-ranges": "thousands of points: 15 s",
     "vhost-sim report virtio-user-xdp1-tap -o": "100 draws, all sizes: 20 s",
     "vhost-sim sensitivity seed-gain --method sobol": "14 338 runs: 40 s",
