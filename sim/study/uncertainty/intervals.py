@@ -299,7 +299,8 @@ class MeasuredDraws:
         """Return the ratios of two sides as they would be measured on one rig."""
         around = np.exp(self.spread(start, number).ratio * self.of_ratios)
         ratios = self.table[number] / self.table[start] * around
-        return np.asarray(np.minimum(ratios, self._full_pps(number) / self.rates(start)))
+        full_pps = self._full_pps(number)
+        return np.asarray(ratios if full_pps == np.inf else np.minimum(ratios, full_pps / self.rates(start)))
 
     def every_rate(self, number: int) -> Floats:
         """Return the rates of a side with every error that model and rig may have, draw by draw."""
@@ -310,10 +311,11 @@ class MeasuredDraws:
         """Return the ratios of two sides with every error that model and rig may have, draw by draw."""
         drawn = self.table[number] / self.table[start]
         ratios = np.outer(drawn, np.exp(self.spread(start, number).ratio * RATIO_ERRORS)).ravel()
-        return np.asarray(np.minimum(ratios, self._full_pps(number) / self.every_rate(start)))
+        full_pps = self._full_pps(number)
+        return np.asarray(ratios if full_pps == np.inf else np.minimum(ratios, full_pps / self.every_rate(start)))
 
     def _full_pps(self, number: int) -> float:
-        """Return the rate at which the link of a side is full, which no error of model or rig exceeds."""
+        """Return the rate at which the link of a side is full, which no error of model or rig exceeds; inf: no link."""
         backend = self.sides[number].case.scenario.backend
         if not backend.has_nic:
             return np.inf
