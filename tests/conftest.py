@@ -6,12 +6,14 @@ import fcntl
 import os
 import pickle
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import settings
 
-from sim.study.evidence.validate import Validation, validate
+if TYPE_CHECKING:
+    from sim.study.evidence.validate import Validation
+    from sim.study.review.review import Review
 
 settings.register_profile("shared-machine", deadline=None)
 settings.load_profile("shared-machine")
@@ -42,4 +44,16 @@ def made_once(tmp_path_factory) -> Callable[[str, Callable[[], Any]], Any]:
 @pytest.fixture(scope="session")
 def nominal(made_once) -> Validation:
     """Every published figure beside its prediction, without intervals."""
+    from sim.study.evidence.validate import validate  # more than a second, for the few tests that ask for it
+
     return made_once("nominal", lambda: validate(draws=0))
+
+
+@pytest.fixture(scope="session")
+def plain_review(made_once) -> Review:
+    """The review of the seed at two sizes, from short runs and twenty draws."""
+    from sim import load_scenario
+    from sim.study.review.ask import review
+
+    short = ["run.packets=3000", "run.precision=0", "traffic.packet_bytes=64,1518", "access=copy_user,vmap"]
+    return made_once("plain-review", lambda: review(load_scenario("virtio-user-xdp1-tap", overrides=short), 20))

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import ctypes
-from functools import cache
 from pathlib import Path
-
-import numpy as np
 
 from sim.datapath import traffic
 from sim.datapath.plan.plan import Wait
@@ -43,7 +40,11 @@ _NAMES = arrays.Arrays._fields
 
 def header() -> str:
     """Return `records.h`: the records, the struct of all arrays, and the numbers that are compiled in."""
-    numbers = {f"{names.__name__.upper()}_{name}": int(value) for names in _ENUMS for name, value in _members(names)}
+    numbers = {
+        f"{names.__name__.upper()}_{name}": int(value)
+        for names in (arrays.Mark, arrays.Phase, Count, Wait, Register)
+        for name, value in names.__members__.items()
+    }
     numbers |= {
         "NOBODY": NOBODY,
         "NEVER": arrays.NEVER,
@@ -72,13 +73,6 @@ def header() -> str:
     )
 
 
-_ENUMS = (arrays.Mark, arrays.Phase, Count, Wait, Register)
-
-
-def _members(names: type) -> list[tuple[str, int]]:
-    return list(names.__members__.items())  # type: ignore[attr-defined]
-
-
 def _type(name: str) -> str:
     return f"struct {RECORDS[name][0]}" if name in RECORDS else "int64_t"
 
@@ -87,7 +81,6 @@ class _Arrays(ctypes.Structure):
     _fields_ = [*((name, ctypes.c_void_p) for name in _NAMES), *((name, ctypes.c_int64) for name in SIZES)]
 
 
-@cache
 def library(folder: Path) -> ctypes.CDLL:
     """Compile the loop, its header in a folder; ConfigError where there is no compiler."""
     (folder / "records.h").write_text(header())
@@ -101,6 +94,6 @@ def simulate(loop: ctypes.CDLL, packed: arrays.Arrays, packets: int) -> None:
     for name, array in zip(_NAMES, packed, strict=True):
         assert array.flags.c_contiguous, name
     pointers = [array.ctypes.data for array in packed]
-    sizes = [np.shape(getattr(packed, name))[axis] for name, axis in SIZES.values()]
+    sizes = [getattr(packed, name).shape[axis] for name, axis in SIZES.values()]
     if loop.simulate(ctypes.byref(_Arrays(*pointers, *sizes)), ctypes.c_int64(packets)):
         raise RuntimeError("nobody can go on, or the arrivals that are known are over")

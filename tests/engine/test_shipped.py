@@ -5,20 +5,15 @@ from __future__ import annotations
 import pytest
 
 from sim.config import load_scenario
-from sim.config.loading import paths
 from sim.datapath import build_plan
 from sim.engine.simulate import simulate
 from tests.engine.scenarios import ENGINES
+from tests.shipped import NAMES, every_third
 
 PACKETS = 150
 
 
-NAMES = sorted(paths.names("scenario"))
-
-
-@pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=() if number % 3 == 0 else pytest.mark.deep) for number, name in enumerate(NAMES)]
-)
+@pytest.mark.parametrize("name", every_third(0))
 def test_a_shipped_scenario_has_the_same_trace_on_both_engines(name):
     scenario = load_scenario(name)
     sizes = scenario.traffic.sizes
@@ -33,7 +28,7 @@ def test_a_shipped_scenario_has_the_same_trace_on_both_engines(name):
             assert len(slow.trace) > PACKETS / 64
 
 
-@pytest.mark.parametrize("name", sorted(paths.names("scenario")))
+@pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("packets", [1, 70, 5000])
 def test_a_ring_holds_from_none_to_all_of_its_entries(name, packets):
     """However short the run: packets that wait since before the first checkpoint count from there on."""

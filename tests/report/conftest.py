@@ -39,11 +39,6 @@ HOSTILE = '</script><script>alarm=1</script><b onclick="alarm=1">&amp;\u202e\u05
 
 
 @pytest.fixture(scope="session")
-def plain_review(made_once) -> Review:
-    return made_once("plain-review", lambda: review(sim.load_scenario(SEED, overrides=SHORT), 20))
-
-
-@pytest.fixture(scope="session")
 def hostile_review(made_once) -> Review:
     """A review in which every text that a file can give is hostile."""
     scenario = sim.load_scenario(SEED, overrides=SHORT)

@@ -16,9 +16,8 @@ SHORT = ["run.packets=3000", "run.precision=0", "traffic.packet_bytes=64,1518"]
 
 
 @pytest.fixture(scope="module")
-def seed(made_once):
-    scenario = sim.load_scenario(SEED, overrides=[*SHORT, "access=copy_user,vmap"])
-    return made_once("seed-review", lambda: review(scenario, 20))
+def seed(plain_review):
+    return plain_review
 
 
 def swung(found, low, high, nominal=10.0):

@@ -10,16 +10,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import sim
-from sim.config.loading import paths
 from sim.engine import simulate
 from sim.engine.arrays import Arrays, pack
 from sim.engine.order import TieOrder
 from sim.study.runs.case import Case, observe, one_point, variants_and_sizes, with_values
 from sim.study.runs.drawn import LEAST_DRAWS, figures, parts
 from tests.properties.scenarios import any_scenario
+from tests.shipped import NAMES, every_third
 
 SEED = "virtio-user-xdp1-tap"
-SCENARIOS = sorted(paths.names("scenario"))
 
 
 @cache
@@ -63,10 +62,7 @@ def assert_as_alone(case, draws):
     assert together >= len(draws) // 2
 
 
-@pytest.mark.parametrize(
-    "name",
-    [pytest.param(name, marks=() if number % 3 == 1 else pytest.mark.deep) for number, name in enumerate(SCENARIOS)],
-)
+@pytest.mark.parametrize("name", every_third(1))
 def test_each_draw_of_a_shipped_scenario_has_the_integers_that_it_has_alone(name):
     """Of every access variant, at its first size."""
     scenario = sim.load_scenario(name)
@@ -76,7 +72,7 @@ def test_each_draw_of_a_shipped_scenario_has_the_integers_that_it_has_alone(name
 
 
 @pytest.mark.deep
-@pytest.mark.parametrize("name", SCENARIOS)
+@pytest.mark.parametrize("name", NAMES)
 def test_each_draw_at_each_size_has_the_rate_that_it_has_alone(name):
     scenario = sim.load_scenario(name)
     for access, size in variants_and_sizes(scenario):

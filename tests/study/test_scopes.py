@@ -7,10 +7,10 @@ from dataclasses import replace
 import pytest
 
 import sim
-from sim.config.loading import paths
 from sim.datapath import build_plan
 from sim.engine import simulate
 from sim.study.questions.explain import misplaced
+from tests.shipped import every_third
 
 LONG = {"packets": 100_000, "engine": "fast", "precision": 0}
 
@@ -21,13 +21,7 @@ def run_of(scenario, access, size):
 
 
 @pytest.mark.parametrize("of", [min, pytest.param(max, marks=pytest.mark.deep)], ids=["smallest", "largest"])
-@pytest.mark.parametrize(
-    "name",
-    [
-        pytest.param(name, marks=() if number % 3 == 2 else pytest.mark.deep)
-        for number, name in enumerate(sorted(paths.names("scenario")))
-    ],
-)
+@pytest.mark.parametrize("name", every_third(2))
 def test_every_step_runs_as_often_as_it_says(name, of):
     scenario = sim.load_scenario(name)
     size = of(scenario.traffic.sizes)

@@ -78,12 +78,9 @@ def wait_for_another_part(out: Path, process: subprocess.Popen[str]) -> None:
 
 
 @pytest.mark.deep
-@pytest.mark.parametrize("killings", [20])
-def test_a_sweep_killed_again_and_again_ends_with_the_bytes_of_an_undisturbed_one(
-    killings, study, undisturbed, tmp_path
-):
+def test_a_sweep_killed_again_and_again_ends_with_the_bytes_of_an_undisturbed_one(study, undisturbed, tmp_path):
     moments, out, parts = random.Random(7), tmp_path / "out", set()
-    for number in range(killings):
+    for number in range(20):
         process = start(study, out, "--resume", "--jobs", "1")
         if number % 5 == 1:  # on a busy machine too, some get as far as a new part
             wait_for_another_part(out, process)
@@ -94,7 +91,7 @@ def test_a_sweep_killed_again_and_again_ends_with_the_bytes_of_an_undisturbed_on
         kept = contents(out)
         assert all(kept[name] == undisturbed[name] for name in kept)
         parts.add(sum(name.startswith("part-") for name in kept))
-    assert len(parts) > min(2, killings // 4)  # it did go on from one killing to the next
+    assert len(parts) > 2  # it did go on from one killing to the next
     last = start(study, out, "--resume", "--jobs", "1")
     assert last.communicate(timeout=120)[0]
     assert last.returncode == 0
