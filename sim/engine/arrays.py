@@ -13,7 +13,6 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from sim.costs.draws import Drawn, most
 from sim.datapath import traffic
 from sim.datapath.plan.plan import Plan, Segment, Wait
 from sim.datapath.plan.registers import BANK, Condition, Effect, Register
@@ -265,11 +264,6 @@ def _records(rows: list[dict[str, int]], columns: np.dtype[Any]) -> Records:
     return np.array([tuple(row[name] for name in names) for row in rows], dtype=columns)
 
 
-def pack(plan: Plan, ties: TieOrder) -> Arrays:
-    """Return the arrays of a Plan at the start of time."""
-    return put_prices(pack_structure(plan, ties), prices_of(plan), 0)
-
-
 def pack_structure(plan: Plan, ties: TieOrder) -> Arrays:
     """Return the arrays of a Plan at the start of time but for its prices, which are 0."""
     program = _Program(plan)
@@ -311,94 +305,6 @@ def pack_structure(plan: Plan, ties: TieOrder) -> Arrays:
         totals=np.zeros(1, dtype=TOTAL),
         histogram=np.zeros(histogram.buckets(), dtype=np.int64),
         posted_at_ps=np.zeros(1 << (2 * plan.in_flight - 1).bit_length(), dtype=np.int64),
-    )
-
-
-class Prices(NamedTuple):
-    """What of the arrays of a Plan is a price, or depends on one; rows are draws (one where all have the same).
-
-    `initial` are the values of `registers` at the start of time.
-    """
-
-    cost_ps: Integers
-    unit_ps: Integers
-    waits_before: Integers
-    waits_after: Integers
-    exposed_ps: Integers
-    class_costs: Integers
-    latencies: Integers
-    initial: Integers
-    registers: tuple[int, ...]
-
-
-#: Columns of `SEGMENT` that are fields of `Prices`.
-_OF_SEGMENTS = ("cost_ps", "unit_ps", "waits_before", "waits_after")
-#: Columns of `FIXED` that `Prices.latencies` holds.
-_LATENCIES = ("transfer_ps", "stream_ps", "store_buffer")
-
-
-def prices_of(plan: Plan) -> Prices:
-    """Return the prices of a Plan, which may have been built for several draws at once."""
-    latencies, segments = plan.latencies, plan.segments
-    waits = {
-        Wait.NEAR_HIT: latencies.near_hit_ps,
-        Wait.FAR_HIT: latencies.far_hit_ps,
-        Wait.TRANSFER: latencies.transfer_ps,
-        Wait.CLEAN: latencies.clean_ps,
-    }
-    exposed = [most(0, waits.get(kind, 0) - segment.first.hidden_ps) for segment in segments for kind in Wait]
-    return Prices(
-        cost_ps=_by_draw([segment.cost_ps for segment in segments]),
-        unit_ps=_by_draw([segment.unit_ps for segment in segments]),
-        waits_before=_by_draw([segment.first.waits_before for segment in segments]),
-        waits_after=_by_draw([segment.waits_after for segment in segments]),
-        exposed_ps=_by_draw(exposed),
-        class_costs=_by_draw([cost for segment in segments for cost in segment.class_costs]),
-        latencies=_by_draw([getattr(latencies, name) for name in _LATENCIES]),
-        initial=_by_draw(list(plan.initial.values())),
-        registers=tuple(plan.initial),
-    )
-
-
-def _by_draw(values: list[Any]) -> Integers:
-    """Return values, each one for all draws or one per draw, as an array whose rows are draws."""
-    draws = max((len(value) for value in values if isinstance(value, Drawn)), default=1)
-    array = np.empty((draws, len(values)), dtype=np.int64)
-    for column, value in enumerate(values):
-        array[:, column] = value
-    return array
-
-
-def put_prices(structure: Arrays, prices: Prices, draw: int) -> Arrays:
-    """Return arrays at the start of time with the prices of one draw; what never changes is shared with `structure`."""
-
-    def of_draw(array: Integers) -> Integers:
-        row: Integers = array[draw if len(array) > 1 else 0]
-        return row
-
-    segments, fixed, registers = structure.segments.copy(), structure.fixed.copy(), structure.registers.copy()
-    for name in _OF_SEGMENTS:
-        segments[name] = of_draw(getattr(prices, name))
-    for name, value in zip(_LATENCIES, of_draw(prices.latencies), strict=True):
-        fixed[name] = value
-    registers[list(prices.registers)] = of_draw(prices.initial)
-    totals = structure.totals.copy()
-    totals["occupied"] = totals["most_occupied"] = (
-        registers[Register.RING_AVAIL_IDX] - registers[Register.RING_USED_IDX]
-    )
-    return structure._replace(
-        segments=segments,
-        fixed=fixed,
-        exposed_ps=of_draw(prices.exposed_ps).reshape(structure.exposed_ps.shape).copy(),
-        class_costs=of_draw(prices.class_costs).copy(),
-        registers=registers,
-        lines=structure.lines.copy(),
-        actors=structure.actors.copy(),
-        counts=np.zeros_like(structure.counts),
-        last_lines=structure.last_lines.copy(),
-        totals=totals,
-        histogram=np.zeros_like(structure.histogram),
-        posted_at_ps=np.zeros_like(structure.posted_at_ps),
     )
 
 

@@ -11,12 +11,13 @@ from numba.core.event import Listener, register
 from sim.datapath.plan.plan import Plan
 from sim.datapath.plan.registers import Register
 from sim.datapath.traffic import BLOCK, LAST_PS, Arrivals
-from sim.engine.arrays import NEVER, OCCUPIED_SHIFT, Arrays, Integers, Phase, pack
+from sim.engine.arrays import NEVER, OCCUPIED_SHIFT, Arrays, Integers, Phase
 from sim.engine.horizon import too_late
 from sim.engine.loop import Stop, simulate_events
 from sim.engine.machine import Count
 from sim.engine.machine_code import KeptCode
 from sim.engine.order import TieOrder
+from sim.engine.packed import pack
 from sim.engine.record import Checkpoints, DeadlockError, TraceEvent
 
 COMPILE_SECONDS = 5

@@ -70,17 +70,14 @@ class DrawnRuns:
     """
 
     def __init__(self, plan: Plan, run: Run) -> None:
-        from sim.engine.arrays import pack_structure, prices_of
+        from sim.engine.packed import Packed
 
         check_horizon(plan, run.packets)
-        self._plan, self._run = plan, run
-        self._structure, self._prices = pack_structure(plan, TieOrder.stated(len(plan.actors))), prices_of(plan)
+        self._plan, self._run, self._packed = plan, run, Packed(plan, TieOrder.stated(len(plan.actors)))
 
     def packed(self, draw: int) -> Arrays:
         """Return the arrays of one draw at the start of time."""
-        from sim.engine.arrays import put_prices
-
-        return put_prices(self._structure, self._prices, draw)
+        return self._packed.arrays(draw)
 
     def pps(self, draw: int) -> float:
         """Return the packets per second of one draw, as `simulate` would for it alone."""

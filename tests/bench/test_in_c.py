@@ -12,9 +12,9 @@ import sim
 from sim.config.errors import ConfigError
 from sim.config.scenario.scenario import Run
 from sim.datapath import build_plan
-from sim.engine.arrays import pack
 from sim.engine.fast import FastEngine
 from sim.engine.order import TieOrder
+from sim.engine.packed import pack
 from sim.engine.simulate import checkpoint_packets
 from tests.bench import in_c
 

@@ -16,11 +16,11 @@ from sim.config.scenario.scenario import Driver
 from sim.datapath import build_plan
 from sim.datapath.plan.registers import Condition, Register
 from sim.datapath.traffic import BLOCK
-from sim.engine.arrays import pack
 from sim.engine.histogram import bucket
 from sim.engine.loop import Stop, simulate_events
 from sim.engine.machine_code import KeptCode
 from sim.engine.order import TieOrder
+from sim.engine.packed import pack
 from sim.engine.record import DeadlockError
 from tests.engine.scenarios import ENGINES, base
 

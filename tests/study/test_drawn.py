@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 import sim
 from sim.engine import simulate
-from sim.engine.arrays import Arrays, pack
+from sim.engine.arrays import Arrays
 from sim.engine.order import TieOrder
+from sim.engine.packed import pack
 from sim.study.runs.case import Case, observe, one_point, variants_and_sizes, with_values
 from sim.study.runs.drawn import LEAST_DRAWS, figures, parts
 from tests.properties.scenarios import any_scenario
