@@ -11,20 +11,20 @@ from numba.core.event import Listener, register
 from sim.datapath.plan.plan import Plan
 from sim.datapath.plan.registers import Register
 from sim.datapath.traffic import BLOCK, LAST_PS, Arrivals
-from sim.engine.arrays import NEVER, OCCUPIED_SHIFT, Arrays, Integers, Phase
+from sim.engine.arrays import NEVER, OCCUPIED_SHIFT, TOTAL, Arrays, Integers, Phase, Records
 from sim.engine.horizon import too_late
-from sim.engine.loop import Stop, simulate_events
+from sim.engine.loop import Noted, Stop, Until, simulate_draws, simulate_events
 from sim.engine.machine import Count
 from sim.engine.machine_code import KeptCode
 from sim.engine.order import TieOrder
-from sim.engine.packed import pack
+from sim.engine.packed import Packed, pack
 from sim.engine.record import Checkpoints, DeadlockError, TraceEvent
 
 COMPILE_SECONDS = 5
 
 _TRACE_ROWS = 1 << 16
 _EVENTS_BETWEEN_SIGNALS = 1 << 22
-_loop = KeptCode(simulate_events)
+_loop, _draws = KeptCode(simulate_events), KeptCode(simulate_draws)
 _log = logging.getLogger(__name__)
 
 
@@ -32,7 +32,7 @@ class _Announcer(Listener):  # type: ignore[misc]
     """Says that the loop is being compiled; nothing is said of machine code that comes from the disk."""
 
     def on_start(self, event: Any) -> None:
-        if event.data["dispatcher"].py_func is simulate_events.py_func:
+        if event.data["dispatcher"].py_func in (simulate_events.py_func, simulate_draws.py_func):
             _log.warning("compiling the fast engine (once, about %d s)", COMPILE_SECONDS)
 
     def on_end(self, event: Any) -> None:
@@ -80,6 +80,45 @@ class FastMachine:
         totals = self._totals
         noted = (int(totals["occupied_high"]) << OCCUPIED_SHIFT) + int(totals["occupied_low"])
         return noted + int(totals["occupied"]) * (now_ps - int(totals["occupied_since_ps"]))
+
+
+def check_indices(plan: Plan, totals: Records, registers: Integers | None = None) -> None:
+    """Raise RuntimeError when a count of a run, or of several, has left its bounds: the model or the loop is at fault.
+
+    `registers` are those of a run with arrivals.
+    """
+    bounds = {
+        "packets under way": (totals["marked_posted"] - totals["marked_used"], plan.in_flight),
+        "entries of the ring": (totals["occupied"], plan.ring_packets),
+        "time": (totals["now_ps"], LAST_PS),
+    }
+    if plan.arrivals is not None and registers is not None:
+        waiting = registers[Register.ARRIVED] - registers[Register.TAKEN]
+        bounds["packets that wait"] = (waiting, NEVER)
+    for name, (values, most) in bounds.items():
+        outside = values[(values < 0) | (values > most)]
+        if outside.size:
+            raise RuntimeError(f"{name}: {outside[0]} is not within 0 to {most}; the model is at fault")
+
+
+def note_draws(packed: Packed, prices: Integers, packets: int, every: int) -> Noted:
+    """Simulate draws from the start of time until so many packets are used, with a checkpoint after each `every`."""
+    buffer = np.empty_like(packed.start)
+    arrays = packed.views(buffer)
+    draws, checkpoints = len(prices), packets // every + 2
+    noted = Noted(
+        checkpoints=np.zeros(draws, dtype=np.int64),
+        times_ps=np.empty((draws, checkpoints), dtype=np.int64),
+        packets=np.empty((draws, checkpoints), dtype=np.int64),
+        counts=np.empty((draws, checkpoints, *arrays.counts.shape), dtype=np.int64),
+        ends=np.zeros(draws, dtype=TOTAL),
+    )
+    until = Until(
+        np.empty((0, len(TraceEvent.__annotations__)), dtype=np.int64), packets, every, _EVENTS_BETWEEN_SIGNALS
+    )
+    while _draws(arrays, buffer, packed.start, packed.places, prices, until, noted) == Stop.STALE:
+        _draws.recompile()
+    return noted
 
 
 class FastEngine:
@@ -139,7 +178,7 @@ class FastEngine:
                 raise too_late(self.plan)
             elif stop == Stop.NO_ARRIVALS and self.plan.arrivals is not None:
                 self._go_on_to(self.plan.arrivals, int(self._arrays.actors["due_ps"].min()))
-            self._check_indices()
+            check_indices(self.plan, self._arrays.totals, self._arrays.registers)
 
     def _go_on_to(self, arrivals: Arrivals, time_ps: int) -> None:
         """Give the loop the first arrivals behind a time; of those before it asks only that they have arrived."""
@@ -147,21 +186,6 @@ class FastEngine:
         self._totals["arrivals_from"] = number * BLOCK
         times = np.require(arrivals.block(number), requirements=["C", "W"])
         self._arrays = self._arrays._replace(arrivals=times)
-
-    def _check_indices(self) -> None:
-        """Raise RuntimeError when a count has left its bounds: a fault of the model, or of the loop."""
-        totals, registers = self._totals, self._arrays.registers
-        bounds = {
-            "packets under way": (totals["marked_posted"] - totals["marked_used"], self.plan.in_flight),
-            "entries of the ring": (totals["occupied"], self.plan.ring_packets),
-            "time": (totals["now_ps"], LAST_PS),
-        }
-        if self.plan.arrivals is not None:
-            waiting = registers[Register.ARRIVED] - registers[Register.TAKEN]
-            bounds["packets that wait"] = (waiting, NEVER)
-        for name, (value, most) in bounds.items():
-            if not 0 <= value <= most:
-                raise RuntimeError(f"{name}: {value} is not within 0 to {most}; the model is at fault")
 
     def _recorded(self, trace: Integers) -> list[TraceEvent]:
         """Take what the loop has recorded."""

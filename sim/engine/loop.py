@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from enum import IntEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numba import njit
@@ -17,7 +17,7 @@ from sim.datapath.plan.plan import Wait
 from sim.datapath.plan.registers import Register
 from sim.datapath.traffic import DRAW_BITS, FIRST_FACTOR, GAMMA, LAST_PS, SECOND_FACTOR, SHIFTS
 from sim.engine import order
-from sim.engine.arrays import LAYOUT, NEVER, OCCUPIED_SHIFT, Arrays, Integers, Mark, Phase, signed
+from sim.engine.arrays import LAYOUT, NEVER, OCCUPIED_SHIFT, Arrays, Integers, Mark, Phase, Records, signed
 from sim.engine.histogram import SUB_BITS, buckets
 from sim.engine.machine import LINE_SHIFT, NOBODY, Count
 from sim.engine.machine_code import in_memory
@@ -39,6 +39,28 @@ _LOW = (1 << OCCUPIED_SHIFT) - 1
 _EXECUTIONS, _UNITS, _WAITS_PS, _WAIT_EVENTS, _CLASSES = (int(column) for column in Count)
 
 
+class Until(NamedTuple):
+    """When draws are done, and when checkpoints are due; `trace` has no rows."""
+
+    trace: Integers
+    packets: int
+    every: int
+    most_events: int
+
+
+class Noted(NamedTuple):
+    """What is noted of draws: how many checkpoints, what at each, totals in the end; the first axis is that of draws.
+
+    Axes of `counts` are draws, checkpoints, segments, columns of `Count`.
+    """
+
+    checkpoints: Integers
+    times_ps: Integers
+    packets: Integers
+    counts: Integers
+    ends: Records
+
+
 class Stop(IntEnum):
     """Why the loop came back."""
 
@@ -55,6 +77,11 @@ class Stop(IntEnum):
 def _inner(function: Callable[..., Any]) -> Callable[..., Any]:
     """Compile a part of the loop into it, without counting references to arrays (13 x faster: nothing is allocated)."""
     return njit(error_model="numpy", forceinline=True, _nrt=False)(function)
+
+
+def _callable(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Compile what is compiled once for all that call it."""
+    return njit(error_model="numpy", _nrt=False)(function)
 
 
 def _cached(function: Callable[..., Any]) -> Any:
@@ -391,12 +418,9 @@ def _record(a: Arrays, trace: Integers, priority: int, actor: int, number: int) 
     totals.recorded = row + 1
 
 
-@_cached
-def simulate_events(a: Arrays, trace: Integers, target: int, checkpoint_at: int, most_events: int) -> int:
-    """Simulate until `target` packets are used or something else needs Python; return why as a `Stop`.
-
-    `trace` takes time, priority, sequence, actor and segment of each row that ends, and nothing if it has no rows.
-    """
+@_callable
+def _simulate(a: Arrays, trace: Integers, target: int, checkpoint_at: int, most_events: int) -> int:
+    """Simulate until `target` packets are used or something else needs Python; return why as a `Stop`."""
     totals = a.totals[0]
     if a.fixed[0].layout != LAYOUT:
         return Stop.STALE
@@ -436,3 +460,45 @@ def simulate_events(a: Arrays, trace: Integers, target: int, checkpoint_at: int,
         if totals.marked_used >= target:
             return Stop.REACHED
     return Stop.PAUSED
+
+
+@_cached
+def simulate_events(a: Arrays, trace: Integers, target: int, checkpoint_at: int, most_events: int) -> int:
+    """Simulate until `target` packets are used or something else needs Python; return why as a `Stop`.
+
+    `trace` takes time, priority, sequence, actor and segment of each row that ends, and nothing if it has no rows.
+    """
+    return _simulate(a, trace, target, checkpoint_at, most_events)
+
+
+@_cached
+def simulate_draws(
+    a: Arrays, buffer: Integers, start: Integers, places: Integers, prices: Integers, until: Until, noted: Noted
+) -> int:
+    """Simulate draws one after the other, each from the start of time until enough packets are used; return a `Stop`.
+
+    `a` is the buffer as arrays. Each draw begins with what is in `start`, and its row of `prices` (or the only one) in
+    their places. Where one stops for another reason than a checkpoint, no checkpoint of it is left.
+    """
+    for draw in range(len(noted.ends)):
+        for place in range(len(start)):
+            buffer[_at(place)] = start[_at(place)]
+        row = draw if len(prices) > 1 else 0
+        for price in range(len(places)):
+            buffer[_at(places[_at(price)])] = prices[row, _at(price)]
+        totals, due_at, checkpoint = a.totals[0], 0, 0
+        stop = _simulate(a, until.trace, until.packets, due_at, until.most_events)
+        while stop == Stop.CHECKPOINT and checkpoint < noted.times_ps.shape[1]:
+            noted.times_ps[draw, checkpoint] = totals.now_ps
+            noted.packets[draw, checkpoint] = totals.marked_used
+            for segment in range(len(a.counts)):
+                for column in range(a.counts.shape[1]):
+                    noted.counts[draw, checkpoint, segment, column] = a.counts[segment, column]
+            checkpoint += 1
+            due_at = (totals.marked_used // until.every + 1) * until.every
+            stop = _simulate(a, until.trace, until.packets, due_at, until.most_events)
+        if stop == Stop.STALE:
+            return stop
+        noted.checkpoints[draw] = checkpoint if stop == Stop.REACHED else 0
+        noted.ends[draw] = a.totals[0]
+    return Stop.REACHED

@@ -9,17 +9,18 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from sim.costs.draws import value_at
+from sim.costs.draws import Drawn
 from sim.datapath.host.queues import MARK
 from sim.datapath.plan.plan import BACKGROUND, Plan, Segment, Wait
 from sim.datapath.plan.registers import Register
 from sim.datapath.plan.step import Row
 from sim.engine.histogram import percentile
+from sim.engine.machine import Count
 from sim.engine.record import Checkpoint, Totals
 from sim.engine.statistics import Estimate
 
 #: Number of the worker: its rows stand first.
-_WORKER = 0
+WORKER = 0
 _BUSY = 0.95
 _CARRIED = 0.99
 
@@ -121,7 +122,7 @@ class Point:
     @property
     def pps(self) -> float:
         """Packets per second of all queues together."""
-        return _pps(self.lanes, self.packets, self.elapsed_ps)
+        return float(_pps(self.lanes, self.packets, self.elapsed_ps))
 
     @property
     def pps_ci(self) -> tuple[float, float]:
@@ -172,55 +173,98 @@ class Point:
 
 
 @dataclass(frozen=True)
-class _MeasuredSpan:
-    """Differences between two checkpoints, spread over rows."""
+class Span:
+    """What segments counted between two checkpoints: of one run, or of several draws of a Plan.
+
+    Attributes
+    ----------
+    plan
+        What ran.
+    counts
+        Differences of what is counted per segment, shape ([draws,] segments, columns of `Count`).
+    draws
+        The numbers of the draws, shape (draws,); None: the Plan was built for one run.
+    """
 
     plan: Plan
-    first: Checkpoint
-    last: Checkpoint
+    counts: npt.NDArray[np.int64]
+    draws: npt.NDArray[np.int64] | None
 
-    def _between(self, name: str) -> npt.NDArray[np.int64]:
-        difference: npt.NDArray[np.int64] = getattr(self.last, name) - getattr(self.first, name)
-        return difference
+    def executions(self, segment: int) -> Any:
+        """Return how often a segment ran, draw by draw."""
+        return self.counts[..., segment, Count.EXECUTIONS]
 
-    def breakdown_ps(self, actor: int) -> dict[str, int]:
-        """Add up count x cost of every row, and the waits, by primitive."""
-        totals: dict[str, int] = {}
-        units, waits = self._between("units"), self._between("waits_ps")
+    def units(self, segment: int) -> Any:
+        """Return for how many units a segment ran, draw by draw."""
+        return self.counts[..., segment, Count.UNITS]
+
+    def waits_ps(self, segment: int, kind: Wait) -> Any:
+        """Return how long a segment waited, draw by draw."""
+        return self.counts[..., segment, Count.WAITS_PS + kind]
+
+    def price(self, value: Any) -> Any:
+        """Return what a price of the Plan is in the draws."""
+        return np.asarray(value)[self.draws] if isinstance(value, Drawn) else value
+
+    def breakdown_ps(self, actor: int) -> dict[str, Any]:
+        """Add up count x cost of every row, and the waits, by primitive, draw by draw."""
+        totals: dict[str, Any] = {}
         for segment in self.plan.segments:
             if segment.actor != actor:
                 continue
-            count = int(units[segment.index])
-            for row, times in self._executed_rows(segment):
+            count = self.units(segment.index)
+            for row, times in self.executed_rows(segment):
                 for parts, factor in ((row.components, times), (row.unit_components, count)):
                     for part in parts:
-                        totals[part.primitive] = totals.get(part.primitive, 0) + part.cost_ps * factor
+                        totals[part.primitive] = totals.get(part.primitive, 0) + self.price(part.cost_ps) * factor
             for kind, name in self.plan.wait_names.items():
-                totals[name] = totals.get(name, 0) + int(waits[segment.index, kind])
-        return {name: value for name, value in totals.items() if value}
+                totals[name] = totals.get(name, 0) + self.waits_ps(segment.index, kind)
+        return totals
 
-    def _executed_rows(self, segment: Segment) -> Iterator[tuple[Row, int]]:
+    def executed_rows(self, segment: Segment) -> Iterator[tuple[Row, Any]]:
         """Yield the rows of a segment and how often each ran."""
         for number in segment.rows:
-            yield from self._executed(segment, number)
+            yield from self.executed(segment, number)
 
-    def _executed(self, segment: Segment, number: int) -> list[tuple[Row, int]]:
+    def executed(self, segment: Segment, number: int) -> list[tuple[Row, Any]]:
         """Return the row of that number and how often it ran, or the rows of its size classes."""
         if number not in self.plan.class_rows:
-            return [(self.plan.rows[number], int(self._between("executions")[segment.index]))]
-        times = self._between("class_executions")[segment.index]
-        return [(row, int(count)) for row, count in zip(self.plan.class_rows[number], times, strict=True)]
+            return [(self.plan.rows[number], self.executions(segment.index))]
+        rows = self.plan.class_rows[number]
+        return [(row, self.counts[..., segment.index, Count.CLASSES + place]) for place, row in enumerate(rows)]
+
+    def uncore_ps(self, elapsed_ps: Any) -> Any:
+        """Return by how much all cores' lines, moved one after the other, take longer than the run did (DESIGN 6)."""
+        moving = self.counts[..., [Count.WAIT_EVENTS + Wait.TRANSFER, Count.WAIT_EVENTS + Wait.CLEAN]]
+        lines = moving.sum(axis=(-1, -2)).astype(np.float64)
+        for segment, size_class, moved in self.plan.moved_lines:
+            column = Count.EXECUTIONS if size_class is None else Count.CLASSES + size_class
+            lines = lines + self.counts[..., segment, column] * self.price(moved)
+        needed_ps = self.plan.lanes * lines * self.price(self.plan.uncore_ps_per_line)
+        return np.maximum(0, np.rint(needed_ps).astype(np.int64) - elapsed_ps)
+
+    def pps(self, packets: Any, elapsed_ps: Any) -> Any:
+        """Return packets per second of all queues together, draw by draw, after packets of one queue in a time."""
+        elapsed_ps = elapsed_ps + self.uncore_ps(elapsed_ps)
+        return _pps(self.plan.lanes, packets * self.plan.queues, elapsed_ps)
+
+
+@dataclass(frozen=True)
+class _MeasuredSpan(Span):
+    """Differences between two checkpoints of one run, spread over rows."""
+
+    first: Checkpoint
+    last: Checkpoint
 
     def rows(self, packets: int) -> tuple[dict[str, float], dict[str, float], dict[str, float], float]:
         """Return executions, time and waiting in ps per packet, by `actor.row`, and worker instructions per packet."""
-        executions, units = self._between("executions").tolist(), self._between("units").tolist()
-        waits = self._between("waits_ps").sum(axis=1).tolist()
+        waits = self.counts[:, Count.WAITS_PS : Count.WAIT_EVENTS].sum(axis=1).tolist()
         rates: dict[str, float] = {}
         times: dict[str, float] = {}
         waits_of: dict[str, float] = {}
         instructions = 0.0
         for segment in self.plan.segments:
-            run, count = executions[segment.index], units[segment.index]
+            run, count = int(self.executions(segment.index)), int(self.units(segment.index))
             for position, number in enumerate(segment.rows):
                 row = self.plan.rows[number]
                 name = f"{row.actor}.{row.label}"
@@ -228,35 +272,23 @@ class _MeasuredSpan:
                 rates[name] = rates.get(name, 0.0) + executed / packets
                 waited = waits[segment.index] if position == 0 else 0
                 waits_of[name] = waits_of.get(name, 0.0) + waited / packets
-                executed_rows = self._executed(segment, number)
+                executed_rows = [(ran, int(often)) for ran, often in self.executed(segment, number)]
                 priced = sum(ran.cost_ps * often for ran, often in executed_rows) + count * row.unit_ps
                 times[name] = times.get(name, 0.0) + (priced + waited) / packets
-                if segment.actor == _WORKER:
+                if segment.actor == WORKER:
                     own = sum(ran.instructions * often for ran, often in executed_rows)
                     instructions += own + count * row.unit_instructions
         return rates, times, waits_of, instructions / packets
 
     def transfers(self, packets: int) -> dict[str, float]:
         """Return modified lines that the worker fetched from the driver's cache, per packet, by region."""
-        events = self._between("wait_events")
         lines: dict[str, float] = {}
         for segment in self.plan.segments:
-            if segment.actor == _WORKER and segment.read is not None:
-                moved = float(events[segment.index, Wait.TRANSFER]) / packets
+            if segment.actor == WORKER and segment.read is not None:
+                moved = float(self.counts[segment.index, Count.WAIT_EVENTS + Wait.TRANSFER]) / packets
                 region = segment.read.region.partition(MARK)[0]
                 lines[region] = lines.get(region, 0.0) + moved
         return lines
-
-    def uncore_ps(self, elapsed: int, draw: int = 0) -> int:
-        """Return by how much all cores' lines, moved one after the other, take longer than the run did (DESIGN 6)."""
-        events, executions = self._between("wait_events"), self._between("executions")
-        of_classes = self._between("class_executions")
-        lines = float(events[:, [Wait.TRANSFER, Wait.CLEAN]].sum())
-        for segment, size_class, moved in self.plan.moved_lines:
-            times = executions[segment] if size_class is None else of_classes[segment, size_class]
-            lines += int(times) * value_at(moved, draw)
-        needed_ps: float = self.plan.lanes * lines * value_at(self.plan.uncore_ps_per_line, draw)
-        return max(0, round(needed_ps) - elapsed)
 
     def offered_and_lost(self, packets: int, elapsed: int, uncore_ps: int) -> tuple[float, float] | None:
         """Return the packets/s that arrived and that are lost, at all queues together (None without arrivals).
@@ -284,11 +316,11 @@ class _MeasuredSpan:
 
     def utilisation(self, elapsed: int) -> dict[str, float]:
         """Return the share of time in which each actor did not wait for another, nor to be woken or scheduled."""
-        waits, executions = self._between("waits_ps"), self._between("executions")
         blocked = [0] * len(self.plan.actors)
         for segment in self.plan.segments:
             held = sum(self.plan.rows[number].cost_ps for number in segment.rows if self._holds(number))
-            blocked[segment.actor] += int(waits[segment.index, Wait.BLOCKED]) + held * int(executions[segment.index])
+            times = int(self.executions(segment.index))
+            blocked[segment.actor] += int(self.waits_ps(segment.index, Wait.BLOCKED)) + held * times
         return {
             name: min(1.0, max(0.0, 1 - blocked[number] / elapsed))
             for number, name in enumerate(self.plan.actors)
@@ -299,23 +331,16 @@ class _MeasuredSpan:
         return self.plan.rows[number].operation == "hold"
 
 
-def pps_of(plan: Plan, checkpoints: list[Checkpoint], rate: Estimate, draw: int) -> float:
-    """Return the rate that `point` summarises a run with, of one draw of a Plan."""
-    first, last = checkpoints[rate.first], checkpoints[-1]
-    packets, elapsed = (last.packets - first.packets) * plan.queues, last.time_ps - first.time_ps
-    return _pps(plan.lanes, packets, elapsed + _MeasuredSpan(plan, first, last).uncore_ps(elapsed, draw))
-
-
-def _pps(lanes: int, packets: int, elapsed_ps: int) -> float:
+def _pps(lanes: int, packets: Any, elapsed_ps: Any) -> Any:
     return lanes * 1e12 / (elapsed_ps / packets)
 
 
 def point(plan: Plan, checkpoints: list[Checkpoint], rate: Estimate, machine: Totals) -> Point:
     """Summarise a run between the end of its warm-up and its last checkpoint."""
     first, last = checkpoints[rate.first], checkpoints[-1]
-    span = _MeasuredSpan(plan, first, last)
+    span = _MeasuredSpan(plan, last.counts - first.counts, None, first, last)
     packets, elapsed = (last.packets - first.packets) * plan.queues, last.time_ps - first.time_ps
-    uncore_ps = span.uncore_ps(elapsed)
+    uncore_ps = int(span.uncore_ps(elapsed))
     offered_pps, lost_pps = span.offered_and_lost(packets, elapsed, uncore_ps) or (None, None)
     histogram = last.histogram - first.histogram
     rates, times, waits, instructions = span.rows(packets)
@@ -330,7 +355,7 @@ def point(plan: Plan, checkpoints: list[Checkpoint], rate: Estimate, machine: To
         dropped=dropped,
         half_width_ps=rate.half_width_ps / plan.queues,
         cycle_ps=plan.cycle_ps,
-        breakdown_ps=span.breakdown_ps(_WORKER) | ({"uncore": uncore_ps} if uncore_ps else {}),
+        breakdown_ps=_shown(span.breakdown_ps(WORKER), uncore_ps),
         row_rates=rates,
         row_times_ps=times,
         row_waits_ps=waits,
@@ -351,6 +376,12 @@ def point(plan: Plan, checkpoints: list[Checkpoint], rate: Estimate, machine: To
         offered_pps=offered_pps,
         lost_pps=lost_pps,
     )
+
+
+def _shown(breakdown_ps: dict[str, Any], uncore_ps: int) -> dict[str, int]:
+    """Return the parts that take time, and what the uncore adds."""
+    parts = {**breakdown_ps, "uncore": uncore_ps}
+    return {name: int(ps) for name, ps in parts.items() if ps}
 
 
 def _bound_by(utilisation: dict[str, float], carried: bool) -> str:

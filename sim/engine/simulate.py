@@ -2,30 +2,40 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from dataclasses import dataclass
+from typing import Literal
 
 from sim.config.progress import Counted
 from sim.config.scenario.scenario import Run
-from sim.costs.draws import value_at
 from sim.datapath.plan.plan import Plan
 from sim.engine.horizon import check_horizon
 from sim.engine.order import TieOrder
 from sim.engine.record import Engine
 from sim.engine.reference import ReferenceEngine
-from sim.engine.result import Point, point, pps_of
+from sim.engine.result import Point, point
 from sim.engine.statistics import MIN_BATCHES, Estimate, estimate, precise_enough
-
-if TYPE_CHECKING:
-    from sim.engine.arrays import Arrays
 
 _BATCH_PACKETS = 1024
 _STRETCH = 4
 
 
-def checkpoint_packets(plan: Plan, run: Run) -> int:
-    """Return packets per batch: whole laps of the ring and whole rounds, unless the run is too short for that."""
-    wanted = max(_BATCH_PACKETS, 4 * plan.ring_packets)
-    return max(1, min(wanted, run.packets // (2 * MIN_BATCHES)))
+@dataclass(frozen=True)
+class Stopping:
+    """When a run is looked at: after so many packets per batch, and not before so many batches behind the warm-up."""
+
+    every: int
+    least_batches: int
+
+    @property
+    def first_look(self) -> int:
+        """Packets before the first look."""
+        return (self.least_batches + 2) * self.every
+
+
+def stopping(plan: Plan, run: Run) -> Stopping:
+    """Return when a run is looked at: batches are whole laps of the ring, unless the run is too short for that."""
+    every, least = max(_BATCH_PACKETS, 4 * plan.ring_packets), MIN_BATCHES
+    return Stopping(max(1, min(every, run.packets // (2 * least))), least)
 
 
 def _engine(plan: Plan, name: Literal["fast", "reference"], every: int, ties: TieOrder) -> Engine:
@@ -43,50 +53,27 @@ def simulate(plan: Plan, run: Run, progress: Counted | None = None, tie_fuzz: in
     run that may need more simulated time, looks at an empty ring, or arrivals than there can be (`horizon`).
     """
     check_horizon(plan, run.packets)
-    engine = _engine(plan, run.engine, checkpoint_packets(plan, run), TieOrder.stated(len(plan.actors), tie_fuzz))
-    rate = _until_precise(engine, run, MIN_BATCHES * plan.period_ps, progress)
+    looks = stopping(plan, run)
+    engine = _engine(plan, run.engine, looks.every, TieOrder.stated(len(plan.actors), tie_fuzz))
+    rate = until_precise(engine, run, looks, plan.period_ps, progress)
     return point(plan, engine.checkpoints.taken, rate, engine.machine)
 
 
-def _until_precise(engine: Engine, run: Run, least_ps: int, progress: Counted | None = None) -> Estimate:
-    """Run an engine until it is precise enough, for `least_ps` of simulated time at least; return the last estimate."""
-    target = min(run.packets, (MIN_BATCHES + 2) * engine.checkpoints.every)
+def until_precise(
+    engine: Engine, run: Run, looks: Stopping, period_ps: int, progress: Counted | None = None
+) -> Estimate:
+    """Run an engine until it is precise enough, for several periods at least; return the last estimate."""
+    target = min(run.packets, looks.first_look)
     while True:
         engine.run(target)
         taken = engine.checkpoints.taken
         rate = estimate(taken) if len(taken) > 1 else _single(engine)
         if progress is not None:
             progress(target, run.packets)
-        if target >= run.packets or (engine.now_ps >= least_ps and precise_enough(rate, run.precision)):
+        whole = engine.now_ps >= MIN_BATCHES * period_ps
+        if target >= run.packets or (whole and precise_enough(rate, run.precision, looks.least_batches)):
             return rate
         target = min(run.packets, target + _STRETCH * engine.checkpoints.every)
-
-
-class DrawnRuns:
-    """Runs of one Plan that was built for several draws at once: one structure, packed once, at the prices of each.
-
-    Only the fast engine runs one. Raises ConfigError as `simulate` does where all draws would, and `Divided` where some
-    would.
-    """
-
-    def __init__(self, plan: Plan, run: Run) -> None:
-        from sim.engine.packed import Packed
-
-        check_horizon(plan, run.packets)
-        self._plan, self._run, self._packed = plan, run, Packed(plan, TieOrder.stated(len(plan.actors)))
-
-    def packed(self, draw: int) -> Arrays:
-        """Return the arrays of one draw at the start of time."""
-        return self._packed.arrays(draw)
-
-    def pps(self, draw: int) -> float:
-        """Return the packets per second of one draw, as `simulate` would for it alone."""
-        from sim.engine.fast import FastEngine
-
-        plan = self._plan
-        engine = FastEngine(plan, checkpoint_packets(plan, self._run), arrays=self.packed(draw))
-        rate = _until_precise(engine, self._run, MIN_BATCHES * value_at(plan.period_ps, draw))
-        return pps_of(plan, engine.checkpoints.taken, rate, draw)
 
 
 def _single(engine: Engine) -> Estimate:

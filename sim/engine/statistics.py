@@ -22,6 +22,7 @@ from sim.engine.record import Checkpoint
 MIN_BATCHES = 10
 MOST_BATCHES = 20
 _WORTH_DROPPING = 0.9
+_ROUNDING = 1e-9
 CONFIDENCE = 0.95
 
 
@@ -40,38 +41,54 @@ class Estimate:
         return self.half_width_ps / self.ps_per_packet
 
 
-def mser(values: Sequence[float]) -> int:
-    """Return how many leading values to drop: argmin over d <= n/2 of var(values[d:]) / (n - d), else none."""
+def mser(values: npt.ArrayLike) -> npt.NDArray[np.int64]:
+    """Return how many leading values of each run to drop: argmin over d <= n/2 of var(values[d:]) / (n - d), else none.
+
+    The last axis of `values` is that of one run; of values that differ by rounding alone the fewest are dropped.
+    """
     series = np.asarray(values, dtype=float)
-    count = len(series)
-    backwards = series[::-1] - series[count // 2 :].mean()  # centred, so that squares do not cancel
+    count = series.shape[-1]
+    middle = series[..., count // 2 :].mean(axis=-1, keepdims=True)  # centred, so that squares do not cancel
+    backwards = series[..., ::-1] - middle
     lengths = np.arange(1, count + 1)
-    means, squares = np.cumsum(backwards) / lengths, np.cumsum(backwards**2) / lengths
-    scores = (np.maximum(0, squares - means**2) / lengths)[::-1][: count // 2 + 1]
-    best = 0
-    for drop in range(1, len(scores)):
-        if scores[drop] < scores[best] * (1 - 1e-9):
-            best = drop
-    return best if scores[best] < _WORTH_DROPPING * scores[0] else 0
+    means, squares = np.cumsum(backwards, axis=-1) / lengths, np.cumsum(backwards**2, axis=-1) / lengths
+    scores = (np.maximum(0, squares - means**2) / lengths)[..., ::-1][..., : count // 2 + 1]
+    lowest = scores.min(axis=-1, keepdims=True)
+    best = np.argmax(scores <= lowest * (1 + _ROUNDING), axis=-1)
+    worth = lowest[..., 0] < _WORTH_DROPPING * scores[..., 0]
+    return np.where(worth, best, 0)
 
 
 def estimate(checkpoints: Sequence[Checkpoint]) -> Estimate:
     """Estimate time per packet from the checkpoints (at least two)."""
-    times = np.diff([point.time_ps for point in checkpoints])
-    packets = np.diff([point.packets for point in checkpoints])
-    first = mser((times / packets).tolist())
-    mean = float(times[first:].sum() / packets[first:].sum())
-    kept = _together(times[first:]) / _together(packets[first:])
-    half = float("inf")
-    if len(kept) > 1:
-        half = float(_student(len(kept) - 1) * kept.std(ddof=1) / np.sqrt(len(kept)))
-    return Estimate(mean, half, first, len(kept))
+    times, packets = [point.time_ps for point in checkpoints], [point.packets for point in checkpoints]
+    return next(iter(estimates(np.array([times]), np.array([packets]))))
+
+
+def estimates(times_ps: npt.NDArray[np.int64], packets: npt.NDArray[np.int64]) -> list[Estimate]:
+    """Estimate time per packet of several runs, rows, from time and packets at their checkpoints, columns."""
+    times, counts = np.diff(times_ps, axis=1), np.diff(packets, axis=1)
+    firsts = mser(times / counts)
+    results = {}
+    for first in np.unique(firsts).tolist():
+        runs = np.flatnonzero(firsts == first)
+        time, count = times[runs, first:], counts[runs, first:]
+        means = time.sum(axis=1) / count.sum(axis=1)
+        kept = _together(time) / _together(count)
+        batches = kept.shape[1]
+        halves = np.full(len(runs), np.inf)
+        if batches > 1:
+            halves = _student(batches - 1) * kept.std(axis=1, ddof=1) / np.sqrt(batches)
+        for run, mean, half in zip(runs.tolist(), means.tolist(), halves.tolist(), strict=True):
+            results[run] = Estimate(mean, half, first, batches)
+    return [results[run] for run in range(len(times))]
 
 
 def _together(values: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    """Add up neighbours, so that at most `MOST_BATCHES` are left, of nearly the same number each."""
-    batches = min(len(values), MOST_BATCHES)
-    return np.add.reduceat(values, np.arange(batches) * len(values) // batches)
+    """Add up neighbours in each row, so that at most `MOST_BATCHES` are left, of nearly the same number each."""
+    count = values.shape[1]
+    batches = min(count, MOST_BATCHES)
+    return np.add.reduceat(values, np.arange(batches) * count // batches, axis=1)
 
 
 @cache
@@ -82,6 +99,6 @@ def _student(freedom: int) -> float:
     return float(stdtrit(freedom, (1 + CONFIDENCE) / 2))
 
 
-def precise_enough(rate: Estimate, precision: float) -> bool:
+def precise_enough(rate: Estimate, precision: float, least: int = MIN_BATCHES) -> bool:
     """Return whether a run may stop: enough batches behind the warm-up, and an interval within `precision`."""
-    return precision > 0 and rate.batches >= MIN_BATCHES and rate.relative <= precision
+    return precision > 0 and rate.batches >= least and rate.relative <= precision

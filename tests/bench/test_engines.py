@@ -11,7 +11,7 @@ from sim.config.scenario.scenario import Run
 from sim.datapath import build_plan
 from sim.engine.fast import FastEngine
 from sim.engine.reference import ReferenceEngine
-from sim.engine.simulate import checkpoint_packets, simulate
+from sim.engine.simulate import simulate, stopping
 
 ENGINES = {"fast": FastEngine, "reference": ReferenceEngine}
 SIZES = [("fast", 250_000), ("fast", 1_000_000), ("fast", 4_000_000)]
@@ -31,7 +31,7 @@ def plan():
 @pytest.mark.parametrize(("name", "packets"), SIZES)
 def test_packets_per_second(benchmark, measuring, figures, plan, name, packets):
     packets = packets if measuring else packets // 10
-    every = checkpoint_packets(plan, Run(packets=packets))
+    every = stopping(plan, Run(packets=packets)).every
 
     def run():
         engine = ENGINES[name](plan, every)

@@ -15,7 +15,7 @@ from sim.datapath import build_plan
 from sim.engine.fast import FastEngine
 from sim.engine.order import TieOrder
 from sim.engine.packed import pack
-from sim.engine.simulate import checkpoint_packets
+from sim.engine.simulate import stopping
 from tests.bench import in_c
 
 ROUNDS = 7
@@ -59,7 +59,7 @@ def test_the_loop_in_c_ends_in_the_state_of_the_engines(loop, name, overrides):
 
 def test_the_fast_engine_against_the_loop_in_c(loop, measuring, figures):
     plan, packets = plan_of("virtio-user-xdp1-tap"), PACKETS if measuring else 2000
-    every = checkpoint_packets(plan, Run(packets=packets))
+    every = stopping(plan, Run(packets=packets)).every
     FastEngine(plan, every).run(1)
     seconds = {"fast engine": [], "loop in C": []}
     events = set()

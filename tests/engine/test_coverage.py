@@ -8,7 +8,7 @@ import pytest
 import sim
 from sim.datapath import build_plan
 from sim.engine.fast import FastEngine
-from sim.engine.simulate import checkpoint_packets
+from sim.engine.simulate import stopping
 from sim.engine.statistics import estimate
 
 #: What is drawn by a seed. Loads of 50, 80 and 95 % of what the worker carries (5.02 Mpps).
@@ -27,7 +27,7 @@ def checkpoints(overrides, seed):
     fixed = ("access=copy_user", "traffic.packet_bytes=64", f"run.packets={PACKETS}")
     scenario = sim.load_scenario("virtio-user-xdp1-tap", overrides=[*fixed, f"run.seed={seed}", *overrides])
     plan = build_plan(scenario, "copy_user", scenario.traffic.sizes[0])
-    engine = FastEngine(plan, checkpoint_packets(plan, scenario.run))
+    engine = FastEngine(plan, stopping(plan, scenario.run).every)
     engine.run(PACKETS)
     return engine.checkpoints.taken
 

@@ -9,14 +9,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from sim.costs.draws import Divided, draws
-from sim.engine.simulate import DrawnRuns
 from sim.study.runs.case import Case, Floats, observe, value_of, with_values
+
+if TYPE_CHECKING:
+    from sim.engine.drawn import DrawnRuns
 
 Values = Mapping[str, float]
 
@@ -28,8 +30,8 @@ def figures(case: Case, drawn: Sequence[Values]) -> list[float | str]:
     """Return the figure of a case at each of several values of its table entries, or what went wrong there."""
     results: dict[int, float | str] = {}
     for part, runs in parts(case, drawn):
-        for place, number in enumerate(part):
-            results[number] = _figure(case, drawn[number], runs, place)
+        for place, (number, rate) in enumerate(zip(part, _rates(runs, len(part)), strict=True)):
+            results[number] = _figure(case, drawn[number], runs, place) if np.isnan(rate) else rate
     return [results[number] for number in range(len(drawn))]
 
 
@@ -72,18 +74,28 @@ def _columns(case: Case, drawn: Sequence[Values]) -> dict[str, Floats]:
 
 
 def _together(case: Case, columns: Mapping[str, Floats], part: npt.NDArray[np.int64]) -> DrawnRuns:
+    from sim.engine.drawn import DrawnRuns  # numba is loaded only when it is needed
+
     values: dict[str, Any] = {}
     for key, column in columns.items():
         of_part = column[part]
         values[key] = float(of_part[0]) if (of_part == of_part[0]).all() else draws(of_part)
     with np.errstate(divide="raise", invalid="raise", over="raise"):
-        return DrawnRuns(replace(case, scenario=with_values(case.scenario, values)).plan, case.scenario.run)
+        return DrawnRuns(replace(case, scenario=with_values(case.scenario, values)).plan, case.scenario.run, len(part))
+
+
+def _rates(runs: DrawnRuns | None, draws: int) -> list[float]:
+    """Return the rates of draws that are run together, NaN for one that has to be run alone."""
+    if runs is not None:
+        with suppress(Exception):  # which of them it is about shows when each is run alone
+            return [float(rate) for rate in runs.pps()]
+    return [np.nan] * draws
 
 
 def _figure(case: Case, values: Values, runs: DrawnRuns | None, place: int) -> float | str:
     if runs is not None:
         with suppress(Exception):  # what went wrong is worded by the run alone
-            return runs.pps(place)
+            return runs.pps_alone(place)
     try:
         return observe(replace(case, scenario=with_values(case.scenario, values)))
     except Exception as error:  # the error of one point is reported with it, and must not end the study

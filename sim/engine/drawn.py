@@ -1,0 +1,99 @@
+"""Runs of one Plan that was built for several draws at once: one structure, packed once, simulated by one loop."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from sim.config.scenario.scenario import Run
+from sim.costs.draws import somewhere, value_at
+from sim.datapath.plan.plan import Plan
+from sim.engine.arrays import Arrays, Integers
+from sim.engine.fast import FastEngine, check_indices, note_draws
+from sim.engine.horizon import check_horizon
+from sim.engine.loop import Noted
+from sim.engine.order import TieOrder
+from sim.engine.packed import Packed
+from sim.engine.result import Span
+from sim.engine.simulate import stopping, until_precise
+from sim.engine.statistics import estimates, precise_enough
+
+Floats = npt.NDArray[np.float64]
+
+#: Draws that the loop is given at a time: what it notes of them is a few MB, and a command can be stopped between.
+_AT_A_TIME = 128
+
+
+@dataclass(frozen=True)
+class _Behind:
+    """What lies behind the warm-up of some draws: packets of one queue, time in ps, and what segments counted."""
+
+    span: Span
+    packets: Integers
+    elapsed_ps: Integers
+
+
+class DrawnRuns:
+    """Runs of one Plan at the prices of each of its draws, as `simulate` would run each alone; on the fast engine only.
+
+    Raises ConfigError as `simulate` does where all draws would, and `Divided` where some would.
+    """
+
+    def __init__(self, plan: Plan, run: Run, draws: int) -> None:
+        check_horizon(plan, run.packets)
+        self._plan, self._run, self._draws = plan, run, draws
+        self._packed, self._looks = Packed(plan, TieOrder.stated(len(plan.actors))), stopping(plan, run)
+
+    def packed(self, draw: int) -> Arrays:
+        """Return the arrays of one draw at the start of time."""
+        return self._packed.arrays(draw)
+
+    def pps(self) -> Floats:
+        """Return the packets per second of each draw; NaN where one has to be run alone."""
+        rates = np.full(self._draws, np.nan)
+        for behind in self._precise():
+            rates[behind.span.draws] = behind.span.pps(behind.packets, behind.elapsed_ps)
+        return rates
+
+    def pps_alone(self, draw: int) -> float:
+        """Return the packets per second of one draw, run as long as it takes. Raises what its run does."""
+        behind = self._alone(draw)
+        return float(behind.span.pps(behind.packets, behind.elapsed_ps)[0])
+
+    def _precise(self) -> Iterator[_Behind]:
+        """Run the draws together up to the first look, and yield those that are precise by then."""
+        if self._plan.arrivals is not None or somewhere(self._plan.period_ps):  # these take more than one look
+            return
+        packets = min(self._run.packets, self._looks.first_look)
+        for first in range(0, self._draws, _AT_A_TIME):
+            numbers = np.arange(first, min(first + _AT_A_TIME, self._draws))
+            prices = self._packed.prices
+            noted = note_draws(self._packed, prices[numbers] if len(prices) > 1 else prices, packets, self._looks.every)
+            for checkpoints in np.unique(noted.checkpoints[noted.checkpoints > 1]).tolist():
+                yield from self._behind(noted, np.flatnonzero(noted.checkpoints == checkpoints), checkpoints, first)
+
+    def _behind(self, noted: Noted, rows: Integers, checkpoints: int, first_draw: int) -> Iterator[_Behind]:
+        """Yield what lies behind the warm-up of draws that have so many checkpoints, and are precise enough."""
+        check_indices(self._plan, noted.ends[rows])
+        times, packets = noted.times_ps[rows, :checkpoints], noted.packets[rows, :checkpoints]
+        rates = estimates(times, packets)
+        ended = self._looks.first_look >= self._run.packets
+        enough = [ended or precise_enough(rate, self._run.precision, self._looks.least_batches) for rate in rates]
+        firsts = np.array([rate.first for rate in rates])
+        for first in np.unique(firsts[enough]).tolist():
+            these = np.flatnonzero(enough & (firsts == first))
+            last, counts = checkpoints - 1, noted.counts[rows[these]]
+            span = Span(self._plan, counts[:, last] - counts[:, first], first_draw + rows[these])
+            elapsed_ps = times[these, last] - times[these, first]
+            yield _Behind(span, packets[these, last] - packets[these, first], elapsed_ps)
+
+    def _alone(self, draw: int) -> _Behind:
+        plan, run = self._plan, self._run
+        engine = FastEngine(plan, self._looks.every, arrays=self.packed(draw))
+        rate = until_precise(engine, run, self._looks, value_at(plan.period_ps, draw))
+        first, last = engine.checkpoints.taken[rate.first], engine.checkpoints.taken[-1]
+        span = Span(plan, (last.counts - first.counts)[None], np.array([draw]))
+        return _Behind(span, np.array([last.packets - first.packets]), np.array([last.time_ps - first.time_ps]))
