@@ -7,15 +7,17 @@ from typing import Literal
 
 from sim.config.progress import Counted
 from sim.config.scenario.scenario import Run
+from sim.costs.draws import somewhere
 from sim.datapath.plan.plan import Plan
 from sim.engine.horizon import check_horizon
 from sim.engine.order import TieOrder
 from sim.engine.record import Engine
 from sim.engine.reference import ReferenceEngine
 from sim.engine.result import Point, point
-from sim.engine.statistics import MIN_BATCHES, Estimate, estimate, precise_enough
+from sim.engine.statistics import MIN_BATCHES, STEADY_BATCHES, Estimate, estimate, precise_enough
 
-_BATCH_PACKETS = 1024
+#: Packets per batch, at least: of a run in which nothing is random, nor rare, and of others.
+_STEADY_PACKETS, _BATCH_PACKETS = 256, 1024
 _STRETCH = 4
 
 
@@ -32,9 +34,16 @@ class Stopping:
         return (self.least_batches + 2) * self.every
 
 
-def stopping(plan: Plan, run: Run) -> Stopping:
-    """Return when a run is looked at: batches are whole laps of the ring, unless the run is too short for that."""
-    every, least = max(_BATCH_PACKETS, 4 * plan.ring_packets), MIN_BATCHES
+def stopping(plan: Plan, run: Run, tie_fuzz: int = 0) -> Stopping:
+    """Return when a run is looked at: batches are whole laps of the ring, unless the run is too short for that.
+
+    Where nothing is random, nor rare, a lap is like the last one: few batches of one lap do.
+    """
+    random = tie_fuzz or plan.arrivals is not None or plan.classes is not None
+    if random or somewhere(plan.period_ps):
+        every, least = max(_BATCH_PACKETS, 4 * plan.ring_packets), MIN_BATCHES
+    else:
+        every, least = max(_STEADY_PACKETS, plan.ring_packets), STEADY_BATCHES
     return Stopping(max(1, min(every, run.packets // (2 * least))), least)
 
 
@@ -53,7 +62,7 @@ def simulate(plan: Plan, run: Run, progress: Counted | None = None, tie_fuzz: in
     run that may need more simulated time, looks at an empty ring, or arrivals than there can be (`horizon`).
     """
     check_horizon(plan, run.packets)
-    looks = stopping(plan, run)
+    looks = stopping(plan, run, tie_fuzz)
     engine = _engine(plan, run.engine, looks.every, TieOrder.stated(len(plan.actors), tie_fuzz))
     rate = until_precise(engine, run, looks, plan.period_ps, progress)
     return point(plan, engine.checkpoints.taken, rate, engine.machine)
