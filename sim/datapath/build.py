@@ -19,7 +19,7 @@ from sim.datapath.features import with_features
 from sim.datapath.features.rounds import message_timers
 from sim.datapath.host.interference import around_rounds, host_steps, period_ps
 from sim.datapath.host.queues import regions_of_queues, serve_queues
-from sim.datapath.host.sink import WAKE_EVERY, sink_steps
+from sim.datapath.host.sink import WAKE_EVERY, has_sink, sink_steps
 from sim.datapath.host.source import source_steps
 from sim.datapath.memory.receive_memory import ReceiveMemory, without_source
 from sim.datapath.memory.ring_memory import KERNEL_OWN, RingMemory, effective_variant
@@ -88,6 +88,7 @@ def _build(scenario: Scenario, access: str, packet_bytes: int, apart: bool, func
         classes=classes,
         class_rows=class_rows,
         period_ps=period_ps(scenario),
+        has_sink=has_sink(scenario),
         queues=queues.per_core,
         lanes=queues.lanes,
         uncore_ps_per_line=LINE_BYTES * 1e3 / scenario.cpu.uncore_bandwidth.value,

@@ -14,17 +14,18 @@ from sim.datapath.plan.plan import Plan
 from sim.engine.arrays import Arrays, Integers
 from sim.engine.fast import FastEngine, check_indices, note_draws
 from sim.engine.horizon import check_horizon
-from sim.engine.loop import Noted
 from sim.engine.order import TieOrder
 from sim.engine.packed import Packed
 from sim.engine.result import Span
 from sim.engine.simulate import stopping, until_precise
-from sim.engine.statistics import estimates, precise_enough
+from sim.engine.statistics import estimates
 
 Floats = npt.NDArray[np.float64]
 
 #: Draws that the loop is given at a time: what it notes of them is a few MB, and a command can be stopped between.
 _AT_A_TIME = 128
+#: So often draws are looked at together; what is left then takes long, and is run draw by draw.
+_LOOKS = 4
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,7 @@ class _Behind:
     """What lies behind the warm-up of some draws: packets of one queue, time in ps, and what segments counted."""
 
     span: Span
+    draws: Integers
     packets: Integers
     elapsed_ps: Integers
 
@@ -55,7 +57,7 @@ class DrawnRuns:
         """Return the packets per second of each draw; NaN where one has to be run alone."""
         rates = np.full(self._draws, np.nan)
         for behind in self._precise():
-            rates[behind.span.draws] = behind.span.pps(behind.packets, behind.elapsed_ps)
+            rates[behind.draws] = behind.span.pps(behind.packets, behind.elapsed_ps)
         return rates
 
     def pps_alone(self, draw: int) -> float:
@@ -64,36 +66,48 @@ class DrawnRuns:
         return float(behind.span.pps(behind.packets, behind.elapsed_ps)[0])
 
     def _precise(self) -> Iterator[_Behind]:
-        """Run the draws together up to the first look, and yield those that are precise by then."""
-        if self._plan.arrivals is not None or somewhere(self._plan.period_ps):  # these take more than one look
+        """Run the draws together up to the first looks, and yield those that are precise by then."""
+        if self._plan.arrivals is not None or somewhere(self._plan.period_ps):  # these take many looks
             return
-        packets = min(self._run.packets, self._looks.first_look)
-        for first in range(0, self._draws, _AT_A_TIME):
-            numbers = np.arange(first, min(first + _AT_A_TIME, self._draws))
-            prices = self._packed.prices
-            noted = note_draws(self._packed, prices[numbers] if len(prices) > 1 else prices, packets, self._looks.every)
-            for checkpoints in np.unique(noted.checkpoints[noted.checkpoints > 1]).tolist():
-                yield from self._behind(noted, np.flatnonzero(noted.checkpoints == checkpoints), checkpoints, first)
+        left = np.arange(self._draws)
+        for look in range(_LOOKS):
+            packets = self._looks.packets(look, self._run)
+            precise = [behind for part in _parts(left) for behind in self._at_look(part, packets)]
+            yield from precise
+            left = np.setdiff1d(left, [draw for behind in precise for draw in behind.draws])
+            if packets == self._run.packets or not len(left):
+                return
 
-    def _behind(self, noted: Noted, rows: Integers, checkpoints: int, first_draw: int) -> Iterator[_Behind]:
-        """Yield what lies behind the warm-up of draws that have so many checkpoints, and are precise enough."""
-        check_indices(self._plan, noted.ends[rows])
-        times, packets = noted.times_ps[rows, :checkpoints], noted.packets[rows, :checkpoints]
-        rates = estimates(times, packets)
-        ended = self._looks.first_look >= self._run.packets
-        enough = [ended or precise_enough(rate, self._run.precision, self._looks.least_batches) for rate in rates]
-        firsts = np.array([rate.first for rate in rates])
-        for first in np.unique(firsts[enough]).tolist():
-            these = np.flatnonzero(enough & (firsts == first))
-            last, counts = checkpoints - 1, noted.counts[rows[these]]
-            span = Span(self._plan, counts[:, last] - counts[:, first], first_draw + rows[these])
-            elapsed_ps = times[these, last] - times[these, first]
-            yield _Behind(span, packets[these, last] - packets[these, first], elapsed_ps)
+    def _at_look(self, draws: Integers, packets: int) -> Iterator[_Behind]:
+        """Run some draws from the start until so many packets are used, and yield those that are precise."""
+        prices = self._packed.prices
+        noted = note_draws(
+            self._packed, prices[draws] if len(prices) > 1 else prices, len(draws), packets, self._looks.every
+        )
+        check_indices(self._plan, noted.ends[noted.checkpoints > 0])
+        for checkpoints in np.unique(noted.checkpoints[noted.checkpoints > 1]).tolist():
+            rows = np.flatnonzero(noted.checkpoints == checkpoints)
+            times, used = noted.times_ps[rows, :checkpoints], noted.packets[rows, :checkpoints]
+            rates = estimates(times, used)
+            enough = [packets == self._run.packets or self._looks.enough(rate, self._run) for rate in rates]
+            firsts = np.array([rate.first for rate in rates])
+            for first in np.unique(firsts[enough]).tolist():
+                these = np.flatnonzero(enough & (firsts == first))
+                last, counts = checkpoints - 1, noted.counts[rows[these]]
+                numbers, span_packets = draws[rows[these]], used[these, last] - used[these, first]
+                span = Span(self._plan, counts[:, last] - counts[:, first], numbers)
+                yield _Behind(span, numbers, span_packets, times[these, last] - times[these, first])
 
     def _alone(self, draw: int) -> _Behind:
         plan, run = self._plan, self._run
         engine = FastEngine(plan, self._looks.every, arrays=self.packed(draw))
         rate = until_precise(engine, run, self._looks, value_at(plan.period_ps, draw))
         first, last = engine.checkpoints.taken[rate.first], engine.checkpoints.taken[-1]
-        span = Span(plan, (last.counts - first.counts)[None], np.array([draw]))
-        return _Behind(span, np.array([last.packets - first.packets]), np.array([last.time_ps - first.time_ps]))
+        number, packets, elapsed_ps = np.array([[draw], [last.packets - first.packets], [last.time_ps - first.time_ps]])
+        return _Behind(Span(plan, (last.counts - first.counts)[None], number), number, packets, elapsed_ps)
+
+
+def _parts(draws: Integers) -> Iterator[Integers]:
+    """Part draws into as many as are run at a time."""
+    for first in range(0, len(draws), _AT_A_TIME):
+        yield draws[first : first + _AT_A_TIME]

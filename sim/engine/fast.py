@@ -101,11 +101,14 @@ def check_indices(plan: Plan, totals: Records, registers: Integers | None = None
             raise RuntimeError(f"{name}: {outside[0]} is not within 0 to {most}; the model is at fault")
 
 
-def note_draws(packed: Packed, prices: Integers, packets: int, every: int) -> Noted:
-    """Simulate draws from the start of time until so many packets are used, with a checkpoint after each `every`."""
+def note_draws(packed: Packed, prices: Integers, draws: int, packets: int, every: int) -> Noted:
+    """Simulate draws from the start of time until so many packets are used, with a checkpoint after each `every`.
+
+    Rows of `prices` are draws, one row where all have the same.
+    """
     buffer = np.empty_like(packed.start)
     arrays = packed.views(buffer)
-    draws, checkpoints = len(prices), packets // every + 2
+    checkpoints = packets // every + 2
     noted = Noted(
         checkpoints=np.zeros(draws, dtype=np.int64),
         times_ps=np.empty((draws, checkpoints), dtype=np.int64),

@@ -7,7 +7,6 @@ from typing import Literal
 
 from sim.config.progress import Counted
 from sim.config.scenario.scenario import Run
-from sim.costs.draws import somewhere
 from sim.datapath.plan.plan import Plan
 from sim.engine.horizon import check_horizon
 from sim.engine.order import TieOrder
@@ -16,7 +15,7 @@ from sim.engine.reference import ReferenceEngine
 from sim.engine.result import Point, point
 from sim.engine.statistics import MIN_BATCHES, STEADY_BATCHES, Estimate, estimate, precise_enough
 
-#: Packets per batch, at least: of a run in which nothing is random, nor rare, and of others.
+#: Packets per batch, at least: of a steady run, and of others.
 _STEADY_PACKETS, _BATCH_PACKETS = 256, 1024
 _STRETCH = 4
 
@@ -28,22 +27,24 @@ class Stopping:
     every: int
     least_batches: int
 
-    @property
-    def first_look(self) -> int:
-        """Packets before the first look."""
-        return (self.least_batches + 2) * self.every
+    def packets(self, look: int, run: Run) -> int:
+        """Return the packets before a look; the first is number 0."""
+        return min(run.packets, (self.least_batches + 2 + _STRETCH * look) * self.every)
+
+    def enough(self, rate: Estimate, run: Run) -> bool:
+        """Return whether a rate is precise enough."""
+        return precise_enough(rate, run.precision, self.least_batches)
 
 
 def stopping(plan: Plan, run: Run, tie_fuzz: int = 0) -> Stopping:
     """Return when a run is looked at: batches are whole laps of the ring, unless the run is too short for that.
 
-    Where nothing is random, nor rare, a lap is like the last one: few batches of one lap do.
+    Few batches of one lap do where a lap is like the last one.
     """
-    random = tie_fuzz or plan.arrivals is not None or plan.classes is not None
-    if random or somewhere(plan.period_ps):
-        every, least = max(_BATCH_PACKETS, 4 * plan.ring_packets), MIN_BATCHES
-    else:
+    if plan.steady and not tie_fuzz:
         every, least = max(_STEADY_PACKETS, plan.ring_packets), STEADY_BATCHES
+    else:
+        every, least = max(_BATCH_PACKETS, 4 * plan.ring_packets), MIN_BATCHES
     return Stopping(max(1, min(every, run.packets // (2 * least))), least)
 
 
@@ -72,7 +73,7 @@ def until_precise(
     engine: Engine, run: Run, looks: Stopping, period_ps: int, progress: Counted | None = None
 ) -> Estimate:
     """Run an engine until it is precise enough, for several periods at least; return the last estimate."""
-    target = min(run.packets, looks.first_look)
+    target = looks.packets(0, run)
     while True:
         engine.run(target)
         taken = engine.checkpoints.taken
@@ -80,7 +81,7 @@ def until_precise(
         if progress is not None:
             progress(target, run.packets)
         whole = engine.now_ps >= MIN_BATCHES * period_ps
-        if target >= run.packets or (whole and precise_enough(rate, run.precision, looks.least_batches)):
+        if target >= run.packets or (whole and looks.enough(rate, run)):
             return rate
         target = min(run.packets, target + _STRETCH * engine.checkpoints.every)
 

@@ -19,8 +19,8 @@ import numpy.typing as npt
 
 from sim.engine.record import Checkpoint
 
-#: Batches behind the warm-up, at least; of a run in which nothing is random, nor rare, each lap of the ring is like the
-#: last one, and so few are within 0.03 % of the rate of a long run (0.15 % where their interval says so).
+#: Batches behind the warm-up, at least; of a steady run few are within 0.03 % of the rate of a long one (0.15 % where
+#: their interval says so).
 MIN_BATCHES, STEADY_BATCHES = 10, 4
 MOST_BATCHES = 20
 _WORTH_DROPPING = 0.9

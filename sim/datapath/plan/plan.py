@@ -9,7 +9,7 @@ from functools import cached_property
 
 from sim.config.tables.quantity import Quantity
 from sim.costs.audit import Ledger
-from sim.costs.draws import total
+from sim.costs.draws import somewhere, total
 from sim.costs.table import Component
 from sim.datapath.plan.registers import Condition, Effect, Register
 from sim.datapath.plan.step import LineAccess, Row
@@ -86,7 +86,8 @@ class Plan:
 
     It is that of one core, which serves `queues`; `lanes` such cores share what moves lines, which takes
     `uncore_ps_per_line`. `actors` are named in the order in which simultaneous events happen, the worker first.
-    `period_ps` is that of the rarest thing that comes again and again. `setup` is what mapping the ring costs once,
+    `period_ps` is that of the rarest thing that comes again and again; `has_sink` says whether used packets may still
+    wait for something with a pace of its own. `setup` is what mapping the ring costs once,
     `notes` say where the variant is not what it is called, `basis` what rates and times are those of. Under a mix
     of sizes `class_rows` has, for each row whose cost depends on the size, that of each size class.
     `posted` and `used` count the packets between which latency is taken, of which at most `in_flight` are under way;
@@ -118,6 +119,7 @@ class Plan:
     class_rows: dict[int, tuple[Row, ...]] = field(default_factory=dict)
     backlog: int = 1
     period_ps: int = 0
+    has_sink: bool = False
     queues: int = 1
     lanes: int = 1
     uncore_ps_per_line: float = 0.0
@@ -125,6 +127,12 @@ class Plan:
     notes: tuple[str, ...] = ()
     basis: str = ""
     ledger: Ledger = field(default_factory=Ledger, compare=False)
+
+    @property
+    def steady(self) -> bool:
+        """Whether each lap of the ring is soon like the last one: nothing is random, nor rare, nor fills up slowly."""
+        random = self.arrivals is not None or self.classes is not None
+        return not random and not self.has_sink and not somewhere(self.period_ps)
 
     @cached_property
     def inputs(self) -> dict[str, Quantity]:

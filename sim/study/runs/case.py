@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from math import lcm
 from typing import Any, TypeVar
 
@@ -100,11 +100,14 @@ class Case:
     quantity: str = "pps"
     functions: tuple[str, ...] = ()
 
-    @property
+    @cached_property
     def plan(self) -> Plan:
-        """Plan of the case, by function where its figure is of some."""
+        """Plan of the case, by function where its figure is of some; built once, and not sent to other processes."""
         scenario, by_function = self.scenario, bool(self.functions)
         return build_plan(scenario, scenario.access[0].name, scenario.traffic.sizes[0], functions=by_function)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in self.__dict__.items() if name != "plan"}
 
 
 def observe(case: Case) -> float:

@@ -9,7 +9,6 @@ from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPool
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import groupby
 from multiprocessing import active_children, get_context, parent_process
 from threading import Thread, current_thread, main_thread
 from typing import Any
@@ -22,9 +21,8 @@ from sim.study.runs.case import Case, Floats
 from sim.study.runs.drawn import Values, figures
 
 DASK_TIMEOUT_SECONDS = 10
-#: Runs of one chunk: a structure is built in the time of some ten runs, and progress is told between chunks. As many
-#: as an answer draws at first, so that each of its sides is one chunk.
-_CHUNK = 100
+#: Runs of one chunk: a structure is built in the time of some hundred runs, and progress is told between chunks.
+_CHUNK = 400
 #: Below this many runs, starting threads, or processes, takes longer than they save.
 _WORTH_THREADS = 60
 _WORTH_PROCESSES = 2000
@@ -156,21 +154,20 @@ def run_jobs(
     """Run jobs on an executor, or here without one; a run that fails does not end the others."""
     results: dict[int, float | str] = {}
 
-    def settle(chunk: Sequence[int], figures: Sequence[float | str]) -> None:
-        results.update(zip(chunk, figures, strict=True))
+    def settle(chunk: Sequence[int], of_chunk: Sequence[float | str]) -> None:
+        results.update(zip(chunk, of_chunk, strict=True))
         if progress is not None:
             progress(len(results), len(jobs))
 
     chunks = _chunks(jobs)
     if executor is None:
         for chunk in chunks:
-            settle(chunk, _run_chunk(cases, [jobs[number] for number in chunk]))
+            settle(chunk, figures(cases[jobs[chunk[0]].case], [jobs[number].values for number in chunk]))
     else:
         waiting = {}
         for chunk in chunks:
-            needed = sorted({jobs[number].case for number in chunk})
-            renumbered = [Job(needed.index(jobs[number].case), jobs[number].values) for number in chunk]
-            waiting[executor.submit(_run_chunk, [cases[case] for case in needed], renumbered)] = chunk
+            case, values = cases[jobs[chunk[0]].case], [jobs[number].values for number in chunk]
+            waiting[executor.submit(figures, case, values)] = chunk
         try:
             for future in as_completed(waiting):
                 settle(waiting[future], future.result())
@@ -182,9 +179,13 @@ def run_jobs(
 
 
 def _chunks(jobs: Sequence[Job]) -> list[list[int]]:
-    """Part the numbers of jobs into chunks in which those of one case, which share a structure, stand together."""
-    numbers = sorted(range(len(jobs)), key=lambda number: jobs[number].case)
-    return [numbers[first : first + _CHUNK] for first in range(0, len(numbers), _CHUNK)]
+    """Part the numbers of jobs into chunks, each of one case, whose runs share a structure."""
+    of_cases: dict[int, list[int]] = {}
+    for number, job in enumerate(jobs):
+        of_cases.setdefault(job.case, []).append(number)
+    return [
+        numbers[first : first + _CHUNK] for numbers in of_cases.values() for first in range(0, len(numbers), _CHUNK)
+    ]
 
 
 def run_cases(cases: Sequence[Case]) -> Floats:
@@ -193,9 +194,3 @@ def run_cases(cases: Sequence[Case]) -> Floats:
     if outcomes.errors:
         raise ConfigError(next(iter(outcomes.errors.values())))
     return outcomes.figures
-
-
-def _run_chunk(cases: Sequence[Case], jobs: Sequence[Job]) -> list[float | str]:
-    """Run jobs of which those of one case stand together."""
-    runs = groupby(jobs, key=lambda job: job.case)
-    return [figure for case, run in runs for figure in figures(cases[case], [job.values for job in run])]

@@ -20,7 +20,7 @@ from sim.config.loading.load import load_of
 from sim.config.scenario.scenario import Scenario
 from sim.config.tables.calibration import Calibration
 from sim.config.tables.calibration import Path as PathClass
-from sim.study.runs.case import Case, Floats, SameScenario
+from sim.study.runs.case import Case, Floats
 from sim.study.uncertainty.distributions import calibration_of, latin_shares
 
 #: Standard deviations of logarithms (published-measurements.md: the seed's base read seven times, its ratios eleven
@@ -44,18 +44,15 @@ def path_class(cases: Iterable[Case]) -> PathClass:
 
     It is by analogy as soon as nobody has executed the accessors of a variant, or a count of a step is a guess.
     """
-    return "by analogy" if any(_by_analogy(SameScenario(case.scenario)) for case in cases) else "executed"
+    return "by analogy" if any(_by_analogy(case) for case in cases) else "executed"
 
 
-@lru_cache(maxsize=64)
-def _by_analogy(same: SameScenario) -> bool:
-    """Answer once for each side of a question, however many pairs of it are compared."""
-    variant = same.scenario.access[0]
+def _by_analogy(case: Case) -> bool:
+    variant = case.scenario.access[0]
     if variant.changes and not variant.executed:
         return True
-    plan = Case(same.scenario).plan
-    read = plan.inputs.keys() - plan.ledger.only_for_setup()
-    return any(key.startswith(_COUNTS) and plan.inputs[key].grade == "guess" for key in read)
+    read = case.plan.inputs.keys() - case.plan.ledger.only_for_setup()
+    return any(key.startswith(_COUNTS) and case.plan.inputs[key].grade == "guess" for key in read)
 
 
 @dataclass(frozen=True)
