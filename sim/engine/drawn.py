@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from sim.config.scenario.scenario import Run
 from sim.costs.draws import somewhere, value_at
@@ -16,11 +15,9 @@ from sim.engine.fast import FastEngine, check_indices, note_draws
 from sim.engine.horizon import check_horizon
 from sim.engine.order import TieOrder
 from sim.engine.packed import Packed
-from sim.engine.result import Span
+from sim.engine.result import WORKER, Span
 from sim.engine.simulate import stopping, until_precise
 from sim.engine.statistics import estimates
-
-Floats = npt.NDArray[np.float64]
 
 #: Draws that the loop is given at a time: what it notes of them is a few MB, and a command can be stopped between.
 _AT_A_TIME = 128
@@ -29,13 +26,35 @@ _LOOKS = 4
 
 
 @dataclass(frozen=True)
-class _Behind:
-    """What lies behind the warm-up of some draws: packets of one queue, time in ps, and what segments counted."""
+class Behind:
+    """What lies behind the warm-up of some draws.
+
+    Attributes
+    ----------
+    span
+        What segments counted.
+    draws, packets, elapsed_ps
+        Numbers of the draws, packets of one queue, and simulated time, shapes (draws,).
+    """
 
     span: Span
     draws: Integers
     packets: Integers
     elapsed_ps: Integers
+
+    def pps(self) -> list[float]:
+        """Return the packets per second of each draw, of all queues together."""
+        return [float(rate) for rate in self.span.pps(self.packets, self.elapsed_ps)]
+
+    def times_ns(self) -> list[dict[str, float]]:
+        """Return the time of a worker core per packet, by primitive and kind of waiting, of each draw."""
+        plan = self.span.plan
+        breakdown_ps = self.span.breakdown_ps(WORKER) | {"uncore": self.span.uncore_ps(self.elapsed_ps)}
+        columns = {name: np.broadcast_to(ps, self.draws.shape).tolist() for name, ps in breakdown_ps.items()}
+        return [
+            {name: column[row] / (packets * plan.queues) / 1e3 for name, column in columns.items() if column[row]}
+            for row, packets in enumerate(self.packets.tolist())
+        ]
 
 
 class DrawnRuns:
@@ -53,19 +72,7 @@ class DrawnRuns:
         """Return the arrays of one draw at the start of time."""
         return self._packed.arrays(draw)
 
-    def pps(self) -> Floats:
-        """Return the packets per second of each draw; NaN where one has to be run alone."""
-        rates = np.full(self._draws, np.nan)
-        for behind in self._precise():
-            rates[behind.draws] = behind.span.pps(behind.packets, behind.elapsed_ps)
-        return rates
-
-    def pps_alone(self, draw: int) -> float:
-        """Return the packets per second of one draw, run as long as it takes. Raises what its run does."""
-        behind = self._alone(draw)
-        return float(behind.span.pps(behind.packets, behind.elapsed_ps)[0])
-
-    def _precise(self) -> Iterator[_Behind]:
+    def together(self) -> Iterator[Behind]:
         """Run the draws together up to the first looks, and yield those that are precise by then."""
         if self._plan.arrivals is not None or somewhere(self._plan.period_ps):  # these take many looks
             return
@@ -78,7 +85,16 @@ class DrawnRuns:
             if packets == self._run.packets or not len(left):
                 return
 
-    def _at_look(self, draws: Integers, packets: int) -> Iterator[_Behind]:
+    def alone(self, draw: int) -> Behind:
+        """Run one draw as long as it takes. Raises what its run does."""
+        plan, run = self._plan, self._run
+        engine = FastEngine(plan, self._looks.every, arrays=self.packed(draw))
+        rate = until_precise(engine, run, self._looks, value_at(plan.period_ps, draw))
+        first, last = engine.checkpoints.taken[rate.first], engine.checkpoints.taken[-1]
+        number, packets, elapsed_ps = np.array([[draw], [last.packets - first.packets], [last.time_ps - first.time_ps]])
+        return Behind(Span(plan, (last.counts - first.counts)[None], number), number, packets, elapsed_ps)
+
+    def _at_look(self, draws: Integers, packets: int) -> Iterator[Behind]:
         """Run some draws from the start until so many packets are used, and yield those that are precise."""
         prices = self._packed.prices
         noted = note_draws(
@@ -96,15 +112,7 @@ class DrawnRuns:
                 last, counts = checkpoints - 1, noted.counts[rows[these]]
                 numbers, span_packets = draws[rows[these]], used[these, last] - used[these, first]
                 span = Span(self._plan, counts[:, last] - counts[:, first], numbers)
-                yield _Behind(span, numbers, span_packets, times[these, last] - times[these, first])
-
-    def _alone(self, draw: int) -> _Behind:
-        plan, run = self._plan, self._run
-        engine = FastEngine(plan, self._looks.every, arrays=self.packed(draw))
-        rate = until_precise(engine, run, self._looks, value_at(plan.period_ps, draw))
-        first, last = engine.checkpoints.taken[rate.first], engine.checkpoints.taken[-1]
-        number, packets, elapsed_ps = np.array([[draw], [last.packets - first.packets], [last.time_ps - first.time_ps]])
-        return _Behind(Span(plan, (last.counts - first.counts)[None], number), number, packets, elapsed_ps)
+                yield Behind(span, numbers, span_packets, times[these, last] - times[these, first])
 
 
 def _parts(draws: Integers) -> Iterator[Integers]:

@@ -49,21 +49,36 @@ def alone(case, values):
         return str(error)
 
 
+def told(behind):
+    """Rate and times by primitive of each draw."""
+    return list(zip(behind.pps(), behind.times_ns(), strict=True))
+
+
+def together(runs):
+    """What draws that are run together say, by draw; those that take many looks are not among them."""
+    return {
+        draw: [answer]
+        for behind in runs.together()
+        for draw, answer in zip(behind.draws.tolist(), told(behind), strict=True)
+    }
+
+
 def assert_as_alone(case, draws):
     """Compare the rate of every draw that is priced together with others, and all that an engine gets."""
-    together = 0
+    shared = 0
     for part, runs in parts(case, draws, least=2):
-        rates = None if runs is None else runs.pps()
+        of_all = {} if runs is None else together(runs)
         for place, number in enumerate(part if runs is not None else ()):
             plan = Case(with_values(case.scenario, draws[number])).plan
             expected, packed = pack(plan, TieOrder.stated(len(plan.actors))), runs.packed(place)
             for name in Arrays._fields:
                 assert np.array_equal(getattr(expected, name), getattr(packed, name)), (name, number)
-            rate = simulate(plan, case.scenario.run).pps
-            assert runs.pps_alone(place) == rate
-            assert rates[place] == rate or np.isnan(rates[place])
-            together += 1
-    assert together >= len(draws) // 2
+            point = simulate(plan, case.scenario.run)
+            times = {name: ps / point.packets / 1e3 for name, ps in point.breakdown_ps.items()}
+            for rate, times_ns in [told(runs.alone(place))[0], *of_all.get(place, [])]:
+                assert (rate, times_ns) == (point.pps, times)
+            shared += 1
+    assert shared >= len(draws) // 2
 
 
 @pytest.mark.parametrize("name", every_third(1))
@@ -176,3 +191,10 @@ def test_a_draw_that_could_pass_the_end_of_time_is_refused_as_alone():
     assert results == [alone(own, values) for values in draws]
     assert [isinstance(result, str) for result in results] == [True, False, False, False, False, True]
     assert [len(part) for part, runs in parts(own, draws) if runs is not None] == [4]
+
+
+def test_draws_of_the_seed_are_all_run_together():
+    own = case(packets=20_000)
+    ((part, runs),) = parts(own, drawn(own, 150))
+    assert len(part) == 150  # more than the loop is given at a time
+    assert together(runs).keys() == set(range(150))

@@ -6,21 +6,24 @@ draw that goes wrong is run alone, so that it ends as it would have without comp
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from sim.costs.draws import Divided, draws
+from sim.engine import simulate
 from sim.study.runs.case import Case, Floats, observe, value_of, with_values
 
 if TYPE_CHECKING:
-    from sim.engine.drawn import DrawnRuns
+    from sim.engine.drawn import Behind, DrawnRuns
 
 Values = Mapping[str, float]
+#: What is asked of a run.
+Answer = TypeVar("Answer")
 
 #: Fewer draws of one structure than these are built one by one in less time.
 LEAST_DRAWS = 4
@@ -28,11 +31,43 @@ LEAST_DRAWS = 4
 
 def figures(case: Case, drawn: Sequence[Values]) -> list[float | str]:
     """Return the figure of a case at each of several values of its table entries, or what went wrong there."""
-    results: dict[int, float | str] = {}
+    return _each(case, drawn, lambda behind: behind.pps(), observe)
+
+
+def times_ns(case: Case, drawn: Sequence[Values]) -> list[dict[str, float] | str]:
+    """Return the time of a worker core per packet by primitive, at each of several values, or what went wrong there."""
+    return _each(case, drawn, lambda behind: behind.times_ns(), _times_ns)
+
+
+def _times_ns(case: Case) -> dict[str, float]:
+    point = simulate(case.plan, case.scenario.run)
+    return {name: ps / point.packets / 1e3 for name, ps in point.breakdown_ps.items()}
+
+
+def _each(
+    case: Case, drawn: Sequence[Values], of: Callable[[Behind], list[Answer]], of_one: Callable[[Case], Answer]
+) -> list[Answer | str]:
+    """Return what is asked of each draw: run together with others, on their structure alone, or built alone."""
+    results: dict[int, Answer | str] = {}
     for part, runs in parts(case, drawn):
-        for place, (number, rate) in enumerate(zip(part, _rates(runs, len(part)), strict=True)):
-            results[number] = _figure(case, drawn[number], runs, place) if np.isnan(rate) else rate
+        known: dict[int, Answer] = {}
+        if runs is not None:
+            with suppress(Exception):  # which of them it is about shows when each is run alone
+                for behind in runs.together():
+                    known |= zip(behind.draws.tolist(), of(behind), strict=True)
+        for place, number in enumerate(part):
+            if place not in known and runs is not None:
+                with suppress(Exception):  # what went wrong is worded by the run alone
+                    (known[place],) = of(runs.alone(place))
+            results[number] = known[place] if place in known else _built_alone(case, drawn[number], of_one)
     return [results[number] for number in range(len(drawn))]
+
+
+def _built_alone(case: Case, values: Values, of_one: Callable[[Case], Answer]) -> Answer | str:
+    try:
+        return of_one(replace(case, scenario=with_values(case.scenario, values)) if values else case)
+    except Exception as error:  # the error of one point is reported with it, and must not end the study
+        return str(error) or type(error).__name__
 
 
 def parts(
@@ -82,21 +117,3 @@ def _together(case: Case, columns: Mapping[str, Floats], part: npt.NDArray[np.in
         values[key] = float(of_part[0]) if (of_part == of_part[0]).all() else draws(of_part)
     with np.errstate(divide="raise", invalid="raise", over="raise"):
         return DrawnRuns(replace(case, scenario=with_values(case.scenario, values)).plan, case.scenario.run, len(part))
-
-
-def _rates(runs: DrawnRuns | None, draws: int) -> list[float]:
-    """Return the rates of draws that are run together, NaN for one that has to be run alone."""
-    if runs is not None:
-        with suppress(Exception):  # which of them it is about shows when each is run alone
-            return [float(rate) for rate in runs.pps()]
-    return [np.nan] * draws
-
-
-def _figure(case: Case, values: Values, runs: DrawnRuns | None, place: int) -> float | str:
-    if runs is not None:
-        with suppress(Exception):  # what went wrong is worded by the run alone
-            return runs.pps_alone(place)
-    try:
-        return observe(replace(case, scenario=with_values(case.scenario, values)))
-    except Exception as error:  # the error of one point is reported with it, and must not end the study
-        return str(error) or type(error).__name__

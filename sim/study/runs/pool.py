@@ -18,7 +18,7 @@ import numpy as np
 from sim.config.errors import ConfigError
 from sim.config.progress import Counted
 from sim.study.runs.case import Case, Floats
-from sim.study.runs.drawn import Values, figures
+from sim.study.runs.drawn import Answer, Values, figures
 
 DASK_TIMEOUT_SECONDS = 10
 #: Runs of one chunk: a structure is built in the time of some hundred runs, and progress is told between chunks.
@@ -152,30 +152,41 @@ def run_jobs(
     cases: Sequence[Case], jobs: Sequence[Job], executor: Executor | None = None, progress: Counted | None = None
 ) -> Outcomes:
     """Run jobs on an executor, or here without one; a run that fails does not end the others."""
-    results: dict[int, float | str] = {}
+    results = answers(figures, cases, jobs, executor, progress)
+    rates = np.array([np.nan if isinstance(result, str) else result for result in results], dtype=np.float64)
+    return Outcomes(rates, {number: result for number, result in enumerate(results) if isinstance(result, str)})
 
-    def settle(chunk: Sequence[int], of_chunk: Sequence[float | str]) -> None:
+
+def answers(
+    of: Callable[[Case, Sequence[Values]], list[Answer | str]],
+    cases: Sequence[Case],
+    jobs: Sequence[Job],
+    executor: Executor | None = None,
+    progress: Counted | None = None,
+) -> list[Answer | str]:
+    """Return what is asked of each job, in their order, on an executor or here; a text is what went wrong with it.
+
+    `of` answers for one case at several values; it is a function of a module, which another process finds.
+    """
+    results: dict[int, Answer | str] = {}
+
+    def settle(chunk: Sequence[int], of_chunk: Sequence[Answer | str]) -> None:
         results.update(zip(chunk, of_chunk, strict=True))
         if progress is not None:
             progress(len(results), len(jobs))
 
-    chunks = _chunks(jobs)
+    chunks = [(cases[jobs[chunk[0]].case], [jobs[number].values for number in chunk], chunk) for chunk in _chunks(jobs)]
     if executor is None:
-        for chunk in chunks:
-            settle(chunk, figures(cases[jobs[chunk[0]].case], [jobs[number].values for number in chunk]))
+        for case, values, chunk in chunks:
+            settle(chunk, of(case, values))
     else:
-        waiting = {}
-        for chunk in chunks:
-            case, values = cases[jobs[chunk[0]].case], [jobs[number].values for number in chunk]
-            waiting[executor.submit(figures, case, values)] = chunk
+        waiting = {executor.submit(of, case, values): chunk for case, values, chunk in chunks}
         try:
             for future in as_completed(waiting):
                 settle(waiting[future], future.result())
         except BrokenProcessPool:
             raise ConfigError("a worker process died; nothing was written") from None
-    in_order = [results[number] for number in range(len(jobs))]
-    rates = np.array([np.nan if isinstance(result, str) else result for result in in_order], dtype=np.float64)
-    return Outcomes(rates, {number: result for number, result in enumerate(in_order) if isinstance(result, str)})
+    return [results[number] for number in range(len(jobs))]
 
 
 def _chunks(jobs: Sequence[Job]) -> list[list[int]]:

@@ -5,9 +5,9 @@ Intervals are of the parameters alone: how far the model itself and a rig are of
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from concurrent.futures import Executor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,15 +15,14 @@ import numpy as np
 
 from sim.config.errors import ConfigError
 from sim.config.progress import Counted
-from sim.engine import simulate
-from sim.study.runs.case import Case, Side, with_values
+from sim.study.runs.case import Side
+from sim.study.runs.drawn import times_ns
+from sim.study.runs.pool import Job, answers
 from sim.study.uncertainty.distributions import BLOCK
 from sim.study.uncertainty.intervals import Interval, draws_by_side, interval_of
 
 #: So many draws at most show the parts: one Latin hypercube, the first of those that the answer rests on.
 MOST_DRAWS = BLOCK
-#: Draws that a process runs at a time.
-_CHUNK = 16
 
 #: Nanoseconds of a worker core per packet, by primitive and kind of waiting.
 Times = dict[str, float]
@@ -79,11 +78,15 @@ def parts_of(
     wanted = [0, *others[:1]]
     number = min(draws, MOST_DRAWS)
     drawn = draws_by_side(sides, number, seed, configs)
-    rows = [[{}, *(drawn[side].row(row) for row in range(number))] for side in wanted]
-    cases = [sides[side].case for side in wanted]
-    times = _times(cases, rows, executor, progress)
-    both = [_difference(*draw) for draw in zip(*times, strict=True) if None not in draw]
-    if times[0][0] is None or None in [side[0] for side in times] or len(both) < 2:
+    jobs = [
+        Job(case, values)
+        for case, side in enumerate(wanted)
+        for values in ({}, *(drawn[side].row(row) for row in range(number)))
+    ]
+    times = answers(times_ns, [sides[side].case for side in wanted], jobs, executor, progress)
+    of_sides = [times[first : first + number + 1] for first in range(0, len(times), number + 1)]
+    both = [_difference(*good) for draw in zip(*of_sides, strict=True) if (good := _good(draw))]
+    if any(isinstance(side[0], str) for side in of_sides) or len(both) < 2:
         raise ConfigError("every draw fails")
     nominal, table = both[0], both[1:]
     names = sorted({name for draw in both for name in draw}, key=lambda name: (-abs(nominal.get(name, 0.0)), name))
@@ -107,36 +110,7 @@ def _difference(first: Times, second: Times | None = None) -> Times:
     return {name: first.get(name, 0.0) - second.get(name, 0.0) for name in dict.fromkeys((*first, *second))}
 
 
-def _times(
-    cases: Sequence[Case],
-    rows: Sequence[Sequence[Mapping[str, float]]],
-    executor: Executor | None,
-    progress: Counted | None,
-) -> list[list[Times | None]]:
-    """Run each case with each of its rows of values, and return the times of its worker; None where a run fails."""
-    chunks = [
-        (number, row[first : first + _CHUNK]) for number, row in enumerate(rows) for first in range(0, len(row), _CHUNK)
-    ]
-    total, done = sum(map(len, rows)), 0
-    times: list[list[Times | None]] = [[] for _ in cases]
-    asked = [cases[number] for number, _ in chunks], [chunk for _, chunk in chunks]
-    answers = map(_run, *asked) if executor is None else executor.map(_run, *asked)
-    for (number, _), answered in zip(chunks, answers, strict=True):
-        times[number] += answered
-        done += len(answered)
-        if progress is not None:
-            progress(done, total)
-    return times
-
-
-def _run(case: Case, rows: Sequence[Mapping[str, float]]) -> list[Times | None]:
-    return [_time(case, values) for values in rows]
-
-
-def _time(case: Case, values: Mapping[str, float]) -> Times | None:
-    try:
-        changed = replace(case, scenario=with_values(case.scenario, values))
-        point = simulate(changed.plan, changed.scenario.run)
-    except ConfigError:  # a draw that fails is left out of the intervals of the answer, too
-        return None
-    return {name: ps / point.packets / 1e3 for name, ps in point.breakdown_ps.items()}
+def _good(draw: tuple[Times | str, ...]) -> list[Times]:
+    """Return the times of a draw; none where one of its runs fails: it is left out of the answer's intervals, too."""
+    times = [side for side in draw if not isinstance(side, str)]
+    return times if len(times) == len(draw) else []
