@@ -121,3 +121,11 @@ def unless(holds: Any, value: Any) -> Any:
     if isinstance(holds, Drawn):
         return np.where(holds, 0, value).view(Drawn)
     return 0 if holds else value
+
+
+def ratio(value: Any, by: Any) -> Any:
+    """Return a value divided by another, draw by draw, and 0 where that is 0."""
+    if isinstance(by, np.ndarray):
+        some = np.asarray(by) != 0
+        return np.where(some, value / np.where(some, by, 1), 0.0).view(Drawn)
+    return value / by if by else 0.0

@@ -11,7 +11,7 @@ from sim.config.tables.access import Access, AccessRules
 from sim.config.tables.cpu import Cpu
 from sim.config.tables.kernel import SWITCHES, Accessor, CountedWith, Kernel
 from sim.config.tables.vocabulary import PRIMITIVES, RETURN_SEQUENCES, RETURNS
-from sim.costs.draws import total
+from sim.costs.draws import least, ratio, somewhere, total, unless
 
 #: Instructions of a vector memcpy besides the moves, whose time is that of the bytes: with 60 bytes per cycle they give
 #: 8, 11 and 32 cycles for 64, 256 and 1500 bytes, measured 8, 12 and 31 (primitive-costs.md 3.4, memcpy).
@@ -21,6 +21,9 @@ SERIALISING = ("stac", "clac", "lfence", "mfence")
 
 #: Locked operations: the store buffer is empty when they are done (primitive-costs.md 3.6).
 LOCKED = ("lock_rmw", "spin_lock")
+
+#: What rounding leaves of a step whose functions have all of it.
+_NO_INSTRUCTIONS = 1e-9
 
 #: What the caller of an accessor executes itself, in front of a call and behind it.
 _OF_THE_CALLER = ("branch", "test", "access_ok", "object_size_check", "object_size_check_stack", "instruction")
@@ -203,12 +206,24 @@ class Recipes:
         name, kernel = item.primitive, self.kernel
         function = kernel.routines.get(name, caller)
         if name in kernel.functions:
-            return replace(item, functions=kernel.split(name, self.instructions_of(name), function))
+            return replace(item, functions=self.split(name, self.instructions_of(name), function))
         return replace(item, functions=((function, 1.0),))
 
     def calls(self, names: list[str], counted: bool = False) -> list[Item]:
         """Expand the calls that a step makes besides its accessor."""
         return self._expand(names, 1, 0, self._counted_off if counted else self._off, self._copy)
+
+    def split(self, name: str, instructions: float, function: str) -> Functions:
+        """Return the work of a step or primitive by function, in order; `instructions` are those outside its accessor.
+
+        A step that is drawn shorter than the functions listed for it has less of each.
+        """
+        listed = self.kernel.functions.get(name, {})
+        whole = total(listed.values())
+        scale = least(1.0, ratio(instructions, whole)) if listed else 1.0
+        split = [(function, instructions - scale * whole), *((name, scale * count) for name, count in listed.items())]
+        some = [(name, count) for name, count in split if somewhere(count > _NO_INSTRUCTIONS)]
+        return tuple((name, unless(count <= _NO_INSTRUCTIONS, count)) for name, count in some)
 
     def instructions(self, items: list[Item]) -> float:
         """Count the instructions that items execute."""

@@ -13,7 +13,7 @@ from sim.config.tables.cpu import Cpu
 from sim.config.tables.kernel import Kernel
 from sim.config.tables.vocabulary import RETURN_SEQUENCES
 from sim.costs import Recipes
-from sim.costs.draws import everywhere, somewhere, unless
+from sim.costs.draws import everywhere, least, ratio, somewhere, total, unless
 from sim.costs.recipes import LOCKED, SERIALISING, Item
 from sim.datapath.plan.step import Step
 
@@ -72,9 +72,10 @@ class InFlight:
         work = 0.0
         for item in chain(reversed(self._items[number][:place]), before):
             enough = work > ENOUGH_WORK
-            if item.primitive in alike or (enough if self._functions else everywhere(enough)):
+            if item.primitive in alike or everywhere(enough):
                 break
-            passed.append(item)
+            if self._functions:
+                passed.append(replace(item, count=unless(enough, item.count)) if somewhere(enough) else item)
             work = work + unless(enough, self._instructions(item))
         return work, passed
 
@@ -83,12 +84,12 @@ class InFlight:
         left = self._cpu.serialisation.scheduler_entries.value
         for item in reversed(passed):
             work = self._instructions(item)
-            whole = sum(count for _, count in item.functions)
-            for function, count in item.functions if work else ():
-                delayed = min(work * count / whole, left)
-                if delayed > 0:
+            whole = total(count for _, count in item.functions)
+            for function, count in item.functions if somewhere(work) else ():
+                delayed = least(ratio(work * count, whole), left)
+                if somewhere(delayed > 0):
                     yield function, delayed
-                left -= delayed
+                left = left - delayed
 
     def _next_function(self, number: int, place: int) -> str:
         """Return the function that runs behind an item, down the path that its actor usually goes."""

@@ -12,7 +12,7 @@ from sim.config.scenario.traffic import VNET_HEADER_BYTES
 from sim.config.tables.kernel import StepCount
 from sim.config.tables.quantity import Quantity
 from sim.costs import CostTable, Recipes
-from sim.costs.draws import either, most, negated, somewhere
+from sim.costs.draws import either, most, negated, ratio, somewhere, total, unless
 from sim.costs.recipes import LOCKED, Functions, Item, returns
 from sim.costs.table import Component, Spent
 from sim.datapath.in_flight import InFlight, function_of, waiting
@@ -131,7 +131,7 @@ class Pricer:
             return ()
         kernel, function, extra = self.recipes.kernel, self._function(step), step.extra_instructions
         counted = (work - extra) / step.times
-        split = kernel.split(step.counted_as, counted, function) if step.counted_as else ((function, counted),)
+        split = self.recipes.split(step.counted_as, counted, function) if step.counted_as else ((function, counted),)
         named = [(self._in_direction(name), count * step.times) for name, count in split]
         if extra:
             named.append((kernel.routines.get(step.extra_function, function), extra))
@@ -266,15 +266,17 @@ class Pricer:
     def _spent(self, component: Component, items: list[Item]) -> Iterator[Spent]:
         """Yield the time of a component by function; the refill behind a barrier is that of what it has delayed."""
         prices = [self.table.item_ps(item) for item in items]
-        whole_ps = component.cost_ps / sum(prices) if component.cost_ps else 0.0  # rounded to whole picoseconds
+        whole_ps = ratio(component.cost_ps, total(prices))  # rounded to whole picoseconds
         for item, price in zip(items, prices, strict=True):
-            delayed = sum(count for _, count in item.refills)
-            refill = round(item.count) * self.table.refill_ps(item.behind or 0.0) if delayed else 0.0
+            delayed = total(count for _, count in item.refills)
+            refill: float = 0.0
+            if somewhere(delayed):
+                refill = unless(delayed == 0, round(item.count) * self.table.refill_ps(item.behind or 0.0))
             for function, count in item.refills:
-                yield Spent(function, whole_ps * refill * count / delayed)
-            whole = sum(count for _, count in item.functions)
+                yield Spent(function, ratio(whole_ps * refill * count, delayed))
+            whole = total(count for _, count in item.functions)
             for function, count in item.functions:
-                share = count / whole
+                share = ratio(count, whole)
                 own = whole_ps * (price - refill) * share
                 yield Spent(function, own, self.recipes.instructions([item]) * share, item.next_function)
 

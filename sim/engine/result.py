@@ -233,6 +233,31 @@ class Span:
         rows = self.plan.class_rows[number]
         return [(row, self.counts[..., segment.index, Count.CLASSES + place]) for place, row in enumerate(rows)]
 
+    def rows(self, packets: Any) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any], Any]:
+        """Return executions, time and waiting in ps per packet, by `actor.row`, and worker instructions per packet."""
+        waits = self.counts[..., Count.WAITS_PS : Count.WAIT_EVENTS].sum(axis=-1)
+        rates: dict[str, Any] = {}
+        times: dict[str, Any] = {}
+        waits_of: dict[str, Any] = {}
+        instructions: Any = 0.0
+        for segment in self.plan.segments:
+            run, count = self.executions(segment.index), self.units(segment.index)
+            for position, number in enumerate(segment.rows):
+                row = self.plan.rows[number]
+                name = f"{row.actor}.{row.label}"
+                executed = count if row.per_unit else run
+                rates[name] = rates.get(name, 0.0) + executed / packets
+                waited = waits[..., segment.index] if position == 0 else 0
+                waits_of[name] = waits_of.get(name, 0.0) + waited / packets
+                executed_rows = self.executed(segment, number)
+                priced = sum(self.price(ran.cost_ps) * often for ran, often in executed_rows)
+                spent = priced + count * self.price(row.unit_ps) + waited
+                times[name] = times.get(name, 0.0) + spent / packets
+                if segment.actor == WORKER:
+                    own = sum(self.price(ran.instructions) * often for ran, often in executed_rows)
+                    instructions = instructions + own + count * self.price(row.unit_instructions)
+        return rates, times, waits_of, instructions / packets
+
     def uncore_ps(self, elapsed_ps: Any) -> Any:
         """Return by how much all cores' lines, moved one after the other, take longer than the run did (DESIGN 6)."""
         moving = self.counts[..., [Count.WAIT_EVENTS + Wait.TRANSFER, Count.WAIT_EVENTS + Wait.CLEAN]]
@@ -255,30 +280,6 @@ class _MeasuredSpan(Span):
 
     first: Checkpoint
     last: Checkpoint
-
-    def rows(self, packets: int) -> tuple[dict[str, float], dict[str, float], dict[str, float], float]:
-        """Return executions, time and waiting in ps per packet, by `actor.row`, and worker instructions per packet."""
-        waits = self.counts[:, Count.WAITS_PS : Count.WAIT_EVENTS].sum(axis=1).tolist()
-        rates: dict[str, float] = {}
-        times: dict[str, float] = {}
-        waits_of: dict[str, float] = {}
-        instructions = 0.0
-        for segment in self.plan.segments:
-            run, count = int(self.executions(segment.index)), int(self.units(segment.index))
-            for position, number in enumerate(segment.rows):
-                row = self.plan.rows[number]
-                name = f"{row.actor}.{row.label}"
-                executed = count if row.per_unit else run
-                rates[name] = rates.get(name, 0.0) + executed / packets
-                waited = waits[segment.index] if position == 0 else 0
-                waits_of[name] = waits_of.get(name, 0.0) + waited / packets
-                executed_rows = [(ran, int(often)) for ran, often in self.executed(segment, number)]
-                priced = sum(ran.cost_ps * often for ran, often in executed_rows) + count * row.unit_ps
-                times[name] = times.get(name, 0.0) + (priced + waited) / packets
-                if segment.actor == WORKER:
-                    own = sum(ran.instructions * often for ran, often in executed_rows)
-                    instructions += own + count * row.unit_instructions
-        return rates, times, waits_of, instructions / packets
 
     def transfers(self, packets: int) -> dict[str, float]:
         """Return modified lines that the worker fetched from the driver's cache, per packet, by region."""
@@ -356,11 +357,11 @@ def point(plan: Plan, checkpoints: list[Checkpoint], rate: Estimate, machine: To
         half_width_ps=rate.half_width_ps / plan.queues,
         cycle_ps=plan.cycle_ps,
         breakdown_ps=_shown(span.breakdown_ps(WORKER), uncore_ps),
-        row_rates=rates,
-        row_times_ps=times,
-        row_waits_ps=waits,
+        row_rates=_floats(rates),
+        row_times_ps=_floats(times),
+        row_waits_ps=_floats(waits),
         transfers=span.transfers(packets),
-        instructions_per_packet=instructions,
+        instructions_per_packet=float(instructions),
         latency_us={
             name: percentile(histogram, share) / 1e6 for name, share in (("p50", 0.5), ("p99", 0.99), ("p999", 0.999))
         },
@@ -376,6 +377,10 @@ def point(plan: Plan, checkpoints: list[Checkpoint], rate: Estimate, machine: To
         offered_pps=offered_pps,
         lost_pps=lost_pps,
     )
+
+
+def _floats(values: dict[str, Any]) -> dict[str, float]:
+    return {name: float(value) for name, value in values.items()}
 
 
 def _shown(breakdown_ps: dict[str, Any], uncore_ps: int) -> dict[str, int]:

@@ -198,3 +198,13 @@ def test_draws_of_the_seed_are_all_run_together():
     ((part, runs),) = parts(own, drawn(own, 150))
     assert len(part) == 150  # more than the loop is given at a time
     assert together(runs).keys() == set(range(150))
+
+
+def test_draws_of_the_share_of_a_function_are_run_together_and_have_the_share_that_they_have_alone():
+    own = case(packets=3000)
+    shared = Case(own.scenario, "share", ("tun_sendmsg", "tun_xdp_act"))
+    draws = drawn(own, 8, seed=3)[2:]
+    assert [runs is not None for _, runs in parts(shared, draws)] == [True]
+    assert figures(shared, draws) == [
+        observe(Case(with_values(own.scenario, values), "share", shared.functions)) for values in draws
+    ]

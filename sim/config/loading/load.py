@@ -101,10 +101,14 @@ def read_table(
 ) -> tuple[Table, Path]:
     """Read a table and what it extends, deepest first."""
     layers = list(_layers(kind, reference, configs, beside))
+    return _merged(layers), layers[0][0]
+
+
+def _merged(layers: Sequence[tuple[Path, Table]]) -> Table:
     table: Table = {}
     for _, layer in reversed(layers):
         table = merge({key: value for key, value in table.items() if key not in _NOT_INHERITED}, layer)
-    return table, layers[0][0]
+    return table
 
 
 def _key_path(location: Sequence[int | str]) -> str:
@@ -212,8 +216,25 @@ def load_table(kind: str, reference: str, configs: Path | None = None) -> BaseMo
 def load_of(model: type[Model], reference: str | None = None, configs: Path | None = None) -> Model:
     """Load the table of a schema by name or path; without one, the table that is the only one of its kind."""
     kind = str(model.model_fields["kind"].default)
-    table, file = read_table(kind, kind if reference is None else reference, configs)
-    return validate(model, table, str(file))
+    return _validated(model, list(_layers(kind, kind if reference is None else reference, configs)))
+
+
+#: Tables that have been validated, by schema and by the state of the files that they came from.
+_VALIDATED: dict[Any, Any] = {}
+_MOST_VALIDATED = 256
+
+
+def _validated(model: type[Model], layers: Sequence[tuple[Path, Table]]) -> Model:
+    """Validate a table and what it extends once, as long as their files do not change: tables are frozen."""
+    states = [(file, file.stat()) for file, _ in layers]
+    key = (model, *((file, state.st_mtime_ns, state.st_size) for file, state in states))
+    known: Model | None = _VALIDATED.get(key)
+    if known is None:
+        known = validate(model, _merged(layers), str(layers[0][0]))
+        while len(_VALIDATED) >= _MOST_VALIDATED:
+            _VALIDATED.pop(next(iter(_VALIDATED)), None)
+        _VALIDATED[key] = known
+    return known
 
 
 def _kind_named(key: str, reference: str, configs: Path | None, beside: Path | None) -> str:
@@ -264,16 +285,19 @@ def _apply_calibration(
     name = table.get("calibration")
     if not isinstance(name, str) or only == set():
         return
-    data, file = _read_named("calibration", name, configs, beside, given)
+    try:
+        layers = list(_layers("calibration", name, configs, beside))
+    except ConfigError as error:
+        raise error.replace(given=_blamed("calibration", given)) from None
     cpu, kernel = (str(table[key].get("name", "")) if isinstance(table.get(key), dict) else "" for key in _NAMED)
-    for fitted in validate(Calibration, data, str(file)).parameters:
+    for fitted in _validated(Calibration, layers).parameters:
         if (only is not None and fitted.key.partition(".")[0] not in only) or not fitted.concerns(cpu, kernel):
             continue
         entry = fitted.model_dump(include={"value", "unit", "low", "high", "source", "grade"})
         try:
             override(table, fitted.key.split("."), entry, Scenario)
         except ConfigError as error:
-            raise error.replace(file=file) from None
+            raise error.replace(file=layers[0][0]) from None
 
 
 class Scenarios:

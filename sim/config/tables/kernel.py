@@ -46,9 +46,6 @@ ROUTINES = {
     "return_thunk": "return thunk",
 }
 
-#: What rounding leaves of a step whose functions have all of it.
-_NO_INSTRUCTIONS = 1e-9
-
 #: Primitives of a recipe, its repetitions written out: a hundred times those of any that is shipped (10).
 MOST_OF_A_RECIPE = 1000
 #: Parts of an access, each with a window of its own; shipped tables have 2 at most.
@@ -277,17 +274,6 @@ class Kernel(Headed):
     def named_functions(self) -> set[str]:
         """Kernel functions that steps are split into, and routines, whether a scenario executes them or not."""
         return {*self.routines.values(), *(name for split in self.functions.values() for name in split)}
-
-    def split(self, name: str, instructions: float, function: str) -> tuple[tuple[str, float], ...]:
-        """Return the work of a step by function, in order; `instructions` are those outside its accessor.
-
-        A step that is drawn shorter than the functions listed has less of each.
-        """
-        listed = self.functions.get(name, {})
-        whole = sum(listed.values())
-        scale = min(1.0, instructions / whole) if whole else 1.0
-        split = [(function, instructions - scale * whole), *((name, scale * count) for name, count in listed.items())]
-        return tuple((name, count) for name, count in split if count > _NO_INSTRUCTIONS)
 
     def step_meaning(self, name: str) -> str:
         """Return how often a step runs and what it does: the vocabulary's words, or the table's own."""

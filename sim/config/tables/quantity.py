@@ -110,22 +110,16 @@ class Quantity(Strict):
         return "log-triangular" if 0 < WIDE * self.low <= self.high else "triangular"
 
     @model_validator(mode="after")
-    def _conceivable(self) -> Quantity:
-        for number in (self.low, self.value, self.high):
-            if problem := inconceivable(number, self.unit):
+    def _holds_together(self) -> Quantity:
+        given = self.__dict__  # looked at once: a kernel's table has hundreds of entries
+        low, value, high = given["low"], given["value"], given["high"]
+        for number in (low, value, high):
+            if problem := inconceivable(number, given["unit"]):
                 raise ValueError(problem)
-        return self
-
-    @model_validator(mode="after")
-    def _logarithm_above_zero(self) -> Quantity:
-        if self.distribution in ("log-triangular", "log-uniform") and self.low <= 0:
-            raise ValueError(f"distribution {self.distribution} needs a low above 0")
-        return self
-
-    @model_validator(mode="after")
-    def _range_holds_value(self) -> Quantity:
-        if not self.low <= self.value <= self.high:
-            raise ValueError(f"low <= value <= high does not hold: {self.low:g}, {self.value:g}, {self.high:g}")
+        if given["distribution"] in ("log-triangular", "log-uniform") and low <= 0:
+            raise ValueError(f"distribution {given['distribution']} needs a low above 0")
+        if not low <= value <= high:
+            raise ValueError(f"low <= value <= high does not hold: {low:g}, {value:g}, {high:g}")
         return self
 
 

@@ -17,6 +17,7 @@ import numpy.typing as npt
 from sim.costs.draws import Divided, draws
 from sim.engine import simulate
 from sim.study.runs.case import Case, Floats, observe, value_of, with_values
+from sim.study.runs.functions import shares
 
 if TYPE_CHECKING:
     from sim.engine.drawn import Behind, DrawnRuns
@@ -31,6 +32,8 @@ LEAST_DRAWS = 4
 
 def figures(case: Case, drawn: Sequence[Values]) -> list[float | str]:
     """Return the figure of a case at each of several values of its table entries, or what went wrong there."""
+    if case.quantity == "share":
+        return _each(case, drawn, lambda behind: shares(behind, case.functions), observe)
     return _each(case, drawn, lambda behind: behind.pps(), observe)
 
 
@@ -78,7 +81,7 @@ def parts(
     So are fewer than `least`.
     """
     whole = np.arange(len(drawn))
-    if case.quantity != "pps" or case.functions or case.scenario.run.engine != "fast":
+    if case.quantity not in ("pps", "share") or case.scenario.run.engine != "fast":
         yield whole.tolist(), None
         return
     try:

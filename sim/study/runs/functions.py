@@ -8,12 +8,18 @@ function that it is inlined in. What a barrier delays behind it is time of the f
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from sim.costs.table import Component
 from sim.datapath import Plan
 from sim.datapath.plan.step import Row
 from sim.engine import Point
+
+if TYPE_CHECKING:
+    from sim.engine.drawn import Behind
 
 
 def worker_rows(plan: Plan) -> list[Row]:
@@ -38,20 +44,53 @@ def function_times(plan: Plan, point: Point, skid: bool = False) -> dict[str, fl
     skid
         Charge a stall to the function that runs next behind it, as samples without precise events do.
     """
-    times: defaultdict[str, float] = defaultdict(float)
+    rates, times, waits = point.row_rates, point.row_times_ps, point.row_waits_ps
+    spent = _times(plan, rates, times, waits, skid, lambda price: price)
+    return {function: ps for function, ps in spent.items() if function and abs(ps) > _NOTHING_PS}
+
+
+def shares(behind: Behind, functions: Collection[str]) -> list[float]:
+    """Return the share of the worker's busy time in some functions, of each draw of a plan built with `functions`."""
+    span = behind.span
+    rates, times, waits, _ = span.rows(behind.packets * span.plan.queues)
+    spent = {
+        function: np.where(np.abs(ps) > _NOTHING_PS, ps, 0.0)
+        for function, ps in _times(span.plan, rates, times, waits, False, span.price).items()
+        if function
+    }
+    whole = sum(spent.values())
+    return list(map(float, np.asarray(sum(spent.get(name, 0.0) for name in functions) / whole)))
+
+
+def _times(
+    plan: Plan,
+    rates: Mapping[str, Any],
+    times: Mapping[str, Any],
+    waits: Mapping[str, Any],
+    skid: bool,
+    price: Callable[[Any], Any],
+) -> dict[str, Any]:
+    """Split what rows take per packet by function; numbers of one run, or of one draw each."""
+    spent: defaultdict[str, Any] = defaultdict(float)
     for row in worker_rows(plan):
         name = f"{row.actor}.{row.label}"
-        left = point.row_times_ps[name]
-        waits, runs = point.row_waits_ps[name], point.row_rates[name]
-        if runs:
-            of_units = left - waits - runs * row.cost_ps
-            parts = [(row.components, runs), (row.unit_components, of_units / row.unit_ps if row.unit_ps else 0.0)]
+        left, runs = times[name], rates[name]
+        if np.any(runs):
+            of_units = left - waits[name] - runs * price(row.cost_ps)
+            parts = [(row.components, runs), (row.unit_components, _ratio(of_units, price(row.unit_ps)))]
             for components, times_per_packet in parts:
                 for function, ps in _spent(components, skid):
-                    times[function] += times_per_packet * ps
-                    left -= times_per_packet * ps
-        times[row.waits_next if skid and row.waits_next else row.waits_in] += left
-    return {function: ps for function, ps in times.items() if function and abs(ps) > _NOTHING_PS}
+                    spent[function] = spent[function] + times_per_packet * price(ps)
+                    left = left - times_per_packet * price(ps)
+        where = row.waits_next if skid and row.waits_next else row.waits_in
+        spent[where] = spent[where] + left
+    return spent
+
+
+def _ratio(value: Any, by: Any) -> Any:
+    """Return a ratio, 0 where there is nothing to divide by."""
+    some = np.asarray(by) != 0
+    return np.where(some, value / np.where(some, by, 1), 0.0)
 
 
 def instructions_of(row: Row) -> Iterator[tuple[str, float, float]]:
