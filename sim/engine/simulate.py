@@ -39,10 +39,10 @@ class Stopping:
 def stopping(plan: Plan, run: Run, tie_fuzz: int = 0) -> Stopping:
     """Return when a run is looked at: batches are whole laps of the ring, unless the run is too short for that.
 
-    Few batches of one lap do where a lap is like the last one.
+    Few batches do where a lap is like the last one, of as many packets as can be under way.
     """
     if plan.steady and not tie_fuzz:
-        every, least = max(_STEADY_PACKETS, plan.ring_packets), STEADY_BATCHES
+        every, least = max(_STEADY_PACKETS, plan.in_flight), STEADY_BATCHES
     else:
         every, least = max(_BATCH_PACKETS, 4 * plan.ring_packets), MIN_BATCHES
     return Stopping(max(1, min(every, run.packets // (2 * least))), least)
