@@ -52,7 +52,7 @@ ADDITION = _columns("target constant")
 #: A register becomes `kept x itself + factor x source`, plus `constant` where that is not above `limit`.
 CHANGE = _columns("target kept source factor constant limit")
 #: One row: what holds for the whole machine.
-FIXED = _columns("transfer_ps stream_ps store_buffer backlog posted used handled fuzz fuzz_start sizes_start layout")
+FIXED = _columns("transfer_ps stream_ps store_buffer backlog posted used handled fuzz fuzz_start sizes_start")
 #: One row per cache line.
 LINE = _columns("owner holders")
 #: One row per actor.
@@ -112,13 +112,60 @@ class Arrays(NamedTuple):
     posted_at_ps: Integers
 
 
+class Stop(IntEnum):
+    """Why the loop came back."""
+
+    REACHED = 0  # enough packets are used
+    CHECKPOINT = 1  # a checkpoint is due, before anything else happens
+    TRACE_FULL = 2
+    PAUSED = 3  # so that Python sees signals
+    DEADLOCK = 4
+    NO_ARRIVALS = 5  # later than all arrival times that are known: more are needed, nothing has happened
+    LATE = 6  # simulated time is over, nothing has happened
+
+
+class Until(NamedTuple):
+    """When draws are done, and when checkpoints are due; `trace` has no rows."""
+
+    trace: Integers
+    packets: int
+    every: int
+    most_events: int
+
+
+class Noted(NamedTuple):
+    """What is noted of draws: how many checkpoints, what at each, totals in the end; the first axis is that of draws.
+
+    Axes of `counts` are draws, checkpoints, segments, columns of `Count`.
+    """
+
+    checkpoints: Integers
+    times_ps: Integers
+    packets: Integers
+    counts: Integers
+    ends: Records
+
+
+#: The columns of the arrays of records.
+RECORDS = {
+    "segments": SEGMENT,
+    "accesses": ACCESS,
+    "tests": TEST,
+    "additions": ADDITION,
+    "changes": CHANGE,
+    "fixed": FIXED,
+    "lines": LINE,
+    "actors": ACTOR,
+    "totals": TOTAL,
+}
+
 #: Digest of every number that is compiled in: machine code from the disk that was made with others must not run.
 LAYOUT = int.from_bytes(
     hashlib.sha256(
         repr(
             [
                 [(names.__name__, name, int(value)) for name, value in names.__members__.items()]
-                for names in (Mark, Phase, Count, Wait, Register)
+                for names in (Mark, Phase, Stop, Count, Wait, Register)
             ]
             + [ZERO, NEVER, NOBODY, LINE_SHIFT, histogram.SUB_BITS, histogram.buckets()]
             + [traffic.GAMMA, traffic.FIRST_FACTOR, traffic.SECOND_FACTOR, traffic.SHIFTS, traffic.DRAW_BITS]
@@ -278,7 +325,6 @@ def pack_structure(plan: Plan, ties: TieOrder) -> Arrays:
         "fuzz": ties.fuzz,
         "fuzz_start": signed(ties.start),
         "sizes_start": signed(plan.classes.start) if plan.classes else 0,
-        "layout": LAYOUT,
     }
     actors = np.zeros(len(plan.actors), dtype=ACTOR)
     actors["segment"], actors["rank"], actors["due_ps"] = plan.entry, ties.ranks, NEVER

@@ -2,44 +2,22 @@
 
 from __future__ import annotations
 
-import logging
-from typing import Any
-
 import numpy as np
-from numba.core.event import Listener, register
 
 from sim.datapath.plan.plan import Plan
 from sim.datapath.plan.registers import Register
 from sim.datapath.traffic import BLOCK, LAST_PS, Arrivals
-from sim.engine.arrays import NEVER, OCCUPIED_SHIFT, TOTAL, Arrays, Integers, Phase, Records
+from sim.engine.arrays import NEVER, OCCUPIED_SHIFT, TOTAL, Arrays, Integers, Noted, Phase, Records, Stop, Until
 from sim.engine.horizon import too_late
-from sim.engine.loop import Noted, Stop, Until, simulate_draws, simulate_events
 from sim.engine.machine import Count
-from sim.engine.machine_code import KeptCode
+from sim.engine.machine_code import MachineCode
 from sim.engine.order import TieOrder
 from sim.engine.packed import Packed, pack
 from sim.engine.record import Checkpoints, DeadlockError, TraceEvent
 
-COMPILE_SECONDS = 5
-
 _TRACE_ROWS = 1 << 16
 _EVENTS_BETWEEN_SIGNALS = 1 << 22
-_loop, _draws = KeptCode(simulate_events), KeptCode(simulate_draws)
-_log = logging.getLogger(__name__)
-
-
-class _Announcer(Listener):  # type: ignore[misc]
-    """Says that the loop is being compiled; nothing is said of machine code that comes from the disk."""
-
-    def on_start(self, event: Any) -> None:
-        if event.data["dispatcher"].py_func in (simulate_events.py_func, simulate_draws.py_func):
-            _log.warning("compiling the fast engine (once, about %d s)", COMPILE_SECONDS)
-
-    def on_end(self, event: Any) -> None:
-        """Say nothing."""
-
-
-register("numba:compile", _Announcer())
+_loop, _draws = MachineCode("simulate_events"), MachineCode("simulate_draws")
 
 
 class FastMachine:
@@ -119,8 +97,7 @@ def note_draws(packed: Packed, prices: Integers, draws: int, packets: int, every
     until = Until(
         np.empty((0, len(TraceEvent.__annotations__)), dtype=np.int64), packets, every, _EVENTS_BETWEEN_SIGNALS
     )
-    while _draws(arrays, buffer, packed.start, packed.places, prices, until, noted) == Stop.STALE:
-        _draws.recompile()
+    _draws(arrays, buffer, packed.start, packed.places, prices, until, noted)
     return noted
 
 
@@ -172,8 +149,6 @@ class FastEngine:
                 self.trace += self._recorded(trace)
             if stop == Stop.CHECKPOINT:
                 self.checkpoints.reach(self.machine, self.now_ps)
-            elif stop == Stop.STALE:
-                _loop.recompile()
             elif stop == Stop.DEADLOCK:
                 where = [self.plan.segments[segment] for segment in self._arrays.actors["segment"]]
                 raise DeadlockError(self.plan, where)

@@ -1,14 +1,13 @@
 """The compiled loop: `machine` and `reference` once more, over arrays. They are the specification, this is the speed.
 
-Only this module, `machine_code` and `fast` import numba. Nothing here allocates or uses floats. Records (`segment`,
-`me`) point into their tables; `number` and `actor` are their row numbers.
+Only this module imports numba, and only `machine_code` imports it, to compile. Nothing here allocates or uses floats.
+Records (`segment`, `me`) point into their tables; `number` and `actor` are their row numbers.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from enum import IntEnum
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numba import njit
@@ -17,10 +16,9 @@ from sim.datapath.plan.plan import Wait
 from sim.datapath.plan.registers import Register
 from sim.datapath.traffic import DRAW_BITS, FIRST_FACTOR, GAMMA, LAST_PS, SECOND_FACTOR, SHIFTS
 from sim.engine import order
-from sim.engine.arrays import LAYOUT, NEVER, OCCUPIED_SHIFT, Arrays, Integers, Mark, Phase, Records, signed
+from sim.engine.arrays import NEVER, OCCUPIED_SHIFT, Arrays, Integers, Mark, Noted, Phase, Stop, Until, signed
 from sim.engine.histogram import SUB_BITS, buckets
 from sim.engine.machine import LINE_SHIFT, NOBODY, Count
-from sim.engine.machine_code import in_memory
 
 _SUB = 1 << SUB_BITS
 _LAST_BUCKET = buckets() - 1
@@ -39,41 +37,6 @@ _LOW = (1 << OCCUPIED_SHIFT) - 1
 _EXECUTIONS, _UNITS, _WAITS_PS, _WAIT_EVENTS, _CLASSES = (int(column) for column in Count)
 
 
-class Until(NamedTuple):
-    """When draws are done, and when checkpoints are due; `trace` has no rows."""
-
-    trace: Integers
-    packets: int
-    every: int
-    most_events: int
-
-
-class Noted(NamedTuple):
-    """What is noted of draws: how many checkpoints, what at each, totals in the end; the first axis is that of draws.
-
-    Axes of `counts` are draws, checkpoints, segments, columns of `Count`.
-    """
-
-    checkpoints: Integers
-    times_ps: Integers
-    packets: Integers
-    counts: Integers
-    ends: Records
-
-
-class Stop(IntEnum):
-    """Why the loop came back."""
-
-    REACHED = 0  # enough packets are used
-    CHECKPOINT = 1  # a checkpoint is due, before anything else happens
-    TRACE_FULL = 2
-    PAUSED = 3  # so that Python sees signals
-    DEADLOCK = 4
-    NO_ARRIVALS = 5  # later than all arrival times that are known: more are needed, nothing has happened
-    STALE = 6  # machine code of another layout
-    LATE = 7  # simulated time is over, nothing has happened
-
-
 def _inner(function: Callable[..., Any]) -> Callable[..., Any]:
     """Compile a part of the loop into it, without counting references to arrays (13 x faster: nothing is allocated)."""
     return njit(error_model="numpy", forceinline=True, _nrt=False)(function)
@@ -82,14 +45,6 @@ def _inner(function: Callable[..., Any]) -> Callable[..., Any]:
 def _callable(function: Callable[..., Any]) -> Callable[..., Any]:
     """Compile what is compiled once for all that call it."""
     return njit(error_model="numpy", _nrt=False)(function)
-
-
-def _cached(function: Callable[..., Any]) -> Any:
-    """Compile on first use and keep the machine code on disk, or in memory only where nothing can be written."""
-    try:
-        return njit(cache=True, error_model="numpy", nogil=True, _nrt=False)(function)
-    except RuntimeError:
-        return in_memory(function)
 
 
 # -- events -----------------------------------------------------------------------------------------------------------
@@ -422,8 +377,6 @@ def _record(a: Arrays, trace: Integers, priority: int, actor: int, number: int) 
 def _simulate(a: Arrays, trace: Integers, target: int, checkpoint_at: int, most_events: int) -> int:
     """Simulate until `target` packets are used or something else needs Python; return why as a `Stop`."""
     totals = a.totals[0]
-    if a.fixed[0].layout != LAYOUT:
-        return Stop.STALE
     if not totals.started:
         totals.started = 1
         for actor in range(len(a.actors)):
@@ -462,7 +415,6 @@ def _simulate(a: Arrays, trace: Integers, target: int, checkpoint_at: int, most_
     return Stop.PAUSED
 
 
-@_cached
 def simulate_events(a: Arrays, trace: Integers, target: int, checkpoint_at: int, most_events: int) -> int:
     """Simulate until `target` packets are used or something else needs Python; return why as a `Stop`.
 
@@ -471,11 +423,10 @@ def simulate_events(a: Arrays, trace: Integers, target: int, checkpoint_at: int,
     return _simulate(a, trace, target, checkpoint_at, most_events)
 
 
-@_cached
 def simulate_draws(
     a: Arrays, buffer: Integers, start: Integers, places: Integers, prices: Integers, until: Until, noted: Noted
 ) -> int:
-    """Simulate draws one after the other, each from the start of time until enough packets are used; return a `Stop`.
+    """Simulate draws one after the other, each from the start of time until enough packets are used; return 0.
 
     `a` is the buffer as arrays. Each draw begins with what is in `start`, and its row of `prices` (or the only one) in
     their places. Where one stops for another reason than a checkpoint, no checkpoint of it is left.
@@ -497,8 +448,6 @@ def simulate_draws(
             checkpoint += 1
             due_at = (totals.marked_used // until.every + 1) * until.every
             stop = _simulate(a, until.trace, until.packets, due_at, until.most_events)
-        if stop == Stop.STALE:
-            return stop
         noted.checkpoints[draw] = checkpoint if stop == Stop.REACHED else 0
         noted.ends[draw] = a.totals[0]
-    return Stop.REACHED
+    return 0

@@ -1,109 +1,180 @@
-"""Machine code of the compiled loop on the disk: loaded only when it is what was written, else compiled anew.
+"""Machine code of the compiled loop: kept on the disk, and loaded without the compiler.
 
-numba keeps it beside the module, or in a folder of the user's, and believes whatever lies there: an index that was
-emptied or code that was cut ends in an error from its inside, a changed byte of code in anything. So digests of its
-files are kept beside them.
+numba compiles the functions of `loop` once; what LLVM makes of them is written down with its digest and a key of all
+that it depends on, so that code which is not what was written, or was made of another text, is compiled anew. Loading
+takes `llvmlite` alone, a tenth of the time that importing numba does.
 """
 
 from __future__ import annotations
 
+import ctypes
 import hashlib
-import json
+import logging
 import os
-from collections.abc import Callable
+from collections.abc import Iterator
+from functools import cache
+from importlib.metadata import version
 from pathlib import Path
 from threading import Lock
 from typing import Any
 
-from numba import njit
+import llvmlite.binding as llvm
+import numpy as np
 
 from sim.config.errors import ConfigError
 from sim.config.loading.files import write_whole
+from sim.engine import arrays
+from sim.engine.arrays import LAYOUT, Arrays, Noted, Until
 
-#: What numba's files of a function are called, with the module and the function before it.
-_SUFFIXES = (".nbi", ".nbc")
+COMPILE_SECONDS = 6
+
+_LOOP = Path(__file__).with_name("loop.py")
+_log = logging.getLogger(__name__)
+_lock = Lock()
+#: What holds loaded code: it would be unloaded with it.
+_engines: list[Any] = []
 
 
-def in_memory(function: Callable[..., Any]) -> Any:
-    """Return the function compiled at its first call, with nothing kept on the disk."""
-    return njit(error_model="numpy", nogil=True, _nrt=False)(function)
+def _examples() -> dict[str, tuple[Any, ...]]:
+    """Return, for each function, arguments of the types that it is compiled for."""
+    integers = {dimensions: np.zeros((0,) * dimensions, dtype=np.int64) for dimensions in (1, 2, 4)}
+    planes = ("exposed_ps", "counts")
+    fields = {
+        name: np.zeros(0, dtype=arrays.RECORDS[name])
+        if name in arrays.RECORDS
+        else integers[2 if name in planes else 1]
+        for name in Arrays._fields
+    }
+    until = Until(integers[2], 0, 0, 0)
+    noted = Noted(integers[1], integers[2], integers[2], integers[4], np.zeros(0, dtype=arrays.TOTAL))
+    return {
+        "simulate_events": (Arrays(**fields), integers[2], 0, 0, 0),
+        "simulate_draws": (Arrays(**fields), *[integers[1]] * 3, integers[2], until, noted),
+    }
 
 
-class KeptCode:
-    """A function that numba compiles and keeps on the disk; at its first call what lies there is proved.
+def _flat(argument: Any) -> Iterator[int]:
+    """Yield an argument as numba passes it: integers, tuples by their fields, arrays by address, shape and strides."""
+    if isinstance(argument, tuple):
+        for field in argument:
+            yield from _flat(field)
+    elif isinstance(argument, np.ndarray):
+        yield from (0, 0, argument.size, argument.itemsize, argument.ctypes.data, *argument.shape, *argument.strides)
+    else:
+        yield int(argument)
 
-    `loop` is what numba has made of the function. Where damaged machine code can be neither used nor removed, the
-    function is compiled `in_memory`. The first call raises ConfigError where compiling is switched off.
+
+class MachineCode:
+    """A function of `loop`, which returns an integer.
+
+    The first call loads it, or compiles it and keeps it where there is room. It raises ConfigError where compiling is
+    needed and switched off.
     """
 
-    def __init__(self, loop: Any) -> None:
-        self._loop = loop
-        self._usable: Any = None
-        self._first = Lock()
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._function: Any = None
 
     def __call__(self, *arguments: Any) -> int:
-        """Run the function."""
-        if self._usable is not None:
-            return int(self._usable(*arguments))
-        with self._first:  # of several threads one proves and compiles
-            return self._first_call(*arguments)
-
-    def _first_call(self, *arguments: Any) -> int:
-        if self._usable is not None:
-            return int(self._usable(*arguments))
-        if not hasattr(self._loop, "py_func"):
-            message = "NUMBA_DISABLE_JIT is set, and the fast engine is compiled: unset it, or set run.engine=reference"
-            raise ConfigError(message)
-        whole = self._loop.stats.cache_path is None or _mend(self._loop)
-        usable = self._loop if whole else in_memory(self._loop.py_func)
-        result = int(usable(*arguments))
-        _keep_digests(usable)
-        self._usable = usable
-        return result
-
-    def recompile(self) -> None:
-        """Compile again, and keep that."""
-        self._usable.recompile()
-        _keep_digests(self._usable)
+        """Run the function; other threads run meanwhile."""
+        if self._function is None:
+            with _lock:  # of several threads one loads and compiles
+                self._function = self._function or _loaded(self._name)
+        result, error = ctypes.c_int64(), ctypes.c_void_p()
+        self._function(ctypes.addressof(result), ctypes.addressof(error), *_flat(arguments))
+        return result.value
 
 
-def _keep_digests(loop: Any) -> None:
-    """Write the digests of what this process has compiled; where nothing can be written, none is kept."""
-    if loop.stats.cache_path is None or not loop.stats.cache_misses:
+def _loaded(name: str) -> Any:
+    symbol, code = _kept(name) or _compiled()[name]
+    engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), _target_machine())
+    engine.add_object_file(llvm.ObjectFileRef.from_data(code))
+    engine.finalize_object()
+    _engines.append(engine)
+    integers = [ctypes.c_int64 for _ in _flat(_examples()[name])]
+    returned = ctypes.CFUNCTYPE(ctypes.c_int32, ctypes.c_void_p, ctypes.c_void_p, *integers)
+    return returned(engine.get_function_address(symbol))
+
+
+@cache
+def _target_machine() -> Any:
+    llvm.initialize_native_target()
+    llvm.initialize_native_asmprinter()
+    host = {"cpu": llvm.get_host_cpu_name(), "features": llvm.get_host_cpu_features().flatten()}
+    return llvm.Target.from_default_triple().create_target_machine(opt=3, jit=True, codemodel="jitdefault", **host)
+
+
+def _compiled() -> dict[str, tuple[str, bytes]]:
+    """Compile the functions, keep them, and return the symbol and the object code of each."""
+    import numba
+
+    if numba.config.DISABLE_JIT:
+        message = "NUMBA_DISABLE_JIT is set, and the fast engine is compiled: unset it, or set run.engine=reference"
+        raise ConfigError(message)
+    _log.warning("compiling the fast engine (once, about %d s)", COMPILE_SECONDS)
+    from sim.engine import loop
+
+    made = {}
+    options = {"error_model": "numpy", "nogil": True, "_nrt": False, "no_cpython_wrapper": True}
+    for name, examples in _examples().items():
+        dispatcher = numba.njit(no_cfunc_wrapper=True, **options)(getattr(loop, name))
+        dispatcher.compile(tuple(map(numba.typeof, examples)))
+        (result,) = dispatcher.overloads.values()
+        module = llvm.parse_assembly(result.library.get_llvm_str())
+        made[name] = result.fndesc.llvm_func_name, bytes(_target_machine().emit_object(module))
+        _keep(name, *made[name])
+    return made
+
+
+# -- on the disk ------------------------------------------------------------------------------------------------------
+
+
+def _folders() -> list[Path]:
+    """Return where machine code may lie, the first that can be written is where it is kept."""
+    if chosen := os.environ.get("NUMBA_CACHE_DIR"):
+        return [Path(chosen)]
+    cache_home = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+    return [_LOOP.parent / "__pycache__", Path(cache_home, "vhost-sim")]
+
+
+@cache
+def _key() -> str:
+    """Return the digest of all that the machine code depends on: text, numbers and records, compiler, processor."""
+    host = [llvm.get_host_cpu_name(), llvm.get_host_cpu_features().flatten(), llvm.get_process_triple()]
+    made_with = [*host, version("numba"), version("llvmlite"), np.__version__]
+    records = [(name, str(dtype)) for name, dtype in arrays.RECORDS.items()]
+    depends = repr([LAYOUT, records, Arrays._fields, Noted._fields, Until._fields, made_with])
+    texts = [file.read_bytes() for file in (_LOOP, Path(__file__))]
+    return hashlib.sha256(b"\0".join([depends.encode(), *texts])).hexdigest()[:24]
+
+
+def _file(folder: Path, name: str) -> Path:
+    return folder / f"{name}.{_key()}.code"
+
+
+def _kept(name: str) -> tuple[str, bytes] | None:
+    """Return symbol and object code as they were written; None where there is none, or it is not that any more."""
+    for folder in _folders():
+        try:
+            digest, symbol, code = _file(folder, name).read_bytes().split(b"\n", 2)
+        except (OSError, ValueError):
+            continue
+        if digest.decode(errors="replace") == _digest(symbol, code):
+            return symbol.decode(), code
+    return None
+
+
+def _keep(name: str, symbol: str, code: bytes) -> None:
+    """Write object code down in the first folder that takes it; where none does, the next process compiles again."""
+    digest = _digest(symbol.encode(), code)
+    for folder in _folders():
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            write_whole(_file(folder, name), b"\n".join([digest.encode(), symbol.encode(), code]))
+        except (ConfigError, OSError):
+            continue
         return
-    try:
-        write_whole(_list_of(loop), json.dumps({file.name: _digest(file) for file in _files(loop)}))
-    except (ConfigError, OSError):  # the next process compiles again
-        return
 
 
-def _mend(loop: Any) -> bool:
-    """Remove machine code that is not what was written; False when that cannot be done."""
-    try:
-        known = json.loads(_list_of(loop).read_bytes())
-    except (OSError, ValueError):
-        known = {}
-    try:
-        files = _files(loop)
-        if any(known.get(file.name) != _digest(file) for file in files):
-            for file in files:
-                file.unlink(missing_ok=True)
-    except (OSError, AttributeError):
-        return False
-    return True
-
-
-def _files(loop: Any) -> list[Path]:
-    """Files of the machine code of this version of the loop."""
-    code = loop.py_func.__code__
-    start = f"{Path(code.co_filename).stem}.{loop.py_func.__qualname__}-{code.co_firstlineno}."
-    names = sorted(name for name in os.listdir(loop.stats.cache_path) if name.startswith(start))
-    return [Path(loop.stats.cache_path, name) for name in names if name.endswith(_SUFFIXES)]
-
-
-def _list_of(loop: Any) -> Path:
-    return Path(loop.stats.cache_path, f"{loop.py_func.__qualname__}.digests.json")
-
-
-def _digest(file: Path) -> str:
-    return hashlib.sha256(file.read_bytes()).hexdigest()
+def _digest(symbol: bytes, code: bytes) -> str:
+    return hashlib.sha256(symbol + b"\n" + code).hexdigest()

@@ -51,7 +51,7 @@ def stopping(plan: Plan, run: Run, tie_fuzz: int = 0) -> Stopping:
 def _engine(plan: Plan, name: Literal["fast", "reference"], every: int, ties: TieOrder) -> Engine:
     if name == "reference":
         return ReferenceEngine(plan, every, ties=ties)
-    from sim.engine.fast import FastEngine  # numba is loaded only when it is needed
+    from sim.engine.fast import FastEngine  # machine code is loaded only when it is needed
 
     return FastEngine(plan, every, ties)
 

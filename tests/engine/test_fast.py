@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 
-import numpy as np
 import pytest
 
 from sim.config.scenario.scenario import Driver
 from sim.datapath import build_plan
 from sim.datapath.plan.registers import Condition, Register
 from sim.datapath.traffic import BLOCK
+from sim.engine import loop, machine_code
 from sim.engine.histogram import bucket
-from sim.engine.loop import Stop, simulate_events
-from sim.engine.machine_code import KeptCode
 from sim.engine.order import TieOrder
 from sim.engine.packed import pack
 from sim.engine.record import DeadlockError
@@ -66,45 +64,70 @@ def changed(file):
 
 
 @pytest.mark.deep
-@pytest.mark.parametrize(("damage", "kind"), [(emptied, "nbi"), (cut, "nbi"), (cut, "nbc"), (changed, "nbc")])
-def test_damaged_machine_code_is_compiled_anew(damage, kind, tmp_path):
+@pytest.mark.parametrize("damage", [emptied, cut, changed])
+def test_damaged_machine_code_is_compiled_anew(damage, tmp_path):
     right = run_in_a_new_process("fast", tmp_path).stdout
-    (file,) = tmp_path.glob(f"*/*.{kind}")
+    (file,) = tmp_path.glob("simulate_events.*.code")
     damage(file)
     again, third = (run_in_a_new_process("fast", tmp_path) for _ in range(2))
-    assert (again.stdout, third.stdout) == (right, right)
+    assert (again.stdout, third.stdout) == (right, "False\n")
     assert again.stderr.startswith("compiling the fast engine")
     assert third.stderr == ""
 
 
-class Compiled:
-    """What numba makes of a function, with its machine code in a folder: a file for each compilation."""
-
-    def __init__(self, folder):
-        self.stats = SimpleNamespace(cache_path=str(folder), cache_misses={})
-        self.py_func = emptied
-        line = emptied.__code__.co_firstlineno
-        self.files = [folder / f"test_fast.emptied-{line}.py311.{end}" for end in ("nbi", "1.nbc")]
-
-    def __call__(self):
-        if not all(file.exists() for file in self.files):
-            self.stats.cache_misses = {"signature": 1}
-            for file in self.files:
-                file.write_bytes(b"machine code")
-        return len(self.stats.cache_misses)
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """The folder of machine code, for this process."""
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path))
+    return tmp_path
 
 
-@pytest.mark.parametrize("place", [0, 1])
-@pytest.mark.parametrize(
-    "damage", [emptied, lambda file: file.write_bytes(b"machine kode"), lambda file: file.unlink()]
-)
-def test_machine_code_is_used_as_it_was_written_or_not_at_all(damage, place, tmp_path):
-    compilations = [KeptCode(Compiled(tmp_path))() for _ in range(3)]
-    assert compilations == [1, 0, 0]
-    damage(Compiled(tmp_path).files[place])
-    assert [KeptCode(Compiled(tmp_path))() for _ in range(2)] == [1, 0]
-    (tmp_path / "emptied.digests.json").write_text("{")
-    assert [KeptCode(Compiled(tmp_path))() for _ in range(2)] == [1, 0]
+CODE = b"\x7fELF\nmachine code\n" * 20
+
+
+@pytest.mark.parametrize("damage", [emptied, cut, changed, lambda file: file.unlink()])
+def test_machine_code_is_used_as_it_was_written_or_not_at_all(damage, folder):
+    assert machine_code._kept("simulate") is None
+    for _ in range(2):
+        machine_code._keep("simulate", "symbol", CODE)
+        assert machine_code._kept("simulate") == ("symbol", CODE)
+        damage(next(folder.glob("simulate.*.code")))
+        assert machine_code._kept("simulate") is None
+
+
+def test_machine_code_goes_where_there_is_room_and_is_found_wherever_it_lies(tmp_path, monkeypatch):
+    (tmp_path / "no folder").write_text("a file")
+    folders = [tmp_path / "no folder", tmp_path / "new" / "folder", tmp_path / "last"]
+    monkeypatch.setattr(machine_code, "_folders", lambda: folders)
+    machine_code._keep("simulate", "symbol", CODE)
+    assert [folder.is_dir() for folder in folders] == [False, True, False]
+    monkeypatch.setattr(machine_code, "_folders", lambda: list(reversed(folders)))
+    assert machine_code._kept("simulate") == ("symbol", CODE)
+    monkeypatch.setattr(machine_code, "_folders", lambda: folders[:1])
+    machine_code._keep("simulate", "symbol", CODE)  # nowhere: the next process compiles again
+    assert machine_code._kept("simulate") is None
+
+
+def test_machine_code_made_of_other_numbers_or_for_another_processor_is_not_used(folder, monkeypatch):
+    machine_code._keep("simulate", "symbol", CODE)
+    for name, other in (("LAYOUT", machine_code.LAYOUT + 1), ("version", lambda package: "0")):
+        with monkeypatch.context() as patch:
+            patch.setattr(machine_code, name, other)
+            machine_code._key.cache_clear()
+            assert machine_code._kept("simulate") is None
+    machine_code._key.cache_clear()
+    assert machine_code._kept("simulate") == ("symbol", CODE)
+
+
+def test_the_loop_is_compiled_for_what_it_is_given():
+    """Addresses, sizes and strides are passed by position: the arrays must have the types of the examples."""
+    plan = build_plan(base("v5.0"), "vmap", 64)
+    arrays, examples = pack(plan, TieOrder.stated(2)), machine_code._examples()
+    for name, given, example in zip(arrays._fields, arrays, examples["simulate_events"][0], strict=True):
+        assert (given.dtype, given.ndim) == (example.dtype, example.ndim), name
+        assert given.flags.c_contiguous, name
+    for name, function in machine_code._examples().items():
+        assert len(inspect.signature(getattr(loop, name)).parameters) == len(function), name
 
 
 def test_without_a_compiler_the_fast_engine_refuses(tmp_path):
@@ -117,23 +140,6 @@ def test_without_a_compiler_the_fast_engine_refuses(tmp_path):
 
 def test_reference_engine_needs_no_numba(tmp_path):
     assert run_in_a_new_process("reference", tmp_path).stdout == "False\n"
-
-
-def test_machine_code_of_another_layout_refuses_to_run():
-    arrays = pack(build_plan(base("v5.0"), "vmap", 64), TieOrder.stated(2))
-    arrays.fixed["layout"] += 1
-    before = arrays.registers.copy()
-    assert simulate_events(arrays, np.empty((0, 5), dtype=np.int64), 1, 1, 1) == Stop.STALE
-    assert np.array_equal(arrays.registers, before)
-    assert not arrays.totals["started"][0]
-
-
-def test_scenarios_differ_only_in_arrays():
-    for kernel, access in (("v5.0", "vmap"), ("v7.3", "copy_user")):
-        simulate_events(
-            pack(build_plan(base(kernel), access, 64), TieOrder.stated(2)), np.empty((0, 5), dtype=np.int64), 9, 9, 9
-        )
-    assert len(simulate_events.signatures) == 1
 
 
 @pytest.mark.parametrize("kind", ENGINES)
@@ -163,8 +169,6 @@ def test_arrival_times_are_made_as_far_as_a_run_needs_them(kind):
 
 @pytest.mark.parametrize("value", [0, 1, 127, 128, 255, 256, 257, 50_000_000, 2**40 + 12345, 2**55, 2**62])
 def test_buckets_are_those_of_the_histogram(value):
-    from sim.engine import loop
-
     assert loop._bucket(value) == bucket(value)
 
 

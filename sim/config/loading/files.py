@@ -174,11 +174,11 @@ def replacing(file: Path) -> Iterator[BinaryIO]:
         partial.unlink(missing_ok=True)
 
 
-def write_whole(file: Path, text: str) -> None:
+def write_whole(file: Path, content: str | bytes) -> None:
     """Write a file beside its place and move it in when it is whole; ConfigError when it cannot be written."""
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         with replacing(file) as stream:
-            stream.write(text.encode())
+            stream.write(content.encode() if isinstance(content, str) else content)
     except OSError as error:
         raise ConfigError(f"cannot be written: {error.strerror}", file=file) from None

@@ -112,7 +112,7 @@ def _columns(case: Case, drawn: Sequence[Values]) -> dict[str, Floats]:
 
 
 def _together(case: Case, columns: Mapping[str, Floats], part: npt.NDArray[np.int64]) -> DrawnRuns:
-    from sim.engine.drawn import DrawnRuns  # numba is loaded only when it is needed
+    from sim.engine.drawn import DrawnRuns  # machine code is loaded only when it is needed
 
     values: dict[str, Any] = {}
     for key, column in columns.items():
