@@ -11,7 +11,6 @@ from sim.datapath.plan.plan import Plan
 from sim.engine.horizon import check_horizon
 from sim.engine.order import TieOrder
 from sim.engine.record import Engine
-from sim.engine.reference import ReferenceEngine
 from sim.engine.result import Point, point
 from sim.engine.statistics import MIN_BATCHES, STEADY_BATCHES, Estimate, estimate, precise_enough
 
@@ -50,6 +49,8 @@ def stopping(plan: Plan, run: Run, tie_fuzz: int = 0) -> Stopping:
 
 def _engine(plan: Plan, name: Literal["fast", "reference"], every: int, ties: TieOrder) -> Engine:
     if name == "reference":
+        from sim.engine.reference import ReferenceEngine
+
         return ReferenceEngine(plan, every, ties=ties)
     from sim.engine.fast import FastEngine  # machine code is loaded only when it is needed
 

@@ -8,9 +8,19 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from scipy.special import stdtrit
 
 from sim.engine.histogram import bucket, buckets, lower_edge, percentile
-from sim.engine.statistics import MIN_BATCHES, Estimate, estimate, mser, precise_enough
+from sim.engine.statistics import (
+    CONFIDENCE,
+    MIN_BATCHES,
+    MOST_BATCHES,
+    Estimate,
+    _student,
+    estimate,
+    mser,
+    precise_enough,
+)
 
 T_11 = 2.201  # Student's t, 97.5 %, 11 degrees of freedom
 
@@ -128,3 +138,9 @@ def test_a_percentile_is_the_middle_of_its_bucket():
     counts[bucket(1000)] = 5
     assert percentile(counts, 0.5) == (1000 + 1003) / 2  # between 512 and 1024 a bucket is 512 / 128 = 4 wide
     assert isnan(percentile(np.zeros(buckets(), dtype=np.int64), 0.5))
+
+
+def test_an_interval_is_bounded_by_student_s_t():
+    right = [float(stdtrit(freedom, (1 + CONFIDENCE) / 2)) for freedom in range(1, MOST_BATCHES)]
+    assert [_student(freedom) for freedom in range(1, MOST_BATCHES)] == pytest.approx(right, rel=1e-14)
+    assert CONFIDENCE == 0.95

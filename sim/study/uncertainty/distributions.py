@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from scipy.special import ndtr
 
 from sim.config.errors import ConfigError
 from sim.config.loading.load import load_of
@@ -67,6 +66,8 @@ def used_entries(scenario: Scenario, plans: Iterable[Plan] | None = None) -> lis
 
 def at_scores(quantity: Quantity, scores: Floats) -> Floats:
     """Return the values of an entry at standard normal scores (any shape); 0 is its value unless it is uniform."""
+    from scipy.special import ndtr  # it takes longer to import than a short run does
+
     return at_shares(quantity, np.asarray(ndtr(scores), dtype=np.float64))
 
 

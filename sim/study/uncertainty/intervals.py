@@ -23,7 +23,7 @@ from sim.study.questions.limits import line_rate_pps
 from sim.study.runs.case import Case, Floats, Side, gain_percent, saved_ns, worker_ns
 from sim.study.runs.pool import Job, Outcomes, run_jobs
 from sim.study.uncertainty.distributions import CENTRAL_90, Draws, central_90, draws_of
-from sim.study.uncertainty.measured import RATE_ERRORS, RATIO_ERRORS, Spread, scores, spread_of
+from sim.study.uncertainty.measured import Spread, rate_errors, ratio_errors, scores, spread_of
 
 #: Fewer draws have no quantiles worth the name: their range is shown instead.
 FEW_DRAWS = 20
@@ -304,13 +304,13 @@ class MeasuredDraws:
 
     def every_rate(self, number: int) -> Floats:
         """Return the rates of a side with every error that model and rig may have, draw by draw."""
-        rates = np.outer(self.table[number], np.exp(self.spread(number).rate * RATE_ERRORS)).ravel()
+        rates = np.outer(self.table[number], np.exp(self.spread(number).rate * rate_errors())).ravel()
         return np.asarray(np.minimum(rates, self._full_pps(number)))
 
     def every_ratio(self, start: int, number: int) -> Floats:
         """Return the ratios of two sides with every error that model and rig may have, draw by draw."""
         drawn = self.table[number] / self.table[start]
-        ratios = np.outer(drawn, np.exp(self.spread(start, number).ratio * RATIO_ERRORS)).ravel()
+        ratios = np.outer(drawn, np.exp(self.spread(start, number).ratio * ratio_errors())).ravel()
         full_pps = self._full_pps(number)
         return np.asarray(ratios if full_pps == np.inf else np.minimum(ratios, full_pps / self.every_rate(start)))
 

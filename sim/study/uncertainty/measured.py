@@ -9,12 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 from math import hypot
 from pathlib import Path
 
 import numpy as np
-from scipy.special import ndtri
 
 from sim.config.loading.load import load_of
 from sim.config.scenario.scenario import Scenario
@@ -30,11 +29,9 @@ REPEATS_OF_A_RATIO, REPEATS_OF_A_RATE, RATES_ACROSS_RIGS = 0.02, 0.033, 0.15
 REFERENCE = "seed-two-rates"
 #: Fewer figures say nothing of a spread.
 _FEWEST = 3
-#: Scores of every error that a measurement may have, in even shares: each draw has all of them, so that an interval
-#: does not depend on which error met which draw. Those of rates and of ratios stand in orders that do not correlate.
+#: Errors that a measurement may have, in even shares: each draw has all of them, so that an interval does not depend on
+#: which error met which draw. Those of rates stand so many apart from those of ratios.
 _ERRORS, _STRIDE = 200, 39
-RATIO_ERRORS: Floats = np.asarray(ndtri((np.arange(_ERRORS) + 0.5) / _ERRORS))
-RATE_ERRORS: Floats = RATIO_ERRORS[np.arange(_ERRORS) * _STRIDE % _ERRORS]
 #: A guess in here makes a path one by analogy: the counts of what the kernel executes.
 _COUNTS = "kernel.steps."
 
@@ -55,6 +52,24 @@ def _by_analogy(case: Case) -> bool:
     return any(key.startswith(_COUNTS) and case.plan.inputs[key].grade == "guess" for key in read)
 
 
+@cache
+def ratio_errors() -> Floats:
+    """Return the scores of every error of a ratio, in even shares."""
+    return _normal_scores((np.arange(_ERRORS) + 0.5) / _ERRORS)
+
+
+@cache
+def rate_errors() -> Floats:
+    """Return the scores of every error of a rate, in an order that does not correlate with that of ratios."""
+    return np.asarray(ratio_errors()[np.arange(_ERRORS) * _STRIDE % _ERRORS])
+
+
+def _normal_scores(shares: Floats) -> Floats:
+    from scipy.special import ndtri  # it takes longer to import than a short run does
+
+    return np.asarray(ndtri(shares))
+
+
 @dataclass(frozen=True)
 class Spread:
     """Standard deviations of ln(measured / predicted) around the parameters' own: of a rate, of a ratio of two."""
@@ -66,7 +81,7 @@ class Spread:
 
 def scores(seed: int, kind: str, draws: int) -> Floats:
     """Return the standard normal scores of measured rates (`rate`), or of ratios (`ratio`): one for each draw."""
-    return np.asarray(ndtri(latin_shares(seed, f"measured::{kind}", draws)))
+    return _normal_scores(latin_shares(seed, f"measured::{kind}", draws))
 
 
 def rig_sigma(quantity: str, scenario: Scenario, calibration: Calibration | None) -> float:
