@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import pairwise
 from typing import Literal
 
@@ -186,6 +187,10 @@ class Ledger:
 
     def entries(self) -> dict[str, Quantity]:
         """Return the entries that were read by their keys in the scenario, in the order of its tables."""
+        return dict(self._entries)
+
+    @cached_property
+    def _entries(self) -> dict[str, Quantity]:
         if self.scenario is None:
             return {}
         read = self.read.keys() | self.read_for_setup.keys()
@@ -202,7 +207,7 @@ class Ledger:
     def only_for_setup(self) -> set[str]:
         """Return the keys of entries that nothing but the set-up of the rings has read: no rate depends on them."""
         only = self.read_for_setup.keys() - self.read.keys()
-        return {key for key, entry in self.entries().items() if (id(entry), "value") in only}
+        return {key for key, entry in self._entries.items() if (id(entry), "value") in only}
 
     def keys_read(self, near: str = "") -> set[str]:
         """Return every key of the scenario that was read, entries or not; with `near` a key, only those near it."""
