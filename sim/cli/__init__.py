@@ -77,6 +77,7 @@ def main() -> None:
         raise KeyboardInterrupt
 
     signal.signal(signal.SIGTERM, terminate)
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # matrices are small: its threads wait longer than they work
     _print_in_any_encoding()
     try:
         code = app(with_default_draws(sys.argv[1:]), standalone_mode=False)  # a typer.Exit returns its own

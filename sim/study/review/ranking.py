@@ -21,7 +21,7 @@ from sim.config.tables.access import Access
 from sim.study.runs.case import Case, Side, gain_percent, one_point, saved_ns
 from sim.study.runs.pool import Job, run_jobs
 from sim.study.uncertainty.distributions import BLOCK
-from sim.study.uncertainty.intervals import Gain, Uncertainty, uncertainty
+from sim.study.uncertainty.intervals import Gain, Uncertainty, drawn_runs
 
 #: So many draws at most rank the variants: one Latin hypercube, the first of those that the answer rests on.
 RANKING_DRAWS = BLOCK
@@ -269,9 +269,10 @@ def _drawn(
     first, *others = variants
     others.sort(key=lambda variant: variant.name != asked)
     sides = _sides(scenario, [first, *others])
-    drawn = uncertainty(sides, number, sure.seed, configs=configs, executor=executor, progress=progress)
-    size = scenario.traffic.sizes[0]
-    every = (*drawn.gains, *drawn.pairs, *(gain for gain in sure.gains if gain.packet_bytes == size))
+    runs = drawn_runs(sides, number, sure.seed, configs=configs, executor=executor, progress=progress)
+    made, size = runs.measured(), scenario.traffic.sizes[0]
+    over = [(start, other) for start in (0, 1) for other in range(start + 1, len(sides))]  # the first, and the asked
+    every = (*(made.gain(*pair) for pair in over), *(gain for gain in sure.gains if gain.packet_bytes == size))
     return {(gain.before, gain.after): gain for gain in every}
 
 
