@@ -242,7 +242,7 @@ def compare(
     >>> scenario = sim.load_scenario("virtio-user-xdp1-tap", overrides=short)
     >>> difference = sim.compare(scenario, access=("copy_user", "vmap")).differences[0]
     >>> f"{difference.gain_percent:+.1f} %, {difference.saved_ns:.1f} ns saved per packet"
-    '+20.4 %, 33.6 ns saved per packet'
+    '+20.3 %, 33.6 ns saved per packet'
     """
     if other is None and access is None:
         names = [variant.name for variant in scenario.access]
