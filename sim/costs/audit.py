@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import pairwise
@@ -16,6 +16,7 @@ from sim.config.tables.cpu import Cpu
 from sim.config.tables.kernel import Kernel
 from sim.config.tables.quantity import Flag, Quantity, Reads
 from sim.config.tables.vocabulary import PRICED_BY_CPI, PRIMITIVES
+from sim.costs.draws import Drawn
 
 Severity = Literal["error", "warning", "guess"]
 
@@ -172,6 +173,24 @@ def is_near(key: str, near: str) -> bool:
     return not near or f"{key}.".startswith(f"{near}.") or f"{near}.".startswith(f"{key}.")
 
 
+_FAR = "FAR OUTSIDE ITS RANGE: "
+
+
+def _is_far(entry: Quantity) -> bool:
+    """Return whether a value is far outside the range of its table; of several draws each is looked at by itself."""
+    return not isinstance(entry.value, Drawn) and entry.far_outside is not None
+
+
+def far_outside(entries: Mapping[str, Quantity]) -> tuple[str, ...]:
+    """Say which entries have a value far outside the range of their table."""
+    return tuple(f"{_FAR}{key} is {entry.far_outside}" for key, entry in entries.items() if _is_far(entry))
+
+
+def with_far_outside(notes: Iterable[str], entries: Mapping[str, Quantity]) -> tuple[str, ...]:
+    """Return the notes of a Plan for draws as those of one that has these entries."""
+    return (*(note for note in notes if not note.startswith(_FAR)), *far_outside(entries))
+
+
 @dataclass(frozen=True)
 class Ledger:
     """What was read of `scenario` while its Plan was built: `read` and `read_for_setup` come from `noting_reads`.
@@ -199,10 +218,9 @@ class Ledger:
     def far_outside(self) -> tuple[str, ...]:
         """Say which entries that were read have a value far outside the range of their table: the user has set it."""
         tables = {id(table): table for table in (*self.read.values(), *self.read_for_setup.values())}
-        if not any(isinstance(table, Quantity) and table.far_outside for table in tables.values()):
+        if not any(isinstance(table, Quantity) and _is_far(table) for table in tables.values()):
             return ()
-        said = {key: entry.far_outside for key, entry in self.entries().items()}
-        return tuple(f"FAR OUTSIDE ITS RANGE: {key} is {text}" for key, text in said.items() if text)
+        return far_outside(self._entries)
 
     def only_for_setup(self) -> set[str]:
         """Return the keys of entries that nothing but the set-up of the rings has read: no rate depends on them."""

@@ -15,9 +15,9 @@ from sim.engine.fast import FastEngine, check_indices, note_draws
 from sim.engine.horizon import check_horizon
 from sim.engine.order import TieOrder
 from sim.engine.packed import Packed
-from sim.engine.result import WORKER, Span
+from sim.engine.result import WORKER, Point, Span, point
 from sim.engine.simulate import stopping, until_precise
-from sim.engine.statistics import estimates
+from sim.engine.statistics import Estimate, estimates
 
 #: Draws that the loop is given at a time: what it notes of them is a few MB, and a command can be stopped between.
 _AT_A_TIME = 128
@@ -68,6 +68,11 @@ class DrawnRuns:
         self._plan, self._run, self._draws = plan, run, draws
         self._packed, self._looks = Packed(plan, TieOrder.stated(len(plan.actors))), stopping(plan, run)
 
+    @property
+    def inputs(self) -> list[str]:
+        """Keys of the table entries that the Plan depends on, in the order of the tables."""
+        return list(self._plan.inputs)
+
     def packed(self, draw: int) -> Arrays:
         """Return the arrays of one draw at the start of time."""
         return self._packed.arrays(draw)
@@ -87,12 +92,19 @@ class DrawnRuns:
 
     def alone(self, draw: int) -> Behind:
         """Run one draw as long as it takes. Raises what its run does."""
-        plan, run = self._plan, self._run
-        engine = FastEngine(plan, self._looks.every, arrays=self.packed(draw))
-        rate = until_precise(engine, run, self._looks, value_at(plan.period_ps, draw))
+        engine, rate = self._ran(draw)
         first, last = engine.checkpoints.taken[rate.first], engine.checkpoints.taken[-1]
         number, packets, elapsed_ps = np.array([[draw], [last.packets - first.packets], [last.time_ps - first.time_ps]])
-        return Behind(Span(plan, (last.counts - first.counts)[None], number), number, packets, elapsed_ps)
+        return Behind(Span(self._plan, (last.counts - first.counts)[None], number), number, packets, elapsed_ps)
+
+    def point(self, draw: int) -> Point:
+        """Return all that one draw says, run as long as it takes. Raises what its run does."""
+        engine, rate = self._ran(draw)
+        return point(self._plan, engine.checkpoints.taken, rate, engine.machine, draw)
+
+    def _ran(self, draw: int) -> tuple[FastEngine, Estimate]:
+        engine = FastEngine(self._plan, self._looks.every, arrays=self.packed(draw))
+        return engine, until_precise(engine, self._run, self._looks, value_at(self._plan.period_ps, draw))
 
     def _at_look(self, draws: Integers, packets: int) -> Iterator[Behind]:
         """Run some draws from the start until so many packets are used, and yield those that are precise."""

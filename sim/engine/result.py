@@ -183,12 +183,12 @@ class Span:
     counts
         Differences of what is counted per segment, shape ([draws,] segments, columns of `Count`).
     draws
-        The numbers of the draws, shape (draws,); None: the Plan was built for one run.
+        The numbers of the draws, shape (draws,), or the number of one; None: the Plan was built for one run.
     """
 
     plan: Plan
     counts: npt.NDArray[np.int64]
-    draws: npt.NDArray[np.int64] | None
+    draws: npt.NDArray[np.int64] | int | None
 
     def executions(self, segment: int) -> Any:
         """Return how often a segment ran, draw by draw."""
@@ -319,9 +319,9 @@ class _MeasuredSpan(Span):
         """Return the share of time in which each actor did not wait for another, nor to be woken or scheduled."""
         blocked = [0] * len(self.plan.actors)
         for segment in self.plan.segments:
-            held = sum(self.plan.rows[number].cost_ps for number in segment.rows if self._holds(number))
+            held = sum(self.price(self.plan.rows[number].cost_ps) for number in segment.rows if self._holds(number))
             times = int(self.executions(segment.index))
-            blocked[segment.actor] += int(self.waits_ps(segment.index, Wait.BLOCKED)) + held * times
+            blocked[segment.actor] += int(self.waits_ps(segment.index, Wait.BLOCKED)) + int(held) * times
         return {
             name: min(1.0, max(0.0, 1 - blocked[number] / elapsed))
             for number, name in enumerate(self.plan.actors)
@@ -336,10 +336,10 @@ def _pps(lanes: int, packets: Any, elapsed_ps: Any) -> Any:
     return lanes * 1e12 / (elapsed_ps / packets)
 
 
-def point(plan: Plan, checkpoints: list[Checkpoint], rate: Estimate, machine: Totals) -> Point:
-    """Summarise a run between the end of its warm-up and its last checkpoint."""
+def point(plan: Plan, checkpoints: list[Checkpoint], rate: Estimate, machine: Totals, draw: int | None = None) -> Point:
+    """Summarise a run between the end of its warm-up and its last checkpoint; that of one draw of a Plan for many."""
     first, last = checkpoints[rate.first], checkpoints[-1]
-    span = _MeasuredSpan(plan, last.counts - first.counts, None, first, last)
+    span = _MeasuredSpan(plan, last.counts - first.counts, draw, first, last)
     packets, elapsed = (last.packets - first.packets) * plan.queues, last.time_ps - first.time_ps
     uncore_ps = int(span.uncore_ps(elapsed))
     offered_pps, lost_pps = span.offered_and_lost(packets, elapsed, uncore_ps) or (None, None)
@@ -355,7 +355,7 @@ def point(plan: Plan, checkpoints: list[Checkpoint], rate: Estimate, machine: To
         warmup_packets=first.packets,
         dropped=dropped,
         half_width_ps=rate.half_width_ps / plan.queues,
-        cycle_ps=plan.cycle_ps,
+        cycle_ps=float(span.price(plan.cycle_ps)),
         breakdown_ps=_shown(span.breakdown_ps(WORKER), uncore_ps),
         row_rates=_floats(rates),
         row_times_ps=_floats(times),

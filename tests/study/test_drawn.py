@@ -75,6 +75,7 @@ def assert_as_alone(case, draws):
                 assert np.array_equal(getattr(expected, name), getattr(packed, name)), (name, number)
             point = simulate(plan, case.scenario.run)
             times = {name: ps / point.packets / 1e3 for name, ps in point.breakdown_ps.items()}
+            assert runs.point(place) == point
             for rate, times_ns in [told(runs.alone(place))[0], *of_all.get(place, [])]:
                 assert (rate, times_ns) == (point.pps, times)
             shared += 1

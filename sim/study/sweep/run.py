@@ -29,7 +29,10 @@ from sim.study.questions.run import run
 from sim.study.runs.asked import refuse_unread_axes
 from sim.study.sweep.design import Assignment, Design, extremes
 from sim.study.sweep.parts import Parts, ResultRow, held_by_one, row_schema
+from sim.study.sweep.together import points_together
 
+#: Points whose scenarios are held at a time.
+_TOGETHER = 64
 #: Rooms whose code decides a result; their text is part of every key.
 _ROOMS = ("config", "costs", "datapath", "engine")
 
@@ -60,32 +63,51 @@ def run_points(
     moment (no memory, no room for machine code), so its row has no key and is computed anew by the next run.
     """
     scenarios = Scenarios(sweep.scenario, configs)
-    return [_run_point(sweep, scenarios, number, point, known) for number, point in enumerate(points, first)]
+    results: list[tuple[str, list[ResultRow] | None]] = []
+    for start in range(0, len(points), _TOGETHER):
+        results += _run_some(sweep, scenarios, first + start, points[start : start + _TOGETHER], known)
+    return results
 
 
-def _run_point(
-    sweep: Sweep, scenarios: Scenarios, number: int, point: Assignment, known: Collection[str]
-) -> tuple[str, list[ResultRow] | None]:
-    common: ResultRow = {"point": number, **point}
+def _run_some(
+    sweep: Sweep, scenarios: Scenarios, first: int, points: list[Assignment], known: Collection[str]
+) -> list[tuple[str, list[ResultRow] | None]]:
+    loaded = [_load(sweep, scenarios, point) for point in points]
+    wanted = {
+        place: scenario
+        for place, (key, scenario) in enumerate(loaded)
+        if isinstance(scenario, Scenario) and key not in known
+    }
+    together = points_together(wanted, {place: points[place] for place in wanted})
+    results: list[tuple[str, list[ResultRow] | None]] = []
+    for place, (key, scenario) in enumerate(loaded):
+        common: ResultRow = {"point": first + place, **points[place]}
+        results.append((key, None if key in known else _rows(key, common, scenario, together.get(place))))
+    return results
+
+
+def _load(sweep: Sweep, scenarios: Scenarios, point: Assignment) -> tuple[str, Scenario | str]:
+    """Return the key of a point and its scenario, or the text that it is refused with."""
     try:
         scenario = scenarios.load({**sweep.set, **point})
-        key = content_key(scenario)
+        return content_key(scenario), scenario
     except ConfigError as error:
         text = json.dumps([sweep.model_dump(mode="json"), point, str(error)], sort_keys=True)
-        key = hashlib.sha256(text.encode()).hexdigest()[:32]
-        return key, None if key in known else [{"key": key, **common, "error": str(error)}]
-    if key in known:
-        return key, None
+        return hashlib.sha256(text.encode()).hexdigest()[:32], str(error)
+
+
+def _rows(key: str, common: ResultRow, scenario: Scenario | str, known: list[Point] | None) -> list[ResultRow]:
+    """Return the rows of a point, run alone where it has not been run together with others."""
+    if isinstance(scenario, str):
+        return [{"key": key, **common, "error": scenario}]
     try:
-        rows = [
-            {"key": key, **common, **row_of(result, columns(result.utilisation)), **_notes(result)}
-            for result in run(scenario).points
-        ]
+        results = run(scenario).points if known is None else known
+        values = [{**row_of(result, columns(result.utilisation)), **_notes(result)} for result in results]
+        return [{"key": key, **common, **row} for row in values]
     except ConfigError as error:
-        rows = [{"key": key, **common, "error": str(error)}]
+        return [{"key": key, **common, "error": str(error)}]
     except Exception as error:  # whatever a point dies of is its own row, and must not end the sweep
-        rows = [{"key": None, **common, "error": one_line(f"{type(error).__name__}: {error}")}]
-    return key, rows
+        return [{"key": None, **common, "error": one_line(f"{type(error).__name__}: {error}")}]
 
 
 def _notes(point: Point) -> ResultRow:
