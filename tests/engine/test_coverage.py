@@ -8,8 +8,9 @@ import pytest
 import sim
 from sim.datapath import build_plan
 from sim.engine.fast import FastEngine
-from sim.engine.simulate import stopping
+from sim.engine.simulate import simulate, stopping
 from sim.engine.statistics import estimate
+from tests.engine.combined import combined
 
 #: What is drawn by a seed. Loads of 50, 80 and 95 % of what the worker carries (5.02 Mpps).
 RANDOM = {
@@ -30,6 +31,33 @@ def checkpoints(overrides, seed):
     engine = FastEngine(plan, stopping(plan, scenario.run).every)
     engine.run(PACKETS)
     return engine.checkpoints.taken
+
+
+def steady(numbers):
+    """Combined scenarios in which each lap of the ring is like the last one, by number, with many packets to run."""
+    for number in numbers:
+        scenario = combined(number)
+        if scenario is not None and scenario.case.plan.steady:
+            run = scenario.case.scenario.run
+            yield number, scenario.case.plan, run.model_copy(update={"packets": PACKETS, "precision": 0.005})
+
+
+def of_long_run(plan):
+    """Time per packet, in ps, of the second half of at least 40 laps."""
+    engine = FastEngine(plan, 4 * max(256, plan.ring_packets))
+    engine.run(max(PACKETS // 2, 40 * plan.ring_packets))
+    taken = engine.checkpoints.taken
+    first, last = taken[len(taken) // 2], taken[-1]
+    return (last.time_ps - first.time_ps) / (last.packets - first.packets)
+
+
+def assert_close_to_long_runs(numbers):
+    errors = {}
+    for number, plan, run in steady(numbers):
+        point, right = simulate(plan, run), of_long_run(plan)
+        errors[number] = abs(point.ps_per_packet * plan.queues / right - 1), point.half_width_ps * plan.queues / right
+    assert len(errors) > len(numbers) // 4
+    assert [number for number, (error, half) in errors.items() if error > max(0.005, half)] == []
 
 
 def ps_per_packet(runs):
@@ -55,3 +83,12 @@ def test_an_interval_holds_the_rate_as_often_as_it_says(kind):
 @pytest.mark.parametrize("kind", FIXED)
 def test_an_interval_of_what_is_not_drawn_holds_the_rate(kind):
     assert share_inside(FIXED[kind], 2) == 1
+
+
+def test_a_steady_run_that_stops_early_is_within_its_precision():
+    assert_close_to_long_runs(range(40))
+
+
+@pytest.mark.deep
+def test_many_steady_runs_that_stop_early_are_within_their_precision():
+    assert_close_to_long_runs(range(900))
