@@ -18,7 +18,7 @@ from sim.config.progress import Counted
 from sim.config.tables.calibration import Calibration
 from sim.study.evidence.calibrate import calibrate, load_study, write_calibration
 from sim.study.evidence.figures import Figure, figures, load_measurements, select
-from sim.study.runs.case import Floats
+from sim.study.runs.case import Case, Floats
 from sim.study.runs.pool import Job, run_jobs
 from sim.study.uncertainty.distributions import central_90, draws_of, generator
 from sim.study.uncertainty.measured import spread_of
@@ -237,29 +237,36 @@ def drawn_figures(
     progress: Counted | None = None,
 ) -> list[DrawnFigure]:
     """Make figures with the tables as they are, and those that are no counts `draws` times with drawn ones."""
-    cases = [case for figure in modelled for case in figure.cases]
-    jobs: list[Job] = []
-    places: list[tuple[Figure, list[int]]] = []
-    first = 0
+    cases: dict[_CaseKey, Case] = {}  # the same rate is one side of a ratio and a figure by itself: it is made once
+    is_drawn: set[_CaseKey] = set()
     for figure in modelled:
-        numbers = list(range(first, first + len(figure.cases)))
-        first += len(figure.cases)
-        places.append((figure, numbers))
-        jobs += [Job(number, {}) for number in numbers]
-        if draws and not figure.entry.is_count:
-            drawn = [draws_of([cases[number]], draws, seed, configs) for number in numbers]
-            for row in range(draws):
-                jobs += [Job(number, column.row(row)) for number, column in zip(numbers, drawn, strict=True)]
-    outcomes = run_jobs(cases, jobs, executor, progress)
-    figures_made, start = [], 0
-    for figure, numbers in places:
+        of_figure = {_key(case): case for case in figure.cases}
+        cases |= of_figure
+        is_drawn |= of_figure.keys() if draws and not figure.entry.is_count else set()
+    jobs: list[Job] = []
+    spans: dict[_CaseKey, slice] = {}
+    for number, (key, case) in enumerate(cases.items()):
+        column = draws_of([case], draws, seed, configs) if key in is_drawn else None
+        rows = [] if column is None else [column.row(row) for row in range(draws)]
+        spans[key] = slice(len(jobs), len(jobs) + 1 + len(rows))
+        jobs += [Job(number, values) for values in ({}, *rows)]
+    outcomes = run_jobs(list(cases.values()), jobs, executor, progress)
+    figures_made = []
+    for figure in modelled:
+        sides = [spans[_key(case)] for case in figure.cases]
         wide = 1 if figure.entry.is_count else draws + 1
-        made = figure.combine(outcomes.figures[start : start + wide * len(numbers)].reshape(wide, len(numbers)))
-        figures_made.append(
-            DrawnFigure(figure, float(made[0]), made[1:][np.isfinite(made[1:])], outcomes.errors.get(start))
-        )
-        start += wide * len(numbers)
+        made = figure.combine(np.stack([outcomes.figures[side][:wide] for side in sides], axis=-1))
+        problem = next((outcomes.errors[side.start] for side in sides if side.start in outcomes.errors), None)
+        figures_made.append(DrawnFigure(figure, float(made[0]), made[1:][np.isfinite(made[1:])], problem))
     return figures_made
+
+
+#: What tells two cases apart whose scenarios are loaded once for each configuration.
+_CaseKey = tuple[int, str, tuple[str, ...]]
+
+
+def _key(case: Case) -> _CaseKey:
+    return id(case.scenario), case.quantity, case.functions
 
 
 def _row(made: DrawnFigure, used: bool, seed: int, configs: Path | None) -> Validated:
