@@ -64,7 +64,7 @@ def test_a_command_in_a_sentence_exists_and_takes_its_options(name, span):
     if not words[0].startswith("-"):
         assert words[0] in GROUP.commands
         command, words = GROUP.commands[words[0]], words[1:]
-    known = {"--help"} | {option for one in command.params for option in one.opts}
+    known = {"-h", "--help"} | {option for one in command.params for option in one.opts}
     assert [word for word in words if word.startswith("-") and word.partition("=")[0] not in known] == []
 
 

@@ -52,6 +52,13 @@ def test_every_command_has_help_and_json(command, vhost_sim):
     assert all(words in done.stdout for words in ("--format", "table|csv|json|md", "--json", "Examples:"))
 
 
+@pytest.mark.parametrize("command", [(), ("run",), ("list",)], ids=" ".join)
+def test_h_is_short_for_help(command, vhost_sim):
+    short, long = vhost_sim(*command, "-h"), vhost_sim(*command, "--help")
+    assert (short.returncode, short.stdout, short.stderr) == (0, long.stdout, "")
+    assert "Usage: vhost-sim" in short.stdout
+
+
 def test_help_lists_every_command(vhost_sim):
     done = vhost_sim("--help")
     assert (done.returncode, done.stderr) == (0, "")
