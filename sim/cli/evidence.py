@@ -182,7 +182,7 @@ def breakeven(
     tolerance: Annotated[float, Option("--tolerance", metavar="SHARE", help="of the range")] = 0.001,
     sets: opt.Sets = None,
     access: opt.Accesses = None,
-    size: opt.OneSize = None,
+    sizes: opt.OneSize = None,
     uncertain: opt.Uncertain = None,
     configs: opt.Configs = None,
 ) -> None:
@@ -201,16 +201,17 @@ def breakeven(
     from sim.study.sensitivity.drawn_breakeven import drawn_breakeven
     from sim.study.uncertainty.intervals import FIRST_DRAWS
 
+    opt.only_one("breakeven", sizes=sizes)
     wanted = even.Target.parse(target)
 
     def varied(value: object) -> Scenario:
         changes = [*(sets or []), f"{vary}={value!r}"]
-        return opt.load(scenario, changes, configs, no_point, access=access, size=size)
+        return opt.load(scenario, changes, configs, no_point, access=access, sizes=sizes)
 
     def looked_at(loaded: Scenario) -> list[Point]:
         return list(even.points_at_ends(varied, loaded, [end for end in (low, high) if end is not None]))
 
-    base = opt.load(scenario, sets, configs, looked_at, access=access, size=size)
+    base = opt.load(scenario, sets, configs, looked_at, access=access, sizes=sizes)
     result = even.breakeven(varied, base, vary, wanted, low=low, high=high, tolerance=tolerance)
     shown = even.looked_at(base, wanted)
     points = run(shown).points

@@ -32,10 +32,10 @@ CHOSEN_DRAWS = 1 << 62
 _QUIET_SECONDS = 1.0
 
 #: The key that a short option changes.
-_KEYS = {"access": "access", "size": "traffic.packet_bytes", "sizes": "traffic.packet_bytes", "seed": "run.seed"}
+_KEYS = {"access": "access", "sizes": "traffic.packet_bytes", "seed": "run.seed"}
 
-#: The short options that ask for sizes.
-_SIZES = ("size", "sizes")
+#: The short option that asks for sizes.
+_SIZES = "sizes"
 
 app = typer.Typer(
     help="Cost-model simulator of the Linux vhost_net datapath: packets per second against packet size, and why.",
@@ -108,8 +108,8 @@ def command(*examples: str, name: str | None = None) -> Command:
         def with_form(form: str | None, as_json: bool, fcs: bool = False, **options: object) -> None:
             _asked_form.set("json" if as_json else form or FORMS[0])
             _with_fcs.set(fcs)
-            if fcs and all(options.get(name) is None for name in _SIZES):
-                refuse("goes with sizes that are asked for (--size or --sizes)", key="--fcs")
+            if fcs and options.get(_SIZES) is None:
+                refuse("goes with sizes that are asked for (--sizes)", key="--fcs")
             function(**options)
 
         keyword = inspect.Parameter.KEYWORD_ONLY
@@ -118,7 +118,7 @@ def command(*examples: str, name: str | None = None) -> Command:
             inspect.Parameter("as_json", keyword, default=False, annotation=Json),
         ]
         own = inspect.signature(function, eval_str=True)
-        if any(name in own.parameters for name in _SIZES):
+        if _SIZES in own.parameters:
             forms.insert(0, inspect.Parameter("fcs", keyword, default=False, annotation=Fcs))
         with_form.__signature__ = own.replace(parameters=[*own.parameters.values(), *forms])  # type: ignore[attr-defined]
         return app.command(name, help=shown, epilog=below)(with_form)
@@ -138,7 +138,7 @@ OneAccess = Annotated[
     str | None, Option("--access", metavar="A", help="access variant (default: the first; see `list access`)")
 ]
 OneSize = Annotated[
-    int | None, Option("--size", metavar="N", help="frame size in bytes, without FCS (default: the first)")
+    str | None, Option("--sizes", metavar="N", help="one frame size in bytes, without FCS (default: the first)")
 ]
 Sizes = Annotated[str | None, Option("--sizes", metavar="N,N", help="frame sizes in bytes, without FCS")]
 Fcs = Annotated[
@@ -219,14 +219,14 @@ def load_sides(
 def overrides(sets: list[str] | None, **short: object) -> list[str]:
     """Return the short options as changes of keys, then those of `--set`."""
     changes = [_change(option, value) for option, value in short.items() if value is not None]
-    if any(short.get(option) is not None for option in _SIZES):
+    if short.get(_SIZES) is not None:
         changes.append("traffic.mix=null")
     return [*changes, *(sets or [])]
 
 
 def _change(option: str, value: object) -> str:
     """Return the change of a key that a short option stands for; sizes of keys have no FCS."""
-    if option in _SIZES and _with_fcs.get():
+    if option == _SIZES and _with_fcs.get():
         from sim.config.scenario.traffic import FCS_BYTES
 
         parts = str(value).split(",")
@@ -365,10 +365,11 @@ def percent(option: str, text: str) -> float:
     return share
 
 
-def only_one(name: str, access: str | None) -> None:
-    """Refuse several access variants where a command takes one."""
-    if access is not None and "," in access:
-        refuse(f"{name} takes one access variant", key="--access", got=access)
+def only_one(name: str, *, access: str | None = None, sizes: str | None = None) -> None:
+    """Refuse several access variants, or several sizes, where a command takes one."""
+    for option, value, noun in (("--access", access, "access variant"), ("--sizes", sizes, "size")):
+        if value is not None and "," in value:
+            refuse(f"{name} takes one {noun}", key=option, got=value)
 
 
 def one_of(option: str, value: str, valid: tuple[str, ...]) -> None:

@@ -259,12 +259,12 @@ def _capacity_uncertainty(
 
 
 @opt.command(
-    "explain virtio-user-xdp1-tap --access vmap --size 64 --uncertainty", "explain virtio-user-xdp1-tap --by function"
+    "explain virtio-user-xdp1-tap --access vmap --sizes 64 --uncertainty", "explain virtio-user-xdp1-tap --by function"
 )
 def explain(
     scenario: opt.Name,
     access: opt.OneAccess = None,
-    size: opt.OneSize = None,
+    sizes: opt.OneSize = None,
     by: Annotated[
         str, Option("--by", metavar="row|function", help="the rows, or kernel functions as in `perf report`")
     ] = "row",
@@ -298,9 +298,9 @@ def explain(
     opt.one_of("--by", by, ("row", "function"))
     if skid and by != "function":
         opt.refuse("is for --by function", key="--skid")
-    opt.only_one("explain", access)
+    opt.only_one("explain", access=access, sizes=sizes)
     asks = opt.ablating(without, first_point)
-    loaded = opt.ablated(opt.load(scenario, sets, configs, asks, access=access, size=size), without)
+    loaded = opt.ablated(opt.load(scenario, sets, configs, asks, access=access, sizes=sizes), without)
     explanation = explain_variant(loaded, loaded.access[0].name)
     opt.one_of("--actor", actor, explanation.plan.actors)
     sure, parts = None, None
@@ -374,7 +374,7 @@ def trace(
     packets: Annotated[int, Option("--packets", metavar="N", help="how many packets the timeline holds")],
     out: Annotated[Path, Option("--out", "-o", metavar="FILE", help="trace-event JSON to write")],
     access: opt.OneAccess = None,
-    size: opt.OneSize = None,
+    sizes: opt.OneSize = None,
     skip: Annotated[
         int, Option("--skip", metavar="N", help="begin when so many packets are used: leaves warming up out")
     ] = 0,
@@ -394,9 +394,9 @@ def trace(
     from sim.study.runs.asked import first_point
     from sim.study.timeline.record import timeline
 
-    opt.only_one("trace", access)
+    opt.only_one("trace", access=access, sizes=sizes)
     opt.checked_file("--out", out)
-    loaded = opt.load(scenario, sets, configs, first_point, access=access, size=size, seed=seed)
+    loaded = opt.load(scenario, sets, configs, first_point, access=access, sizes=sizes, seed=seed)
     recorded = timeline(loaded, packets, skip=skip)
     write_whole(out, trace_text(recorded))
     opt.show_data(recorded.to_dict(), lambda: opt.csv_rows().timeline_rows(recorded), lambda: timeline_table(recorded))

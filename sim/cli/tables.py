@@ -29,7 +29,7 @@ def compare_cpu(
         str, Option("--scenario", metavar="SCENARIO", help="the scenario that entries are weighed by")
     ] = "virtio-user-xdp1-tap",
     access: opt.OneAccess = None,
-    size: opt.OneSize = None,
+    sizes: opt.OneSize = None,
     configs: opt.Configs = None,
 ) -> None:
     """Show two CPU tables side by side, the entries that differ most for a scenario first.
@@ -38,8 +38,8 @@ def compare_cpu(
     """
     from sim.study.questions.cpus import compare_cpus
 
-    opt.only_one("compare-cpu", access)
-    short = {"access": access, "size": size}
+    opt.only_one("compare-cpu", access=access, sizes=sizes)
+    short = {"access": access, "sizes": sizes}
     with opt.progress() as report, opt.named_as_given(**short):
         comparison = compare_cpus(first, second, scenario, opt.overrides(None, **short), configs, report)
 

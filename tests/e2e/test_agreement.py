@@ -36,28 +36,28 @@ def answers(name, vhost_sim):
     scenario = sim.load_scenario(name)
     size, cpu = str(scenario.traffic.sizes[0]), scenario.cpu.name
     two = len(scenario.access) > 1
-    many, one = ("--sizes", size, *SHORT), ("--size", size, *SHORT)
+    short = ("--sizes", size, *SHORT)
     cost = scenario.cpu.cpi.value
     at = ("--vary", "cpu.cpi", "--low", cost, "--high", cost)
     calls = {
-        "run": ("run", name, *many),
-        "uncertainty": ("compare" if two else "run", name, *many, "--uncertainty", "1"),
-        "capacity": ("capacity", name, *many, "--resolution", COARSE, "--loss", "10%"),
-        "explain": ("explain", name, *one),
-        "compare-cpu": ("compare-cpu", cpu, cpu, "--scenario", name, "--size", size),
-        "trace": ("trace", name, "--packets", "300", *one, "-o", "trace.json"),
-        "pps": ("breakeven", name, *at, "--target", "pps>=1", *one),
-        "ns_per_packet": ("breakeven", name, *at, "--target", "ns_per_packet>=1", *one),
+        "run": ("run", name, *short),
+        "uncertainty": ("compare" if two else "run", name, *short, "--uncertainty", "1"),
+        "capacity": ("capacity", name, *short, "--resolution", COARSE, "--loss", "10%"),
+        "explain": ("explain", name, *short),
+        "compare-cpu": ("compare-cpu", cpu, cpu, "--scenario", name, "--sizes", size),
+        "trace": ("trace", name, "--packets", "300", *short, "-o", "trace.json"),
+        "pps": ("breakeven", name, *at, "--target", "pps>=1", *short),
+        "ns_per_packet": ("breakeven", name, *at, "--target", "ns_per_packet>=1", *short),
     }
     if two:
-        calls["gain"] = ("breakeven", name, *at, "--target", "gain>=1%", *one)
-        calls["saved_ns"] = ("breakeven", name, *at, "--target", "saved_ns>=1", *one)
+        calls["gain"] = ("breakeven", name, *at, "--target", "gain>=1%", *short)
+        calls["saved_ns"] = ("breakeven", name, *at, "--target", "saved_ns>=1", *short)
     told = {}
     for call, arguments in calls.items():
         done = vhost_sim(*arguments, "--json")
         assert done.returncode in (0, 2), done.stderr
         told[call] = json.loads(done.stdout) if done.returncode == 0 else done.stderr
-    done = vhost_sim("run", name, *many, "--format", "csv")
+    done = vhost_sim("run", name, *short, "--format", "csv")
     told["rows"] = list(csv.DictReader(io.StringIO(done.stdout)))
     return told
 

@@ -129,7 +129,7 @@ def test_explain(vhost_sim):
 
 
 def test_explain_shows_the_size_that_is_asked_for(vhost_sim):
-    assert as_json(vhost_sim("explain", SEED, "--access", "vmap", "--size", "1518", "--json"))["packet_bytes"] == 1518
+    assert as_json(vhost_sim("explain", SEED, "--access", "vmap", "--sizes", "1518", "--json"))["packet_bytes"] == 1518
 
 
 @pytest.mark.parametrize(
@@ -271,7 +271,7 @@ def test_report_of_a_study_has_its_question_and_its_inputs(vhost_sim, empty):
 
 
 def test_trace_writes_a_timeline(vhost_sim, empty):
-    done = vhost_sim("trace", SEED, "--packets", "10", "--access", "vmap", "--size", "64", "-o", "trace.json", "--json")
+    done = vhost_sim("trace", SEED, "--packets", "10", "--access", "vmap", "--sizes", "64", "-o", "trace.json", "--json")
     assert (done.returncode, done.stderr) == (0, "written to ./: trace.json\n")
     said = json.loads(done.stdout)
     assert (said["access"], said["packet_bytes"]) == ("vmap", 64)

@@ -23,7 +23,7 @@ SEED = "virtio-user-xdp1-tap"
 DATA = Path(__file__).parents[1] / "data"
 SHORT = ("--sizes", "64,1518", "--access", "copy_user,vmap", "--set", "run.packets=2000")
 FEW = ("--sizes", "64", "--access", "copy_user,vmap", "--set", "run.packets=500")
-ONE = ("--size", "64", "--access", "vmap", "--set", "run.packets=2000")
+ONE = ("--sizes", "64", "--access", "vmap", "--set", "run.packets=2000")
 
 #: A call of each command, columns of its CSV and the number of its rows.
 CALLS = {
@@ -86,7 +86,7 @@ CALLS = {
         None,
     ),
     "compare-cpu": (
-        ("compare-cpu", "zen4", "zen5", "--size", "64"),
+        ("compare-cpu", "zen4", "zen5", "--sizes", "64"),
         ("key", "first.value", "second.value", "ratio", "worth_ns"),
         None,
     ),

@@ -230,7 +230,7 @@ def programs() -> set[int]:
 
 
 def test_compare_cpu(vhost_sim):
-    options = ("compare-cpu", "zen4", "zen5", "--size", "64", "--access", "copy_user")
+    options = ("compare-cpu", "zen4", "zen5", "--sizes", "64", "--access", "copy_user")
     done = vhost_sim(*options, "--json")
     assert (done.returncode, done.stderr) == (0, "")
     data = json.loads(done.stdout)

@@ -24,14 +24,14 @@ def test_64_bytes_with_fcs_fill_10_gbe_at_14_88_mpps(vhost_sim):
 
 
 def test_one_size_takes_the_switch_too(vhost_sim):
-    done = vhost_sim("explain", SEED, "--size", "64", "--fcs", "--json", *SHORT)
+    done = vhost_sim("explain", SEED, "--sizes", "64", "--fcs", "--json", *SHORT)
     assert json.loads(done.stdout)["packet_bytes"] == 60
 
 
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (("--fcs",), "--fcs: goes with sizes that are asked for (--size or --sizes)"),
+        (("--fcs",), "--fcs: goes with sizes that are asked for (--sizes)"),
         (("--fcs", "--sizes", "many"), "--sizes many: "),
         (("--fcs", "--sizes", "17"), "--sizes 17: "),
     ],
