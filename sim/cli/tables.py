@@ -53,7 +53,7 @@ def compare_cpu(
 
 @opt.command("list cpus", "list scenarios --format md", name="list")
 def list_tables(
-    kinds: Annotated[str, Argument(metavar="|".join(KINDS), help="kind of table")],
+    kinds: Annotated[str, Argument(metavar="KIND", help=f"what to list: {', '.join(KINDS)}")],
     configs: opt.Configs = None,
 ) -> None:
     """List the tables that can be named, shipped and your own."""

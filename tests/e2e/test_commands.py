@@ -13,6 +13,7 @@ import typer
 
 from sim.cli import app
 from sim.cli.options import with_default_draws
+from sim.cli.tables import KINDS
 
 from .conftest import COMMAND
 
@@ -168,6 +169,11 @@ def test_list(what, name, vhost_sim):
     assert set(listed[name]) == {"name", "title", "entries", "guesses"}
     assert list(listed) == sorted(listed)
     assert name in vhost_sim("list", what).stdout
+
+
+def test_the_help_of_list_names_every_kind(vhost_sim):
+    text = re.sub(r"[\s│]+", " ", vhost_sim("list", "--help").stdout)
+    assert f"what to list: {', '.join(KINDS)} [required]" in text
 
 
 def test_check_finds_nothing_wrong_with_what_is_shipped(vhost_sim):

@@ -72,8 +72,26 @@ def test_values_that_are_refused_are_left_out_by_name():
 
 
 @pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("pps>=30M", 30e6),
+        ("pps >= 2.5 G", 2.5e9),
+        ("pps<300k", 300e3),
+        ("ns_per_packet<=0.2k", 200.0),
+        ("gain>=21%", 21.0),
+        ("pps>=6e6", 6e6),
+    ],
+)
+def test_a_letter_multiplies_the_number_of_a_target(text, value):
+    assert Target.parse(text).value == value
+
+
+@pytest.mark.parametrize(
     ("text", "said"),
     [
+        ("pps>=30m", "one of gain, saved_ns, pps, ns_per_packet, a relation and a number are needed, as in pps>=30M"),
+        ("gain>=10k", "a gain is given in percent"),
+        ("pps>=1e308G", "'1e308' is out of range"),
         ("gain>=10", "a gain is given in percent"),
         ("pps>=5%", "a gain is given in percent"),
         ("speed>=5", "one of gain, saved_ns, pps, ns_per_packet"),

@@ -22,7 +22,9 @@ from sim.study.runs.pool import run_cases
 #: Gives the scenario in which the key has a value.
 Varied = Callable[[float], Scenario]
 
-_TARGET = re.compile(r"\s*(\w+)\s*(>=|<=|>|<)\s*([-+]?[0-9.]+(?:[eE][-+]?\d+)?)\s*(%?)\s*")
+_TARGET = re.compile(r"\s*(\w+)\s*(>=|<=|>|<)\s*([-+]?[0-9.]+(?:[eE][-+]?\d+)?)\s*(%|[kMG]?)\s*")
+#: What a letter behind a number multiplies it by.
+_LETTERS = {"k": 1e3, "M": 1e6, "G": 1e9}
 _QUANTITIES = ("gain", "saved_ns", "pps", "ns_per_packet")
 OF_PAIRS = ("gain", "saved_ns")
 #: Places at which the range is looked at before roots are searched between neighbours that differ.
@@ -41,13 +43,13 @@ class Target:
 
     @classmethod
     def parse(cls, text: str) -> Target:
-        """Read `gain>=10%`, `saved_ns>=30`, `pps>=6e6` or `ns_per_packet<=200`. ConfigError for anything else."""
+        """Read `gain>=10%`, `saved_ns>=30`, `pps>=6M` or `ns_per_packet<=200`. ConfigError for anything else."""
         parts = _TARGET.fullmatch(text)
         if not parts or parts[1] not in _QUANTITIES:
-            wanted = f"one of {', '.join(_QUANTITIES)}, a relation and a number are needed"
+            wanted = f"one of {', '.join(_QUANTITIES)}, a relation and a number are needed, as in pps>=30M"
             raise ConfigError(wanted, key="target", got=text)
         try:
-            value = float(parts[3])
+            value = float(parts[3]) * _LETTERS.get(parts[4], 1.0)
         except ValueError:
             raise ConfigError(f"'{parts[3]}' is not a number", key="target", got=text) from None
         if not isfinite(value):
