@@ -132,6 +132,15 @@ FILES = {
         EXTENDS + "virtqueue: [1, 2]\n",
         "virtqueue: input should be a valid dictionary or instance of Virtqueue",
     ),
+    "a plain number in a table of its own": (
+        EXTENDS + "driver: {packet_cost: 45}\n",
+        "driver.packet_cost: a number needs its evidence: "
+        "{value: 45, unit: ..., low: ..., high: ..., source: ..., grade: guess} (got 45)",
+    ),
+    "a text in the place of a number": (
+        EXTENDS + "driver: {packet_cost: cheap}\n",
+        "driver.packet_cost: a number needs its evidence: {value: ..., unit: ..., ",
+    ),
     "mapping in place of a list": (EXTENDS + "access: {vmap: 1}\n", "access: a list of names is needed"),
     "number in place of a name": (EXTENDS + "access: 3\n", "access: a list of names is needed"),
     "no access": (EXTENDS + "access: []\n", "access: list should have at least 1 item after validation, not 0"),

@@ -25,7 +25,7 @@ from sim.config.tables.cpu import Cpu
 from sim.config.tables.documents import Assumptions, Mismatches, Sources
 from sim.config.tables.kernel import Kernel
 from sim.config.tables.measurement import Measurements
-from sim.config.tables.quantity import Defaults
+from sim.config.tables.quantity import Defaults, needed_evidence
 from sim.config.tables.study import CalibrationStudy, Sensitivity, Sweep
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -155,6 +155,8 @@ def validate(model: type[Model], table: Table, where: str, given: Sequence[str] 
         first = problems[0]
         key = _key_path(first["loc"])
         text = first["msg"].removeprefix("Value error, ")
+        if first["type"] == "model_type":
+            text = needed_evidence(str(first["ctx"]["class_name"]), first["input"]) or text
         blamed = _blamed(_place(key, text), given)
         place: dict[str, Any] = {"given": blamed} if blamed else {"file": where}
         if first["type"] == "extra_forbidden":

@@ -182,6 +182,24 @@ class Flag(Strict):
     doubt: float = Field(0.0, ge=0, le=0.5, description="share of draws in which it is the other way (default: none)")
 
 
+def needed_evidence(schema: str, value: object) -> str | None:
+    """Say how a plain value is written with its evidence; None where a table of that schema is no entry.
+
+    Examples
+    --------
+    >>> needed_evidence("Flag", True)
+    'a yes or no needs its evidence: {value: true, source: ..., grade: guess}'
+    """
+    model = {"Quantity": Quantity, "Flag": Flag}.get(schema)
+    if model is None:
+        return None
+    plain = isinstance(value, bool | int | float)
+    shown = {"value": str(value).lower() if plain else "...", "grade": "guess"}
+    needed = [name for name, field in model.model_fields.items() if field.is_required()]
+    entry = ", ".join(f"{name}: {shown.get(name, '...')}" for name in needed)
+    return f"a {'yes or no' if model is Flag else 'number'} needs its evidence: {{{entry}}}"
+
+
 class Defaults(Headed):
     """Default entries of a scenario, by key: numbers with their evidence, as in every table."""
 
