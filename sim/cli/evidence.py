@@ -175,7 +175,7 @@ def breakeven(
     scenario: opt.Name,
     vary: Annotated[str, Option("--vary", metavar="KEY", help="key whose value is searched")],
     target: Annotated[
-        str, Option("--target", metavar="'gain>=10%'", help="gain, saved_ns, pps or ns_per_packet, and a number: pps>=30M")
+        str, Option("--target", metavar="'gain>=10%'", help="gain, saved_ns, pps or ns_per_packet, and a number (30M)")
     ],
     low: Annotated[float | None, Option("--low", help="lower end (default: that of the table entry)")] = None,
     high: Annotated[float | None, Option("--high", help="upper end (default: that of the table entry)")] = None,

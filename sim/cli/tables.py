@@ -1,7 +1,10 @@
-"""Commands about tables: compare-cpu, list, check."""
+"""Commands about tables: compare-cpu, list, check, init."""
 
 from __future__ import annotations
 
+import re
+import shlex
+from pathlib import Path
 from typing import Annotated, Any
 
 from typer import Argument, Exit, Option
@@ -19,6 +22,19 @@ KINDS = {
     "measurements": ("measurement",),
     "defaults": ("defaults",),
 }
+
+#: What can be begun, and what is asked of it once it is written.
+BEGUN = {
+    "cpu": "compare virtio-user-xdp1-tap --configs DIR --set cpu=NAME --sizes 64",
+    "kernel": "explain virtio-user-xdp1-tap --configs DIR --set kernel=NAME",
+    "access": "compare virtio-user-xdp1-tap --configs DIR --access copy_user,NAME --sizes 64",
+    "scenario": "compare NAME --configs DIR",
+    "measurements": "validate --only NAME --configs DIR",
+    "calibration": "calibrate NAME --configs DIR --out DIR/calibrations/NAME.yaml",
+    "sweep": "sweep NAME --configs DIR --out out/NAME",
+    "sensitivity": "sensitivity NAME --configs DIR",
+}
+_CHECKED = "check FILE --configs DIR"
 
 
 @opt.command("compare-cpu zen4 zen5", name="compare-cpu")
@@ -88,3 +104,28 @@ def check(
     )
     if checked.of("error"):
         raise Exit(2)
+
+
+@opt.command("init cpu this-host", "init scenario my-question --configs mine", name="init")
+def init(
+    kind: Annotated[str, Argument(metavar="KIND", help=f"what to begin: {', '.join(BEGUN)}")],
+    name: Annotated[str, Argument(metavar="NAME", help="what it is called, and its file")],
+    configs: Annotated[
+        Path, Option("--configs", metavar="DIR", help="folder of your own tables, made where there is none")
+    ] = Path("mine"),
+) -> None:
+    """Write a commented table to start from into a folder of your own; it is valid as it stands.
+
+    No file is written over. What it prints are the commands that check it and use it.
+    """
+    from sim.config.loading.templates import template
+
+    begun = template(kind, name, configs)
+    opt.checked_folder(begun.file.parent, "--configs")
+    begun.write()
+    words = {"NAME": name, "DIR": shlex.quote(str(configs)), "FILE": shlex.quote(str(begun.file))}
+    filled = [re.sub(r"NAME|DIR|FILE", lambda place: words[place[0]], line) for line in (_CHECKED, BEGUN[kind])]
+    commands = [f"vhost-sim {line}" for line in filled]
+    data = {"schema": 1, "kind": kind, "name": name, "file": str(begun.file), "commands": commands}
+    opt.show_data(data, lambda: [{"command": line} for line in commands], lambda: "\n".join(commands))
+    opt.say_written([begun.file])

@@ -277,7 +277,8 @@ def test_report_of_a_study_has_its_question_and_its_inputs(vhost_sim, empty):
 
 
 def test_trace_writes_a_timeline(vhost_sim, empty):
-    done = vhost_sim("trace", SEED, "--packets", "10", "--access", "vmap", "--sizes", "64", "-o", "trace.json", "--json")
+    asked = ("trace", SEED, "--packets", "10", "--access", "vmap", "--sizes", "64", "-o", "trace.json", "--json")
+    done = vhost_sim(*asked)
     assert (done.returncode, done.stderr) == (0, "written to ./: trace.json\n")
     said = json.loads(done.stdout)
     assert (said["access"], said["packet_bytes"]) == ("vmap", 64)

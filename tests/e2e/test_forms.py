@@ -91,6 +91,7 @@ CALLS = {
         None,
     ),
     "list": (("list", "studies"), ("kind", "name", "title", "entries", "guesses"), None),
+    "init": (("init", "cpu", "my-own"), ("command",), 2),
     "check": (("check", "zen4"), ("severity", "table", "key", "message"), None),
 }
 FILES = {
@@ -173,7 +174,7 @@ def has_markdown_tables(name, text):
     for lines in blocks:
         assert re.fullmatch(r"(\| (---|---:) )+\|", lines[1])
         assert len({len(re.findall(r"(?<!\\)\|", line)) for line in lines}) == 1
-    assert blocks or name in ("report", "check")  # a sentence, and findings line by line
+    assert blocks or name in ("report", "check", "init")  # a sentence, findings and commands line by line
 
 
 def is_csv(name, text):
