@@ -190,7 +190,8 @@ def needed_evidence(schema: str, value: object) -> str | None:
     >>> needed_evidence("Flag", True)
     'a yes or no needs its evidence: {value: true, source: ..., grade: guess}'
     """
-    model = {"Quantity": Quantity, "Flag": Flag}.get(schema)
+    entries: dict[str, type[Strict]] = {"Quantity": Quantity, "Flag": Flag}
+    model = entries.get(schema)
     if model is None:
         return None
     plain = isinstance(value, bool | int | float)
