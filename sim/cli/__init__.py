@@ -17,12 +17,13 @@ import typer
 from sim.cli import simulate, measure, tables, kernels, evidence
 
 # isort: on
+from sim.cli import completing
 from sim.cli.options import app, notice, with_default_draws
 
 if TYPE_CHECKING:
     from sim.config.errors import ConfigError
 
-__all__ = ["app", "evidence", "kernels", "main", "measure", "simulate", "tables"]
+__all__ = ["app", "completing", "evidence", "kernels", "main", "measure", "simulate", "tables"]
 
 
 def _version(wanted: bool) -> None:
@@ -35,6 +36,17 @@ def _version(wanted: bool) -> None:
 
 @app.callback()
 def _main(
+    completion: Annotated[
+        str | None,
+        typer.Option(
+            "--completion",
+            metavar="|".join(completing.SCRIPTS),
+            callback=completing.print_script,
+            is_eager=True,
+            help="print what a shell needs to complete names, keys and options",
+            autocompletion=completing.words(*completing.SCRIPTS),
+        ),
+    ] = None,
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="print the version")
     ] = False,
@@ -79,6 +91,7 @@ def main() -> None:
     signal.signal(signal.SIGTERM, terminate)
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # matrices are small: its threads wait longer than they work
     _print_in_any_encoding()
+    completing.prepare()
     try:
         code = app(with_default_draws(sys.argv[1:]), standalone_mode=False)  # a typer.Exit returns its own
         sys.stdout.flush()  # a reader that is gone shows here, and not when Python ends

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 from typer import Argument, Option
 
 from sim.cli import options as opt
+from sim.cli.completing import keys, tables, words
 
 if TYPE_CHECKING:
     from sim.config import Scenario
@@ -19,7 +20,14 @@ if TYPE_CHECKING:
     "calibrate --here --configs mine --out mine/calibrations/here.yaml",
 )
 def calibrate(
-    study: Annotated[str | None, Argument(metavar="[STUDY]", help="name of a calibration study or a YAML file")] = None,
+    study: Annotated[
+        str | None,
+        Argument(
+            metavar="[STUDY]",
+            help="name of a calibration study or a YAML file",
+            autocompletion=tables("calibration-study"),
+        ),
+    ] = None,
     here: Annotated[
         bool, Option("--here", help="fit what --configs holds of this host: its profile to its own measurements")
     ] = False,
@@ -84,14 +92,32 @@ def calibrate(
 def validate(
     calibration: Annotated[
         str | None,
-        Option("--calibration", metavar="NAME", help="instead of the scenarios' own; none: tables as they are"),
+        Option(
+            "--calibration",
+            metavar="NAME",
+            help="instead of the scenarios' own; none: tables as they are",
+            autocompletion=tables("calibration"),
+        ),
     ] = None,
     draws: opt.Draws = 100,
-    only: Annotated[str | None, Option("--only", metavar="FILE,FILE", help="measurement files")] = None,
+    only: Annotated[
+        str | None,
+        Option(
+            "--only",
+            metavar="FILE,FILE",
+            help="measurement files",
+            autocompletion=tables("measurement", several=True),
+        ),
+    ] = None,
     everything: Annotated[bool, Option("--all", help="list every count, too")] = False,
     left_out: Annotated[
         str | None,
-        Option("--leave-one-out", metavar="STUDY", help="fit this study without each of its sources in turn"),
+        Option(
+            "--leave-one-out",
+            metavar="STUDY",
+            help="fit this study without each of its sources in turn",
+            autocompletion=tables("calibration-study"),
+        ),
     ] = None,
     out: opt.Tables = None,
     markdown: Annotated[
@@ -136,7 +162,13 @@ def validate(
 def sensitivity(
     study: Annotated[str, Argument(metavar="STUDY", help="name of a sensitivity study or a YAML file")],
     method: Annotated[
-        str, Option("--method", metavar="tornado|morris|sobol", help="one at a time, screening, variance")
+        str,
+        Option(
+            "--method",
+            metavar="tornado|morris|sobol",
+            help="one at a time, screening, variance",
+            autocompletion=words("tornado", "morris", "sobol"),
+        ),
     ] = "tornado",
     samples: Annotated[
         int | None, Option("--samples", metavar="N", help="base samples (sobol) or trajectories (morris)")
@@ -173,7 +205,7 @@ def sensitivity(
 @opt.command("breakeven virtio-user-xdp1-tap --vary cpu.primitives.stac --target 'gain>=20%' --uncertainty")
 def breakeven(
     scenario: opt.Name,
-    vary: Annotated[str, Option("--vary", metavar="KEY", help="key whose value is searched")],
+    vary: Annotated[str, Option("--vary", metavar="KEY", help="key whose value is searched", autocompletion=keys)],
     target: Annotated[
         str, Option("--target", metavar="'gain>=10%'", help="gain, saved_ns, pps or ns_per_packet, and a number (30M)")
     ],
@@ -249,7 +281,13 @@ def import_trace(
         str | None, Option("--thread", metavar="NAME", help="the worker's threads (default: vhost-*; * is any text)")
     ] = None,
     scenario: Annotated[
-        str | None, Option("--scenario", metavar="SCENARIO", help="what --set changes (default: virtio-user-xdp1-tap)")
+        str | None,
+        Option(
+            "--scenario",
+            metavar="SCENARIO",
+            help="what --set changes (default: virtio-user-xdp1-tap)",
+            autocompletion=tables("scenario"),
+        ),
     ] = None,
     configs: opt.Configs = None,
 ) -> None:

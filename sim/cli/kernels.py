@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from typer import Option
 
 from sim.cli import options as opt
+from sim.cli.completing import tables as names
 
 if TYPE_CHECKING:
     from sim.count.count import CountedKernel
@@ -40,7 +41,12 @@ def count(
     ] = None,
     extends: Annotated[
         str | None,
-        Option("--extends", metavar="KERNEL", help="the table that --out starts from (default: the nearest)"),
+        Option(
+            "--extends",
+            metavar="KERNEL",
+            help="the table that --out starts from (default: the nearest)",
+            autocompletion=names("kernel"),
+        ),
     ] = None,
     recording: Annotated[
         Path | None, Option("--recording", metavar="FILE", help="also write everything, as JSON")

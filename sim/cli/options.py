@@ -19,6 +19,8 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 import typer
 from typer import Argument, Option
 
+from sim.cli import completing
+
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
@@ -80,6 +82,7 @@ Form = Annotated[
         "--format",
         metavar="|".join(FORMS),
         callback=_form,
+        autocompletion=completing.words(*FORMS),
         help="tables (default), full-precision rows as CSV, everything as JSON, or tables as Markdown",
     ),
 ]
@@ -126,16 +129,40 @@ def command(*examples: str, name: str | None = None) -> Command:
     return register
 
 
-Name = Annotated[str, Argument(metavar="SCENARIO", help="name of a scenario (`list scenarios`) or a YAML file")]
+Name = Annotated[
+    str,
+    Argument(
+        metavar="SCENARIO",
+        help="name of a scenario (`list scenarios`) or a YAML file",
+        autocompletion=completing.tables("scenario"),
+    ),
+]
 Sets = Annotated[
     list[str] | None,
     Option(
-        "--set", metavar="KEY=VALUE", help="change one key, e.g. cpu.primitives.lfence=12 or kernel=v6.12; repeatable"
+        "--set",
+        metavar="KEY=VALUE",
+        help="change one key, e.g. cpu.primitives.lfence=12 or kernel=v6.12; repeatable",
+        autocompletion=completing.settings,
     ),
 ]
-Accesses = Annotated[str | None, Option("--access", metavar="A,B", help="access variants (see `list access`)")]
+Accesses = Annotated[
+    str | None,
+    Option(
+        "--access",
+        metavar="A,B",
+        help="access variants (see `list access`)",
+        autocompletion=completing.tables("access", several=True),
+    ),
+]
 OneAccess = Annotated[
-    str | None, Option("--access", metavar="A", help="access variant (default: the first; see `list access`)")
+    str | None,
+    Option(
+        "--access",
+        metavar="A",
+        help="access variant (default: the first; see `list access`)",
+        autocompletion=completing.tables("access"),
+    ),
 ]
 OneSize = Annotated[
     str | None, Option("--sizes", metavar="N", help="one frame size in bytes, without FCS (default: the first)")
@@ -169,13 +196,14 @@ Uncertain = Annotated[
         "intervals of rates and gains, of a measurement and of the parameters alone",
     ),
 ]
+_MECHANISMS = ("stac_clac", "lfence", "access_ok", "object_size_check", "returns", "misses")
 Without = Annotated[
     str | None,
     Option(
         "--without",
         metavar="NAME,NAME",
-        help="switch mechanisms off, for every variant: stac_clac, lfence, access_ok, object_size_check, returns, "
-        "misses",
+        help=f"switch mechanisms off, for every variant: {', '.join(_MECHANISMS)}",
+        autocompletion=completing.words(*_MECHANISMS, several=True),
     ),
 ]
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from typer import Argument, Exit, Option
 
 from sim.cli import options as opt
+from sim.cli.completing import tables, words
 
 if TYPE_CHECKING:
     from sim.study.questions.capacity import Capacities
@@ -74,7 +75,12 @@ def run(
 def compare(
     scenario: opt.Name,
     other: Annotated[
-        str | None, Argument(metavar="SCENARIO2", help="a second scenario: kernel, CPU, placement, ...")
+        str | None,
+        Argument(
+            metavar="SCENARIO2",
+            help="a second scenario: kernel, CPU, placement, ...",
+            autocompletion=tables("scenario"),
+        ),
     ] = None,
     sets: opt.Sets = None,
     access: opt.Accesses = None,
@@ -266,13 +272,25 @@ def explain(
     access: opt.OneAccess = None,
     sizes: opt.OneSize = None,
     by: Annotated[
-        str, Option("--by", metavar="row|function", help="the rows, or kernel functions as in `perf report`")
+        str,
+        Option(
+            "--by",
+            metavar="row|function",
+            help="the rows, or kernel functions as in `perf report`",
+            autocompletion=words("row", "function"),
+        ),
     ] = "row",
     skid: Annotated[
         bool, Option("--skid", help="by function: stalls count where samples without precise events find them")
     ] = False,
     actor: Annotated[
-        str, Option("--actor", metavar="worker|driver|nic|receiver", help="whose rows to print")
+        str,
+        Option(
+            "--actor",
+            metavar="worker|driver|nic|receiver",
+            help="whose rows to print",
+            autocompletion=words("worker", "driver", "nic", "receiver"),
+        ),
     ] = "worker",
     sources: Annotated[
         bool, Option("--sources", help="also print every input with its range, grade and source")
@@ -319,7 +337,12 @@ def explain(
 @opt.command("report virtio-user-xdp1-tap -o report.html", "report seed-gain -o gain.html")
 def report(
     scenario: Annotated[
-        str, Argument(metavar="SCENARIO|STUDY", help="a scenario or a sensitivity study: its name or a YAML file")
+        str,
+        Argument(
+            metavar="SCENARIO|STUDY",
+            help="a scenario or a sensitivity study: its name or a YAML file",
+            autocompletion=tables("scenario", "sensitivity"),
+        ),
     ],
     out: Annotated[Path, Option("--out", "-o", metavar="FILE", help="HTML file to write")],
     draws: opt.ChosenDraws = None,
@@ -357,11 +380,11 @@ def report(
             executor=pool,
             progress=progress,
         )
-    words = ["vhost-sim", "report", scenario]
-    words += [word for change in changes for word in ("--set", change)]
-    words += ["--draws", str(draws)] if draws else []
-    words += [*(["--configs", str(configs)] if configs else []), "-o", out.name]
-    write_whole(out, page(answer, shlex.join(words)))
+    made_by = ["vhost-sim", "report", scenario]
+    made_by += [word for change in changes for word in ("--set", change)]
+    made_by += ["--draws", str(draws)] if draws else []
+    made_by += [*(["--configs", str(configs)] if configs else []), "-o", out.name]
+    write_whole(out, page(answer, shlex.join(made_by)))
     opt.show_data(
         answer.to_dict(), lambda: opt.csv_rows().rate_rows(answer.sure, answer.scenario.queues.basis), answer.sentence
     )
@@ -405,7 +428,14 @@ def trace(
 
 @opt.command("sweep cost-ranges --out out/sweep", "sweep cost-ranges --out out/sweep --resume")
 def sweep(
-    study: Annotated[str, Argument(metavar="STUDY", help="name of a sweep (see `list studies`) or a YAML file")],
+    study: Annotated[
+        str,
+        Argument(
+            metavar="STUDY",
+            help="name of a sweep (see `list studies`) or a YAML file",
+            autocompletion=tables("sweep"),
+        ),
+    ],
     jobs: opt.Jobs = None,
     dask: Annotated[str | None, Option("--dask", metavar="ADDRESS", help="run on this Dask scheduler instead")] = None,
     out: Annotated[

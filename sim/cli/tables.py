@@ -10,6 +10,8 @@ from typing import Annotated, Any
 from typer import Argument, Exit, Option
 
 from sim.cli import options as opt
+from sim.cli.completing import tables as names
+from sim.cli.completing import words
 
 KINDS = {
     "cpus": ("cpu",),
@@ -39,10 +41,19 @@ _CHECKED = "check FILE --configs DIR"
 
 @opt.command("compare-cpu zen4 zen5", name="compare-cpu")
 def compare_cpu(
-    first: Annotated[str, Argument(metavar="A", help="name of a CPU (see `list cpus`) or a YAML file")],
-    second: Annotated[str, Argument(metavar="B", help="another one")],
+    first: Annotated[
+        str,
+        Argument(metavar="A", help="name of a CPU (see `list cpus`) or a YAML file", autocompletion=names("cpu")),
+    ],
+    second: Annotated[str, Argument(metavar="B", help="another one", autocompletion=names("cpu"))],
     scenario: Annotated[
-        str, Option("--scenario", metavar="SCENARIO", help="the scenario that entries are weighed by")
+        str,
+        Option(
+            "--scenario",
+            metavar="SCENARIO",
+            help="the scenario that entries are weighed by",
+            autocompletion=names("scenario"),
+        ),
     ] = "virtio-user-xdp1-tap",
     access: opt.OneAccess = None,
     sizes: opt.OneSize = None,
@@ -69,7 +80,9 @@ def compare_cpu(
 
 @opt.command("list cpus", "list scenarios --format md", name="list")
 def list_tables(
-    kinds: Annotated[str, Argument(metavar="KIND", help=f"what to list: {', '.join(KINDS)}")],
+    kinds: Annotated[
+        str, Argument(metavar="KIND", help=f"what to list: {', '.join(KINDS)}", autocompletion=words(*KINDS))
+    ],
     configs: opt.Configs = None,
 ) -> None:
     """List the tables that can be named, shipped and your own."""
@@ -85,7 +98,14 @@ def list_tables(
 
 @opt.command("check", "check mine/cpus/this-host.yaml --guesses")
 def check(
-    tables: Annotated[list[str] | None, Argument(metavar="FILE", help="files or names (default: every table)")] = None,
+    tables: Annotated[
+        list[str] | None,
+        Argument(
+            metavar="FILE",
+            help="files or names (default: every table)",
+            autocompletion=names(*(kind for kinds in KINDS.values() for kind in kinds)),
+        ),
+    ] = None,
     guesses: Annotated[bool, Option("--guesses", help="list the entries graded `guess`, too")] = False,
     configs: opt.Configs = None,
 ) -> None:
@@ -108,7 +128,9 @@ def check(
 
 @opt.command("init cpu this-host", "init scenario my-question --configs mine", name="init")
 def init(
-    kind: Annotated[str, Argument(metavar="KIND", help=f"what to begin: {', '.join(BEGUN)}")],
+    kind: Annotated[
+        str, Argument(metavar="KIND", help=f"what to begin: {', '.join(BEGUN)}", autocompletion=words(*BEGUN))
+    ],
     name: Annotated[str, Argument(metavar="NAME", help="what it is called, and its file")],
     configs: Annotated[
         Path, Option("--configs", metavar="DIR", help="folder of your own tables, made where there is none")
