@@ -34,6 +34,11 @@ def test_the_wheel_runs_the_seed_scenario_by_name(tmp_path, empty):
     inside = set(zipfile.ZipFile(wheel).namelist())
     documents = {f"sim/configs/{name}.yaml" for name in ("assumptions", "sources", "mismatches", "defaults")}
     assert documents | {"sim/report/page/page.css", "sim/report/page/page.js"} <= inside
+    shared = {name.partition(".data/data/")[2] for name in inside}
+    completions = {"bash-completion/completions/vhost-sim", "fish/vendor_completions.d/vhost-sim.fish"}
+    assert {
+        f"share/{name}" for name in (*completions, "zsh/site-functions/_vhost-sim", "man/man1/vhost-sim.1")
+    } <= shared
     for room in ("host", "count"):
         assert {f"sim/{room}/{file.name}" for file in (ROOT / "sim" / room).glob("*.[ch]")} <= inside
 
