@@ -158,9 +158,19 @@ def validate(
     opt.write_files(files, lambda export: export.validation_writers(validation))
 
 
-@opt.command("sensitivity seed-gain", "sensitivity seed-gain --method sobol --out out/gain")
+@opt.command(
+    "sensitivity virtio-user-xdp1-tap --set kernel=v6.12 --access copy_user,vmap --sizes 64",
+    "sensitivity seed-gain --method sobol --out out/gain",
+)
 def sensitivity(
-    study: Annotated[str, Argument(metavar="STUDY", help="name of a sensitivity study or a YAML file")],
+    scenario: Annotated[
+        str,
+        Argument(
+            metavar="SCENARIO|STUDY",
+            help="a scenario or a sensitivity study: its name or a YAML file",
+            autocompletion=tables("scenario", "sensitivity"),
+        ),
+    ],
     method: Annotated[
         str,
         Option(
@@ -173,6 +183,9 @@ def sensitivity(
     samples: Annotated[
         int | None, Option("--samples", metavar="N", help="base samples (sobol) or trajectories (morris)")
     ] = None,
+    sets: opt.Sets = None,
+    access: opt.Accesses = None,
+    sizes: opt.OneSize = None,
     out: opt.Tables = None,
     seed: Annotated[int | None, Option("--seed", metavar="N", help="seed of the samples (0 is a seed)")] = None,
     jobs: opt.Jobs = None,
@@ -182,22 +195,36 @@ def sensitivity(
 
     tornado: each input alone between the ends of its central 90 %. morris: mean absolute effect of a step, cheap.
     sobol: shares of the variance, alone (S1) and with interactions (ST), with 95 % intervals.
+
+    Of a scenario, every entry that it reads is an input, and the answer is the gain of the second access variant over
+    the first, or the rate of the only one (--access A,B, or the first two of the scenario). A study names its inputs.
     """
     from sim.report.tables.evidence import sensitivity_tables
     from sim.study.runs.pool import pool_for
+    from sim.study.sensitivity import entries
     from sim.study.sensitivity import study as sensitive
     from sim.study.sensitivity.tornado import METHODS
 
     opt.one_of("--method", method, METHODS)
     opt.at_least("--samples", 1, samples)
     opt.at_least("--seed", 0, seed)
-    loaded = sensitive.load_sensitivity(study, configs)
-    changed = {"seed": seed, "samples": samples, "trajectories": samples}
-    loaded = loaded.model_copy(update={key: value for key, value in changed.items() if value is not None})
-    files = opt.checked_folder(out)
-    size = {"sobol": loaded.samples, "morris": loaded.trajectories, "tornado": 2}[method]
-    with opt.counted_progress("runs") as report, pool_for(size * (len(loaded.inputs) + 2), jobs) as pool:
-        result = sensitive.sensitivity(loaded, method, configs, pool, report)  # type: ignore[arg-type]
+    opt.only_one("sensitivity", sizes=sizes)
+    short = {"access": access, "sizes": sizes}
+    if sensitive.is_study(scenario, configs, opt.overrides(sets, **short), "a sensitivity"):
+        loaded = sensitive.load_sensitivity(scenario, configs)
+        changed = {"seed": seed, "samples": samples, "trajectories": samples}
+        loaded = loaded.model_copy(update={key: value for key, value in changed.items() if value is not None})
+        files = opt.checked_folder(out)
+        size = {"sobol": loaded.samples, "morris": loaded.trajectories, "tornado": 2}[method]
+        with opt.counted_progress("runs") as report, pool_for(size * (len(loaded.inputs) + 2), jobs) as pool:
+            result = sensitive.sensitivity(loaded, method, configs, pool, report)  # type: ignore[arg-type]
+    else:
+        asked = opt.load(scenario, sets, configs, entries.asked_of, **short)
+        files = opt.checked_folder(out)
+        runs = entries.runs_of(asked, method, samples)  # type: ignore[arg-type]
+        seed = entries.USUAL_SEED if seed is None else seed
+        with opt.counted_progress("runs") as report, pool_for(runs, jobs) as pool:
+            result = entries.sensitivity_of(asked, method, samples, seed, pool, report)  # type: ignore[arg-type]
     opt.show_data(result.to_dict(), lambda: opt.csv_rows().sensitivity_rows(result), lambda: sensitivity_tables(result))
     opt.write_files(files, lambda export: export.sensitivity_writers(result))
 

@@ -125,7 +125,7 @@ BAD = {
     "target": (("breakeven", SEED, "--vary", "cpu.cpi", "--target", "gain>=10"), "a gain is given in percent"),
     "vary": (("breakeven", SEED, "--vary", "cpu.cpj", "--target", "pps>=1"), "--vary cpu.cpj: has no range of its own"),
     "method": (("sensitivity", "seed-gain", "--method", "sobel"), "--method: unknown 'sobel'; did you mean 'sobol'?"),
-    "sensitivity": (("sensitivity", "seed-gian"), "unknown sensitivity 'seed-gian'; did you mean 'seed-gain'?"),
+    "sensitivity": (("sensitivity", "seed-gian"), "unknown scenario or study 'seed-gian'; did you mean 'seed-gain'?"),
     "only": (("validate", "--only", "seed-vmp"), "unknown measurement file 'seed-vmp'; did you mean 'seed-vmap'?"),
     "calibration of validate": (("validate", "--calibration", "nope"), "unknown calibration 'nope'"),
     "check without end": (("check", "/dev/zero"), "/dev/zero: cannot be read: is a device, and no file"),
@@ -170,10 +170,26 @@ BAD = {
     "calibration is a folder": (("calibrate", "seed-copy-user", "--out", "."), "--out .: is a folder"),
     "page is a folder": (("validate", "--markdown", "folder.yaml"), "--markdown folder.yaml: is a folder"),
     "profile is a folder": (("measure", "--out", "."), "--out .: is a folder; the name of a file is needed"),
-    "report of nothing": (("report", "seed-gian", "-o", "r.html"), "unknown scenario 'seed-gian'"),
+    "report of nothing": (("report", "seed-gian", "-o", "r.html"), "unknown scenario or study 'seed-gian'"),
     "report of a sweep": (
         ("report", "cost-ranges", "-o", "r.html"),
         "cost-ranges is a sweep: a report is of a scenario or of a sensitivity study",
+    ),
+    "sensitivity of a sweep": (
+        ("sensitivity", "cost-ranges"),
+        "cost-ranges is a sweep: a sensitivity is of a scenario or of a sensitivity study",
+    ),
+    "sensitivity of a changed study": (
+        ("sensitivity", "seed-gain", "--access", "vmap"),
+        "seed-gain: a study states its own settings; changes of keys go with a scenario",
+    ),
+    "sensitivity at two sizes": (
+        ("sensitivity", SEED, "--sizes", "64,128"),
+        "--sizes 64,128: sensitivity takes one size",
+    ),
+    "sensitivity to an idle key": (
+        ("sensitivity", SEED, "--set", "driver.stack_cost=300"),
+        "--set driver.stack_cost=300: is not read in this scenario; it would need driver.kind=virtio-net",
     ),
     "a negative skip": (("trace", SEED, "--packets", "1", "--skip", "-1", "-o", "t.json"), "--skip -1: 0 to 9999"),
     "report of a changed study": (

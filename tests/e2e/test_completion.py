@@ -47,6 +47,7 @@ def offered(empty, monkeypatch, capfd):
         ("compare-cpu zen4 zen", ["zen1", "zen2", "zen3", "zen4", "zen5"]),
         ("sweep ring", ["ring-batch-burst"]),
         ("report seed", ["seed-gain"]),
+        ("sensitivity two", ["two-sockets"]),
         ("calibrate seed", ["seed-copy-user", "seed-two-rates"]),
         ("validate --only smap-off,seed", ["smap-off,seed-vmap"]),
         (f"run {SEED} --access copy_user,vmap_", ["copy_user,vmap_index_nospec", "copy_user,vmap_notifier"]),

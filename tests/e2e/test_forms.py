@@ -55,6 +55,7 @@ CALLS = {
         None,
     ),
     "sensitivity": (("sensitivity", "small.yaml"), ("input", "low", "high", "swing", "unit"), 2),
+    "sensitivity of a scenario": (("sensitivity", SEED, *FEW), ("input", "low", "high", "swing", "unit"), None),
     "validate": (
         ("validate", "--only", "seed-vmap", "--draws", "2"),
         ("measurement", "quantity", "unit", "measured", "predicted", "low", "high", "error"),

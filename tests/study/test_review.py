@@ -130,7 +130,7 @@ def test_every_source_is_an_entry_of_some_variant(short):
 def test_a_study_brings_its_question_and_refuses_other_settings():
     with pytest.raises(ConfigError, match="a study states its own settings"):
         asked("seed-gain", None, ["run.packets=1"])
-    with pytest.raises(ConfigError, match="unknown scenario 'seed-gian'"):
+    with pytest.raises(ConfigError, match="unknown scenario or study 'seed-gian'"):
         asked("seed-gian", None, [])
 
 

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from concurrent.futures import Executor
 from dataclasses import replace
 from pathlib import Path
 
-from sim.config.errors import ConfigError
-from sim.config.loading.files import read_yaml
-from sim.config.loading.paths import names
 from sim.config.progress import Counted
 from sim.config.scenario.scenario import Scenario
 from sim.config.tables.quantity import Quantity
@@ -26,7 +22,7 @@ from sim.study.review.ranking import ranking
 from sim.study.review.review import Review, SourcedEntry
 from sim.study.runs.asked import load_scenario
 from sim.study.runs.case import sides_of
-from sim.study.sensitivity.study import load_sensitivity, sensitivity
+from sim.study.sensitivity.study import is_study, load_sensitivity, sensitivity
 from sim.study.sensitivity.tornado import Sensitivities, swing_entries, turned_over
 from sim.study.uncertainty.distributions import calibration_of
 from sim.study.uncertainty.intervals import uncertainty
@@ -34,8 +30,6 @@ from sim.study.uncertainty.parts import parts_of
 
 #: So many variants are compared in the order in which they are named; of more, the headline is about the best.
 _FEW = 3
-_STUDY = "sensitivity"
-_OTHER_STUDIES = ("sweep", "calibration-study")
 
 
 def review(
@@ -143,22 +137,6 @@ def _sources(explanations: Sequence[Explanation]) -> tuple[SourcedEntry, ...]:
     return tuple(sources[key] for key in sorted(sources, key=lambda key: -most[key]))
 
 
-def _is_study(name: str, configs: Path | None) -> bool:
-    if name in names("scenario", configs):
-        return False
-    kind = _kind(name, configs)
-    if kind in _OTHER_STUDIES:
-        raise ConfigError(f"{name} is a {kind}: a report is of a scenario or of a sensitivity study")
-    return kind == _STUDY
-
-
-def _kind(name: str, configs: Path | None) -> str | None:
-    """Return the kind of study that a name or a file is, None for a scenario's or for what does not exist."""
-    if name.endswith((".yaml", ".yml")) and os.path.isfile(name):
-        return str(read_yaml(Path(name)).get("kind"))
-    return next((kind for kind in (_STUDY, *_OTHER_STUDIES) if name in names(kind, configs)), None)
-
-
 def asked(
     name: str, configs: Path | None, overrides: list[str], executor: Executor | None = None
 ) -> tuple[Scenario, str, Sensitivities | None]:
@@ -166,10 +144,8 @@ def asked(
 
     Raises ConfigError for a name that is neither, and for overrides that would leave a study's own settings behind.
     """
-    if not _is_study(name, configs):
+    if not is_study(name, configs, overrides, "a report"):
         return load_scenario(name, overrides=overrides, configs=configs), "", None
-    if overrides:
-        raise ConfigError(f"{name}: a study states its own settings; changes of keys go with a scenario")
     study = load_sensitivity(name, configs)
     scenario = load_scenario(study.scenario, settings={**study.set, "access": study.access}, configs=configs)
     return scenario, study.title, sensitivity(study, "tornado", configs, executor)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from pathlib import Path
 
 import numpy as np
 
-from sim.config.errors import ConfigError
+from sim.config.errors import ConfigError, nearest
 from sim.config.loading import paths
+from sim.config.loading.files import read_yaml
 from sim.config.loading.load import load_of, load_scenario
 from sim.config.progress import Counted
 from sim.config.scenario.scenario import Scenario
@@ -24,6 +26,8 @@ from sim.study.sweep.design import Assignment, at_share, extremes
 from sim.study.uncertainty.distributions import CENTRAL_90, at_shares
 
 _SHOWN = 5
+_STUDY = "sensitivity"
+_OTHER_STUDIES = ("sweep", "calibration-study")
 
 
 class Inputs:
@@ -113,6 +117,34 @@ class Inputs:
             except ConfigError as error:
                 self._numbers[name] = str(error)
         return self._numbers[name]
+
+
+def is_study(name: str, configs: Path | None, overrides: Sequence[str], question: str) -> bool:
+    """Return whether a name or a file is a sensitivity study, and not a scenario.
+
+    ConfigError, in the name of the `question`, for a name that is neither, for a study of another kind, and for changes
+    of keys beside a study.
+    """
+    scenarios = paths.names("scenario", configs)
+    if name in scenarios:
+        return False
+    kind = _kind(name, configs)
+    if kind is None and "/" not in name and not name.endswith((".yaml", ".yml")):
+        known = (*scenarios, *paths.names(_STUDY, configs))
+        hint = "" if nearest(name, known) else "; see `vhost-sim list scenarios`"
+        raise ConfigError(f"unknown scenario or study '{name}'{hint}", got=name, expected=known)
+    if kind in _OTHER_STUDIES:
+        raise ConfigError(f"{name} is a {kind}: {question} is of a scenario or of a sensitivity study")
+    if kind == _STUDY and overrides:
+        raise ConfigError(f"{name}: a study states its own settings; changes of keys go with a scenario")
+    return kind == _STUDY
+
+
+def _kind(name: str, configs: Path | None) -> str | None:
+    """Return the kind of study that a name or a file is, None for a scenario's or for what does not exist."""
+    if name.endswith((".yaml", ".yml")) and os.path.isfile(name):
+        return str(read_yaml(Path(name)).get("kind"))
+    return next((kind for kind in (_STUDY, *_OTHER_STUDIES) if name in paths.names(kind, configs)), None)
 
 
 def load_sensitivity(reference: str, configs: Path | None = None) -> Sensitivity:
