@@ -28,9 +28,9 @@ __all__ = ["app", "completing", "evidence", "kernels", "main", "measure", "simul
 
 def _version(wanted: bool) -> None:
     if wanted:
-        from sim import __version__
+        from sim.config.loading.provenance import made_by_line
 
-        print(f"vhost-sim {__version__}")
+        print(made_by_line())
         raise typer.Exit
 
 
@@ -48,7 +48,10 @@ def _main(
         ),
     ] = None,
     version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="print the version")
+        bool,
+        typer.Option(
+            "--version", callback=_version, is_eager=True, help="print the version, and a digest of the shipped tables"
+        ),
     ] = False,
 ) -> None:
     """Hold the options of the command itself."""

@@ -310,14 +310,19 @@ def show_under(
 def show_data(
     data: dict[str, Any], rows: Callable[[], Sequence[dict[str, Any]]], tables: Callable[[], RenderableType]
 ) -> None:
-    """Print an answer in the form that is asked for: its data as JSON, its rows as CSV, its tables."""
+    """Print an answer in the form that is asked for: its data as JSON, its rows as CSV, its tables.
+
+    JSON and CSV say what made them.
+    """
     form = _asked_form.get()
     if form == "json":
-        print(json.dumps(data, indent=1, allow_nan=False))
-    elif form == "csv":
-        from sim.report.tables.rows import csv_text
+        from sim.config.loading.provenance import made_by
 
-        print(csv_text(rows()), end="")
+        print(json.dumps(data | {"made_by": made_by()}, indent=1, allow_nan=False))
+    elif form == "csv":
+        from sim.report.tables.rows import csv_text, with_origin
+
+        print(csv_text(with_origin(rows())), end="")
     elif form == "md":
         from sim.report.tables.markdown import markdown
 

@@ -383,7 +383,7 @@ def report(
     made_by = ["vhost-sim", "report", scenario]
     made_by += [word for change in changes for word in ("--set", change)]
     made_by += ["--draws", str(draws)] if draws else []
-    made_by += [*(["--configs", str(configs)] if configs else []), "-o", out.name]
+    made_by += [*(["--configs", str(configs)] if configs else []), "-o", "report.html"]
     write_whole(out, page(answer, shlex.join(made_by)))
     opt.show_data(
         answer.to_dict(), lambda: opt.csv_rows().rate_rows(answer.sure, answer.scenario.queues.basis), answer.sentence

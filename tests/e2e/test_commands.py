@@ -14,6 +14,7 @@ import typer
 from sim.cli import app
 from sim.cli.options import with_default_draws
 from sim.cli.tables import KINDS
+from sim.config.loading.provenance import tables_digest
 
 from .conftest import COMMAND
 
@@ -80,7 +81,7 @@ def test_without_arguments_help_is_shown(vhost_sim):
 
 
 def test_version(vhost_sim):
-    assert vhost_sim("--version").stdout == f"vhost-sim {version('vhost-sim')}\n"
+    assert vhost_sim("--version").stdout == f"vhost-sim {version('vhost-sim')}, tables {tables_digest()}\n"
 
 
 def test_run(vhost_sim):

@@ -15,6 +15,7 @@ import pandas as pd
 import pytest
 
 from sim.cli import main
+from sim.config.loading.provenance import made_by
 
 from .conftest import COMMAND
 from .test_commands import COMMANDS
@@ -202,7 +203,8 @@ def test_the_csv_of_a_run_is_the_file_that_out_writes_and_what_was_asked(call, e
 
 def test_a_sweep_into_a_folder_counts_its_points_as_csv(call):
     assert call("sweep", "--out", "out", "--format", "csv") == (
-        "schema,points,computed,reused,refused,failed,first_error,notes,folder\n1,2,2,0,0,0,,,out\n"
+        "schema,points,computed,reused,refused,failed,first_error,notes,folder,made_by.version,made_by.tables\n"
+        f"1,2,2,0,0,0,,,out,{','.join(made_by().values())}\n"
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from sim.config import ConfigError, load_scenario
+from sim.config.loading.provenance import made_by
 from sim.report.export.files import check_folder, result_writers, write_all
 
 
@@ -39,7 +40,7 @@ def test_both_tables_say_the_same_as_the_result(result, tmp_path):
     import pandas as pd
 
     write_all(tmp_path, result_writers(result))
-    frame = result.to_frame()
+    frame = result.to_frame().assign(**{f"made_by.{name}": value for name, value in made_by().items()})
     pd.testing.assert_frame_equal(pd.read_parquet(tmp_path / "results.parquet"), frame)
     pd.testing.assert_frame_equal(pd.read_csv(tmp_path / "results.csv"), frame, check_dtype=False)
 

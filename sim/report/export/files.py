@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sim.config import ConfigError, Scenario, dump_scenario
-from sim.report.tables.rows import sensitivity_rows, validation_rows
+from sim.config.loading.provenance import made_by, made_by_line
+from sim.report.tables.rows import flat, sensitivity_rows, validation_rows
 from sim.study.evidence.validate import Validation
 from sim.study.questions.capacity import Capacities
 from sim.study.questions.compare import Comparison
@@ -26,17 +27,19 @@ Writer = Callable[[Path], None]
 
 
 def frame_writers(name: str, frame: pd.DataFrame) -> dict[str, Writer]:
-    """Return the files of a table: CSV for people, Parquet for programs."""
+    """Return the files of a table, with what made it: CSV for people, Parquet for programs."""
+    whole = frame.assign(**flat(made_by(), "made_by."))
     return {
-        f"{name}.csv": lambda file: frame.to_csv(file, index=False, lineterminator="\n"),
-        f"{name}.parquet": lambda file: frame.to_parquet(file, index=False),
+        f"{name}.csv": lambda file: whole.to_csv(file, index=False, lineterminator="\n"),
+        f"{name}.parquet": lambda file: whole.to_parquet(file, index=False),
     }
 
 
 def figure_writers(name: str, figure: Figure) -> dict[str, Writer]:
-    """Return the files of a plot."""
-    from sim.report.plots.results import save
+    """Return the files of a plot, with what made it in a corner."""
+    from sim.report.plots.results import save, stamp
 
+    stamp(figure, made_by_line())
     return {f"{name}{suffix}": lambda file: save(figure, file) for suffix in (".svg", ".png")}
 
 

@@ -11,6 +11,7 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
+from sim.config.loading.provenance import made_by
 from sim.study.timeline.model import Group, Slice, Timeline
 
 _PROCESS = 1
@@ -24,7 +25,7 @@ def trace_text(timeline: Timeline) -> str:
     lines = [json.dumps(event) for event in _names(timeline)]
     lines += [_line(time_ps, event) for time_ps, event in sorted(_events(timeline), key=lambda event: event[0])]
     named = ("scenario", "access", "packet_bytes", "packets", "start_ps", "elapsed_ps")
-    about = {**{name: getattr(timeline, name) for name in named}, "notes": list(timeline.notes)}
+    about = {**{name: getattr(timeline, name) for name in named}, "notes": list(timeline.notes), "made_by": made_by()}
     body = ",\n".join(lines)
     return f'{{"displayTimeUnit": "ns",\n"otherData": {json.dumps(about)},\n"traceEvents": [\n{body}\n]}}\n'
 

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from importlib.resources import files
 from pathlib import Path
 
-from sim import __version__
+from sim.config.loading.provenance import made_by_line
 from sim.report.page import evidence, numbers
 from sim.report.page.charts import charts
 from sim.report.page.html import chart, embedded, escaped, isolated, table, whole
@@ -151,7 +151,7 @@ def page(review: Review, command: str) -> str:
 
 
 def _again(command: str) -> str:
-    return f'<h2>Make this page again</h2>\n{whole(command)}\n<p class="small">vhost-sim {escaped(__version__)}</p>'
+    return f'<h2>Make this page again</h2>\n{whole(command)}\n<p class="small">{escaped(made_by_line())}</p>'
 
 
 def _beside(name: str) -> str:

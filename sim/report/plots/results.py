@@ -40,6 +40,11 @@ def svg(figure: Figure) -> str:
     return text.getvalue()
 
 
+def stamp(figure: Figure, line: str) -> None:
+    """Write a line in small print into the lower right corner of a figure."""
+    figure.text(0.995, 0.004, line, ha="right", va="bottom", fontsize=4.5, color="#767c85")
+
+
 def save(figure: Figure, file: Path) -> None:
     """Write a figure as SVG or PNG: the same figure gives the same bytes."""
     if file.suffix == ".svg":

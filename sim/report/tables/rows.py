@@ -11,6 +11,8 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from sim.config.loading.provenance import made_by
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -37,6 +39,12 @@ if TYPE_CHECKING:
     from sim.study.uncertainty.parts import DrawnParts
 
 Row = dict[str, Any]
+
+
+def with_origin(rows: Iterable[Row]) -> list[Row]:
+    """Return rows with the version of the model and the digest of its tables in columns of their own, the last ones."""
+    origin = flat(made_by(), "made_by.")
+    return [{**row, **origin} for row in rows]
 
 
 def csv_text(rows: Sequence[Row]) -> str:
