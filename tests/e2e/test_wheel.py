@@ -33,6 +33,8 @@ def test_the_wheel_runs_the_seed_scenario_by_name(tmp_path, empty):
     (wheel,) = (tmp_path / "dist").glob("vhost_sim-*.whl")
     inside = set(zipfile.ZipFile(wheel).namelist())
     documents = {f"sim/configs/{name}.yaml" for name in ("assumptions", "sources", "mismatches", "defaults")}
+    assert "sim/py.typed" in inside
+    assert any(name.endswith(".dist-info/licenses/LICENSE") for name in inside)
     assert documents | {"sim/report/page/page.css", "sim/report/page/page.js"} <= inside
     shared = {name.partition(".data/data/")[2] for name in inside}
     completions = {"bash-completion/completions/vhost-sim", "fish/vendor_completions.d/vhost-sim.fish"}
