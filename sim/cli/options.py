@@ -347,12 +347,18 @@ def csv_rows() -> Any:
     return rows
 
 
-def write_files(folder: Path | None, writers: Callable[[Any], Any]) -> None:
-    """Write into a folder, if there is one, what `writers` takes from the module of files; name what was written."""
+def write_files(folder: Path | None, writers: Callable[[Any], Any], plots: bool = True) -> None:
+    """Write into a folder, if there is one, what `writers` takes from the module of files; name what was written.
+
+    `plots`: there are some among the files, unless what draws them is missing.
+    """
     if folder is not None:
+        from sim.config.errors import lacking
         from sim.report.export import files
 
         say_written(files.write_all(folder, writers(files)))
+        if plots and (problem := lacking("matplotlib")) is not None:
+            notice(f"plots are left out: {problem}")
 
 
 def checked_folder(out: Path | None, option: str = "--out") -> Path | None:

@@ -239,7 +239,7 @@ def capacity(
         lambda: opt.csv_rows().capacity_rows(capacities, sure, with_loss),
         lambda: opt.printed().capacity_tables(capacities, sure, with_loss),
     )
-    opt.write_files(files, lambda export: export.capacity_writers(capacities))
+    opt.write_files(files, lambda export: export.capacity_writers(capacities), plots=False)
 
 
 def _capacity_uncertainty(
@@ -358,6 +358,7 @@ def report(
     Every access variant is compared with the first, at the first packet size; the headline is about the second, of more
     than three about the one that gains most. A study brings its own tornado.
     """
+    from sim.config.errors import require
     from sim.config.loading.files import write_whole
     from sim.report.page.page import page
     from sim.study.review.ask import asked, review
@@ -366,6 +367,7 @@ def report(
 
     opt.at_least("--draws", 1, draws)
     opt.checked_file("--out", out)
+    require("plotly", "a page")
     short = {"access": access, "sizes": sizes, "seed": seed}
     changes = opt.overrides(sets, **short)
     with opt.counted_progress("runs") as progress, pool_for(20 * (draws or FIRST_DRAWS), jobs) as pool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from importlib.util import find_spec
 from typing import Any
 
 _FEW = 16
@@ -101,6 +102,23 @@ class ConfigError(ValueError):
         """Return the same error with other parts."""
         names = ("message", "file", "key", "got", "expected", "given")
         return ConfigError(**({name: getattr(self, name) for name in names} | parts))
+
+
+#: Libraries that only some questions need, and the extra of the distribution that brings each.
+EXTRAS = {"matplotlib": "plots", "plotly": "page", "SALib": "sobol", "distributed": "cluster"}
+
+
+def lacking(library: str) -> str | None:
+    """Say that a library of an extra is missing, and how it is had; None where it is there."""
+    if find_spec(library) is not None:
+        return None
+    return f"{library} is not installed; pip install 'vhost-sim[{EXTRAS[library]}]'"
+
+
+def require(library: str, question: str) -> None:
+    """Raise ConfigError, before anything is computed, where a question needs a library that is missing."""
+    if (problem := lacking(library)) is not None:
+        raise ConfigError(f"{question}: {problem}")
 
 
 def nearest(name: str, valid: Iterable[str]) -> str:

@@ -6,11 +6,12 @@ import contextlib
 import os
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sim.config import ConfigError, Scenario, dump_scenario
+from sim.config.errors import lacking
 from sim.config.loading.provenance import made_by, made_by_line
 from sim.report.tables.rows import flat, sensitivity_rows, validation_rows
 from sim.study.evidence.validate import Validation
@@ -22,6 +23,8 @@ from sim.study.sensitivity.tornado import Sensitivities
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
+
+    from sim.engine import Point
 
 Writer = Callable[[Path], None]
 
@@ -43,6 +46,11 @@ def figure_writers(name: str, figure: Figure) -> dict[str, Writer]:
     return {f"{name}{suffix}": lambda file: save(figure, file) for suffix in (".svg", ".png")}
 
 
+def plots_of(draw: Callable[[], dict[str, Writer]]) -> dict[str, Writer]:
+    """Return the files of plots; none where what draws them is not installed."""
+    return {} if lacking("matplotlib") else draw()
+
+
 def scenario_writer(name: str, scenario: Scenario) -> dict[str, Writer]:
     """Return the file of the resolved scenario: running it again gives the same bytes."""
 
@@ -54,30 +62,28 @@ def scenario_writer(name: str, scenario: Scenario) -> dict[str, Writer]:
 
 def result_writers(result: Result) -> dict[str, Writer]:
     """Return the files of `vhost-sim run --out`."""
-    from sim.report.plots.results import cycles_figure, pps_figure
-
-    title = result.scenario.name
     return {
         **frame_writers("results", result.to_frame()),
         **scenario_writer("scenario", result.scenario),
-        **figure_writers("pps", pps_figure(result.points, title)),
-        **figure_writers("cycles", cycles_figure(result.points, title)),
+        **plots_of(lambda: _rate_plots(result.points, result.scenario.name)),
     }
+
+
+def _rate_plots(points: Sequence[Point], title: str) -> dict[str, Writer]:
+    from sim.report.plots.results import cycles_figure, pps_figure
+
+    return figure_writers("pps", pps_figure(points, title)) | figure_writers("cycles", cycles_figure(points, title))
 
 
 def comparison_writers(comparison: Comparison, scenarios: list[Scenario]) -> dict[str, Writer]:
     """Return the files of `vhost-sim compare --out`; with two scenarios, both are kept."""
-    from sim.report.plots.results import cycles_figure, pps_figure
-
-    points = comparison.points()
     title = " and ".join(dict.fromkeys(scenario.name for scenario in scenarios))
     names = ["scenario"] if len(scenarios) == 1 else ["scenario-1", "scenario-2"]
     kept = [scenario_writer(name, scenario) for name, scenario in zip(names, scenarios, strict=True)]
     return {
         **frame_writers("comparison", comparison.to_frame()),
         **{name: write for files in kept for name, write in files.items()},
-        **figure_writers("pps", pps_figure(points, title)),
-        **figure_writers("cycles", cycles_figure(points, title)),
+        **plots_of(lambda: _rate_plots(comparison.points(), title)),
     }
 
 
@@ -90,26 +96,26 @@ def validation_writers(validation: Validation) -> dict[str, Writer]:
     """Return the files of `vhost-sim validate --out`."""
     import pandas as pd
 
-    from sim.report.plots.evidence import validation_figure
+    def plot() -> dict[str, Writer]:
+        from sim.report.plots.evidence import validation_figure
 
-    title = f"published figures, calibration {validation.calibration or 'none'}"
-    return {
-        **frame_writers("validation", pd.DataFrame(validation_rows(validation))),
-        **figure_writers("validation", validation_figure(validation.rows, title)),
-    }
+        title = f"published figures, calibration {validation.calibration or 'none'}"
+        return figure_writers("validation", validation_figure(validation.rows, title))
+
+    return frame_writers("validation", pd.DataFrame(validation_rows(validation))) | plots_of(plot)
 
 
 def sensitivity_writers(result: Sensitivities) -> dict[str, Writer]:
     """Return the files of `vhost-sim sensitivity --out`."""
     import pandas as pd
 
-    from sim.report.plots.evidence import sensitivity_figure
+    def plot() -> dict[str, Writer]:
+        from sim.report.plots.evidence import sensitivity_figure
+
+        return figure_writers(result.method, sensitivity_figure(result))
 
     rows = [{name: value for name, value in row.items() if name != "unit"} for row in sensitivity_rows(result)]
-    return {
-        **frame_writers(result.method, pd.DataFrame(rows)),
-        **figure_writers(result.method, sensitivity_figure(result)),
-    }
+    return frame_writers(result.method, pd.DataFrame(rows)) | plots_of(plot)
 
 
 def check_folder(folder: Path, argument: str = "folder") -> None:

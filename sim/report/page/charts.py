@@ -14,9 +14,8 @@ from typing import Any
 
 from sim.engine import Point
 from sim.report.page.html import link_target, sources_by_key
-from sim.report.plots.results import COLOURS
 from sim.report.tables.evidence import unsigned
-from sim.report.tables.stack import drawn, stack
+from sim.report.tables.stack import COLOURS, drawn, stack
 from sim.study.questions.compare import Comparison, Difference
 from sim.study.questions.limits import LINK_GBIT, line_rate_pps
 from sim.study.review.review import Review

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from importlib.resources import files
 from pathlib import Path
 
+from sim.config.errors import require
 from sim.config.loading.provenance import made_by_line
 from sim.report.page import evidence, numbers
 from sim.report.page.charts import charts
@@ -160,5 +161,6 @@ def _beside(name: str) -> str:
 
 def _plotly() -> str:
     """Return Plotly's own bundle, compressed so that the page stays small: a browser inflates it."""
+    require("plotly", "a page")
     bundle = (files("plotly") / "package_data" / "plotly.min.js").read_bytes()
     return base64.b64encode(zlib.compress(bundle, 9)).decode()

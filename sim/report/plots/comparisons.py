@@ -9,8 +9,8 @@ import matplotlib
 from matplotlib.figure import Figure
 
 from sim.engine import Point
-from sim.report.plots.results import COLOURS, STYLE
-from sim.report.tables.stack import LAYER_OF, drawn, stack
+from sim.report.plots.results import STYLE
+from sim.report.tables.stack import COLOURS, LAYER_OF, drawn, stack
 from sim.study.questions.compare import Difference
 from sim.study.uncertainty.intervals import Interval
 

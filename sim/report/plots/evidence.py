@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 import matplotlib
 from matplotlib.figure import Figure
 
-from sim.report.plots.results import COLOURS, STYLE
+from sim.report.plots.results import STYLE
+from sim.report.tables.stack import COLOURS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -12,15 +12,13 @@ matplotlib.use("Agg")
 from matplotlib.figure import Figure
 
 from sim.engine import Point
-from sim.report.tables.stack import drawn, stack
+from sim.report.tables.stack import COLOURS, drawn, stack
 from sim.study.questions.limits import LINK_GBIT, line_rate_pps
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from matplotlib.axes import Axes
-
-COLOURS = ("#6c7a89", "#d1495b", "#3d7ea6", "#4c9f70", "#e58f39", "#8f6bb3", "#b8a13a", "#7d5a50")
 
 #: Fixed, so that the same result gives the same bytes.
 STYLE: dict[Any, Any] = {

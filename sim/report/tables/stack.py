@@ -8,6 +8,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+#: Colours of plots and charts, in the order in which they are taken.
+COLOURS = ("#6c7a89", "#d1495b", "#3d7ea6", "#4c9f70", "#e58f39", "#8f6bb3", "#b8a13a", "#7d5a50")
+
 
 @dataclass(frozen=True)
 class Layer:

@@ -13,7 +13,7 @@ from sim.config.scenario.scenario import Scenario
 from sim.study.runs.asked import Point
 from sim.study.runs.case import Floats, Side, gain_or_rate, sides_of
 from sim.study.runs.pool import Job, run_jobs
-from sim.study.sensitivity.screening import morris, sobol
+from sim.study.sensitivity.screening import screen_by
 from sim.study.sensitivity.tornado import Method, Sensitivities, measure_next, moving_together, swing_entries
 from sim.study.uncertainty.distributions import at_shares
 from sim.study.uncertainty.intervals import measured_together
@@ -66,6 +66,7 @@ def sensitivity_of(
     sides = sides_asked(scenario)
     if method == "tornado":
         return swing_entries(sides, executor, progress)
+    screen = screen_by(method)
     cases = [side.case for side in sides]
     least, together = least_counts(cases), moving_together(cases)
     names = _inputs(together)
@@ -96,7 +97,6 @@ def sensitivity_of(
         runs += len(shares) * len(cases)
         return answers([point(row) for row in shares])
 
-    screen = morris if method == "morris" else sobol
     indices, remarks = screen(answer_at, list(names), samples or USUAL_SAMPLES[method], seed)
     failed = [f"{len(errors)} of {runs} runs failed and are left out: {errors[0]}"] if errors else []
     output, unit = ("pps", "packets/s of all queues") if len(cases) == 1 else ("gain", "%")

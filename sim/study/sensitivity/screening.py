@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
+from sim.config.errors import require
 from sim.study.runs.case import Floats
 from sim.study.sensitivity.tornado import Index
 
@@ -15,6 +16,12 @@ from sim.study.sensitivity.tornado import Index
 Answers = Callable[[Floats], Floats]
 
 _LEVELS = 4
+
+
+def screen_by(method: Literal["morris", "sobol"]) -> Callable[..., tuple[list[Index], list[str]]]:
+    """Return what screens by a method. ConfigError where the library that both take is missing."""
+    require("SALib", method)
+    return morris if method == "morris" else sobol
 
 
 def sobol(answer: Answers, keys: Sequence[str], samples: int, seed: int) -> tuple[list[Index], list[str]]:

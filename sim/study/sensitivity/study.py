@@ -20,7 +20,7 @@ from sim.costs.audit import quantities
 from sim.study.runs.asked import refuse_unread_axes
 from sim.study.runs.case import Case, Floats, entry, gain_or_rate, one_point
 from sim.study.runs.pool import Job, Outcomes, run_jobs
-from sim.study.sensitivity.screening import morris, sobol
+from sim.study.sensitivity.screening import screen_by
 from sim.study.sensitivity.tornado import Index, Method, Sensitivities, measure_next, swing_of, widest_first
 from sim.study.sweep.design import Assignment, at_share, extremes
 from sim.study.uncertainty.distributions import CENTRAL_90, at_shares
@@ -165,6 +165,7 @@ def sensitivity(
     progress: Counted | None = None,
 ) -> Sensitivities:
     """Run a study by one method. Raises ConfigError for an input that is no key and has no range."""
+    screen = None if method == "tornado" else screen_by(method)
     inputs = Inputs(study, configs)
     findings = [f"{', '.join(inputs.fixed)}: low = high, so nothing can depend on it"] if inputs.fixed else []
     first = inputs.run([{}])
@@ -184,10 +185,10 @@ def sensitivity(
 
     indices: list[Index] = []
     remarks: list[str] = []
-    if inputs.keys and method == "tornado":
+    if inputs.keys and screen is None:
         indices = _tornado(inputs, answer, nominal)
-    elif inputs.keys:
-        screen, size = (morris, study.trajectories) if method == "morris" else (sobol, study.samples)
+    elif inputs.keys and screen is not None:
+        size = study.trajectories if method == "morris" else study.samples
         indices, remarks = screen(answer_at, inputs.keys, size, study.seed)
     findings += [*remarks, *measure_next(method, indices)]
     unit, sides = ("%", len(study.access)) if study.output == "gain" else ("packets/s of all queues", 1)
