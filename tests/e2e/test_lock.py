@@ -34,6 +34,6 @@ def test_what_the_package_needs_is_installed_as_locked():
         re.match(r"[\w.-]+", text)[0] for text in importlib.metadata.requires("vhost-sim") if "extra ==" not in text
     ]
     versions = locked("constraints.txt")
-    assert len(needed) > 10
+    assert {"numpy", "numba", "pandas"} < {*needed}
     for name in needed:
         assert importlib.metadata.version(name) == versions[name.lower()][0], name

@@ -47,14 +47,22 @@ def test_the_wheel_runs_the_seed_scenario_by_name(tmp_path, empty):
     venv.create(tmp_path / "fresh")
     binaries = tmp_path / "fresh" / ("Scripts" if sys.platform == "win32" else "bin")
     into = ("--python", binaries / "python", "--constraint", ROOT / "constraints.txt")
-    run(Path(sys.executable).with_name("uv"), "pip", "install", "--quiet", *into, wheel, cwd=empty)
+    uv, asked = Path(sys.executable).with_name("uv"), {"cwd": empty, "capture_output": True, "text": True}
+    run(uv, "pip", "install", "--quiet", *into, wheel, cwd=empty)
 
     shown = run(binaries / "vhost-sim", "run", "virtio-user-xdp1-tap", "--sizes", "64", "--json", cwd=empty)
     results = {point["access"]: point for point in json.loads(shown)["results"]}
     assert results["copy_user"]["pps"] == pytest.approx(5.0e6, rel=0.01)
     assert results["vmap"]["pps"] == pytest.approx(6.1e6, rel=0.01)
     assert list(empty.iterdir()) == []
+    assert "0 errors, 0 warnings" in run(binaries / "vhost-sim", "check", cwd=empty)
     short = ("--sizes", "64", "--draws", "2", "--out", tmp_path / "report.html")
+    refused = subprocess.run([binaries / "vhost-sim", "report", "virtio-user-xdp1-tap", *short], **asked, check=False)
+    assert (refused.returncode, refused.stderr) == (
+        2,
+        "vhost-sim: a page: plotly is not installed; pip install 'vhost-sim[page]'\n",
+    )
+
+    run(uv, "pip", "install", "--quiet", *into, f"vhost-sim[all] @ {wheel.as_uri()}", cwd=empty)
     run(binaries / "vhost-sim", "report", "virtio-user-xdp1-tap", *short, cwd=empty)
     assert "instructions x CPI x scale" in (tmp_path / "report.html").read_text(encoding="utf-8")
-    assert "0 errors, 0 warnings" in run(binaries / "vhost-sim", "check", cwd=empty)
