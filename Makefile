@@ -2,20 +2,33 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+READY_RUN := $(VENV)/.ready-run
 READY := $(VENV)/.ready
 READY_DOCS := $(VENV)/.ready-docs
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+# Versions with their digests: of everything, and of what `make run` needs.
 LOCK := constraints.txt
+LOCK_RUN := constraints-run.txt
+# The machine's own uv, or the one that is installed first.
+UV := $(shell command -v uv)
 # uv installs what is wanted in seconds; pip, where uv finds no registry, all that is locked in minutes. Both prove every file.
-INSTALL = $(BIN)/uv pip install --quiet --python $(BIN)/python --constraint $(LOCK) --build-constraint $(LOCK) --editable '.[$(EXTRAS)]' \
-    || { $(PIP) --no-deps --require-hashes --requirement $(LOCK) && $(PIP) --no-deps --no-build-isolation --editable .; }
+INSTALL = $(or $(UV),$(BIN)/uv) pip install --quiet --python $(BIN)/python --constraint $(LOCK) --build-constraint $(LOCK) \
+    --editable '.[$(EXTRAS)]' || { $(HAVE_PIP) && $(PIP) --no-deps --require-hashes --requirement $(LOCKED) \
+    && $(PIP) --no-deps --no-build-isolation --editable .; }
+HAVE_PIP = { $(BIN)/python -m pip --version || $(BIN)/python -m ensurepip; } >/dev/null 2>&1
+# An environment of another interpreter than PYTHON is made anew.
+ASKED := $(shell $(PYTHON) -c 'import sys; print(sys.version.split()[0], sys.base_prefix)' 2>/dev/null)
+MADE_BY := $(VENV)/.python
+ifneq ($(ASKED),$(shell cat $(MADE_BY) 2>/dev/null))
+.PHONY: $(READY_RUN)
+endif
 
 # Images of containers often forbid to keep bytecode: then each start of the command compiles its libraries anew (1 s).
 export PYTHONDONTWRITEBYTECODE :=
 
 .PHONY: run test test-deep mutate fuzz bench counts notebooks notebooks-write docs lint lock clean same-trace
 
-run: $(READY)            ## the seed comparison: copy_user against vmap, with its plots in out/seed
+run: $(READY_RUN)        ## the seed comparison: copy_user against vmap, with its plots in out/seed
 	$(BIN)/vhost-sim compare virtio-user-xdp1-tap --access copy_user,vmap --out out/seed
 
 test: $(READY)           ## every test but the slow ones
@@ -76,18 +89,32 @@ lint: $(READY)
 lock: $(READY)           ## choose newer versions of what is installed (KEEP=constraints.txt: only what pyproject.toml has made necessary)
 	$(COMPILE) pyproject.toml --extra dev --extra docs $(if $(KEEP),--constraint $(KEEP)) --output-file out/lock.txt
 	{ head -2 $(LOCK); cat out/lock.txt; } >out/constraints.txt && mv out/constraints.txt $(LOCK)
+	$(COMPILE) pyproject.toml --extra plots --extra build --constraint $(LOCK) --output-file out/lock.txt
+	{ head -2 $(LOCK_RUN); cat out/lock.txt; } >out/constraints.txt && mv out/constraints.txt $(LOCK_RUN)
 	echo uv | $(COMPILE) - --output-file out/lock.txt
 	{ head -1 uv.txt; cat out/lock.txt; } >out/uv.txt && mv out/uv.txt uv.txt
 
-$(READY): EXTRAS := dev
-$(READY): pyproject.toml $(LOCK) uv.txt
+$(READY_RUN): EXTRAS := plots
+$(READY_RUN): LOCKED := $(LOCK_RUN)
+$(READY_RUN): pyproject.toml $(LOCK) $(LOCK_RUN) uv.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "vhost-sim needs Python 3.11 or later; set PYTHON=...")'
-	$(PYTHON) -m venv $(VENV)
+	test "$$(cat $(MADE_BY) 2>/dev/null)" = '$(ASKED)' || rm -rf $(VENV)
+	$(PYTHON) -m venv $(if $(UV),--without-pip) $(VENV)
+	$(if $(UV),,$(PIP) --require-hashes --requirement uv.txt)
+	$(INSTALL)
+	echo '$(ASKED)' >$(MADE_BY)
+	touch $@
+
+$(READY): EXTRAS := dev
+$(READY): LOCKED := $(LOCK)
+$(READY): $(READY_RUN)
+	$(HAVE_PIP)
 	$(PIP) --require-hashes --requirement uv.txt
 	$(INSTALL)
 	touch $@
 
 $(READY_DOCS): EXTRAS := dev,docs
+$(READY_DOCS): LOCKED := $(LOCK)
 $(READY_DOCS): $(READY)
 	$(INSTALL)
 	touch $@
