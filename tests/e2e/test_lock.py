@@ -23,10 +23,17 @@ def locked(file):
     }
 
 
-@pytest.mark.parametrize("file", ["constraints.txt", "uv.txt"])
+@pytest.mark.parametrize("file", ["constraints.txt", "constraints-run.txt", "uv.txt"])
 def test_every_version_has_digests_and_no_registry_is_named(file):
     assert all(digests for _, digests in locked(file).values())
     assert "://" not in (ROOT / file).read_text(encoding="utf-8")
+
+
+def test_what_a_run_needs_is_locked_to_the_same_files_and_no_more():
+    whole, run = locked("constraints.txt"), locked("constraints-run.txt")
+    assert {name: entry for name, entry in whole.items() if name in run} == run
+    assert {"numpy", "matplotlib", "hatchling"} <= {*run}
+    assert not {"pytest", "ruff", "mypy", "mkdocs-material", "distributed", "plotly"} & {*run}
 
 
 def test_what_the_package_needs_is_installed_as_locked():
