@@ -37,7 +37,7 @@ SLOW = {
     "vhost-sim sweep cost-ranges": "thousands of points: 15 s",
     "vhost-sim report virtio-user-xdp1-tap -o": "100 draws, all sizes: 20 s",
     "vhost-sim sensitivity seed-gain --method sobol": "14 338 runs: 40 s",
-    "vhost-sim validate": "every published figure with its interval: 40 s",
+    "vhost-sim validate  ": "every published figure with its interval: 40 s",
     "vhost-sim calibrate seed-two-rates": "a fit and its posterior: 30 s",
     "calibrate --here": "a fit of thirty figures: four minutes; needs what `measure` writes",
     "vhost-sim capacity": "a search of thirty runs: 5 s",
