@@ -12,7 +12,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from sim.report.export.files import frame_writers
-from sim.report.tables.rows import csv_text, flat, result_rows
+from sim.report.tables.rows import csv_text, flat, result_rows, with_origin
 
 HOSTILE = ("<script>", 'a "quoted", cell', "two\nlines", "old\rmac", "dos\r\n", "=1+1", "\u202e\u05d0", "x" * 10_000)
 
@@ -65,4 +65,4 @@ def test_any_number_is_read_back_to_its_last_bit(values):
 
 def test_the_rows_of_a_result_are_the_bytes_of_its_file(result, tmp_path):
     frame_writers("results", result.to_frame())["results.csv"](tmp_path / "results.csv")
-    assert csv_text(result_rows(result)) == (tmp_path / "results.csv").read_text(encoding="utf-8")
+    assert csv_text(with_origin(result_rows(result))) == (tmp_path / "results.csv").read_text(encoding="utf-8")

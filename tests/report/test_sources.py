@@ -89,9 +89,11 @@ def defaults_of(model, place):
 
 @cache
 def sources():
-    """Each source text of the tables and of a scenario's defaults: where it stands."""
+    """Each source text of the tables and of a scenario's defaults: where it stands. Templates are no tables."""
     found = defaultdict(list)
     for file in sorted((ROOT / "configs").glob("*/*.yaml")):
+        if file.parent.name == "templates":
+            continue
         data = yaml.safe_load(file.read_text(encoding="utf-8"))
         for text, place in texts_of(data, f"{file.parent.name}/{file.name}"):
             found[text].append(place)
