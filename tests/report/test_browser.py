@@ -35,6 +35,19 @@ def test_the_page_is_drawn_at_desktop_and_phone_width(hostile_review, tmp_path):
 
 
 @needs_browser
+def test_the_answer_is_on_the_first_screen_of_a_phone(plain_review, tmp_path):
+    file = tmp_path / "report.html"
+    file.write_text(page(plain_review, "vhost-sim report x"), encoding="utf-8")
+    (how_much,) = (number for number, question in enumerate(plain_review.answers()) if question == "How much")
+    assert "saved per packet of a worker core" in plain_review.answers()["How much"]
+    ends = f"""[page.querySelector(".answer"), page.querySelectorAll(".short dd")[{how_much}]].map(
+      (one) => one.getBoundingClientRect().bottom)"""
+    (_, phone), said = look(file, tmp_path, ends)
+    assert said == []
+    assert max(phone["more"]) < 844  # of a phone that is 390 wide
+
+
+@needs_browser
 def test_a_link_opens_what_is_folded_away(plain_review, tmp_path):
     file = tmp_path / "report.html"
     file.write_text(page(plain_review, "vhost-sim report x"), encoding="utf-8")

@@ -45,8 +45,7 @@ def answer(review: Review) -> str:
         f"<header><h1>{isolated(review.question)}</h1>\n{_asked(review)}\n"
         f'<p class="answer">{isolated(review.sentence())}</p>\n{further}'
         '<p class="small">Computed by vhost-sim, a cost model of the datapath: nothing was run on this CPU.</p>'
-        "</header>\n"
-        f'<dl class="short">{questions}</dl>\n{ranked}\n{_competing(review)}\n{_accesses(review)}'
+        f'<dl class="short">{questions}</dl>\n</header>\n{ranked}\n{_competing(review)}\n{_accesses(review)}'
     )
 
 
