@@ -5,10 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+import sim
 from sim.config import ConfigError, load_scenario
 from sim.config.loading.load import Scenarios, load_table
 
 SEED = "virtio-user-xdp1-tap"
+ENTRY = {"value": 50, "unit": "ns", "low": 40, "high": 60, "source": "x", "grade": "guess"}
 
 
 def load(*overrides):
@@ -156,3 +158,27 @@ def test_a_key_of_an_entry_by_name_that_its_table_leaves_out_can_be_set():
     assert scenario.cpu.primitives["call"].distribution == "uniform"
     with pytest.raises(ConfigError, match=r"unknown key 'kernel\.accessors\.payload_copy\.part'; did you mean 'parts'"):
         load_scenario(SEED, overrides=["kernel.accessors.payload_copy.part=2"])
+
+
+@pytest.mark.parametrize(
+    ("mapping", "texts"),
+    [
+        ({"cpu.core_ghz": 3.2, "kernel": "v6.12"}, ["cpu.core_ghz=3.2", "kernel=v6.12"]),
+        ({"mitigations": {"smap": False, "pti": True}}, ["mitigations.smap=false", "mitigations.pti=true"]),
+        ({"access": ["copy_user", "vmap"], "traffic.packet_bytes": [64, 128]},
+         ["access=copy_user,vmap", "traffic.packet_bytes=64,128"]),
+        ({"cpu": "zen4", "cpu.primitives": {"lfence": np.float64(12)}}, ["cpu=zen4", "cpu.primitives.lfence=12"]),
+        ({"mitigations": "off"}, ["mitigations=off"]),
+        ({"calibration": None}, ["calibration=null"]),
+        ({"traffic.load": {"kind": "poisson", "pps": 1e6}}, ["traffic.load.kind=poisson", "traffic.load.pps=1e6"]),
+        ({"driver": {"packet_cost": ENTRY}},
+         ["driver.packet_cost={value: 50, unit: ns, low: 40, high: 60, source: x, grade: guess}"]),
+    ],
+)  # fmt: skip
+def test_a_mapping_says_the_same_as_texts(mapping, texts):
+    assert sim.load_scenario(SEED, overrides=mapping) == sim.load_scenario(SEED, overrides=texts)
+
+
+def test_a_mistake_in_a_mapping_is_named_by_its_key():
+    with pytest.raises(ConfigError, match=r"unknown key 'mitigations\.smpa'; did you mean 'smap'\?"):
+        sim.load_scenario(SEED, overrides={"mitigations": {"smpa": False}})

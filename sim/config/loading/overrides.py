@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, get_args, get_origin
@@ -60,6 +61,34 @@ def split_assignment(assignment: str) -> tuple[list[str], Any]:
 def assigned(overrides: Iterable[str]) -> dict[str, Any]:
     """Return the values of `KEY=VALUE` texts by dotted key."""
     return {".".join(keys): value for keys, value in map(split_assignment, overrides)}
+
+
+def as_assignments(overrides: Sequence[str] | Mapping[str, Any]) -> list[str]:
+    """Return overrides as `KEY=VALUE` texts; a mapping may hold others, lists, numbers, names and paths.
+
+    Examples
+    --------
+    >>> as_assignments({"cpu.core_ghz": 3.2, "mitigations": {"smap": False}, "access": ["copy_user", "vmap"]})
+    ['cpu.core_ghz=3.2', 'mitigations.smap=false', 'access=["copy_user", "vmap"]']
+    """
+    if not isinstance(overrides, Mapping):
+        return list(overrides)
+    return [f"{key}={json.dumps(value, default=_plain)}" for key, value in _leaves(overrides)]
+
+
+def _plain(value: Any) -> Any:
+    """Return a number of NumPy as Python's own, and anything else as text: a path."""
+    return value.item() if hasattr(value, "item") else str(value)
+
+
+def _leaves(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield the values of a mapping by dotted key; an entry with its evidence is one value."""
+    for name, value in table.items():
+        key = f"{prefix}{name}"
+        if isinstance(value, Mapping) and value and not is_entry(value):
+            yield from _leaves(value, f"{key}.")
+        else:
+            yield key, value
 
 
 def as_list(keys: list[str], value: Any) -> Any:

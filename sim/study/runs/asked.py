@@ -15,7 +15,7 @@ from typing import Any, Literal, get_args, get_origin
 from sim.config.errors import ConfigError
 from sim.config.loading import paths
 from sim.config.loading.load import Scenarios
-from sim.config.loading.overrides import TABLES, Given
+from sim.config.loading.overrides import TABLES, Given, as_assignments
 from sim.config.scenario.scenario import Scenario
 from sim.config.tables.quantity import Quantity, noting_reads
 from sim.costs.audit import fields, is_near
@@ -56,7 +56,7 @@ def first_point(scenario: Scenario) -> list[Point]:
 def load_scenario(
     reference: str | Path,
     *,
-    overrides: Sequence[str] = (),
+    overrides: Sequence[str] | Mapping[str, Any] = (),
     settings: Mapping[str, Any] | None = None,
     configs: str | Path | None = None,
     asks: Asks = every_point,
@@ -68,7 +68,8 @@ def load_scenario(
     reference
         Name of a scenario (`vhost-sim list scenarios`), or path of a YAML file.
     overrides
-        `KEY=VALUE` texts, applied in order; the value is YAML: `traffic.packet_bytes=[64, 128]`.
+        `KEY=VALUE` texts, applied in order; the value is YAML: `traffic.packet_bytes=[64, 128]`. Or a mapping of
+        values or mappings: `{"cpu.core_ghz": 3.2, "mitigations": {"smap": False}}`.
     settings
         Values by key, applied before the overrides; a table may be given whole: `{"cpu": {...}}`.
     configs
@@ -99,7 +100,7 @@ def load_scenario(
     Traceback (most recent call last):
     sim.config.errors.ConfigError: ...is not read in this scenario; it would need driver.kind=virtio-net
     """
-    (scenario,), _ = load_sides([(Scenarios(reference, configs), settings or {})], overrides, asks)
+    (scenario,), _ = load_sides([(Scenarios(reference, configs), settings or {})], as_assignments(overrides), asks)
     return scenario
 
 
