@@ -38,6 +38,7 @@ CIRCLES: dict[str, str] = {}
 #: Folders with more modules, and modules with fewer lines, each with its reason.
 LARGE_FOLDERS: dict[str, str] = {}
 SHORT = {
+    "config/loading/provenance.py": "what made an answer, in every form",
     "config/progress.py": "what a long call tells, in every room",
     "engine/histogram.py": "buckets that both engines share",
     "engine/order.py": "the order of events that both engines share",

@@ -43,7 +43,7 @@ def test_the_json_of_a_profile_holds_entries_refusals_and_what_is_unstable(vhost
     data = json.loads(done.stdout)
     assert set(data) == {
         *("schema", "profile", "refused", "unstable", "nearest", "rounds", "seen"),
-        *("missing", "behind", "differs"),
+        *("missing", "behind", "differs", "made_by"),
     }
     assert data["profile"]["measured"]["entries"]["primitives.lfence"]["repeats"]
 
