@@ -103,3 +103,18 @@ def test_a_result_with_own_tables_needs_them_no_more(vhost_sim, own, empty):
     first = vhost_sim("run", SEED, *own, *options, "--out", "a", "--json")
     again = vhost_sim("run", "a/scenario.yaml", "--json")
     assert again.stdout == first.stdout
+
+
+def test_a_sweep_can_be_fed_its_own_description(vhost_sim, empty):
+    (empty / "two.yaml").write_text(
+        f"schema: 1\nkind: sweep\nname: two\ntitle: two rings\nscenario: {SEED}\n"
+        "set: {run.packets: 500, traffic.packet_bytes: 64}\n"
+        "axes: {access: {values: [vmap]}, virtqueue.size: {low: 128, high: 512, count: 2, integer: true}}\n"
+    )
+    assert vhost_sim("sweep", "two.yaml", "--out", "first").returncode == 0
+    assert vhost_sim("sweep", "first/_sweep.yaml", "--out", "again").returncode == 0
+    first, again = contents(empty / "first"), contents(empty / "again")
+    assert any(name.endswith(".parquet") for name in first)
+    assert {name: data for name, data in first.items() if name.endswith(".parquet")} == {
+        name: data for name, data in again.items() if name.endswith(".parquet")
+    }
