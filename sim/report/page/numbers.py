@@ -30,7 +30,7 @@ def rates(review: Review) -> str:
         "<h2>How much: packets per second against packet size</h2>",
         chart("rates", "packets per second against packet size with 90 % bands and the rates of full links"),
         '<p class="small">A name in the legend hides its line and shows it again.</p>',
-        _rate_table(review),
+        rate_table(review),
     ]
     if review.sure.gains:
         parts.append(table_of(_GAIN_COLUMNS, review.sure.gains, left=2))
@@ -43,7 +43,7 @@ def rates(review: Review) -> str:
     return "\n".join((*parts, *_published(review)))
 
 
-def _rate_table(review: Review) -> str:
+def rate_table(review: Review) -> str:
     """Rates with their intervals; of variants and sizes, the more numerous ones are the rows."""
     accesses = list(dict.fromkeys(rate.access for rate in review.sure.rates))
     sizes = review.scenario.traffic.sizes

@@ -52,7 +52,7 @@ def review(
     every, seed = sides_of(scenario), scenario.run.seed
     sure = uncertainty(every, draws, seed, configs=configs, executor=executor, progress=progress)
     explanations = tuple(explain(scenario, name) for name in accesses)
-    focus = _focus(result)
+    focus = focus_of(result)
     size = scenario.traffic.sizes[0]
     pair = dict.fromkeys((accesses[0], focus))
     sides = [side for side in sides_of(scenario, list(pair)) if side.packet_bytes == size]
@@ -76,7 +76,7 @@ def review(
         question=question or question_of(scenario),
         focus=focus,
         result=result,
-        comparisons=tuple(_comparison(result, accesses[0], name) for name in accesses[1:]),
+        comparisons=tuple(compared_in(result, accesses[0], name) for name in accesses[1:]),
         sure=sure,
         limits=bounded,
         tornado=tornado,
@@ -92,7 +92,7 @@ def review(
     )
 
 
-def _focus(result: Result) -> str:
+def focus_of(result: Result) -> str:
     """Return the variant that the headline is about; a bound is no candidate among many."""
     accesses = [variant.name for variant in result.scenario.access]
     if len(accesses) <= _FEW:
@@ -110,7 +110,8 @@ def _priors(scenario: Scenario, configs: Path | None) -> dict[str, Quantity]:
     return {parameter.key: parameter.prior for parameter in calibration.parameters if parameter.key in moved}
 
 
-def _comparison(result: Result, before: str, after: str) -> Comparison:
+def compared_in(result: Result, before: str, after: str) -> Comparison:
+    """Return the comparison of two variants, at each size of a result that has both."""
     sizes = result.scenario.traffic.sizes
     pairs = ((result.at(before, size), result.at(after, size)) for size in sizes)
     return Comparison(before, after, tuple(Difference(*pair) for pair in pairs))
