@@ -105,7 +105,7 @@ class ConfigError(ValueError):
 
 
 #: Libraries that only some questions need, and the extra of the distribution that brings each.
-EXTRAS = {"matplotlib": "plots", "plotly": "page", "SALib": "sobol", "distributed": "cluster"}
+EXTRAS = {"matplotlib": "plots", "plotly": "page", "SALib": "sobol", "distributed": "cluster", "nicegui": "explore"}
 
 
 def lacking(library: str) -> str | None:
