@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from sim.config import ConfigError, Scenario
     from sim.engine import Point
+    from sim.live.notebook import explore
     from sim.study.questions.capacity import Capacities, capacity
     from sim.study.questions.compare import Comparison, compare
     from sim.study.questions.explain import Explanation, explain
@@ -33,6 +34,7 @@ __all__ = [
     "capacity",
     "compare",
     "explain",
+    "explore",
     "load_scenario",
     "run",
 ]
@@ -50,6 +52,7 @@ _HOME = {
     "capacity": "sim.study.questions.capacity",
     "compare": "sim.study.questions.compare",
     "explain": "sim.study.questions.explain",
+    "explore": "sim.live.notebook",
     "load_scenario": "sim.study.runs.asked",
     "run": "sim.study.questions.run",
 }

@@ -14,7 +14,7 @@ import typer
 
 # In the order of the help.
 # isort: off
-from sim.cli import simulate, measure, tables, kernels, evidence
+from sim.cli import simulate, explore, measure, tables, kernels, evidence
 
 # isort: on
 from sim.cli import completing
@@ -23,7 +23,7 @@ from sim.cli.options import app, notice, with_default_draws
 if TYPE_CHECKING:
     from sim.config.errors import ConfigError
 
-__all__ = ["app", "completing", "evidence", "kernels", "main", "measure", "simulate", "tables"]
+__all__ = ["app", "completing", "evidence", "explore", "kernels", "main", "measure", "simulate", "tables"]
 
 
 def _version(wanted: bool) -> None:
@@ -118,7 +118,9 @@ def main() -> None:
 
 
 #: What the arguments of the library are called on the command line.
-_SAME = "access configs dask high jobs loss low only packets resolution ring skip target thread tolerance vary without"
+_SAME = (
+    "access configs dask high jobs loss low only packets port resolution ring skip target thread tolerance vary without"
+)
 FLAGS = {name: f"--{name}" for name in _SAME.split()} | {
     "draws": "--uncertainty",
     "folder": "--out",

@@ -137,6 +137,14 @@ Name = Annotated[
         autocompletion=completing.tables("scenario"),
     ),
 ]
+OptionalName = Annotated[
+    str,
+    Argument(
+        metavar="[SCENARIO]",
+        help="name of a scenario (`list scenarios`) or a YAML file",
+        autocompletion=completing.tables("scenario"),
+    ),
+]
 Sets = Annotated[
     list[str] | None,
     Option(
@@ -331,6 +339,14 @@ def show_data(
         from sim.report.tables.terminal import show
 
         show(tables())
+
+
+def show_line(key: str, line: str) -> None:
+    """Print one text in the form that is asked for, under `key` as data; no terminal breaks the line of a text."""
+    if _asked_form.get() in ("json", "csv"):
+        show_data({key: line}, lambda: [{key: line}], lambda: line)
+    else:
+        print(line)
 
 
 def printed() -> Any:

@@ -25,6 +25,7 @@ ROOMS = (
     "count",
     "study",
     "report",
+    "live",
     "cli",
 )  # each may import those before it
 STUDY = ("runs", "questions", "uncertainty", "sweep", "sensitivity", "evidence", "timeline", "review")  # the same

@@ -1,0 +1,1 @@
+"""A page on this machine that answers "what if" while somebody moves its controls."""

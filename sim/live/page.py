@@ -1,0 +1,400 @@
+"""One page in one browser: its controls, its answer, and what happens between them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from nicegui import background_tasks, ui
+from nicegui.events import GenericEventArguments
+
+from sim.config.errors import ConfigError
+from sim.live import controls as catalogue
+from sim.live import show
+from sim.live.answers import Answer, OutdatedError, answers, nominal
+from sim.live.controls import Control, Input, keys_of, moved, shown
+from sim.live.questions import Question, Tables, as_shipped, ask, reason, without_effect
+from sim.live.state import ACCESSOR, SCENARIO, State, commands, named_in, of_query
+from sim.live.widgets import Entry, Pick, Slide, Switch, Widget
+from sim.study.questions.run import Result
+
+#: What is done when nothing has moved for so long: a slider on its way asks for nothing.
+_SETTLE_SECONDS = 0.03
+#: Whole answers that are kept, of all pages together.
+_KEPT = 32
+#: What threads say where the program ends.
+_ENDING = "cannot schedule new futures after shutdown"
+_NO_EFFECT = "no effect in this scenario"
+
+_EXAMPLE = """\
+schema: 1
+kind: access
+name: one-window
+title: descriptor read without the speculation barrier
+source: my patch
+metadata:
+  recipes:
+    descriptor_read: [branch, stac, load, store, load, store, clac, test]
+"""
+
+
+class Known:
+    """What pages of one server share: whole answers and shipped results, which depend on their questions alone."""
+
+    def __init__(self) -> None:
+        self._answers: dict[State, Answer] = {}
+        self._shipped: dict[str, Result] = {}
+
+    def answer(self, state: State) -> Answer | None:
+        """Return the whole answer of a state that was asked before, None where it was not or long ago."""
+        return self._answers.get(state)
+
+    def keep(self, answer: Answer) -> None:
+        """Keep a whole answer in the place of the oldest."""
+        self._answers[answer.question.state] = answer
+        while len(self._answers) > _KEPT:
+            self._answers.pop(next(iter(self._answers)), None)
+
+    def shipped(self, tables: Tables, state: State, wanted: Callable[[], bool]) -> Result | None:
+        """Return the result of a state's scenario as it is shipped, None where that is the state itself."""
+        if not state.changes:
+            return None
+        if state.scenario not in self._shipped:
+            self._shipped[state.scenario] = nominal(as_shipped(tables, state), wanted)
+        return self._shipped[state.scenario]
+
+
+class Page:
+    """A page: its last good state and answer, its controls, and the number of the move that is answered."""
+
+    def __init__(self, tables: Tables, known: Known, draws: int | None, running: Callable[[], bool]) -> None:
+        self._tables, self._known, self._draws, self._running = tables, known, draws, running
+        self._move = 0
+        self._question: Question | None = None
+        self._pushed: str | None = None
+        self._widgets: dict[str, tuple[Control, Widget]] = {}
+        self._entries: dict[str, Entry] = {}
+        self._build()
+
+    def close(self) -> None:
+        """Let what is computed for the page end."""
+        self._move += 1
+
+    # The layout.
+
+    def _build(self) -> None:
+        with ui.element("div").classes("top"):
+            ui.html("what if", tag="h1", sanitize=False)
+            self._headline = ui.label("").classes("answer").props("aria-live=polite")
+            with ui.element("div").classes("line"):
+                self._status = ui.label("starting").classes("status").props("role=status")
+                ui.button("as shipped", on_click=self._reset).props("flat dense no-caps")
+        with ui.element("div").classes("columns"):
+            with (
+                ui.element("form").classes("controls").props('aria-label="controls"').on("submit.prevent", lambda: None)
+            ):
+                self._build_controls()
+            with ui.element("div").classes("answers") as self._answers:
+                self._build_answers()
+        ui.on("address", self._addressed)
+
+    def _build_controls(self) -> None:
+        scenario = Control(SCENARIO, "scenario", "pick", tuple(self._tables.names("scenario")))
+        groups: dict[str, Iterable[Control]] = {
+            "question": (scenario, *catalogue.tables_of(self._tables)),
+            "mitigations": catalogue.MITIGATIONS,
+            "ring": catalogue.RING,
+            "host": catalogue.HOST,
+            "traffic": catalogue.TRAFFIC,
+        }
+        for title, members in groups.items():
+            with _group(title, is_open=title in ("question", "mitigations")):
+                for control in members:
+                    self._widgets[control.key] = (control, self._widget(control))
+        with _group("inputs that matter most here", is_open=True):
+            self._inputs = ui.element("div")
+            with self._inputs:
+                ui.label("not known yet").classes("small")
+        with _group("an access variant of your own", is_open=False):
+            self._accessor = ui.textarea("YAML of an access variant", value=_EXAMPLE)
+            self._accessor.props("outlined input-class=yaml autogrow spellcheck=false")
+            self._accessor_note = ui.label("").classes("note").props("role=alert")
+            with ui.element("div").classes("line"):
+                ui.button("add as a variant", on_click=self._add_accessor).props("outline dense no-caps")
+                ui.button("take it away", on_click=self._drop_accessor).props("flat dense no-caps")
+
+    def _widget(self, control: Control) -> Widget:
+        kinds: dict[str, Callable[[Control, Callable[[str], None]], Widget]] = {
+            "pick": Pick,
+            "several": Pick,
+            "switch": Switch,
+            "slide": Slide,
+        }
+        widget: Widget = kinds[control.kind](control, lambda text: self._moved(control, text))
+        return widget
+
+    def _build_answers(self) -> None:
+        self._sentences = ui.html("", sanitize=False).classes("said")
+        with _section("packets per second against packet size"):
+            self._rates = _chart("packets per second against packet size, with 90 % bands and the rates of full links")
+            with _folded("the numbers"):
+                self._rates_table = ui.html("", sanitize=False)
+        with _section("every variant that applies, ranked"):
+            self._ranking = ui.html("", sanitize=False)
+            with _folded("what is held against them"):
+                self._objections = ui.html("", sanitize=False)
+        with _section("what makes up the difference"):
+            self._fall = _chart("nanoseconds per packet from the first variant to another, by what saves them")
+        with _section("where the cycles go"):
+            self._stack = _chart("worker cycles per packet of each variant, by layer")
+        with _section("what the evidence is worth"):
+            self._grades = ui.html("", sanitize=False)
+        with _section("take it along"):
+            self._links = ui.element("p").classes("line")
+            self._commands = ui.element("div")
+
+    # What moves.
+
+    def _moved(self, control: Control, text: str) -> None:
+        if control.key == SCENARIO:
+            self.go(State(text), control.key, control.key)
+        elif self._question is not None:
+            try:
+                state = moved(control, self._question.state, self._question.scenario, text)
+            except ConfigError as error:
+                self._refused(control.key, error)
+                return
+            self.go(state, control.key, keys_of(control)[0])
+
+    def _reset(self) -> None:
+        if self._question is not None:
+            self.go(State(self._question.state.scenario))
+
+    def _add_accessor(self) -> None:
+        question, text = self._question, self._accessor.value or ""
+        if question is None:
+            return
+        try:
+            name = named_in(text)
+        except ConfigError as error:
+            self._refused(ACCESSOR, error)
+            return
+        old = question.state.accessor_name
+        names = [variant.name for variant in question.scenario.access if variant.name not in (name, old)]
+        state = State(question.state.scenario, question.state.changes, text)
+        self.go(state.changed(catalogue.ACCESS, ",".join((*names, name))), ACCESSOR)
+
+    def _drop_accessor(self) -> None:
+        question = self._question
+        if question is not None and question.state.accessor:
+            self.go(State(question.state.scenario, question.state.without([catalogue.ACCESS]).changes), ACCESSOR)
+
+    def _addressed(self, event: GenericEventArguments) -> None:
+        """Show what the address says now: the reader went back or forward."""
+        try:
+            state = of_query(str(event.args).removeprefix("?"), self._question.state.scenario if self._question else "")
+        except ConfigError as error:
+            self._refused(SCENARIO, error)
+            return
+        self.go(state, is_addressed=True)
+
+    def go(self, state: State, place: str = "", key: str | None = None, *, is_addressed: bool = False) -> None:
+        """Answer another state; `place` is the control that was moved, `key` the key that it changes."""
+        self._move += 1
+        self._status.set_text("computing")
+        background_tasks.create(self._answer(self._move, state, place, key, is_addressed))
+
+    # What follows.
+
+    async def _answer(self, move: int, state: State, place: str, key: str | None, is_addressed: bool) -> None:
+        def wanted() -> bool:
+            return move == self._move and self._running()
+
+        with self._answers:
+            try:
+                await asyncio.sleep(_SETTLE_SECONDS)
+                if wanted():
+                    await self._stages(state, place, key, is_addressed, wanted)
+            except OutdatedError:
+                return
+            except ConfigError as error:
+                if wanted():
+                    self._refused(place or SCENARIO, error)
+            except Exception as error:
+                if _ENDING in str(error):
+                    return
+                self._status.set_text("an error in the program ended this answer; its terminal says which")
+                raise
+
+    async def _stages(
+        self, state: State, place: str, key: str | None, is_addressed: bool, wanted: Callable[[], bool]
+    ) -> None:
+        has_key = key is not None and state.text(key) is not None
+        question = await asyncio.to_thread(ask, self._tables, state, key if has_key else None)
+        whole = self._known.answer(question.state)
+        stages = iter([whole]) if whole else answers(question, wanted, draws=self._draws)
+        answer = await asyncio.to_thread(next, stages, None)
+        idle = await asyncio.to_thread(without_effect, question, _effects(self._widgets))
+        if not wanted() or answer is None:
+            return
+        self._settle(question, idle, place, is_addressed)
+        self._draw(answer, None)
+        shipped = await asyncio.to_thread(self._known.shipped, self._tables, question.state, wanted)
+        while wanted() and answer is not None:
+            self._draw(answer, shipped)
+            if not answer.is_first:
+                self._show_inputs(answer, place)
+            if answer.is_whole:
+                self._known.keep(answer)
+            elif not answer.is_first:
+                await self._explain_idle(question, idle, wanted)
+            answer = await asyncio.to_thread(next, stages, None)
+
+    def _settle(self, question: Question, idle: set[str], place: str, is_addressed: bool) -> None:
+        """Let the controls and the address say what is answered."""
+        self._question = question
+        self._answers.classes(remove="stale")
+        self._accessor_note.set_text("")
+        for control, widget in self._widgets.values():
+            is_scenario = control.key == SCENARIO
+            widget.show(question.state.scenario if is_scenario else shown(control, question.state, question.scenario))
+            widget.enable(control.key not in idle, _NO_EFFECT)
+        if question.state.accessor:
+            self._accessor.set_value(question.state.accessor)
+        if question.dropped and place in self._widgets:
+            self._widgets[place][1].say(f"without effect now, and taken back: {', '.join(question.dropped)}")
+        address = f"?{question.state.query()}"
+        if not is_addressed:
+            if place and place == self._pushed:
+                ui.navigate.history.replace(address)
+            else:
+                ui.navigate.history.push(address)
+        self._pushed = place
+
+    async def _explain_idle(self, question: Question, idle: set[str], wanted: Callable[[], bool]) -> None:
+        """Say of each control without effect what it would need: that takes a while to find."""
+        for key in sorted(idle):
+            if not wanted():
+                return
+            text = await asyncio.to_thread(reason, self._tables, question, key)
+            if wanted():
+                self._widgets[key][1].say(text)
+
+    def _refused(self, place: str, error: ConfigError) -> None:
+        """Say beside a control what is wrong with what it asks for; the last good answer stays, greyed."""
+        self._answers.classes(add="stale")
+        self._status.set_text("refused: the answer is that of the last settings that fit together")
+        text = str(error)
+        if place == ACCESSOR or error.key == ACCESSOR:
+            self._accessor_note.set_text(text)
+        elif place in self._entries:
+            self._entries[place].say(text, refused=True)
+        else:
+            self._widgets.get(place, self._widgets[SCENARIO])[1].say(text, refused=True)
+
+    # What is shown.
+
+    def _draw(self, answer: Answer, shipped: Result | None) -> None:
+        self._headline.set_text(show.headline(answer))
+        self._status.set_text(
+            f"90 % intervals of {answer.draws} draws" + ("" if answer.is_whole else ", more are under way")
+        )
+        _redraw(self._rates, show.rates_figure(answer, shipped))
+        self._rates_table.set_content(show.rates_table(answer))
+        _redraw(self._stack, show.stack_figure(answer))
+        fall = show.waterfall_figure(answer)
+        self._fall.set_visibility(fall is not None)
+        if fall is not None:
+            _redraw(self._fall, fall)
+        if not answer.is_first:
+            self._sentences.set_content(show.sentences(answer))
+            self._ranking.set_content(show.ranking_table(answer))
+            self._objections.set_content(show.objections_table(answer))
+            self._grades.set_content(show.grades(answer))
+        self._show_commands(answer)
+
+    def _show_commands(self, answer: Answer) -> None:
+        state, variants = answer.question.state, len(answer.question.scenario.access)
+        query = state.query()
+        self._links.clear()
+        with self._links:
+            for file, title in (
+                ("report.html", "the report page"),
+                ("rates.csv", "the rates as CSV"),
+                ("scenario.yaml", "the scenario as YAML"),
+            ):
+                ui.link(title, f"{file}?{query}", new_tab=file == "report.html")
+        self._commands.clear()
+        with self._commands:
+            for title, command in commands(state, answer.draws, variants, self._tables.configs).items():
+                with ui.element("div").classes("command"):
+                    ui.label(title)
+                    copy = ui.button("copy", on_click=lambda _, text=command: ui.clipboard.write(text))
+                    copy.props(f'flat dense no-caps aria-label="copy the command: {title}"')
+                    ui.element("pre").props["textContent"] = command
+
+    def _show_inputs(self, answer: Answer, place: str) -> None:
+        """Show sliders of the inputs that matter; those that are there stay, so that one can be held."""
+        question = answer.question
+        known = catalogue.inputs(question.state, question.scenario, answer.review.tornado, self._tables)
+        if place in self._entries and {entry.key for entry in known} >= {place}:
+            for entry in known:
+                if entry.key in self._entries and entry.key != place:
+                    self._entries[entry.key].show(f"{entry.entry.value:.6g}")
+            return
+        self._inputs.clear()
+        with self._inputs:
+            self._entries = {entry.key: self._entry(entry) for entry in known}
+            if not known:
+                ui.label("no input that it depends on has a range").classes("small")
+
+    def _entry(self, known: Input) -> Entry:
+        key = known.key
+
+        def reset() -> None:
+            if self._question is not None:
+                self.go(self._question.state.changed(key, None))
+
+        def slid(text: str) -> None:
+            if self._question is not None:
+                self.go(self._question.state.changed(key, text), key, key)
+
+        return Entry(known, slid, reset)
+
+
+def _effects(widgets: dict[str, tuple[Control, Widget]]) -> list[str]:
+    """Return the keys whose effect is looked at."""
+    return [key for key in widgets if key != SCENARIO]
+
+
+def _group(title: str, *, is_open: bool) -> Any:
+    details = ui.element("details").classes("group")
+    if is_open:
+        details.props("open")
+    with details:
+        ui.html(title, tag="summary", sanitize=False)
+    return details
+
+
+def _section(title: str) -> Any:
+    section = ui.element("section")
+    with section:
+        ui.html(title, tag="h2", sanitize=False)
+    return section
+
+
+def _folded(title: str) -> Any:
+    details = ui.element("details")
+    with details:
+        ui.html(title, tag="summary", sanitize=False)
+    return details
+
+
+def _chart(says: str) -> Any:
+    with ui.element("div").classes("chart").props(f'role=group aria-label="{says}"'):
+        return ui.plotly({"data": [], "layout": {"height": 300}})
+
+
+def _redraw(chart: Any, figure: Any) -> None:
+    chart.update_figure(figure)

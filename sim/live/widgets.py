@@ -1,0 +1,236 @@
+"""The controls as a browser has them: each with a label, a value as a text, and a place for what is said about it."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from html import escape
+from typing import Any
+
+from nicegui import ui
+
+from sim.live.controls import OWN_MIX, Control, Input
+from sim.live.show import grade_class
+
+#: Milliseconds without a further key before a number that is typed counts.
+_TYPING_MS = 350
+#: Called with the text that a control was moved to.
+Moved = Callable[[str], None]
+
+
+class Widget(ABC):
+    """A control on the page. `show` sets its value and is no move of it."""
+
+    def __init__(self, label: str, moved: Moved) -> None:
+        self.label, self._moved, self._is_quiet = label, moved, False
+        self.box = ui.element("div").classes("control")
+        with self.box:
+            self.elements = self._build()
+            self._note = ui.label("").classes("note")
+        self.idle = False
+
+    @abstractmethod
+    def _build(self) -> list[Any]:
+        """Make the elements that are moved."""
+
+    @abstractmethod
+    def _set(self, text: str) -> None:
+        """Let the elements show a value."""
+
+    def show(self, text: str) -> None:
+        """Let the control stand where the text says, without remarks."""
+        with self._quiet():
+            self._set(text)
+        self.say("")
+
+    def move(self, text: str) -> None:
+        """Tell the page where the control was moved to."""
+        if not self._is_quiet:
+            self._moved(text)
+
+    def say(self, text: str, *, refused: bool = False) -> None:
+        """Say something beside the control: why it was refused, or why it has no effect."""
+        self._note.set_text(text)
+        self._note.set_visibility(bool(text))
+        self._note.props("role=alert" if refused else "", remove="" if refused else "role")
+        self.box.classes(add="refused" if refused else "", remove="" if refused else "refused")
+
+    def enable(self, wanted: bool, reason: str = "") -> None:
+        """Let the control be moved, or not, for a reason that is said."""
+        self.idle = not wanted
+        for element in self.elements:
+            element.set_enabled(wanted)
+        if not wanted:
+            self.say(reason)
+
+    @contextmanager
+    def _quiet(self) -> Iterator[None]:
+        self._is_quiet = True
+        try:
+            yield
+        finally:
+            self._is_quiet = False
+
+
+class Pick(Widget):
+    """One of some names, or several of them in the order in which they are chosen."""
+
+    def __init__(self, control: Control, moved: Moved) -> None:
+        self._control = control
+        super().__init__(control.label, moved)
+
+    def _build(self) -> list[Any]:
+        several = self._control.kind == "several"
+        self._select = ui.select(
+            _options(self._control.choices),
+            label=self.label,
+            value=[] if several else None,
+            multiple=several,
+            on_change=lambda event: self.move(",".join(event.value) if several else event.value),
+        )
+        self._select.props("outlined dense options-dense" + (" use-chips" if several else ""))
+        return [self._select]
+
+    def _set(self, text: str) -> None:
+        chosen = text.split(",") if self._control.kind == "several" else [text]
+        lacking = [name for name in chosen if name not in self._control.choices]
+        self._select.set_options(
+            _options((*self._control.choices, *lacking)), value=chosen if self._control.kind == "several" else text
+        )
+
+
+def _options(choices: tuple[str, ...]) -> dict[str, str]:
+    return {name: {"null": "none", OWN_MIX: OWN_MIX}.get(name, name) for name in choices}
+
+
+class Switch(Widget):
+    """Off or on."""
+
+    def __init__(self, control: Control, moved: Moved) -> None:
+        self._control = control
+        super().__init__(control.label, moved)
+
+    def _build(self) -> list[Any]:
+        self._switch = ui.switch(
+            self.label, on_change=lambda event: self.move(self._control.choices[bool(event.value)])
+        )
+        return [self._switch.props(f"dense {_named(self.label)}")]
+
+    def _set(self, text: str) -> None:
+        self._switch.set_value(text == self._control.choices[1])
+
+
+class Slide(Widget):
+    """A slider between some stops, and a field for any other number."""
+
+    def __init__(self, control: Control, moved: Moved) -> None:
+        self._stops, self._unit = control.stops, control.unit
+        super().__init__(control.label, moved)
+
+    def _build(self) -> list[Any]:
+        self._heading = ui.label(self._title()).classes("heading")
+        with ui.element("div").classes("slide"):
+            self._slider = ui.slider(
+                min=0, max=len(self._stops) - 1, step=1, on_change=lambda event: self._slid(event.value)
+            ).props(_named(f"{self._title()}, slider"))
+            self._number = _number(self._title(), lambda number: self._typed(number))
+        return [self._slider, self._number]
+
+    def _title(self) -> str:
+        return f"{self.label}, {self._unit}" if self._unit else self.label
+
+    def _slid(self, place: Any) -> None:
+        if not self._is_quiet and place is not None:
+            text = _plain(self._stops[int(place)])
+            with self._quiet():
+                self._set(text)
+            self.move(text)
+
+    def _typed(self, number: float) -> None:
+        if not self._is_quiet:
+            with self._quiet():
+                self._place(_plain(number))
+            self.move(_plain(number))
+
+    def _nearest(self, number: float) -> int:
+        return min(range(len(self._stops)), key=lambda place: abs(self._stops[place] - number))
+
+    def _set(self, text: str) -> None:
+        self._number.set_value(float(text))
+        self._place(text)
+
+    def _place(self, text: str) -> None:
+        """Put the slider at the stop that is nearest to a number, and let it say the number itself."""
+        self._slider.set_value(self._nearest(float(text)))
+        self._slider.props(f'aria-valuetext="{_plain(float(text))}"')
+
+
+class Entry(Widget):
+    """A table entry: a slider with its range marked in the colour of its grade, a field, and the way back."""
+
+    def __init__(self, known: Input, moved: Moved, reset: Callable[[], None]) -> None:
+        self.known, self._reset = known, reset
+        self._number: Any = None
+        super().__init__(known.label, moved)
+
+    def _build(self) -> list[Any]:
+        known = self.known
+        title = f"{self.label}, {known.entry.unit}"
+        with ui.element("div").classes("heading"):
+            ui.label(title)
+            ui.label(known.grade).classes(f"grade {grade_class(known.grade)}")
+            back = ui.button("as in the table", on_click=lambda: self._reset()).props("flat dense no-caps size=sm")
+            back.props(_named(f"{self.label} as in the table")).set_visibility(known.entry.table_range is not None)
+        with ui.element("div").classes("slide"):
+            with ui.element("div").classes("ranged"):
+                ui.html(_range_mark(known), sanitize=False)
+                self._slider = ui.slider(
+                    min=known.least,
+                    max=known.most,
+                    step=known.step,
+                    value=known.entry.value,
+                    on_change=lambda event: self._follow(self._number, event.value),
+                ).props(_named(f"{title}, slider, {known.range_text}"))
+            self._number = _number(title, lambda number: self._follow(self._slider, number))
+            with self._quiet():
+                self._number.set_value(float(f"{known.entry.value:.6g}"))
+        ui.label(f"table: {known.range_text}").classes("small")
+        return [self._slider, self._number]
+
+    def _follow(self, other: Any, number: float | None) -> None:
+        if not self._is_quiet and number is not None:
+            with self._quiet():
+                other.set_value(number)
+            self.move(_plain(number))
+
+    def _set(self, text: str) -> None:
+        self._number.set_value(float(text))
+        self._slider.set_value(float(text))
+
+
+def _number(title: str, typed: Callable[[float], None]) -> Any:
+    def changed(event: Any) -> None:
+        if event.value is not None:
+            typed(float(event.value))
+
+    field = ui.number(on_change=changed).classes("number")
+    return field.props(f"outlined dense debounce={_TYPING_MS} step=any {_named(title)}")
+
+
+def _named(title: str) -> str:
+    """Return the property that names an element to those who do not see it."""
+    text = title.replace("\\", "").replace('"', "'")
+    return f'aria-label="{text}"'
+
+
+def _plain(number: float) -> str:
+    return f"{number:.0f}" if float(number).is_integer() else f"{number:.6g}"
+
+
+def _range_mark(known: Input) -> str:
+    width = known.most - known.least or 1.0
+    left = 100 * (known.low - known.least) / width
+    reach = max(100 * (known.high - known.low) / width, 1.0)
+    colour = escape(grade_class(known.grade))
+    return f'<div class="range"><span class="{colour}" style="left:{left:.1f}%;width:{reach:.1f}%"></span></div>'
