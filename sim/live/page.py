@@ -24,7 +24,7 @@ _SETTLE_SECONDS = 0.03
 #: Whole answers that are kept, of all pages together.
 _KEPT = 32
 #: What threads say where the program ends.
-_ENDING = "cannot schedule new futures after shutdown"
+_ENDING = "cannot schedule new futures after"
 _NO_EFFECT = "no effect in this scenario"
 
 _EXAMPLE = """\

@@ -150,5 +150,5 @@ def framework() -> tuple[Any, Any]:
         import nicegui
         import uvicorn
     except ImportError:
-        raise ConfigError("NiceGUI is not installed; pip install 'vhost-sim[explore]'", key="explore") from None
+        raise ConfigError("NiceGUI is not installed; pip install 'vhost-sim[explore]'") from None
     return uvicorn, nicegui

@@ -114,9 +114,7 @@ class Reader:
 
     def slide(self, label, key=Keys.ARROW_RIGHT):
         """Move a slider one step, by keyboard."""
-        slider = self.element(label)
-        thumb = slider if slider.get_attribute("role") == "slider" else slider.find_element(By.CSS_SELECTOR, "[role=slider]")
-        thumb.send_keys(key)
+        self.element(label, "slider").find_element(By.CSS_SELECTOR, "[tabindex]").send_keys(key)
 
     def type(self, label, number):
         """Type a number into the field of a control."""

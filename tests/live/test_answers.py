@@ -1,0 +1,134 @@
+"""The answer in stages: each says what the library says, and nobody waits for an outdated one."""
+
+from __future__ import annotations
+
+import pytest
+
+import sim
+from sim.live import show
+from sim.live.answers import OutdatedError, answers, nominal
+from sim.live.questions import Tables, as_shipped, ask
+from sim.live.state import State, of_command
+from sim.study.review.ask import review
+from sim.study.runs.case import sides_of
+from sim.study.uncertainty.intervals import uncertainty
+from tests.live.test_state import SEED, WINDOW
+
+TABLES = Tables()
+SHORT = ["traffic.packet_bytes=64,1500", "access=copy_user,vmap", "run.packets=20000"]
+FEW = 8
+
+
+@pytest.fixture(scope="module")
+def question():
+    return ask(TABLES, of_command(SEED, [*SHORT, "kernel=v6.12"]))
+
+
+@pytest.fixture(scope="module")
+def stages(question):
+    return list(answers(question, lambda: True, few=FEW, draws=12))
+
+
+def test_each_stage_has_more_than_the_one_before(stages):
+    first, bounded, whole = stages
+    assert [(answer.is_first, answer.is_whole, answer.draws) for answer in stages] == [
+        (True, False, FEW),
+        (False, False, FEW),
+        (False, True, 12),
+    ]
+    assert {rate.packet_bytes for rate in first.review.sure.rates} == {64}
+    assert {rate.packet_bytes for rate in bounded.review.sure.rates} == {64, 1500}
+    assert (first.review.ranking, first.review.preface.bounded) == (None, ())
+    assert all(row.gain is None for row in bounded.review.ranking.rows)
+    assert any(row.gain is not None for row in whole.review.ranking.rows)
+    assert sum(whole.review.preface.worth.values()) == pytest.approx(1.0)
+
+
+def test_every_number_is_what_the_library_gives(question, stages):
+    first, bounded, whole = stages
+    scenario = question.scenario
+    assert whole.review.result == sim.run(scenario)
+    assert whole.review.sure == uncertainty(sides_of(scenario), 12, scenario.run.seed)
+    assert bounded.review.sure == uncertainty(sides_of(scenario), FEW, scenario.run.seed)
+    at_first = [side for side in sides_of(scenario) if side.packet_bytes == 64]
+    assert first.review.sure == uncertainty(at_first, FEW, scenario.run.seed)
+    assert whole.review.comparison == sim.compare(scenario)
+
+
+def test_the_whole_answer_says_the_sentence_of_the_report(question, stages):
+    report = review(question.scenario, 12)
+    whole = stages[-1].review
+    assert whole.sentence() == report.sentence()
+    assert whole.preface.bounded == report.preface.bounded
+    assert whole.preface.worth == report.preface.worth
+    assert whole.tornado == report.tornado
+
+
+def test_as_many_draws_as_at_first_are_not_made_twice(question):
+    *_, bounded, whole = answers(question, lambda: True, few=FEW, draws=FEW)
+    assert whole.review.sure is bounded.review.sure
+
+
+@pytest.mark.parametrize("after", range(4))
+def test_an_outdated_answer_ends(question, after):
+    """Whatever stage it is in."""
+    waiting = [True]
+    stages = answers(question, lambda: waiting[0], few=FEW, draws=12)
+    for _ in range(min(after, 2)):
+        next(stages)
+    waiting[0] = after == 3
+    if waiting[0]:
+        assert next(stages).is_whole
+    else:
+        with pytest.raises(OutdatedError):
+            next(stages)
+
+
+def test_what_is_shipped_is_drawn_pale_where_it_differs(stages):
+    shipped = nominal(as_shipped(TABLES, of_command(SEED)), lambda: True)
+    figure = show.rates_figure(stages[-1], shipped)
+    pale = [trace for trace in figure["data"] if "as shipped" in trace.get("name", "")]
+    assert [trace["name"] for trace in pale] == [f"{name}, as shipped" for name in ("copy_user", "vmap", "ideal")]
+    points = [point for point in shipped.points if point.access == "vmap"]
+    assert pale[1]["y"] == [point.pps / 1e6 for point in points]
+    same = nominal(stages[-1].question.scenario, lambda: True)
+    assert show.rates_figure(stages[-1], same)["data"] == show.rates_figure(stages[-1], None)["data"]
+
+
+def test_bands_are_drawn_once_they_are_known(stages):
+    def filled(answer):
+        traces = show.rates_figure(answer, None)["data"]
+        return [max(trace["y"]) - min(trace["y"]) for trace in traces if trace.get("fill") == "toself"]
+
+    first, bounded, _ = stages
+    nominal_span = [
+        max(point.pps for point in first.review.result.points if point.access == name) / 1e6
+        - min(point.pps for point in first.review.result.points if point.access == name) / 1e6
+        for name in ("copy_user", "vmap")
+    ]
+    assert filled(first) == pytest.approx(nominal_span)
+    assert all(wide > narrow for wide, narrow in zip(filled(bounded), filled(first), strict=True))
+
+
+def test_names_from_files_are_texts():
+    hostile = WINDOW.replace("descriptor read without the speculation barrier", "'<img src=x onerror=alert(1)>'")
+    hostile += "objections: ['<script>alert(2)</script>']\n"
+    state = State(
+        SEED, tuple(sorted({"access": "copy_user,one-window", "traffic.packet_bytes": "64"}.items())), hostile
+    )
+    *_, whole = answers(ask(TABLES, state), lambda: True, few=2, draws=2)
+    made = "".join(
+        make(whole) for make in (show.sentences, show.ranking_table, show.objections_table, show.rates_table)
+    )
+    assert "<img" not in made
+    assert "<script" not in made
+    assert "&lt;script&gt;alert(2)" in made
+
+
+def test_a_scenario_without_competing_variants_has_an_answer(question):
+    state = of_command("af-xdp-tx", ["traffic.packet_bytes=64", "run.packets=20000"])
+    *_, whole = answers(ask(TABLES, state), lambda: True, few=2, draws=2)
+    assert whole.review.ranking is None
+    assert show.waterfall_figure(whole) is None
+    assert "variants compete where" in show.ranking_table(whole)
+    assert "carries" in show.headline(whole)
