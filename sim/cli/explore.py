@@ -62,6 +62,8 @@ def explore(
     listening = server.listen(port or 0)
     opt.notice("Ctrl-C ends it")
     try:
-        server.serve(listening)
+        from sim.live.application import application  # only now, so that a mistake is said at once
+
+        server.serve(listening, application(server))
     except KeyboardInterrupt:
         opt.notice("stopped")

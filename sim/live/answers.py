@@ -11,7 +11,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from sim.config.scenario.scenario import Scenario
-from sim.live.questions import Question
+from sim.live.questions import Question, Tables, as_shipped
+from sim.live.state import State
 from sim.study.evidence.envelope import outside
 from sim.study.questions.limits import limits
 from sim.study.questions.run import Result, run
@@ -26,6 +27,8 @@ from sim.study.uncertainty.intervals import FEW_DRAWS, Uncertainty, uncertainty
 
 #: Returns whether an answer is still waited for.
 Wanted = Callable[[], bool]
+#: Whole answers that are kept, of all pages together.
+_KEPT = 32
 #: Runs of a stage that several threads share.
 _MANY_RUNS = 1000
 
@@ -35,7 +38,7 @@ class OutdatedError(Exception):
 
 
 @dataclass(frozen=True)
-class Answer:
+class StagedAnswer:
     """A review as far as it is known, and whether more draws are under way.
 
     `sure` of the review has the first size alone while `is_first`.
@@ -52,7 +55,9 @@ class Answer:
         return self.review.sure.draws
 
 
-def answers(question: Question, wanted: Wanted, few: int = FEW_DRAWS, draws: int | None = None) -> Iterator[Answer]:
+def answers(
+    question: Question, wanted: Wanted, few: int = FEW_DRAWS, draws: int | None = None
+) -> Iterator[StagedAnswer]:
     """Yield the answer of a question, each time with more of it.
 
     First rates and the interval of the headline, from `few` draws; then intervals of all sizes, what bounds the answer,
@@ -61,15 +66,41 @@ def answers(question: Question, wanted: Wanted, few: int = FEW_DRAWS, draws: int
     """
     asked = _Asked(question.scenario, question.folder, wanted)
     review = asked.first(few)
-    yield Answer(question, review, is_first=True)
+    yield StagedAnswer(question, review, is_first=True)
     review = asked.bounded(review, few)
-    yield Answer(question, review)
-    yield Answer(question, asked.whole(review, draws), is_whole=True)
+    yield StagedAnswer(question, review)
+    yield StagedAnswer(question, asked.whole(review, draws), is_whole=True)
 
 
 def nominal(scenario: Scenario, wanted: Wanted) -> Result:
     """Run a scenario with its tables as they are, as long as that is wanted."""
     return _Asked(scenario, None, wanted).run()
+
+
+class Known:
+    """What pages of one server share: whole answers and shipped results, which depend on their questions alone."""
+
+    def __init__(self) -> None:
+        self._answers: dict[State, StagedAnswer] = {}
+        self._shipped: dict[str, Result] = {}
+
+    def answer(self, state: State) -> StagedAnswer | None:
+        """Return the whole answer of a state that was asked before, None where it was not or long ago."""
+        return self._answers.get(state)
+
+    def keep(self, answer: StagedAnswer) -> None:
+        """Keep a whole answer in the place of the oldest."""
+        self._answers[answer.question.state] = answer
+        while len(self._answers) > _KEPT:
+            self._answers.pop(next(iter(self._answers)), None)
+
+    def shipped(self, tables: Tables, state: State, wanted: Wanted) -> Result | None:
+        """Return the result of a state's scenario as it is shipped, None where that is the state itself."""
+        if not state.changes:
+            return None
+        if state.scenario not in self._shipped:
+            self._shipped[state.scenario] = nominal(as_shipped(tables, state), wanted)
+        return self._shipped[state.scenario]
 
 
 class _Asked:

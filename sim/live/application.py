@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from fastapi import FastAPI, Request
 from fastapi.responses import HTMLResponse, PlainTextResponse, Response
@@ -13,13 +12,11 @@ from nicegui import ui
 
 from sim.config import dump_scenario
 from sim.config.errors import ConfigError
-from sim.live.answers import answers
-from sim.live.page import Known, Page
+from sim.live.answers import Known, answers
+from sim.live.page import Page
 from sim.live.questions import Question, ask
+from sim.live.server import Server
 from sim.live.state import State, commands, of_query
-
-if TYPE_CHECKING:
-    from sim.live.server import Server
 
 _TITLE = "vhost-sim explore"
 _PRIMARY = "#1f5f88"

@@ -144,7 +144,7 @@ def keys_of(control: Control) -> tuple[str, ...]:
 
 
 @dataclass(frozen=True)
-class Input:
+class MovableInput:
     """A table entry that can be moved: its range in the table, and the ends that its slider has."""
 
     key: str
@@ -173,7 +173,7 @@ class Input:
         return f"{self.low:g} to {self.high:g} {self.entry.unit}"
 
 
-def inputs(state: State, scenario: Scenario, tornado: Sensitivities, tables: Tables) -> list[Input]:
+def inputs(state: State, scenario: Scenario, tornado: Sensitivities, tables: Tables) -> list[MovableInput]:
     """Return the inputs to move: those that are set, those that move the answer furthest, the barrier."""
     keys = [key for key, _ in state.changes if isinstance(value_of(scenario, key), Quantity)]
     for index in tornado.indices:
@@ -186,7 +186,7 @@ def inputs(state: State, scenario: Scenario, tornado: Sensitivities, tables: Tab
     return [_input(key, scenario, key in fitted) for key in chosen]
 
 
-def _input(key: str, scenario: Scenario, is_fitted: bool) -> Input:
+def _input(key: str, scenario: Scenario, is_fitted: bool) -> MovableInput:
     entry = value_of(scenario, key)
     assert isinstance(entry, Quantity)
     low, high = entry.table_range or (entry.low, entry.high)
@@ -196,4 +196,4 @@ def _input(key: str, scenario: Scenario, is_fitted: bool) -> Input:
     while inconceivable(most, entry.unit) and most > max(high, entry.value):
         most = max(high, entry.value)
     least = max(least, low) if inconceivable(least, entry.unit) else least
-    return Input(key, entry, "fitted" if is_fitted else entry.grade, low, high, min(least, entry.value), most)
+    return MovableInput(key, entry, "fitted" if is_fitted else entry.grade, low, high, min(least, entry.value), most)

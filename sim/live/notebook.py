@@ -104,9 +104,11 @@ def _server(state: State, draws: int | None) -> Server:
             started = threading.Event()
             server = Server(Tables(), state, draws, started=started.set)
             listening = server.listen()
-            threading.Thread(target=server.serve, args=(listening,), daemon=True).start()
+            from sim.live.application import application
+
+            threading.Thread(target=server.serve, args=(listening, application(server)), daemon=True).start()
             if not started.wait(_START_SECONDS):
                 server.stop()
-                raise ConfigError("the page's server did not start", key="explore")
+                raise ConfigError("the page's server did not start")
             _running = server
     return _running

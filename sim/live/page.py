@@ -12,17 +12,15 @@ from nicegui.events import GenericEventArguments
 from sim.config.errors import ConfigError
 from sim.live import controls as catalogue
 from sim.live import show
-from sim.live.answers import Answer, OutdatedError, answers, nominal
-from sim.live.controls import Control, Input, keys_of, moved, shown
-from sim.live.questions import Question, Tables, as_shipped, ask, reason, without_effect
+from sim.live.answers import Known, OutdatedError, StagedAnswer, answers
+from sim.live.controls import Control, MovableInput, keys_of, moved, shown
+from sim.live.questions import Question, Tables, ask, reason, without_effect
 from sim.live.state import ACCESSOR, SCENARIO, State, commands, named_in, of_query
-from sim.live.widgets import Entry, Pick, Slide, Switch, Widget
+from sim.live.widgets import EntrySlider, Pick, Slide, Toggle, Widget
 from sim.study.questions.run import Result
 
 #: What is done when nothing has moved for so long: a slider on its way asks for nothing.
 _SETTLE_SECONDS = 0.03
-#: Whole answers that are kept, of all pages together.
-_KEPT = 32
 #: What threads say where the program ends.
 _ENDING = "cannot schedule new futures after"
 _NO_EFFECT = "no effect in this scenario"
@@ -39,32 +37,6 @@ metadata:
 """
 
 
-class Known:
-    """What pages of one server share: whole answers and shipped results, which depend on their questions alone."""
-
-    def __init__(self) -> None:
-        self._answers: dict[State, Answer] = {}
-        self._shipped: dict[str, Result] = {}
-
-    def answer(self, state: State) -> Answer | None:
-        """Return the whole answer of a state that was asked before, None where it was not or long ago."""
-        return self._answers.get(state)
-
-    def keep(self, answer: Answer) -> None:
-        """Keep a whole answer in the place of the oldest."""
-        self._answers[answer.question.state] = answer
-        while len(self._answers) > _KEPT:
-            self._answers.pop(next(iter(self._answers)), None)
-
-    def shipped(self, tables: Tables, state: State, wanted: Callable[[], bool]) -> Result | None:
-        """Return the result of a state's scenario as it is shipped, None where that is the state itself."""
-        if not state.changes:
-            return None
-        if state.scenario not in self._shipped:
-            self._shipped[state.scenario] = nominal(as_shipped(tables, state), wanted)
-        return self._shipped[state.scenario]
-
-
 class Page:
     """A page: its last good state and answer, its controls, and the number of the move that is answered."""
 
@@ -74,7 +46,7 @@ class Page:
         self._question: Question | None = None
         self._pushed: str | None = None
         self._widgets: dict[str, tuple[Control, Widget]] = {}
-        self._entries: dict[str, Entry] = {}
+        self._entries: dict[str, EntrySlider] = {}
         self._build()
 
     def close(self) -> None:
@@ -128,18 +100,19 @@ class Page:
         kinds: dict[str, Callable[[Control, Callable[[str], None]], Widget]] = {
             "pick": Pick,
             "several": Pick,
-            "switch": Switch,
+            "switch": Toggle,
             "slide": Slide,
         }
         widget: Widget = kinds[control.kind](control, lambda text: self._moved(control, text))
         return widget
 
     def _build_answers(self) -> None:
-        self._sentences = ui.html("", sanitize=False).classes("said")
         with _section("packets per second against packet size"):
             self._rates = _chart("packets per second against packet size, with 90 % bands and the rates of full links")
             with _folded("the numbers"):
                 self._rates_table = ui.html("", sanitize=False)
+        with _section("what bounds it"):
+            self._sentences = ui.html("", sanitize=False).classes("said")
         with _section("every variant that applies, ranked"):
             self._ranking = ui.html("", sanitize=False)
             with _folded("what is held against them"):
@@ -200,7 +173,7 @@ class Page:
         self.go(state, is_addressed=True)
 
     def go(self, state: State, place: str = "", key: str | None = None, *, is_addressed: bool = False) -> None:
-        """Answer another state; `place` is the control that was moved, `key` the key that it changes."""
+        """StagedAnswer another state; `place` is the control that was moved, `key` the key that it changes."""
         self._move += 1
         self._status.set_text("computing")
         background_tasks.create(self._answer(self._move, state, place, key, is_addressed))
@@ -235,11 +208,13 @@ class Page:
         whole = self._known.answer(question.state)
         stages = iter([whole]) if whole else answers(question, wanted, draws=self._draws)
         answer = await asyncio.to_thread(next, stages, None)
-        idle = await asyncio.to_thread(without_effect, question, _effects(self._widgets))
         if not wanted() or answer is None:
             return
-        self._settle(question, idle, place, is_addressed)
         self._draw(answer, None)
+        idle = await asyncio.to_thread(without_effect, question, _effects(self._widgets))
+        if not wanted():
+            return
+        self._settle(question, idle, place, is_addressed)
         shipped = await asyncio.to_thread(self._known.shipped, self._tables, question.state, wanted)
         while wanted() and answer is not None:
             self._draw(answer, shipped)
@@ -247,8 +222,9 @@ class Page:
                 self._show_inputs(answer, place)
             if answer.is_whole:
                 self._known.keep(answer)
-            elif not answer.is_first:
+            if not answer.is_first:
                 await self._explain_idle(question, idle, wanted)
+                idle = set()
             answer = await asyncio.to_thread(next, stages, None)
 
     def _settle(self, question: Question, idle: set[str], place: str, is_addressed: bool) -> None:
@@ -295,7 +271,7 @@ class Page:
 
     # What is shown.
 
-    def _draw(self, answer: Answer, shipped: Result | None) -> None:
+    def _draw(self, answer: StagedAnswer, shipped: Result | None) -> None:
         self._headline.set_text(show.headline(answer))
         self._status.set_text(
             f"90 % intervals of {answer.draws} draws" + ("" if answer.is_whole else ", more are under way")
@@ -303,10 +279,7 @@ class Page:
         _redraw(self._rates, show.rates_figure(answer, shipped))
         self._rates_table.set_content(show.rates_table(answer))
         _redraw(self._stack, show.stack_figure(answer))
-        fall = show.waterfall_figure(answer)
-        self._fall.set_visibility(fall is not None)
-        if fall is not None:
-            _redraw(self._fall, fall)
+        _redraw(self._fall, show.waterfall_figure(answer))
         if not answer.is_first:
             self._sentences.set_content(show.sentences(answer))
             self._ranking.set_content(show.ranking_table(answer))
@@ -314,7 +287,7 @@ class Page:
             self._grades.set_content(show.grades(answer))
         self._show_commands(answer)
 
-    def _show_commands(self, answer: Answer) -> None:
+    def _show_commands(self, answer: StagedAnswer) -> None:
         state, variants = answer.question.state, len(answer.question.scenario.access)
         query = state.query()
         self._links.clear()
@@ -334,12 +307,14 @@ class Page:
                     copy.props(f'flat dense no-caps aria-label="copy the command: {title}"')
                     ui.element("pre").props["textContent"] = command
 
-    def _show_inputs(self, answer: Answer, place: str) -> None:
+    def _show_inputs(self, answer: StagedAnswer, place: str) -> None:
         """Show sliders of the inputs that matter; those that are there stay, so that one can be held."""
         question = answer.question
         known = catalogue.inputs(question.state, question.scenario, answer.review.tornado, self._tables)
         if place in self._entries and {entry.key for entry in known} >= {place}:
             for entry in known:
+                if entry.key in self._entries:
+                    self._entries[entry.key].settle(entry)
                 if entry.key in self._entries and entry.key != place:
                     self._entries[entry.key].show(f"{entry.entry.value:.6g}")
             return
@@ -349,7 +324,7 @@ class Page:
             if not known:
                 ui.label("no input that it depends on has a range").classes("small")
 
-    def _entry(self, known: Input) -> Entry:
+    def _entry(self, known: MovableInput) -> EntrySlider:
         key = known.key
 
         def reset() -> None:
@@ -360,7 +335,7 @@ class Page:
             if self._question is not None:
                 self.go(self._question.state.changed(key, text), key, key)
 
-        return Entry(known, slid, reset)
+        return EntrySlider(known, slid, reset)
 
 
 def _effects(widgets: dict[str, tuple[Control, Widget]]) -> list[str]:

@@ -53,7 +53,7 @@ class Guard:
         self._headers = [(name.encode(), value.encode()) for name, value in headers.items()]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request."""
+        """StagedAnswer one request."""
         if scope["type"] == "lifespan":
             await self._app(scope, receive, send)
         elif self.admits(scope):
@@ -117,12 +117,10 @@ class Server:
         """Return the address of the page of a state, by default the first one's."""
         return f"http://{ADDRESS}:{self.port}/{self.token}/?{(state or self.first).query()}"
 
-    def serve(self, listening: socket.socket) -> None:
-        """Serve until told to stop: by a signal, or by `stop` from elsewhere."""
+    def serve(self, listening: socket.socket, application: App) -> None:
+        """Serve an application until told to stop: by a signal, or by `stop` from elsewhere."""
         uvicorn = framework()[0]
-        from sim.live.application import application
-
-        guarded = Guard(application(self), self.token, self.port)
+        guarded = Guard(application, self.token, self.port)
         config = uvicorn.Config(
             guarded,
             log_level="critical",

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from sim.live.answers import Answer
+from sim.live.answers import StagedAnswer
 from sim.report.page.charts import Figure, cycle_stack, label, rates, waterfall
 from sim.report.page.html import escaped, isolated, table
 from sim.report.page.numbers import rate_table
@@ -23,16 +23,17 @@ _CONFIG = {
     "modeBarButtonsToRemove": ["sendDataToCloud", "lasso2d", "select2d", "zoomIn2d", "zoomOut2d", "autoScale2d"],
 }
 _PALE = "#8793a0"
+_CLEAR = {"paper_bgcolor": "rgba(0,0,0,0)", "plot_bgcolor": "rgba(0,0,0,0)"}
 #: Grades as classes of colour, in the order of what they are worth.
 GRADES = ("measured-here", "measured-elsewhere", "vendor", "derived", "fitted", "guess", "a setting")
 
 
-def headline(answer: Answer) -> str:
+def headline(answer: StagedAnswer) -> str:
     """Return the answer in a sentence."""
     return answer.review.sentence()
 
 
-def rates_figure(answer: Answer, shipped: Result | None) -> Figure:
+def rates_figure(answer: StagedAnswer, shipped: Result | None) -> Figure:
     """Return packets per second against packet size, with bands where they are known, as shipped in pale lines."""
     review = answer.review
     figure = rates(_without_bands(review) if answer.is_first else review)
@@ -72,16 +73,22 @@ def _as_asked(review: Review, points: list[Any]) -> bool:
     return all(now.get((point.access, point.packet_bytes)) == point.pps for point in points)
 
 
-def stack_figure(answer: Answer) -> Figure:
+def stack_figure(answer: StagedAnswer) -> Figure:
     """Return the worker's cycles per packet of each variant, by layer, at the first size."""
     review = answer.review
     return _whole(cycle_stack([point for point in review.result.points if point.packet_bytes == review.first_size]))
 
 
-def waterfall_figure(answer: Answer) -> Figure | None:
-    """Return what makes up the differences from the first variant; None where there is no other."""
+def waterfall_figure(answer: StagedAnswer) -> Figure:
+    """Return what makes up the differences from the first variant; a sentence where there is no other."""
     review = answer.review
-    return _whole(waterfall(review.ordered(), {})) if review.comparisons else None
+    if review.comparisons:
+        return _whole(waterfall(review.ordered(), {}))
+    said = {"text": "one variant: there is nothing to compare it with", "showarrow": False, "font": {"color": _PALE}}
+    hidden = {"visible": False}
+    return _whole(
+        {"data": [], "layout": {"height": 90, "xaxis": hidden, "yaxis": hidden, **_CLEAR, "annotations": [said]}}
+    )
 
 
 def _whole(figure: Figure) -> Figure:
@@ -90,7 +97,7 @@ def _whole(figure: Figure) -> Figure:
     return {**figure, "layout": layout, "config": _CONFIG}
 
 
-def sentences(answer: Answer) -> str:
+def sentences(answer: StagedAnswer) -> str:
     """Return what stands under the headline: what bounds the answer, what the evidence says, further variants."""
     review = answer.review
     said = [*review.further_sentences()[:2], *review.preface.bounded]
@@ -99,7 +106,7 @@ def sentences(answer: Answer) -> str:
     return f"<ul>{items}</ul>" if items else ""
 
 
-def ranking_table(answer: Answer) -> str:
+def ranking_table(answer: StagedAnswer) -> str:
     """Return every variant that applies, the largest gain first, with what it needs."""
     ranking = answer.review.ranking
     if ranking is None:
@@ -111,7 +118,7 @@ def ranking_table(answer: Answer) -> str:
     return _scrolling(ranked, "every variant, ranked") + notes
 
 
-def objections_table(answer: Answer) -> str:
+def objections_table(answer: StagedAnswer) -> str:
     """Return what is held against the ranked variants, and against which."""
     ranking = answer.review.ranking
     held = objections(ranking) if ranking else {}
@@ -119,7 +126,7 @@ def objections_table(answer: Answer) -> str:
     return _scrolling(table(("objection", "variants"), rows, left=2), "objections")
 
 
-def rates_table(answer: Answer) -> str:
+def rates_table(answer: StagedAnswer) -> str:
     """Return the numbers of the chart of rates, and the gains at the first size."""
     review = _without_bands(answer.review) if answer.is_first else answer.review
     gains = [(gain.after, gain.gain_percent.signed("%"), gain.saved_ns.signed("ns")) for gain in review.first_gains()]
@@ -132,7 +139,7 @@ def _scrolling(tables: str, says: str) -> str:
     return tables.replace('<div class="wide">', f'<div class="wide" tabindex="0" role="region" aria-label="{says}">')
 
 
-def grades(answer: Answer) -> str:
+def grades(answer: StagedAnswer) -> str:
     """Return how much of the width of the answer inputs of each grade make up: a bar, and the same in words."""
     worth: Mapping[str, float] | None = answer.review.preface.worth
     if not worth:

@@ -10,7 +10,7 @@ from typing import Any
 
 from nicegui import ui
 
-from sim.live.controls import OWN_MIX, Control, Input
+from sim.live.controls import OWN_MIX, Control, MovableInput
 from sim.live.show import grade_class
 
 #: Milliseconds without a further key before a number that is typed counts.
@@ -104,7 +104,7 @@ def _options(choices: tuple[str, ...]) -> dict[str, str]:
     return {name: {"null": "none", OWN_MIX: OWN_MIX}.get(name, name) for name in choices}
 
 
-class Switch(Widget):
+class Toggle(Widget):
     """Off or on."""
 
     def __init__(self, control: Control, moved: Moved) -> None:
@@ -166,10 +166,10 @@ class Slide(Widget):
         self._slider.props(f'aria-valuetext="{_plain(float(text))}"')
 
 
-class Entry(Widget):
+class EntrySlider(Widget):
     """A table entry: a slider with its range marked in the colour of its grade, a field, and the way back."""
 
-    def __init__(self, known: Input, moved: Moved, reset: Callable[[], None]) -> None:
+    def __init__(self, known: MovableInput, moved: Moved, reset: Callable[[], None]) -> None:
         self.known, self._reset = known, reset
         self._number: Any = None
         super().__init__(known.label, moved)
@@ -180,8 +180,9 @@ class Entry(Widget):
         with ui.element("div").classes("heading"):
             ui.label(title)
             ui.label(known.grade).classes(f"grade {grade_class(known.grade)}")
-            back = ui.button("as in the table", on_click=lambda: self._reset()).props("flat dense no-caps size=sm")
-            back.props(_named(f"{self.label} as in the table")).set_visibility(known.entry.table_range is not None)
+            self._back = ui.button("as in the table", on_click=lambda: self._reset())
+            self._back.props(f"flat dense no-caps size=sm {_named(f'{self.label} as in the table')}")
+            self.settle(known)
         with ui.element("div").classes("slide"):
             with ui.element("div").classes("ranged"):
                 ui.html(_range_mark(known), sanitize=False)
@@ -197,6 +198,10 @@ class Entry(Widget):
                 self._number.set_value(float(f"{known.entry.value:.6g}"))
         ui.label(f"table: {known.range_text}").classes("small")
         return [self._slider, self._number]
+
+    def settle(self, known: MovableInput) -> None:
+        """Offer the way back where the entry is set."""
+        self._back.set_visibility(known.entry.table_range is not None)
 
     def _follow(self, other: Any, number: float | None) -> None:
         if not self._is_quiet and number is not None:
@@ -228,7 +233,7 @@ def _plain(number: float) -> str:
     return f"{number:.0f}" if float(number).is_integer() else f"{number:.6g}"
 
 
-def _range_mark(known: Input) -> str:
+def _range_mark(known: MovableInput) -> str:
     width = known.most - known.least or 1.0
     left = 100 * (known.low - known.least) / width
     reach = max(100 * (known.high - known.low) / width, 1.0)

@@ -40,6 +40,7 @@ SLOW = {
     "vhost-sim validate  ": "every published figure with its interval: 40 s",
     "vhost-sim calibrate seed-two-rates": "a fit and its posterior: 30 s",
     "calibrate --here": "a fit of thirty figures: four minutes; needs what `measure` writes",
+    "vhost-sim explore": "a page that is served until it is interrupted: 12 s",
     "vhost-sim capacity": "a search of thirty runs: 5 s",
     "vhost-sim measure": "micro-benchmarks of this machine: up to a minute",
     "this-host": "needs what `measure` writes",
@@ -125,6 +126,8 @@ def _run(command: Command, name: str, folder: Path) -> tuple[list[str], str]:
         if target != "run":  # the others are not for a test to run: they run the tests
             return ([] if target in targets() else [f"no target '{target}' in the Makefile"]), ""
         line = targets()["run"].replace("$(BIN)/", "")
+    if line.startswith("vhost-sim explore"):  # it serves until it is interrupted
+        line = f"timeout --preserve-status --signal=INT 12 {line} --no-browser"
     with only_measuring() if "vhost-sim measure" in line else nullcontext():
         done = _call(["bash", "-c", line], name, folder)
     if done.returncode != command.code:

@@ -41,7 +41,14 @@ def serving(*arguments, folder):
 def browsing():
     """Give a browser without a window whose console and requests are kept."""
     options = ChromeOptions()
-    for argument in ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--disable-sync"):
+    for argument in (
+        "--headless=new",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--disable-dev-shm-usage",
+        "--disable-sync",
+        "--hide-scrollbars",
+    ):
         options.add_argument(argument)
     options.binary_location = BROWSER
     options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})

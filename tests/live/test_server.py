@@ -16,6 +16,7 @@ import pytest
 
 from sim.config.errors import ConfigError
 from sim.config.loading.load import load_scenario
+from sim.live.application import application
 from sim.live.questions import Tables
 from sim.live.server import ADDRESS, Guard, Server
 from sim.live.state import State
@@ -106,7 +107,7 @@ def running():
     """A server in a thread of this process: there is one of them in a process."""
     started = Event()
     server = Server(Tables(), State(SEED), draws=2, started=started.set)
-    thread = Thread(target=server.serve, args=(server.listen(),))
+    thread = Thread(target=server.serve, args=(server.listen(), application(server)))
     thread.start()
     assert started.wait(60)
     yield server

@@ -69,6 +69,7 @@ OWNERS = (
     Owner("sensitivity", ("sim/study/sensitivity",), _in("study", "sensitivity", "breakeven", "ranges", "switches")),
     Owner("posterior", ("sim/study/evidence/posterior.py",), _in("study", "posterior"), _in("study", "calibrate")),
     Owner("calibrate", ("sim/study/evidence/calibrate.py",), _in("study", "calibrate"), _in("study", "posterior")),
+    Owner("live", ("sim/live",), _in("live", "state", "questions", "answers", "server"), _in("live", "browser")),
     Owner("envelope", ("sim/study/evidence/envelope.py",), _in("study", "envelope")),
     Owner(
         "validate",

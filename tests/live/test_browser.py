@@ -1,0 +1,236 @@
+"""The installed command in a browser: what is moved moves the answer, which is that of the command that is shown."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import subprocess
+
+import pytest
+from selenium.webdriver.common.by import By
+
+from tests.browser import BROWSER
+from tests.live.driving import COMMAND, DRIVER, Reader, browsing, serving
+from tests.live.test_state import WINDOW
+
+pytestmark = [
+    pytest.mark.long,
+    pytest.mark.skipif(
+        (BROWSER is None or DRIVER is None) and "CI" not in os.environ, reason="no Chromium with its driver here"
+    ),
+]
+#: One size, two variants and few draws, so that every answer is whole in a second or two.
+SHORT = ["--sizes", "64", "--access", "copy_user,vmap", "--draws", "4", "--set", "run.packets=20000"]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("explore")
+
+
+@pytest.fixture(scope="module")
+def served(folder):
+    with serving(*SHORT, folder=folder) as (process, address):
+        yield process, address
+
+
+@pytest.fixture(scope="module")
+def reader():
+    with browsing() as driver:
+        yield Reader(driver)
+
+
+@pytest.fixture
+def page(served, reader):
+    """A page as it begins; at its end the console is empty, and nothing was asked elsewhere."""
+    _, address = served
+    reader.open(address)
+    yield reader
+    assert reader.console() == []
+    hosts = {request.split("/")[2] for request in reader.requested()}
+    assert hosts == {address.split("/")[2]}
+
+
+def shown_command(page):
+    """The first of the commands that the page shows."""
+    return page.text(".command pre")
+
+
+def answered(line, folder):
+    """What a command line that the page shows prints as JSON."""
+    words = line.replace("vhost-sim ", f"{COMMAND} ", 1) if line.startswith("vhost-sim") else line
+    words = words.replace("\nvhost-sim ", f"\n{COMMAND} ") + " --json"
+    done = subprocess.run(["sh", "-c", words], cwd=folder, capture_output=True, text=True, check=True)
+    return json.loads(done.stdout)
+
+
+def assert_agrees(page, folder):
+    """Assert that the headline and the table of rates are what the command that is shown gives."""
+    answer = answered(shown_command(page), folder)
+    gain = answer["uncertainty"]["gains"][0]["gain_percent"]
+    page.unfold("the numbers")
+    rows = [row.text for row in page.driver.find_elements(By.CSS_SELECTOR, "section tr") if gain_text(gain) in row.text]
+    assert any(row.startswith(answer["after"]) for row in rows)
+    assert f"{gain['value']:.0f} % [" in page.headline
+
+
+def gain_text(gain):
+    return f"{gain['value']:+.1f} % [{gain['low']:+.1f}, {gain['high']:+.1f}]"
+
+
+def query(page):
+    return page.driver.current_url.partition("?")[2]
+
+
+def test_a_switch_moves_the_answer_and_the_command_gives_the_same(page, folder):
+    old = page.headline
+    page.turn("SMAP")
+    page.until_other(old)
+    assert "mitigations.smap=false" in query(page)
+    assert "--set mitigations.smap=false" in shown_command(page)
+    assert_agrees(page, folder)
+    legend = page.driver.find_elements(By.CSS_SELECTOR, ".legendtext")
+    assert "vmap, as shipped" in [element.text for element in legend]
+
+
+def test_a_picker_moves_the_answer_and_the_way_back_leads_back(page, folder):
+    old = page.headline
+    page.pick("CPU", "sapphire-rapids")
+    page.until_other(old)
+    assert "Sapphire Rapids" in page.headline
+    assert_agrees(page, folder)
+    page.driver.back()
+    page.until(lambda: page.headline == old)
+    assert "cpu=" not in query(page)
+    page.driver.forward()
+    page.until(lambda: "Sapphire Rapids" in page.headline)
+    picker = page.driver.find_element(By.CSS_SELECTOR, 'input[aria-label="CPU"]')
+    page.until(lambda: picker.get_attribute("value") == "sapphire-rapids")
+
+
+def test_sliders_and_fields_move_the_answer(page, folder):
+    old = page.headline
+    page.unfold("traffic")
+    page.type("packet size, bytes", 1400)
+    page.until_other(old)
+    assert "at 1400 B" in page.headline
+    page.unfold("ring")
+    page.slide("ring, entries, slider")
+    page.until(lambda: "virtqueue.size=512" in query(page))
+    page.until_whole()
+    assert_agrees(page, folder)
+
+
+def test_an_input_is_set_and_taken_back(page, folder):
+    old = page.headline
+    page.type("lfence, cycles", 40)
+    page.until_other(old)
+    assert "cpu.primitives.lfence=40" in query(page)
+    assert_agrees(page, folder)
+    page.until(lambda: page.element("lfence as in the table").is_displayed())
+    page.element("lfence as in the table").click()
+    page.until(lambda: page.headline == old)
+    assert "lfence" not in query(page)
+
+
+def test_an_address_is_a_page_and_pages_do_not_disturb_each_other(page):
+    old = page.headline
+    page.turn("SMAP")
+    page.until_other(old)
+    moved, address, first = page.headline, page.driver.current_url, page.driver.current_window_handle
+    page.driver.switch_to.new_window("tab")
+    page.open(address)
+    assert page.headline == moved
+    page.pick("kernel", "v6.12")
+    page.until_other(moved)
+    page.driver.close()
+    page.driver.switch_to.window(first)
+    assert (page.headline, page.driver.current_url) == (moved, address)
+
+
+def test_a_variant_of_ones_own_is_answered_like_the_others(page, folder):
+    page.unfold("an access variant of your own")
+    field = page.driver.find_element(By.CSS_SELECTOR, "textarea")
+    assert field.get_attribute("value") == WINDOW
+    button = '//button[.="add as a variant"]'
+    page.driver.find_element(By.XPATH, button).click()
+    page.until(lambda: "one-window" in query(page))
+    page.until_whole()
+    page.until(lambda: "one-window" in page.text(".answers section"))
+    assert "cat > mine/access/one-window.yaml" in shown_command(page)
+    answer = answered(shown_command(page).replace("compare ", "run ", 1).replace("run.packets", "run.packets"), folder)
+    rates = {(row["access"]): row["pps"] for row in answer["results"]}
+    page.unfold("the numbers")
+    assert f"{rates['one-window'] / 1e6:.3f}" in page.text(".answers")
+
+
+def test_what_is_refused_is_said_beside_the_control_and_the_answer_stays(page):
+    old, address = page.headline, page.driver.current_url
+    page.unfold("ring")
+    page.type("ring, entries", 100)
+    page.until(lambda: "stale" in page.driver.find_element(By.CSS_SELECTOR, ".answers").get_attribute("class"))
+    (note,) = [note for note in page.driver.find_elements(By.CSS_SELECTOR, ".refused .note") if note.text]
+    assert "100 is not a power of two" in note.text
+    assert (page.headline, page.driver.current_url) == (old, address)
+    page.unfold("an access variant of your own")
+    page.driver.find_element(By.CSS_SELECTOR, "textarea").send_keys("\n]nonsense")
+    page.driver.find_element(By.XPATH, '//button[.="add as a variant"]').click()
+    page.until(lambda: any("not readable as YAML" in note.text for note in notes(page)))
+    page.type("ring, entries", 128)
+    page.until(lambda: "virtqueue.size=128" in query(page))
+    page.until_whole()
+    assert "stale" not in page.driver.find_element(By.CSS_SELECTOR, ".answers").get_attribute("class")
+
+
+def notes(page):
+    return page.driver.find_elements(By.CSS_SELECTOR, ".note")
+
+
+def test_a_control_without_effect_says_what_it_would_need(page):
+    page.unfold("host")
+    page.until(lambda: any("it would need backend.kind=tap-xdp-redirect" in note.text for note in notes(page)))
+    field = page.driver.find_element(By.CSS_SELECTOR, 'input[aria-label="NIC, Gbit/s"]')
+    assert not field.is_enabled()
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+def test_a_page_fits_is_named_and_has_contrast(page, served, width, dark):
+    page.open(served[1], width, 1600, dark=dark)
+    for summary in page.driver.find_elements(By.TAG_NAME, "summary"):
+        page.unfold(summary.text)
+    assert_fits(page)
+    assert page.violations() == []
+
+
+def assert_fits(page):
+    """Assert that nothing sticks out of the window, whose scroll bar takes a part of it."""
+    wide, window = page.driver.execute_script(
+        "const page = document.documentElement; return [page.scrollWidth, page.clientWidth]"
+    )
+    assert wide == window
+
+
+def test_on_a_projector_at_twice_the_size_it_fits(page, served):
+    page.open(served[1], 640, 400)
+    assert_fits(page)
+    assert page.driver.execute_script("return document.querySelector('.top').offsetHeight") < 200
+
+
+def test_a_dead_server_is_said(folder, reader):
+    with serving(*SHORT, folder=folder) as (process, address):
+        reader.open(address)
+        process.kill()
+        reader.until(lambda: "Connection lost" in reader.driver.find_element(By.TAG_NAME, "body").text)
+    reader.console()
+    reader.requested()
+
+
+def test_an_interrupt_ends_the_command(folder):
+    with serving(*SHORT, folder=folder) as (process, address):
+        assert shlex.quote(address.partition("?")[0]) == address.partition("?")[0]
+        process.send_signal(2)
+        said, noted = process.communicate(timeout=60)
+        assert (process.returncode, said) == (0, "")
+        assert noted == "vhost-sim: Ctrl-C ends it\nvhost-sim: stopped\n"
