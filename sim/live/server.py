@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from sim.config.errors import ConfigError
+from sim.config.errors import ConfigError, require
 from sim.live.questions import Tables
 from sim.live.state import State
 
@@ -144,9 +144,8 @@ class Server:
 
 def framework() -> tuple[Any, Any]:
     """Return the modules that serve and lay out pages. ConfigError where they are not installed."""
-    try:
-        import nicegui
-        import uvicorn
-    except ImportError:
-        raise ConfigError("NiceGUI is not installed; pip install 'vhost-sim[explore]'") from None
+    require("nicegui", "a page that answers")
+    import nicegui
+    import uvicorn
+
     return uvicorn, nicegui

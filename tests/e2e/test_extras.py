@@ -40,7 +40,7 @@ def without(empty, compiled):
 def test_each_extra_brings_the_library_that_is_said_to_be_its_own():
     declared = DECLARED["optional-dependencies"]
     for library, extra in EXTRAS.items():
-        assert names(declared[extra]) == {library}
+        assert names(declared[extra]) - {"vhost-sim"} == {library}  # one may need another
         assert library not in names(DECLARED["dependencies"])
     assert names(declared["all"]) == {"vhost-sim"}
     assert declared["all"] == [f"vhost-sim[{','.join(EXTRAS.values())}]"]

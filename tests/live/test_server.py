@@ -178,4 +178,4 @@ def test_without_the_extra_one_line_says_what_to_install():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr == "vhost-sim: NiceGUI is not installed; pip install 'vhost-sim[explore]'\n"
+    assert done.stderr == "vhost-sim: a page that answers: nicegui is not installed; pip install 'vhost-sim[explore]'\n"
