@@ -11,7 +11,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from sim.config.scenario.scenario import Scenario
-from sim.live.questions import Question, Tables, as_shipped
+from sim.config.tables.quantity import Quantity
+from sim.live.questions import Question, Tables, as_shipped, reason
 from sim.live.state import State
 from sim.study.evidence.envelope import outside
 from sim.study.questions.limits import limits
@@ -20,7 +21,7 @@ from sim.study.review.ask import compared_in, focus_of, question_of
 from sim.study.review.preface import Preface, preface, with_worth
 from sim.study.review.ranking import ranking
 from sim.study.review.review import Review
-from sim.study.runs.case import Side, sides_of
+from sim.study.runs.case import Side, sides_of, value_of
 from sim.study.runs.pool import pool_for
 from sim.study.sensitivity.tornado import Sensitivities, swing_entries
 from sim.study.uncertainty.intervals import FEW_DRAWS, Uncertainty, uncertainty
@@ -83,6 +84,7 @@ class Known:
     def __init__(self) -> None:
         self._answers: dict[State, StagedAnswer] = {}
         self._shipped: dict[str, Result] = {}
+        self._reasons: dict[tuple[State, str], str] = {}
 
     def answer(self, state: State) -> StagedAnswer | None:
         """Return the whole answer of a state that was asked before, None where it was not or long ago."""
@@ -93,6 +95,15 @@ class Known:
         self._answers[answer.question.state] = answer
         while len(self._answers) > _KEPT:
             self._answers.pop(next(iter(self._answers)), None)
+
+    def reason(self, tables: Tables, question: Question, key: str) -> str:
+        """Say why a key has no effect in a question; how large its table entries are does not matter to that."""
+        scenario = question.scenario
+        entries = (name for name, _ in question.state.changes if isinstance(value_of(scenario, name), Quantity))
+        about = (question.state.without(entries), key)
+        if about not in self._reasons:
+            self._reasons[about] = reason(tables, question, key)
+        return self._reasons[about]
 
     def shipped(self, tables: Tables, state: State, wanted: Wanted) -> Result | None:
         """Return the result of a state's scenario as it is shipped, None where that is the state itself."""

@@ -14,13 +14,15 @@ from sim.live import controls as catalogue
 from sim.live import show
 from sim.live.answers import Known, OutdatedError, StagedAnswer, answers
 from sim.live.controls import Control, MovableInput, keys_of, moved, shown
-from sim.live.questions import Question, Tables, ask, reason, without_effect
+from sim.live.questions import Question, Tables, ask, without_effect
 from sim.live.state import ACCESSOR, SCENARIO, State, commands, named_in, of_query
 from sim.live.widgets import EntrySlider, Pick, Slide, Toggle, Widget
 from sim.study.questions.run import Result
 
 #: What is done when nothing has moved for so long: a slider on its way asks for nothing.
 _SETTLE_SECONDS = 0.03
+#: What controls without effect would need is looked for when nothing has moved for so long: a move would wait for it.
+_REST_SECONDS = 2.0
 #: What threads say where the program ends.
 _ENDING = "cannot schedule new futures after"
 _NO_EFFECT = "no effect in this scenario"
@@ -222,10 +224,9 @@ class Page:
                 self._show_inputs(answer, place)
             if answer.is_whole:
                 self._known.keep(answer)
-            if not answer.is_first:
-                await self._explain_idle(question, idle, wanted)
-                idle = set()
             answer = await asyncio.to_thread(next, stages, None)
+
+        await self._explain_idle(question, idle, wanted)
 
     def _settle(self, question: Question, idle: set[str], place: str, is_addressed: bool) -> None:
         """Let the controls and the address say what is answered."""
@@ -250,10 +251,11 @@ class Page:
 
     async def _explain_idle(self, question: Question, idle: set[str], wanted: Callable[[], bool]) -> None:
         """Say of each control without effect what it would need: that takes a while to find."""
+        await asyncio.sleep(_REST_SECONDS)
         for key in sorted(idle):
             if not wanted():
                 return
-            text = await asyncio.to_thread(reason, self._tables, question, key)
+            text = await asyncio.to_thread(self._known.reason, self._tables, question, key)
             if wanted():
                 self._widgets[key][1].say(text)
 
