@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import threading
 import webbrowser
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -61,9 +62,8 @@ def explore(
     server.started = started
     listening = server.listen(port or 0)
     opt.notice("Ctrl-C ends it")
-    try:
+    with suppress(KeyboardInterrupt):  # there is none where a shell has told its jobs to ignore interrupts
         from sim.live.application import application  # only now, so that a mistake is said at once
 
         server.serve(listening, application(server))
-    except KeyboardInterrupt:
-        opt.notice("stopped")
+    opt.notice("stopped")
