@@ -19,9 +19,9 @@ from sim.engine.result import WORKER, Point, Span, point
 from sim.engine.simulate import stopping, until_precise
 from sim.engine.statistics import Estimate, estimates
 
-#: Draws that the loop is given at a time, and their packets: what it notes of them is a few MB, and a command can be
-#: stopped between.
-_DRAWS_AT_A_TIME, _PACKETS_AT_A_TIME = 128, 2_000_000
+#: Draws that the loop is given at a time, their packets, so that a command can be stopped between, and the integers
+#: that it notes of them (32 MB).
+_DRAWS_AT_A_TIME, _PACKETS_AT_A_TIME, _NOTED_AT_A_TIME = 128, 2_000_000, 4_000_000
 #: So often draws are looked at together; what is left then takes long, and is run draw by draw.
 _LOOKS = 4
 
@@ -85,7 +85,7 @@ class DrawnRuns:
         left = np.arange(self._draws)
         for look in range(_LOOKS):
             packets = self._looks.packets(look, self._run)
-            precise = [behind for part in _parts(left, packets) for behind in self._at_look(part, packets)]
+            precise = [behind for part in self._parts(left, packets) for behind in self._at_look(part, packets)]
             yield from precise
             left = np.setdiff1d(left, [draw for behind in precise for draw in behind.draws])
             if packets == self._run.packets or not len(left):
@@ -127,9 +127,9 @@ class DrawnRuns:
                 span = Span(self._plan, counts[:, last] - counts[:, first], numbers)
                 yield Behind(span, numbers, span_packets, times[these, last] - times[these, first])
 
-
-def _parts(draws: Integers, packets: int) -> Iterator[Integers]:
-    """Part draws of so many packets into as many as are run at a time."""
-    at_a_time = max(1, min(_DRAWS_AT_A_TIME, _PACKETS_AT_A_TIME // packets))
-    for first in range(0, len(draws), at_a_time):
-        yield draws[first : first + at_a_time]
+    def _parts(self, draws: Integers, packets: int) -> Iterator[Integers]:
+        """Part draws of so many packets into as many as are run at a time."""
+        noted = (packets // self._looks.every + 2) * self._packed.counted
+        at_a_time = max(1, min(_DRAWS_AT_A_TIME, _PACKETS_AT_A_TIME // packets, _NOTED_AT_A_TIME // noted))
+        for first in range(0, len(draws), at_a_time):
+            yield draws[first : first + at_a_time]

@@ -38,10 +38,13 @@ class Packed:
         Where prices stand in it, shape (prices,).
     prices
         What stands there, shape (draws, prices); one row where all draws have the same.
+    counted
+        Integers that are counted of a run.
     """
 
     def __init__(self, plan: Plan, ties: TieOrder) -> None:
         self._like = pack_structure(plan, ties)
+        self.counted = self._like.counts.size
         buffered = [array for number, array in enumerate(self._like) if number != _ARRIVALS]
         self.start: Integers = np.concatenate([array.view(np.int64).ravel() for array in buffered])
         priced = list(_priced(plan, self.views(np.arange(len(self.start)))))
