@@ -10,7 +10,7 @@ from sim.datapath.traffic import BLOCK, LAST_PS, Arrivals
 from sim.engine.arrays import NEVER, OCCUPIED_SHIFT, TOTAL, Arrays, Integers, Noted, Phase, Records, Stop, Until
 from sim.engine.horizon import too_late
 from sim.engine.machine import Count
-from sim.engine.machine_code import MachineCode
+from sim.engine.machine_code import MachineCode, flat
 from sim.engine.order import TieOrder
 from sim.engine.packed import Packed, pack
 from sim.engine.record import Checkpoints, DeadlockError, TraceEvent
@@ -114,6 +114,7 @@ class FastEngine:
         self.trace: list[TraceEvent] | None = None
         self.checkpoints = Checkpoints(checkpoint_packets)
         self._arrays = arrays or pack(plan, ties or TieOrder.stated(len(plan.actors)))
+        self._flat = flat(self._arrays)
         self._totals = self._arrays.totals[0]
         self.machine = FastMachine(self._arrays)
 
@@ -142,9 +143,9 @@ class FastEngine:
         if self.machine.marked_used >= packets:
             return
         trace = np.empty((0 if self.trace is None else _TRACE_ROWS, len(TraceEvent.__annotations__)), dtype=np.int64)
-        stop = Stop.PAUSED
+        flat_trace, stop = flat(trace), Stop.PAUSED
         while stop != Stop.REACHED:
-            stop = Stop(_loop(self._arrays, trace, packets, self.checkpoints.due_at, _EVENTS_BETWEEN_SIGNALS))
+            stop = Stop(_loop(self._flat, flat_trace, packets, self.checkpoints.due_at, _EVENTS_BETWEEN_SIGNALS))
             if self.trace is not None:
                 self.trace += self._recorded(trace)
             if stop == Stop.CHECKPOINT:
@@ -164,6 +165,7 @@ class FastEngine:
         self._totals["arrivals_from"] = number * BLOCK
         times = np.require(arrivals.block(number), requirements=["C", "W"])
         self._arrays = self._arrays._replace(arrivals=times)
+        self._flat = flat(self._arrays)
 
     def _recorded(self, trace: Integers) -> list[TraceEvent]:
         """Take what the loop has recorded."""

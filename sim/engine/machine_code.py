@@ -53,9 +53,22 @@ def _examples() -> dict[str, tuple[Any, ...]]:
     }
 
 
+class Flat(tuple[int, ...]):
+    """Arguments as numba passes them, worked out once for many calls; the arrays have to be kept meanwhile."""
+
+    __slots__ = ()
+
+
+def flat(argument: Any) -> Flat:
+    """Return an argument as numba passes it."""
+    return Flat(_flat(argument))
+
+
 def _flat(argument: Any) -> Iterator[int]:
     """Yield an argument as numba passes it: integers, tuples by their fields, arrays by address, shape and strides."""
-    if isinstance(argument, tuple):
+    if isinstance(argument, Flat):
+        yield from argument
+    elif isinstance(argument, tuple):
         for field in argument:
             yield from _flat(field)
     elif isinstance(argument, np.ndarray):
