@@ -100,7 +100,7 @@ def find_emulator() -> list[str]:
     if own is not None and _version(own) >= OLDEST_QEMU:
         return [own]
     place = Archive.of_this_host().fetch_emulator()
-    libraries = place / "usr/lib/x86_64-linux-gnu"
+    libraries = ":".join(str(place / folder) for folder in ("usr/lib/x86_64-linux-gnu", "lib/x86_64-linux-gnu"))
     firmware = [word for name in ("qemu", "seabios") for word in ("-L", str(place / "usr/share" / name))]
     return ["env", f"LD_LIBRARY_PATH={libraries}", str(place / "usr/bin/qemu-system-x86_64"), *firmware]
 
@@ -251,8 +251,8 @@ def _write_initrd(place: Path, modules: Mapping[str, Path], runs: Sequence[Seque
     """Write the memory disk that a machine starts from: its first process, modules, the program and the runs."""
     cpio = shutil.which("cpio")
     if cpio is None:
-        unpacked = Archive.of_this_host().fetch_emulator() / "usr/bin/cpio"
-        cpio = str(unpacked)
+        unpacked = Archive.of_this_host().fetch_emulator()
+        cpio = next((str(file) for name in ("usr/bin", "bin") if (file := unpacked / name / "cpio").exists()), "cpio")
     with tempfile.TemporaryDirectory() as name:
         root = Path(name)
         (root / "modules").mkdir()

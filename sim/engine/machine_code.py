@@ -26,7 +26,7 @@ from sim.config.loading.files import write_whole
 from sim.engine import arrays
 from sim.engine.arrays import LAYOUT, Arrays, Noted, Until
 
-COMPILE_SECONDS = 6
+COMPILE_SECONDS = 9
 
 _LOOP = Path(__file__).with_name("loop.py")
 _log = logging.getLogger(__name__)
