@@ -42,9 +42,9 @@ def _inner(function: Callable[..., Any]) -> Callable[..., Any]:
     return njit(error_model="numpy", forceinline=True, _nrt=False)(function)
 
 
-def _callable(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Compile what is compiled once for all that call it."""
-    return njit(error_model="numpy", _nrt=False)(function)
+def _entry(function: Callable[..., Any]) -> Any:
+    """Compile what is called from outside, by address: nothing of Python is needed to do so."""
+    return njit(error_model="numpy", _nrt=False, no_cpython_wrapper=True, no_cfunc_wrapper=True)(function)
 
 
 # -- events -----------------------------------------------------------------------------------------------------------
@@ -373,9 +373,12 @@ def _record(a: Arrays, trace: Integers, priority: int, actor: int, number: int) 
     totals.recorded = row + 1
 
 
-@_callable
-def _simulate(a: Arrays, trace: Integers, target: int, checkpoint_at: int, most_events: int) -> int:
-    """Simulate until `target` packets are used or something else needs Python; return why as a `Stop`."""
+@_entry
+def simulate_events(a: Arrays, trace: Integers, target: int, checkpoint_at: int, most_events: int) -> int:
+    """Simulate until `target` packets are used or something else needs Python; return why as a `Stop`.
+
+    `trace` takes time, priority, sequence, actor and segment of each row that ends, and nothing if it has no rows.
+    """
     totals = a.totals[0]
     if not totals.started:
         totals.started = 1
@@ -415,14 +418,7 @@ def _simulate(a: Arrays, trace: Integers, target: int, checkpoint_at: int, most_
     return Stop.PAUSED
 
 
-def simulate_events(a: Arrays, trace: Integers, target: int, checkpoint_at: int, most_events: int) -> int:
-    """Simulate until `target` packets are used or something else needs Python; return why as a `Stop`.
-
-    `trace` takes time, priority, sequence, actor and segment of each row that ends, and nothing if it has no rows.
-    """
-    return _simulate(a, trace, target, checkpoint_at, most_events)
-
-
+@_entry
 def simulate_draws(
     a: Arrays, buffer: Integers, start: Integers, places: Integers, prices: Integers, until: Until, noted: Noted
 ) -> int:
@@ -438,7 +434,7 @@ def simulate_draws(
         for price in range(len(places)):
             buffer[_at(places[_at(price)])] = prices[row, _at(price)]
         totals, due_at, checkpoint = a.totals[0], 0, 0
-        stop = _simulate(a, until.trace, until.packets, due_at, until.most_events)
+        stop = simulate_events(a, until.trace, until.packets, due_at, until.most_events)
         while stop == Stop.CHECKPOINT and checkpoint < noted.times_ps.shape[1]:
             noted.times_ps[draw, checkpoint] = totals.now_ps
             noted.packets[draw, checkpoint] = totals.marked_used
@@ -447,7 +443,7 @@ def simulate_draws(
                     noted.counts[draw, checkpoint, segment, column] = a.counts[segment, column]
             checkpoint += 1
             due_at = (totals.marked_used // until.every + 1) * until.every
-            stop = _simulate(a, until.trace, until.packets, due_at, until.most_events)
+            stop = simulate_events(a, until.trace, until.packets, due_at, until.most_events)
         noted.checkpoints[draw] = checkpoint if stop == Stop.REACHED else 0
         noted.ends[draw] = a.totals[0]
     return 0

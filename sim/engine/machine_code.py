@@ -128,9 +128,8 @@ def _compiled() -> dict[str, tuple[str, bytes]]:
     from sim.engine import loop
 
     made = {}
-    options = {"error_model": "numpy", "nogil": True, "_nrt": False, "no_cpython_wrapper": True}
     for name, examples in _examples().items():
-        dispatcher = numba.njit(no_cfunc_wrapper=True, **options)(getattr(loop, name))
+        dispatcher = getattr(loop, name)
         dispatcher.compile(tuple(map(numba.typeof, examples)))
         (result,) = dispatcher.overloads.values()
         module = llvm.parse_assembly(result.library.get_llvm_str())
