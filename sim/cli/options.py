@@ -129,22 +129,13 @@ def command(*examples: str, name: str | None = None) -> Command:
     return register
 
 
-Name = Annotated[
-    str,
-    Argument(
-        metavar="SCENARIO",
-        help="name of a scenario (`list scenarios`) or a YAML file",
-        autocompletion=completing.tables("scenario"),
-    ),
-]
-OptionalName = Annotated[
-    str,
-    Argument(
-        metavar="[SCENARIO]",
-        help="name of a scenario (`list scenarios`) or a YAML file",
-        autocompletion=completing.tables("scenario"),
-    ),
-]
+def _scenario(metavar: str) -> Any:
+    said = "name of a scenario (`list scenarios`) or a YAML file"
+    return Argument(metavar=metavar, help=said, autocompletion=completing.tables("scenario"))
+
+
+Name = Annotated[str, _scenario("SCENARIO")]
+OptionalName = Annotated[str, _scenario("[SCENARIO]")]
 Sets = Annotated[
     list[str] | None,
     Option(

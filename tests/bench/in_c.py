@@ -16,15 +16,8 @@ FOLDER = Path(__file__).parent
 FLAGS = ("-O3", "-march=native", "-fwrapv", "-shared", "-fPIC", "-Wall", "-Wextra", "-Werror")
 #: Records of each array of `Arrays` that has columns.
 RECORDS = {
-    "segments": ("segment", arrays.SEGMENT),
-    "accesses": ("access", arrays.ACCESS),
-    "tests": ("test", arrays.TEST),
-    "additions": ("addition", arrays.ADDITION),
-    "changes": ("change", arrays.CHANGE),
-    "fixed": ("fixed", arrays.FIXED),
-    "lines": ("line", arrays.LINE),
-    "actors": ("actor", arrays.ACTOR),
-    "totals": ("total", arrays.TOTAL),
+    name: ({"accesses": "access", "fixed": "fixed"}.get(name, name.removesuffix("s")), dtype)
+    for name, dtype in arrays.RECORDS.items()
 }
 #: Numbers of rows and columns that the loop asks for, by their names there.
 SIZES = {

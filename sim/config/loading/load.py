@@ -211,8 +211,7 @@ def _rename_schema(table: Table) -> Table:
 
 def load_table(kind: str, reference: str, configs: Path | None = None) -> BaseModel:
     """Load and validate one CPU, kernel or access table by name or path."""
-    table, file = read_table(kind, reference, configs)
-    return validate(MODELS[kind], table, str(file))
+    return _validated(MODELS[kind], list(_layers(kind, reference, configs)))
 
 
 def load_of(model: type[Model], reference: str | None = None, configs: Path | None = None) -> Model:

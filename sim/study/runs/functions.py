@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from sim.costs.draws import ratio
 from sim.costs.table import Component
 from sim.datapath import Plan
 from sim.datapath.plan.step import Row
@@ -77,7 +78,7 @@ def _times(
         left, runs = times[name], rates[name]
         if np.any(runs):
             of_units = left - waits[name] - runs * price(row.cost_ps)
-            parts = [(row.components, runs), (row.unit_components, _ratio(of_units, price(row.unit_ps)))]
+            parts = [(row.components, runs), (row.unit_components, ratio(of_units, price(row.unit_ps)))]
             for components, times_per_packet in parts:
                 for function, ps in _spent(components, skid):
                     spent[function] = spent[function] + times_per_packet * price(ps)
@@ -85,12 +86,6 @@ def _times(
         where = row.waits_next if skid and row.waits_next else row.waits_in
         spent[where] = spent[where] + left
     return spent
-
-
-def _ratio(value: Any, by: Any) -> Any:
-    """Return a ratio, 0 where there is nothing to divide by."""
-    some = np.asarray(by) != 0
-    return np.where(some, value / np.where(some, by, 1), 0.0)
 
 
 def instructions_of(row: Row) -> Iterator[tuple[str, float, float]]:
