@@ -15,7 +15,7 @@ from sim.host.derive import LATER, calls_in_kernel, derive
 from sim.host.entries import DerivedEntry
 from sim.host.machine import HostMachine
 from sim.host.nearest import nearest_table
-from sim.host.quality import RepeatSummary, impossible, split, summarise, wrong_clock
+from sim.host.quality import RepeatSummary, at_least_nothing, impossible, split, summarise, wrong_clock
 from sim.host.recording import Recording
 from sim.host.user_access import Toggles, kernel_entries, toggles
 
@@ -140,6 +140,7 @@ def _judged(
         refused = dict.fromkeys(keys, access.why_not)
     else:
         entries += [*access.entries, *of_kernel]
+    entries = [at_least_nothing(entry) for entry in entries]
     clock = wrong_clock(recording)
     if clock:
         refused |= {entry.key: clock for entry in entries}

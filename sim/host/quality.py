@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sim.host.entries import DerivedEntry, present
 from sim.host.recording import Recording
@@ -94,6 +94,16 @@ MAY_BE_ZERO = (
     *("primitives.stac", "primitives.clac", "primitives.clean_line", "overlap", "payload_exposed"),
     *("serialisation.drain_tail", "serialisation.refill", "serialisation.lock_hidden"),
 )
+
+
+def at_least_nothing(entry: DerivedEntry) -> DerivedEntry:
+    """Return an entry that may be 0 and whose middle is below it by no more than its resolution as one of 0."""
+    if entry.key not in MAY_BE_ZERO or not entry.repeats:
+        return entry
+    if not -entry.rule.resolution <= statistics.median(entry.repeats) < 0:
+        return entry
+    repeats = [max(0.0, value) for value in entry.repeats]
+    return replace(entry, repeats=repeats, source=f"{entry.source}; not told apart from 0")
 
 
 def impossible(entries: Sequence[DerivedEntry]) -> dict[str, str]:

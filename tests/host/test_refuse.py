@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from sim.host.entries import DerivedEntry
-from sim.host.quality import impossible, split, wrong_clock
+from sim.host.quality import at_least_nothing, impossible, split, wrong_clock
 
 
 def entries(**values):
@@ -33,6 +33,22 @@ def test_levels_in_cycles_and_ns_are_compared_in_ns():
 
 def test_a_negative_difference_is_refused_with_its_value():
     assert impossible(entries(stac=-1.25)) == {"primitives.stac": "negative difference (-1.25 cycles)"}
+
+
+@pytest.mark.parametrize(("key", "value"), [("primitives.stac", -1.25), ("serialisation.drain_tail", -0.1)])
+def test_a_difference_below_0_by_less_than_can_be_told_is_0(key, value):
+    repeats = [value, value - 0.2, value + 2.0, value, value - 0.1]
+    entry = at_least_nothing(DerivedEntry(key, repeats, "what was timed"))
+    assert entry.repeats == pytest.approx([0, 0, value + 2.0, 0, 0])
+    assert entry.source == "what was timed; not told apart from 0"
+    assert impossible([entry]) == {}
+
+
+@pytest.mark.parametrize(("key", "value"), [("primitives.stac", -1.6), ("primitives.stlb_hit", -0.1)])
+def test_a_difference_further_below_0_or_of_what_is_never_nothing_stays_as_it_is(key, value):
+    entry = DerivedEntry(key, [value] * 5, "what was timed")
+    assert at_least_nothing(entry) is entry
+    assert set(impossible([entry])) == {key}
 
 
 def test_a_difference_of_nothing_is_refused_unless_it_can_be_nothing():
