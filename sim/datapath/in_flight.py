@@ -5,7 +5,7 @@ Steps stand in the order in which a busy actor meets them, and the last leads ba
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from itertools import chain
 
@@ -101,20 +101,26 @@ class InFlight:
 
     def _usually_before(self, number: int) -> Iterator[int]:
         """Yield the steps that usually run before a step, latest first, and itself; before a packet's, packets'."""
-        this = self._steps[number]
-        for other in reversed(self._onward(number)):
+        yield from filter(self._usual_of(number), reversed(self._onward(number)))
+        yield number
+
+    def _usual_of(self, number: int) -> Callable[[int], bool]:
+        """Return which steps usually run beside a step: beside a packet's, packets'."""
+        each_packet = "packet" in self._steps[number].scopes
+
+        def is_usual(other: int) -> bool:
             step = self._steps[other]
             usual = not (step.instead_of or step.sometimes or step.per_unit)
-            if usual and ("packet" in step.scopes or "packet" not in this.scopes):
-                yield other
-        yield number
+            return usual and ("packet" in step.scopes or not each_packet)
+
+        return is_usual
 
     def work_behind(self, number: int) -> float:
         """Instructions from the access of a step up to the next primitive that waits for loads, down the usual path."""
         behind: float = 0.0
         enough: float = self._cpu.reorder_buffer.value
         after_access = False
-        for place in [number, *self._onward(number)]:
+        for place in [number, *filter(self._usual_of(number), self._onward(number))]:
             for item in self._work(place):
                 if place == number and not after_access:
                     after_access = item.primitive in ("load", "copy_startup", "copy_startup_short", "copy_loop")

@@ -48,5 +48,8 @@ def test_where_nothing_waits_the_reorder_buffer_is_what_hides(ring):
     full_ns = cpu.overlap.value * cpu.reorder_buffer.value * cpu.cpi.value / cpu.core_ghz.value
     plain = row(build_plan(ring, "ring_plain", 64), "payload_copy")
     assert plain.hidden_ps == pytest.approx(1e3 * full_ns, abs=1)
-    # A fence waits: only what stands between the copy and the next fence hides.
-    assert row(build_plan(ring, "ring_fenced", 64), "payload_copy").hidden_ps < plain.hidden_ps / 2
+    # A fence waits: only what stands between the copy and the next packet's fence hides, which is 3 instructions of the
+    # copy itself, 9 that end the packet and 10 that ask for the next one; not what a flush does once in a batch.
+    few_ns = cpu.overlap.value * (3 + 9 + 10) * cpu.cpi.value / cpu.core_ghz.value
+    fenced = row(build_plan(ring, "ring_fenced", 64), "payload_copy")
+    assert fenced.hidden_ps == pytest.approx(1e3 * few_ns, abs=1)
