@@ -10,7 +10,7 @@ from sim.config.scenario.virtqueue import Virtqueue
 from sim.config.tables.access import Access, AccessRules
 from sim.config.tables.cpu import Cpu
 from sim.config.tables.kernel import SWITCHES, Accessor, CountedWith, Kernel
-from sim.config.tables.vocabulary import PRIMITIVES, RETURN_SEQUENCES, RETURNS
+from sim.config.tables.vocabulary import BORDER_SEQUENCES, PRIMITIVES, RETURN_SEQUENCES, RETURNS
 from sim.costs.draws import least, ratio, somewhere, total, unless
 
 #: Instructions of a vector memcpy besides the moves, whose time is that of the bytes: with 60 bytes per cycle they give
@@ -90,6 +90,13 @@ def return_sequence(kernel: Kernel, cpu: Cpu, mitigations: Mitigations) -> str |
     return RETURN_SEQUENCES[preferred] if preferred else None
 
 
+def border_mitigations(kernel: Kernel, cpu: Cpu) -> list[str]:
+    """Name the mitigations at system calls and exits of a guest that this kernel has and this CPU needs."""
+    return [
+        name for name in BORDER_SEQUENCES if name in kernel.border_mitigations and getattr(cpu.features, name).value
+    ]
+
+
 def tree_levels(kernel: Kernel, queue: Virtqueue) -> float:
     """Instructions that one walk of the device IOTLB's interval tree executes below its root; 0 without an IOTLB."""
     return kernel.step("iotlb_level").instructions.value * log2(queue.iotlb_entries) if queue.iotlb else 0.0
@@ -102,8 +109,13 @@ class SwitchedOff:
         self._switches, self._cpu = switches, cpu
         self._touching: dict[str, dict[str, str | None]] = {}
         self._instead: dict[str, str | None] = {}
+        self._never: frozenset[str] = frozenset()
         if isinstance(switches, Mitigations):  # of system calls, none of which was counted
+            assert cpu is not None
             self._touching["pti"] = {"pti": None}
+            here = border_mitigations(kernel, cpu)
+            self._never = frozenset(word for name, word in BORDER_SEQUENCES.items() if name not in here)
+            self._touching |= {BORDER_SEQUENCES[name]: {name: None} for name in here}
         for name in SWITCHES:
             change = kernel.mitigations[name]
             for word, instead in (change.replaces | dict.fromkeys(change.removes)).items():
@@ -111,6 +123,8 @@ class SwitchedOff:
 
     def instead(self, word: str) -> str | None:
         """Return what is executed in the place of a word of a recipe: itself, another primitive, or nothing (None)."""
+        if word in self._never:
+            return None
         if word not in self._instead:
             effects = [effect for name, effect in self._touching.get(word, {}).items() if self._is_off(name)]
             self._instead[word] = None if None in effects else [word, *effects][-1]

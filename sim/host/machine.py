@@ -67,6 +67,13 @@ class HostMachine(Strict):
         """Whether page tables are isolated."""
         return "PTI" in self.vulnerabilities.get("meltdown", "") or "pti" in self.flags
 
+    def says(self, vulnerability: str) -> str:
+        """Return what the kernel says of a vulnerability, "" where it says nothing; `bhi` is a part of spectre_v2."""
+        if vulnerability == "bhi":
+            said = re.search(r"BHI: ([^;]+)", self.vulnerabilities.get("spectre_v2", ""))
+            return said[1].strip() if said else ""
+        return self.vulnerabilities.get(vulnerability, "")
+
     @property
     def eibrs(self) -> bool:
         """Whether indirect branches are restricted by the CPU instead of by retpolines."""
@@ -83,6 +90,9 @@ class HostMachine(Strict):
             "spectre_v1": state.get("spectre_v1", "").startswith("Mitigation"),
             "retpoline": "Retpoline" in state.get("spectre_v2", ""),
             "spec_rstack_overflow": self.safe_ret,
+            "ibrs": self.says("retbleed") == "Mitigation: IBRS",
+            "bhi": self.says("bhi").startswith("SW loop"),
+            "mds": any("Clear CPU buffers" in self.says(name) for name in ("mds", "tsx_async_abort")),
             "retbleed": "return thunk" in state.get("retbleed", "").lower(),
             "indirect_target_selection": state.get("indirect_target_selection", "").startswith("Mitigation"),
         }

@@ -11,6 +11,7 @@ import yaml
 from sim.config.loading.load import read_table, validate
 from sim.config.tables.cpu import Cpu, Measured, Repeats
 from sim.config.tables.quantity import BOUNDS, Quantity
+from sim.config.tables.vocabulary import BORDER_SEQUENCES
 from sim.host.derive import LATER, calls_in_kernel, derive
 from sim.host.entries import DerivedEntry
 from sim.host.machine import HostMachine
@@ -29,6 +30,7 @@ _REASONS = {
     "needs a virtual machine of its own": "vm_exit_kick interrupt_inject",
     "needs kernel code": "vmap_fixed vmap_page tlb_shootdown vunmap dirty_page notifier_register synchronize_srcu "
     "synchronize_rcu",
+    "a system call holds it where it is on": "ibrs_entry clear_bhb verw",
     "the scheduler picks the idle state": "idle_exit_c1 idle_exit_c1e idle_exit_c6",
     "not told apart in a system call": "object_size_check object_size_check_stack access_ok",
     "needs a second memory node and permission to place pages": "memory_remote",
@@ -186,9 +188,12 @@ def _constants(recording: Recording) -> dict[str, dict[str, Any]]:
         for key, value in given.items()
         if value
     }
-    if machine.pti or machine.vulnerabilities.get("meltdown") == NOT_AFFECTED:
-        text = "is on, and inside the measured system call" if machine.pti else "is not needed"
-        constants["primitives.pti"] = _fixed(0.0, "cycles", f"page-table isolation {text} (vulnerabilities/meltdown)")
+    for name, what in _AT_BORDER.items():
+        on, file = _active(name, machine), NEEDS[name][0]
+        if on or machine.says(file) == NOT_AFFECTED:
+            text = "is on, and inside the measured system call" if on else "is not needed"
+            key = f"primitives.{BORDER_SEQUENCES.get(name, name)}"
+            constants[key] = _fixed(0.0, "cycles", f"{what} {text} (vulnerabilities/{_FILES.get(file, file)})")
     return constants
 
 
@@ -204,10 +209,23 @@ NOT_AFFECTED = "Not affected"
 #: Features that are a need: the vulnerability, and what a kernel says of it while its mitigation is active.
 NEEDS = {
     "pti": ("meltdown", "PTI"),
+    "ibrs": ("retbleed", "Mitigation: IBRS"),
+    "bhi": ("bhi", "SW loop"),
+    "mds": ("mds", "Clear CPU buffers"),
     "spec_rstack_overflow": ("spec_rstack_overflow", "Safe RET"),
     "retbleed": ("retbleed", "untrained return thunk"),
     "indirect_target_selection": ("indirect_target_selection", "Aligned"),
 }
+
+#: Mitigations that a measured system call holds.
+_AT_BORDER = {
+    "pti": "page-table isolation",
+    "ibrs": "IBRS",
+    "bhi": "clearing of the branch history",
+    "mds": "clearing of CPU buffers",
+}
+#: What is said of a vulnerability in the file of another.
+_FILES = {"bhi": "spectre_v2"}
 
 
 def features(machine: HostMachine, nearest: Cpu, access: Toggles) -> dict[str, Any]:
@@ -228,14 +246,21 @@ def features(machine: HostMachine, nearest: Cpu, access: Toggles) -> dict[str, A
 
 def _need(name: str, machine: HostMachine, nearest: Cpu) -> dict[str, Any]:
     """Return whether a CPU needs a mitigation: a kernel that runs without it does not say."""
-    vulnerability, active = NEEDS[name]
-    state = machine.vulnerabilities.get(vulnerability, "")
-    needed = active in state or (name == "pti" and machine.pti)
+    vulnerability, _ = NEEDS[name]
+    state, file = machine.says(vulnerability), _FILES.get(vulnerability, vulnerability)
+    needed = _active(name, machine)
     if needed or state == NOT_AFFECTED:
-        return {"value": needed, "source": f"vulnerabilities/{vulnerability}", "grade": "measured-here"}
-    reason = f"vulnerabilities/{vulnerability}: {state}" if state else "the kernel does not show it"
+        return {"value": needed, "source": f"vulnerabilities/{file}", "grade": "measured-here"}
+    reason = f"vulnerabilities/{file}: {state}" if state else "the kernel does not show it"
     borrowed: dict[str, Any] = _borrowed_features(nearest, reason)[name]
     return borrowed
+
+
+def _active(name: str, machine: HostMachine) -> bool:
+    """Return whether a kernel says that a mitigation is active: of MDS also as one of TAA."""
+    vulnerability, active = NEEDS[name]
+    also = {"pti": machine.pti, "mds": machine.mitigations["mds"]}
+    return active in machine.says(vulnerability) or also.get(name, False)
 
 
 def _borrowed_features(nearest: Cpu, reason: str) -> dict[str, Any]:

@@ -7,6 +7,7 @@ import yaml
 
 from sim.config import ConfigError
 from sim.config.loading.load import Scenarios, load_table
+from sim.config.tables.vocabulary import BORDER_SEQUENCES
 from sim.datapath import build_plan
 
 SEED = "virtio-user-xdp1-tap"
@@ -61,7 +62,8 @@ def test_a_version_as_a_number_is_refused():
         load(kernel=5.10)
 
 
-OFF = {"retpoline", "pti", "spec_rstack_overflow", "retbleed", "indirect_target_selection"}
+RETURNS = {"spec_rstack_overflow", "retbleed", "indirect_target_selection"}
+OFF = {"retpoline", "pti", "ibrs", "bhi", "mds", *RETURNS}
 
 
 def test_mitigations_off_and_auto_are_the_kernels_own_switch():
@@ -92,6 +94,48 @@ def test_mitigations_off_leave_the_barrier_and_the_window_of_user_accesses():
     assert with_them - without == {"retpoline", "safe_ret", "pti"}  # pti: of no cost on that CPU
     assert without - with_them == {"indirect_call"}
     assert {"stac", "clac", "lfence"} <= without
+
+
+def at_the_border(cpu, kernel, *texts):
+    """Cycles that mitigations add to the driver's kick."""
+    scenario = load(f"cpu={cpu}", f"kernel={kernel}", *texts)
+    (kick,) = [row for row in build_plan(scenario, "copy_user", 64).rows if row.label == "kick"]
+    return {
+        part.primitive: round(part.cost_ps * scenario.cpu.core_ghz.value / 1000)
+        for part in kick.components
+        if part.primitive in BORDER_SEQUENCES.values()
+    }
+
+
+@pytest.mark.parametrize("exits", ["driver.in_vm=true", "driver.in_vm=false"])
+@pytest.mark.parametrize(
+    ("cpu", "kernel", "added"),
+    [
+        ("skylake-sp", "v6.12", {"ibrs_entry": 200, "verw": 518}),
+        ("skylake-sp", "v5.3", {"verw": 518}),
+        ("broadwell-ep-e5-2650v4", "v6.1", {"verw": 610}),
+        ("broadwell-ep-e5-2650v4", "v5.0", {}),  # of before May 2019
+        ("cascade-lake", "v6.1", {"clear_bhb": 80, "verw": 458}),
+        ("ice-lake-sp", "v7.3", {"clear_bhb": 80}),
+        ("sapphire-rapids", "v7.3", {}),
+        ("zen3", "v7.3", {}),
+    ],
+)
+def test_a_kick_pays_what_cpu_and_kernel_agree_on_at_the_kernels_border(cpu, kernel, added, exits):
+    assert at_the_border(cpu, kernel, exits) == added
+    assert at_the_border(cpu, kernel, exits, "mitigations=off") == {}
+
+
+def test_each_mitigation_at_the_border_has_a_switch_of_its_own():
+    for name, sequence in (("ibrs", "ibrs_entry"), ("mds", "verw")):
+        both = at_the_border("skylake-sp", "v6.12")
+        assert both.keys() - at_the_border("skylake-sp", "v6.12", f"mitigations.{name}=false").keys() == {sequence}
+
+
+def test_interrupts_of_a_guest_pay_for_their_exits():
+    rows = build_plan(load("cpu=skylake-sp", "kernel=v6.12", name="virtio-net-low-load"), "copy_user", 64).rows
+    taken = next(row for row in rows if row.label == "interrupt")
+    assert {"ibrs_entry", "verw"} <= {part.primitive for part in taken.components}
 
 
 def test_a_kick_costs_page_table_isolation_where_the_cpu_needs_it_and_it_is_on():

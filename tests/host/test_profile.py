@@ -54,7 +54,9 @@ def test_every_entry_says_whether_it_was_measured(profile):
         if key in profile.cpu.measured.entries:
             assert entry.grade in ("measured-here", "derived"), key
         elif entry.grade == "measured-here":
-            assert entry.source.startswith(("/sys/", "page-table isolation")), key
+            assert re.match(r"/sys/|.+ is (not needed|on, and inside the measured system call) \(vuln", entry.source), (
+                key
+            )
         else:
             assert re.match(r"not measured \(.+\); table zen5: ", entry.source), key
 
@@ -160,6 +162,8 @@ def test_without_core_cycles_nothing_that_needs_the_clock_is_measured(quiet):
     ("name", "vulnerability", "active"),
     [
         ("pti", "meltdown", "Mitigation: PTI"),
+        ("ibrs", "retbleed", "Mitigation: IBRS"),
+        ("mds", "mds", "Mitigation: Clear CPU buffers; SMT vulnerable"),
         ("spec_rstack_overflow", "spec_rstack_overflow", "Vulnerable: Safe RET, no microcode"),
         ("retbleed", "retbleed", "Mitigation: untrained return thunk; SMT enabled with STIBP protection"),
         ("indirect_target_selection", "indirect_target_selection", "Mitigation: Aligned branch/return thunks"),
@@ -186,6 +190,21 @@ def test_a_mitigation_that_is_off_does_not_say_that_the_cpu_needs_none(name, vul
             listed,
             "not measured (the kernel does not show it); table zen3",
         )
+
+
+def test_the_branch_history_is_a_part_of_spectre_v2_and_taa_clears_buffers_too(machine):
+    def features_of(**states):
+        host = machine.model_copy(update={"vulnerabilities": states})
+        found = features(host, load_table("cpu", "sapphire-rapids"), Toggles([], None, ""))
+        return {name: (found[name]["value"], found[name]["source"]) for name in ("bhi", "mds")}
+
+    parts = "Mitigation: Enhanced / Automatic IBRS; IBPB: conditional; PBRSB-eIBRS: SW sequence; BHI: {}"
+    loop = features_of(
+        spectre_v2=parts.format("SW loop, KVM: SW loop"), tsx_async_abort="Mitigation: Clear CPU buffers"
+    )
+    assert loop == {"bhi": (True, "vulnerabilities/spectre_v2"), "mds": (True, "vulnerabilities/mds")}
+    none = features_of(spectre_v2=parts.format("Not affected"), mds="Not affected")
+    assert none == {"bhi": (False, "vulnerabilities/spectre_v2"), "mds": (False, "vulnerabilities/mds")}
 
 
 def test_page_table_isolation_that_is_off_is_not_a_cost_of_nothing(quiet):

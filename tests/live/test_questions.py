@@ -99,6 +99,9 @@ EVERY = (*controls.tables_of(TABLES), *controls.MITIGATIONS, *controls.RING, *co
 def test_a_control_that_is_moved_shows_where_it_was_moved_to(control: Control):
     """In the seed, or where the key has an effect."""
     before = {
+        "mitigations.ibrs": ["cpu=skylake-sp", "kernel=v6.12"],
+        "mitigations.bhi": ["cpu=ice-lake-sp", "kernel=v6.12"],
+        "mitigations.mds": ["cpu=skylake-sp", "kernel=v6.12"],
         "mitigations.spec_rstack_overflow": ["cpu=zen3", "kernel=v6.12"],
         "mitigations.retbleed": ["cpu=zen2", "kernel=v6.12", "mitigations.spec_rstack_overflow=false"],
         "mitigations.indirect_target_selection": ["cpu=ice-lake-sp", "kernel=v7.3"],

@@ -19,6 +19,8 @@ _FIRST_RELEASE = {4: 0, 5: 21, 6: 41, 7: 61}
 _RELEASES_OF_A_MAJOR = 20
 #: Parts of a kernel table in which neighbours are compared, and what one entry of them is called.
 _COMPARED = {"accessors": "accessors", "steps": "steps", "behaviour": "rules of order", "copy_routine": "copy rules"}
+#: Lists that a later version adds to.
+_LISTED = {"return_mitigations": "mitigations of returns", "border_mitigations": "mitigations at the kernel's border"}
 
 
 def unknown_name(kind: str, reference: str, configs: Path | None) -> ConfigError | None:
@@ -68,8 +70,9 @@ def _differences(older: str, newer: str, configs: Path | None) -> str:
         changed = [name for name in names if first.get(part, {}).get(name) != second.get(part, {}).get(name)]
         if changed:
             parts.append(f"{len(changed)} of {len(names)} {noun}")
-    more = [name for name in second.get("return_mitigations", []) if name not in first.get("return_mitigations", [])]
-    parts += [f"mitigations of returns ({', '.join(more)})"] if more else []
+    for part, noun in _LISTED.items():
+        more = [name for name in second.get(part, []) if name not in first.get(part, [])]
+        parts += [f"{noun} ({', '.join(more)})"] if more else []
     return ", ".join(parts) or "nothing that a table holds"
 
 

@@ -32,6 +32,17 @@ class Mitigations(Strict):
     hardened_usercopy: bool = Field(False, description="HARDENED_USERCOPY: object size checks")
     retpoline: bool = Field(True, description="retpolines on indirect calls; false: spectre_v2=off")
     pti: bool = Field(True, description="page-table isolation where the CPU needs it; false: pti=off")
+    ibrs: bool = Field(
+        True, description="IBRS at entries of the kernel where CPU and kernel agree; false: retbleed=off"
+    )
+    bhi: bool = Field(
+        True, description="branch history cleared at entries where CPU and kernel agree; false: spectre_bhi=off"
+    )
+    mds: bool = Field(
+        True,
+        description="CPU buffers cleared on the way out where CPU and kernel agree; false: mds=off, "
+        "tsx_async_abort=off",
+    )
     spec_rstack_overflow: bool = Field(
         True, description="Safe RET where the CPU needs it and the kernel has it; false: spec_rstack_overflow=off"
     )
@@ -43,7 +54,10 @@ class Mitigations(Strict):
 
 #: What `mitigations=off` of the kernel's command line switches off of what the model has, and `auto` on. SMAP and
 #: HARDENED_USERCOPY are no mitigations to it; of Spectre v1 it leaves the barrier of user accesses.
-_SWITCHED = ("retpoline", "spec_rstack_overflow", "retbleed", "indirect_target_selection", "pti")
+_SWITCHED = (
+    *("retpoline", "spec_rstack_overflow", "retbleed", "indirect_target_selection"),
+    *("pti", "ibrs", "bhi", "mds"),
+)
 
 
 def switched(value: Any, known: Any, given: str | None = None) -> Any:

@@ -25,6 +25,7 @@ from sim.config.tables.quantity import (
 )
 from sim.config.tables.vocabulary import PRICED_BY_CPI, PRIMITIVES
 
+_SAFE_BORDER = Flag(value=False, source="not among the CPUs that need it, as far as known; unverified", grade="guess")
 _NOT_NEEDED = Flag(value=False, source="returns-and-functions.md: not among the CPUs that need it", grade="vendor")
 
 
@@ -37,6 +38,9 @@ class CpuFeatures(Strict):
     fsrm: Flag = Field(description="`rep movsb` is fast for copies of 1 to 128 bytes too (Fast Short REP MOVSB)")
     eibrs: Flag = Field(description="restricts indirect branches in hardware (eIBRS, AutoIBRS): no retpolines")
     pti: Flag = Field(description="needs page-table isolation against Meltdown: each system call pays for it")
+    ibrs: Flag = Field(_SAFE_BORDER, description="needs IBRS at each entry of the kernel (default: no)")
+    bhi: Flag = Field(_SAFE_BORDER, description="needs its branch history cleared at each entry (default: no)")
+    mds: Flag = Field(_SAFE_BORDER, description="needs its buffers cleared on the way out, MDS or TAA (default: no)")
     spec_rstack_overflow: Flag = Field(_NOT_NEEDED, description="needs Safe RET in the kernel (default: no)")
     retbleed: Flag = Field(_NOT_NEEDED, description="needs untrained return thunks in the kernel (default: no)")
     indirect_target_selection: Flag = Field(_NOT_NEEDED, description="needs aligned return thunks (default: no)")

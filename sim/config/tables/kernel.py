@@ -204,6 +204,9 @@ class Kernel(Headed):
     return_mitigations: list[Literal["spec_rstack_overflow", "retbleed", "indirect_target_selection"]] = Field(
         default_factory=list, description="mitigations of returns that this version has"
     )
+    border_mitigations: list[Literal["ibrs", "bhi", "mds"]] = Field(
+        default_factory=list, description="mitigations at system calls and exits of a guest that this version has"
+    )
     accessors: dict[str, Accessor] = Field(description="each accessor: what one access executes")
     steps: dict[str, StepCount] = Field(description="each step of the handlers: how many instructions it executes")
     routines: dict[str, str] = Field(

@@ -85,6 +85,9 @@ _TABLE = (
     ("page_walk", "cycles", 0, "tlb", "page walk with its tables in L1 or L2"),
     ("syscall", "cycles", 0, "notify", "system call entry and exit"),
     ("pti", "cycles", 0, "notify", "added by page-table isolation per system call"),
+    ("ibrs_entry", "cycles", 0, "notify", "added by IBRS: two writes of its register per entry of the kernel"),
+    ("clear_bhb", "cycles", 0, "notify", "added by clearing the branch history (BHI) per entry of the kernel"),
+    ("verw", "cycles", 0, "notify", "added by clearing CPU buffers (MDS, TAA) on the way out of the kernel"),
     ("eventfd_signal", "ns", 0, "notify", "eventfd write inside the kernel, wake-up of the other side excluded"),
     ("worker_wakeup", "us", 0, "notify", "from the kick until the woken vhost worker runs"),
     ("vm_exit_kick", "cycles", 0, "notify", "ioeventfd kick of a virtual machine: exit, bus lookup, eventfd"),
@@ -118,6 +121,14 @@ RETURN_SEQUENCES = {
     "retbleed": "return_thunk",
     "indirect_target_selection": "return_thunk",
 }
+
+#: Mitigations at the border of the kernel, and the primitive that each adds to a system call or an exit of a guest.
+BORDER_SEQUENCES = {"ibrs": "ibrs_entry", "bhi": "clear_bhb", "mds": "verw"}
+
+#: What a system call, a kick by an exit of the virtual machine, and an interrupt to a running vCPU execute.
+SYSTEM_CALL = ("syscall", "pti", *BORDER_SEQUENCES.values())
+KICK_BY_EXIT = ("vm_exit_kick", *BORDER_SEQUENCES.values())
+INTERRUPT = ("interrupt_inject", *BORDER_SEQUENCES.values())
 
 PRIMITIVES: dict[str, Primitive] = {row[0]: Primitive(*row) for row in _TABLE}  # type: ignore[arg-type]
 

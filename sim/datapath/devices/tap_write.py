@@ -9,6 +9,7 @@ from __future__ import annotations
 from sim.config.errors import ConfigError
 from sim.config.scenario.scenario import Placement, Scenario
 from sim.config.scenario.virtqueue import Virtqueue
+from sim.config.tables.vocabulary import SYSTEM_CALL
 from sim.datapath.plan.program import Program
 from sim.datapath.plan.registers import R
 from sim.datapath.plan.step import Step
@@ -48,7 +49,7 @@ def write_frames(scenario: Scenario, packet_bytes: int) -> list[Step]:
     """Return the steps of one write(2) after another."""
     backend, writer = scenario.backend, Program("worker", "ksys_write")
     with writer.each("packet"):
-        writer.step("call", "write(2), up to the file", "write_call", primitives=("syscall", "pti"))
+        writer.step("call", "write(2), up to the file", "write_call", primitives=SYSTEM_CALL)
         writer.change(condition=R.RING_AVAIL_IDX.differs(R.LAST_AVAIL_IDX))
         writer.step("write", "from the file to the TAP", "write_tap")
         writer.step("send", "checks of the TAP", "single_send")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from sim.config.scenario.scenario import Scenario
+from sim.config.tables.vocabulary import KICK_BY_EXIT, SYSTEM_CALL
 from sim.datapath.memory.rings import SplitRing
 from sim.datapath.plan.program import Program
 from sim.datapath.plan.registers import R
@@ -52,7 +53,7 @@ def publish(driver: Program, ring: SplitRing) -> None:
 
 def kick_primitives(scenario: Scenario) -> tuple[str, ...]:
     """Primitives of one kick: an exit of the virtual machine, or a system call that writes to the eventfd."""
-    return ("vm_exit_kick",) if scenario.driver.kicks_by_exit else ("syscall", "pti", "eventfd_signal")
+    return KICK_BY_EXIT if scenario.driver.kicks_by_exit else (*SYSTEM_CALL, "eventfd_signal")
 
 
 def kick(driver: Program, scenario: Scenario, ring: SplitRing, barrier: bool = False) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from sim.config.scenario.scenario import Scenario
+from sim.config.tables.vocabulary import INTERRUPT
 from sim.datapath.drivers.post import kick, used_element
 from sim.datapath.memory.receive_memory import ReceiveMemory
 from sim.datapath.memory.rings import SplitRing
@@ -49,7 +50,7 @@ def start_xmit(scenario: Scenario, ring: SplitRing, packet_bytes: int) -> list[S
 def _interrupt(driver: Program, ring: SplitRing) -> None:
     """An interrupt that the running driver takes."""
     with driver.each("call"):
-        driver.step("interrupt", "interrupt", function="skb_xmit_done", primitives=("interrupt_inject",))
+        driver.step("interrupt", "interrupt", function="skb_xmit_done", primitives=INTERRUPT)
         driver.change(sample=(R.CALLS_SEEN, R.CALLS), sometimes=_RUNNING)
         _calls_off(driver, ring, "interrupt_off", _RUNNING)
         driver.step("interrupt_end", "end of the interrupt", function="skb_xmit_done", sometimes=_RUNNING)
@@ -64,7 +65,7 @@ def _wait(driver: Program, ring: SplitRing) -> None:
         driver.then(*_multiple(R.DRIVER_QUARTERS, R.USED_IDX_SEEN, 4))
         driver.jump("restart", R.DRIVER_QUARTERS.above(R.USED_EVENT_QUARTERS))
         driver.jump("wait_call")
-        driver.step("wait_call", "wait for a call, interrupt", primitives=("interrupt_inject",))
+        driver.step("wait_call", "wait for a call, interrupt", primitives=INTERRUPT)
         driver.change(function="skb_xmit_done", sample=(R.CALLS_SEEN, R.CALLS))
         driver.change(condition=R.CALLS.differs(R.CALLS_SEEN), sometimes=_STOPPED)
         _calls_off(driver, ring, "wait_off", _STOPPED)
@@ -161,7 +162,7 @@ def napi_poll(scenario: Scenario, ring: SplitRing, memory: ReceiveMemory) -> lis
         driver.jump(Anchor.AFTER_KICK)
 
     with driver.each("call"):
-        driver.step("irq", "wait for an interrupt", function="skb_recv_done", primitives=("interrupt_inject",))
+        driver.step("irq", "wait for an interrupt", function="skb_recv_done", primitives=INTERRUPT)
         driver.change(condition=R.CALLS.differs(R.CALLS_SEEN), sample=(R.CALLS_SEEN, R.CALLS))
     with driver.each("burst"):
         _interrupts_off(driver, ring)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from sim.config.scenario.scenario import Scenario
+from sim.config.tables.vocabulary import SYSTEM_CALL
 from sim.datapath.memory.xsk_rings import XskRings
 from sim.datapath.plan.program import Program
 from sim.datapath.plan.registers import R
@@ -90,6 +91,6 @@ def _wake_kernel(program: Program, rings: XskRings, ring: str, title: str) -> No
         program.change(sample=(R.NO_NOTIFY_SEEN, R.USED_FLAGS_NO_NOTIFY))
         program.jump(Anchor.BURST, R.NO_NOTIFY_SEEN.equals(1))
     with program.each("kick"):
-        program.step("kick", title, primitives=("syscall", "pti", "eventfd_signal"))
+        program.step("kick", title, primitives=(*SYSTEM_CALL, "eventfd_signal"))
         program.then(R.KICKS.add())
         program.jump(Anchor.BURST)

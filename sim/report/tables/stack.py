@@ -66,8 +66,8 @@ _PRIMITIVES = {
     "speculation": "lfence",
     "barrier": "lock_rmw mfence spin_lock store_drain",
     "notify": (
-        "syscall pti eventfd_signal worker_wakeup vm_exit_kick interrupt_inject context_switch idle_exit_c1 "
-        "idle_exit_c1e idle_exit_c6"
+        "syscall pti ibrs_entry clear_bhb verw eventfd_signal worker_wakeup vm_exit_kick interrupt_inject "
+        "context_switch idle_exit_c1 idle_exit_c1e idle_exit_c6"
     ),
     "setup": (
         "pin_page vmap_fixed vmap_page tlb_shootdown vunmap dirty_page notifier_register synchronize_srcu "

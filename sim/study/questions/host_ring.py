@@ -12,6 +12,7 @@ from typing import Any
 from sim.config import Scenario, load_scenario
 from sim.config.errors import ConfigError
 from sim.config.progress import Progress
+from sim.config.tables.vocabulary import SYSTEM_CALL
 from sim.datapath import build_plan
 from sim.engine import Point, simulate
 from sim.host.derive import fraction
@@ -27,7 +28,7 @@ STEADY = 0.075
 #: An entry whose repeats move a prediction by more than this share refuses it (a third of the tolerance).
 SWAY = 0.05
 #: What a ring without a kernel does not pay.
-NO_KERNEL = ("syscall", "pti", "eventfd_signal")
+NO_KERNEL = (*SYSTEM_CALL, "eventfd_signal")
 #: Share of the experiment's time that the rings take; the rest are predictions.
 _RINGS = 0.7
 RATE = "measured over predicted time"
