@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from sim.config.errors import ConfigError
 from sim.config.scenario.scenario import Scenario
+from sim.datapath.devices.qemu import check_emulates
 from sim.datapath.devices.tap_write import check_writes
 from sim.datapath.host.interference import message_rates
 from sim.datapath.memory.receive_memory import check_receives
@@ -25,6 +26,8 @@ def check(scenario: Scenario, packet_bytes: int) -> None:
         _check_simple_ring(scenario)
     if device.kind == "tap_write":
         check_writes(scenario)
+    elif device.kind == "qemu":
+        check_emulates(scenario)
     elif device.kind != "vhost_net":
         check_competes(scenario)
     if scenario.backend.kind == "tap-down" and device.kind != "tap_write":
@@ -95,7 +98,7 @@ def _check_simple_ring(scenario: Scenario) -> None:
         "device.zerocopy_tx": device.zerocopy_tx,
         "device.busyloop_timeout_us": device.busyloop_timeout_us > 0,
         "device.schedule_out": device.schedule_out,
-        "device.sndbuf_limited": device.sndbuf_limited and not writes,
+        "device.sndbuf_limited": device.sndbuf_limited and device.kind not in ("tap_write", "qemu"),
     }
     if device.kind != "vhost_net":
         odd["virtqueue.iotlb"] = queue.iotlb

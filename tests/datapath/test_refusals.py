@@ -65,6 +65,17 @@ REFUSALS = [
     Refusal("af-xdp-tx", ("access=uaccess_batched",), "access", "in windows, and af_xdp has none"),
     Refusal("tap-write", ("backend.kind=tap-skb",), "backend.kind", "tap-skb is modelled with device.sndbuf_limited"),
     Refusal("tap-write", ("device.direction=rx",), "device.direction", "is not modelled with device.kind tap_write"),
+    Refusal("qemu-tx", ("backend.kind=tap-bridge",), "backend.kind", "tap-bridge is not modelled behind qemu"),
+    Refusal("qemu-tx", ("backend.kind=tap-skb",), "backend.kind", "tap-skb is modelled with device.sndbuf_limited"),
+    Refusal("qemu-tx", ("device.direction=rx",), "device.direction", "qemu is modelled for transmit"),
+    Refusal("qemu-tx", ("driver.kind=virtio-user",), "driver.kind", "its guest is Linux"),
+    Refusal("qemu-tx", ("traffic.mix=imix",), "traffic.mix", "is not modelled with device.kind qemu"),
+    Refusal("qemu-tx", ("access=vmap",), "access", "QEMU is no kernel and needs none of it"),
+    *(
+        Refusal("qemu-tx", (f"{key}={value}",), key, "is not modelled with device.kind qemu")
+        for key, value in NOT_FOR_OTHERS.items()
+        if key != "device.sndbuf_limited"
+    ),
     Refusal("tap-write", ("traffic.load=1e6",), "traffic.load", "tap_write sets its own pace"),
     Refusal(SEED, ("backend.kind=tap-down",), "backend.kind", "goes with device.kind tap_write only"),
     Refusal(SEED, (*SHARED_CORE, "traffic.load=1e6"), "queues", "a saturating load of one packet size"),

@@ -67,11 +67,11 @@ class Driver(Strict):
 class Device(Strict):
     """The host side: the vhost worker."""
 
-    kind: Literal["vhost_net", "vhost_user", "af_xdp", "tap_write"] = Field(
+    kind: Literal["vhost_net", "vhost_user", "af_xdp", "tap_write", "qemu"] = Field(
         "vhost_net",
         description="vhost_net: kernel worker; vhost_user: DPDK polling in user space; af_xdp: kernel side of an "
         "AF_XDP socket, whose rings have virtqueue.size entries each; tap_write: no ring, a process that writes frames "
-        "to the TAP, one system call each",
+        "to the TAP, one system call each; qemu: QEMU's virtio-net without vhost",
     )
     direction: Literal["tx", "rx"] = Field("tx", description="tx: guest to host; rx: host to guest")
     batch: int = Field(64, ge=1, le=1024, description="VHOST_NET_BATCH: packets per flush")
@@ -86,6 +86,12 @@ class Device(Strict):
         False, description="a worker that finds nothing to do is switched out (context_switch) before it can be woken"
     )
     poll_pause: Nanoseconds = default_entry("device.poll_pause", "pause between two looks at an empty ring")
+    element_instructions: Instructions = default_entry(
+        "device.element_instructions", "qemu: its own work per packet, ring accesses and the system call apart"
+    )
+    loop_instructions: Instructions = default_entry(
+        "device.loop_instructions", "qemu: a turn of its main loop, system calls apart"
+    )
     reuse_bytes_per_packet: Bytes = default_entry(
         "device.reuse_bytes_per_packet",
         "with the ring size, decides whether a line met again a lap later comes from L1, L2 or L3",

@@ -188,7 +188,7 @@ class Scenario(Headed):
         names = [variant.name for variant in self.access]
         if len(set(names)) != len(names):
             raise ValueError("access: a variant is named twice")
-        described = "vhost_net" if self.device.kind == "tap_write" else self.device.kind
+        described = "vhost_net" if self.device.kind in ("tap_write", "qemu") else self.device.kind
         if self.kernel.device != described:
             raise ValueError(
                 f"kernel: '{self.kernel.name}' describes {self.kernel.device}, but device.kind is {self.device.kind}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sim.config.scenario.scenario import Scenario
 from sim.datapath.devices.af_xdp import af_xdp_receive, af_xdp_transmit
+from sim.datapath.devices.qemu import flush_transmit
 from sim.datapath.devices.tap_write import write_frames
 from sim.datapath.devices.vhost_user import dequeue_burst, enqueue_burst
 from sim.datapath.plan.step import Step
@@ -22,4 +23,6 @@ def device_steps(scenario: Scenario, packet_bytes: int) -> list[Step]:
         return (enqueue_burst if receives else dequeue_burst)(scenario, packet_bytes)
     if device == "tap_write":
         return write_frames(scenario, packet_bytes)
+    if device == "qemu":
+        return flush_transmit(scenario, packet_bytes)
     return (receive if receives else transmit)(scenario, packet_bytes)

@@ -21,11 +21,16 @@ _BACKENDS = ("tap-xdp-drop", "tap-skb", "tap-down")
 
 def check_writes(scenario: Scenario) -> None:
     """Raise ConfigError for what a write to a TAP is not modelled with."""
-    backend = scenario.backend.kind
-    if backend not in _BACKENDS:
-        raise ConfigError(f"{backend} is not modelled behind tap_write", key="backend.kind", got=backend)
+    check_backend(scenario)
     if scenario.traffic.load.kind != "saturate" or scenario.traffic.mix is not None:
         raise ConfigError("tap_write sets its own pace, with frames of one size", key="traffic.load")
+
+
+def check_backend(scenario: Scenario) -> None:
+    """Raise ConfigError for what was not counted behind a write to a TAP."""
+    device, backend = scenario.device.kind, scenario.backend.kind
+    if backend not in _BACKENDS:
+        raise ConfigError(f"{backend} is not modelled behind {device}", key="backend.kind", got=backend)
     if backend != "tap-xdp-drop" and not scenario.device.sndbuf_limited:
         raise ConfigError(
             f"{backend} is modelled with device.sndbuf_limited, where frames are skbs", key="backend.kind"
@@ -47,31 +52,37 @@ def becomes_skb(scenario: Scenario, packet_bytes: int) -> bool:
 
 def write_frames(scenario: Scenario, packet_bytes: int) -> list[Step]:
     """Return the steps of one write(2) after another."""
-    backend, writer = scenario.backend, Program("worker", "ksys_write")
+    writer = Program("worker", "ksys_write")
     with writer.each("packet"):
         writer.step("call", "write(2), up to the file", "write_call", primitives=SYSTEM_CALL)
         writer.change(condition=R.RING_AVAIL_IDX.differs(R.LAST_AVAIL_IDX))
-        writer.step("write", "from the file to the TAP", "write_tap")
-        writer.step("send", "checks of the TAP", "single_send")
-        writer.copy("header_copy", "vnet header", "single_header", "single_header")
-        if becomes_skb(scenario, packet_bytes):
-            _skb(writer, scenario, packet_bytes)
-        else:
-            writer.step("build", "buffer in the page fragment", "single_build")
-            writer.copy("payload_copy", "frame", "single_copy", "single_copy", bytes=packet_bytes)
-            writer.step("program", "XDP program on the buffer", "write_program", extra_function="program")
-            writer.change(extra_instructions=backend.program_instructions.value)
+        into_tap(writer, scenario, packet_bytes)
         writer.step("done", "end of the call", function="ksys_write", marks="used")
         writer.then(R.LAST_AVAIL_IDX.add(), R.RING_USED_IDX.add())
         writer.jump("call")
     return writer.steps
 
 
-def _skb(writer: Program, scenario: Scenario, packet_bytes: int) -> None:
-    """The frame as an skb, and where that ends: freed, in an XDP program, or in the host's stack."""
+def into_tap(writer: Program, scenario: Scenario, packet_bytes: int, shared: bool = False) -> None:
+    """Add the steps behind the call, for a frame of the writer's own or (`shared`) a guest's."""
+    header, body = ("first", "rest") if shared else ("none", "none")
+    writer.step("write", "from the file to the TAP", "write_tap")
+    writer.step("send", "checks of the TAP", "single_send")
+    writer.copy("header_copy", "vnet header", "single_header", "single_header", copied=header)
+    if becomes_skb(scenario, packet_bytes):
+        writer.step("skb", "an skb: allocated, charged to the socket, freed", "write_skb")
+        writer.copy("payload_copy", "frame", "skb_copy", "skb_copy", bytes=packet_bytes, copied=body)
+        _behind_skb(writer, scenario, packet_bytes)
+    else:
+        writer.step("build", "buffer in the page fragment", "single_build")
+        writer.copy("payload_copy", "frame", "single_copy", "single_copy", bytes=packet_bytes, copied=body)
+        writer.step("program", "XDP program on the buffer", "write_program", extra_function="program")
+        writer.change(extra_instructions=scenario.backend.program_instructions.value)
+
+
+def _behind_skb(writer: Program, scenario: Scenario, packet_bytes: int) -> None:
+    """Where an skb ends: freed, in an XDP program, or in the host's stack."""
     backend = scenario.backend
-    writer.step("skb", "an skb: allocated, charged to the socket, freed", "write_skb")
-    writer.copy("payload_copy", "frame", "skb_copy", "skb_copy", bytes=packet_bytes)
     if backend.kind == "tap-xdp-drop":
         writer.copy("expand", "skb made linear with headroom", "kernel_copy", function="pskb_expand_head")
         writer.change(bytes=packet_bytes)

@@ -13,6 +13,7 @@ step written next comes next.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -144,8 +145,12 @@ def entry_of(steps: Sequence[Step], anchor: Anchor) -> str:
 def link(steps: Sequence[Step], elsewhere: dict[Anchor, str] | None = None) -> list[Step]:
     """Return the steps, of one or several actors, with labels for anchors in their jumps.
 
-    `elsewhere` names entries that stand outside of these steps. KeyError names an anchor at which no step stands.
+    `elsewhere` names entries that stand outside of these steps. KeyError names an anchor at which no step stands, and
+    ValueError a label that two steps of an actor have.
     """
+    twice = [label for label, number in Counter((step.actor, step.label) for step in steps).items() if number > 1]
+    if twice:
+        raise ValueError(f"two steps of the {twice[0][0]} are called '{twice[0][1]}'")
     entries = {(step.actor, anchor): step.label for step in steps for anchor in step.anchors}
     entries |= {(step.actor, anchor): label for step in steps for anchor, label in (elsewhere or {}).items()}
 

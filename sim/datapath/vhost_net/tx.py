@@ -225,7 +225,7 @@ def _flush(tx: Program, scenario: Scenario, ring: SplitRing, path: TransmitPath)
         used_index(tx, scenario, ring, end)
         look_for_notification(tx, scenario, ring)
         if scenario.driver.kind == "virtio-net":
-            _call(tx, scenario)
+            call(tx, scenario)
             tx.step("after_flush", "what next")
         # Another driver polls: it wants no calls, nothing depends on what was read.
         tx.jump(Anchor.ROUND_REQUEUED, R.AFTER_FLUSH.equals(Next.REQUEUE))
@@ -288,7 +288,7 @@ def look_for_notification(worker: Program, scenario: Scenario, ring: SplitRing) 
         worker.read("notify_check", "avail->flags", ring.avail_flags(), "avail_flags_read", "notify_check")
 
 
-def _call(tx: Program, scenario: Scenario) -> None:
+def call(tx: Program, scenario: Scenario, primitives: tuple[str, ...] = ("eventfd_signal",)) -> None:
     """The check may find that a call is wanted: vring_need_event, old <= event < new, in quarters of a packet."""
     event_idx = scenario.virtqueue.event_idx
     if event_idx:
@@ -300,7 +300,7 @@ def _call(tx: Program, scenario: Scenario) -> None:
         tx.change(sample=(R.USED_EVENT_SEEN, R.AVAIL_FLAGS_NO_INTERRUPT))
         tx.jump("after_flush", R.USED_EVENT_SEEN.equals(1))
     with tx.each("call"):
-        tx.step("call", "call: eventfd, injection", function="eventfd_signal", primitives=("eventfd_signal",))
+        tx.step("call", "call: eventfd, injection", function="eventfd_signal", primitives=primitives)
         tx.then(R.CALLS.add())
     if event_idx:
         tx.step("signalled", "signalled_used", function="vhost_notify")

@@ -1,0 +1,147 @@
+"""QEMU's virtio-net without vhost, transmit: its main loop takes packets off the ring and writes each into the TAP.
+
+A kick wakes the main loop, which reads the eventfd and runs the bottom half: up to `TX_BURST` packets, each popped off
+the ring, written by one writev(2), given back and signalled by itself. Ring accesses are a process's loads and stores.
+QEMU's source is not among the facts: which functions follow is from memory, what they execute a guess.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from sim.config.errors import ConfigError
+from sim.config.scenario.scenario import Scenario
+from sim.config.tables.vocabulary import SYSTEM_CALL
+from sim.datapath.devices.tap_write import check_backend, into_tap
+from sim.datapath.memory.rings import SplitRing
+from sim.datapath.plan.program import Program
+from sim.datapath.plan.registers import R
+from sim.datapath.plan.step import Anchor, Step
+from sim.datapath.vhost_net.path import next_packet
+from sim.datapath.vhost_net.tx import (
+    call,
+    fetch,
+    look_again,
+    look_for_notification,
+    notifications_off,
+    notifications_off_again,
+    used_index,
+    wake_primitives,
+)
+
+#: Packets of one bottom half (tx_burst of virtio-net).
+TX_BURST = 256
+#: ppoll(2) of the main loop, and read(2) of the eventfd that it found readable.
+_TURN = (*SYSTEM_CALL, *SYSTEM_CALL)
+#: QEMU's functions in the place of vhost's, by the label of the step.
+_FUNCTIONS = {
+    "disable": "virtio_queue_set_notification",
+    "refill": "virtio_queue_empty",
+    "head": "virtqueue_split_pop",
+    "descriptor": "virtqueue_split_pop",
+    "indirect_table": "virtqueue_split_pop",
+    "indirect": "virtqueue_split_pop",
+    "used_index": "virtqueue_split_flush",
+    "notify_barrier": "virtio_notify",
+    "notify_check": "virtio_notify",
+    "call": "virtio_notify",
+    "signalled": "virtio_notify",
+    "enable": "virtio_queue_set_notification",
+    "enable_barrier": "virtio_queue_set_notification",
+    "recheck": "virtio_queue_empty",
+    "found_work": "virtio_queue_set_notification",
+}
+
+
+def check_emulates(scenario: Scenario) -> None:
+    """Raise ConfigError for what QEMU's own virtio-net is not modelled with."""
+    if scenario.device.direction == "rx":
+        raise ConfigError("qemu is modelled for transmit", key="device.direction", got="rx")
+    if scenario.driver.kind != "virtio-net":
+        raise ConfigError(
+            f"{scenario.driver.kind} does not go with device.kind qemu: its guest is Linux",
+            key="driver.kind",
+            got=scenario.driver.kind,
+        )
+    if scenario.traffic.mix is not None:
+        raise ConfigError("is not modelled with device.kind qemu", key="traffic.mix")
+    wrong = [variant.name for variant in scenario.access if variant.role == "variant"]
+    if wrong:
+        raise ConfigError("QEMU is no kernel and needs none of it: access 'user_ring'", key="access", got=wrong[0])
+    check_backend(scenario)
+
+
+def flush_transmit(scenario: Scenario, packet_bytes: int) -> list[Step]:
+    """Return the steps of the main loop for packets of one size."""
+    ring, loop = SplitRing(scenario.virtqueue), Program("worker", "virtio_net_flush_tx")
+    _main_loop(loop, scenario, ring)
+    fetch(loop, scenario, ring)
+    with loop.each("packet"):
+        loop.step("element", "VirtQueueElement: allocated, guest pages mapped, freed", function="virtqueue_split_pop")
+        loop.change(extra_instructions=scenario.device.element_instructions.value)
+        loop.step("writev", "writev(2), up to the file", "write_call", primitives=SYSTEM_CALL)
+        into_tap(loop, scenario, packet_bytes, shared=True)
+        loop.step("done", "end of the call", function="virtqueue_push")
+        loop.then(R.LAST_AVAIL_IDX.add(), R.DONE_IDX.add(), R.SENT_PKTS.add())
+        elements = ring.used_elements(R.LAST_AVAIL_IDX, R.DONE_IDX)
+        loop.write("used_one", "used element", elements, "used_element_write", function="virtqueue_split_fill", bytes=8)
+        used_index(loop, scenario, ring, R.LAST_AVAIL_IDX)
+        look_for_notification(loop, scenario, ring)
+        call(loop, scenario, (*SYSTEM_CALL, "eventfd_signal"))
+        loop.step("after_flush", "next packet, or the end of the burst")
+        loop.jump("again", R.SENT_PKTS.at_least(TX_BURST))
+        next_packet(loop)
+    _end_of_burst(loop, scenario, ring)
+    return [_of_qemu(step) for step in loop.steps]
+
+
+def _main_loop(loop: Program, scenario: Scenario, ring: SplitRing) -> None:
+    """From sleep in ppoll to the first packet of a bottom half."""
+    turn = scenario.device.loop_instructions.value
+    with loop.each("wakeup", at=Anchor.IDLE):
+        loop.step("idle", "ppoll until kicked; read of the eventfd, bottom half scheduled", operation="hold")
+        loop.change(primitives=(*wake_primitives(scenario), *_TURN), function="main_loop_wait", extra_instructions=turn)
+        loop.change(condition=R.KICKS.differs(R.KICKS_SEEN), sample=(R.KICKS_SEEN, R.KICKS))
+        loop.change(sometimes="no kick came before it slept")
+    with loop.each("round", at=Anchor.ROUND):
+        loop.step("round", "bottom half", function="virtio_net_tx_bh")
+        loop.then(R.SENT_PKTS.put(0))
+        loop.jump(Anchor.NEXT_PACKET, R.NOTIFY_OFF.equals(1))
+    notifications_off(loop, scenario, ring)
+    with loop.each("round", at=Anchor.NEXT_PACKET):
+        loop.step("burst", "up to tx_burst packets", function="virtio_net_flush_tx")
+        next_packet(loop)
+
+
+def _end_of_burst(loop: Program, scenario: Scenario, ring: SplitRing) -> None:
+    """The bottom half ends: at TX_BURST packets scheduled again, at an empty ring behind one more look."""
+    turn = scenario.device.loop_instructions.value
+    with loop.each("round"):
+        loop.step("again", "bottom half scheduled again: a turn of the loop", primitives=SYSTEM_CALL)
+        loop.change(function="main_loop_wait", extra_instructions=turn, sometimes="the burst was full")
+        loop.jump(Anchor.ROUND)
+    with loop.each("drain", at=Anchor.RING_EMPTY):
+        look_again(loop, scenario, ring)
+        loop.jump("end_sleep")
+    notifications_off_again(loop, scenario, ring)
+    with loop.each("drain_found_work"):
+        loop.step("found", "notifications off again", function="virtio_net_tx_bh")
+        loop.then(R.NOTIFY_OFF.put(1))
+        loop.jump("again")
+    with loop.each("round"):
+        loop.step("end_sleep", "nothing left: back to the main loop", function="virtio_net_tx_bh")
+        loop.change(sometimes="the ring is empty")
+        loop.jump("kicked", R.KICKS.differs(R.KICKS_SEEN))
+        loop.jump(Anchor.IDLE)
+        loop.step("kicked", "kicked meanwhile: ppoll, read of the eventfd", function="main_loop_wait")
+        loop.change(primitives=_TURN, extra_instructions=turn, sample=(R.KICKS_SEEN, R.KICKS))
+        loop.change(sometimes="kicked between recheck and sleep")
+        loop.jump(Anchor.ROUND)
+
+
+def _of_qemu(step: Step) -> Step:
+    """Let QEMU execute what vhost would: the access and no instruction that was counted in the kernel."""
+    name = step.label if step.label in _FUNCTIONS else step.label.rpartition("_")[0]
+    if name not in _FUNCTIONS:
+        return step
+    return replace(step, counted_as=None, counted_accessor=None, function=_FUNCTIONS[name], extra_function="")
