@@ -82,6 +82,16 @@ def test_a_deeper_tree_costs_a_level_more_for_each_doubling(entries: int) -> Non
             assert found[label] - flat[label] == pytest.approx(number * level * log2(entries)), label
 
 
+def test_an_indirect_table_is_looked_up_once_and_each_of_its_entries_too() -> None:
+    level = scenario("v5.0", CACHE).kernel.steps["iotlb_level"].instructions.value
+    table = queue(indirect=True, descriptors=2)
+    flat, deep = (
+        instructions("v5.0", "copy_user", (*CACHE, *table, f"virtqueue.iotlb_entries={entries}")) for entries in (1, 64)
+    )
+    deeper = {label: deep[label] - flat[label] for label in deep if deep[label] != flat[label]}
+    assert deeper == pytest.approx(dict.fromkeys(("descriptor", "indirect_0", "indirect_1"), level * log2(64)))
+
+
 def run(*overrides: str):  # type: ignore[no-untyped-def]
     wanted = scenario("v5.0", (*CACHE, *overrides, "run.packets=60000", "run.precision=0"))
     return simulate(build_plan(wanted, "copy_user", 64), wanted.run)

@@ -113,7 +113,7 @@ def fetch(worker: Program, scenario: Scenario, ring: SplitRing, chains: int = 1,
         worker.read("descriptor", "descriptor", ring.descriptor(last, 0), "descriptor_read", "descriptor")
         worker.change(extra_instructions=deeper)
         if queue.indirect:
-            worker.step("indirect_table", "set up the indirect table", "indirect_table", extra_instructions=deeper)
+            worker.step("indirect_table", "set up the indirect table", "indirect_table")
         for number in range(0 if queue.indirect else 1, queue.descriptors_per_packet):
             if queue.indirect:
                 label, title, access = "indirect", f"indirect table entry {number}", ring.table_entry(last, number)
