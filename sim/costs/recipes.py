@@ -98,8 +98,14 @@ def border_mitigations(kernel: Kernel, cpu: Cpu) -> list[str]:
 
 
 def tree_levels(kernel: Kernel, queue: Virtqueue) -> float:
-    """Instructions that one walk of the device IOTLB's interval tree executes below its root; 0 without an IOTLB."""
-    return kernel.step("iotlb_level").instructions.value * log2(queue.iotlb_entries) if queue.iotlb else 0.0
+    """Instructions that one walk of an interval tree executes below its root.
+
+    The tree holds the entries of the device IOTLB, without one the regions of the guest's memory.
+    """
+    if not queue.iotlb and queue.memory_regions == 1:
+        return 0.0
+    entries = queue.iotlb_entries if queue.iotlb else queue.memory_regions
+    return kernel.step("iotlb_level").instructions.value * log2(entries)
 
 
 class SwitchedOff:

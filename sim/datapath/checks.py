@@ -22,6 +22,7 @@ def check(scenario: Scenario, packet_bytes: int) -> None:
     device, mix = scenario.device, scenario.traffic.mix
     sizes = [packet_bytes] if mix is None else mix.bytes
     _check_queues(scenario)
+    _check_interrupts(scenario)
     if device.kind != "vhost_net" or device.direction == "rx":
         _check_simple_ring(scenario)
     if device.kind == "tap_write":
@@ -86,6 +87,15 @@ def _check_queues(scenario: Scenario) -> None:
         raise ConfigError("several queues on one core do not go with invalidations or IOTLB messages", key="queues")
 
 
+def _check_interrupts(scenario: Scenario) -> None:
+    """Refuse a call at every flush where another driver or ring decides about calls."""
+    counted = (scenario.driver.kind, scenario.device.kind, scenario.device.direction, scenario.virtqueue.layout)
+    if scenario.driver.interrupts and counted != ("lockstep", "vhost_net", "tx", "split"):
+        raise ConfigError(
+            "is modelled for driver.kind lockstep that transmits on a split ring of vhost_net", key="driver.interrupts"
+        )
+
+
 def _check_simple_ring(scenario: Scenario) -> None:
     """Refuse what is modelled for vhost_net transmit only."""
     queue, device = scenario.virtqueue, scenario.device
@@ -102,6 +112,7 @@ def _check_simple_ring(scenario: Scenario) -> None:
     }
     if device.kind != "vhost_net":
         odd["virtqueue.iotlb"] = queue.iotlb
+        odd["virtqueue.memory_regions"] = queue.memory_regions > 1
         odd["memory.invalidations_per_second"] = scenario.memory.invalidations_per_second > 0
         odd["placement.preempted_us"] = scenario.placement.preempted_us > 0
     for key in (key for key, on in odd.items() if on):

@@ -46,7 +46,7 @@ def test_some_are_chosen_by_how_their_names_begin():
 def test_the_model_has_a_scenario_of_it_or_says_that_it_has_none(name):
     given = overrides(EVERY[name])
     if given is None:
-        without = ("interrupts", "regions", "in_order", "packets")
+        without = ("in_order", "packets")
         assert name.startswith(("write_null", "write_program")) or any(EVERY[name].settings.get(key) for key in without)
     else:
         assert AS_COUNTED.items() <= given.items()

@@ -51,6 +51,7 @@ NOT_FOR_RECEIVE = {
 }
 NOT_FOR_OTHERS = NOT_FOR_RECEIVE | {
     "virtqueue.iotlb": "true",
+    "virtqueue.memory_regions": "4",
     "memory.invalidations_per_second": "1000",
     "placement": "{preempted_us: 10, preempted_every_us: 1000}",
 }
@@ -93,6 +94,10 @@ REFUSALS = [
         Refusal(name, (f"{key}={value}",), key, f"is not modelled with device.kind {kind}")
         for name, kind in (("vhost-user-tx", "vhost_user"), ("vhost-user-rx", "vhost_user"), ("af-xdp-tx", "af_xdp"))
         for key, value in NOT_FOR_OTHERS.items()
+    ),
+    *(
+        Refusal(name, ("driver.interrupts=true",), "driver.interrupts", "is modelled for driver.kind lockstep")
+        for name in (SEED, RX, "virtio-user-packed")
     ),
     Refusal(NIC, ("queues.pairs=2",), "queues", "backend.kind tap-xdp-redirect has one NIC"),
     Refusal(

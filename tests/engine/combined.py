@@ -141,6 +141,8 @@ FEATURES: dict[str, Draw] = {
     "traffic.mix": _mix,
     "traffic.dirty_bytes": _any(0, 42, "full"),
     "traffic.load": _load,
+    "driver.interrupts": _flag,
+    "virtqueue.memory_regions": _any(1, 3, 64),
 }
 
 

@@ -41,6 +41,9 @@ class Driver(Strict):
         "driver.byte_cost", "virtio-net: guest's work per byte (an application's copy into the packet)"
     )
     napi_tx: bool = Field(False, description="virtio-net: transmit completions by NAPI (default since v5.3)")
+    interrupts: bool = Field(
+        False, description="lockstep: wants a call at every flush, of an eventfd that nobody waits for"
+    )
     in_vm: bool | None = Field(
         None, description="driver runs in a virtual machine, a kick exits it (default: virtio-net)"
     )

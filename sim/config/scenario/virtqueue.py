@@ -52,6 +52,9 @@ class Virtqueue(Strict):
         "virtqueue.iotlb_miss_cost", "from a miss until userspace has answered and the worker is queued again"
     )
     descriptors_per_packet: int = Field(1, ge=1, le=16, description="descriptors in a chain, or in its indirect table")
+    memory_regions: int = Field(
+        1, ge=1, le=65535, description="regions of the guest's memory, the size of the tree that addresses are found in"
+    )
 
     @field_validator("size")
     @classmethod
@@ -66,6 +69,8 @@ class Virtqueue(Strict):
             raise ValueError("in_order: is modelled for the split layout only")
         if not self.iotlb and (self.iotlb_updates_per_second or self.iotlb_misses_per_second):
             raise ValueError("iotlb_updates_per_second and iotlb_misses_per_second need iotlb: true")
+        if self.iotlb and self.memory_regions > 1:
+            raise ValueError("memory_regions: with iotlb, addresses are found in its entries (iotlb_entries) instead")
         if self.ring_entries_per_packet > self.size:
             raise ValueError(
                 f"a chain of {self.descriptors_per_packet} descriptors does not fit a queue of {self.size}"

@@ -259,11 +259,11 @@ STEPS = {
 #: Steps that only some datapaths take; a kernel file may leave them out, and a plan that needs one says so.
 OPTIONAL_STEPS = {
     "packed_used": "packed ring, per used buffer: build and write its element",
-    "unheard_signal": "packed ring, per flush: signal an eventfd that nobody waits for",
+    "unheard_signal": "packed ring or driver.interrupts, per flush: signal an eventfd that nobody waits for",
     "iotlb_cache_hit": "device IOTLB, per ring access: address from the O(1) metadata cache",
     "iotlb_tree_access": "device IOTLB without that cache, per ring access: walk of the interval tree, levels apart",
     "iotlb_tree_copy": "device IOTLB without that cache, per copy from or to the ring: walk, and an iterator for it",
-    "iotlb_level": "device IOTLB, per walk and doubling of the tree's entries: one level further down",
+    "iotlb_level": "per walk and doubling of a tree's entries (device IOTLB, memory regions): one level further down",
     "iotlb_prefetch": "device IOTLB, per ring area after a message: fill the metadata cache",
     "single_send": "one sendmsg per packet: sendmsg and the checks of tun_get_user",
     "single_header": "one sendmsg per packet: copy of the vnet header's first 10 bytes, calls included",

@@ -99,7 +99,7 @@ def fetch(worker: Program, scenario: Scenario, ring: SplitRing, chains: int = 1,
     `refills` says when the avail index is read here, where something else may have read it before.
     """
     queue, last = scenario.virtqueue, R.LAST_AVAIL_IDX
-    deeper = tree_levels(scenario.kernel, queue)  # of the device IOTLB, for each address that is translated
+    deeper = tree_levels(scenario.kernel, queue)  # for each address that is translated
     with worker.each("refill", "drain", at=Anchor.REFILL, sometimes=refills):
         worker.read("refill", "avail->idx", ring.avail_index(), "avail_index_read", "refill")
         worker.change(sample=(R.AVAIL_IDX, R.RING_AVAIL_IDX))
@@ -227,6 +227,8 @@ def _flush(tx: Program, scenario: Scenario, ring: SplitRing, path: TransmitPath)
         if scenario.driver.kind == "virtio-net":
             call(tx, scenario)
             tx.step("after_flush", "what next")
+        elif scenario.driver.interrupts:
+            tx.step("unheard_signal", "signal an eventfd that nobody waits for", "unheard_signal")
         # Another driver polls: it wants no calls, nothing depends on what was read.
         tx.jump(Anchor.ROUND_REQUEUED, R.AFTER_FLUSH.equals(Next.REQUEUE))
         tx.jump(Anchor.ROUND_ASLEEP, R.AFTER_FLUSH.equals(Next.SLEEP))

@@ -51,11 +51,20 @@ _DRIVEN = {"driver.kind": "lockstep", "virtqueue.size": 256}
 _RECEIVE = {"device.direction": "rx", "receive.source.packet_cost": 10000}
 _LIMITED = {"backend.kind": "tap-skb", "device.sndbuf_limited": True}
 #: Keys of the program's settings that the model has too, and what it calls them.
-_SAME = {"burst": "driver.burst", "size": "traffic.packet_bytes", "descriptors": "virtqueue.descriptors_per_packet"}
-_SWITCHES = {"event_idx": "virtqueue.event_idx", "indirect": "virtqueue.indirect"}
+_SAME = {
+    "burst": "driver.burst",
+    "size": "traffic.packet_bytes",
+    "descriptors": "virtqueue.descriptors_per_packet",
+    "regions": "virtqueue.memory_regions",
+}
+_SWITCHES = {
+    "event_idx": "virtqueue.event_idx",
+    "indirect": "virtqueue.indirect",
+    "interrupts": "driver.interrupts",
+}
 _BACKENDS = {0: "tap-skb", 1: "tap-xdp-drop", 2: "tap-xdp-pass"}
 #: Settings that the model does not have: a configuration with one of them says nothing about a table.
-_NOT_MODELLED = ("interrupts", "regions", "in_order", "packets")
+_NOT_MODELLED = ("in_order", "packets")
 
 #: Ways of a written frame that the model has; what a shipped program executes is a guess there.
 _WRITE_STEP = "write_tap"
