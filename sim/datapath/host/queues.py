@@ -6,8 +6,8 @@ counted and stand for the others. vhost_worker() runs the queues that were kicke
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 from sim.config.scenario.scenario import Scenario
 from sim.datapath.plan.program import Program, entry_of
@@ -17,8 +17,77 @@ from sim.datapath.plan.step import Anchor, Jump, LineAccess, Step, Target
 MARK = "#"
 #: Where a worker rests that has nothing to do, whichever queue was empty last.
 _RESTING = (Anchor.SCHEDULED_OUT, Anchor.IDLE)
+RESTING = (*_RESTING, Anchor.IDLE_SOCKET)
 #: Registers of the core, whichever queue it serves.
 _OF_THE_CORE = (R.OTHER_TASK,)
+#: What says that a queue has work: a register that others count up, and how far the worker has seen it.
+Signal = tuple[R, R]
+KICKED: tuple[Signal, ...] = ((R.KICKS, R.KICKS_SEEN),)
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where the steps of one queue of several stand.
+
+    Attributes
+    ----------
+    bank
+        Number of its bank of registers.
+    mark
+        What its labels and regions end in.
+    counted
+        Whether packets are counted there, so that its steps keep their anchors.
+    """
+
+    bank: int
+    mark: str
+    counted: bool
+
+    def named(self, name: str) -> str:
+        """Return the name of a step or region there."""
+        return f"{name}{self.mark}"
+
+    def register(self, register: int) -> int:
+        """Return the place of a register in the bank."""
+        return register if register in _OF_THE_CORE else register + self.bank * BANK
+
+    def moved(self, step: Step, renamed: Callable[[Target], str]) -> Step:
+        """Return a step in the registers and regions of the queue, with other targets in its jumps."""
+
+        def register(given: int | None) -> int | None:
+            return None if given is None else self.register(given)
+
+        def access(given: LineAccess | None) -> LineAccess | None:
+            if given is None:
+                return None
+            region = self.named(given.region)
+            return replace(given, region=region, index=register(given.index), count=register(given.count))
+
+        def effect(given: Effect) -> Effect:
+            return replace(given, target=self.register(given.target), source=register(given.source))
+
+        def test(given: Condition | None) -> Condition | None:
+            return given and replace(given, left=self.register(given.left), right=register(given.right))
+
+        return replace(
+            step,
+            label=self.named(step.label),
+            anchors=step.anchors if self.counted else (),
+            unit=register(step.unit),
+            access=access(step.access),
+            sample=step.sample and (self.register(step.sample[0]), self.register(step.sample[1])),
+            effects=tuple(effect(given) for given in step.effects),
+            condition=test(step.condition),
+            marks=step.marks if self.counted else None,
+            jumps=tuple(Jump(renamed(jump.target), test(jump.test)) for jump in step.jumps),
+        )
+
+    def signalling(self, step: Step, signals: Sequence[Signal] = KICKED) -> Step:
+        """Return a moved step that tells the worker of all queues, too, where it counts a signal of this one up."""
+        told = {self.register(register) for register, _ in signals}
+        if not any(effect.target in told for effect in step.effects):
+            return step
+        return replace(step, effects=(*step.effects, R.WORKER_KICKS.add()))
 
 
 def serve_queues(scenario: Scenario, worker: list[Step], driver: list[Step]) -> tuple[list[Step], list[Step]]:
@@ -26,65 +95,79 @@ def serve_queues(scenario: Scenario, worker: list[Step], driver: list[Step]) -> 
     count = scenario.queues.per_core
     if count == 1:
         return worker, driver
-    *switched_out, idle = [step for anchor in _RESTING for step in worker if anchor in step.anchors]
-    resting = [idle.label, *(step.label for step in switched_out)]
-    handler, entry = [step for step in worker if step.label not in resting], entry_of(worker, Anchor.ROUND)
-    idle = replace(idle, condition=R.WORKER_KICKS.differs(R.WORKER_KICKS_SEEN), jumps=(Jump(_named("visit", 0)),))
-    core = Program("worker", "vhost_worker")
+    places = [_place(number) for number in range(count)]
+    core = serve([(place, worker, KICKED) for place in places], switching=scenario.queues.switching)
+    return core, [_moved_driver(step, place) for place in places for step in driver]
+
+
+def serve(queues: Sequence[tuple[Place, list[Step], Sequence[Signal]]], switching: bool = False) -> list[Step]:
+    """Return the steps of a worker that serves queues in turn, each with its handler and what wakes it.
+
+    `switching`: each queue has a worker of its own on that core. Where the first handler sleeps, the worker sleeps.
+    """
+    first = queues[0][1]
+    *switched_out, idle = [step for anchor in _RESTING for step in first if anchor in step.anchors]
+    core, visits = Program("worker", "vhost_worker"), [place.named("visit") for place, *_ in queues]
+    idle = replace(idle, condition=R.WORKER_KICKS.differs(R.WORKER_KICKS_SEEN), jumps=(Jump(visits[0]),))
     core.add([replace(idle, sample=(R.WORKER_KICKS_SEEN, R.WORKER_KICKS))])
-    for number in range(count):
-        _visit(core, scenario, number, entry)
-        core.add(_moved_handler(handler, number, count, entry, resting))
+    for (place, steps, signals), following in zip(queues, [*visits[1:], "cycle"], strict=True):
+        resting = {step.label for anchor in RESTING for step in steps if anchor in step.anchors}
+        entry = entry_of(steps, Anchor.ROUND)
+        _visit(core, place, entry, signals, following, switching)
+        core.add(_moved_handler([step for step in steps if step.label not in resting], place, entry, resting, following))
         with core.each("round"):
-            core.step(_named("requeue", number), "more work: behind the other queues")
+            core.step(place.named("requeue"), "more work: behind the other queues")
             core.change(sometimes="the queue has more work")
-            core.then(Effect("set", _bank(R.PENDING, number), None, 1))
-            core.jump(_next(number, count))
-    _cycle(core, switched_out[0].label if switched_out else idle.label)
+            core.then(Effect("set", place.register(R.PENDING), None, 1))
+            core.jump(following)
+    _cycle(core, visits[0], switched_out[0].label if switched_out else idle.label)
     core.add(switched_out)
-    return core.steps, [_moved_driver(step, number) for number in range(count) for step in driver]
+    return core.steps
 
 
 def regions_of_queues(regions: dict[str, int], count: int) -> dict[str, int]:
     """Return the regions of all queues of a core."""
-    return {_named(name, number): lines for number in range(count) for name, lines in regions.items()}
+    return {_place(number).named(name): lines for number in range(count) for name, lines in regions.items()}
 
 
-def _named(name: str, number: int) -> str:
-    return f"{name}{MARK}{number}" if number else name
+def _place(number: int) -> Place:
+    return Place(number, f"{MARK}{number}" if number else "", number == 0)
 
 
-def _next(number: int, count: int) -> str:
-    return _named("visit", number + 1) if number + 1 < count else "cycle"
-
-
-def _moved_handler(handler: list[Step], number: int, count: int, entry: str, resting: list[str]) -> list[Step]:
+def _moved_handler(handler: list[Step], place: Place, entry: str, resting: set[str], following: str) -> list[Step]:
     """Return the handler's steps for one queue; where it would sleep or start another round, the next queue is next."""
 
     def renamed(target: Target) -> str:
         if target in resting:
-            return _next(number, count)
-        return _named("requeue" if target == entry else str(target), number)
+            return following
+        return place.named("requeue" if target == entry else str(target))
 
-    return [_moved(step, number, renamed) for step in handler]
+    return [place.moved(step, renamed) for step in handler]
 
 
-def _visit(core: Program, scenario: Scenario, number: int, entry: str) -> None:
-    pending, kicks, seen = (_bank(register, number) for register in (R.PENDING, R.KICKS, R.KICKS_SEEN))
-    take = _named("take", number)
+def _visit(
+    core: Program, place: Place, entry: str, signals: Sequence[Signal], following: str, switching: bool
+) -> None:
+    pending = place.register(R.PENDING)
+    (counts, seen), *others = [tuple(map(place.register, signal)) for signal in signals]
+    take = place.named("take")
     with core.each("round"):
-        core.step(_named("visit", number), "has the queue work?")
+        core.step(place.named("visit"), "has the queue work?")
         core.jump(take, Condition(pending, ">=", 1))
-        core.jump(take, Condition(kicks, "!=", 0, seen))
-        core.jump(_next(number, scenario.queues.per_core))
-        core.step(take, "take its work", operation="hold", sample=(seen, kicks))
-        core.change(primitives=("context_switch",) if scenario.queues.switching else ())
+        for counted, noted in ((counts, seen), *others):
+            core.jump(take, Condition(counted, "!=", 0, noted))
+        core.jump(following)
+        core.step(take, "take its work", operation="hold", sample=(seen, counts))
+        core.change(primitives=("context_switch",) if switching else ())
         core.change(sometimes="the queue has work")
         core.then(Effect("set", pending, None, 0), R.WORKED.put(1))
-        core.jump(_named(entry, number))
+        for number, (counted, noted) in enumerate(others, 2):
+            core.step(place.named(f"take_{number}"), "... and what else woke it", sample=(noted, counted))
+            core.change(sometimes="the queue has work")
+        core.jump(place.named(entry))
 
 
-def _cycle(core: Program, rest: str) -> None:
+def _cycle(core: Program, visit: str, rest: str) -> None:
     """After the last queue: go round again while any had work or was kicked, else sleep (the step `rest`)."""
     with core.each("round"):
         core.step("cycle", "all queues visited")
@@ -93,50 +176,12 @@ def _cycle(core: Program, rest: str) -> None:
         core.jump(rest)
         core.step("again", "go round again", sometimes="some queue had work")
         core.then(R.WORKED.put(0))
-        core.jump("visit")
+        core.jump(visit)
         core.step("woken", "kicked meanwhile", sample=(R.WORKER_KICKS_SEEN, R.WORKER_KICKS))
         core.change(sometimes="kicked before it slept")
-        core.jump("visit")
+        core.jump(visit)
 
 
-def _moved_driver(step: Step, number: int) -> Step:
-    moved = _moved(step, number, lambda target: _named(str(target), number))
-    if any(effect.target == _bank(R.KICKS, number) for effect in moved.effects):
-        moved = replace(moved, effects=(*moved.effects, R.WORKER_KICKS.add()))
-    return replace(moved, actor=f"{step.actor}.{number}" if number else step.actor)
-
-
-def _bank(register: int, number: int) -> int:
-    return register if register in _OF_THE_CORE else register + number * BANK
-
-
-def _moved(step: Step, number: int, renamed: Callable[[Target], str]) -> Step:
-    """Return a step in the registers and regions of a queue; only the packets of queue 0 are counted."""
-
-    def register(given: int | None) -> int | None:
-        return None if given is None else _bank(given, number)
-
-    def access(given: LineAccess | None) -> LineAccess | None:
-        if given is None:
-            return None
-        region = _named(given.region, number)
-        return replace(given, region=region, index=register(given.index), count=register(given.count))
-
-    def effect(given: Effect) -> Effect:
-        return replace(given, target=_bank(given.target, number), source=register(given.source))
-
-    def test(given: Condition | None) -> Condition | None:
-        return given and replace(given, left=_bank(given.left, number), right=register(given.right))
-
-    return replace(
-        step,
-        label=_named(step.label, number),
-        anchors=step.anchors if number == 0 else (),
-        unit=register(step.unit),
-        access=access(step.access),
-        sample=step.sample and (_bank(step.sample[0], number), _bank(step.sample[1], number)),
-        effects=tuple(effect(given) for given in step.effects),
-        condition=test(step.condition),
-        marks=step.marks if number == 0 else None,
-        jumps=tuple(Jump(renamed(jump.target), test(jump.test)) for jump in step.jumps),
-    )
+def _moved_driver(step: Step, place: Place) -> Step:
+    moved = place.signalling(place.moved(step, lambda target: place.named(str(target))))
+    return replace(moved, actor=f"{step.actor}.{place.bank}" if place.bank else step.actor)

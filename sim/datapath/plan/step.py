@@ -79,6 +79,7 @@ class Anchor(Enum):
     ROUND_ASLEEP = "end of a round that found its ring empty"
     ROUND_WITHOUT_PACKETS = "end of a round that found no packet to receive"
     IDLE = "asleep until kicked"
+    IDLE_SOCKET = "asleep until a packet comes"
     SCHEDULED_OUT = "off the core until kicked"
     POLL_SOCKET = "no packet: wait for the socket"
     # driver

@@ -54,7 +54,7 @@ def receive(scenario: Scenario, packet_bytes: int) -> list[Step]:
 
 def _wake_up(rx: Program, scenario: Scenario, ring: SplitRing) -> None:
     """From sleep to the first packet of a round. The first packet of all wakes a worker that waits for the socket."""
-    with rx.each("wakeup"):
+    with rx.each("wakeup", at=Anchor.IDLE_SOCKET):
         rx.step("idle_socket", "sleep until a packet comes, wake up", operation="hold", function="vhost_worker")
         rx.change(primitives=wake_primitives(scenario), sample=(R.WAKES_SEEN, R.WAKES))
         rx.change(condition=R.WAKES.differs(R.WAKES_SEEN), sometimes="it waited for the socket")
@@ -202,7 +202,7 @@ def _no_packets(rx: Program, memory: ReceiveMemory) -> None:
         rx.change(sometimes="no packet is there")
         rx.jump("woken", R.WAKES.differs(R.WAKES_SEEN))
         rx.jump(Anchor.ROUND, R.PRODUCED.differs(R.GRABBED))
-        rx.jump("idle_socket")
+        rx.jump(Anchor.IDLE_SOCKET)
         rx.step("woken", "woken meanwhile", function="vhost_worker", sample=(R.WAKES_SEEN, R.WAKES))
         rx.change(sometimes="woken before it slept")
         rx.jump(Anchor.ROUND)
