@@ -17,6 +17,7 @@ from sim.datapath.devices.tap_write import without_ring
 from sim.datapath.drivers import driver_steps
 from sim.datapath.features import with_features
 from sim.datapath.features.rounds import message_timers
+from sim.datapath.forwarding import BANKS, Forwarding
 from sim.datapath.host.interference import around_rounds, host_steps, period_ps
 from sim.datapath.host.queues import regions_of_queues, serve_queues
 from sim.datapath.host.sink import WAKE_EVERY, has_sink, sink_steps
@@ -61,7 +62,11 @@ def _build(scenario: Scenario, access: str, packet_bytes: int, apart: bool, func
     variant, notes = effective_variant(scenario, access)
     scenario = scenario.model_copy(update={"access": [variant]})  # steps see the one variant they are written for
     table = CostTable(scenario.cpu, scenario.kernel.work_scale.value, scenario.placement)
-    rows = _rows(scenario, variant, table, packet_bytes, functions)
+    forwarding = Forwarding.of(scenario) if scenario.driver.forwards else None
+    if forwarding is None:
+        rows = _rows(scenario, variant, table, packet_bytes, functions)
+    else:
+        rows = _forwarding_rows(forwarding, variant, table, packet_bytes, functions)
     classes = size_classes(scenario.traffic.mix, scenario.run.seed)
     class_rows = {} if classes is None else _class_rows(scenario, variant, table, rows, classes)
     segments = [_with_classes(segment, rows, class_rows) for segment in fuse(rows, apart)]
@@ -90,6 +95,7 @@ def _build(scenario: Scenario, access: str, packet_bytes: int, apart: bool, func
         period_ps=period_ps(scenario),
         has_sink=has_sink(scenario),
         queues=queues.per_core,
+        banks=queues.per_core,
         lanes=queues.lanes,
         uncore_ps_per_line=LINE_BYTES * 1e3 / scenario.cpu.uncore_bandwidth.value,
         notes=notes,
@@ -98,7 +104,10 @@ def _build(scenario: Scenario, access: str, packet_bytes: int, apart: bool, func
     polls = _polls_per_timeout(plan, scenario.device.busyloop_timeout_us)
     limits = {Register.POLL_LIMIT + number * BANK: polls for number in range(queues.per_core)}
     plan = replace(plan, initial={**plan.initial, **limits})
-    if scenario.device.direction == "rx":
+    if forwarding is not None:
+        plan = _forwarding(forwarding, plan)
+        forwarding.note_reads()
+    elif scenario.device.direction == "rx":
         plan = _receiving(scenario, plan)
     return _beside_vhost_net(scenario, plan) if scenario.device.kind in ("vhost_user", "af_xdp") else plan
 
@@ -109,8 +118,7 @@ def _rows(
     """Price every actor's steps for packets of one size; rounds without the mapping use the kernel's own accessors."""
 
     def priced(steps: list[Step], how: Access) -> list[Row]:
-        recipes = Recipes(scenario.kernel, how, scenario.cpu, scenario.mitigations, scenario.virtqueue)
-        return Pricer(scenario, recipes, table, packet_bytes, functions).price(steps)
+        return _pricer(scenario, how, table, packet_bytes, functions).price(steps)
 
     steps = with_features(scenario, device_steps(scenario, packet_bytes) + driver_steps(scenario, packet_bytes))
     handler, unmapped = around_rounds(scenario, variant, [step for step in steps if step.actor == "worker"])
@@ -122,6 +130,40 @@ def _rows(
     worker, drivers = serve_queues(scenario, handler, others)
     background = host_steps(scenario, variant) + message_timers(scenario)
     return priced(worker, variant) + priced(unmapped, KERNEL_OWN) + priced(drivers + background, variant)
+
+
+def _pricer(scenario: Scenario, how: Access, table: CostTable, packet_bytes: int, functions: bool) -> Pricer:
+    recipes = Recipes(scenario.kernel, how, scenario.cpu, scenario.mitigations, scenario.virtqueue)
+    return Pricer(scenario, recipes, table, packet_bytes, functions)
+
+
+def _forwarding_rows(
+    forwarding: Forwarding, variant: Access, table: CostTable, packet_bytes: int, functions: bool
+) -> list[Row]:
+    """Price the steps of both rings of a guest that forwards, each as if it were alone, and put them together."""
+    pricers = [_pricer(ring.scenario, variant, table, packet_bytes, functions) for ring in forwarding.rings]
+    alone = [
+        with_features(
+            ring.scenario, device_steps(ring.scenario, packet_bytes) + driver_steps(ring.scenario, packet_bytes)
+        )
+        for ring in forwarding.rings
+    ]
+    handlers = [
+        pricer.price(around_rounds(ring.scenario, variant, [step for step in steps if step.actor == "worker"])[0])
+        for ring, pricer, steps in zip(forwarding.rings, pricers, alone, strict=True)
+    ]
+    guest = forwarding.link_guest(*([step for step in steps if step.actor != "worker"] for steps in alone))
+    halves = [pricer.price(steps) for pricer, steps in zip(pricers, guest, strict=True)]
+    receive, transmit = forwarding.rings
+    pinned = transmit_path(transmit.scenario, packet_bytes).zerocopy
+    beyond = [source_steps(receive.scenario, packet_bytes), sink_steps(transmit.scenario, packet_bytes, pinned=pinned)]
+    ends = [pricer.price(link(steps)) for pricer, steps in zip(pricers, beyond, strict=True)]
+    steps = forwarding.workers(*handlers)
+    for of_rings in (halves, ends):
+        for ring, rows in zip(forwarding.rings, of_rings, strict=True):
+            steps += forwarding.others(ring, rows)
+    between = iter(pricers[0].price([step for step in steps if not isinstance(step, Row)]))
+    return [step if isinstance(step, Row) else next(between) for step in steps]
 
 
 def _class_rows(
@@ -187,6 +229,38 @@ def _receiving(scenario: Scenario, plan: Plan) -> Plan:
         posted=Register.PRODUCED,
         used=Register.RETURNED,
         handled=Register.RECEIVED,
+    )
+
+
+def _forwarding(forwarding: Forwarding, plan: Plan) -> Plan:
+    """Give each ring of a guest that forwards its registers and regions; count packets at one of them."""
+    receive, transmit = forwarding.rings
+    ring = ring_of(forwarding.scenario.virtqueue)
+    of_rings = [
+        replace(plan, regions=ring.regions(), initial=_initial(each.scenario, ring, plan.packet_bytes))
+        for each in forwarding.rings
+    ]
+    of_rings[0] = _receiving(receive.scenario, of_rings[0])
+    places = [receive.place, transmit.place]
+    counted, place = next(pair for pair in zip(of_rings, places, strict=True) if pair[1].counted)
+    return replace(
+        counted,
+        regions={
+            place.named(name): lines
+            for place, each in zip(places, of_rings, strict=True)
+            for name, lines in each.regions.items()
+        },
+        initial={
+            place.register(register): value
+            for place, each in zip(places, of_rings, strict=True)
+            for register, value in each.initial.items()
+        },
+        banks=BANKS,
+        bounding=forwarding.bounding,
+        notes=(*plan.notes, forwarding.note),
+        posted=place.register(counted.posted),
+        used=place.register(counted.used),
+        handled=place.register(counted.handled),
     )
 
 

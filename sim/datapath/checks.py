@@ -9,6 +9,7 @@ from sim.config.errors import ConfigError
 from sim.config.scenario.scenario import Scenario
 from sim.datapath.devices.qemu import check_emulates
 from sim.datapath.devices.tap_write import check_writes
+from sim.datapath.forwarding import Forwarding, check_forwards
 from sim.datapath.host.interference import message_rates
 from sim.datapath.memory.receive_memory import check_receives
 from sim.datapath.memory.rings import ring_of
@@ -21,6 +22,12 @@ def check(scenario: Scenario, packet_bytes: int) -> None:
     """Raise ConfigError for sections of a scenario that do not go together, at one size or for the sizes of its mix."""
     device, mix = scenario.device, scenario.traffic.mix
     sizes = [packet_bytes] if mix is None else mix.bytes
+    if scenario.driver.forwards:
+        check_forwards(scenario, sizes)
+        rings = Forwarding.of(scenario)
+        check_receives(rings.receive.scenario, sizes)
+        _check_transmits(rings.transmit.scenario, sizes)
+        return
     _check_queues(scenario)
     _check_interrupts(scenario)
     if device.kind != "vhost_net" or device.direction == "rx":

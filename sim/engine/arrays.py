@@ -343,7 +343,7 @@ def pack_structure(plan: Plan, ties: TieOrder) -> Arrays:
         arrivals=np.require(arrivals, dtype=np.int64, requirements=["C", "W"]),
         class_bounds=np.array(plan.classes.bounds if plan.classes else (), dtype=np.int64),
         class_costs=np.zeros(program.classes, dtype=np.int64),
-        registers=np.zeros(BANK * plan.queues, dtype=np.int64),
+        registers=np.zeros(BANK * plan.banks, dtype=np.int64),
         lines=lines,
         actors=actors,
         counts=np.zeros((rows, Count.CLASSES + classes), dtype=np.int64),

@@ -62,7 +62,7 @@ class Machine:
 
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
-        self.registers = [0] * (BANK * plan.queues)
+        self.registers = [0] * (BANK * plan.banks)
         for register, value in plan.initial.items():
             self.registers[register] = value
         self.first_line = {region: plan.first_line(region) for region in plan.regions}

@@ -347,6 +347,7 @@ def point(plan: Plan, checkpoints: list[Checkpoint], rate: Estimate, machine: To
     rates, times, waits, instructions = span.rows(packets)
     utilisation = span.utilisation(elapsed)
     dropped = int(machine.registers[Register.DROPPED])
+    carried = dropped == 0 and span.carries_the_load(elapsed)
     return Point(
         access=plan.access,
         packet_bytes=plan.packet_bytes,
@@ -370,7 +371,7 @@ def point(plan: Plan, checkpoints: list[Checkpoint], rate: Estimate, machine: To
             "max": float(machine.most_occupied),
         },
         utilisation=utilisation,
-        bound_by="uncore" if uncore_ps else _bound_by(utilisation, dropped == 0 and span.carries_the_load(elapsed)),
+        bound_by="uncore" if uncore_ps else _bound_by(plan, utilisation, carried),
         notes=plan.notes,
         lanes=plan.lanes,
         basis=plan.basis,
@@ -389,12 +390,17 @@ def _shown(breakdown_ps: dict[str, Any], uncore_ps: int) -> dict[str, int]:
     return {name: int(ps) for name, ps in parts.items() if ps}
 
 
-def _bound_by(utilisation: dict[str, float], carried: bool) -> str:
+def _bound_by(plan: Plan, utilisation: dict[str, float], carried: bool) -> str:
     """Name the load when it is carried (a worker that polls is busy all the same), else the busy actor.
 
-    If none is busy, each waits for another in turn: `latency`.
+    Where packets are lost on the way, whoever comes before may be busy for nothing: the last busy actor bounds. If none
+    is busy, each waits for another in turn: `latency`.
     """
-    busiest = max(utilisation, key=lambda name: utilisation[name])
     if carried:
         return "load"
+    on_the_way = [name for name in plan.bounding if name in utilisation]
+    last = next((name for name in on_the_way if utilisation[name] >= _BUSY), None)
+    if last is not None:
+        return last
+    busiest = max(on_the_way or utilisation, key=lambda name: utilisation[name])
     return busiest if utilisation[busiest] >= _BUSY else "latency"

@@ -53,10 +53,10 @@ def test_a_worker_that_is_scheduled_out_switches_once():
 
 def test_a_core_that_serves_several_workers_switches_once_for_each_visit():
     plan = plan_of("vmap", "queues={pairs: 2, workers: each, cores: 1}")
-    for label in ("take", "take#1"):
+    for label in ("take_work", "take_work#1"):
         assert row(plan, label).cost_ps == CONTEXT_SWITCH
     shared = plan_of("vmap", "queues={pairs: 2, workers: shared}")
-    assert row(shared, "take").cost_ps == row(shared, "take#1").cost_ps == 0
+    assert row(shared, "take_work").cost_ps == row(shared, "take_work#1").cost_ps == 0
 
 
 # -- areas and pages --------------------------------------------------------------------------------------------------

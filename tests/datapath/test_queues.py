@@ -62,7 +62,7 @@ def test_cores_side_by_side_multiply_the_rate():
 
 def test_workers_that_share_a_core_switch_once_per_round():
     point = run("queues={pairs: 4, workers: each, cores: 2}")
-    switches = sum(point.row_rates[f"worker.take{mark}"] for mark in ("", "#1"))
+    switches = sum(point.row_rates[f"worker.take_work{mark}"] for mark in ("", "#1"))
     assert switches == pytest.approx(1 / 256, rel=0.05)
     assert point.breakdown_ps["context_switch"] / point.packets == pytest.approx(1.3e6 / 256, rel=0.05)
     assert point.pps == pytest.approx(2 * 1e12 / (run().ps_per_packet + 1.3e6 / 256), rel=0.01)

@@ -55,6 +55,20 @@ NOT_FOR_OTHERS = NOT_FOR_RECEIVE | {
     "memory.invalidations_per_second": "1000",
     "placement": "{preempted_us: 10, preempted_every_us: 1000}",
 }
+NOT_FOR_FORWARDING = {
+    "virtqueue.layout": "packed",
+    "virtqueue.in_order": "true",
+    "virtqueue.indirect": "true",
+    SCATTERED.partition("=")[0]: "256",
+    "driver.kind": "lockstep",
+    "device.busyloop_timeout_us": "10",
+    "device.schedule_out": "true",
+    "queues.pairs": "2",
+    "traffic.mix": "imix",
+    "memory.invalidations_per_second": "1000",
+    "virtqueue": "{iotlb: true, iotlb_updates_per_second: 1000}",
+    "placement": "{preempted_us: 10, preempted_every_us: 1000}",
+}
 
 REFUSALS = [
     Refusal(
@@ -94,6 +108,13 @@ REFUSALS = [
         Refusal(name, (f"{key}={value}",), key, f"is not modelled with device.kind {kind}")
         for name, kind in (("vhost-user-tx", "vhost_user"), ("vhost-user-rx", "vhost_user"), ("af-xdp-tx", "af_xdp"))
         for key, value in NOT_FOR_OTHERS.items()
+    ),
+    *(
+        Refusal("virtio-user-l2fwd", (f"{key}={value}",), key, "is not modelled with driver.forwards")
+        for key, value in NOT_FOR_FORWARDING.items()
+    ),
+    Refusal(
+        "virtio-user-l2fwd", (BUFFERS_OF_64,), "receive.buffer_bytes", "has packets of one buffer each, and 64 bytes do"
     ),
     *(
         Refusal(name, ("driver.interrupts=true",), "driver.interrupts", "is modelled for driver.kind lockstep")

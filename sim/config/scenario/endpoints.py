@@ -37,10 +37,21 @@ class Driver(Strict):
     stack_cost: Nanoseconds = default_entry(
         "driver.stack_cost", "virtio-net: system call, the guest's stack and start_xmit per packet of a socket"
     )
+    route_cost: Nanoseconds = default_entry(
+        "driver.route_cost", "virtio-net that forwards: the guest's stack from receive_buf to start_xmit, per packet"
+    )
     byte_cost: NanosecondsPerByte = default_entry(
         "driver.byte_cost", "virtio-net: guest's work per byte (an application's copy into the packet)"
     )
     napi_tx: bool = Field(False, description="virtio-net: transmit completions by NAPI (default since v5.3)")
+    forwards: bool = Field(
+        False,
+        description="the guest sends what it receives (virtio-user: l2fwd; virtio-net: it routes), from one ring into "
+        "another; device.direction says at which of the two packets are counted",
+    )
+    ports: Literal[1, 2] = Field(
+        1, description="forwards; 1: both rings are of one device, served by one worker; 2: of two, with a worker each"
+    )
     interrupts: bool = Field(
         False, description="lockstep: wants a call at every flush, of an eventfd that nobody waits for"
     )

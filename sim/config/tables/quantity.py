@@ -134,6 +134,12 @@ def noting_reads() -> Iterator[Reads]:
         _READ.reset(token)
 
 
+def note_as_read(original: Strict, copied: Strict) -> None:
+    """Note every field of a copy that was read so far as one of the table that it is a copy of."""
+    if (read := _READ.get()) is not None:
+        read.update({(id(original), name): original for table, name in list(read) if table == id(copied)})
+
+
 def is_far(value: float, low: float, high: float) -> bool:
     """Return whether a value lies further outside a range than by a factor of two: a wrong unit, or another machine."""
     return value > FAR * high or value * FAR < low

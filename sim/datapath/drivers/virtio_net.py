@@ -24,14 +24,19 @@ _MORE_USED = R.USED_IDX_SEEN.above(R.LAST_USED_IDX)
 
 
 def start_xmit(scenario: Scenario, ring: SplitRing, packet_bytes: int) -> list[Step]:
-    """Return the steps of a driver that sends packets of one size."""
-    driver = Program("driver", "start_xmit")
+    """Return the steps of a driver that sends packets of one size.
+
+    A guest that routes sends each packet as it has received it; while the queue is stopped it frees them.
+    """
+    driver, forwards = Program("driver", "start_xmit"), scenario.driver.forwards
     with driver.each("burst", at=Anchor.BURST):
-        driver.step("burst", "packets from the queue", function="__dev_queue_xmit", takes_arrivals=True)
-        driver.then(R.BURST_LEFT.put(scenario.driver.burst))
+        driver.step("burst", "packets from the queue", function="__dev_queue_xmit", takes_arrivals=not forwards)
+        driver.then(R.BURST_LEFT.put(1 if forwards else scenario.driver.burst))
         driver.jump("interrupt", R.CALLS.differs(R.CALLS_SEEN))
+        if forwards:
+            driver.jump("unsent", R.QUEUE_STOPPED.equals(1))
         driver.jump(Anchor.POST)
-    _interrupt(driver, ring)
+    _interrupt(driver, ring, forwards)
     _free_old(driver, scenario, ring)
     _post(driver, scenario, ring, packet_bytes)
     _want_call(driver, ring, "stop", "queue stopped: call wanted")
@@ -42,27 +47,50 @@ def start_xmit(scenario: Scenario, ring: SplitRing, packet_bytes: int) -> list[S
         driver.step("kicked", "next packets, or wait")
         driver.then(R.OLD_AVAIL_IDX.copy(R.RING_AVAIL_IDX))
         driver.jump("recheck_used", R.NUM_FREE.below(STOP_BELOW))
-        driver.jump(Anchor.BURST)
-    _wait(driver, ring)
+        driver.jump("unsent" if forwards else Anchor.BURST)
+    if forwards:
+        _free_unsent(driver, ring)
+    else:
+        _wait(driver, ring)
     return driver.steps
 
 
-def _interrupt(driver: Program, ring: SplitRing) -> None:
+def _interrupt(driver: Program, ring: SplitRing, forwards: bool) -> None:
     """An interrupt that the running driver takes."""
     with driver.each("call"):
         driver.step("interrupt", "interrupt", function="skb_xmit_done", primitives=INTERRUPT)
         driver.change(sample=(R.CALLS_SEEN, R.CALLS), sometimes=_RUNNING)
         _calls_off(driver, ring, "interrupt_off", _RUNNING)
         driver.step("interrupt_end", "end of the interrupt", function="skb_xmit_done", sometimes=_RUNNING)
+        if forwards:
+            driver.then(R.QUEUE_STOPPED.put(0))
         driver.jump(Anchor.POST)
+
+
+def _recheck(driver: Program, ring: SplitRing) -> None:
+    """virtqueue_enable_cb_delayed looks once more: enough may be used by now."""
+    driver.read("recheck_used", "used->idx, recheck", ring.used_index(), sample=_USED_IDX)
+    driver.change(function="virtqueue_enable_cb_delayed", sometimes=_STOPPED)
+    driver.then(*_multiple(R.DRIVER_QUARTERS, R.USED_IDX_SEEN, 4))
+
+
+def _free_unsent(driver: Program, ring: SplitRing) -> None:
+    """A guest that routes goes on receiving while its queue is stopped, and frees what it cannot send."""
+    with driver.each("call"):
+        _recheck(driver, ring)
+        driver.jump("unsent", R.DRIVER_QUARTERS.above(R.USED_EVENT_QUARTERS))
+        driver.step("stopped", "the queue stays stopped", function="netif_stop_subqueue", sometimes=_STOPPED)
+        driver.then(R.QUEUE_STOPPED.put(1))
+    with driver.each("packet"):
+        driver.step("unsent", "a packet that found no room is freed", function="kfree_skb")
+        driver.then(R.FREED.add_register(R.BURST_LEFT), R.DROPPED.add_register(R.BURST_LEFT), R.BURST_LEFT.put(0))
+        driver.jump(Anchor.RECEIVE)
 
 
 def _wait(driver: Program, ring: SplitRing) -> None:
     """A driver whose queue is stopped looks once more and waits; the interrupt starts it again."""
     with driver.each("call"):
-        driver.read("recheck_used", "used->idx, recheck", ring.used_index(), sample=_USED_IDX)
-        driver.change(function="virtqueue_enable_cb_delayed", sometimes=_STOPPED)
-        driver.then(*_multiple(R.DRIVER_QUARTERS, R.USED_IDX_SEEN, 4))
+        _recheck(driver, ring)
         driver.jump("restart", R.DRIVER_QUARTERS.above(R.USED_EVENT_QUARTERS))
         driver.jump("wait_call")
         driver.step("wait_call", "wait for a call, interrupt", primitives=INTERRUPT)
@@ -111,9 +139,12 @@ def _post(driver: Program, scenario: Scenario, ring: SplitRing, packet_bytes: in
             driver.jump("delay", R.BURST_LEFT.below(2))
             driver.jump("fill")
             _want_call(driver, ring, "delay", "call wanted after three quarters")
-        sent_by = "pktgen" if costs.sender == "pktgen" else "network stack"
-        driver.step("fill", f"{sent_by}, build the packet")
-        driver.change(extra_ns=costs.send_cost.value + packet_bytes * costs.byte_cost.value)
+        if costs.forwards:
+            sent_by, work_ns = "routing", costs.route_cost.value
+        else:
+            sent_by = "pktgen" if costs.sender == "pktgen" else "network stack"
+            work_ns = costs.send_cost.value + packet_bytes * costs.byte_cost.value
+        driver.step("fill", f"{sent_by}, build the packet", extra_ns=work_ns)
         if ring.queue.indirect:
             driver.change(title=f"{sent_by}, write the indirect table", access=ring.table_write(position))
         driver.write("write_chain", "write the descriptors", ring.chain_write(position))
@@ -177,6 +208,10 @@ def napi_poll(scenario: Scenario, ring: SplitRing, memory: ReceiveMemory) -> lis
         driver.read("read_buffer", "the packet", memory.read_back(), function="receive_buf")
         driver.change(extra_ns=scenario.driver.packet_cost.value / memory.heads)
         driver.then(R.LAST_USED_IDX.add(), R.RECEIVE_LEFT.add(-1))
+        if scenario.driver.forwards:
+            driver.jump(Anchor.FORWARD)
+            driver.at(Anchor.RECEIVE)
+            driver.step("sent_on", "sent on, next packet", function="virtnet_receive")
         driver.jump("more", R.RECEIVE_LEFT.at_least(1))
         polled()
     with driver.each("burst"):

@@ -17,8 +17,11 @@ _MORE_USED = R.USED_IDX_SEEN.above(R.LAST_USED_IDX)
 
 
 def transmit_burst(scenario: Scenario, ring: SplitRing) -> list[Step]:
-    """Return virtio_xmit_pkts: bursts, bulk reclaim above a threshold, else one used element at a time."""
-    driver, chain = Program("driver", "virtio_xmit_pkts"), ring.chain
+    """Return virtio_xmit_pkts: bursts, bulk reclaim above a threshold, else one used element at a time.
+
+    A guest that forwards sends what it has just received, frees what finds no room and looks for more.
+    """
+    driver, chain, forwards = Program("driver", "virtio_xmit_pkts"), ring.chain, scenario.driver.forwards
     bulk_from = max(1, (ring.queue.size - scenario.driver.free_threshold) // chain + 1)
     full = R.NUM_FREE.below(chain)
 
@@ -31,10 +34,14 @@ def transmit_burst(scenario: Scenario, ring: SplitRing) -> list[Step]:
         go_on()
 
     with driver.each("burst", at=Anchor.BURST):
-        driver.at(Anchor.AFTER_KICK)
+        if not forwards:
+            driver.at(Anchor.AFTER_KICK)
         driver.read("burst", "used->idx at the start of a burst", ring.used_index(), sample=_USED_IDX)
-        driver.change(takes_arrivals=True)
-        driver.then(R.BURST_LEFT.put(scenario.driver.burst))
+        if forwards:
+            driver.then(R.BURST_LEFT.copy(R.FORWARD_LEFT), R.FORWARD_LEFT.put(0))
+        else:
+            driver.change(takes_arrivals=True)
+            driver.then(R.BURST_LEFT.put(scenario.driver.burst))
         driver.jump("bulk", R.USED_IDX_SEEN.minus(R.LAST_USED_IDX).at_least(bulk_from))
         go_on()
     with driver.each("packet"):
@@ -52,11 +59,17 @@ def transmit_burst(scenario: Scenario, ring: SplitRing) -> list[Step]:
     post_packet(driver, scenario, ring, after_post)
     with driver.each("burst"):
         driver.step("full", "no descriptor free", sometimes="the ring is full")
-        driver.jump("wait", R.AVAIL_IDX_SHADOW.equals(R.RING_AVAIL_IDX))
+        driver.jump("unsent" if forwards else "wait", R.AVAIL_IDX_SHADOW.equals(R.RING_AVAIL_IDX))
     publish(driver, ring)
     driver.change(marks="posted")
     kick(driver, scenario, ring)
     with driver.each("burst"):
+        if forwards:
+            driver.at(Anchor.AFTER_KICK)
+            driver.step("unsent", "packets that found no room are freed", function="pkt_burst_mac_forward")
+            driver.then(R.FREED.add_register(R.BURST_LEFT), R.DROPPED.add_register(R.BURST_LEFT), R.BURST_LEFT.put(0))
+            driver.jump(Anchor.RECEIVE)
+            return driver.steps
         driver.step("wait", "poll used->idx", condition=R.RING_USED_IDX.differs(R.LAST_USED_IDX))
         driver.change(sometimes="the ring is full and nothing is unpublished")
         driver.jump(Anchor.BURST)
@@ -124,7 +137,7 @@ def receive_burst(scenario: Scenario, ring: SplitRing, memory: ReceiveMemory) ->
     """Return virtio_recv_mergeable_pkts: polls the used index, posts new buffers and one index write per burst."""
     driver = Program("driver", "virtio_recv_mergeable_pkts")
     with driver.each("burst", at=Anchor.BURST):
-        driver.at(Anchor.AFTER_KICK)
+        driver.at(Anchor.RECEIVE if scenario.driver.forwards else Anchor.AFTER_KICK)
         driver.read("poll", "used->idx", ring.used_index(), sample=_USED_IDX)
         driver.then(R.RECEIVE_LEFT.put(scenario.driver.burst * memory.heads))
         driver.jump("wait", R.USED_IDX_SEEN.equals(R.LAST_USED_IDX))
@@ -134,6 +147,8 @@ def receive_burst(scenario: Scenario, ring: SplitRing, memory: ReceiveMemory) ->
         driver.read("read_buffer", "the packet", memory.read_back())
         driver.change(extra_ns=scenario.driver.packet_cost.value / memory.heads)
         driver.then(R.LAST_USED_IDX.add(), R.RECEIVE_LEFT.add(-1))
+        if scenario.driver.forwards:
+            driver.then(R.FORWARD_LEFT.add())
         driver.jump("post_buffer", R.RECEIVE_LEFT.below(1))
         driver.jump("element", _MORE_USED)
         driver.write("post_buffer", "write the descriptors of a new buffer", ring.chain_write(R.AVAIL_IDX_SHADOW))
@@ -143,6 +158,10 @@ def receive_burst(scenario: Scenario, ring: SplitRing, memory: ReceiveMemory) ->
     publish(driver, ring)
     kick(driver, scenario, ring)
     with driver.each("burst"):
+        if scenario.driver.forwards:
+            driver.at(Anchor.AFTER_KICK)
+            driver.step("send_on", "what was received is sent on", function="pkt_burst_mac_forward")
+            driver.jump(Anchor.FORWARD)
         driver.step("wait", "poll used->idx", condition=R.RING_USED_IDX.differs(R.LAST_USED_IDX))
         driver.change(sometimes="nothing is used")
         driver.jump(Anchor.BURST)

@@ -18,8 +18,8 @@ MARK = "#"
 #: Where a worker rests that has nothing to do, whichever queue was empty last.
 _RESTING = (Anchor.SCHEDULED_OUT, Anchor.IDLE)
 RESTING = (*_RESTING, Anchor.IDLE_SOCKET)
-#: Registers of the core, whichever queue it serves.
-_OF_THE_CORE = (R.OTHER_TASK,)
+#: Registers that belong to no queue: of the worker's core, and of a guest between two rings.
+_OF_NO_QUEUE = (R.OTHER_TASK, R.FORWARD_LEFT)
 #: What says that a queue has work: a register that others count up, and how far the worker has seen it.
 Signal = tuple[R, R]
 KICKED: tuple[Signal, ...] = ((R.KICKS, R.KICKS_SEEN),)
@@ -48,8 +48,9 @@ class Place:
         return f"{name}{self.mark}"
 
     def register(self, register: int) -> int:
-        """Return the place of a register in the bank."""
-        return register if register in _OF_THE_CORE else register + self.bank * BANK
+        """Return the place of a register in the bank; what is lost before packets are counted is lost, wherever."""
+        shared = register in _OF_NO_QUEUE or (self.counted and register == R.DROPPED)
+        return register if shared else register + self.bank * BANK
 
     def moved(self, step: Step, renamed: Callable[[Target], str]) -> Step:
         """Return a step in the registers and regions of the queue, with other targets in its jumps."""
@@ -100,7 +101,7 @@ def serve_queues(scenario: Scenario, worker: list[Step], driver: list[Step]) -> 
     return core, [_moved_driver(step, place) for place in places for step in driver]
 
 
-def serve(queues: Sequence[tuple[Place, list[Step], Sequence[Signal]]], switching: bool = False) -> list[Step]:
+def serve(queues: Sequence[tuple[Place, Sequence[Step], Sequence[Signal]]], switching: bool = False) -> list[Step]:
     """Return the steps of a worker that serves queues in turn, each with its handler and what wakes it.
 
     `switching`: each queue has a worker of its own on that core. Where the first handler sleeps, the worker sleeps.
@@ -114,7 +115,8 @@ def serve(queues: Sequence[tuple[Place, list[Step], Sequence[Signal]]], switchin
         resting = {step.label for anchor in RESTING for step in steps if anchor in step.anchors}
         entry = entry_of(steps, Anchor.ROUND)
         _visit(core, place, entry, signals, following, switching)
-        core.add(_moved_handler([step for step in steps if step.label not in resting], place, entry, resting, following))
+        handler = [step for step in steps if step.label not in resting]
+        core.add(_moved_handler(handler, place, entry, resting, following))
         with core.each("round"):
             core.step(place.named("requeue"), "more work: behind the other queues")
             core.change(sometimes="the queue has more work")
@@ -145,12 +147,10 @@ def _moved_handler(handler: list[Step], place: Place, entry: str, resting: set[s
     return [place.moved(step, renamed) for step in handler]
 
 
-def _visit(
-    core: Program, place: Place, entry: str, signals: Sequence[Signal], following: str, switching: bool
-) -> None:
+def _visit(core: Program, place: Place, entry: str, signals: Sequence[Signal], following: str, switching: bool) -> None:
     pending = place.register(R.PENDING)
     (counts, seen), *others = [tuple(map(place.register, signal)) for signal in signals]
-    take = place.named("take")
+    take = place.named("take_work")
     with core.each("round"):
         core.step(place.named("visit"), "has the queue work?")
         core.jump(take, Condition(pending, ">=", 1))
@@ -162,7 +162,7 @@ def _visit(
         core.change(sometimes="the queue has work")
         core.then(Effect("set", pending, None, 0), R.WORKED.put(1))
         for number, (counted, noted) in enumerate(others, 2):
-            core.step(place.named(f"take_{number}"), "... and what else woke it", sample=(noted, counted))
+            core.step(place.named(f"take_work_{number}"), "... and what else woke it", sample=(noted, counted))
             core.change(sometimes="the queue has work")
         core.jump(place.named(entry))
 
@@ -172,12 +172,12 @@ def _cycle(core: Program, visit: str, rest: str) -> None:
     with core.each("round"):
         core.step("cycle", "all queues visited")
         core.jump("again", R.WORKED.at_least(1))
-        core.jump("woken", R.WORKER_KICKS.differs(R.WORKER_KICKS_SEEN))
+        core.jump("kicked_again", R.WORKER_KICKS.differs(R.WORKER_KICKS_SEEN))
         core.jump(rest)
         core.step("again", "go round again", sometimes="some queue had work")
         core.then(R.WORKED.put(0))
         core.jump(visit)
-        core.step("woken", "kicked meanwhile", sample=(R.WORKER_KICKS_SEEN, R.WORKER_KICKS))
+        core.step("kicked_again", "kicked meanwhile", sample=(R.WORKER_KICKS_SEEN, R.WORKER_KICKS))
         core.change(sometimes="kicked before it slept")
         core.jump(visit)
 

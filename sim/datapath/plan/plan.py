@@ -92,6 +92,9 @@ class Plan:
     of sizes `class_rows` has, for each row whose cost depends on the size, that of each size class.
     `posted` and `used` count the packets between which latency is taken, of which at most `in_flight` are under way;
     `handled` counts those that the worker has done with.
+    `bounding` are the actors that may bound the rate, the last on the way of a packet first, where packets are lost
+    between them (else all, in any order).
+    `banks` of registers are simulated: one for each queue, and for both rings of a guest that forwards.
     `wait_names` are what a breakdown calls each kind of waiting, `line_moves` the parts of a breakdown that move a line
     from one cache to another. `first_owner` is the actor that has written every line at the start of time.
     """
@@ -120,7 +123,9 @@ class Plan:
     backlog: int = 1
     period_ps: int = 0
     has_sink: bool = False
+    bounding: tuple[str, ...] = ()
     queues: int = 1
+    banks: int = 1
     lanes: int = 1
     uncore_ps_per_line: float = 0.0
     setup: tuple[Component, ...] = ()

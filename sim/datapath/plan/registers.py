@@ -165,6 +165,7 @@ class Register(Compared, IntEnum):
     # worker, chains read in one user access window
     WINDOW_END = auto()
     WINDOW_CHAINS = auto()
+    QUEUE_STOPPED = auto()  # the transmit queue of a guest that routes
     # driver, packed ring: packets published before the last kick check
     KICK_CHECKED_IDX = auto()
     # shared: calls, and what is behind the worker
@@ -215,6 +216,8 @@ class Register(Compared, IntEnum):
     SIGNALLED_USED = auto()  # used index at the last notification check
     # receive, driver and source
     RECEIVE_LEFT = auto()  # buffers that this poll may still take
+    FREED = auto()  # packets that a guest that forwards could not send
+    FORWARD_LEFT = auto()  # packets received that a guest that forwards is about to send
     ROOM_SEEN = auto()  # CONSUMED as last read by the source
     WAIT_SEEN = auto()  # SOCKET_WAIT as last read by the source
 

@@ -88,6 +88,8 @@ class Anchor(Enum):
     PUBLISH = "what was written is published"
     KICK_CHECK = "does the device want a kick?"
     AFTER_KICK = "behind the kick, or its check"
+    FORWARD = "a guest that forwards sends on what it has received"
+    RECEIVE = "a guest that forwards looks for received packets again"
 
 
 #: Where a jump leads: a label of the same file, or an anchor.

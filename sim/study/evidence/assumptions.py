@@ -10,6 +10,7 @@ from sim.config.errors import ConfigError
 from sim.config.loading.load import load_of
 from sim.config.scenario.scenario import Scenario
 from sim.config.tables.documents import Assumptions
+from sim.datapath.forwarding import Forwarding
 from sim.datapath.vhost_net.path import transmit_path
 
 ALWAYS = "always"
@@ -40,8 +41,15 @@ def assumptions() -> list[Assumption]:
 
 
 def assumed_by(scenario: Scenario) -> tuple[Assumption, ...]:
-    """Return the assumptions that a scenario rests on, in the order of their numbers."""
-    return tuple(row for row in assumptions() if row.holds_for(scenario))
+    """Return the assumptions that a scenario rests on, in the order of their numbers.
+
+    A guest that forwards rests on those of either direction.
+    """
+    rings = [scenario]
+    if scenario.driver.forwards:
+        forwarding = Forwarding.of(scenario)
+        rings = [ring.scenario for ring in forwarding.rings]
+    return tuple(row for row in assumptions() if any(row.holds_for(ring) for ring in rings))
 
 
 def _holds(term: str, scenario: Scenario) -> bool:

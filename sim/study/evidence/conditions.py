@@ -98,9 +98,13 @@ def _datapath(scenario: Scenario) -> Premise:
 
 def _queues(scenario: Scenario) -> Premise:
     queues = scenario.queues
-    workers = queues.pairs if queues.workers == "each" else 1
-    text = f"{counted(queues.pairs, 'queue pair')}, {counted(workers, 'worker')} on {counted(queues.lanes, 'core')}"
-    values = {"queue_pairs": queues.pairs, "workers": workers, "worker_cores": queues.lanes}
+    workers, cores = queues.pairs if queues.workers == "each" else 1, queues.lanes
+    pairs = counted(queues.pairs, "queue pair")
+    if scenario.driver.forwards:
+        workers = cores = scenario.driver.ports
+        pairs = f"1 receive queue and 1 transmit queue; packets are counted at {scenario.device.direction}"
+    text = f"{pairs}, {counted(workers, 'worker')} on {counted(cores, 'core')}"
+    values = {"queue_pairs": queues.pairs, "workers": workers, "worker_cores": cores}
     return Premise("queues", text, values)
 
 

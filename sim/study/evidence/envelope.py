@@ -44,8 +44,12 @@ class Envelope:
 def way_of(scenario: Scenario) -> str:
     """Name what a packet goes through, in its order: a rate is evidence for others of the same way only.
 
-    Driver, device and, with vhost_net, the backend (transmit) or the kind of source (receive).
+    Driver, device and, with vhost_net, the backend (transmit) or the kind of source (receive); both where it forwards.
     """
+    if scenario.driver.forwards:
+        workers = "vhost_net" if scenario.driver.ports == 1 else "vhost_net of another device"
+        from_source = [scenario.receive.source.kind, "vhost_net", f"{scenario.driver.kind} (forwards)"]
+        return " -> ".join([*from_source, workers, scenario.backend.kind])
     from_guest = [scenario.driver.kind, scenario.device.kind]
     beyond = {"tx": scenario.backend.kind, "rx": scenario.receive.source.kind}[scenario.device.direction]
     steps = [*from_guest, beyond] if scenario.device.kind == "vhost_net" else from_guest

@@ -27,6 +27,8 @@ _PACES = {
 }
 _CALLED = {
     "worker": "the worker",
+    "worker.rx": "the worker of the receive ring",
+    "worker.tx": "the worker of the transmit ring",
     "driver": "the driver",
     "receiver": "the process that reads",
     "source": "who sends to the guest",
