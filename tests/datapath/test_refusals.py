@@ -159,6 +159,10 @@ REFUSALS = [
         "driver.kind",
         "lockstep receives skbs of one buffer",
     ),
+    *(
+        Refusal(RX, ("receive.source.when_full=wait", other), "receive.source.when_full", "a queue is stopped for skbs")
+        for other in ("receive.source.kind=xdp_frame", "driver.kind=lockstep")
+    ),
     Refusal(RX, ("virtqueue.indirect=true",), "virtqueue.indirect", "receive buffers are direct chains"),
     Refusal(
         RX,

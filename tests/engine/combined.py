@@ -143,6 +143,7 @@ FEATURES: dict[str, Draw] = {
     "traffic.load": _load,
     "driver.interrupts": _flag,
     "virtqueue.memory_regions": _any(1, 3, 64),
+    "receive.source.when_full": _any("drop", "wait"),
     "driver.forwards": _flag,
     "driver.ports": _any(1, 2),
     "driver.route_cost": _cost,

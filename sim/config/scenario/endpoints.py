@@ -167,6 +167,11 @@ class Source(Strict):
         "skb", description="skb: one by one through tun_net_xmit; xdp_frame: redirected in bursts (tun_xdp_xmit)"
     )
     queue: int = Field(1000, ge=2, le=1 << 16, description="packets that the ptr_ring holds (tx_queue_len of the TAP)")
+    when_full: Literal["drop", "wait"] = Field(
+        "drop",
+        description="skb, a full ptr_ring; drop: tail drop; wait: the TAP stops its queue (back-pressure), packets "
+        "wait in the queueing discipline (traffic.load.backlog), and the worker wakes the queue",
+    )
     burst: int = Field(16, ge=1, le=1024, description="xdp_frame: packets per lock and wake-up (DEV_MAP_BULK_SIZE)")
     packet_cost: Nanoseconds = default_entry("receive.source.packet_cost", "own work per packet, lines and locks apart")
 

@@ -294,6 +294,7 @@ OPTIONAL_STEPS = {
     "rx_round_start": "receive, per round: from the entry of the handler to its first ring access",
     "rx_peek": "receive, per packet: its length (vhost_net_buf_peek)",
     "rx_take": "receive, per visit to the ptr_ring: take up to a batch of packets, lock apart",
+    "rx_wake_queue": "receive with back-pressure, per stop of the TAP's queue: the worker wakes it again",
     "rx_taken": "receive, per packet taken from the ptr_ring: one turn of its loop",
     "rx_buffer": "receive, per buffer fetched for a packet: the loop of get_rx_bufs",
     "rx_packet": "receive, per packet: the handler's loop up to the TAP's recvmsg",

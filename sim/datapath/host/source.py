@@ -13,12 +13,14 @@ def source_steps(scenario: Scenario, packet_bytes: int) -> list[Step]:
     """Return the steps of the source: packets one by one, or bursts of frames under one lock and wake-up check.
 
     With an offered load a packet that finds no room is dropped. A source that always has packets waits for room
-    instead: what it would drop is not simulated. Beside a lockstep driver it sends a burst when the guest has the last.
+    instead: what it would drop is not simulated. With back-pressure the queue is stopped before it is full, and packets
+    wait in front of it. Beside a lockstep driver it sends a burst when the guest has the last.
     """
     memory, kind = ReceiveMemory(scenario, packet_bytes), scenario.receive.source
     lockstep = scenario.driver.kind == "lockstep"
     saturates, skb = scenario.traffic.load.kind == "saturate", kind.kind == "skb"
     source = Program("source", "tun_net_xmit" if skb else "tun_xdp_xmit")
+    again = "look" if kind.when_full == "wait" else "arrive"
 
     def lock() -> None:
         with source.each("burst"):
@@ -29,12 +31,15 @@ def source_steps(scenario: Scenario, packet_bytes: int) -> list[Step]:
             source.jump("make", R.BURST_LEFT.at_least(1))
         source.jump("wake_check")
 
+    waits = kind.when_full == "wait"
+    if waits:
+        _stop_queue(source, kind.queue)
     with source.each("burst"):
         source.step("arrive", "packets arrive", takes_arrivals=True)
         source.then(R.BURST_LEFT.put(scenario.driver.burst if lockstep else kind.packets_per_lock))
         if lockstep:
             source.change(condition=R.PRODUCED.equals(R.RETURNED))
-        elif saturates:
+        elif saturates and not waits:
             source.change(condition=R.PRODUCED.minus(R.CONSUMED).below(kind.queue))
     if not skb:
         lock()
@@ -60,15 +65,35 @@ def source_steps(scenario: Scenario, packet_bytes: int) -> list[Step]:
     with source.each("burst"):
         source.step("wake_check", "smp_mb, does anyone wait?", function="sock_def_readable", primitives=("lock_rmw",))
         source.change(drains_stores=True, sample=(R.WAIT_SEEN, R.SOCKET_WAIT))
-        source.jump("more" if lockstep else "arrive", R.WAIT_SEEN.equals(0))
+        source.jump("more" if lockstep else again, R.WAIT_SEEN.equals(0))
     with source.each("wakeup"):
         source.step("wake", "wake the worker", function="vhost_poll_wakeup", primitives=("eventfd_signal",))
         source.then(R.SOCKET_WAIT.put(0), R.WAKES.add())
         if not lockstep:
-            source.jump("arrive")
+            source.jump(again)
     if lockstep:  # each frame is a call of its own, with a check of its own
         with source.each("packet"):
             source.step("more", "next frame")
             source.jump("make", R.BURST_LEFT.at_least(1))
             source.jump("arrive")
     return source.steps
+
+
+def _stop_queue(source: Program, queue: int) -> None:
+    """The TAP stops its queue when no slot is left, looks once more, and goes on when the worker has woken it."""
+    room = R.PRODUCED.minus(R.ROOM_SEEN).below(queue)
+    with source.each("burst"):
+        source.step("look", "is there room?", function="__ptr_ring_check_produce", sample=(R.ROOM_SEEN, R.CONSUMED))
+        source.jump("arrive", room)
+    with source.each("burst", sometimes="the ring is full"):
+        source.step("stop", "stop the queue, smp_mb", function="netif_tx_stop_queue", primitives=("lock_rmw",))
+        source.change(drains_stores=True)
+        source.then(R.SOURCE_STOPPED.put(1))
+        source.step("look_again", "is there room by now?", sample=(R.ROOM_SEEN, R.CONSUMED))
+        source.change(function="__ptr_ring_check_produce")
+        source.jump("start", room)
+        source.step("stopped", "wait until the queue is woken", condition=R.SOURCE_STOPPED.equals(0))
+        source.change(function="netif_tx_wake_queue")
+        source.jump("arrive")
+        source.step("start", "start the queue again", function="netif_tx_start_queue")
+        source.then(R.SOURCE_STOPPED.put(0))

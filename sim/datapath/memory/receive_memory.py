@@ -143,6 +143,12 @@ def check_receives(scenario: Scenario, packet_bytes: list[int]) -> None:
     ring, queue = SplitRing(scenario.virtqueue), scenario.virtqueue
     if scenario.driver.kind == "lockstep":
         _check_lockstep(scenario)
+    if scenario.receive.source.when_full == "wait" and (
+        scenario.receive.source.kind != "skb" or scenario.driver.kind == "lockstep"
+    ):
+        raise ConfigError(
+            "a queue is stopped for skbs only, and not beside the lockstep driver", key="receive.source.when_full"
+        )
     if queue.indirect:
         raise ConfigError("receive buffers are direct chains; only false goes with rx", key="virtqueue.indirect")
     heads = {buffers_of(scenario, size) for size in packet_bytes}

@@ -198,6 +198,7 @@ class Register(Compared, IntEnum):
     PRODUCED = auto()  # packets put into the TAP's ptr_ring
     CONSUMED = auto()  # packets whose slot of the ptr_ring is free again
     SOCKET_WAIT = auto()  # the worker waits for the socket
+    SOURCE_STOPPED = auto()  # the TAP has stopped its queue: the ptr_ring is full
     WAKES = auto()  # wake-ups by the source
     USED_EVENT = auto()
     # receive, worker
@@ -233,6 +234,6 @@ _SHARED = """
     RING_AVAIL_IDX RING_USED_IDX USED_FLAGS_NO_NOTIFY AVAIL_EVENT KICKS NOTIFY_OFF MAPPED INVALIDATING TEARING_DOWN
     IN_ROUND FLUSHES INVALIDATIONS OTHER_TASK WORKER_KICKS IOTLB_CLEARS IOTLB_MISSES AVAIL_FLAGS_NO_INTERRUPT
     USED_EVENT_QUARTERS CALLS SINK_QUEUED SINK_DONE UPEND_IDX ZEROCOPY_COMPLETED COPIED PRODUCED CONSUMED
-    SOCKET_WAIT WAKES USED_EVENT
+    SOCKET_WAIT WAKES USED_EVENT SOURCE_STOPPED
 """
 SHARED = frozenset(Register[name] for name in _SHARED.split())

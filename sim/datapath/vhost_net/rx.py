@@ -91,7 +91,14 @@ def _take_packets(rx: Program, scenario: Scenario, memory: ReceiveMemory) -> Non
         rx.write("clear", "clear slots that were taken", slots, function="__ptr_ring_discard_one")
         rx.change(sometimes="two cache lines of slots were taken")
         rx.then(R.CONSUMED.copy(R.GRABBED), R.UNCLEARED.put(0))
+        if scenario.receive.source.when_full == "wait":
+            rx.jump("wake_queue", R.SOURCE_STOPPED.equals(1))
         _take_more(rx)
+        if scenario.receive.source.when_full == "wait":
+            rx.step("wake_queue", "wake the TAP's queue", "rx_wake_queue", primitives=("lock_rmw",))
+            rx.change(sometimes="the TAP has stopped its queue")
+            rx.then(R.SOURCE_STOPPED.put(0))
+            _take_more(rx)
     with rx.each("ring_batch"):
         rx.step("taken", "unlock the ptr_ring", function="vhost_net_buf_produce")
         rx.jump(Anchor.POLL_SOCKET, R.BUFFERED.below(1))

@@ -1,0 +1,78 @@
+"""A TAP whose ptr_ring is full drops packets at its tail, or they wait in front of it until the worker wakes the queue."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import pytest
+
+from sim.config import load_scenario
+from sim.datapath import build_plan
+from sim.datapath.plan.registers import R
+from sim.engine import simulate
+from sim.engine.fast import FastEngine
+from sim.engine.reference import ReferenceEngine
+
+RX, BURSTS = "virtio-user-receive-skb", "virtio-user-receive-back-pressure"
+WAIT = "receive.source.when_full=wait"
+
+
+def plan(name, *overrides):
+    scenario = load_scenario(name, overrides=["access=copy_user", "traffic.packet_bytes=64", *overrides])
+    return build_plan(scenario, "copy_user", 64), scenario.run
+
+
+@cache
+def run(name, *overrides):
+    return simulate(*plan(name, *overrides))
+
+
+def test_bursts_that_the_tap_cannot_hold_are_lost_at_its_tail_and_kept_by_back_pressure():
+    kept, dropped = run(BURSTS), run(BURSTS, "receive.source.when_full=drop")
+    assert kept.lost_pps == 0
+    assert dropped.lost_share > 0.05
+    assert kept.pps == pytest.approx(dropped.pps + dropped.lost_pps, rel=0.02)
+    assert kept.latency_us["p99"] > dropped.latency_us["p50"]
+
+
+def test_a_queueing_discipline_loses_what_it_cannot_hold():
+    short = "traffic.load={kind: on-off, pps: 8.0e+6, on_us: 300, off_us: 900, backlog: 10}"
+    kept, dropped = run(BURSTS, short), run(BURSTS, short, "receive.source.when_full=drop")
+    assert kept.lost_share == pytest.approx(
+        dropped.lost_share, abs=0.01
+    )  # only at another place
+    assert kept.lost_share > 0.05
+
+
+def test_a_load_above_the_rate_is_lost_either_way_and_waking_the_queue_costs_the_worker():
+    waits, drops = run(RX, "traffic.load=8e6", WAIT), run(RX, "traffic.load=8e6")
+    for point in (waits, drops):
+        assert point.pps + point.lost_pps == pytest.approx(8e6, rel=0.01)
+    assert waits.pps < drops.pps
+    wakes = waits.row_rates["worker.wake_queue"]
+    assert wakes == pytest.approx(1 / 64, rel=0.05)  # cleared slots of a batch wake it once, its source is soon behind
+    (price,) = [row.cost_ps for row in plan(RX, WAIT)[0].rows if row.label == "wake_queue"]
+    lines = (
+        5 * plan(RX, WAIT)[0].latencies.transfer_ps
+    )  # the source runs closer behind
+    assert wakes * price <= waits.ps_per_packet - drops.ps_per_packet <= wakes * (price + lines)
+
+
+def test_below_the_rate_nothing_is_stopped_and_nothing_costs_more():
+    waits, drops = run(RX, "traffic.load=1e6", WAIT), run(RX, "traffic.load=1e6")
+    assert waits.row_rates["source.stop"] == waits.row_rates["worker.wake_queue"] == 0
+    assert waits.pps == pytest.approx(drops.pps, rel=1e-3)
+
+
+@pytest.mark.parametrize("engine", [ReferenceEngine, FastEngine])
+@pytest.mark.parametrize("queue", [2, 31, 33, 1000])
+@pytest.mark.parametrize("load", ["saturate", "{kind: poisson, pps: 4.0e+6, backlog: 7}"])
+def test_no_wake_up_is_lost_and_the_ring_never_overflows(engine, queue, load):
+    built, _ = plan(RX, WAIT, f"receive.source.queue={queue}", f"traffic.load={load}")
+    made = engine(built, 10**9)
+    for packets in range(200, 2001, 200):
+        made.run(packets)
+        at = made.machine.registers
+        assert 0 <= at[R.PRODUCED] - at[R.CONSUMED] <= queue
+        assert 0 <= at[R.TAKEN] - at[R.DROPPED] - at[R.PRODUCED] <= 1
+        assert at[R.RETURNED] <= at[R.RECEIVED] <= at[R.GRABBED] <= at[R.PRODUCED]
