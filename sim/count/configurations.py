@@ -21,7 +21,8 @@ class Configuration:
     name
         Its name in tables.
     program
-        The program that runs: `vhost`, a driver of the kernel's worker, or `writes`, a process that writes to a TAP.
+        The program that runs: `vhost`, a driver of the kernel's worker, `writes`, a process that writes to a TAP, or
+        `messages`, one that sends and reads through the socket layer above a TAP.
     settings
         What the program is told (`KEY=NUMBER`).
     """
@@ -47,6 +48,13 @@ COUNTED_CPU = 1
 #: Frames written to a TAP that are counted.
 WRITES = 1000
 SIZES = (64, 256, 1024, 1500)
+#: What is counted of sockets, in the order of messages.c, and with messages of how many bytes.
+OPERATIONS = ("send", "ack", "arrive", "read", "datagram_send", "datagram_arrives", "datagram_read", "select")
+MESSAGE_BYTES = (64, 1448, 4096, 16384, 65160)
+DATAGRAM_BYTES = (64, 1024, 1472)
+MESSAGES = 400
+#: Calls of 64 bytes between two acknowledgements: all but the first gather.
+GATHERED_CALLS = 17
 #: A send buffer of this many bytes keeps the transmit handler from its batches.
 LIMITED_SEND_BUFFER = 1 << 20
 _PROGRAMS = {"xdp": 1, "skb": 0}
@@ -57,7 +65,8 @@ def configurations() -> dict[str, Configuration]:
 
     Names: `ev` EVENT_IDX, `d` descriptors of a packet, `b` packets of a kick, `s` bytes of a packet, `mrg` mergeable
     buffers. `tx_xdp` drops in XDP, `tx_skb` in the stack; `txx` has one more thing, `txb` further bursts, `txw` bursts
-    that wrap the ring inside a flush, `txo` and `rxo` VIRTIO_F_IN_ORDER. `write` is a process that writes to a TAP.
+    that wrap the ring inside a flush, `txo` and `rxo` VIRTIO_F_IN_ORDER. `write` is a process that writes to a TAP,
+    `sock` one operation of a socket above one, with messages of `s` bytes; `sock_gather` sends while data is unacknowledged.
     """
     driven = {name: Configuration(name, "vhost", settings) for name, settings in _driven()}
     written = {
@@ -65,7 +74,15 @@ def configurations() -> dict[str, Configuration]:
         for way, size in product(range(len(WAYS)), (64, 1024, 1514))
         for name in (f"write_{WAYS[way]}_s{size}",)
     }
-    return driven | written
+    return driven | written | {name: Configuration(name, "messages", settings) for name, settings in _of_sockets()}
+
+
+def _of_sockets() -> Iterator[tuple[str, Settings]]:
+    for number, operation in enumerate(OPERATIONS):
+        for size in DATAGRAM_BYTES if "datagram" in operation else MESSAGE_BYTES:
+            yield f"sock_{operation}_s{size}", {"operation": number, "size": size, "count": MESSAGES}
+    gather = {"operation": 0, "size": 64, "each": GATHERED_CALLS, "count": MESSAGES}
+    yield f"sock_gather{GATHERED_CALLS}_s64", gather
 
 
 def chosen(prefixes: Sequence[str]) -> list[Configuration]:

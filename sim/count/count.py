@@ -259,7 +259,7 @@ def _records(run: ProgramRun) -> list[dict[str, Any]]:
 
 
 def _packets(stretch: Mapping[str, Any]) -> int:
-    return int(stretch["packets"] if "packets" in stretch else stretch["writes"])
+    return int(next(stretch[name] for name in ("packets", "writes", "messages") if name in stretch))
 
 
 def check_sides(configuration: Configuration, stretch: Mapping[str, Any]) -> None:

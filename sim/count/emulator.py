@@ -27,8 +27,12 @@ from sim.host.programs import compiled, compiled_from
 SOURCES = Path(__file__).resolve().parent
 #: In the order in which they are loaded; what a kernel has built in has no file.
 MODULES = ("vhost_iotlb", "vhost", "tun", "tap", "vhost_net")
-#: What is counted: the handlers of vhost_net, which its worker is called by, and the system call of a writing process.
-HANDLERS = ("handle_tx_kick", "handle_tx_net", "handle_rx_kick", "handle_rx_net", "ksys_write")
+#: What is counted: the handlers of vhost_net, which its worker is called by, and system calls of a process that writes,
+#: sends, reads or asks whether a socket is ready.
+HANDLERS = (
+    *("handle_tx_kick", "handle_tx_net", "handle_rx_kick", "handle_rx_net"),
+    *("ksys_write", "__sys_sendto", "__sys_recvfrom", "core_sys_select"),
+)
 #: A Sapphire Rapids with SMAP, ERMS and FSRM, as far as the emulator has them.
 CPU = "max,la57=off,vendor=GenuineIntel,family=6,model=143,stepping=8"
 #: The worker alone on the second CPU, no tick there; addresses as the symbols have them; plain returns and calls.

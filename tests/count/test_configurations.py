@@ -26,6 +26,13 @@ def test_the_program_is_told_to_mark_and_to_wait():
     assert EVERY["write_native_s64"].command == (*("writes", "marks=1", "cpu=1", "way=5", "size=64", "writes=1000"),)
 
 
+def test_one_operation_of_a_socket_runs_on_the_cpu_that_is_counted():
+    assert EVERY["sock_read_s1448"].command == (
+        *("messages", "marks=1", "cpu=1", "operation=3", "size=1448", "count=400"),
+    )
+    assert EVERY["sock_gather17_s64"].settings["each"] == 17
+
+
 def test_a_chain_of_two_fits_the_ring():
     for each in EVERY.values():
         descriptors = 1 if each.settings.get("indirect") else each.settings.get("descriptors", 1)
@@ -47,7 +54,9 @@ def test_the_model_has_a_scenario_of_it_or_says_that_it_has_none(name):
     given = overrides(EVERY[name])
     if given is None:
         without = ("in_order", "packets")
-        assert name.startswith(("write_null", "write_program")) or any(EVERY[name].settings.get(key) for key in without)
+        assert name.startswith(("write_null", "write_program", "sock_")) or any(
+            EVERY[name].settings.get(key) for key in without
+        )
     else:
         assert AS_COUNTED.items() <= given.items()
 
