@@ -66,7 +66,8 @@ def configurations() -> dict[str, Configuration]:
     Names: `ev` EVENT_IDX, `d` descriptors of a packet, `b` packets of a kick, `s` bytes of a packet, `mrg` mergeable
     buffers. `tx_xdp` drops in XDP, `tx_skb` in the stack; `txx` has one more thing, `txb` further bursts, `txw` bursts
     that wrap the ring inside a flush, `txo` and `rxo` VIRTIO_F_IN_ORDER. `write` is a process that writes to a TAP,
-    `sock` one operation of a socket above one, with messages of `s` bytes; `sock_gather` sends while data is unacknowledged.
+    `sock` one operation of a socket above one, with messages of `s` bytes; `sock_gather` sends while data is
+    unacknowledged.
     """
     driven = {name: Configuration(name, "vhost", settings) for name, settings in _driven()}
     written = {

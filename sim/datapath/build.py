@@ -11,6 +11,8 @@ from sim.costs import CostTable, Recipes
 from sim.costs.audit import Ledger
 from sim.costs.draws import most, whole
 from sim.costs.table import Component
+from sim.datapath.applications.messages import is_application
+from sim.datapath.applications.placing import above_driver, around_handler, behind_worker, with_application
 from sim.datapath.checks import OF_SIZE, at_size, check, remarks
 from sim.datapath.devices import device_steps
 from sim.datapath.devices.tap_write import without_ring
@@ -95,7 +97,7 @@ def _build(scenario: Scenario, access: str, packet_bytes: int, apart: bool, func
         period_ps=period_ps(scenario),
         has_sink=has_sink(scenario),
         queues=queues.per_core,
-        banks=queues.per_core,
+        banks=max(queues.per_core, scenario.traffic.sessions),
         lanes=queues.lanes,
         uncore_ps_per_line=LINE_BYTES * 1e3 / scenario.cpu.uncore_bandwidth.value,
         notes=notes,
@@ -104,6 +106,7 @@ def _build(scenario: Scenario, access: str, packet_bytes: int, apart: bool, func
     polls = _polls_per_timeout(plan, scenario.device.busyloop_timeout_us)
     limits = {Register.POLL_LIMIT + number * BANK: polls for number in range(queues.per_core)}
     plan = replace(plan, initial={**plan.initial, **limits})
+    plan = with_application(scenario, plan)
     if forwarding is not None:
         plan = _forwarding(forwarding, plan)
         forwarding.note_reads()
@@ -120,11 +123,15 @@ def _rows(
     def priced(steps: list[Step], how: Access) -> list[Row]:
         return _pricer(scenario, how, table, packet_bytes, functions).price(steps)
 
-    steps = with_features(scenario, device_steps(scenario, packet_bytes) + driver_steps(scenario, packet_bytes))
-    handler, unmapped = around_rounds(scenario, variant, [step for step in steps if step.actor == "worker"])
+    drivers = above_driver(scenario, packet_bytes, driver_steps(scenario, packet_bytes))
+    steps = with_features(scenario, device_steps(scenario, packet_bytes) + drivers)
+    worker_steps = around_handler(scenario, [step for step in steps if step.actor == "worker"])
+    handler, unmapped = around_rounds(scenario, variant, worker_steps)
     others = link([step for step in steps if step.actor != "worker"])
-    if scenario.device.kind == "vhost_net" and scenario.device.direction == "rx":
-        others += source_steps(scenario, packet_bytes)
+    if is_application(scenario):
+        others += link(behind_worker(scenario, packet_bytes))
+    elif scenario.device.kind == "vhost_net" and scenario.device.direction == "rx":
+        others += link(source_steps(scenario, packet_bytes))
     elif scenario.device.kind == "vhost_net":
         others += sink_steps(scenario, packet_bytes, pinned=transmit_path(scenario, packet_bytes).zerocopy)
     worker, drivers = serve_queues(scenario, handler, others)

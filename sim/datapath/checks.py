@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from sim.config.errors import ConfigError
 from sim.config.scenario.scenario import Scenario
+from sim.datapath.applications.checks import check_application
 from sim.datapath.devices.qemu import check_emulates
 from sim.datapath.devices.tap_write import check_writes
 from sim.datapath.forwarding import Forwarding, check_forwards
@@ -22,6 +23,7 @@ def check(scenario: Scenario, packet_bytes: int) -> None:
     """Raise ConfigError for sections of a scenario that do not go together, at one size or for the sizes of its mix."""
     device, mix = scenario.device, scenario.traffic.mix
     sizes = [packet_bytes] if mix is None else mix.bytes
+    check_application(scenario)
     if scenario.driver.forwards:
         check_forwards(scenario, sizes)
         rings = Forwarding.of(scenario)

@@ -41,6 +41,14 @@ class Refusal:
 
 
 SEED, RX, NIC = "virtio-user-xdp1-tap", "virtio-user-receive-skb", "virtio-user-xdp-redirect"
+APPLICATION, INTO_GUEST = "tcp-stream-messages", "tcp-stream-to-guest"
+NOT_FOR_APPLICATIONS = {
+    "backend.kind": "tap-xdp-drop",
+    "virtqueue.layout": "packed",
+    "device.zerocopy_tx": "true",
+    "queues.pairs": "2",
+    "memory.invalidations_per_second": "1000",
+}
 NOT_FOR_RECEIVE = {
     "virtqueue.layout": "packed",
     "virtqueue.in_order": "true",
@@ -188,6 +196,22 @@ REFUSALS = [
         Refusal(name, (f"virtqueue.{key}={value}",), f"virtqueue.{key}", f"{kind} has direct descriptors")
         for name, kind in (("vhost-user-tx", "vhost_user"), ("af-xdp-tx", "af_xdp"))
         for key, value in (("event_idx", "true"), ("indirect", "true"), ("descriptors_per_packet", "2"))
+    ),
+    Refusal(
+        *(SEED, ("traffic.application=tcp-stream",), "traffic.application"),
+        "an application is modelled above virtio-net and vhost_net",
+    ),
+    *(
+        Refusal(APPLICATION, (f"{key}={value}",), key, "is not modelled with traffic.application tcp-stream")
+        for key, value in NOT_FOR_APPLICATIONS.items()
+    ),
+    *(
+        Refusal(INTO_GUEST, (f"{key}={value}",), key, "is not modelled with traffic.application tcp-stream")
+        for key, value in (("receive.source.kind", "xdp_frame"), ("traffic.sessions", "2"))
+    ),
+    Refusal(
+        *(INTO_GUEST, ("traffic={application: udp, message_bytes: 64}",), "traffic.application"),
+        "udp is modelled from guest to host only",
     ),
 ]
 

@@ -11,6 +11,7 @@ from typing import Any, Literal
 from pydantic import Field, model_validator
 
 from sim.config.errors import ConfigError
+from sim.config.scenario.application import Sockets
 from sim.config.scenario.endpoints import Backend, Device, Driver, Receive
 from sim.config.scenario.traffic import Load, Traffic
 from sim.config.scenario.virtqueue import PerSecond, Queues, Virtqueue
@@ -180,6 +181,7 @@ class Scenario(Headed):
     queues: Queues = Field(default_factory=Queues, description="how many queue pairs there are, and who serves them")
     memory: Memory = Field(default_factory=Memory, description="the host's memory management, and the ring's pages")
     traffic: Traffic = Field(description="what is sent")
+    sockets: Sockets = Field(default_factory=Sockets, description="what an application's calls execute on both sides")
     access: list[Access] = Field(min_length=1, description="access variants to run: names of `list access`, or tables")
     run: Run = Field(default_factory=Run, description="how long and how to simulate")
 

@@ -11,6 +11,7 @@ from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from sim.config.errors import ConfigError
 from sim.config.loading.files import read_text
+from sim.config.scenario.application import MOST_DATAGRAM_BYTES, SEGMENT_BYTES, Application, frame_bytes
 from sim.config.tables.quantity import Strict
 
 MAX_PACKET_BYTES = 65535
@@ -201,7 +202,20 @@ class Traffic(Strict):
     """What is sent."""
 
     packet_bytes: list[PacketBytes] = Field(
-        min_length=1, description="frame sizes in bytes, without vnet header and FCS"
+        min_length=1,
+        description="frame sizes in bytes, without vnet header and FCS; those of an application's packets follow from "
+        "message_bytes",
+    )
+    application: Application = Field(
+        "none",
+        description="none: packets of packet_bytes; tcp-stream: messages written to TCP sessions; tcp-rr: a message "
+        "each way, one transaction outstanding per session; udp: a datagram per message",
+    )
+    message_bytes: int = Field(
+        16384, ge=1, le=65536, description="bytes that the application writes by one call (of udp: up to 1472)"
+    )
+    sessions: int = Field(
+        1, ge=1, le=16, description="sessions of the application, each with a core of its own on both sides"
     )
     mix: Mix | None = Field(
         None,
@@ -215,8 +229,19 @@ class Traffic(Strict):
 
     @property
     def sizes(self) -> list[int]:
-        """Sizes to simulate one by one; a mix is one, named by its mean."""
+        """Sizes to simulate one by one; a mix is one, named by its mean; an application makes packets of one."""
+        if self.application != "none":
+            return [frame_bytes(self.application, self.message_bytes)]
         return self.packet_bytes if self.mix is None else [self.mix.mean_bytes]
+
+    @model_validator(mode="after")
+    def _messages(self) -> Traffic:
+        most = {"udp": MOST_DATAGRAM_BYTES, "tcp-rr": SEGMENT_BYTES}.get(self.application)
+        if most is not None and self.message_bytes > most:
+            raise ValueError(f"message_bytes: a message of {self.application} fits one frame, {most} bytes at most")
+        if self.application != "none" and (self.mix is not None or self.load.kind != "saturate"):
+            raise ValueError("application: sets its own pace and sizes; it goes with no mix and with load saturate")
+        return self
 
     @field_validator("load", mode="before")
     @classmethod

@@ -27,5 +27,5 @@ def driver_steps(scenario: Scenario, packet_bytes: int) -> list[Step]:
         memory = ReceiveMemory(scenario, packet_bytes)
         return (napi_poll if kind == "virtio-net" else receive_burst)(scenario, ring, memory)
     if kind == "virtio-net":
-        return start_xmit(scenario, ring, packet_bytes)
+        return start_xmit(scenario, ring, packet_bytes, below_sockets=scenario.traffic.application != "none")
     return (lockstep if kind == "lockstep" else transmit_burst)(scenario, ring)

@@ -23,22 +23,23 @@ _NONE_USED = R.USED_IDX_SEEN.equals(R.LAST_USED_IDX)
 _MORE_USED = R.USED_IDX_SEEN.above(R.LAST_USED_IDX)
 
 
-def start_xmit(scenario: Scenario, ring: SplitRing, packet_bytes: int) -> list[Step]:
+def start_xmit(scenario: Scenario, ring: SplitRing, packet_bytes: int, below_sockets: bool = False) -> list[Step]:
     """Return the steps of a driver that sends packets of one size.
 
     A guest that routes sends each packet as it has received it; while the queue is stopped it frees them.
+    `below_sockets`: packets come ready, one by one, from sockets that are modelled by themselves.
     """
     driver, forwards = Program("driver", "start_xmit"), scenario.driver.forwards
     with driver.each("burst", at=Anchor.BURST):
         driver.step("burst", "packets from the queue", function="__dev_queue_xmit", takes_arrivals=not forwards)
-        driver.then(R.BURST_LEFT.put(1 if forwards else scenario.driver.burst))
+        driver.then(R.BURST_LEFT.put(1 if forwards or below_sockets else scenario.driver.burst))
         driver.jump("interrupt", R.CALLS.differs(R.CALLS_SEEN))
         if forwards:
             driver.jump("unsent", R.QUEUE_STOPPED.equals(1))
         driver.jump(Anchor.POST)
     _interrupt(driver, ring, forwards)
     _free_old(driver, scenario, ring)
-    _post(driver, scenario, ring, packet_bytes)
+    _post(driver, scenario, ring, packet_bytes, below_sockets)
     _want_call(driver, ring, "stop", "queue stopped: call wanted")
     with driver.each("burst"):
         driver.barrier("kick_barrier", "smp_mb before the notification check", "virtqueue_kick_prepare")
@@ -130,7 +131,7 @@ def _free_old(driver: Program, scenario: Scenario, ring: SplitRing) -> None:
         go_on()
 
 
-def _post(driver: Program, scenario: Scenario, ring: SplitRing, packet_bytes: int) -> None:
+def _post(driver: Program, scenario: Scenario, ring: SplitRing, packet_bytes: int, below_sockets: bool) -> None:
     """One packet into the ring."""
     costs, chain, position = scenario.driver, ring.chain, R.AVAIL_IDX_SHADOW
     with driver.each("packet"):
@@ -139,12 +140,15 @@ def _post(driver: Program, scenario: Scenario, ring: SplitRing, packet_bytes: in
             driver.jump("delay", R.BURST_LEFT.below(2))
             driver.jump("fill")
             _want_call(driver, ring, "delay", "call wanted after three quarters")
-        if costs.forwards:
-            sent_by, work_ns = "routing", costs.route_cost.value
+        if below_sockets:
+            sent_by, title, work_ns = "start_xmit", "start_xmit, map the packet", costs.pktgen_cost.value
+        elif costs.forwards:
+            sent_by, title, work_ns = "routing", "routing, build the packet", costs.route_cost.value
         else:
             sent_by = "pktgen" if costs.sender == "pktgen" else "network stack"
+            title = f"{sent_by}, build the packet"
             work_ns = costs.send_cost.value + packet_bytes * costs.byte_cost.value
-        driver.step("fill", f"{sent_by}, build the packet", extra_ns=work_ns)
+        driver.step("fill", title, extra_ns=work_ns)
         if ring.queue.indirect:
             driver.change(title=f"{sent_by}, write the indirect table", access=ring.table_write(position))
         driver.write("write_chain", "write the descriptors", ring.chain_write(position))
@@ -192,7 +196,7 @@ def napi_poll(scenario: Scenario, ring: SplitRing, memory: ReceiveMemory) -> lis
         driver.jump("post_buffer", R.AVAIL_IDX_SHADOW.minus(R.LAST_USED_IDX).below((ring.packets + 1) // 2))
         driver.jump(Anchor.AFTER_KICK)
 
-    with driver.each("call"):
+    with driver.each("call", at=Anchor.INTERRUPT):
         driver.step("irq", "wait for an interrupt", function="skb_recv_done", primitives=INTERRUPT)
         driver.change(condition=R.CALLS.differs(R.CALLS_SEEN), sample=(R.CALLS_SEEN, R.CALLS))
     with driver.each("burst"):
@@ -207,6 +211,8 @@ def napi_poll(scenario: Scenario, ring: SplitRing, memory: ReceiveMemory) -> lis
         driver.read("element", "used->ring[i]", ring.used_element(R.LAST_USED_IDX), function="virtqueue_get_buf")
         driver.read("read_buffer", "the packet", memory.read_back(), function="receive_buf")
         driver.change(extra_ns=scenario.driver.packet_cost.value / memory.heads)
+        if scenario.traffic.application != "none":
+            driver.change(extra_instructions=scenario.sockets.arrive.value / memory.heads)
         driver.then(R.LAST_USED_IDX.add(), R.RECEIVE_LEFT.add(-1))
         if scenario.driver.forwards:
             driver.jump(Anchor.FORWARD)
@@ -264,4 +270,4 @@ def _complete(driver: Program, ring: SplitRing) -> None:
         driver.change(function="virtqueue_poll", primitives=("lock_rmw",), drains_stores=True)
         driver.change(sometimes=_BUDGET_LEFT)
         driver.jump("irq_off", R.USED_IDX_SEEN.differs(R.LAST_USED_IDX))
-        driver.jump("irq")
+        driver.jump(Anchor.INTERRUPT)

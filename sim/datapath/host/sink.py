@@ -19,6 +19,8 @@ WAKE_EVERY = 16
 
 def has_sink(scenario: Scenario) -> bool:
     """Return whether something behind the worker has a pace of its own."""
+    if scenario.traffic.application != "none":
+        return True
     return scenario.backend.has_nic or scenario.backend.has_receiver
 
 

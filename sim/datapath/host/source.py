@@ -6,21 +6,21 @@ from sim.config.scenario.scenario import Scenario
 from sim.datapath.memory.receive_memory import PACKET_LINES, ReceiveMemory
 from sim.datapath.plan.program import Program
 from sim.datapath.plan.registers import R
-from sim.datapath.plan.step import Step
+from sim.datapath.plan.step import Anchor, Step
 
 
-def source_steps(scenario: Scenario, packet_bytes: int) -> list[Step]:
+def source_steps(scenario: Scenario, packet_bytes: int, below_sockets: bool = False) -> list[Step]:
     """Return the steps of the source: packets one by one, or bursts of frames under one lock and wake-up check.
 
     With an offered load a packet that finds no room is dropped. A source that always has packets waits for room
     instead: what it would drop is not simulated. With back-pressure the queue is stopped before it is full, and packets
-    wait in front of it. Beside a lockstep driver it sends a burst when the guest has the last.
+    wait in front of it. Beside a lockstep driver it sends a burst when the guest has the last. `below_sockets`: packets
+    come ready from sockets that are modelled by themselves.
     """
     memory, kind = ReceiveMemory(scenario, packet_bytes), scenario.receive.source
     lockstep = scenario.driver.kind == "lockstep"
     saturates, skb = scenario.traffic.load.kind == "saturate", kind.kind == "skb"
     source = Program("source", "tun_net_xmit" if skb else "tun_xdp_xmit")
-    again = "look" if kind.when_full == "wait" else "arrive"
 
     def lock() -> None:
         with source.each("burst"):
@@ -34,7 +34,7 @@ def source_steps(scenario: Scenario, packet_bytes: int) -> list[Step]:
     waits = kind.when_full == "wait"
     if waits:
         _stop_queue(source, kind.queue)
-    with source.each("burst"):
+    with source.each("burst", at=None if waits else Anchor.BURST):
         source.step("arrive", "packets arrive", takes_arrivals=True)
         source.then(R.BURST_LEFT.put(scenario.driver.burst if lockstep else kind.packets_per_lock))
         if lockstep:
@@ -45,7 +45,9 @@ def source_steps(scenario: Scenario, packet_bytes: int) -> list[Step]:
         lock()
     with source.each("packet"):
         made = memory.packet(R.PRODUCED, 0, PACKET_LINES[kind.kind] if skb else 1, write=True)
-        source.write("make", "build the packet", made, extra_ns=kind.packet_cost.value)
+        source.write("make", "build the packet", made)
+        if not below_sockets:
+            source.change(extra_ns=kind.packet_cost.value)
         source.then(R.TAKEN.add(), R.BURST_LEFT.add(-1))
         if skb:
             lock()
@@ -65,24 +67,24 @@ def source_steps(scenario: Scenario, packet_bytes: int) -> list[Step]:
     with source.each("burst"):
         source.step("wake_check", "smp_mb, does anyone wait?", function="sock_def_readable", primitives=("lock_rmw",))
         source.change(drains_stores=True, sample=(R.WAIT_SEEN, R.SOCKET_WAIT))
-        source.jump("more" if lockstep else again, R.WAIT_SEEN.equals(0))
+        source.jump("more" if lockstep else Anchor.BURST, R.WAIT_SEEN.equals(0))
     with source.each("wakeup"):
         source.step("wake", "wake the worker", function="vhost_poll_wakeup", primitives=("eventfd_signal",))
         source.then(R.SOCKET_WAIT.put(0), R.WAKES.add())
         if not lockstep:
-            source.jump(again)
+            source.jump(Anchor.BURST)
     if lockstep:  # each frame is a call of its own, with a check of its own
         with source.each("packet"):
             source.step("more", "next frame")
             source.jump("make", R.BURST_LEFT.at_least(1))
-            source.jump("arrive")
+            source.jump(Anchor.BURST)
     return source.steps
 
 
 def _stop_queue(source: Program, queue: int) -> None:
     """The TAP stops its queue when no slot is left, looks once more, and goes on when the worker has woken it."""
     room = R.PRODUCED.minus(R.ROOM_SEEN).below(queue)
-    with source.each("burst"):
+    with source.each("burst", at=Anchor.BURST):
         source.step("look", "is there room?", function="__ptr_ring_check_produce", sample=(R.ROOM_SEEN, R.CONSUMED))
         source.jump("arrive", room)
     with source.each("burst", sometimes="the ring is full"):

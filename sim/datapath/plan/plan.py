@@ -84,7 +84,8 @@ class Latencies:
 class Plan:
     """Everything that an engine needs for one scenario, access variant and packet size.
 
-    It is that of one core, which serves `queues`; `lanes` such cores share what moves lines, which takes
+    It is that of one core, which serves `queues`; registers stand in so many `banks`, one for each queue or session;
+    `lanes` such cores share what moves lines, which takes
     `uncore_ps_per_line`. `actors` are named in the order in which simultaneous events happen, the worker first.
     `period_ps` is that of the rarest thing that comes again and again; `has_sink` says whether used packets may still
     wait for something with a pace of its own. `setup` is what mapping the ring costs once,

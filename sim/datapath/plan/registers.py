@@ -221,6 +221,29 @@ class Register(Compared, IntEnum):
     FORWARD_LEFT = auto()  # packets received that a guest that forwards is about to send
     ROOM_SEEN = auto()  # CONSUMED as last read by the source
     WAIT_SEEN = auto()  # SOCKET_WAIT as last read by the source
+    # an application, shared: of all its sessions
+    SEGMENTS_SENT = auto()
+    SEGMENTS_ACKNOWLEDGED = auto()  # as the sender knows
+    ANSWERS = auto()  # acknowledgements and replies put on their way back
+    ANSWERS_TAKEN = auto()  # of those, the ones that the worker has taken
+    ANSWERED = auto()  # of those, the ones that it has handed over
+    ANSWERS_QUIET = auto()  # the guest polls the queue of answers and wants no call for them
+    ANSWER_CALLS = auto()
+    XMIT_LOCK = auto()  # a session is in the driver's start_xmit
+    # an application, of one actor: its sender
+    GATHERED = auto()  # bytes in the open segment
+    TICKET = auto()  # the last segment of this session, by number
+    ANSWERS_SEEN = auto()
+    ANSWERED_NOW = auto()
+    ANSWER_CALLS_SEEN = auto()
+    LOCKED = auto()  # always 1
+    # ... its reader
+    READ_NEXT = auto()  # the next packet of this session, by number
+    UNREAD = auto()  # bytes of it
+    UNACKNOWLEDGED = auto()  # packets read since the last acknowledgement
+    # ... and the worker, on the way back
+    ANSWERS_BATCH = auto()
+    ANSWERS_QUIET_SEEN = auto()
 
 
 #: Registers, as the programs of actors name them.
@@ -234,6 +257,7 @@ _SHARED = """
     RING_AVAIL_IDX RING_USED_IDX USED_FLAGS_NO_NOTIFY AVAIL_EVENT KICKS NOTIFY_OFF MAPPED INVALIDATING TEARING_DOWN
     IN_ROUND FLUSHES INVALIDATIONS OTHER_TASK WORKER_KICKS IOTLB_CLEARS IOTLB_MISSES AVAIL_FLAGS_NO_INTERRUPT
     USED_EVENT_QUARTERS CALLS SINK_QUEUED SINK_DONE UPEND_IDX ZEROCOPY_COMPLETED COPIED PRODUCED CONSUMED
-    SOCKET_WAIT WAKES USED_EVENT SOURCE_STOPPED
+    SOCKET_WAIT WAKES USED_EVENT SOURCE_STOPPED SEGMENTS_SENT SEGMENTS_ACKNOWLEDGED ANSWERS ANSWERS_TAKEN ANSWERED
+    ANSWERS_QUIET ANSWER_CALLS XMIT_LOCK
 """
 SHARED = frozenset(Register[name] for name in _SHARED.split())

@@ -33,6 +33,11 @@ Scope = Literal[
     "call",
     "ring_batch",
     "socket_empty",
+    "message",
+    "read",
+    "answer",
+    "answer_batch",
+    "visit",
 ]
 #: Lines of the packet that a copy meets: its first one, the others, or all of them.
 Copied = Literal["none", "first", "rest", "whole"]
@@ -79,9 +84,11 @@ class Anchor(Enum):
     ROUND_ASLEEP = "end of a round that found its ring empty"
     ROUND_WITHOUT_PACKETS = "end of a round that found no packet to receive"
     IDLE = "asleep until kicked"
-    IDLE_SOCKET = "asleep until a packet comes"
     SCHEDULED_OUT = "off the core until kicked"
     POLL_SOCKET = "no packet: wait for the socket"
+    IDLE_SOCKET = "asleep until a packet comes"
+    ANSWERS = "answers of an application that wait are carried"
+    OTHER_QUEUE = "behind answers: has the other queue of the pair work?"
     # driver
     BURST = "start of a burst"
     POST = "one packet into the ring"
@@ -90,6 +97,10 @@ class Anchor(Enum):
     AFTER_KICK = "behind the kick, or its check"
     FORWARD = "a guest that forwards sends on what it has received"
     RECEIVE = "a guest that forwards looks for received packets again"
+    INTERRUPT = "waiting for an interrupt"
+    # an application
+    APPLICATION = "between two calls of a program"
+    ANSWERED = "the interrupt of answers"
 
 
 #: Where a jump leads: a label of the same file, or an anchor.

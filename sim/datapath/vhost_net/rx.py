@@ -72,16 +72,17 @@ def _wake_up(rx: Program, scenario: Scenario, ring: SplitRing) -> None:
 def _take_packets(rx: Program, scenario: Scenario, memory: ReceiveMemory) -> None:
     """vhost_net_buf_peek: packets out of the ptr_ring, up to a batch at once; then the length of the next packet."""
     skb = scenario.receive.source.kind == "skb"
-    with rx.each("packet", at=Anchor.RECEIVE_PACKET):
+    with rx.each("packet", "socket_empty", at=Anchor.RECEIVE_PACKET):
         rx.step("next", "next packet wanted", "rx_peek")
         rx.jump("length", R.BUFFERED.at_least(1))
     with rx.each("ring_batch"):
         rx.step("ring_lock", "lock the ptr_ring", "rx_take", primitives=("spin_lock",), drains_stores=True)
         rx.then(R.GRAB_LEFT.put(scenario.receive.ring_batch))
-    with rx.each("packet"):
+    with rx.each("packet", "ring_batch"):
         rx.read("take", "slot of the ptr_ring", memory.slot(R.GRABBED), counted_as="rx_taken")
         rx.change(sample=(R.PRODUCED_SEEN, R.PRODUCED))
         rx.jump("taken", R.PRODUCED_SEEN.equals(R.GRABBED))
+    with rx.each("packet"):
         rx.step("take_count", "one packet more", function="ptr_ring_consume_batched")
         rx.then(R.GRABBED.add(), R.BUFFERED.add(), R.UNCLEARED.add(), R.GRAB_LEFT.add(-1))
         rx.jump("clear", R.UNCLEARED.at_least(memory.cleared_at_once))

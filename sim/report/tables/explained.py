@@ -37,6 +37,11 @@ SCOPE_TITLES = {
     "socket_empty": "each time that no packet waits",
     "burst": "each burst",
     "kick": "each kick",
+    "message": "each call that sends a message",
+    "read": "each call that reads",
+    "answer": "each acknowledgement or reply",
+    "answer_batch": "each round of acknowledgements or replies",
+    "visit": "each choice between the two queues of a pair",
 }
 
 

@@ -101,7 +101,7 @@ SHOWN = ("stac", "clac", "lfence", "access_ok", "mask", "call", "object_size_che
 
 _OF_THE_WORKER = (
     "packet flush refill window drain drain_found_work busy_poll poll round wakeup page_refill invalidation "
-    "ring_batch socket_empty call"
+    "ring_batch socket_empty call answer answer_batch visit"
 )
 SCOPES = {scope: f"per_{scope}" for scope in _OF_THE_WORKER.split()}
 

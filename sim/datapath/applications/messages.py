@@ -1,0 +1,103 @@
+"""Laws of an application: what its packets carry, how many are acknowledged at once, how many may be under way."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from sim.config.scenario.application import SEGMENT_BYTES, TCP_HEADERS_BYTES, payload_bytes
+from sim.config.scenario.scenario import Scenario
+from sim.datapath.plan.registers import BANK, Condition, Effect, Register
+from sim.datapath.plan.step import Step
+
+PAGE_BYTES = 4096
+#: Bytes that one copy of a call moves: a page fragment of the socket (skb_page_frag_refill, order 3).
+FRAGMENT_BYTES = 32768
+
+
+def is_application(scenario: Scenario) -> bool:
+    """Return whether packets are those of an application."""
+    return scenario.traffic.application != "none"
+
+
+def is_answered(scenario: Scenario) -> bool:
+    """Return whether something comes back: acknowledgements of a stream, or replies."""
+    return scenario.traffic.application in ("tcp-stream", "tcp-rr")
+
+
+def payload(scenario: Scenario) -> int:
+    """Bytes of messages that one packet carries."""
+    return payload_bytes(scenario.traffic.application, scenario.traffic.message_bytes)
+
+
+def read_bytes(scenario: Scenario) -> int:
+    """Bytes that one call of the reader takes."""
+    carried = payload(scenario)
+    return min(carried, scenario.traffic.message_bytes) if scenario.sockets.reads == "message" else carried
+
+
+def packets_per_answer(scenario: Scenario) -> int:
+    """Packets of one answer: every second full frame is acknowledged, every larger packet, and each request."""
+    stream = scenario.traffic.application == "tcp-stream"
+    return 2 if stream and payload(scenario) < 2 * SEGMENT_BYTES else 1
+
+
+def most_under_way(scenario: Scenario) -> int:
+    """Packets of all sessions that may be under way: their windows, and no more than the ring of answers holds.
+
+    A session of requests and replies has one.
+    """
+    traffic = scenario.traffic
+    if traffic.application == "tcp-rr":
+        return traffic.sessions
+    windows = traffic.sessions * scenario.sockets.window // payload(scenario)
+    return max(2 * packets_per_answer(scenario), min(windows, scenario.virtqueue.size))
+
+
+def pages(n_bytes: int) -> int:
+    """Pages beyond the first that so many bytes touch."""
+    return max(0, -(-n_bytes // PAGE_BYTES) - 1)
+
+
+def pieces(n_bytes: int) -> int:
+    """Copies that so many bytes of one call take."""
+    return max(1, -(-n_bytes // FRAGMENT_BYTES))
+
+
+def answer_bytes(scenario: Scenario) -> int:
+    """Size of the frame that comes back: headers, and of a reply its message."""
+    replies = scenario.traffic.application == "tcp-rr"
+    return TCP_HEADERS_BYTES + (scenario.traffic.message_bytes if replies else 0)
+
+
+#: Registers that each session has for itself.
+_OF_A_SESSION = (
+    Register.GATHERED,
+    Register.TICKET,
+    Register.READ_NEXT,
+    Register.UNREAD,
+    Register.UNACKNOWLEDGED,
+)
+
+
+def of_session(step: Step, number: int) -> Step:
+    """Return a step of the session of that number: an actor of its own, with registers of its own."""
+    if not number:
+        return step
+
+    def moved(register: int) -> int:
+        return register + number * BANK if register in _OF_A_SESSION else register
+
+    def condition(test: Condition | None) -> Condition | None:
+        return test and replace(test, left=moved(test.left), right=None if test.right is None else moved(test.right))
+
+    def effect(change: Effect) -> Effect:
+        source = None if change.source is None else moved(change.source)
+        return replace(change, target=moved(change.target), source=source)
+
+    return replace(
+        step,
+        actor=f"{step.actor}.{number}",
+        condition=condition(step.condition),
+        effects=tuple(effect(change) for change in step.effects),
+        jumps=tuple(replace(jump, test=condition(jump.test)) for jump in step.jumps),
+    )

@@ -1,0 +1,52 @@
+"""Where the parts of an application stand: above the driver, around the worker's handler, and behind the worker."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from sim.config.scenario.scenario import Scenario
+from sim.datapath.applications.answers import AnswerRing, with_answers
+from sim.datapath.applications.inbound import read_in_guest, with_acknowledgements
+from sim.datapath.applications.messages import is_answered, is_application
+from sim.datapath.applications.reader import above_the_device, first_packets, readers
+from sim.datapath.applications.sender import host_session, sessions
+from sim.datapath.host.source import source_steps
+from sim.datapath.memory.receive_memory import ReceiveMemory
+from sim.datapath.plan.plan import Plan
+from sim.datapath.plan.registers import Register
+from sim.datapath.plan.step import Step
+
+
+def above_driver(scenario: Scenario, packet_bytes: int, driver: list[Step]) -> list[Step]:
+    """Return the steps of the guest's CPUs: those of the driver, and of the application above it if there is one."""
+    if not is_application(scenario):
+        return driver
+    if scenario.device.direction == "rx":
+        return read_in_guest(scenario, ReceiveMemory(scenario, packet_bytes), driver)
+    return sessions(scenario, driver)
+
+
+def around_handler(scenario: Scenario, worker: list[Step]) -> list[Step]:
+    """Return the worker's steps: those of its handler, and what it carries the other way for an application."""
+    receives = scenario.device.direction == "rx"
+    if is_application(scenario) and not receives:
+        worker = above_the_device(scenario, worker)
+    if not is_answered(scenario):
+        return worker
+    return with_acknowledgements(scenario, worker) if receives else with_answers(scenario, worker)
+
+
+def behind_worker(scenario: Scenario, packet_bytes: int) -> list[Step]:
+    """Return the steps of the application's processes on the host."""
+    if scenario.device.direction == "rx":
+        return host_session(scenario, source_steps(scenario, packet_bytes, below_sockets=True))
+    return readers(scenario)
+
+
+def with_application(scenario: Scenario, plan: Plan) -> Plan:
+    """Give each session its registers, and answers a ring of their own whose calls are on."""
+    if not is_application(scenario):
+        return plan
+    regions = AnswerRing(scenario).regions() if is_answered(scenario) else {}
+    starts: dict[int, int] = {Register.LOCKED: 1, **first_packets(scenario)}
+    return replace(plan, regions={**plan.regions, **regions}, initial={**plan.initial, **starts})

@@ -1,0 +1,102 @@
+"""Who reads messages behind the worker: a process for each session, on a core of its own, that takes packets in turn.
+
+It sleeps while nothing has come. What it has read of a stream is acknowledged as soon as there is enough of it; a
+request is answered by a reply, whose send is the answer.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from sim.config.scenario.scenario import Scenario
+from sim.datapath.applications.answers import AnswerRing, put_answer
+from sim.datapath.applications.messages import (
+    is_answered,
+    of_session,
+    packets_per_answer,
+    pages,
+    payload,
+    pieces,
+    read_bytes,
+)
+from sim.datapath.plan.program import Program
+from sim.datapath.plan.registers import BANK, R
+from sim.datapath.plan.step import Step
+
+_SYSTEM_CALL = ("syscall", "pti")
+
+
+def readers(scenario: Scenario) -> list[Step]:
+    """Return the steps of the readers of all sessions."""
+    steps = _reader(scenario)
+    return [of_session(step, number) for number in range(scenario.traffic.sessions) for step in steps]
+
+
+def first_packets(scenario: Scenario) -> dict[int, int]:
+    """Return the registers that say which packet each reader takes first: packets come to the sessions in turn."""
+    return {R.READ_NEXT + number * BANK: number for number in range(scenario.traffic.sessions)}
+
+
+def above_the_device(scenario: Scenario, worker: list[Step]) -> list[Step]:
+    """Return the worker's steps with what the host's stack does for an application behind `skb up the host's stack`."""
+    sockets, datagrams = scenario.sockets, scenario.traffic.application == "udp"
+    function = "udp_rcv" if datagrams else "tcp_v4_rcv"
+    arrive = (sockets.datagram_arrive if datagrams else sockets.arrive).value
+    steps: list[Step] = []
+    for step in worker:
+        if step.counted_as != "skb_receive":
+            steps.append(step)
+            continue
+        up = replace(
+            step, label=f"{step.label}_socket", title="from IP into the socket's queue", counted_as=None, anchors=()
+        )
+        below = replace(step, effects=(), jumps=(), marks=None)
+        steps += [below, replace(up, function=function, extra_ns=0.0, extra_instructions=arrive)]
+    return steps
+
+
+def _reader(scenario: Scenario) -> list[Step]:
+    sockets, taken, carried = scenario.sockets, read_bytes(scenario), payload(scenario)
+    replies, datagrams = scenario.traffic.application == "tcp-rr", scenario.traffic.application == "udp"
+    waiting = R.SINK_QUEUED.minus(R.READ_NEXT).at_least(1)
+    reader = Program("receiver", "tcp_recvmsg")
+    with reader.each("packet", sometimes="nothing waits"):
+        reader.step("asleep", "sleep until a packet comes, wake up", operation="hold", condition=waiting)
+        reader.change(primitives=("worker_wakeup",), function="schedule")
+    with reader.each("packet"):
+        reader.step("take", "a packet of the socket's queue")
+        reader.then(R.UNREAD.add(carried), R.READ_NEXT.add(scenario.traffic.sessions))
+        reader.jump("read_on", R.UNREAD.at_least(taken))
+        reader.jump("read_all")
+    with reader.each("read"):
+        if sockets.selects:
+            reader.step("read_on", "is something there? (select)", primitives=_SYSTEM_CALL)
+            reader.change(function="core_sys_select", extra_instructions=sockets.select_call.value)
+        label = "read" if sockets.selects else "read_on"
+        reader.copy(label, "read: a call, its copy", "rx_payload_copy", primitives=_SYSTEM_CALL, times=pieces(taken))
+        called = sockets.datagram_read if datagrams else sockets.read_call
+        reader.change(bytes=-(-taken // pieces(taken)), function="udp_recvmsg" if datagrams else "tcp_recvmsg")
+        reader.change(extra_instructions=called.value + pages(taken) * sockets.read_page.value)
+        reader.change(extra_ns=sockets.own_cost.value + taken * scenario.backend.receiver_byte_cost.value)
+        reader.then(R.UNREAD.add(-taken))
+        reader.jump("read_on", R.UNREAD.at_least(taken))
+    with reader.each("packet"):
+        reader.step("read_all", "the packet is read", function="tcp_recvmsg")
+        reader.then(R.SINK_DONE.add(), R.UNACKNOWLEDGED.add())
+        if is_answered(scenario):
+            reader.jump("answer", R.UNACKNOWLEDGED.at_least(packets_per_answer(scenario)))
+        reader.jump("more")
+    if is_answered(scenario):
+        instructions = sockets.send_call.value + sockets.send_segment.value if replies else sockets.answer.value
+        primitives = _SYSTEM_CALL if replies else ()
+        function = "tcp_sendmsg" if replies else "__tcp_send_ack"
+        work = {"extra_instructions": instructions, "primitives": primitives, "function": function}
+        put_answer(reader, AnswerRing(scenario), "answered", **work)
+        with reader.each("answer"):
+            reader.step("answered", "the answer is on its way", function=function)
+            reader.then(R.UNACKNOWLEDGED.put(0))
+    with reader.each("packet"):
+        reader.step("more", "does another packet wait?", function="tcp_recvmsg")
+        reader.jump("take", waiting)
+        reader.jump("asleep")
+    return reader.steps

@@ -1,0 +1,153 @@
+"""Who writes messages: calls that gather bytes in an open segment, and what leaves goes to the driver below.
+
+A stream writes whenever its window is open; a segment leaves as soon as it is full, and never before: Nagle's algorithm
+holds back what is shorter than a frame while something is unacknowledged. A session of requests waits for each reply. A
+datagram leaves with its call. Each session has a CPU of its own; their segments meet at the lock of the driver's queue.
+Answers interrupt the CPU of the first session.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from sim.config.scenario.scenario import Scenario
+from sim.datapath.applications.answers import AnswerRing, replace_targets, take_answers
+from sim.datapath.applications.messages import (
+    is_answered,
+    most_under_way,
+    of_session,
+    packets_per_answer,
+    pages,
+    payload,
+    pieces,
+)
+from sim.datapath.plan.program import Program
+from sim.datapath.plan.registers import R
+from sim.datapath.plan.step import Anchor, Step, Target
+
+_SYSTEM_CALL = ("syscall", "pti")
+_CALLED = R.ANSWER_CALLS.differs(R.ANSWER_CALLS_SEEN)
+
+
+def sessions(scenario: Scenario, xmit: list[Step]) -> list[Step]:
+    """Return the steps of all sessions above a driver whose steps send one packet at a time."""
+    below = [_wakes_the_worker(replace_targets(step, {Anchor.BURST: "sent"})) for step in xmit]
+    return [
+        of_session(step, number)
+        for number in range(scenario.traffic.sessions)
+        for step in _session(scenario, below, number)
+    ]
+
+
+def _wakes_the_worker(step: Step) -> Step:
+    """A kick is one of the queue and one of the worker, which answers wake, too."""
+    kicks = any(effect.target == R.KICKS for effect in step.effects)
+    effects = (*step.effects, R.WORKER_KICKS.add()) if kicks else step.effects
+    return replace(step, effects=effects)
+
+
+def _session(scenario: Scenario, below: list[Step], number: int) -> list[Step]:
+    app = Program("driver", "tcp_sendmsg")
+    _write(app, scenario)
+    app.add(below)
+    _go_on(app, scenario, interrupted=number == 0)
+    if is_answered(scenario):
+        _wait(app, scenario, interrupted=number == 0)
+    if is_answered(scenario) and number == 0:
+        _take_answers(app, scenario)
+    return app.steps
+
+
+def host_session(scenario: Scenario, below: list[Step]) -> list[Step]:
+    """Return the steps of a process of the host that writes to the guest, above a TAP whose steps send one packet."""
+    turns: dict[Target, Target] = {Anchor.BURST: "sent"}
+    app = Program("source", "tcp_sendmsg")
+    _write(app, scenario)
+    app.add(_woken(replace_targets(step, turns)) for step in below)
+    _go_on(app, scenario, interrupted=False)
+    _wait(app, scenario, interrupted=False)
+    return app.steps
+
+
+def _woken(step: Step) -> Step:
+    """Who wakes the worker for a packet wakes it from any sleep."""
+    wakes = any(effect.target == R.WAKES for effect in step.effects)
+    return replace(step, effects=(*step.effects, R.WORKER_KICKS.add())) if wakes else step
+
+
+def _write(app: Program, scenario: Scenario) -> None:
+    """One call after another until a segment is full; then the segment, under the lock of the driver's queue."""
+    sockets, traffic, carried = scenario.sockets, scenario.traffic, payload(scenario)
+    message = traffic.message_bytes
+    datagrams = traffic.application == "udp"
+    with app.each("message"):
+        title = "send a message" if traffic.application == "tcp-stream" else "send one message"
+        app.copy("send", f"{title}: a call, its copy", "skb_copy", primitives=_SYSTEM_CALL, times=pieces(message))
+        app.change(bytes=-(-message // pieces(message)), function="udp_sendmsg" if datagrams else "tcp_sendmsg")
+        called = sockets.datagram_send if datagrams else sockets.send_call
+        app.change(extra_instructions=called.value + pages(message) * sockets.send_page.value)
+        bytes_cost = scenario.driver.byte_cost if app.actor == "driver" else scenario.backend.receiver_byte_cost
+        app.change(extra_ns=sockets.own_cost.value + message * bytes_cost.value)
+        app.then(R.GATHERED.add(message))
+        app.jump("sent_nothing", R.GATHERED.below(carried))
+    with app.each("packet"):
+        app.step("segment", "the packet goes to the device", function="tcp_write_xmit")
+        if not datagrams:
+            app.change(extra_instructions=sockets.send_segment.value)
+        app.then(R.GATHERED.add(-carried))
+        if traffic.sessions > 1:
+            app.step("queue_lock", "lock of the device's queue", function="__dev_queue_xmit", primitives=("spin_lock",))
+            app.change(condition=R.XMIT_LOCK.equals(0), sample=(R.XMIT_LOCK, R.LOCKED))
+        else:
+            app.step("queue_lock", "the device's queue", function="__dev_queue_xmit")
+        app.then(R.SEGMENTS_SENT.add(), R.TICKET.copy(R.SEGMENTS_SENT))
+
+
+def _go_on(app: Program, scenario: Scenario, interrupted: bool) -> None:
+    """What comes behind a segment, or a call that gathered: the next one, if the window is open."""
+    traffic, carried = scenario.traffic, payload(scenario)
+    with app.each("packet"):
+        app.step("sent", "the packet is posted", function="dev_hard_start_xmit")
+        if traffic.sessions > 1:
+            app.then(R.XMIT_LOCK.put(0))
+        app.jump("sent_nothing")
+    with app.each("message", "packet", sometimes="between two calls"):
+        app.at(Anchor.APPLICATION)
+        app.step("sent_nothing", "what next?", function="tcp_sendmsg")
+        if is_answered(scenario) and interrupted:
+            app.jump(Anchor.ANSWERED, _CALLED)
+        if traffic.application == "tcp-rr":
+            app.jump("reply", R.SEGMENTS_ACKNOWLEDGED.minus(R.TICKET).at_least(0))
+            app.jump("blocked")
+            return
+        if is_answered(scenario):
+            app.jump("blocked", R.SEGMENTS_SENT.minus(R.SEGMENTS_ACKNOWLEDGED).at_least(most_under_way(scenario)))
+        app.jump("segment", R.GATHERED.at_least(carried))
+        app.jump("send")
+
+
+def _wait(app: Program, scenario: Scenario, interrupted: bool) -> None:
+    """A session that may not send sleeps; a reply is read; answers are taken where their interrupt goes."""
+    sockets, replies = scenario.sockets, scenario.traffic.application == "tcp-rr"
+    window = R.SEGMENTS_SENT.minus(R.SEGMENTS_ACKNOWLEDGED).below(most_under_way(scenario))
+    reply_is_there = R.SEGMENTS_ACKNOWLEDGED.minus(R.TICKET).at_least(0)
+    with app.each("answer", sometimes="it may not send"):
+        title = "sleep until the reply comes, wake up" if replies else "window closed: sleep until it opens, wake up"
+        app.step("blocked", title, operation="hold", function="schedule")
+        app.change(primitives=("worker_wakeup", "context_switch") if app.actor == "driver" else ("worker_wakeup",))
+        app.change(condition=_CALLED if interrupted else reply_is_there if replies else window)
+        app.jump(Anchor.ANSWERED if interrupted else "sent_nothing")
+    if replies:
+        with app.each("packet"):
+            app.copy("reply", "read the reply: a call, its copy", "rx_payload_copy", primitives=_SYSTEM_CALL)
+            app.change(bytes=scenario.traffic.message_bytes, function="tcp_recvmsg")
+            app.change(extra_instructions=sockets.read_call.value, extra_ns=sockets.own_cost.value)
+            app.jump("send")
+
+
+def _take_answers(app: Program, scenario: Scenario) -> None:
+    """Answers interrupt the first session; a reply is data, which acknowledges, too."""
+    sockets, memory = scenario.sockets, AnswerRing(scenario)
+    data = sockets.arrive.value if scenario.traffic.application == "tcp-rr" else 0.0
+    instructions = sockets.acknowledge.value + data
+    take_answers(app, scenario, memory, instructions, packets_per_answer(scenario))

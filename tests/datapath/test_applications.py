@@ -1,0 +1,260 @@
+"""Applications above the ring: how many calls, packets and answers there are, who waits for whom, what is conserved."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import sim
+from sim.config.errors import ConfigError
+from sim.config.scenario.application import frame_bytes, payload_bytes
+from sim.config.tables.quantity import shipped_default
+from sim.datapath import build_plan
+from sim.datapath.applications.messages import most_under_way, packets_per_answer, read_bytes
+from sim.datapath.plan.registers import R
+from sim.engine.fast import FastEngine
+from sim.engine.reference import ReferenceEngine
+
+COUNTS = Path(__file__).parents[1] / "data" / "counts" / "sockets.csv"
+OUT, INTO, ASKS, DATAGRAMS = "tcp-stream-messages", "tcp-stream-to-guest", "tcp-request-response", "udp-datagrams"
+
+
+def load(name, *overrides):
+    return sim.load_scenario(name, overrides=["access=copy_user", "run.packets=4000", *overrides])
+
+
+def run(name, *overrides):
+    return sim.run(load(name, *overrides)).points[0]
+
+
+def plan_of(scenario):
+    return build_plan(scenario, "copy_user", scenario.traffic.sizes[0])
+
+
+def engine_of(scenario, packets, kind=FastEngine):
+    engine = kind(plan_of(scenario), 256)
+    engine.trace = []
+    engine.run(packets)
+    return engine
+
+
+# -- laws -------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("application", "message", "carried", "frame"),
+    [
+        ("tcp-stream", 64, 1448, 1448 + 66),  # as many calls as fill a frame
+        ("tcp-stream", 1448, 1448, 1448 + 66),
+        ("tcp-stream", 16384, 16384, 16384 + 66),
+        ("tcp-stream", 65536, 45 * 1448, 45 * 1448 + 66),  # whole frames that 64 KB hold
+        ("tcp-rr", 1, 1, 1 + 66),
+        ("udp", 64, 64, 64 + 42),
+    ],
+)
+def test_what_a_packet_carries(application, message, carried, frame):
+    assert payload_bytes(application, message) == carried
+    assert frame_bytes(application, message) == frame
+
+
+@pytest.mark.parametrize(
+    ("overrides", "answers", "most", "read"),
+    [
+        (["traffic.message_bytes=64"], 2, 256, 1448),  # 3 MiB hold more than the ring of answers
+        (["traffic.message_bytes=64", "sockets.reads=message"], 2, 256, 64),
+        (["traffic.message_bytes=65536"], 1, (3 << 20) // 65160, 65160),
+        (["traffic.message_bytes=65536", "traffic.sessions=2"], 1, 2 * (3 << 20) // 65160, 65160),
+        (["sockets.window=131072"], 1, 131072 // 16384, 16384),
+    ],
+)
+def test_how_many_packets_are_under_way_and_answered(overrides, answers, most, read):
+    scenario = load(OUT, *overrides)
+    assert (packets_per_answer(scenario), most_under_way(scenario), read_bytes(scenario)) == (answers, most, read)
+
+
+def test_each_session_of_requests_has_one_under_way():
+    scenario = load(ASKS, "traffic.sessions=5")
+    assert (packets_per_answer(scenario), most_under_way(scenario)) == (1, 5)
+
+
+@pytest.mark.parametrize(
+    ("settings_", "says"),
+    [
+        (("application=udp", "message_bytes=1473"), "a message of udp fits one frame, 1472 bytes at most"),
+        (("application=tcp-rr", "message_bytes=1449"), "a message of tcp-rr fits one frame, 1448 bytes at most"),
+        (("mix=imix",), "it goes with no mix and with load saturate"),
+        (("load=1e6",), "it goes with no mix and with load saturate"),
+    ],
+)
+def test_traffic_that_no_application_makes_is_one_line(settings_, says):
+    with pytest.raises(ConfigError, match=says):
+        load(OUT, *(f"traffic.{setting}" for setting in settings_))
+
+
+def test_what_calls_execute_is_what_was_counted():
+    """Differences of the rows that each default names; a second kernel lies inside every range."""
+    counted = {}
+    for row in csv.DictReader(COUNTS.open()):
+        counted[row["kernel"], row["configuration"].removeprefix("sock_")] = float(row["instructions"])
+
+    def of(kernel):
+        def get(name):
+            return counted[kernel, name]
+
+        gathered = (get("gather17_s64") - get("send_s64")) / 16
+        return {
+            "send_call": gathered,
+            "send_page": (get("send_s65160") - get("send_s1448")) / 15,
+            "send_segment": get("send_s1448") - gathered - 250,
+            "arrive": get("arrive_s64") - get("write_skb_s64"),
+            "acknowledge": get("ack_s1448") - get("write_skb_s64"),
+            "select_call": get("select_s64"),
+            "datagram_send": get("datagram_send_s64") - 250,
+            "datagram_arrive": get("datagram_arrives_s64") - get("write_skb_s64"),
+            "datagram_read": get("datagram_read_s64"),
+        }
+
+    for name, value in of("6.1.192").items():
+        assert shipped_default(f"sockets.{name}").value == pytest.approx(value, rel=0.01), name
+    for name, value in of("6.12.118").items():
+        entry = shipped_default(f"sockets.{name}")
+        assert entry.low <= value <= entry.high, name
+    first = counted["6.1.192", "read_s1448"]
+    assert shipped_default("sockets.read_call").value == pytest.approx(first, rel=0.01)
+    assert shipped_default("sockets.read_page").value == pytest.approx(
+        (counted["6.1.192", "read_s65160"] - first) / 15, rel=0.01
+    )
+    assert shipped_default("sockets.answer").value == pytest.approx(
+        counted["6.1.192", "read_s64"] - first - 150, rel=0.01
+    )
+
+
+# -- how often --------------------------------------------------------------------------------------------------------
+
+
+def test_a_stream_calls_until_a_frame_is_full_and_acknowledges_every_second():
+    point = run(OUT, "traffic.message_bytes=64")
+    assert point.row_rates["driver.send"] == pytest.approx(1448 / 64, rel=0.01)
+    assert point.row_rates["receiver.answer"] == pytest.approx(1 / 2, rel=0.02)
+    assert point.row_rates["worker.answer_take"] == pytest.approx(1 / 2, rel=0.02)
+    assert point.row_rates["driver.answer_read"] == pytest.approx(1 / 2, rel=0.02)
+
+
+def test_a_reader_of_messages_calls_as_often_as_the_writer_and_asks_before_each():
+    point = run(OUT, "traffic.message_bytes=512", "sockets={reads: message, selects: true}")
+    assert point.row_rates["receiver.read"] == pytest.approx(1448 / 512, rel=0.02)
+    assert point.row_rates["receiver.read_on"] == pytest.approx(1448 / 512, rel=0.02)
+
+
+def test_a_message_beyond_64_kb_makes_more_than_one_packet():
+    point = run(OUT, "traffic.message_bytes=65536")
+    assert point.row_rates["driver.send"] == pytest.approx(65160 / 65536, rel=0.01)
+    assert point.row_rates["receiver.answer"] == pytest.approx(1, rel=0.02)
+
+
+def test_the_guest_that_reads_acknowledges_through_its_other_queue():
+    point = run(INTO, "traffic.message_bytes=1448")
+    assert point.row_rates["source.send"] == pytest.approx(1, rel=0.02)
+    for label in ("driver.acknowledge", "worker.answer_head", "worker.answers_socket"):
+        assert point.row_rates[label] == pytest.approx(1 / 2, rel=0.03)
+
+
+def test_a_transaction_is_a_call_to_send_and_one_to_read_on_both_sides():
+    point = run(ASKS)
+    for label in ("driver.send", "driver.reply", "receiver.read_on", "receiver.answer", "worker.answer_take"):
+        assert point.row_rates[label] == pytest.approx(1, rel=0.02)
+    assert point.row_rates["worker.idle"] == pytest.approx(2, rel=0.02)  # woken for the request, and for the reply
+
+
+def test_datagrams_are_not_answered():
+    point = run(DATAGRAMS)
+    assert point.row_rates["driver.send"] == pytest.approx(1, rel=0.01)
+    assert not any("answer" in label for label in point.row_rates)
+
+
+# -- who waits for whom -----------------------------------------------------------------------------------------------
+
+
+def test_a_worker_that_polls_answers_sooner():
+    """It is never woken, and that is what a transaction saves: two wake-ups of 1.5 us less what polling costs."""
+    asleep, polls = run(ASKS), run(ASKS, "device.busyloop_timeout_us=50")
+    assert polls.row_rates.get("worker.idle", 0) == 0
+    saved_us = 1e6 / asleep.pps - 1e6 / polls.pps
+    assert 2 < saved_us < 2 * 1.5 + 1.5
+
+
+def test_an_idle_core_that_sleeps_deeply_delays_every_transaction():
+    """Two wake-ups of the worker, each from C6."""
+    shallow, deep = run(ASKS), run(ASKS, "placement.idle_state=c6")
+    exit_us = load(ASKS).cpu.primitives["idle_exit_c6"].value
+    assert 1e6 / deep.pps - 1e6 / shallow.pps == pytest.approx(2 * exit_us, rel=0.05)
+
+
+def test_sessions_have_cpus_of_their_own_until_the_worker_is_full():
+    one, two, eight = (run(OUT, "traffic.message_bytes=1024", f"traffic.sessions={n}").pps for n in (1, 2, 8))
+    assert 1.5 * one < two < 2.6 * one
+    point = run(OUT, "traffic.message_bytes=1024", "traffic.sessions=8")
+    assert point.bound_by == "worker"
+    assert two < eight < 8 * one
+
+
+def test_who_reads_too_slowly_closes_the_window():
+    slow = run(OUT, "traffic.message_bytes=65536", "backend.receiver_byte_cost.value=0.25")
+    assert slow.bound_by == "receiver"
+    assert slow.row_rates["driver.blocked"] > 0
+
+
+def test_an_access_variant_gains_what_it_saves_on_both_queues():
+    """Of a transaction the worker handles two packets; vmap takes the toggles of both away."""
+    points = sim.run(sim.load_scenario(ASKS, overrides=["run.packets=4000"])).points
+    before, after = (point.breakdown_cycles["stac"] for point in points)
+    rings = load(ASKS).cpu.primitives["stac"].value * 4
+    assert before - after > 2 * rings / 2
+    assert points[1].pps > points[0].pps
+
+
+# -- conservation, and both engines -----------------------------------------------------------------------------------
+
+
+CASES = st.tuples(
+    st.sampled_from([OUT, INTO, ASKS, DATAGRAMS]),
+    st.sampled_from([1, 64, 700, 1400]),
+    st.sampled_from([1, 2, 3]),
+    st.booleans(),
+    st.sampled_from([0, 5]),
+    st.integers(1, 300),
+)
+
+
+@given(CASES)
+@settings(max_examples=15, deadline=None)
+def test_nothing_is_lost_and_engines_agree(case):
+    name, message, sessions, event_idx, polls, packets = case
+    overrides = [f"virtqueue.event_idx={str(event_idx).lower()}"]
+    if name != INTO:
+        overrides += [f"device.busyloop_timeout_us={polls}"] if polls else []
+        overrides += [f"traffic.sessions={sessions}"] if sessions > 1 else []
+    scenario = load(name, *overrides, f"traffic.message_bytes={message}")
+    fast = engine_of(scenario, packets)
+    slow = engine_of(scenario, packets, ReferenceEngine)
+    assert fast.trace == slow.trace
+    registers = fast.machine.registers
+    answers, taken, given_, seen = (
+        int(registers[register]) for register in (R.ANSWERS, R.ANSWERS_TAKEN, R.ANSWERED, R.ANSWERS_SEEN)
+    )
+    if name == INTO:
+        assert 0 <= answers - taken <= most_under_way(scenario)
+        in_batch = packets_per_answer(scenario) * taken - registers[R.SEGMENTS_ACKNOWLEDGED]
+        assert 0 <= in_batch <= packets_per_answer(scenario) * scenario.device.batch
+        assert registers[R.SEGMENTS_SENT] >= registers[R.PRODUCED] >= registers[R.RETURNED]
+    else:
+        assert answers >= taken >= given_ >= seen >= 0
+        assert registers[R.SEGMENTS_ACKNOWLEDGED] == packets_per_answer(scenario) * seen * (name != DATAGRAMS)
+        assert registers[R.SEGMENTS_SENT] >= registers[R.SINK_QUEUED] >= registers[R.SINK_DONE]
+        assert registers[R.SINK_DONE] >= packets_per_answer(scenario) * answers - sessions
+    if name != DATAGRAMS:
+        assert registers[R.SEGMENTS_SENT] - registers[R.SEGMENTS_ACKNOWLEDGED] <= most_under_way(scenario)
