@@ -15,6 +15,7 @@ from sim.config.loading import paths
 from sim.config.loading.load import Scenarios, load_of
 from sim.config.scenario.scenario import Scenario
 from sim.config.tables.measurement import COUNTS, Entry, Measurements
+from sim.datapath.applications.messages import is_application, payload
 from sim.study.runs.case import Case, Floats
 from sim.study.runs.functions import known_functions
 
@@ -46,6 +47,8 @@ class Figure:
 
     def combine(self, figures: Floats) -> Floats:
         """Make the figure of what its cases gave (last axis)."""
+        if self.entry.quantity == "throughput":
+            return np.asarray(figures[..., 0] * payload(self.cases[0].scenario) * 8 / 1e9)
         if len(self.cases) == 1:
             return np.asarray(figures[..., 0])
         first, second = figures[..., 0], figures[..., 1]
@@ -120,9 +123,9 @@ def _in_words(file: Measurements, problem: str) -> str:
 def _case(file: Measurements, entry: Entry, settings: Mapping[str, Any], scenarios: _Scenarios) -> Case:
     """Resolve one side of a figure; the plan is built, so that what the model does not know shows here."""
     scenario = scenarios.load(file.scenario, settings)
-    if entry.quantity == "throughput":
-        raise ConfigError("the model has no throughput of a byte stream")
-    quantity = "pps" if entry.quantity == "ratio" else entry.quantity
+    if entry.quantity == "throughput" and not is_application(scenario):
+        raise ConfigError("a throughput is that of an application", key="traffic.application")
+    quantity = "pps" if entry.quantity in ("ratio", "throughput") else entry.quantity
     case = Case(scenario, quantity, tuple(entry.functions))
     if entry.functions:
         not_run = scenario.kernel.named_functions if entry.quantity == "instructions" else set()  # 0 is a count, too

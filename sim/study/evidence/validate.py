@@ -28,6 +28,8 @@ Status = Literal["met", "off", "not modelled"]
 #: A prediction within this share of the figure, or within the spread of its source if that is larger, meets it.
 TOLERANCE = 0.10
 _FAILED = "fails: "
+#: Figures that are rates: of packets, of bytes.
+RATES = ("pps", "throughput")
 
 
 @dataclass(frozen=True)
@@ -64,7 +66,7 @@ class Validated:
             noise = (entry.noise if entry.noise is not None else self.figure.file.noise) or 0.0
             half = (entry.high - entry.low) / 2
             return noise + (half / entry.value if entry.value else half)
-        return max(TOLERANCE, self.figure.file.spread) if entry.quantity == "pps" else TOLERANCE
+        return max(TOLERANCE, self.figure.file.spread) if entry.quantity in RATES else TOLERANCE
 
     @property
     def status(self) -> Status:
@@ -132,7 +134,7 @@ class Validation:
 
     def summaries(self) -> dict[str, Summary]:
         """Summarise what is modelled and no count: rates and ratios, those not fitted, and profile shares."""
-        rates, shares = ("pps", "ratio"), ("share",)
+        rates, shares = (*RATES, "ratio"), ("share",)
         summaries = {
             "rates and ratios": self._summary(rates),
             "rates and ratios not used for the calibration": self._summary(rates, used=False),
@@ -277,9 +279,9 @@ def _row(made: DrawnFigure, used: bool, seed: int, configs: Path | None) -> Vali
     if not len(drawn):
         return Validated(figure, used, made.nominal)
     around = figure.sigma
-    if figure.entry.quantity in ("pps", "ratio"):
+    if figure.entry.quantity in (*RATES, "ratio"):
         spread = spread_of(figure.cases, configs)
-        around = hypot(around, spread.rate if figure.entry.quantity == "pps" else spread.ratio)
+        around = hypot(around, spread.rate if figure.entry.quantity in RATES else spread.ratio)
     scores = generator(seed, figure.name).standard_normal(len(drawn))
     low, high = central_90(drawn * np.exp(around * scores))
     return Validated(figure, used, made.nominal, low, high)
