@@ -14,7 +14,7 @@ from sim.config.errors import ConfigError
 from sim.config.scenario.application import frame_bytes, payload_bytes
 from sim.config.tables.quantity import shipped_default
 from sim.datapath import build_plan
-from sim.datapath.applications.messages import most_under_way, packets_per_answer, read_bytes
+from sim.datapath.applications.messages import CALLS, most_under_way, packets_per_answer, read_bytes
 from sim.datapath.plan.registers import R
 from sim.engine.fast import FastEngine
 from sim.engine.reference import ReferenceEngine
@@ -133,6 +133,34 @@ def test_what_calls_execute_is_what_was_counted():
     )
 
 
+def test_indirect_calls_and_locked_operations_are_those_that_were_counted():
+    counted = {}
+    for row in csv.DictReader(COUNTS.open()):
+        if row["kernel"] == "6.1.192":
+            each = float(row["indirect_calls"]), float(row["locked"])
+            counted[row["configuration"].removeprefix("sock_")] = each
+
+    def beyond(name, less, shared=1.0):
+        return [(more - without) / shared for more, without in zip(counted[name], less, strict=True)]
+
+    none, gathered = (0.0, 0.0), beyond("gather17_s64", counted["send_s64"], 16)
+    expected = {
+        "send_call": gathered,
+        "send_segment": [one - other for one, other in zip(beyond("send_s1448", gathered), (1, 2), strict=True)],
+        "arrive": beyond("arrive_s64", counted["write_skb_s64"]),
+        "read_call": counted["read_s1448"],
+        "answer": [one - 1 for one in beyond("read_s64", counted["read_s1448"])],
+        "acknowledge": beyond("ack_s1448", counted["write_skb_s64"]),
+        "select_call": counted["select_s64"],
+        "datagram_send": [one - 1 for one in beyond("datagram_send_s64", none)],
+        "datagram_arrive": beyond("datagram_arrives_s64", counted["write_skb_s64"]),
+        "datagram_read": counted["datagram_read_s64"],
+    }
+    assert expected.keys() == CALLS.keys()
+    for name, (indirect, locked) in expected.items():
+        assert CALLS[name] == (pytest.approx(indirect, abs=0.6), pytest.approx(locked, abs=0.7)), name
+
+
 # -- how often --------------------------------------------------------------------------------------------------------
 
 
@@ -215,6 +243,12 @@ def test_an_access_variant_gains_what_it_saves_on_both_queues():
     rings = load(ASKS).cpu.primitives["stac"].value * 4
     assert before - after > 2 * rings / 2
     assert points[1].pps > points[0].pps
+
+
+def test_a_worker_does_not_sleep_on_answers_beyond_a_batch():
+    """Three readers acknowledge more than 64 packets while the worker transmits: it once slept on the rest."""
+    scenario = load(OUT, "traffic.message_bytes=4000", "traffic.sessions=3", "kernel=v4.20", "calibration=null")
+    assert engine_of(scenario, 6000).machine.registers[R.RING_USED_IDX] >= 6000
 
 
 # -- conservation, and both engines -----------------------------------------------------------------------------------

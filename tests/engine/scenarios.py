@@ -73,7 +73,7 @@ mixes = st.sampled_from(
 
 
 #: More than any plan has.
-MOST_ACTORS = 16
+MOST_ACTORS = 40
 
 who_goes_first = st.fixed_dictionaries(
     {"order": st.permutations(range(MOST_ACTORS)).map(tuple), "fuzz": st.integers(0, 5)}

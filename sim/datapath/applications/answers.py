@@ -143,6 +143,7 @@ def both_queues(steps: list[Step], idle: Anchor, wakes: dict[str, tuple[Register
         for label, (register, seen) in wakes.items():
             core.jump(label, register.differs(seen))
         core.step("rest", "nothing to do", sometimes="neither queue has work")
+        core.jump("visit", R.ANSWERS.differs(R.ANSWERS_TAKEN))  # more than one batch
         core.jump("kicked_again", R.WORKER_KICKS.differs(R.WORKER_KICKS_SEEN))
         core.jump(Anchor.SCHEDULED_OUT if out else Anchor.IDLE)
     with core.each("visit", sometimes="the queue has work"):
@@ -247,10 +248,10 @@ def _flush_answers(rx: Program, scenario: Scenario, at: Callable[[str], str], on
 # -- the guest takes it -----------------------------------------------------------------------------------------------
 
 
-def take_answers(guest: Program, scenario: Scenario, memory: AnswerRing, instructions: float, packets: int) -> None:
+def take_answers(guest: Program, scenario: Scenario, memory: AnswerRing, packets: int, **work: Any) -> None:
     """An interrupt, then virtnet_poll: each answer goes up to its socket, and its buffer is posted again.
 
-    An answer stands for so many `packets`; what it executes above the driver are `instructions`.
+    An answer stands for so many `packets`; `work` is what it executes above the driver.
     """
     ring, place = memory.ring, memory.place
     seen, now = R.ANSWERS_SEEN, (R.ANSWERED_NOW, R.ANSWERED)
@@ -270,7 +271,7 @@ def take_answers(guest: Program, scenario: Scenario, memory: AnswerRing, instruc
         guest.read("answer_element", "used->ring[i]", place(ring.used_element(seen)), function="virtqueue_get_buf")
         whole = VNET_HEADER_BYTES + answer_bytes(scenario)
         guest.read("answer_read", "the answer, up to its socket", memory.buffer(seen, whole), function="tcp_ack")
-        guest.change(extra_ns=scenario.driver.packet_cost.value, extra_instructions=instructions)
+        guest.change(extra_ns=scenario.driver.packet_cost.value, **work)
         chain = place(ring.chain_write(seen))
         guest.write("answer_post", "write the descriptor of a new buffer", chain, function="virtqueue_add")
         entry = place(ring.avail_entry(seen, write=True))

@@ -11,14 +11,22 @@ from typing import Any
 from sim.config.scenario.scenario import Scenario
 from sim.config.scenario.traffic import VNET_HEADER_BYTES
 from sim.datapath.applications.answers import AnswerRing, both_queues, replace_targets
-from sim.datapath.applications.messages import answer_bytes, packets_per_answer, pages, payload, pieces, read_bytes
+from sim.datapath.applications.messages import (
+    SYSTEM_CALL,
+    answer_bytes,
+    calls,
+    packets_per_answer,
+    pages,
+    payload,
+    pieces,
+    read_bytes,
+)
 from sim.datapath.drivers.post import kick_primitives
 from sim.datapath.memory.receive_memory import ReceiveMemory
 from sim.datapath.plan.program import Program
 from sim.datapath.plan.registers import R
 from sim.datapath.plan.step import Anchor, Step
 
-_SYSTEM_CALL = ("syscall", "pti")
 _NONE_LEFT = R.ANSWERS.equals(R.ANSWERS_TAKEN)
 _CALLED = R.CALLS.differs(R.CALLS_SEEN)
 
@@ -52,16 +60,18 @@ def _read(guest: Program, scenario: Scenario, memory: ReceiveMemory) -> None:
         guest.jump("take", R.LAST_USED_IDX.minus(R.READ_NEXT).at_least(memory.heads))
         guest.jump("asleep")
     with guest.each("packet"):
-        guest.step("take", "a packet of the socket's queue")
+        guest.step("take", "a packet of the socket's queue", primitives=calls("arrive"))  # what brought it there
         guest.then(R.UNREAD.add(carried), R.READ_NEXT.add(memory.heads), R.UNACKNOWLEDGED.add())
         guest.jump("read_on", R.UNREAD.at_least(taken))
         guest.jump("read_all")
     with guest.each("read"):
         if sockets.selects:
-            guest.step("read_on", "is something there? (select)", primitives=_SYSTEM_CALL)
+            guest.step("read_on", "is something there? (select)")
+            guest.change(primitives=(*SYSTEM_CALL, *calls("select_call")))
             guest.change(function="core_sys_select", extra_instructions=sockets.select_call.value)
         label = "read" if sockets.selects else "read_on"
-        guest.copy(label, "read: a call, its copy", "rx_payload_copy", primitives=_SYSTEM_CALL, times=pieces(taken))
+        guest.copy(label, "read: a call, its copy", "rx_payload_copy", times=pieces(taken))
+        guest.change(primitives=(*SYSTEM_CALL, *calls("read_call")))
         guest.change(bytes=-(-taken // pieces(taken)), function="tcp_recvmsg")
         guest.change(extra_instructions=sockets.read_call.value + pages(taken) * sockets.read_page.value)
         guest.change(extra_ns=sockets.own_cost.value + taken * scenario.driver.byte_cost.value)
@@ -81,6 +91,7 @@ def _acknowledge(guest: Program, scenario: Scenario) -> None:
         whole = memory.buffer(R.ANSWERS, VNET_HEADER_BYTES + answer_bytes(scenario), write=True)
         guest.write("acknowledge", "an acknowledgement, down to start_xmit", whole, function="__tcp_send_ack")
         guest.change(extra_instructions=scenario.sockets.answer.value, extra_ns=scenario.driver.pktgen_cost.value)
+        guest.change(primitives=calls("answer"))
         guest.write("answer_chain", "write the descriptors", place(ring.chain_write(R.ANSWERS)))
         guest.change(function="virtqueue_add_outbuf")
         slot = place(ring.avail_entry(R.ANSWERS, write=True))
@@ -156,7 +167,7 @@ def _flush(tx: Program, scenario: Scenario, memory: AnswerRing) -> None:
         tx.step("answers_skb", "skb from the packet's buffer", "backend_skb", **each)
         tx.step("answers_receive", "skb up the host's stack", "skb_receive", **each)
         tx.step("answers_socket", "from IP to the segments that it frees", function="tcp_ack", **each)
-        tx.change(extra_instructions=scenario.sockets.acknowledge.value)
+        tx.change(extra_instructions=scenario.sockets.acknowledge.value, primitives=calls("acknowledge"))
         tx.then(*[R.SEGMENTS_ACKNOWLEDGED.add_register(R.ANSWERS_BATCH)] * packets)
     with tx.each("answer_batch"):
         elements = place(ring.used_elements(R.ANSWERS_TAKEN, R.ANSWERS_BATCH))

@@ -10,6 +10,21 @@ from sim.datapath.plan.registers import BANK, Condition, Effect, Register
 from sim.datapath.plan.step import Step
 
 PAGE_BYTES = 4096
+SYSTEM_CALL = ("syscall", "pti")
+#: Indirect calls and locked operations of what section `sockets` names, besides its instructions; counted with them
+#: (tests/data/counts/sockets.csv, 6.1.192).
+CALLS = {
+    "send_call": (5, 2),
+    "send_segment": (6, 8),
+    "arrive": (3, 6),
+    "read_call": (4, 4),
+    "answer": (5, 5),
+    "acknowledge": (5, 8),
+    "select_call": (3, 6),
+    "datagram_send": (9, 8),
+    "datagram_arrive": (3, 5),
+    "datagram_read": (2, 5),
+}
 #: Bytes that one copy of a call moves: a page fragment of the socket (skb_page_frag_refill, order 3).
 FRAGMENT_BYTES = 32768
 
@@ -51,6 +66,22 @@ def most_under_way(scenario: Scenario) -> int:
         return traffic.sessions
     windows = traffic.sessions * scenario.sockets.window // payload(scenario)
     return max(2 * packets_per_answer(scenario), min(windows, scenario.virtqueue.size))
+
+
+def window_closes_at(scenario: Scenario) -> int:
+    """Packets under way at which a session writes no further one.
+
+    Those of the others may be on their way past it; and each reader may keep back what it does not acknowledge yet.
+    """
+    others = scenario.traffic.sessions - 1
+    kept_back = scenario.traffic.sessions * (packets_per_answer(scenario) - 1)
+    return max(kept_back + 1, most_under_way(scenario) - others)
+
+
+def calls(name: str) -> tuple[str, ...]:
+    """Return the primitives of an operation of section `sockets` besides its instructions."""
+    indirect, locked = CALLS[name]
+    return ("retpoline",) * indirect + ("lock_rmw",) * locked
 
 
 def pages(n_bytes: int) -> int:

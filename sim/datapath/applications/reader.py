@@ -11,6 +11,8 @@ from dataclasses import replace
 from sim.config.scenario.scenario import Scenario
 from sim.datapath.applications.answers import AnswerRing, put_answer
 from sim.datapath.applications.messages import (
+    SYSTEM_CALL,
+    calls,
     is_answered,
     of_session,
     packets_per_answer,
@@ -22,8 +24,6 @@ from sim.datapath.applications.messages import (
 from sim.datapath.plan.program import Program
 from sim.datapath.plan.registers import BANK, R
 from sim.datapath.plan.step import Step
-
-_SYSTEM_CALL = ("syscall", "pti")
 
 
 def readers(scenario: Scenario) -> list[Step]:
@@ -42,16 +42,16 @@ def above_the_device(scenario: Scenario, worker: list[Step]) -> list[Step]:
     sockets, datagrams = scenario.sockets, scenario.traffic.application == "udp"
     function = "udp_rcv" if datagrams else "tcp_v4_rcv"
     arrive = (sockets.datagram_arrive if datagrams else sockets.arrive).value
+    primitives = calls("datagram_arrive" if datagrams else "arrive")
     steps: list[Step] = []
     for step in worker:
         if step.counted_as != "skb_receive":
             steps.append(step)
             continue
-        up = replace(
-            step, label=f"{step.label}_socket", title="from IP into the socket's queue", counted_as=None, anchors=()
-        )
+        up = replace(step, label=f"{step.label}_socket", title="from IP into the socket's queue", anchors=())
+        up = replace(up, counted_as=None, function=function, extra_ns=0.0)
         below = replace(step, effects=(), jumps=(), marks=None)
-        steps += [below, replace(up, function=function, extra_ns=0.0, extra_instructions=arrive)]
+        steps += [below, replace(up, extra_instructions=arrive, primitives=primitives)]
     return steps
 
 
@@ -70,10 +70,12 @@ def _reader(scenario: Scenario) -> list[Step]:
         reader.jump("read_all")
     with reader.each("read"):
         if sockets.selects:
-            reader.step("read_on", "is something there? (select)", primitives=_SYSTEM_CALL)
+            reader.step("read_on", "is something there? (select)")
+            reader.change(primitives=(*SYSTEM_CALL, *calls("select_call")))
             reader.change(function="core_sys_select", extra_instructions=sockets.select_call.value)
         label = "read" if sockets.selects else "read_on"
-        reader.copy(label, "read: a call, its copy", "rx_payload_copy", primitives=_SYSTEM_CALL, times=pieces(taken))
+        reader.copy(label, "read: a call, its copy", "rx_payload_copy", times=pieces(taken))
+        reader.change(primitives=(*SYSTEM_CALL, *calls("datagram_read" if datagrams else "read_call")))
         called = sockets.datagram_read if datagrams else sockets.read_call
         reader.change(bytes=-(-taken // pieces(taken)), function="udp_recvmsg" if datagrams else "tcp_recvmsg")
         reader.change(extra_instructions=called.value + pages(taken) * sockets.read_page.value)
@@ -88,7 +90,8 @@ def _reader(scenario: Scenario) -> list[Step]:
         reader.jump("more")
     if is_answered(scenario):
         instructions = sockets.send_call.value + sockets.send_segment.value if replies else sockets.answer.value
-        primitives = _SYSTEM_CALL if replies else ()
+        replied = (*SYSTEM_CALL, *calls("send_call"), *calls("send_segment"))
+        primitives = replied if replies else calls("answer")
         function = "tcp_sendmsg" if replies else "__tcp_send_ack"
         work = {"extra_instructions": instructions, "primitives": primitives, "function": function}
         put_answer(reader, AnswerRing(scenario), "answered", **work)

@@ -9,23 +9,25 @@ Answers interrupt the CPU of the first session.
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 from sim.config.scenario.scenario import Scenario
 from sim.datapath.applications.answers import AnswerRing, replace_targets, take_answers
 from sim.datapath.applications.messages import (
+    SYSTEM_CALL,
+    calls,
     is_answered,
-    most_under_way,
     of_session,
     packets_per_answer,
     pages,
     payload,
     pieces,
+    window_closes_at,
 )
 from sim.datapath.plan.program import Program
 from sim.datapath.plan.registers import R
 from sim.datapath.plan.step import Anchor, Step, Target
 
-_SYSTEM_CALL = ("syscall", "pti")
 _CALLED = R.ANSWER_CALLS.differs(R.ANSWER_CALLS_SEEN)
 
 
@@ -82,7 +84,8 @@ def _write(app: Program, scenario: Scenario) -> None:
     datagrams = traffic.application == "udp"
     with app.each("message"):
         title = "send a message" if traffic.application == "tcp-stream" else "send one message"
-        app.copy("send", f"{title}: a call, its copy", "skb_copy", primitives=_SYSTEM_CALL, times=pieces(message))
+        app.copy("send", f"{title}: a call, its copy", "skb_copy", times=pieces(message))
+        app.change(primitives=(*SYSTEM_CALL, *calls("datagram_send" if datagrams else "send_call")))
         app.change(bytes=-(-message // pieces(message)), function="udp_sendmsg" if datagrams else "tcp_sendmsg")
         called = sockets.datagram_send if datagrams else sockets.send_call
         app.change(extra_instructions=called.value + pages(message) * sockets.send_page.value)
@@ -93,7 +96,7 @@ def _write(app: Program, scenario: Scenario) -> None:
     with app.each("packet"):
         app.step("segment", "the packet goes to the device", function="tcp_write_xmit")
         if not datagrams:
-            app.change(extra_instructions=sockets.send_segment.value)
+            app.change(extra_instructions=sockets.send_segment.value, primitives=calls("send_segment"))
         app.then(R.GATHERED.add(-carried))
         if traffic.sessions > 1:
             app.step("queue_lock", "lock of the device's queue", function="__dev_queue_xmit", primitives=("spin_lock",))
@@ -121,7 +124,7 @@ def _go_on(app: Program, scenario: Scenario, interrupted: bool) -> None:
             app.jump("blocked")
             return
         if is_answered(scenario):
-            app.jump("blocked", R.SEGMENTS_SENT.minus(R.SEGMENTS_ACKNOWLEDGED).at_least(most_under_way(scenario)))
+            app.jump("blocked", R.SEGMENTS_SENT.minus(R.SEGMENTS_ACKNOWLEDGED).at_least(window_closes_at(scenario)))
         app.jump("segment", R.GATHERED.at_least(carried))
         app.jump("send")
 
@@ -129,7 +132,7 @@ def _go_on(app: Program, scenario: Scenario, interrupted: bool) -> None:
 def _wait(app: Program, scenario: Scenario, interrupted: bool) -> None:
     """A session that may not send sleeps; a reply is read; answers are taken where their interrupt goes."""
     sockets, replies = scenario.sockets, scenario.traffic.application == "tcp-rr"
-    window = R.SEGMENTS_SENT.minus(R.SEGMENTS_ACKNOWLEDGED).below(most_under_way(scenario))
+    window = R.SEGMENTS_SENT.minus(R.SEGMENTS_ACKNOWLEDGED).below(window_closes_at(scenario))
     reply_is_there = R.SEGMENTS_ACKNOWLEDGED.minus(R.TICKET).at_least(0)
     with app.each("answer", sometimes="it may not send"):
         title = "sleep until the reply comes, wake up" if replies else "window closed: sleep until it opens, wake up"
@@ -139,7 +142,8 @@ def _wait(app: Program, scenario: Scenario, interrupted: bool) -> None:
         app.jump(Anchor.ANSWERED if interrupted else "sent_nothing")
     if replies:
         with app.each("packet"):
-            app.copy("reply", "read the reply: a call, its copy", "rx_payload_copy", primitives=_SYSTEM_CALL)
+            app.copy("reply", "read the reply: a call, its copy", "rx_payload_copy")
+            app.change(primitives=(*SYSTEM_CALL, *calls("read_call")))
             app.change(bytes=scenario.traffic.message_bytes, function="tcp_recvmsg")
             app.change(extra_instructions=sockets.read_call.value, extra_ns=sockets.own_cost.value)
             app.jump("send")
@@ -149,5 +153,6 @@ def _take_answers(app: Program, scenario: Scenario) -> None:
     """Answers interrupt the first session; a reply is data, which acknowledges, too."""
     sockets, memory = scenario.sockets, AnswerRing(scenario)
     data = sockets.arrive.value if scenario.traffic.application == "tcp-rr" else 0.0
-    instructions = sockets.acknowledge.value + data
-    take_answers(app, scenario, memory, instructions, packets_per_answer(scenario))
+    primitives = calls("acknowledge") + (calls("arrive") if data else ())
+    work: dict[str, Any] = {"extra_instructions": sockets.acknowledge.value + data, "primitives": primitives}
+    take_answers(app, scenario, memory, packets_per_answer(scenario), **work)

@@ -64,7 +64,9 @@ def shipped_envelope() -> dict[str, Envelope]:
 
 def envelope(configs: Path | None = None) -> dict[str, Envelope]:
     """Derive the envelope of each way of the packet from every published rate and ratio that the model can make."""
-    ways = _by_way(case.scenario for figure in _figures(("pps", "ratio"), configs) for case in figure.cases)
+    ways = _by_way(
+        case.scenario for figure in _figures(("pps", "throughput", "ratio"), configs) for case in figure.cases
+    )
     return {way: Envelope.of(scenarios) for way, scenarios in ways.items()}
 
 
