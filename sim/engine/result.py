@@ -62,6 +62,10 @@ class Point:
         Share of time, 0 to 1, in which an actor was not waiting, by actor of one worker core.
     bound_by
         `worker`, `driver`, `nic`, `receiver`, `uncore`, `load` or `latency`.
+    goodput_gbps
+        Bytes of messages that all sessions carry, in Gbit/s; None where packets are no application's.
+    transaction_us
+        Mean time from one request of a session to its next, in us; None without requests.
     notes
         Where the variant is not what it is called.
     basis
@@ -103,6 +107,8 @@ class Point:
     basis: str = ""
     offered_pps: float | None = None
     lost_pps: float | None = None
+    payload_bytes: int = 0
+    transactions: int = 0
 
     @property
     def ps_per_packet(self) -> float:
@@ -136,6 +142,16 @@ class Point:
         return None if self.lost_pps is None or not self.offered_pps else self.lost_pps / self.offered_pps
 
     @property
+    def goodput_gbps(self) -> float | None:
+        """Gbit/s of messages, headers apart; None where packets are no application's."""
+        return self.pps * self.payload_bytes * 8 / 1e9 if self.payload_bytes else None
+
+    @property
+    def transaction_us(self) -> float | None:
+        """Mean time of a transaction: as many as are outstanding, over their rate (Little's law); None without any."""
+        return self.lanes * self.transactions * 1e6 / self.pps if self.transactions else None
+
+    @property
     def breakdown_cycles(self) -> dict[str, float]:
         """Worker cycles per packet by primitive and kind of waiting; they add up to `cycles_per_packet`."""
         return {name: value / self.packets / self.cycle_ps for name, value in self.breakdown_ps.items()}
@@ -154,6 +170,8 @@ class Point:
             "offered_pps": self.offered_pps,
             "lost_pps": self.lost_pps,
             "lost_share": self.lost_share,
+            "goodput_gbps": self.goodput_gbps,
+            "transaction_us": self.transaction_us,
             "ns_per_packet": self.ns_per_packet,
             "cycles_per_packet": self.cycles_per_packet,
             "breakdown_cycles": self.breakdown_cycles,
@@ -377,6 +395,8 @@ def point(plan: Plan, checkpoints: list[Checkpoint], rate: Estimate, machine: To
         basis=plan.basis,
         offered_pps=offered_pps,
         lost_pps=lost_pps,
+        payload_bytes=plan.payload_bytes,
+        transactions=plan.transactions,
     )
 
 
@@ -394,13 +414,15 @@ def _bound_by(plan: Plan, utilisation: dict[str, float], carried: bool) -> str:
     """Name the load when it is carried (a worker that polls is busy all the same), else the busy actor.
 
     Where packets are lost on the way, whoever comes before may be busy for nothing: the last busy actor bounds. If none
-    is busy, each waits for another in turn: `latency`.
+    is busy, each waits for another in turn: `latency`. So it is where a worker polls between transactions.
     """
     if carried:
         return "load"
-    on_the_way = [name for name in plan.bounding if name in utilisation]
-    last = next((name for name in on_the_way if utilisation[name] >= _BUSY), None)
+    idle = plan.actors[WORKER] if plan.transactions and plan.initial.get(Register.POLL_LIMIT) else ""
+    busy = {name: share for name, share in utilisation.items() if name != idle}
+    on_the_way = [name for name in plan.bounding if name in busy]
+    last = next((name for name in on_the_way if busy[name] >= _BUSY), None)
     if last is not None:
-        return last
-    busiest = max(on_the_way or utilisation, key=lambda name: utilisation[name])
-    return busiest if utilisation[busiest] >= _BUSY else "latency"
+        return last.partition(".")[0]
+    busiest = max(on_the_way or busy, key=lambda name: busy[name])
+    return busiest.partition(".")[0] if busy[busiest] >= _BUSY else "latency"

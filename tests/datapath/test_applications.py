@@ -198,6 +198,15 @@ def test_a_transaction_is_a_call_to_send_and_one_to_read_on_both_sides():
     assert point.row_rates["worker.idle"] == pytest.approx(2, rel=0.02)  # woken for the request, and for the reply
 
 
+def test_a_result_says_what_a_stream_carries_and_how_long_a_transaction_takes():
+    stream, asks = run(OUT, "traffic.message_bytes=64"), run(ASKS, "traffic.sessions=3")
+    assert stream.goodput_gbps == pytest.approx(stream.pps * 1448 * 8 / 1e9)
+    assert asks.transaction_us == pytest.approx(3e6 / asks.pps)
+    assert stream.transaction_us is None
+    plain = run("virtio-net-xdp1-tap", "traffic.packet_bytes=64")
+    assert (plain.goodput_gbps, plain.transaction_us) == (None, None)
+
+
 def test_datagrams_are_not_answered():
     point = run(DATAGRAMS)
     assert point.row_rates["driver.send"] == pytest.approx(1, rel=0.01)
@@ -211,15 +220,15 @@ def test_a_worker_that_polls_answers_sooner():
     """It is never woken, and that is what a transaction saves: two wake-ups of 1.5 us less what polling costs."""
     asleep, polls = run(ASKS), run(ASKS, "device.busyloop_timeout_us=50")
     assert polls.row_rates.get("worker.idle", 0) == 0
-    saved_us = 1e6 / asleep.pps - 1e6 / polls.pps
-    assert 2 < saved_us < 2 * 1.5 + 1.5
+    assert 2 < asleep.transaction_us - polls.transaction_us < 2 * 1.5 + 1.5
+    assert polls.bound_by == asleep.bound_by == "latency"
 
 
 def test_an_idle_core_that_sleeps_deeply_delays_every_transaction():
     """Two wake-ups of the worker, each from C6."""
     shallow, deep = run(ASKS), run(ASKS, "placement.idle_state=c6")
     exit_us = load(ASKS).cpu.primitives["idle_exit_c6"].value
-    assert 1e6 / deep.pps - 1e6 / shallow.pps == pytest.approx(2 * exit_us, rel=0.05)
+    assert deep.transaction_us - shallow.transaction_us == pytest.approx(2 * exit_us, rel=0.05)
 
 
 def test_sessions_have_cpus_of_their_own_until_the_worker_is_full():

@@ -148,7 +148,7 @@ FEATURES: dict[str, Draw] = {
     "driver.ports": _any(1, 2),
     "driver.route_cost": _cost,
     "traffic.application": _any("none", "tcp-stream", "tcp-rr", "udp"),
-    "traffic.message_bytes": _any(1, 64, 700, 1448, 4000, 20000, 65536),
+    "traffic.message_bytes": _any(40, 64, 700, 1448, 4000, 20000, 65536),
     "traffic.sessions": _whole(1, 8),
     "sockets.reads": _any("message", "packet"),
     "sockets.selects": _flag,

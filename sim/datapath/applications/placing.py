@@ -7,7 +7,7 @@ from dataclasses import replace
 from sim.config.scenario.scenario import Scenario
 from sim.datapath.applications.answers import AnswerRing, with_answers
 from sim.datapath.applications.inbound import read_in_guest, with_acknowledgements
-from sim.datapath.applications.messages import is_answered, is_application
+from sim.datapath.applications.messages import is_answered, is_application, payload
 from sim.datapath.applications.reader import above_the_device, first_packets, readers
 from sim.datapath.applications.sender import host_session, sessions
 from sim.datapath.host.source import source_steps
@@ -49,4 +49,6 @@ def with_application(scenario: Scenario, plan: Plan) -> Plan:
         return plan
     regions = AnswerRing(scenario).regions() if is_answered(scenario) else {}
     starts: dict[int, int] = {Register.LOCKED: 1, **first_packets(scenario)}
-    return replace(plan, regions={**plan.regions, **regions}, initial={**plan.initial, **starts})
+    plan = replace(plan, regions={**plan.regions, **regions}, initial={**plan.initial, **starts})
+    asked = scenario.traffic.sessions if scenario.traffic.application == "tcp-rr" else 0
+    return replace(plan, payload_bytes=payload(scenario), transactions=asked)

@@ -93,6 +93,7 @@ class Plan:
     of sizes `class_rows` has, for each row whose cost depends on the size, that of each size class.
     `posted` and `used` count the packets between which latency is taken, of which at most `in_flight` are under way;
     `handled` counts those that the worker has done with.
+    Of an application's packet `payload_bytes` are messages; so many `transactions` are always outstanding.
     `bounding` are the actors that may bound the rate, the last on the way of a packet first, where packets are lost
     between them (else all, in any order).
     `banks` of registers are simulated: one for each queue, and for both rings of a guest that forwards.
@@ -132,6 +133,8 @@ class Plan:
     setup: tuple[Component, ...] = ()
     notes: tuple[str, ...] = ()
     basis: str = ""
+    payload_bytes: int = 0
+    transactions: int = 0
     ledger: Ledger = field(default_factory=Ledger, compare=False)
 
     @property

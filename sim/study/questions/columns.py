@@ -44,9 +44,10 @@ class Column(Generic[Record]):
         return str(self.value(record)) if self.text is None else self.text(record)
 
 
-def drivers(queues: int) -> list[str]:
-    """Return the names of the drivers of so many queues on one core."""
-    return ["driver", *(f"driver.{number}" for number in range(1, queues))]
+def drivers(queues: int, sessions: int = 1) -> list[str]:
+    """Return the names of the drivers of so many queues on one core, or of drivers and readers of so many sessions."""
+    names = ["driver", *(f"driver.{number}" for number in range(1, max(queues, sessions)))]
+    return names + [f"receiver.{number}" for number in range(1, sessions)]
 
 
 def columns(actors: Iterable[str] = ACTORS, time_parts: Iterable[str] = TIME_PARTS) -> list[Column[Point]]:
@@ -62,6 +63,8 @@ def columns(actors: Iterable[str] = ACTORS, time_parts: Iterable[str] = TIME_PAR
         _plain("offered_pps", float, "offered Mpps", lambda point: f"{(point.offered_pps or 0.0) / 1e6:.3f}"),
         _plain("lost_pps", float, "lost Mpps", lambda point: f"{(point.lost_pps or 0.0) / 1e6:.3f}"),
         _plain("lost_share", float, "lost", lambda point: f"{point.lost_share or 0.0:.2%}"),
+        _plain("goodput_gbps", float, "Gbit/s", lambda point: f"{point.goodput_gbps or 0.0:.3f}"),
+        _plain("transaction_us", float, "us/transaction", lambda point: f"{point.transaction_us or 0.0:.2f}"),
         Column("pps_low", float, "pps_ci", lambda point: point.pps_ci[0], "95 % (run)", run_interval),
         Column("pps_high", float, "pps_ci", lambda point: point.pps_ci[1]),
         _plain("ns_per_packet", float, "ns/packet", lambda point: f"{point.ns_per_packet:.1f}"),

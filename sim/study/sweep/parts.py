@@ -38,14 +38,15 @@ def axis_type(axis: Axis) -> pa.DataType:
     return pa.float64() if kinds <= {int, float} else pa.string()
 
 
-def row_schema(sweep: Sweep, queues: int = 1) -> pa.Schema:
+def row_schema(sweep: Sweep, queues: int = 1, sessions: int = 1) -> pa.Schema:
     """Return the columns of every part: key and number of the point, its axes, the columns of its result, its error.
 
-    `queues` is the largest number of queue pairs of a point: each has a driver, whose utilisation is a column.
+    `queues` and `sessions` are the largest numbers of a point: each queue pair has a driver, each session a sender and
+    a reader, whose utilisations are columns.
     """
     fields = [("key", pa.string()), ("point", pa.int64())]
     fields += [(key, axis_type(axis)) for key, axis in sweep.axes.items() if key != "access"]
-    actors = dict.fromkeys([*ACTORS, *drivers(queues)])
+    actors = dict.fromkeys([*ACTORS, *drivers(queues, sessions)])
     fields += [(column.name, _TYPES[column.type]) for column in columns(actors)]
     return pa.schema([*fields, ("error", pa.string())])
 

@@ -116,7 +116,7 @@ def _notes(point: Point) -> ResultRow:
 
 #: Points per part. Part of the format: the same sweep gives the same parts whatever computes them.
 CHUNK_POINTS = 256
-_QUEUES = "queues.pairs"
+_QUEUES, _SESSIONS = "queues.pairs", "traffic.sessions"
 _DESCRIPTION = "_sweep.yaml"  # the underscore hides it from readers of Parquet folders
 
 #: Told something that the user should know and that does not end the sweep.
@@ -283,22 +283,27 @@ class _Job:
         return rows
 
 
-def _most_queues(sweep: Sweep, configs: Path | None) -> int:
-    """Return the largest number of queue pairs that a point of a sweep can have."""
+def _most(sweep: Sweep, configs: Path | None) -> list[int]:
+    """Return the largest numbers of queue pairs and of sessions that a point of a sweep can have."""
     settings = {**sweep.set, **Design(sweep).points(0, 1)[0]}
     try:
-        first = load_scenario(sweep.scenario, settings=settings, configs=configs).queues.pairs
+        first = load_scenario(sweep.scenario, settings=settings, configs=configs)
+        numbers = {_QUEUES: first.queues.pairs, _SESSIONS: first.traffic.sessions}
     except ConfigError:  # the row of the first point will say so
-        first = 1
-    axis = sweep.axes.get(_QUEUES)
-    if axis is None:
-        return first
-    return max([first, *(int(value) for value in (*(axis.values or ()), axis.high) if isinstance(value, (int, float)))])
+        numbers = {_QUEUES: 1, _SESSIONS: 1}
+    return [max([least, *_values(sweep, key)]) for key, least in numbers.items()]
+
+
+def _values(sweep: Sweep, key: str) -> list[int]:
+    """Return the numbers that an axis of a sweep has, or its end."""
+    axis = sweep.axes.get(key)
+    given = () if axis is None else (*(axis.values or ()), axis.high)
+    return [int(value) for value in given if isinstance(value, (int, float))]
 
 
 def _open(folder: Path, sweep: Sweep, resume: bool, configs: Path | None) -> Parts:
     """Prepare the folder: a new one gets the sweep's description, an old one must hold the same sweep."""
-    parts = Parts(folder, row_schema(sweep, _most_queues(sweep, configs)))
+    parts = Parts(folder, row_schema(sweep, *_most(sweep, configs)))
     description = folder / _DESCRIPTION
     text = yaml.safe_dump(sweep.model_dump(mode="json", exclude={"title"}), sort_keys=False, width=120)
     try:
