@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from sim.config.errors import ConfigError
 from sim.config.scenario.scenario import Scenario
-from sim.datapath.applications.checks import check_application
+from sim.datapath.applications.placing import check_application
 from sim.datapath.devices.qemu import check_emulates
 from sim.datapath.devices.tap_write import check_writes
 from sim.datapath.forwarding import Forwarding, check_forwards

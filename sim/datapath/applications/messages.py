@@ -10,7 +10,6 @@ from sim.datapath.plan.registers import BANK, Condition, Effect, Register
 from sim.datapath.plan.step import Step
 
 PAGE_BYTES = 4096
-SYSTEM_CALL = ("syscall", "pti")
 #: Indirect calls and locked operations of what section `sockets` names, besides its instructions; counted with them
 #: (tests/data/counts/sockets.csv, 6.1.192).
 CALLS = {
