@@ -1,4 +1,4 @@
-"""A TAP whose ptr_ring is full drops packets at its tail, or they wait in front of it until the worker wakes the queue."""
+"""A TAP whose ptr_ring is full drops packets at its tail, or they wait until the worker wakes its queue."""
 
 from __future__ import annotations
 
@@ -38,9 +38,7 @@ def test_bursts_that_the_tap_cannot_hold_are_lost_at_its_tail_and_kept_by_back_p
 def test_a_queueing_discipline_loses_what_it_cannot_hold():
     short = "traffic.load={kind: on-off, pps: 8.0e+6, on_us: 300, off_us: 900, backlog: 10}"
     kept, dropped = run(BURSTS, short), run(BURSTS, short, "receive.source.when_full=drop")
-    assert kept.lost_share == pytest.approx(
-        dropped.lost_share, abs=0.01
-    )  # only at another place
+    assert kept.lost_share == pytest.approx(dropped.lost_share, abs=0.01)  # only at another place
     assert kept.lost_share > 0.05
 
 
@@ -52,9 +50,7 @@ def test_a_load_above_the_rate_is_lost_either_way_and_waking_the_queue_costs_the
     wakes = waits.row_rates["worker.wake_queue"]
     assert wakes == pytest.approx(1 / 64, rel=0.05)  # cleared slots of a batch wake it once, its source is soon behind
     (price,) = [row.cost_ps for row in plan(RX, WAIT)[0].rows if row.label == "wake_queue"]
-    lines = (
-        5 * plan(RX, WAIT)[0].latencies.transfer_ps
-    )  # the source runs closer behind
+    lines = 5 * plan(RX, WAIT)[0].latencies.transfer_ps  # the source runs closer behind
     assert wakes * price <= waits.ps_per_packet - drops.ps_per_packet <= wakes * (price + lines)
 
 

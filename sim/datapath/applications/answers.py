@@ -12,6 +12,7 @@ from typing import Any
 
 from sim.config.scenario.scenario import Scenario
 from sim.config.scenario.traffic import VNET_HEADER_BYTES
+from sim.config.tables.vocabulary import INTERRUPT
 from sim.datapath.applications.messages import answer_bytes
 from sim.datapath.memory.rings import LINE_BYTES, SplitRing, lines_of
 from sim.datapath.plan.program import Program, index_of
@@ -256,7 +257,7 @@ def take_answers(guest: Program, scenario: Scenario, memory: AnswerRing, packets
     ring, place = memory.ring, memory.place
     seen, now = R.ANSWERS_SEEN, (R.ANSWERED_NOW, R.ANSWERED)
     with guest.each("call", at=Anchor.ANSWERED):
-        guest.step("answered", "interrupt of the receive queue", primitives=("interrupt_inject",))
+        guest.step("answered", "interrupt of the receive queue", primitives=INTERRUPT)
         guest.change(function="skb_recv_done", sample=(R.ANSWER_CALLS_SEEN, R.ANSWER_CALLS))
         if ring.queue.event_idx:
             guest.step("answered_off", "interrupts off (nothing written)", function="virtqueue_disable_cb")

@@ -10,9 +10,9 @@ from typing import Any
 
 from sim.config.scenario.scenario import Scenario
 from sim.config.scenario.traffic import VNET_HEADER_BYTES
+from sim.config.tables.vocabulary import SYSTEM_CALL
 from sim.datapath.applications.answers import AnswerRing, both_queues, replace_targets
 from sim.datapath.applications.messages import (
-    SYSTEM_CALL,
     answer_bytes,
     calls,
     packets_per_answer,

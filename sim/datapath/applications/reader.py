@@ -9,9 +9,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 from sim.config.scenario.scenario import Scenario
+from sim.config.tables.vocabulary import SYSTEM_CALL
 from sim.datapath.applications.answers import AnswerRing, put_answer
 from sim.datapath.applications.messages import (
-    SYSTEM_CALL,
     calls,
     is_answered,
     of_session,

@@ -12,9 +12,9 @@ from dataclasses import replace
 from typing import Any
 
 from sim.config.scenario.scenario import Scenario
+from sim.config.tables.vocabulary import SYSTEM_CALL
 from sim.datapath.applications.answers import AnswerRing, replace_targets, take_answers
 from sim.datapath.applications.messages import (
-    SYSTEM_CALL,
     calls,
     is_answered,
     of_session,
