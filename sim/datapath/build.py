@@ -97,7 +97,7 @@ def _build(scenario: Scenario, access: str, packet_bytes: int, apart: bool, func
         period_ps=period_ps(scenario),
         has_sink=has_sink(scenario),
         queues=queues.per_core,
-        banks=max(queues.per_core, scenario.traffic.sessions),
+        banks=max(queues.per_core, _senders(scenario), scenario.traffic.sessions),
         lanes=queues.lanes,
         uncore_ps_per_line=LINE_BYTES * 1e3 / scenario.cpu.uncore_bandwidth.value,
         notes=notes,
@@ -193,6 +193,12 @@ def _with_classes(segment: Segment, rows: list[Row], class_rows: dict[int, tuple
     same = segment.cost_ps - sum(rows[number].cost_ps for number in varying)
     per_class = zip(*(class_rows[number] for number in varying), strict=True)
     return replace(segment, class_costs=tuple(same + sum(row.cost_ps for row in of_class) for of_class in per_class))
+
+
+def _senders(scenario: Scenario) -> int:
+    """Return how many senders have registers of their own."""
+    receives = scenario.device.kind == "vhost_net" and scenario.device.direction == "rx"
+    return scenario.receive.source.senders if receives else 1
 
 
 def _initial(scenario: Scenario, ring: SplitRing | PackedRing, packet_bytes: int) -> dict[int, int]:

@@ -12,6 +12,7 @@ from sim.datapath.devices.qemu import check_emulates
 from sim.datapath.devices.tap_write import check_writes
 from sim.datapath.forwarding import Forwarding, check_forwards
 from sim.datapath.host.interference import message_rates
+from sim.datapath.host.senders import check_senders
 from sim.datapath.memory.receive_memory import check_receives
 from sim.datapath.memory.rings import ring_of
 from sim.datapath.memory.xsk_rings import check_competes
@@ -28,6 +29,7 @@ def check(scenario: Scenario, packet_bytes: int) -> None:
         check_forwards(scenario, sizes)
         rings = Forwarding.of(scenario)
         check_receives(rings.receive.scenario, sizes)
+        check_senders(scenario)
         _check_transmits(rings.transmit.scenario, sizes)
         return
     _check_queues(scenario)
@@ -44,6 +46,7 @@ def check(scenario: Scenario, packet_bytes: int) -> None:
         raise ConfigError("goes with device.kind tap_write only", key="backend.kind")
     if device.direction == "rx" and device.kind != "af_xdp":
         check_receives(scenario, sizes)
+        check_senders(scenario)
     elif device.kind == "vhost_net":
         _check_transmits(scenario, sizes)
 

@@ -1,4 +1,4 @@
-"""A TAP whose ptr_ring is full drops packets at its tail, or they wait until the worker wakes its queue."""
+"""A TAP whose ptr_ring is full drops at its tail, or packets wait in front of it until the worker wakes it."""
 
 from __future__ import annotations
 

@@ -77,6 +77,14 @@ NOT_FOR_FORWARDING = {
     "virtqueue": "{iotlb: true, iotlb_updates_per_second: 1000}",
     "placement": "{preempted_us: 10, preempted_every_us: 1000}",
 }
+NOT_FOR_SENDERS = {
+    "receive.source.kind": "xdp_frame",
+    "receive.source.when_full": "wait",
+    "traffic.load": "1e6",
+    "driver.kind": "lockstep",
+    "driver.forwards": "true",
+    "queues": "{pairs: 2, workers: each}",
+}
 
 REFUSALS = [
     Refusal(
@@ -170,6 +178,10 @@ REFUSALS = [
     *(
         Refusal(RX, ("receive.source.when_full=wait", other), "receive.source.when_full", "a queue is stopped for skbs")
         for other in ("receive.source.kind=xdp_frame", "driver.kind=lockstep")
+    ),
+    *(
+        Refusal(RX, ("receive.source.senders=2", f"{key}={value}"), key, "is not modelled with several senders")
+        for key, value in NOT_FOR_SENDERS.items()
     ),
     Refusal(RX, ("virtqueue.indirect=true",), "virtqueue.indirect", "receive buffers are direct chains"),
     Refusal(

@@ -144,6 +144,7 @@ FEATURES: dict[str, Draw] = {
     "driver.interrupts": _flag,
     "virtqueue.memory_regions": _any(1, 3, 64),
     "receive.source.when_full": _any("drop", "wait"),
+    "receive.source.senders": _whole(1, 8),
     "driver.forwards": _flag,
     "driver.ports": _any(1, 2),
     "driver.route_cost": _cost,

@@ -173,6 +173,7 @@ class Source(Strict):
         "wait in the queueing discipline (traffic.load.backlog), and the worker wakes the queue",
     )
     burst: int = Field(16, ge=1, le=1024, description="xdp_frame: packets per lock and wake-up (DEV_MAP_BULK_SIZE)")
+    senders: int = Field(1, ge=1, le=8, description="skb: senders on cores of their own, into one queue of the TAP")
     packet_cost: Nanoseconds = default_entry("receive.source.packet_cost", "own work per packet, lines and locks apart")
 
     @property

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from sim.config.scenario.scenario import Scenario
+from sim.datapath.host.senders import sender_steps
 from sim.datapath.memory.receive_memory import PACKET_LINES, ReceiveMemory
 from sim.datapath.plan.program import Program
 from sim.datapath.plan.registers import R
@@ -18,6 +19,8 @@ def source_steps(scenario: Scenario, packet_bytes: int, below_sockets: bool = Fa
     come ready from sockets that are modelled by themselves.
     """
     memory, kind = ReceiveMemory(scenario, packet_bytes), scenario.receive.source
+    if kind.senders > 1:
+        return sender_steps(scenario, packet_bytes)
     lockstep = scenario.driver.kind == "lockstep"
     saturates, skb = scenario.traffic.load.kind == "saturate", kind.kind == "skb"
     source = Program("source", "tun_net_xmit" if skb else "tun_xdp_xmit")
