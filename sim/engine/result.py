@@ -11,7 +11,6 @@ import numpy.typing as npt
 
 from sim.costs.draws import Drawn
 from sim.datapath.host.queues import MARK
-from sim.datapath.host.senders import LOCK
 from sim.datapath.plan.plan import BACKGROUND, Plan, Segment, Wait
 from sim.datapath.plan.registers import Register
 from sim.datapath.plan.step import Row
@@ -344,7 +343,7 @@ class _MeasuredSpan(Span):
         return {
             name: min(1.0, max(0.0, 1 - blocked[number] / elapsed))
             for number, name in enumerate(self.plan.actors)
-            if name not in (*BACKGROUND, LOCK)
+            if name not in BACKGROUND
         }
 
     def _holds(self, number: int) -> bool:

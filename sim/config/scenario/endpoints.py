@@ -160,6 +160,10 @@ class Backend(Strict):
         return read and bool(self.receiver_cost.value or self.receiver_byte_cost.value)
 
 
+#: Senders into one queue of a TAP, at most.
+MOST_SENDERS = 8
+
+
 class Source(Strict):
     """Who sends to the guest: a core of its own that puts packets into the TAP's ptr_ring."""
 
@@ -173,7 +177,9 @@ class Source(Strict):
         "wait in the queueing discipline (traffic.load.backlog), and the worker wakes the queue",
     )
     burst: int = Field(16, ge=1, le=1024, description="xdp_frame: packets per lock and wake-up (DEV_MAP_BULK_SIZE)")
-    senders: int = Field(1, ge=1, le=8, description="skb: senders on cores of their own, into one queue of the TAP")
+    senders: int = Field(
+        1, ge=1, le=MOST_SENDERS, description="skb: senders on cores of their own, into one queue of the TAP"
+    )
     packet_cost: Nanoseconds = default_entry("receive.source.packet_cost", "own work per packet, lines and locks apart")
 
     @property

@@ -10,11 +10,12 @@ from sim.config.errors import ConfigError
 from sim.config.scenario.scenario import Scenario
 from sim.datapath.host.queues import MARK
 from sim.datapath.memory.receive_memory import PACKET_LINES, ReceiveMemory
+from sim.datapath.plan.plan import BACKGROUND
 from sim.datapath.plan.program import Program, link
 from sim.datapath.plan.registers import BANK, Condition, Effect, R
 from sim.datapath.plan.step import Step
 
-LOCK = "producer_lock"
+_LOCK = BACKGROUND[-1]
 
 
 def sender_steps(scenario: Scenario, packet_bytes: int) -> list[Step]:
@@ -67,7 +68,7 @@ def _sender(scenario: Scenario, memory: ReceiveMemory, number: int) -> list[Step
 
 def _lock(count: int) -> list[Step]:
     """The lock goes round among those who wait for it."""
-    lock = Program(LOCK, "queued_spin_lock_slowpath")
+    lock = Program(_LOCK, "queued_spin_lock_slowpath")
     with lock.each("packet"):
         lock.step(f"free{MARK}", "until somebody wants the lock", condition=R.LOCK_WAITING.at_least(1))
         for number in range(count):

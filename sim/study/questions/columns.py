@@ -7,12 +7,16 @@ from dataclasses import dataclass
 from operator import attrgetter
 from typing import Any, Generic, TypeVar
 
+from sim.config.scenario.endpoints import MOST_SENDERS
 from sim.config.tables.vocabulary import PRIMITIVES
 from sim.engine import Point
 
 #: The actors that can have a utilisation; with several queues on a core there is a `driver.1`, `driver.2`, ..., too. Of
 #: two workers of a guest that forwards the one at whose ring packets are counted is `worker`.
-ACTORS = ("worker", "driver", "receiver", "source", "nic", "worker.rx", "worker.tx")
+ACTORS = (
+    *("worker", "driver", "receiver", "source", "nic", "worker.rx", "worker.tx"),
+    *(f"source.{number}" for number in range(1, MOST_SENDERS)),
+)
 
 #: Everything that a breakdown can name: the primitives of the cost tables, waits, and work given in ns.
 TIME_PARTS = (*PRIMITIVES, *("store_drain", "idle", "driver_work", "given_time", "invalidation", "preempted", "uncore"))
