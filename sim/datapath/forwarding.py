@@ -26,7 +26,7 @@ WOKEN = ((R.KICKS, R.KICKS_SEEN), (R.WAKES, R.WAKES_SEEN))
 
 
 @dataclass(frozen=True)
-class Ring:
+class RingAlone:
     """One of the two rings: the scenario in which it is alone, and where its steps stand."""
 
     scenario: Scenario
@@ -39,8 +39,8 @@ class Forwarding:
     """Both rings of a scenario whose guest forwards."""
 
     scenario: Scenario
-    receive: Ring
-    transmit: Ring
+    receive: RingAlone
+    transmit: RingAlone
 
     @classmethod
     def of(cls, scenario: Scenario) -> Forwarding:
@@ -54,16 +54,18 @@ class Forwarding:
         for bank, (name, changed) in enumerate((("rx", traffic), ("tx", traffic.model_copy(update=sent)))):
             device = scenario.device.model_copy(update={"direction": name})
             alone = scenario.model_copy(update={"device": device, "traffic": changed})
-            rings.append(Ring(alone, Place(bank, "" if name == counted else f"{MARK}{name}", name == counted), name))
+            rings.append(
+                RingAlone(alone, Place(bank, "" if name == counted else f"{MARK}{name}", name == counted), name)
+            )
         return cls(scenario, *rings)
 
     @property
-    def rings(self) -> tuple[Ring, Ring]:
+    def rings(self) -> tuple[RingAlone, RingAlone]:
         """Both rings, in the order of their banks."""
         return self.receive, self.transmit
 
     @property
-    def counted(self) -> Ring:
+    def counted(self) -> RingAlone:
         """The ring at which packets are counted."""
         return next(ring for ring in self.rings if ring.place.counted)
 
@@ -104,7 +106,7 @@ class Forwarding:
         receives = _elsewhere(self.receive.place.named(entry_of(receiving, Anchor.RECEIVE)))
         return link(receiving, {Anchor.FORWARD: sends}), link(transmitting, {Anchor.RECEIVE: receives})
 
-    def others(self, ring: Ring, steps: Sequence[Step]) -> list[Step]:
+    def others(self, ring: RingAlone, steps: Sequence[Step]) -> list[Step]:
         """Return steps of another actor than the worker in the place of a ring, telling the worker of both."""
         moved = _moved(steps, ring.place)
         signals = WOKEN if ring is self.receive else KICKED
