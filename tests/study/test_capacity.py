@@ -8,6 +8,7 @@ import pytest
 
 import sim
 from sim.cli.options import percent
+from sim.config.errors import ConfigError
 from sim.study.questions.capacity import lost_share
 
 SEED = "virtio-user-xdp1-tap"
@@ -92,3 +93,8 @@ def test_the_json_and_the_frame_say_the_same():
     frame = found.to_frame()
     assert data["results"][0]["capacity_pps"] == frame["capacity_pps"][0]
     assert {"access", "packet_bytes", "capacity_pps", "loses_at_pps", "saturated_pps", "trials"} <= set(frame.columns)
+
+
+def test_an_application_sets_its_own_pace():
+    with pytest.raises(ConfigError, match=r"traffic.application: tcp-stream sets its own pace; no load can be offered"):
+        sim.capacity(sim.load_scenario("tcp-stream-messages"))

@@ -185,7 +185,7 @@ def capacity(
     Raises
     ------
     ConfigError
-        For a resolution or a loss that is not between 0 and 1, and for the lockstep driver.
+        For a resolution or a loss that is not between 0 and 1, for the lockstep driver and for an application.
 
     Examples
     --------
@@ -199,6 +199,9 @@ def capacity(
     for key, share in (("resolution", resolution), ("loss", loss)):
         if share is not None and not 0 < share < 1:
             raise ConfigError("a share between 0 and 1 is needed", key=key, got=f"{share:g}")
+    application = scenario.traffic.application
+    if application != "none":
+        raise ConfigError(f"{application} sets its own pace; no load can be offered to it", key="traffic.application")
     wanted = variants_and_sizes(scenario)
     results = []
     for number, (access, size) in enumerate(wanted):
