@@ -132,6 +132,8 @@ FLAGS = {name: f"--{name}" for name in _SAME.split()} | {
 
 def worded(error: ConfigError) -> str:
     """Return the line of a ConfigError as the command line words it: an option, with its value, stands first."""
+    if error.listed is not None and error.nearest is None:
+        error = error.replace(message=f"{error.message}; see `vhost-sim list {error.listed}`", listed=None)
     if error.given is not None:
         return str(error if error.given.startswith("--") else error.replace(given=f"--set {error.given}"))
     option = FLAGS.get(error.key or "", error.key or "")

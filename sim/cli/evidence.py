@@ -77,7 +77,7 @@ def calibrate(
             calibration = own.fit_baseline(baseline, out.stem if out else own.DEFAULT_NAME, pool, report)
     opt.show_data(
         calibration.to_dict(),
-        lambda: opt.csv_rows().calibration_rows(calibration),
+        calibration.records,
         lambda: calibration_tables(calibration),
     )
     if out is not None and study is not None:
@@ -147,7 +147,7 @@ def validate(
         validation = lay_beside(calibration, draws, seed, configs=configs, executor=pool, progress=report, only=names)
     opt.show_data(
         validation.to_dict(),
-        lambda: opt.csv_rows().validation_rows(validation),
+        validation.records,
         lambda: printed.validation_tables(validation, everything),
     )
     if markdown is not None:
@@ -225,7 +225,7 @@ def sensitivity(
         seed = entries.USUAL_SEED if seed is None else seed
         with opt.counted_progress("runs") as report, pool_for(runs, jobs) as pool:
             result = entries.sensitivity_of(asked, method, samples, seed, pool, report)  # type: ignore[arg-type]
-    opt.show_data(result.to_dict(), lambda: opt.csv_rows().sensitivity_rows(result), lambda: sensitivity_tables(result))
+    opt.show_data(result.to_dict(), result.records, lambda: sensitivity_tables(result))
     opt.write_files(files, lambda export: export.sensitivity_writers(result))
 
 
@@ -250,6 +250,8 @@ def breakeven(
     A gain is that of the second access variant over the first (--access A,B, or the first two of the scenario).
     --uncertainty draws everything else at five places of the range: in how many draws the target is met, and where.
     """
+    from dataclasses import replace
+
     from sim.report.tables.evidence import breakeven_tables
     from sim.study.questions.limits import limits
     from sim.study.questions.run import run
@@ -274,18 +276,18 @@ def breakeven(
     result = even.breakeven(varied, base, vary, wanted, low=low, high=high, tolerance=tolerance)
     shown = even.looked_at(base, wanted)
     points = run(shown).points
-    drawn = None
     if uncertain is not None:
         chosen = None if uncertain == opt.CHOSEN_DRAWS else uncertain
         with opt.counted_progress("runs") as report, pool_for(12 * (chosen or 2 * FIRST_DRAWS)) as pool:
             drawn = drawn_breakeven(
                 result, varied, base, chosen, base.run.seed, configs=configs, executor=pool, progress=report
             )
+        result = replace(result, drawn=drawn)
     opt.show_under(
         preface(shown, points, limits(shown, points), configs=configs),
-        result.to_dict() | ({"uncertainty": drawn.to_dict()} if drawn else {}),
-        lambda: opt.csv_rows().breakeven_rows(result, drawn),
-        lambda: breakeven_tables(result, drawn),
+        result.to_dict(),
+        result.records,
+        lambda: breakeven_tables(result),
     )
 
 
@@ -342,7 +344,7 @@ def import_trace(
     )
     opt.show_data(
         measurements.model_dump(mode="json"),
-        lambda: opt.csv_rows().measurement_rows(measurements),
+        measurements.records,
         lambda: measurement_table(measurements),
     )
     if out is not None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -113,10 +112,7 @@ def _counted(
 
     wanted = chosen(only)
     if source is not None:
-        recorded, names = read_recording(source), {each.name for each in wanted}
-        return replace(
-            recorded, configurations=tuple(e for e in recorded.configurations if e.configuration.name in names)
-        )
+        return read_recording(source).of(wanted)
     with opt.progress() as report:
         if release is not None:
             archive = Archive.of_this_host()

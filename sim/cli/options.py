@@ -6,7 +6,6 @@ import inspect
 import json
 import os
 import sys
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -30,8 +29,6 @@ if TYPE_CHECKING:
 
 #: Stands for "as many draws as the interval takes to be precise" where `--uncertainty` has no number.
 CHOSEN_DRAWS = 1 << 62
-#: A run that takes longer shows a progress bar.
-_QUIET_SECONDS = 1.0
 
 #: The key that a short option changes.
 _KEYS = {"access": "access", "sizes": "traffic.packet_bytes", "seed": "run.seed"}
@@ -363,7 +360,8 @@ def write_files(folder: Path | None, writers: Callable[[Any], Any], plots: bool 
         from sim.config.errors import lacking
         from sim.report.export import files
 
-        say_written(files.write_all(folder, writers(files)))
+        if wanted := writers(files):
+            say_written(files.write_all(folder, wanted))
         if plots and (problem := lacking("matplotlib")) is not None:
             notice(f"plots are left out: {problem}")
 
@@ -427,44 +425,19 @@ def one_of(option: str, value: str, valid: tuple[str, ...]) -> None:
 @contextmanager
 def counted_progress(unit: str) -> Iterator[Callable[[int, int], None]]:
     """Give a function to call with how many are done of how many; the bar shows their rate and the time left."""
-    started = time.monotonic()
+    from sim.api.progress import counted_by
+
     with progress() as report:
-
-        def counted(done: int, total: int) -> None:
-            rate = done / max(time.monotonic() - started, 1e-9)
-            report(done / total, f"{done}/{total} {unit}, {rate:.0f}/s")
-
-        yield counted
+        yield counted_by(report, unit)
 
 
 @contextmanager
 def progress() -> Iterator[Callable[[float, str], None]]:
     """Give a function to call with the share done (0..1) and what is being done; the bar goes when the block ends."""
-    if not sys.stderr.isatty():
-        yield lambda share, label: None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+    from sim.api.progress import terminal_bar
 
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TextColumn("{task.percentage:3.0f} %"),
-        TimeRemainingColumn(),
-    )
-    bar = Progress(*columns, console=Console(stderr=True), transient=True)
-    task = bar.add_task("", total=1.0)
-    started = time.monotonic()
-
-    def report(share: float, label: str) -> None:
-        if time.monotonic() - started > _QUIET_SECONDS:
-            bar.start()
-            bar.update(task, completed=share, description=label)
-
-    try:
+    with terminal_bar() as report:
         yield report
-    finally:
-        bar.stop()
 
 
 def notice(text: str, by: str = "vhost-sim: ") -> None:

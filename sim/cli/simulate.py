@@ -424,7 +424,7 @@ def trace(
     loaded = opt.load(scenario, sets, configs, first_point, access=access, sizes=sizes, seed=seed)
     recorded = timeline(loaded, packets, skip=skip)
     write_whole(out, trace_text(recorded))
-    opt.show_data(recorded.to_dict(), lambda: opt.csv_rows().timeline_rows(recorded), lambda: timeline_table(recorded))
+    opt.show_data(recorded.to_dict(), recorded.records, lambda: timeline_table(recorded))
     opt.say_written([out])
 
 
@@ -449,8 +449,10 @@ def sweep(
     """Run one scenario at many points: a grid, a Latin hypercube or a Sobol sequence over any keys.
 
     The same bytes for any number of jobs. A point that is refused or fails becomes a row with its error; the exit code
-    is 1 when one has failed, or when all are refused. Without --out the rows are printed and held in memory; with it
-    they can be read with pandas.read_parquet("DIR").
+    is 1 when one has failed, or when all are refused. In a grid with several access variants, gain_percent is what a
+    row gains over the first of the same point. Without --out the rows are printed and held in memory; with it they can
+    be read with pandas.read_parquet("DIR"), and plots stand beside them: _lines, along each key, and _heat, over two
+    keys of a grid. DIR/_sweep.yaml is the sweep again.
     """
     from sim.study.runs.pool import dask_executor, local_executor
     from sim.study.sweep import run as sweeps
@@ -478,6 +480,8 @@ def sweep(
         raise
     table = partial(opt.printed().sweep_table, loaded, outcome, hint="--out DIR keeps them all")
     opt.show_data(outcome.to_dict(), lambda: opt.csv_rows().sweep_rows(outcome), table)
+    if outcome.failed + outcome.refused < outcome.points:
+        opt.write_files(out, lambda export: export.sweep_writers(outcome))
     if outcome.failed:
         again = "; --resume computes them again" if out else ""
         opt.notice(f"{outcome.failed} of {outcome.points} points failed ({outcome.first_error}){again}")

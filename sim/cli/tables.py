@@ -13,6 +13,7 @@ from sim.cli import options as opt
 from sim.cli.completing import tables as names
 from sim.cli.completing import words
 
+#: What can be listed, and the kinds of table that it is: those of the catalogue, which takes long to import.
 KINDS = {
     "cpus": ("cpu",),
     "kernels": ("kernel",),
@@ -75,7 +76,7 @@ def compare_cpu(
 
         return cpu_table(comparison)
 
-    opt.show_data(comparison.to_dict(), lambda: opt.csv_rows().cpu_rows(comparison), tables)
+    opt.show_data(comparison.to_dict(), comparison.records, tables)
 
 
 @opt.command("list cpus", "list scenarios --format md", name="list")
@@ -87,13 +88,11 @@ def list_tables(
 ) -> None:
     """List the tables that can be named, shipped and your own."""
     from sim.report.tables.catalogue import listings
-    from sim.study.catalogue import list_tables as listed
+    from sim.study.catalogue import listing
 
     opt.one_of("list", kinds, tuple(KINDS))
-    by_kind = {kind: listed(kind, configs) for kind in KINDS[kinds]}
-    named = sorted((table for tables in by_kind.values() for table in tables), key=lambda table: table.name)
-    data = {"schema": 1, kinds: [table.to_dict() for table in named]}
-    opt.show_data(data, lambda: opt.csv_rows().listing_rows(by_kind), lambda: listings(by_kind))
+    listed = listing(kinds, configs)
+    opt.show_data(listed.to_dict(), listed.records, lambda: listings(listed.by_kind))
 
 
 @opt.command("check", "check mine/cpus/this-host.yaml --guesses")
@@ -119,7 +118,7 @@ def check(
     checked = check_tables(tables or (), configs)
     opt.show_data(
         checked.to_dict(),
-        lambda: opt.csv_rows().finding_rows(checked),
+        checked.records,
         lambda: findings(checked, guesses, "--guesses lists them"),
     )
     if checked.of("error"):

@@ -63,6 +63,8 @@ class ConfigError(ValueError):
         near. The message says what was got.
     given
         The assignment `KEY=VALUE` that brought the value in.
+    listed
+        The kind of table whose list shows what there is, where no name is near.
 
     Attributes
     ----------
@@ -87,8 +89,9 @@ class ConfigError(ValueError):
         got: object = None,
         expected: Iterable[str] | None = None,
         given: str | None = None,
+        listed: str | None = None,
     ) -> None:
-        self.message, self.file, self.key, self.got, self.given = message, file, key, got, given
+        self.message, self.file, self.key, self.got, self.given, self.listed = message, file, key, got, given, listed
         self.expected = None if expected is None else sorted(set(expected))
         self.nearest = None if self.expected is None else _closest(str(got), self.expected)
         parts = [str(part) for part in (given, file, key, message) if part is not None]
@@ -96,11 +99,13 @@ class ConfigError(ValueError):
             tail = _hint(self.nearest, self.expected)
         else:
             tail = "" if got is None else f" (got {got})"
+        if listed is not None and self.nearest is None:
+            tail = f"; see sim.list_tables('{listed}'){tail if self.expected else ''}"
         super().__init__(one_line(f"{': '.join(parts)}{tail}"))
 
     def replace(self, **parts: Any) -> ConfigError:
         """Return the same error with other parts."""
-        names = ("message", "file", "key", "got", "expected", "given")
+        names = ("message", "file", "key", "got", "expected", "given", "listed")
         return ConfigError(**({name: getattr(self, name) for name in names} | parts))
 
 

@@ -7,12 +7,13 @@ import io
 import json
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from sim.config.answer import Answer, Record, counted
 from sim.config.errors import ConfigError
 from sim.config.loading.files import read_json, write_whole
 from sim.config.loading.load import validate
@@ -69,8 +70,8 @@ class CountedConfiguration:
         return row | {column: kinds.get(kind, 0.0) for column, kind in COLUMNS.items()}
 
 
-@dataclass(frozen=True)
-class CountedKernel:
+@dataclass(frozen=True, repr=False)
+class CountedKernel(Answer):
     """A kernel with what it executes.
 
     Attributes
@@ -86,6 +87,20 @@ class CountedKernel:
     kernel: str
     configurations: tuple[CountedConfiguration, ...]
     refused: Mapping[str, str]
+
+    def headline(self) -> str:
+        """Return the kernel, and how many configurations were counted."""
+        return f"{self.release}: {counted(len(self.configurations), 'configuration')} counted"
+
+    def records(self) -> list[Record]:
+        """Return what each configuration executes per packet."""
+        return [each.row() for each in self.configurations]
+
+    def of(self, wanted: Sequence[Configuration]) -> CountedKernel:
+        """Return the same with nothing but some of its configurations."""
+        names = {each.name for each in wanted}
+        kept = tuple(each for each in self.configurations if each.configuration.name in names)
+        return replace(self, configurations=kept)
 
     @property
     def release(self) -> str:

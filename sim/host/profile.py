@@ -8,10 +8,12 @@ from typing import Any
 
 import yaml
 
+from sim.config.answer import Answer, Record, counted
 from sim.config.loading.load import read_table, validate
 from sim.config.tables.cpu import Cpu, Measured, Repeats
 from sim.config.tables.quantity import BOUNDS, Quantity
 from sim.config.tables.vocabulary import BORDER_SEQUENCES
+from sim.costs.audit import quantities
 from sim.host.derive import LATER, calls_in_kernel, derive
 from sim.host.entries import DerivedEntry
 from sim.host.machine import HostMachine
@@ -46,8 +48,8 @@ _REASONS = {
 NOT_MEASURED = {key: reason for reason, keys in _REASONS.items() for key in keys.split()}
 
 
-@dataclass(frozen=True)
-class Profile:
+@dataclass(frozen=True, repr=False)
+class Profile(Answer):
     """A profile ready to be written, and what was found on the way; `missing`: what its recording has no series for.
 
     `differs`: how the machine differs from the nearest table, as far as its kernel shows.
@@ -61,6 +63,25 @@ class Profile:
     why_nearest: str
     differs: tuple[str, ...]
     missing: dict[str, str]
+
+    def headline(self) -> str:
+        """Return its name, how many entries were measured, and the table that the others are from."""
+        unstable = f", {len(self.unstable)} of them unstable" if self.unstable else ""
+        entries = f"{counted(len(self.summaries), 'entry', 'entries')} measured{unstable}"
+        return f"{self.cpu.name}: {entries}, the others of {self.nearest}"
+
+    def entry(self, key: str) -> Quantity:
+        """Return a measured entry."""
+        return dict(quantities(self.cpu))[key]
+
+    def records(self) -> list[Record]:
+        """Return the measured entries."""
+        records = []
+        for key, summary in self.summaries.items():
+            entry = self.entry(key)
+            numbers = {name: getattr(entry, name) for name in ("value", "low", "high", "unit")}
+            records.append({"key": key, **numbers, "outliers": summary.outliers, "stable": summary.stable})
+        return records
 
     @property
     def unstable(self) -> dict[str, str]:

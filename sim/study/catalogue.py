@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from sim.config import ConfigError, Scenario, load_scenario
+from sim.config.answer import Answer, Record, counted
 from sim.config.loading import paths
 from sim.config.loading.files import read_yaml
 from sim.config.loading.load import load_table
@@ -43,13 +44,54 @@ def list_tables(kind: str, configs: Path | None = None) -> list[Listed]:
     return listed
 
 
+#: What can be listed, and the kinds of table that it is.
+LISTED = {
+    folder: tuple(sorted(kind for kind, place in paths.FOLDERS.items() if place == folder))
+    for folder in paths.FOLDERS.values()
+    if folder != "."
+} | {"defaults": ("defaults",)}
+
+
+@dataclass(frozen=True, repr=False)
+class Listing(Answer):
+    """Tables that can be named, by their kind."""
+
+    of: str
+    by_kind: dict[str, list[Listed]]
+
+    def headline(self) -> str:
+        """Return how many there are."""
+        tables = sum(len(listed) for listed in self.by_kind.values())
+        return f"{self.of}: {counted(tables, 'table')}"
+
+    def records(self) -> list[Record]:
+        """Return a row for each, kind by kind."""
+        return [{"kind": kind, **table.to_dict()} for kind, listed in self.by_kind.items() for table in listed]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the JSON form of `vhost-sim list`, in the order of names."""
+        named = sorted((table for tables in self.by_kind.values() for table in tables), key=lambda table: table.name)
+        return {"schema": 1, self.of: [table.to_dict() for table in named]}
+
+
+def listing(of: str, configs: Path | None = None) -> Listing:
+    """List the tables of a plural: cpus, studies. ConfigError for an unknown one."""
+    if of not in LISTED:
+        raise ConfigError(f"unknown '{of}'", key="kind", got=of, expected=LISTED)
+    return Listing(of, {kind: list_tables(kind, configs) for kind in LISTED[of]})
+
+
 def load(kind: str, reference: str, configs: Path | None = None) -> Any:
     """Load one table of any kind."""
     return load_scenario(reference, configs=configs) if kind == "scenario" else load_table(kind, reference, configs)
 
 
-@dataclass(frozen=True)
-class Checked:
+#: Severities of findings, and what is counted.
+_FOUND = {"error": "error", "warning": "warning", "guess": "guessed value"}
+
+
+@dataclass(frozen=True, repr=False)
+class Checked(Answer):
     """What the check of some tables found."""
 
     tables: int
@@ -58,6 +100,15 @@ class Checked:
     def of(self, severity: str) -> list[Finding]:
         """Return the findings of one severity."""
         return [finding for finding in self.findings if finding.severity == severity]
+
+    def headline(self) -> str:
+        """Return how much was looked at, and what was found."""
+        found = [counted(len(self.of(kind)), noun) for kind, noun in _FOUND.items()]
+        return f"{counted(self.tables, 'table')}: {', '.join(found)}"
+
+    def records(self) -> list[Record]:
+        """Return what was found, guesses too."""
+        return [dict(finding.__dict__) for finding in self.findings]
 
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON form of `vhost-sim check`."""

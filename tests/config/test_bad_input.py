@@ -8,6 +8,7 @@ import pytest
 import yaml
 from pydantic import ValidationError
 
+from sim.cli import worded
 from sim.config import load_scenario
 from sim.config.errors import ConfigError, nearest
 from sim.config.loading.load import load_table
@@ -262,7 +263,10 @@ def test_paths_that_cannot_be_read(tmp_path):
 
 
 def test_an_unknown_scenario_says_where_the_list_is():
-    assert message("nope") == "unknown scenario 'nope'; see `vhost-sim list scenarios`"
+    assert message("nope") == "unknown scenario 'nope'; see sim.list_tables('scenarios')"
+    with pytest.raises(ConfigError) as caught:
+        load_scenario("nope")
+    assert worded(caught.value) == "unknown scenario 'nope'; see `vhost-sim list scenarios`"
 
 
 def test_a_misspelt_scenario_is_told_the_nearest():

@@ -26,6 +26,7 @@ ROOMS = (
     "study",
     "report",
     "live",
+    "api",
     "cli",
 )  # each may import those before it
 STUDY = ("runs", "questions", "uncertainty", "sweep", "sensitivity", "evidence", "timeline", "review")  # the same

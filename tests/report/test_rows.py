@@ -11,8 +11,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from sim.config.answer import flat
 from sim.report.export.files import frame_writers
-from sim.report.tables.rows import csv_text, flat, result_rows, with_origin
+from sim.report.tables.rows import csv_text, result_rows, with_origin
 
 HOSTILE = ("<script>", 'a "quoted", cell', "two\nlines", "old\rmac", "dos\r\n", "=1+1", "\u202e\u05d0", "x" * 10_000)
 

@@ -314,6 +314,10 @@ class Scenarios:
             raise ConfigError("no such folder", key="configs", got=self._root)
         self._named: dict[str, tuple[Table, Path]] = {}
 
+    def layers(self) -> list[tuple[Path, Table]]:
+        """Return the file with its table, then what it extends."""
+        return list(_layers("scenario", self._reference, self._root))
+
     def load(self, settings: Mapping[str, Any], overrides: Sequence[str] = ()) -> Scenario:
         """Return the scenario under settings, then overrides; ConfigError, one line, for anything that is wrong."""
         assignments: list[Assignment] = [_setting(key, value) for key, value in settings.items()]
@@ -337,7 +341,7 @@ class Scenarios:
         A file that states every section is the record of a run that the tool has written: its keys count as inherited.
         """
         given: dict[str, Given] = {}
-        for file, layer in reversed(list(_layers("scenario", self._reference, self._root))):
+        for file, layer in reversed(self.layers()):
             is_record = {_spelled(name) for name in Scenario.model_fields} <= layer.keys()
             if not is_record and not paths.is_shipped(file):
                 given |= {key: Given(key, file=str(file)) for key in keys_below(layer)}
@@ -349,7 +353,8 @@ class Scenarios:
 
     def _resolve(self, whole: list[Assignment], overrides: Sequence[str]) -> tuple[Table, Path]:
         """Read the file, set whole keys, put tables in the place of names, and the calibration into them."""
-        table, file = read_table("scenario", self._reference, self._root)
+        layers = self.layers()
+        table, file = _merged(layers), layers[0][0]
         was_resolved = isinstance(table.get("kernel"), dict)
         for keys, value, given in whole:
             if keys == ["mitigations"]:
@@ -388,9 +393,14 @@ def load_scenario(
     return Scenarios(reference, configs).load(settings or {}, overrides)
 
 
+def as_table(scenario: Scenario) -> Table:
+    """Return the resolved scenario as the table that its file holds."""
+    return dict(_plain(scenario.model_dump(mode="json")))
+
+
 def dump_scenario(scenario: Scenario) -> str:
     """Return the resolved scenario as YAML text that loads to the same scenario."""
-    return yaml.safe_dump(_plain(scenario.model_dump(mode="json")), sort_keys=False, allow_unicode=True, width=120)
+    return yaml.safe_dump(as_table(scenario), sort_keys=False, allow_unicode=True, width=120)
 
 
 def _plain(value: Any) -> Any:

@@ -7,7 +7,7 @@ import re
 from functools import cache, lru_cache
 from pathlib import Path
 
-from sim.config.errors import ConfigError, nearest
+from sim.config.errors import ConfigError
 from sim.config.loading.files import MOST_OF_A_TABLE, read_text
 
 FOLDERS = {
@@ -95,6 +95,7 @@ def find(kind: str, reference: str, configs: Path | None = None, beside: Path | 
         others = {name: other for other in ALTERNATIVES.get(kind, ()) for name in names(other, configs)}
         if reference in others:
             raise ConfigError(f"'{reference}' is a table of kind {others[reference]}, not of kind {kind}")
-        hint = "" if nearest(reference, others or known) else f"; see `vhost-sim list {FOLDERS[kind]}`"
-        raise ConfigError(f"unknown {kind} '{reference}'{hint}", got=reference, expected=others or known)
+        raise ConfigError(
+            f"unknown {kind} '{reference}'", got=reference, expected=others or known, listed=FOLDERS[kind]
+        )
     return known[reference]

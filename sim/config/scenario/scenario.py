@@ -204,6 +204,11 @@ class Scenario(Headed):
             )
         return self
 
+    def __repr__(self) -> str:
+        variants = ", ".join(variant.name for variant in self.access)
+        sizes = ", ".join(map(str, self.traffic.sizes))
+        return f"<Scenario {self.name}: {self.cpu.name}, {self.kernel.name}; {variants}; {sizes} B>"
+
     @property
     def queue_load(self) -> Load:
         """Load offered to one queue pair: all are loaded alike, and the rate of a load is that of all together."""

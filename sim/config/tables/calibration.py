@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
+from sim.config.answer import Answer, Record, counted, flat
 from sim.config.tables.quantity import Grade, Headed, Quantity, Strict
 from sim.config.tables.study import Parameter
 
@@ -94,7 +95,7 @@ class Discrepancy(Strict):
     evidence: list[LeftOut] = Field(description="every figure that it rests on, with its source left out of the fit")
 
 
-class Calibration(Headed):
+class Calibration(Answer, Headed):
     """Everything that one calibration fixed, what it was fitted to, and how well that worked."""
 
     kind: Literal["calibration"] = "calibration"
@@ -126,6 +127,15 @@ class Calibration(Headed):
             if len(row) != len(self.parameters):
                 raise ValueError(f"draws: a row of {len(row)} numbers for {len(self.parameters)} parameters")
         return self
+
+    def headline(self) -> str:
+        """Return what was fitted to how much."""
+        fitted = f"{counted(len(self.parameters), 'parameter')} fitted to {counted(len(self.residuals), 'figure')}"
+        return f"{self.name}: {fitted}, chi square {self.chi_square:.3g}"
+
+    def records(self) -> list[Record]:
+        """Return the fitted parameters."""
+        return [flat(parameter) for parameter in self.to_dict()["parameters"]]
 
     def sample(self) -> list[list[float]]:
         """Return the draws, one list per draw in the order of `parameters`."""

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationError, model_validator
 
+from sim.config.answer import Answer, Record, counted
 from sim.config.errors import nearest
 from sim.config.loading.files import parsed_yaml
 from sim.config.tables.quantity import Grade, Headed, Strict
@@ -139,7 +140,7 @@ def _counted(name: str, quantity: Any, figure: str, access: str, settings: Setti
     return Entry(id=name, quantity=quantity, value=value, low=low, high=value + half, access=access, set=settings)
 
 
-class Measurements(Headed):
+class Measurements(Answer, Headed):
     """The figures of one source. Everything that the source leaves out is listed, with what is assumed instead."""
 
     kind: Literal["measurement"] = "measurement"
@@ -161,6 +162,15 @@ class Measurements(Headed):
     spread: float = Field(0.0, ge=0, lt=1, description="how far the same baseline moves between sessions, as a share")
     entries: list[Entry] = Field(default_factory=list, description="the figures, one by one")
     counts: list[CountTable] = Field(default_factory=list, description="figures of many configurations, as tables")
+
+    def headline(self) -> str:
+        """Return the source, and how many figures it gives."""
+        return f"{self.name}: {counted(len(self.figures()), 'figure')}"
+
+    def records(self) -> list[Record]:
+        """Return the figures."""
+        names = ("id", "quantity", "value", "low", "high", "unit")
+        return [{name: getattr(figure, name) for name in names} for figure in self.figures()]
 
     @model_validator(mode="after")
     def _named_once(self) -> Measurements:

@@ -11,14 +11,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sim.config import ConfigError, Scenario, dump_scenario
+from sim.config.answer import flat
 from sim.config.errors import lacking
 from sim.config.loading.provenance import made_by, made_by_line
-from sim.report.tables.rows import flat, sensitivity_rows, validation_rows
 from sim.study.evidence.validate import Validation
 from sim.study.questions.capacity import Capacities
 from sim.study.questions.compare import Comparison
 from sim.study.questions.run import Result
 from sim.study.sensitivity.tornado import Sensitivities
+from sim.study.sweep.run import Outcome
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from sim.engine import Point
 
 Writer = Callable[[Path], None]
+#: Points of a sweep that are still drawn.
+MOST_DRAWN_POINTS = 100_000
 
 
 def frame_writers(name: str, frame: pd.DataFrame) -> dict[str, Writer]:
@@ -94,7 +97,6 @@ def capacity_writers(capacities: Capacities) -> dict[str, Writer]:
 
 def validation_writers(validation: Validation) -> dict[str, Writer]:
     """Return the files of `vhost-sim validate --out`."""
-    import pandas as pd
 
     def plot() -> dict[str, Writer]:
         from sim.report.plots.evidence import validation_figure
@@ -102,20 +104,36 @@ def validation_writers(validation: Validation) -> dict[str, Writer]:
         title = f"published figures, calibration {validation.calibration or 'none'}"
         return figure_writers("validation", validation_figure(validation.rows, title))
 
-    return frame_writers("validation", pd.DataFrame(validation_rows(validation))) | plots_of(plot)
+    return frame_writers("validation", validation.to_frame()) | plots_of(plot)
 
 
 def sensitivity_writers(result: Sensitivities) -> dict[str, Writer]:
     """Return the files of `vhost-sim sensitivity --out`."""
-    import pandas as pd
 
     def plot() -> dict[str, Writer]:
         from sim.report.plots.evidence import sensitivity_figure
 
         return figure_writers(result.method, sensitivity_figure(result))
 
-    rows = [{name: value for name, value in row.items() if name != "unit"} for row in sensitivity_rows(result)]
-    return frame_writers(result.method, pd.DataFrame(rows)) | plots_of(plot)
+    frame = result.to_frame().drop(columns="unit", errors="ignore")
+    return frame_writers(result.method, frame) | plots_of(plot)
+
+
+def sweep_writers(outcome: Outcome) -> dict[str, Writer]:
+    """Return the plots of a sweep that was written to a folder; none of more points than are worth reading again.
+
+    Their names begin with `_`, so that who reads the folder as one table does not meet them.
+    """
+
+    def plot() -> dict[str, Writer]:
+        from sim.report.plots.sweeps import sweep_figures
+
+        figures = sweep_figures(outcome.sweep, outcome.to_frame())
+        written = [figure_writers(f"_{kind}", figure) for kind, figure in figures.items()]
+        return {name: write for files in written for name, write in files.items()}
+
+    drawn = outcome.folder is not None and outcome.points <= MOST_DRAWN_POINTS
+    return plots_of(plot) if drawn else {}
 
 
 def check_folder(folder: Path, argument: str = "folder") -> None:

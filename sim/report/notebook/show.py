@@ -12,8 +12,6 @@ from dataclasses import dataclass
 from numbers import Real
 from typing import TYPE_CHECKING, Any
 
-from sim.report.plots.results import svg
-
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
@@ -40,6 +38,8 @@ def prose(text: str) -> Shown:
 
 def chart(figure: Figure, says: str) -> Shown:
     """Show a figure as SVG; `says` tells a reader who does not see it what it shows."""
+    from sim.report.plots.results import svg
+
     drawn = svg(figure)
     drawn = drawn[drawn.index("<svg") :]
     label = html.escape(says)

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from sim.report.tables.rows import Row, flat
+from sim.config.answer import Record, flat
 from sim.report.tables.terminal import Columns, TextTable, table_of
 from sim.study.evidence.conditions import Conditions, merged
 from sim.study.review.preface import Preface
@@ -33,7 +33,7 @@ def under(preface: Preface, answer: RenderableType) -> RenderableType:
     return Group(asked_table(preface.asked), *said, Text(""), answer, *ranked)
 
 
-def with_asked(rows: Iterable[Row], preface: Preface) -> list[Row]:
+def with_asked(rows: Iterable[Record], preface: Preface) -> list[Record]:
     """Return rows with what was asked in columns of their own, behind the others."""
     columns = flat(preface.asked_fields())
     return [{**row, **columns} for row in rows]

@@ -15,8 +15,7 @@ from sim.study.uncertainty.intervals import FEW_DRAWS, Gain, Interval, Rate, Unc
 from sim.study.uncertainty.parts import DrawnParts
 
 if TYPE_CHECKING:
-    from sim.study.sensitivity.breakeven import BreakEven
-    from sim.study.sensitivity.drawn_breakeven import DrawnBreakEven, DrawnPlace
+    from sim.study.sensitivity.breakeven import BreakEven, DrawnBreakEven, DrawnPlace
     from sim.study.sensitivity.tornado import Sensitivities
 
 #: Correlations of a fit that are listed.
@@ -180,14 +179,15 @@ def _index_text(method: str, value: float) -> str:
     return "~0" if value < 0 else f"{value:.3f}"
 
 
-def breakeven_tables(result: BreakEven, drawn: DrawnBreakEven | None = None) -> RenderableType:
+def breakeven_tables(result: BreakEven) -> RenderableType:
     """The answer in a sentence, and the values that were looked at; with draws those of them that were drawn, too."""
     unit = f" ({result.unit})" if result.unit else ""
     table = TextTable("", (f"{result.key}{unit}", result.target.quantity, "met"), left=0)
     for place, value in result.looks:
         table.add_row(f"{place:.5g}", f"{value:.5g}", "yes" if result.target.met(value) else "no")
     basis = [Text(f"({result.basis})")] if result.basis else []
-    shown = [] if drawn is None else [Text(drawn.sentence(result)), _drawn_places(result, drawn)]
+    drawn = result.drawn
+    shown = [] if drawn is None else [Text(drawn.sentence(result.unit)), _drawn_places(result, drawn)]
     return Group(Text(result.sentence()), table, *basis, *_left_out(result), *shown)
 
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from sim.config.tables.quantity import Quantity
-from sim.costs.audit import quantities
 from sim.host.contrasts import contrasts
 from sim.host.profile import Profile
 from sim.host.recording import Recording
@@ -28,7 +26,7 @@ def profile_tables(recording: Recording, profile: Profile) -> RenderableType:
     )
     table = TextTable("measured", ("entry", "value", "low", "high", "unit", "outliers", ""), left=1)
     for key, summary in profile.summaries.items():
-        entry = quantity(profile, key)
+        entry = profile.entry(key)
         numbers = (f"{value:.4g}" for value in (entry.value, entry.low, entry.high))
         table.add_row(key, *numbers, entry.unit, str(summary.outliers), "" if summary.stable else "UNSTABLE")
     seen = TextTable("seen besides (ns)", ("", "ns", "beside", "ns"), left=1)
@@ -49,11 +47,6 @@ def profile_tables(recording: Recording, profile: Profile) -> RenderableType:
     parts.append(Text(f"the rest is of table {profile.nearest} ({profile.why_nearest})"))
     parts += [Text(f"differs from that table: {difference}") for difference in profile.differs]
     return Group(*parts)
-
-
-def quantity(profile: Profile, key: str) -> Quantity:
-    """Return the entry of a profile by its key."""
-    return dict(quantities(profile.cpu))[key]
 
 
 def ring_table(report: RingReport) -> RenderableType:

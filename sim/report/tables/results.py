@@ -22,6 +22,7 @@ from sim.study.questions.compare import DIFFERENCE_COLUMNS, Comparison, Differen
 from sim.study.questions.limits import LINK_GBIT, Limit
 from sim.study.questions.run import Result, TieCheck
 from sim.study.sensitivity.shapley import Decomposition
+from sim.study.sweep.gains import free_axes, gains
 from sim.study.timeline.model import Timeline
 from sim.study.uncertainty.intervals import Interval, Uncertainty
 from sim.study.uncertainty.parts import DrawnParts
@@ -274,14 +275,19 @@ def sweep_table(sweep: Sweep, outcome: Outcome, hint: str) -> RenderableType:
     said = [Text(f"note: {note}") for note in outcome.notes]
     if outcome.folder is not None:
         return Group(Text(f"{sweep.name}: {counts}, in {outcome.folder}/"), *said)
-    axes = [key for key in sweep.axes if key != "access"]
+    axes = free_axes(sweep)
+    known = gains(sweep, outcome.rows)
     shown = outcome.rows[:_ROWS_SHOWN]
+    gain = ["gain"] if any(value is not None for value in known) else []
     errors = [row.get("error") or "" for row in shown]
-    columns = (*axes, "access", "bytes", "Mpps", "cycles/packet", "bound by", *(["error"] if any(errors) else []))
+    last = ["error"] if any(errors) else []
+    columns = (*axes, "access", "bytes", "Mpps", *gain, "cycles/packet", "bound by", *last)
     table = TextTable(f"{sweep.name}: {sweep.title}", columns, left=0, keys=len(axes) + 2)
-    for row, error in zip(shown, errors, strict=True):
+    for row, error, gained in zip(shown, errors, known, strict=False):
         cells = (*(_cell(row[key]) for key in axes), _cell(row.get("access", "")), _cell(row.get("packet_bytes", "")))
-        numbers = ("", "", "") if error else (_mpps(row["pps"]), f"{row['cycles_per_packet']:.1f}", row["bound_by"])
+        beside = [] if not gain else ["" if gained is None else f"{gained:+.1f} %"]
+        numbers = [_mpps(row["pps"]), *beside, f"{row['cycles_per_packet']:.1f}", row["bound_by"]] if not error else []
+        numbers += [""] * (3 + len(gain) - len(numbers))
         table.add_row(*cells, *numbers, *([Text(error, style="red")] if any(errors) else []))
     more = len(outcome.rows) - _ROWS_SHOWN
     tail = f" ({more} more rows; {hint})" if more > 0 else ""

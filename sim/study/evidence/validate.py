@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from sim.config.answer import Answer, Record
 from sim.config.errors import ConfigError
 from sim.config.loading.load import load_of
 from sim.config.progress import Counted
@@ -120,12 +121,21 @@ class Summary:
         return dict(self.__dict__)
 
 
-@dataclass(frozen=True)
-class Validation:
+@dataclass(frozen=True, repr=False)
+class Validation(Answer):
     """All figures, worst first, those without a model last."""
 
     calibration: str | None
     rows: tuple[Validated, ...]
+
+    def headline(self) -> str:
+        """Return how many figures are met."""
+        met, off = len(self.of("met")), len(self.of("off"))
+        return f"{met} of {met + off} published figures met, calibration {self.calibration or 'none'}"
+
+    def records(self) -> list[Record]:
+        """Return every figure beside its prediction."""
+        return [row.to_dict() for row in self.rows]
 
     def of(self, status: Status, counts: bool | None = None) -> list[Validated]:
         """Return the rows of one status; `counts` selects counts or everything else."""

@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from sim.config.answer import Answer
 from sim.config.errors import ConfigError
 from sim.config.progress import Progress
 from sim.config.scenario.scenario import MAX_PACKETS, Scenario
@@ -122,8 +123,8 @@ def _allowed(carried: Carried) -> dict[str, float]:
     }
 
 
-@dataclass(frozen=True)
-class Capacities:
+@dataclass(frozen=True, repr=False)
+class Capacities(Answer):
     """The capacities of one scenario, in the order of its access variants, then sizes: a `Capacity` for each.
 
     Examples
@@ -137,6 +138,12 @@ class Capacities:
 
     scenario: Scenario
     results: tuple[Capacity, ...]
+
+    def headline(self) -> str:
+        """Return the scenario, and what each variant carries without loss at the first size."""
+        first = self.results[0].packet_bytes
+        rates = [f"{each.access} {each.pps / 1e6:.2f}" for each in self.results if each.packet_bytes == first]
+        return f"{self.scenario.name}, {first} B: {', '.join(rates)} Mpps without loss"
 
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON form of `vhost-sim capacity`."""
@@ -158,43 +165,12 @@ class Capacities:
 def capacity(
     scenario: Scenario, resolution: float = 0.005, progress: Progress | None = None, *, loss: float | None = None
 ) -> Capacities:
-    """Search the highest offered rate at which no packet is dropped, in the manner of RFC 2544.
+    """Search the highest offered rate at which no packet is dropped, in the manner of RFC 2544 (`sim.capacity`).
 
     A trial simulates every packet, `run.packets` of them or as many as it takes for an excess of a fifth of the
-    resolution to overflow ring and backlog. Packets arrive in the manner of the scenario's load, constant unless it
-    says poisson or on-off. Rates are those of all queues together, for on-off the mean of on and off. All trials meet
-    the same draws.
-
-    Parameters
-    ----------
-    scenario
-        What to run: each access variant at each packet size.
-    resolution
-        The search ends when the rates with and without loss differ by less than this share, between 0 and 1.
-    progress
-        Called before each search, with the share done (0 to 1) and what is being searched.
-    loss
-        Search beside it the highest rate at which no more than this share of the packets is lost, between 0 and 1: the
-        partial drop rate. Like the other it is known to within the resolution.
-
-    Returns
-    -------
-    Capacities
-        A capacity for each variant and size.
-
-    Raises
-    ------
-    ConfigError
-        For a resolution or a loss that is not between 0 and 1, for the lockstep driver and for an application.
-
-    Examples
-    --------
-    >>> import sim
-    >>> short = ["access=vmap", "traffic.packet_bytes=64", "run.packets=4000"]
-    >>> scenario = sim.load_scenario("virtio-user-xdp1-tap", overrides=short)
-    >>> share = sim.capacity(scenario, resolution=0.1).to_frame()["share_of_saturated"][0]
-    >>> bool(0.9 < share < 1)
-    True
+    resolution to overflow ring and backlog. `loss` is searched beside it: the rate at which no more than this share is
+    lost. ConfigError for a resolution or a loss that is not between 0 and 1, for the lockstep
+    driver and for an application.
     """
     for key, share in (("resolution", resolution), ("loss", loss)):
         if share is not None and not 0 < share < 1:

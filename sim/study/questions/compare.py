@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
+from sim.config.answer import Answer
 from sim.config.errors import ConfigError
 from sim.config.progress import Progress
 from sim.config.scenario.scenario import Scenario
@@ -120,8 +121,8 @@ DIFFERENCE_COLUMNS: tuple[Column[Difference], ...] = (
 )
 
 
-@dataclass(frozen=True)
-class Comparison:
+@dataclass(frozen=True, repr=False)
+class Comparison(Answer):
     """Two access variants or scenarios, and their differences.
 
     Attributes
@@ -144,6 +145,12 @@ class Comparison:
     before: str
     after: str
     differences: tuple[Difference, ...]
+
+    def headline(self) -> str:
+        """Return what is compared, and the gain at the first size."""
+        first = self.differences[0]
+        gained = f"{first.gain_percent:+.1f} %, {first.saved_ns:+.1f} ns saved per packet"
+        return f"{self.before} -> {self.after}, {first.packet_bytes} B: {gained}"
 
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON form of `vhost-sim compare`."""
@@ -212,37 +219,10 @@ def compare(
     access: tuple[str, str] | None = None,
     progress: Progress | None = None,
 ) -> Comparison:
-    """Compare two access variants of one scenario, or two scenarios, size by size.
+    """Compare two access variants of one scenario, or two scenarios, size by size (`sim.compare`).
 
-    Parameters
-    ----------
-    scenario
-        What to run: both variants, or with another scenario the first.
-    other
-        The scenario to compare with.
-    access
-        Names of the two variants. By default the first two of the scenario; of two scenarios the first of each.
-    progress
-        Called as the runs go on, with the share done (0 to 1) and what is being simulated.
-
-    Returns
-    -------
-    Comparison
-        A difference for each packet size that both have.
-
-    Raises
-    ------
-    ConfigError
-        When there are no two variants, one is not listed by its scenario, or the scenarios share no packet size.
-
-    Examples
-    --------
-    >>> import sim
-    >>> short = ["traffic.packet_bytes=64", "run.packets=20000"]
-    >>> scenario = sim.load_scenario("virtio-user-xdp1-tap", overrides=short)
-    >>> difference = sim.compare(scenario, access=("copy_user", "vmap")).differences[0]
-    >>> f"{difference.gain_percent:+.1f} %, {difference.saved_ns:.1f} ns saved per packet"
-    '+20.3 %, 33.6 ns saved per packet'
+    By default the first two variants; of two scenarios the first of each. ConfigError when there are no two variants,
+    one is not listed by its scenario, or the scenarios share no packet size.
     """
     if other is None and access is None:
         names = [variant.name for variant in scenario.access]

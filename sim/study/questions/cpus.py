@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from sim.config import Scenario
+from sim.config.answer import Answer, Record, flat
 from sim.config.loading.load import Scenarios
 from sim.config.progress import Progress
 from sim.config.tables.cpu import Cpu
@@ -40,8 +41,8 @@ class CpuDifference:
         return {"key": self.key, "first": first, "second": second, "ratio": self.ratio, "worth_ns": self.worth_ns}
 
 
-@dataclass(frozen=True)
-class CpuComparison:
+@dataclass(frozen=True, repr=False)
+class CpuComparison(Answer):
     """Two tables under one scenario, access variant and size; differences that matter most come first.
 
     Times are those of one worker core per packet, rates those of all queues together.
@@ -60,6 +61,16 @@ class CpuComparison:
     def together_ns(self) -> float:
         """What the replacements do beyond the sum of each alone."""
         return self.second_ns - self.first_ns - sum(difference.worth_ns for difference in self.differences)
+
+    def headline(self) -> str:
+        """Return what a packet takes on each."""
+        times = f"{self.first.name} {self.first_ns:.1f}, {self.second.name} {self.second_ns:.1f} ns per packet"
+        return f"{self.scenario.name}, {self.access}, {self.packet_bytes} B: {times}"
+
+    def records(self) -> list[Record]:
+        """Return the entries that differ, those that matter most first."""
+        basis = self.scenario.queues.basis
+        return [{**flat(difference.to_dict()), "basis": basis} for difference in self.differences]
 
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON form of `vhost-sim compare-cpu`."""

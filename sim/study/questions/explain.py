@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from sim.config.answer import Answer, Record, flat
+from sim.config.errors import ConfigError
 from sim.config.scenario.scenario import Scenario
 from sim.config.tables.quantity import Quantity
 from sim.config.tables.vocabulary import PRICED_BY_CPI, PRIMITIVES
@@ -20,6 +22,11 @@ from sim.datapath.plan.step import Anchor, Row, Scope
 from sim.engine import Point, simulate
 from sim.study.runs.functions import function_times
 
+if TYPE_CHECKING:
+    import pandas as pd
+
+#: What the table of an explanation may hold.
+_BY = ("row", "function", "input")
 #: Where one of each scope begins, for those that begin at an anchor.
 _BEGINS: dict[Scope, tuple[Anchor, ...]] = {
     "refill": (Anchor.REFILL, Anchor.LOOK_AHEAD),
@@ -136,8 +143,8 @@ class Input:
     cycles_per_packet: float | None
 
 
-@dataclass(frozen=True)
-class Explanation:
+@dataclass(frozen=True, repr=False)
+class Explanation(Answer):
     """The plan of one access variant at one size, and a run of it that says how often each row is executed.
 
     Attributes
@@ -157,6 +164,32 @@ class Explanation:
     scenario: Scenario
     plan: Plan
     point: Point
+
+    def headline(self) -> str:
+        """Return what is explained, and what a packet takes."""
+        cycles = f"{self.point.cycles_per_packet:.1f} cycles per packet"
+        return f"{self.scenario.name}, {self.plan.access}, {self.plan.packet_bytes} B: {cycles}"
+
+    def records(self, by: str = "row", actor: str = "worker", skid: bool = False) -> list[Record]:
+        """Return the rows of one actor, or the worker's cycles by kernel function, or every input with its source.
+
+        `by` is "row", "function" (a stall counts where samples without precise events find it, with `skid`) or "input".
+        """
+        data = self.to_dict()
+        if by not in _BY:
+            raise ConfigError(f"unknown '{by}'", key="by", got=by, expected=_BY)
+        if by == "input":
+            return [flat(entry) for entry in data["inputs"]]
+        if by == "function":
+            times = data["by_function_skid_cycles" if skid else "by_function_cycles"].items()
+            return [{"function": name, "cycles_per_packet": cycles, "basis": data["basis"]} for name, cycles in times]
+        return [{**flat(row), "basis": data["basis"]} for row in data["rows"] if row["actor"] == actor]
+
+    def to_frame(self, by: str = "row", actor: str = "worker") -> pd.DataFrame:
+        """Return the same as a tidy table."""
+        import pandas as pd
+
+        return pd.DataFrame(self.records(by, actor))
 
     def counts(self) -> Counts:
         """Return the primitive counts of metadata, payload and other work."""
@@ -244,35 +277,9 @@ class Explanation:
 
 
 def explain(scenario: Scenario, access: str, packet_bytes: int | None = None) -> Explanation:
-    """Explain one access variant at one packet size, with the frequencies of a run.
+    """Explain one access variant at one packet size, with the frequencies of a run (`sim.explain`).
 
-    Parameters
-    ----------
-    scenario
-        What to explain.
-    access
-        Name of one of its variants.
-    packet_bytes
-        Frame size in bytes; by default the scenario's first.
-
-    Returns
-    -------
-    Explanation
-        Rows with formula, numbers and total; counts of primitives; the entries behind the answer.
-
-    Raises
-    ------
-    ConfigError
-        When the scenario does not list the variant, or the size does not fit the modelled path.
-
-    Examples
-    --------
-    >>> import sim
-    >>> short = ["traffic.packet_bytes=64", "run.packets=20000"]
-    >>> explanation = sim.explain(sim.load_scenario("virtio-user-xdp1-tap", overrides=short), "copy_user")
-    >>> descriptor = next(row for row in explanation.plan.rows if row.label == "descriptor")
-    >>> descriptor.function, f"{explanation.rate(descriptor):.0f} per packet"
-    ('vhost_get_vq_desc', '1 per packet')
+    ConfigError when the scenario does not list the variant, or the size does not fit the modelled path.
     """
     size = scenario.traffic.sizes[0] if packet_bytes is None else packet_bytes
     plan = build_plan(scenario, access, size, apart=True, functions=True)

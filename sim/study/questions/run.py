@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from sim.config.answer import Answer
 from sim.config.errors import ConfigError
 from sim.config.progress import Progress
 from sim.config.scenario.scenario import Scenario
@@ -17,8 +18,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-@dataclass(frozen=True)
-class Result:
+@dataclass(frozen=True, repr=False)
+class Result(Answer):
     """The points of one scenario, in the order of its access variants, then sizes.
 
     Attributes
@@ -41,6 +42,12 @@ class Result:
 
     scenario: Scenario
     points: tuple[Point, ...]
+
+    def headline(self) -> str:
+        """Return the scenario, and the rate of each variant at the first size."""
+        first = self.points[0].packet_bytes
+        rates = [f"{point.access} {point.pps / 1e6:.2f}" for point in self.points if point.packet_bytes == first]
+        return f"{self.scenario.name}, {first} B: {', '.join(rates)} Mpps"
 
     def at(self, access: str, packet_bytes: int) -> Point:
         """Return the point of one access variant and packet size.
@@ -78,32 +85,9 @@ def _json(point: Point) -> dict[str, Any]:
 
 
 def run(scenario: Scenario, progress: Progress | None = None) -> Result:
-    """Simulate every access variant at every packet size of a scenario.
+    """Simulate every access variant at every packet size of a scenario (`sim.run`).
 
-    Parameters
-    ----------
-    scenario
-        What to run; `scenario.run` says how many packets at most, and how precisely.
-    progress
-        Called as the run goes on, with the share done (0 to 1) and what is being simulated.
-
-    Returns
-    -------
-    Result
-        A point for each variant and size.
-
-    Raises
-    ------
-    ConfigError
-        When a packet size or driver does not fit the modelled path, before anything is simulated.
-
-    Examples
-    --------
-    >>> import sim
-    >>> short = ["access=copy_user", "traffic.packet_bytes=[64, 1518]", "run.packets=20000"]
-    >>> scenario = sim.load_scenario("virtio-user-xdp1-tap", overrides=short)
-    >>> [(point.packet_bytes, f"{point.pps / 1e6:.1f}") for point in sim.run(scenario).points]
-    [(64, '5.0'), (1518, '4.1')]
+    ConfigError when a packet size or driver does not fit the modelled path, before anything is simulated.
     """
     plans = [build_plan(scenario, access, size) for access, size in variants_and_sizes(scenario)]
     points = []

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from sim.config.answer import Answer, Record
 from sim.config.scenario.scenario import Scenario
 from sim.config.tables.quantity import Quantity
 from sim.study.evidence.assumptions import Assumption
@@ -40,8 +41,8 @@ class SourcedEntry:
         return {"key": self.key, **self.quantity.model_dump(), "cycles_per_packet": self.cycles}
 
 
-@dataclass(frozen=True)
-class Review:
+@dataclass(frozen=True, repr=False)
+class Review(Answer):
     """One question and its whole answer; `comparisons` lay each later variant beside the first.
 
     Headline, tornado and switches are about `focus`: the second variant, or of many the one that gains most.
@@ -81,6 +82,14 @@ class Review:
     def size_text(self) -> str:
         """The first size in words; of a mix its mean."""
         return f"{self.first_size} B" if self.scenario.traffic.mix is None else f"a mix of mean {self.first_size} B"
+
+    def headline(self) -> str:
+        """Return the answer in a sentence."""
+        return self.sentence()
+
+    def records(self) -> list[Record]:
+        """Return every rate with its intervals, and what its variant gains over the first."""
+        return self.sure.records()
 
     def sentence(self) -> str:
         """Give the answer in one sentence with its 90 % interval."""

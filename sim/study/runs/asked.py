@@ -14,7 +14,8 @@ from typing import Any, Literal, get_args, get_origin
 
 from sim.config.errors import ConfigError
 from sim.config.loading import paths
-from sim.config.loading.load import Scenarios
+from sim.config.loading.files import Table
+from sim.config.loading.load import Scenarios, as_table
 from sim.config.loading.overrides import TABLES, Given, as_assignments
 from sim.config.scenario.scenario import Scenario
 from sim.config.tables.quantity import Quantity, noting_reads
@@ -53,8 +54,25 @@ def first_point(scenario: Scenario) -> list[Point]:
     return every_point(scenario)[:1]
 
 
+class Changes(Scenarios):
+    """The scenarios that one that is loaded gives under different settings."""
+
+    def __init__(self, scenario: Scenario, configs: str | Path | None = None) -> None:
+        super().__init__(scenario.name, configs)
+        self._scenario = scenario
+
+    def layers(self) -> list[tuple[Path, Table]]:
+        """Return the table that the scenario is."""
+        return [(Path(f"{self._scenario.name}.yaml"), as_table(self._scenario))]
+
+
+def scenarios_of(reference: str | Path | Scenario, configs: str | Path | None = None) -> Scenarios:
+    """Return the scenarios that a name, a file or a loaded scenario gives."""
+    return Changes(reference, configs) if isinstance(reference, Scenario) else Scenarios(reference, configs)
+
+
 def load_scenario(
-    reference: str | Path,
+    reference: str | Path | Scenario,
     *,
     overrides: Sequence[str] | Mapping[str, Any] = (),
     settings: Mapping[str, Any] | None = None,
@@ -66,7 +84,7 @@ def load_scenario(
     Parameters
     ----------
     reference
-        Name of a scenario (`vhost-sim list scenarios`), or path of a YAML file.
+        Name of a scenario (`sim.list_tables("scenarios")`), path of a YAML file, or a loaded scenario to be changed.
     overrides
         `KEY=VALUE` texts, applied in order; the value is YAML: `traffic.packet_bytes=[64, 128]`. Or a mapping of
         values or mappings: `{"cpu.core_ghz": 3.2, "mitigations": {"smap": False}}`.
@@ -93,6 +111,8 @@ def load_scenario(
     >>> scenario = load_scenario("virtio-user-xdp1-tap", overrides=["kernel=v6.12", "mitigations.smap=false"])
     >>> scenario.kernel.name, scenario.mitigations.smap
     ('v6.12', False)
+    >>> load_scenario(scenario, overrides={"cpu": "zen4"}).cpu.name
+    'zen4'
     >>> load_scenario("virtio-user-xdp1-tap", settings={"cpu": "zen9"})
     Traceback (most recent call last):
     sim.config.errors.ConfigError: ...unknown cpu 'zen9'; did you mean 'zen5'?
@@ -100,7 +120,7 @@ def load_scenario(
     Traceback (most recent call last):
     sim.config.errors.ConfigError: ...is not read in this scenario; it would need driver.kind=virtio-net
     """
-    (scenario,), _ = load_sides([(Scenarios(reference, configs), settings or {})], as_assignments(overrides), asks)
+    (scenario,), _ = load_sides([(scenarios_of(reference, configs), settings or {})], as_assignments(overrides), asks)
     return scenario
 
 

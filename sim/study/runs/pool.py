@@ -124,8 +124,8 @@ def dask_executor(address: str) -> Iterator[Executor]:
 
 
 @contextmanager
-def pool_for(runs: int, jobs: int | None = None) -> Iterator[Executor | None]:
-    """Give what so many runs are worth: a pool of processes, of threads, or None.
+def pool_for(runs: int, jobs: int | None = None, *, processes: bool = True) -> Iterator[Executor | None]:
+    """Give what so many runs are worth: a pool of processes, unless they are not wanted, of threads, or None.
 
     Threads share what the compiled loop takes, most of the time of draws that are priced together, and not the rest.
     """
@@ -135,7 +135,7 @@ def pool_for(runs: int, jobs: int | None = None) -> Iterator[Executor | None]:
     if runs < _WORTH_THREADS or jobs == 1:
         yield None
         return
-    with _threads(jobs) if runs < _WORTH_PROCESSES else local_executor(jobs) as pool:
+    with _threads(jobs) if runs < _WORTH_PROCESSES or not processes else local_executor(jobs) as pool:
         yield pool
 
 

@@ -12,12 +12,14 @@ from typing import Any
 
 from scipy.optimize import brentq
 
+from sim.config.answer import Answer, Record
 from sim.config.errors import ConfigError
 from sim.config.scenario.scenario import Scenario
 from sim.config.tables.quantity import Quantity
 from sim.study.runs.asked import Point, every_point, unread
 from sim.study.runs.case import gain_percent, saved_ns, sides_of, value_of, worker_ns
 from sim.study.runs.pool import run_cases
+from sim.study.uncertainty.intervals import Interval
 
 #: Gives the scenario in which the key has a value.
 Varied = Callable[[float], Scenario]
@@ -79,10 +81,79 @@ class Crossing:
 
 
 @dataclass(frozen=True)
-class BreakEven:
+class DrawnPlace:
+    """What the target looks at with one value of the key: of a measurement, of the parameters, and how often it meets.
+
+    `met` is the share of draws, as they would be measured, in which the target is met; `value` is None for the scenario
+    as it is.
+    """
+
+    value: float | None
+    measured: Interval
+    of_parameters: Interval
+    met: float
+
+    def row(self, quantity: str) -> Record:
+        """Return the ends of both intervals of a quantity as columns of a table, and the share."""
+        ends = self.measured.ends(quantity) | self.of_parameters.ends(f"{quantity}_of_parameters")
+        return {**ends, "met_in_draws": self.met}
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the JSON form."""
+        ends = {"measured": self.measured.to_dict(), "of_parameters": self.of_parameters.to_dict()}
+        return {"value": self.value, **ends, "met": self.met}
+
+
+@dataclass(frozen=True)
+class DrawnBreakEven:
+    """A break-even in draws: the scenario as it is, places of the range, and where the target crosses.
+
+    `crosses`, `always` and `never` are shares of the draws as they would be measured. The intervals of the crossing are
+    of those draws that cross once, as the answer does; None where the answer does not, or none does.
+    """
+
+    draws: int
+    seed: int
+    as_it_is: DrawnPlace
+    places: tuple[DrawnPlace, ...]
+    crosses: float
+    always: float
+    never: float
+    crossing: Interval | None
+    crossing_of_parameters: Interval | None
+
+    def sentence(self, unit: str = "") -> str:
+        """Say how often the target is met as things are, and where it begins or ceases to be met."""
+        said = f"As it is, the target is met in {self.as_it_is.met:.0%} of {self.draws} draws"
+        shares = {"crosses in": self.crosses, "is always met in": self.always, "is never met in": self.never}
+        listed = ", ".join(f"{words} {share:.0%}" for words, share in shares.items() if share)
+        said += f"; over the range it {listed}"
+        if self.crossing is None or self.crossing_of_parameters is None:
+            return said
+        unit = f" {unit}" if unit else ""
+        ends = [f"[{ends.low:.5g}, {ends.high:.5g}]" for ends in (self.crossing, self.crossing_of_parameters)]
+        return f"{said}, at {self.crossing.value:.5g}{unit} {ends[0]}, of the parameters {ends[1]}"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the JSON form."""
+        crossings = {"crossing": self.crossing, "crossing_of_parameters": self.crossing_of_parameters}
+        return {
+            "draws": self.draws,
+            "seed": self.seed,
+            "as_it_is": self.as_it_is.to_dict(),
+            "places": [place.to_dict() for place in self.places],
+            "crosses": self.crosses,
+            "always": self.always,
+            "never": self.never,
+            **{name: ends.to_dict() if ends else None for name, ends in crossings.items()},
+        }
+
+
+@dataclass(frozen=True, repr=False)
+class BreakEven(Answer):
     """The answer: crossings inside a range, or `always` or `never`; `looks` are the places that were tried first.
 
-    `basis` says what rates and times are those of.
+    `basis` says what rates and times are those of, `drawn` how sure the answer is, where it was drawn.
     """
 
     key: str
@@ -95,6 +166,7 @@ class BreakEven:
     crossings: tuple[Crossing, ...]
     left_out: tuple[str, ...] = ()
     basis: str = ""
+    drawn: DrawnBreakEven | None = None
 
     @property
     def verdict(self) -> str:
@@ -102,6 +174,29 @@ class BreakEven:
         if self.crossings:
             return "crosses"
         return "always" if self.target.met(self.looks[0][1]) else "never"
+
+    def headline(self) -> str:
+        """Return the answer."""
+        return self.sentence()
+
+    def records(self) -> list[Record]:
+        """Return the values that were looked at, and whether the target was met there.
+
+        Those of them that were drawn have the ends of both 90 % intervals, and the share of draws in which it is met.
+        """
+        places = {place.value: place.row(self.target.quantity) for place in self.drawn.places} if self.drawn else {}
+        return [
+            {
+                "key": self.key,
+                "value": place,
+                "unit": self.unit,
+                self.target.quantity: value,
+                "met": self.target.met(value),
+                "basis": self.basis,
+                **places.get(place, {}),
+            }
+            for place, value in self.looks
+        ]
 
     def sentence(self) -> str:
         """Say the answer."""
@@ -128,6 +223,7 @@ class BreakEven:
             "looks": [{"value": x, self.target.quantity: y} for x, y in self.looks],
             "left_out": list(self.left_out),
             "basis": self.basis,
+            **({"uncertainty": self.drawn.to_dict()} if self.drawn else {}),
         }
 
 

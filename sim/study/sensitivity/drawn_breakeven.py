@@ -7,85 +7,28 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from concurrent.futures import Executor
-from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from sim.config.progress import Counted
 from sim.config.scenario.scenario import Scenario
 from sim.study.runs.case import Floats, sides_of, value_of
-from sim.study.sensitivity.breakeven import OF_PAIRS, BreakEven, Target, Varied, answer, looked_at
+from sim.study.sensitivity.breakeven import (
+    OF_PAIRS,
+    BreakEven,
+    DrawnBreakEven,
+    DrawnPlace,
+    Target,
+    Varied,
+    answer,
+    looked_at,
+)
 from sim.study.uncertainty.intervals import Interval, MeasuredDraws, drawn_runs, interval_of, measured_interval
 
 #: So many places of the range are drawn; the draws are interpolated between them.
 _PLACES = 5
-
-
-@dataclass(frozen=True)
-class DrawnPlace:
-    """What the target looks at with one value of the key: of a measurement, of the parameters, and how often it meets.
-
-    `met` is the share of draws, as they would be measured, in which the target is met; `value` is None for the scenario
-    as it is.
-    """
-
-    value: float | None
-    measured: Interval
-    of_parameters: Interval
-    met: float
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the JSON form."""
-        ends = {"measured": self.measured.to_dict(), "of_parameters": self.of_parameters.to_dict()}
-        return {"value": self.value, **ends, "met": self.met}
-
-
-@dataclass(frozen=True)
-class DrawnBreakEven:
-    """A break-even in draws: the scenario as it is, places of the range, and where the target crosses.
-
-    `crosses`, `always` and `never` are shares of the draws as they would be measured. The intervals of the crossing are
-    of those draws that cross once, as the answer does; None where the answer does not, or none does.
-    """
-
-    draws: int
-    seed: int
-    as_it_is: DrawnPlace
-    places: tuple[DrawnPlace, ...]
-    crosses: float
-    always: float
-    never: float
-    crossing: Interval | None
-    crossing_of_parameters: Interval | None
-
-    def sentence(self, result: BreakEven) -> str:
-        """Say how often the target is met as things are, and where it begins or ceases to be met."""
-        said = f"As it is, the target is met in {self.as_it_is.met:.0%} of {self.draws} draws"
-        shares = {"crosses in": self.crosses, "is always met in": self.always, "is never met in": self.never}
-        listed = ", ".join(f"{words} {share:.0%}" for words, share in shares.items() if share)
-        said += f"; over the range it {listed}"
-        if self.crossing is None or self.crossing_of_parameters is None:
-            return said
-        unit = f" {result.unit}" if result.unit else ""
-        ends = [f"[{ends.low:.5g}, {ends.high:.5g}]" for ends in (self.crossing, self.crossing_of_parameters)]
-        return f"{said}, at {self.crossing.value:.5g}{unit} {ends[0]}, of the parameters {ends[1]}"
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the JSON form."""
-        crossings = {"crossing": self.crossing, "crossing_of_parameters": self.crossing_of_parameters}
-        return {
-            "draws": self.draws,
-            "seed": self.seed,
-            "as_it_is": self.as_it_is.to_dict(),
-            "places": [place.to_dict() for place in self.places],
-            "crosses": self.crosses,
-            "always": self.always,
-            "never": self.never,
-            **{name: ends.to_dict() if ends else None for name, ends in crossings.items()},
-        }
 
 
 def drawn_breakeven(

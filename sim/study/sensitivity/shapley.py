@@ -8,6 +8,7 @@ from itertools import combinations
 from math import factorial
 from typing import Any
 
+from sim.config.answer import Answer, Record
 from sim.config.errors import ConfigError
 from sim.config.scenario.scenario import Scenario
 from sim.config.tables.vocabulary import RETURN_SEQUENCES
@@ -67,8 +68,8 @@ class Share:
     gain_without_percent: float
 
 
-@dataclass(frozen=True)
-class Decomposition:
+@dataclass(frozen=True, repr=False)
+class Decomposition(Answer):
     """A gain shared out: the shares and `rest` (what differs with everything switched off) add up to the whole."""
 
     before: str
@@ -80,6 +81,15 @@ class Decomposition:
     saved_ns: float
     gain_percent: float
     basis: str
+
+    def headline(self) -> str:
+        """Return the gain that is shared out."""
+        gained = f"{self.gain_percent:+.1f} %, {self.saved_ns:+.1f} ns saved per packet"
+        return f"{self.before} -> {self.after}, {self.packet_bytes} B: {gained}"
+
+    def records(self) -> list[Record]:
+        """Return the shares."""
+        return [dict(share.__dict__) for share in self.shares]
 
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON form."""

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from sim.config.errors import ConfigError, nearest
+from sim.config.errors import ConfigError
 from sim.config.loading import paths
 from sim.config.loading.files import read_yaml
 from sim.config.loading.load import load_of, load_scenario
@@ -131,8 +131,7 @@ def is_study(name: str, configs: Path | None, overrides: Sequence[str], question
     kind = _kind(name, configs)
     if kind is None and "/" not in name and not name.endswith((".yaml", ".yml")):
         known = (*scenarios, *paths.names(_STUDY, configs))
-        hint = "" if nearest(name, known) else "; see `vhost-sim list scenarios`"
-        raise ConfigError(f"unknown scenario or study '{name}'{hint}", got=name, expected=known)
+        raise ConfigError(f"unknown scenario or study '{name}'", got=name, expected=known, listed="scenarios")
     if kind in _OTHER_STUDIES:
         raise ConfigError(f"{name} is a {kind}: {question} is of a scenario or of a sensitivity study")
     if kind == _STUDY and overrides:

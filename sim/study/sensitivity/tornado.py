@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from sim.config.answer import Answer, Record
 from sim.config.errors import ConfigError
 from sim.config.progress import Counted
 from sim.config.scenario.scenario import Scenario
@@ -41,8 +42,8 @@ class Index:
     remark: str = ""
 
 
-@dataclass(frozen=True)
-class Sensitivities:
+@dataclass(frozen=True, repr=False)
+class Sensitivities(Answer):
     """The inputs of a study, most important first, and sentences on what went wrong or is left out."""
 
     study: str
@@ -53,6 +54,19 @@ class Sensitivities:
     runs: int
     indices: tuple[Index, ...]
     findings: tuple[str, ...]
+
+    def headline(self) -> str:
+        """Return the answer whose inputs these are, and the first of them."""
+        first = f", moved most by {self.indices[0].key}" if self.indices else ""
+        return f"{self.study}, {self.method}: {self.output} {self.nominal:.6g} {self.unit}{first}"
+
+    def records(self) -> list[Record]:
+        """Return the inputs, most important first; the unit is that of the answer."""
+        rows = []
+        for index in self.indices:
+            half_widths = {f"{name}_half_width": width for name, width in index.half_widths.items()}
+            rows.append({"input": index.key, **index.values, **half_widths, "unit": self.unit, "remark": index.remark})
+        return rows
 
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON form of `vhost-sim sensitivity`."""

@@ -11,11 +11,12 @@ from contextlib import nullcontext
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
 from sim.config import ConfigError, Scenario
+from sim.config.answer import Answer, counted
 from sim.config.errors import one_line
 from sim.config.loading import paths
 from sim.config.loading.files import replacing
@@ -28,8 +29,12 @@ from sim.study.questions.columns import columns, row_of
 from sim.study.questions.run import run
 from sim.study.runs.asked import refuse_unread_axes
 from sim.study.sweep.design import Assignment, Design, extremes
+from sim.study.sweep.gains import frame_with_gains, with_gains
 from sim.study.sweep.parts import Parts, ResultRow, held_by_one, row_schema
 from sim.study.sweep.together import points_together
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 #: Points whose scenarios are held at a time.
 _TOGETHER = 64
@@ -123,14 +128,15 @@ _DESCRIPTION = "_sweep.yaml"  # the underscore hides it from readers of Parquet 
 Notice = Callable[[str], None]
 
 
-@dataclass
-class Outcome:
+@dataclass(repr=False)
+class Outcome(Answer):
     """What a sweep did; `rows` only when it was not written to a folder.
 
     The configuration of a refused point is none that the model knows; a failed one may succeed when it is tried again.
     `first_error` is that of the first point that failed, or else was refused.
     """
 
+    sweep: Sweep
     points: int
     computed: int = 0
     reused: int = 0
@@ -141,6 +147,23 @@ class Outcome:
     rows: list[ResultRow] = field(default_factory=list)
     notes: dict[str, None] = field(default_factory=dict)
     _place_of_error: tuple[bool, int] | None = None
+
+    def headline(self) -> str:
+        """Return how many points there are, and what became of them."""
+        counts = ("computed", "reused", "refused", "failed")
+        said = ", ".join(f"{getattr(self, name)} {name}" for name in counts)
+        return f"{self.sweep.name}, {counted(self.points, 'point')}: {said}"
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return a row for each access variant and size of each point, read from the parts where they were written.
+
+        In a grid with several variants, `gain_percent` is what a row gains over the first of the same point.
+        """
+        import pandas as pd
+
+        if self.folder is None:
+            return pd.DataFrame(with_gains(self.sweep, self.rows))
+        return frame_with_gains(self.sweep, pd.read_parquet(self.folder))
 
     def count(self, point: int, rows: list[ResultRow], computed: bool) -> None:
         """Count a point that has these rows."""
@@ -160,7 +183,7 @@ class Outcome:
         """Return the JSON form of `vhost-sim sweep`."""
         names = ("points", "computed", "reused", "refused", "failed", "first_error")
         counts = {name: getattr(self, name) for name in names}
-        kept = {"folder": str(self.folder)} if self.folder else {"rows": self.rows}
+        kept = {"folder": str(self.folder)} if self.folder else {"rows": with_gains(self.sweep, self.rows)}
         return {"schema": 1, **counts, "notes": list(self.notes), **kept}
 
 
@@ -197,7 +220,7 @@ def run_sweep(
     cannot be written.
     """
     design = Design(sweep)
-    outcome = Outcome(len(design), folder=folder)
+    outcome = Outcome(sweep, len(design), folder=folder)
     with nullcontext() if folder is None else held_by_one(folder):
         parts = None if folder is None else _open(folder, sweep, resume, configs)
         job = _Job(sweep, design, parts, str(configs) if configs else None, outcome, notice or (lambda text: None))

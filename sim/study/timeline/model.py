@@ -6,6 +6,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from sim.config.answer import Answer, Record
+
 
 @dataclass(frozen=True, slots=True)
 class Part:
@@ -93,8 +95,8 @@ class Journey:
     used_ps: int
 
 
-@dataclass(frozen=True)
-class Timeline:
+@dataclass(frozen=True, repr=False)
+class Timeline(Answer):
     """Everything that happened for `elapsed_ps` from `start_ps` on (0: the start of time); `packets` were used."""
 
     scenario: str
@@ -108,6 +110,19 @@ class Timeline:
     journeys: tuple[Journey, ...]
     notes: tuple[str, ...]
     start_ps: int = 0
+
+    def headline(self) -> str:
+        """Return what was recorded, and how long that took."""
+        what = f"{self.scenario}, {self.access}, {self.packet_bytes} B"
+        return f"{what}: {self.packets} packets in {self.elapsed_ps / 1e6:.3f} us"
+
+    def records(self) -> list[Record]:
+        """Return what each actor spent its time on."""
+        return [
+            {"actor": track.actor, "name": name, "us": time_ps / 1e6}
+            for track in self.tracks
+            for name, time_ps in track.totals_ps().items()
+        ]
 
     def to_dict(self) -> dict[str, Any]:
         """Return a summary: per actor its time by primitive and kind of waiting, in us, which adds up to the whole."""

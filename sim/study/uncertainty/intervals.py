@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from sim.config.answer import Answer, Record
 from sim.config.errors import ConfigError
 from sim.config.progress import Counted
 from sim.config.scenario.scenario import Scenario
@@ -50,6 +51,10 @@ class Interval:
         """Spell it with signs: `+20.4 % [+9.8, +31.7]`."""
         return f"{self.value:+.1f} {unit} [{self.low:+.1f}, {self.high:+.1f}]"
 
+    def ends(self, name: str) -> Record:
+        """Return the ends as columns of a table."""
+        return {f"{name}_90_low": self.low, f"{name}_90_high": self.high}
+
     def to_dict(self) -> dict[str, float]:
         """Return the JSON form."""
         return {"value": self.value, "low": self.low, "high": self.high}
@@ -63,6 +68,11 @@ class Rate:
     packet_bytes: int
     pps: Interval
     pps_of_parameters: Interval
+
+    def ends(self, name: str = "") -> Record:
+        """Return the ends of both intervals as columns that begin with a name."""
+        start = f"{name}_pps".lstrip("_")
+        return {**self.pps.ends(start), **self.pps_of_parameters.ends(f"{start}_of_parameters")}
 
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON form."""
@@ -93,6 +103,16 @@ class Gain:
     same_sign: float
     resolution_ns: float
     path: str
+
+    def ends(self) -> Record:
+        """Return the ends of its intervals as columns of a table."""
+        names = ("gain_percent", "saved_ns", "gain_percent_of_parameters", "saved_ns_of_parameters")
+        return {column: end for name in names for column, end in getattr(self, name).ends(name).items()}
+
+    def row(self) -> Record:
+        """Return it as columns of a table: values, ends, and how many draws have its sign."""
+        values = {"gain_percent": self.gain_percent.value, "saved_ns": self.saved_ns.value}
+        return {**values, **self.ends(), "same_sign": self.same_sign}
 
     @property
     def resolved(self) -> bool:
@@ -130,8 +150,8 @@ class Gain:
         return f"the sign is not certain: {'over 99%' if share == '100%' else share} of {draws} draws have it"
 
 
-@dataclass(frozen=True)
-class Uncertainty:
+@dataclass(frozen=True, repr=False)
+class Uncertainty(Answer):
     """Rates, gains, and which entries make the first gain (or rate) wide: shares of its variance.
 
     `gains` are over the first variant, at each size; `pairs` are of every later one over each before it but the first,
@@ -147,6 +167,26 @@ class Uncertainty:
     widest: dict[str, float]
     explained: float
     notes: tuple[str, ...]
+
+    def headline(self) -> str:
+        """Return the first gain, or rate, with its interval."""
+        first = f"{self.draws} draws"
+        if self.gains:
+            gain = self.gains[0]
+            return f"{gain.before} -> {gain.after}, {gain.packet_bytes} B: {gain.gain_percent.signed('%')}, {first}"
+        rate = self.rates[0]
+        low, value, high = (number / 1e6 for number in (rate.pps.low, rate.pps.value, rate.pps.high))
+        return f"{rate.access}, {rate.packet_bytes} B: {value:.2f} Mpps [{low:.2f}, {high:.2f}], {first}"
+
+    def records(self) -> list[Record]:
+        """Return every rate with the ends of its 90 % intervals, and what its variant gains over the first."""
+        gains = {(gain.after, gain.packet_bytes): gain for gain in self.gains}
+        records = []
+        for rate in self.rates:
+            row: Record = {"access": rate.access, "packet_bytes": rate.packet_bytes, "pps": rate.pps.value}
+            gain = gains.get((rate.access, rate.packet_bytes))
+            records.append(row | rate.ends() | (gain.row() if gain else {}))
+        return records
 
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON form."""
