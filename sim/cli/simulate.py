@@ -454,6 +454,7 @@ def sweep(
     be read with pandas.read_parquet("DIR"), and plots stand beside them: _lines, along each key, and _heat, over two
     keys of a grid. DIR/_sweep.yaml is the sweep again.
     """
+    from sim.config.answer import counted
     from sim.study.runs.pool import dask_executor, local_executor
     from sim.study.sweep import run as sweeps
 
@@ -484,7 +485,7 @@ def sweep(
         opt.write_files(out, lambda export: export.sweep_writers(outcome))
     if outcome.failed:
         again = "; --resume computes them again" if out else ""
-        opt.notice(f"{outcome.failed} of {outcome.points} points failed ({outcome.first_error}){again}")
+        opt.notice(f"{outcome.failed} of {counted(outcome.points, 'point')} failed ({outcome.first_error}){again}")
     elif outcome.refused == outcome.points:
         opt.notice(f"every point is refused ({outcome.first_error})")
     if outcome.failed or outcome.refused == outcome.points:

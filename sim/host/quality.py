@@ -6,6 +6,7 @@ import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from sim.config.answer import counted
 from sim.host.entries import DerivedEntry, present
 from sim.host.recording import Recording
 
@@ -57,7 +58,7 @@ def summarise(repeats: Sequence[float], tolerance: float, resolution: float = 0.
 
 def _disagreement(repeats: Sequence[float], outliers: int, allowed: float) -> str:
     if len(repeats) < FEWEST_REPEATS:
-        return f"only {len(repeats)} repeats"
+        return f"only {counted(len(repeats), 'repeat')}"
     if outliers > MOST_OUTLIERS * len(repeats):
         return f"{outliers} of {len(repeats)} repeats are outliers"
     lower, _, upper = statistics.quantiles(repeats, n=4, method="inclusive")

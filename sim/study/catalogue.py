@@ -87,7 +87,11 @@ def load(kind: str, reference: str, configs: Path | None = None) -> Any:
 
 
 #: Severities of findings, and what is counted.
-_FOUND = {"error": "error", "warning": "warning", "guess": "guessed value"}
+_FOUND = {
+    "error": ("error", "errors"),
+    "warning": ("warning", "warnings"),
+    "guess": ("guessed entry", "guessed entries"),
+}
 
 
 @dataclass(frozen=True, repr=False)
@@ -103,7 +107,7 @@ class Checked(Answer):
 
     def headline(self) -> str:
         """Return how much was looked at, and what was found."""
-        found = [counted(len(self.of(kind)), noun) for kind, noun in _FOUND.items()]
+        found = [counted(len(self.of(kind)), *nouns) for kind, nouns in _FOUND.items()]
         return f"{counted(self.tables, 'table')}: {', '.join(found)}"
 
     def records(self) -> list[Record]:

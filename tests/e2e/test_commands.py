@@ -186,7 +186,7 @@ def test_check_finds_nothing_wrong_with_what_is_shipped(vhost_sim):
 
 def test_check_counts_what_it_has_looked_at(vhost_sim, empty):
     (empty / "mine.yaml").write_text("schema: 1\nkind: cpu\nextends: zen4\nname: mine\ntitle: Mine\n")
-    assert vhost_sim("check", "mine.yaml").stdout.startswith("1 tables: 0 errors, 0 warnings, ")
+    assert vhost_sim("check", "mine.yaml").stdout.startswith("1 table: 0 errors, 0 warnings, ")
 
 
 @pytest.mark.parametrize("options", [(), ("--json",)], ids=["text", "json"])

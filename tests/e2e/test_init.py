@@ -38,7 +38,7 @@ def test_a_template_passes_the_check_under_its_name(kind, vhost_sim, empty):
     assert "NAME" not in file.read_text()
     checked = vhost_sim(*shlex.split(said["commands"][0])[1:])
     assert checked.returncode == 0, checked.stdout
-    assert "1 tables: 0 errors, 0 warnings, " in checked.stdout
+    assert "1 table: 0 errors, 0 warnings, " in checked.stdout
 
 
 @pytest.mark.parametrize("kind", TEMPLATES)

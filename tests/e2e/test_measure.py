@@ -30,7 +30,7 @@ def test_a_recording_becomes_a_profile_that_a_scenario_can_name(vhost_sim, empty
     assert "the rest is of table zen5" in done.stdout
     checked = vhost_sim("check", "mine/cpus/this-host.yaml")
     assert checked.returncode == 0
-    assert "1 tables: 0 errors" in checked.stdout
+    assert "1 table: 0 errors" in checked.stdout
     options = ("--configs", "mine", "--set", "cpu=this-host", "--sizes", "64", "--set", "run.packets=2000")
     ran = vhost_sim("run", "virtio-user-xdp1-tap", *options)
     assert (ran.returncode, ran.stderr) == (0, "")

@@ -167,7 +167,7 @@ def test_findings_are_counted_and_guesses_listed_on_demand(lines):
     checked = check(["zen4"])
     guesses = len(checked.of("guess"))
     assert lines(catalogue.findings(checked, False, "--guesses lists them")) == [
-        f"1 tables: 0 errors, 0 warnings, {guesses} guessed entries (--guesses lists them)"
+        f"1 table: 0 errors, 0 warnings, {guesses} guessed entries (--guesses lists them)"
     ]
     listed = lines(catalogue.findings(checked, True))
     assert sum(line.startswith("guess: cpu zen4") for line in listed) == guesses

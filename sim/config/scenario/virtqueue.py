@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, ValidationInfo, field_validator, model_validator
 
+from sim.config.answer import counted
 from sim.config.tables.quantity import Microseconds, Strict, default_entry
 
 #: The rarest and the most frequent of what happens now and then; more seldom it is never, in any run.
@@ -103,7 +104,8 @@ class Queues(Strict):
     @model_validator(mode="after")
     def _coherent(self) -> Queues:
         if self.cores is not None and self.cores > self._worker_count:
-            raise ValueError(f"cores: {self.cores} cores for {self._worker_count} worker(s); the others would idle")
+            idle = f"{counted(self.cores, 'core')} for {counted(self._worker_count, 'worker')}"
+            raise ValueError(f"cores: {idle}; the others would idle")
         if self.pairs % self.lanes:
             raise ValueError(f"pairs: {self.pairs} pairs do not divide evenly among {self.lanes} cores")
         return self

@@ -125,7 +125,8 @@ class Calibration(Answer, Headed):
     def _draws_fit(self) -> Calibration:
         for row in self.sample():
             if len(row) != len(self.parameters):
-                raise ValueError(f"draws: a row of {len(row)} numbers for {len(self.parameters)} parameters")
+                wanted = counted(len(self.parameters), "parameter")
+                raise ValueError(f"draws: a row of {counted(len(row), 'number')} for {wanted}")
         return self
 
     def headline(self) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from sim.config.answer import Answer
+from sim.config.answer import Answer, counted
 from sim.config.errors import lacking
 from sim.config.tables.calibration import Calibration
 from sim.report.notebook.show import chart
@@ -46,7 +46,7 @@ def html_of(answer: Answer) -> str:
     left = len(frame) - len(shown)
     parts = [f"<p>{html.escape(answer.headline())}</p>", table(shown)]
     if left:
-        parts.append(f"<p>{left} more of {len(frame)} rows: <code>to_frame()</code></p>")
+        parts.append(f"<p>{left} more of {counted(len(frame), 'row')}: <code>to_frame()</code></p>")
     if (figure := _figure(answer)) is not None:
         parts.append(figure)
     return "\n".join(parts)

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from sim.config import dump_scenario
+from sim.config.answer import counted
 from sim.config.tables.quantity import Quantity
 from sim.report.page.html import Cell, Link, chart, entry, folded, isolated, sources_by_key, table, table_of, whole
 from sim.report.tables.sources import cited
@@ -141,7 +142,7 @@ def _references(review: Review) -> str:
     rows = [(row.key, *(text.replace("`", "") for text in (row.finding, row.where, row.sure))) for row in references]
     head = ("cited as", "what was found", "where", "how sure")
     ids = [f"reference-{row.anchor}" for row in references]
-    return folded(f"what they cite: {len(rows)} sources", table(head, rows, left=4, ids=ids))
+    return folded(f"what they cite: {counted(len(rows), 'source')}", table(head, rows, left=4, ids=ids))
 
 
 def _origin(quantity: Quantity, prior: Quantity | None) -> tuple[str, str]:

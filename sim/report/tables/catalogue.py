@@ -39,10 +39,8 @@ def findings(checked: Checked, show_guesses: bool, hint: str = "") -> Renderable
         for finding in checked.of(severity):
             key = f" {finding.key}" if finding.key else ""
             lines.append(Text(f"{severity}: {finding.table}{key}: {finding.message}"))
-    errors, warnings, guesses = (len(checked.of(name)) for name in ("error", "warning", "guess"))
-    unlisted = f" ({hint})" if hint and guesses and not show_guesses else ""
-    counts = f"{checked.tables} tables: {errors} errors, {warnings} warnings, {guesses} guessed entries{unlisted}"
-    return Group(*lines, Text(counts))
+    unlisted = f" ({hint})" if hint and checked.of("guess") and not show_guesses else ""
+    return Group(*lines, Text(f"{checked.headline()}{unlisted}"))
 
 
 def cpu_table(comparison: CpuComparison) -> RenderableType:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from rich.console import Group, RenderableType
 from rich.text import Text
 
+from sim.config.answer import counted
 from sim.config.tables.calibration import Calibration, Correlation, Fitted, Residual
 from sim.config.tables.measurement import Measurements
 from sim.report.tables.terminal import Columns, TextTable, table_of
@@ -41,7 +42,7 @@ def interval(bounds: Interval, places: int = 1, factor: float = 1.0) -> str:
 def draws_text(sure: Uncertainty) -> str:
     """Say on how many draws intervals rest, and how precise they are."""
     if sure.draws < FEW_DRAWS:
-        return f"{sure.draws} draw{'s' if sure.draws != 1 else ''}"
+        return counted(sure.draws, "draw")
     return f"{sure.draws} draws, ends good to {sure.precision:.1%} of the width"
 
 
@@ -129,7 +130,7 @@ def calibration_tables(calibration: Calibration) -> RenderableType:
     for name, why in calibration.not_modelled.items():
         parts.append(Text(f"not used, {name}: not modelled: {why}"))
     quality = (
-        f"chi-square {calibration.chi_square:.1f} for {len(calibration.residuals)} measurements, "
+        f"chi-square {calibration.chi_square:.1f} for {counted(len(calibration.residuals), 'measurement')}, "
         f"{calibration.effective_draws:.0f} effective draws"
     )
     return Group(*parts, Text(quality), *(Text(f"- {finding}") for finding in calibration.findings))
@@ -152,9 +153,8 @@ def measurement_table(measurements: Measurements) -> RenderableType:
 
 def sensitivity_tables(result: Sensitivities) -> RenderableType:
     """Inputs, most important first; an index below zero is explained, not printed bare."""
-    title = (
-        f"{result.study}: {result.method} on {result.output}, {result.nominal:.5g} {result.unit}, {result.runs} runs"
-    )
+    answer = f"{result.output}, {result.nominal:.5g} {result.unit}"
+    title = f"{result.study}: {result.method} on {answer}, {counted(result.runs, 'run')}"
     names = list(result.indices[0].values) if result.indices else []
     table = TextTable(title, ("input", *(column for name in names for column in _index_columns(result, name))))
     for index in result.indices:
@@ -202,14 +202,14 @@ def _drawn_places(result: BreakEven, drawn: DrawnBreakEven) -> RenderableType:
         ("parameters", lambda place: _range(place.of_parameters, factor, 2)),
         ("met in", lambda place: f"{place.met:.0%}"),
     )
-    title = f"90 % intervals of a measurement, and of the parameters alone; {drawn.draws} draws"
+    title = f"90 % intervals of a measurement, and of the parameters alone; {counted(drawn.draws, 'draw')}"
     return table_of(title, columns, (drawn.as_it_is, *drawn.places))
 
 
 def _left_out(result: BreakEven) -> list[Text]:
     if not result.left_out:
         return []
-    return [Text(f"{len(result.left_out)} values that are refused are left out, the first: {result.left_out[0]}")]
+    return [Text(f"{counted(len(result.left_out), 'refused value')} left out, the first: {result.left_out[0]}")]
 
 
 def part_table(parts: DrawnParts) -> RenderableType:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from rich.console import Group, RenderableType
 from rich.text import Text
 
+from sim.config.answer import counted
 from sim.host.contrasts import contrasts
 from sim.host.profile import Profile
 from sim.host.recording import Recording
@@ -21,8 +22,8 @@ def profile_tables(recording: Recording, profile: Profile) -> RenderableType:
     kind = "virtual machine" if machine.virtualised else "bare metal"
     head = Text(
         f"{profile.cpu.name}: {machine.model}, microcode {machine.microcode}, Linux {machine.kernel}, {kind}\n"
-        f"{len(recording.used)} of {len(recording.rounds)} rounds used ({quiet} quiet), CPUs {machine.cpus}, "
-        f"{machine.started}"
+        f"{len(recording.used)} of {counted(len(recording.rounds), 'round')} used ({quiet} quiet), "
+        f"CPUs {machine.cpus}, {machine.started}"
     )
     table = TextTable("measured", ("entry", "value", "low", "high", "unit", "outliers", ""), left=1)
     for key, summary in profile.summaries.items():

@@ -10,6 +10,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from sim.config import Scenario
+from sim.config.answer import counted
 from sim.config.scenario.virtqueue import Virtqueue
 from sim.config.tables.study import Sweep
 from sim.engine import Point
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
 _BAR_CELLS = 60
 #: Rows of a sweep, and kinds of work and waiting of each actor, that are listed.
 _ROWS_SHOWN, _KINDS_SHOWN = 40, 6
+#: Notes of the points of a sweep that are printed.
+_NOTES_SHOWN = 4
 #: Parts of a difference below this are not listed.
 _LEAST_SHOWN_NS = 0.005
 
@@ -137,7 +140,7 @@ def tie_table(ties: Sequence[TieCheck]) -> RenderableType:
         ("spread", lambda tie: f"{tie.spread:.3%}"),
         ("moves", lambda tie: "yes" if tie.moves else "no"),
     )
-    return table_of(f"order of simultaneous events: {ties[0].shuffles} shuffles", columns, ties, keys=2)
+    return table_of(f"order of simultaneous events: {counted(ties[0].shuffles, 'shuffle')}", columns, ties, keys=2)
 
 
 def stack_table(points: Sequence[Point], title: str) -> RenderableType:
@@ -270,9 +273,11 @@ def _allowed_columns(allowed: Carried | None) -> Columns[Capacity]:
 
 def sweep_table(sweep: Sweep, outcome: Outcome, hint: str) -> RenderableType:
     """What a sweep did, and its first rows when they were not written to a folder."""
-    counts = f"{outcome.points} points: {outcome.computed} computed, {outcome.reused} reused"
+    counts = f"{counted(outcome.points, 'point')}: {outcome.computed} computed, {outcome.reused} reused"
     counts += f", {outcome.refused} refused, {outcome.failed} failed"
-    said = [Text(f"note: {note}") for note in outcome.notes]
+    said = [Text(f"note: {note}") for note in [*outcome.notes][:_NOTES_SHOWN]]
+    if (further := len(outcome.notes) - len(said)) > 0:
+        said.append(Text(f"note: {further} more like these"))
     if outcome.folder is not None:
         return Group(Text(f"{sweep.name}: {counts}, in {outcome.folder}/"), *said)
     axes = free_axes(sweep)
@@ -290,7 +295,7 @@ def sweep_table(sweep: Sweep, outcome: Outcome, hint: str) -> RenderableType:
         numbers += [""] * (3 + len(gain) - len(numbers))
         table.add_row(*cells, *numbers, *([Text(error, style="red")] if any(errors) else []))
     more = len(outcome.rows) - _ROWS_SHOWN
-    tail = f" ({more} more rows; {hint})" if more > 0 else ""
+    tail = f" ({counted(more, 'more row')}; {hint})" if more > 0 else ""
     bases = dict.fromkeys(str(row["basis"]) for row in shown if row.get("basis"))
     return Group(table, *map(basis_line, bases), Text(counts + tail), *said)
 

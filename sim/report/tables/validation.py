@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from rich.console import Group, RenderableType
 from rich.text import Text
 
+from sim.config.answer import counted
 from sim.config.loading.load import load_of
 from sim.config.tables.documents import Mismatches
 from sim.report.tables.terminal import Columns, TextTable, table_of
@@ -98,7 +99,8 @@ def summary_text(summary: Summary) -> str:
     """One line: how many are how near, median, bias, coverage."""
     near = ", ".join(f"{share:.0%} within {limit}" for limit, share in summary.within.items())
     held = "" if summary.coverage is None else f", 90 % intervals hold {summary.coverage:.0%}"
-    return f"{summary.figures} figures: {near}; median error {summary.median_error:.1%}, bias {summary.bias:+.1%}{held}"
+    errors = f"median error {summary.median_error:.1%}, bias {summary.bias:+.1%}"
+    return f"{counted(summary.figures, 'figure')}: {near}; {errors}{held}"
 
 
 def left_out_table(folds: Sequence[tuple[str, Validation]]) -> RenderableType:

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import yaml
 
+from sim.config.answer import counted
 from sim.config.errors import ConfigError
 from sim.config.loading.files import write_whole
 from sim.config.loading.load import load_of, load_scenario
@@ -324,8 +325,10 @@ def calibration_findings(
 
 def _identified(used: Sequence[Figure], parameters: Sequence[Fitted], known: Sequence[Combination]) -> str:
     free = sum(parameter.prior.drawn_from != "fixed" for parameter in parameters)
-    plural = "s" if len(known) != 1 else ""
-    said = f"{len(used)} measurements identify {len(known)} combination{plural} of {free} values"
+    verb = "identifies" if len(used) == 1 else "identify"
+    said = (
+        f"{counted(len(used), 'measurement')} {verb} {counted(len(known), 'combination')} of {counted(free, 'value')}"
+    )
     if not known:
         return f"{said}: they say less than the priors"
     parts = "; ".join(

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from sim.config.answer import counted
 from sim.config.errors import ConfigError
 from sim.config.loading.load import load_of
 from sim.config.loading.paths import names
@@ -119,7 +120,7 @@ class Ranking:
     def notes(self) -> list[str]:
         """What to know of the table: how many draws, what the hosts do, why variants are left out."""
         rest = f"; the interval of {self.asked} is the answer's" if self.draws == RANKING_DRAWS else ""
-        said = [f"{self.draws} draws, the same for every variant{rest}"] if self.draws else []
+        said = [f"{counted(self.draws, 'draw')}, the same for every variant{rest}"] if self.draws else []
         if self.rows[0].stressed:
             said.append(f"gains {' and '.join(self.rows[0].stressed)} are with the tables as they are")
         return [*said, *(f"left out: {name}: {why}" for name, why in self.left_out.items())]

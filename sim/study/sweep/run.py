@@ -331,7 +331,7 @@ def _open(folder: Path, sweep: Sweep, resume: bool, configs: Path | None) -> Par
     text = yaml.safe_dump(sweep.model_dump(mode="json", exclude={"title"}), sort_keys=False, width=120)
     try:
         if parts.existing() and not resume:
-            held = f"holds {len(parts.existing())} parts already; resume the sweep, or choose another folder"
+            held = f"holds {counted(len(parts.existing()), 'part')} already; resume the sweep, or choose another folder"
             raise ConfigError(held, key="folder", got=folder)
         if resume and description.exists() and description.read_text(encoding="utf-8") != text:
             other = f"holds another sweep (see {description}); choose another folder"

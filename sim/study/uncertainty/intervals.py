@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from sim.config.answer import Answer, Record
+from sim.config.answer import Answer, Record, counted
 from sim.config.errors import ConfigError
 from sim.config.progress import Counted
 from sim.config.scenario.scenario import Scenario
@@ -170,7 +170,7 @@ class Uncertainty(Answer):
 
     def headline(self) -> str:
         """Return the first gain, or rate, with its interval."""
-        first = f"{self.draws} draws"
+        first = counted(self.draws, "draw")
         if self.gains:
             gain = self.gains[0]
             return f"{gain.before} -> {gain.after}, {gain.packet_bytes} B: {gain.gain_percent.signed('%')}, {first}"
@@ -494,10 +494,11 @@ def _notes(draws: int, failed: int, errors: Mapping[int, str], table: Floats) ->
         notes.append("1 draw: no interval of the parameters, their ends are that draw")
     elif draws < FEW_DRAWS:
         notes.append(
-            f"{draws} draws: too few for quantiles, the ends of the parameters are the lowest and highest draw"
+            f"{counted(draws, 'draw')}: too few for quantiles, "
+            "the ends of the parameters are the lowest and highest draw"
         )
     if failed:
-        notes.append(f"{failed} of {draws} draws failed and are left out: {next(iter(errors.values()))}")
+        notes.append(f"{failed} of {counted(draws, 'draw')} failed, left out: {next(iter(errors.values()))}")
     if draws > 1 and (np.ptp(table, axis=1) == 0).all():
         notes.append("no entry that the answer depends on has a range: every draw gives the same")
     return tuple(notes)
