@@ -18,7 +18,7 @@ BIN = Path(sys.executable).parent
 
 #: Files that a page speaks of as the reader's own.
 FILES = {
-    "README.md": {
+    "docs/howto/questions.md": {
         # "your own perf report": three lines of one, of functions that the model has rows for
         "perf.txt": "    40.00%  vhost-1  [kernel.kallsyms]  [k] vhost_get_vq_desc\n"
         "    30.00%  vhost-1  [kernel.kallsyms]  [k] copyin\n    20.00%  vhost-1  [kernel.kallsyms]  [k] tun_xdp_one\n",

@@ -51,7 +51,7 @@ def heat_figure(sweep: Sweep, frame: pd.DataFrame, down: str, across: str) -> Fi
     """Draw the answer over two keys, the median over what else varies; a panel for each access variant that has one."""
     column, label, scale = _answer(frame)
     shown = frame[frame[column].notna()]
-    panels = list(dict.fromkeys(shown["access"]))
+    panels = _variants(sweep, shown)
     others = [key for key in free_axes(sweep) if key not in (down, across) and shown[key].nunique() > 1]
     if shown["packet_bytes"].nunique() > 1 and "traffic.packet_bytes" not in (down, across, *others):
         others.append("size")
@@ -90,7 +90,7 @@ def lines_figure(sweep: Sweep, frame: pd.DataFrame) -> Figure:
         figure = Figure(figsize=(max(4.2, 3.0 * across), 2.5 * down + 0.9), layout="constrained")
         every: Any = figure.subplots(down, across, squeeze=False, sharey=True)
         for axes, key in zip(every.flat, keys, strict=False):
-            for number, access in enumerate(dict.fromkeys(shown["access"])):
+            for number, access in enumerate(_variants(sweep, shown)):
                 colour = COLOURS[(number + 1) % len(COLOURS)]
                 _line(axes, shown[shown["access"] == access], key, sweep.axes[key], (column, scale), access, colour)
             axes.set_xlabel(key, fontsize=8)
@@ -104,6 +104,14 @@ def lines_figure(sweep: Sweep, frame: pd.DataFrame) -> Figure:
         band = " (line: median; band: central 80 %)" if len(free_axes(sweep)) > 1 else ""
         figure.suptitle(f"{sweep.name}{band}", fontsize=9.5)
         return figure
+
+
+def _variants(sweep: Sweep, frame: pd.DataFrame) -> list[str]:
+    """Return the access variants that rows have, in the order of the sweep."""
+    axis = sweep.axes.get("access")
+    stated = [] if axis is None or axis.values is None else [str(value) for value in axis.values]
+    there = list(dict.fromkeys(frame["access"]))
+    return sorted(there, key=lambda name: stated.index(name) if name in stated else len(stated))
 
 
 def _answer(frame: pd.DataFrame) -> tuple[str, str, float]:
