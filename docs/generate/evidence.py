@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from generate.notes import link
 from sim.config.loading.load import load_of
 from sim.config.tables.documents import Assumptions, Mismatches, SourceRow, Sources
 
@@ -38,7 +39,13 @@ def _sources() -> str:
 
 
 def _cited_as(row: SourceRow) -> str:
-    return f'<a id="{row.anchor}"></a>' + " ".join(f"`{name}`" for name in row.names)
+    return f'<a id="{row.anchor}"></a>' + " ".join(map(_linked, row.names))
+
+
+def _linked(name: str) -> str:
+    """Return a citation, as a link to the note that it names, where it names one."""
+    place = link(name)
+    return f"`{name}`" if place is None else f"[`{name}`]({place})"
 
 
 def _mismatches() -> str:

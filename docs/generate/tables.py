@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from generate.markdown import DIGITS, code, page, plain, said, table
+from generate.sourced import sourced
 from sim.config import load_scenario
 from sim.config.loading import paths
 from sim.config.loading.load import load_table
@@ -54,7 +55,7 @@ def _short(entry: Quantity | None) -> str:
 
 def _entry_cells(entry: Quantity) -> tuple[str, str, str, str]:
     spread = f"{entry.low:{DIGITS}} to {entry.high:{DIGITS}}" if entry.low != entry.high else "-"
-    return f"{entry.value:{DIGITS}} {plain(entry.unit)}", spread, entry.grade, plain(entry.source)
+    return f"{entry.value:{DIGITS}} {plain(entry.unit)}", spread, entry.grade, sourced(entry.source)
 
 
 def _primitives(cpus: dict[str, Cpu]) -> str:
@@ -95,7 +96,7 @@ def _cpu(cpu: Cpu) -> str:
         table(
             ("key", "value", "grade", "source"),
             (
-                (code(f"features.{name}"), str(one.value).lower(), one.grade, plain(one.source))
+                (code(f"features.{name}"), str(one.value).lower(), one.grade, sourced(one.source))
                 for name, one in switches
             ),
         ),
@@ -150,7 +151,7 @@ def _kernel(kernel: Kernel) -> str:
     for name, accessor in kernel.accessors.items():
         times = f", {accessor.parts} times" if accessor.parts > 1 else ""
         cells = (code(name), plain(kernel.reach(name).meaning), str(accessor.bytes or "row"))
-        recipes.append((*cells, code(", ".join(accessor.recipe)) + times, plain(accessor.source)))
+        recipes.append((*cells, code(", ".join(accessor.recipe)) + times, sourced(accessor.source)))
     steps = (
         (
             code(name),
@@ -186,7 +187,7 @@ def _access() -> str:
     for name in sorted(paths.names("access")):
         variant, found = load_table("access", name), _recipes(name, names)
         changed = [one for one in names if name == "copy_user" or found[one] != own[one]]
-        parts.append(f"## {name}\n\n{said(variant.title)}. Source: {plain(variant.source)}.\n")
+        parts.append(f"## {name}\n\n{said(variant.title)}. Source: {sourced(variant.source, 1)}.\n")
         if variant.mapping.maps:
             pinned = "pinned" if variant.mapping.pinned else f"torn down {variant.mapping.torn_down}"
             parts.append(f"Mapping: {plain(variant.mapping.pages)}, {pinned}.\n")

@@ -217,8 +217,8 @@ def explain(
 
 def capacity(
     scenario: Asked,
-    *,
     resolution: float = 0.005,
+    *,
     loss: float | None = None,
     overrides: Overrides = (),
     configs: str | Path | None = None,

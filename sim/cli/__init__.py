@@ -119,7 +119,8 @@ def main() -> None:
 
 #: What the arguments of the library are called on the command line.
 _SAME = (
-    "access configs dask high jobs loss low only packets port resolution ring skip target thread tolerance vary without"
+    "access by configs dask high jobs loss low measurements only packets port "
+    "resolution ring skip target thread tolerance vary without"
 )
 FLAGS = {name: f"--{name}" for name in _SAME.split()} | {
     "draws": "--uncertainty",
@@ -132,7 +133,7 @@ FLAGS = {name: f"--{name}" for name in _SAME.split()} | {
 
 def worded(error: ConfigError) -> str:
     """Return the line of a ConfigError as the command line words it: an option, with its value, stands first."""
-    if error.listed is not None and error.nearest is None:
+    if error.listed is not None:
         error = error.replace(message=f"{error.message}; see `vhost-sim list {error.listed}`", listed=None)
     if error.given is not None:
         return str(error if error.given.startswith("--") else error.replace(given=f"--set {error.given}"))

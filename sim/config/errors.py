@@ -64,7 +64,7 @@ class ConfigError(ValueError):
     given
         The assignment `KEY=VALUE` that brought the value in.
     listed
-        The kind of table whose list shows what there is, where no name is near.
+        The kind of table whose list shows what there is, where no expected name is near and they are many.
 
     Attributes
     ----------
@@ -91,7 +91,7 @@ class ConfigError(ValueError):
         given: str | None = None,
         listed: str | None = None,
     ) -> None:
-        self.message, self.file, self.key, self.got, self.given, self.listed = message, file, key, got, given, listed
+        self.message, self.file, self.key, self.got, self.given = message, file, key, got, given
         self.expected = None if expected is None else sorted(set(expected))
         self.nearest = None if self.expected is None else _closest(str(got), self.expected)
         parts = [str(part) for part in (given, file, key, message) if part is not None]
@@ -99,8 +99,9 @@ class ConfigError(ValueError):
             tail = _hint(self.nearest, self.expected)
         else:
             tail = "" if got is None else f" (got {got})"
-        if listed is not None and self.nearest is None:
-            tail = f"; see sim.list_tables('{listed}'){tail if self.expected else ''}"
+        self.listed = listed if self.expected is not None and not tail else None
+        if self.listed is not None:
+            tail = f"; see sim.list_tables('{listed}')"
         super().__init__(one_line(f"{': '.join(parts)}{tail}"))
 
     def replace(self, **parts: Any) -> ConfigError:

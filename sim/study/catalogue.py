@@ -107,8 +107,8 @@ class Checked(Answer):
 
     def headline(self) -> str:
         """Return how much was looked at, and what was found."""
-        found = [counted(len(self.of(kind)), *nouns) for kind, nouns in _FOUND.items()]
-        return f"{counted(self.tables, 'table')}: {', '.join(found)}"
+        counts = [counted(len(self.of(kind)), *nouns) for kind, nouns in _FOUND.items()]
+        return f"{counted(self.tables, 'table')}: {', '.join(counts)}"
 
     def records(self) -> list[Record]:
         """Return what was found, guesses too."""

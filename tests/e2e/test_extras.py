@@ -54,6 +54,9 @@ def test_what_is_installed_is_not_lacking_and_what_is_not_is_named(monkeypatch):
         require("SALib", "morris")
 
 
+NO_PLOTS = "plots are left out: matplotlib is not installed; pip install 'vhost-sim[plots]'"
+
+
 @pytest.mark.parametrize(
     "arguments",
     [
@@ -75,7 +78,7 @@ def test_the_core_needs_no_extra(arguments, without, empty):
     )
     done = without([*EXTRAS], *arguments)
     assert done.returncode == 0, done.stderr
-    assert "not installed" not in done.stderr
+    assert "not installed" not in done.stderr.replace(NO_PLOTS, "")
     assert done.stdout
 
 

@@ -15,7 +15,6 @@ from sim.costs.audit import audit, quantities
 from sim.host.entries import RULES
 from sim.host.profile import NOT_MEASURED, build_profile, features, rounded
 from sim.host.user_access import Toggles
-from sim.report.tables.host import quantity
 
 from .agreement import outside
 from .conftest import RECORDINGS, recording_of
@@ -77,7 +76,7 @@ def test_measured_entries_keep_their_repeats_and_the_state_of_the_machine(profil
 def test_unstable_entries_are_marked_in_the_source_and_wide(profile):
     assert profile.cpu.measured is not None
     for key, repeated in profile.cpu.measured.entries.items():
-        entry = quantity(profile, key)
+        entry = profile.entry(key)
         assert entry.source.startswith("UNSTABLE") == (not repeated.stable)
         if not repeated.stable:
             assert entry.low <= rounded(min(repeated.repeats))

@@ -12,7 +12,6 @@ from sim.host.derive import LATER
 from sim.host.profile import build_profile
 from sim.host.programs import BEHIND, SERIALISING
 from sim.host.serialisation import added, added_cycles, serialising, significant
-from sim.report.tables.host import quantity
 
 from .conftest import RECORDINGS, recording_of
 
@@ -109,7 +108,7 @@ def test_a_recording_without_these_series_says_that_they_are_not_measured(name):
 
 def test_what_was_measured_is_carried_with_its_repeats(made_up):
     profile = build_profile(made_up(barrier(4, 5, 0.25) | {"imul_chain 0": 1.5}), "this-host")
-    tail = quantity(profile, "serialisation.drain_tail")
+    tail = profile.entry("serialisation.drain_tail")
     assert (tail.value, tail.unit, tail.grade) == (5, "cycles", "measured-here")
     assert profile.cpu.measured is not None
     assert profile.cpu.measured.entries["serialisation.drain_tail"].repeats == [5] * 6
@@ -122,8 +121,8 @@ def test_a_recorded_zen3_drains_little_refills_nothing_and_hides_its_locks():
     lfence = profile.cpu.primitives["lfence"].value
     alone, doubled = (statistics.median(added(recording, name, 28)) for name in ("work_lfence", "work_two_lfences"))
     assert doubled - alone == pytest.approx(lfence, rel=0.1)  # the second finds nothing to drain
-    assert alone == pytest.approx(lfence + quantity(profile, "serialisation.drain_tail").value, rel=0.1)
-    growth = quantity(profile, "serialisation.refill")
+    assert alone == pytest.approx(lfence + profile.entry("serialisation.drain_tail").value, rel=0.1)
+    growth = profile.entry("serialisation.refill")
     assert growth.value < 0.01
     assert "not significantly above 0" in growth.source
     assert growth.high > 0.2  # two chains

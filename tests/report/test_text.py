@@ -194,7 +194,7 @@ def test_a_point_that_fails_stands_beside_the_others_with_its_error(lines):
     study = load_table("sweep", "cost-ranges").model_copy(update={"axes": {"driver.burst": None}})
     fine = {"driver.burst": 32, "access": "vmap", "packet_bytes": 64, "pps": 6.1e6, "cycles_per_packet": 496.5}
     rows = [fine | {"bound_by": "worker"}, {"driver.burst": 512, "access": "vmap", "error": "does not fit the ring"}]
-    shown = lines(results.sweep_table(study, Outcome(2, 2, 0, 1, rows=rows), ""))
+    shown = lines(results.sweep_table(study, Outcome(study, 2, 2, 0, 1, rows=rows), ""))
     (first,) = [line.split() for line in shown if "6.100" in line]
     (second,) = [line.split() for line in shown if "512" in line]
     assert first == ["32", "vmap", "64", "6.100", "496.5", "worker"]

@@ -55,7 +55,7 @@ def test_the_crossing_lies_around_the_answer_and_shares_add_up(gain, drawn):
     assert drawn.crossing.low < drawn.crossing.value < drawn.crossing.high
     assert drawn.crosses + drawn.always + drawn.never == pytest.approx(1)
     assert drawn.places[0].met < drawn.places[-1].met
-    said = drawn.sentence(gain)
+    said = drawn.sentence(gain.unit)
     assert said.startswith(
         f"As it is, the target is met in {drawn.as_it_is.met:.0%} of 20 draws; over the range it crosses"
     )

@@ -10,7 +10,7 @@ from sim.config.tables.quantity import Quantity
 from sim.report.tables.evidence import interval, unsigned
 from sim.report.tables.explained import executes
 from sim.study.questions.explain import Explanation
-from sim.study.review.alternatives import Answer
+from sim.study.review.alternatives import AlternativeAnswer
 from sim.study.sensitivity.shapley import MECHANISMS, Decomposition
 from sim.study.uncertainty.intervals import Gain, Uncertainty
 
@@ -107,7 +107,7 @@ def fit_frame(fits: Mapping[str, Uncertainty]) -> pd.DataFrame:
     return pd.DataFrame(lines)
 
 
-def gain_frame(answers: Iterable[Answer], first: str) -> pd.DataFrame:
+def gain_frame(answers: Iterable[AlternativeAnswer], first: str) -> pd.DataFrame:
     """List answers: rates before and after, gain and saving with their intervals; `first` names the first column."""
     lines = []
     for answer in answers:

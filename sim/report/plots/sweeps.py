@@ -75,8 +75,8 @@ def heat_figure(sweep: Sweep, frame: pd.DataFrame, down: str, across: str) -> Fi
                 _number(axes, table, low, high)
         if image is not None:
             figure.colorbar(image, ax=list(every), label=label, shrink=0.9)
-        what = f", median over {', '.join(others)}" if others else ""
-        figure.suptitle(f"{sweep.name}{what}", fontsize=9.5)
+        over = f", median over {', '.join(others)}" if others else ""
+        figure.suptitle(f"{sweep.name}{over}", fontsize=9.5)
         return figure
 
 

@@ -13,6 +13,7 @@ from sim.datapath.plan.registers import Register
 from sim.datapath.plan.step import Row
 from sim.report.tables.evidence import part_table, uncertainty_tables
 from sim.report.tables.results import basis_line, heading, notes
+from sim.report.tables.sources import cited
 from sim.report.tables.terminal import Drawing, TextTable
 from sim.study.questions.explain import SCOPES, SHOWN, Explanation
 from sim.study.uncertainty.intervals import Uncertainty
@@ -62,7 +63,7 @@ def chosen_tables(
     if by == "function":
         shown = [function_table(explanation, skid)]
     drawn = [*([uncertainty_tables(sure)] if sure else []), *([part_table(parts)] if parts else [])]
-    return Group(*shown, *([source_table(explanation)] if sources else []), *drawn)
+    return Group(*shown, *([source_table(explanation), reference_table(explanation)] if sources else []), *drawn)
 
 
 def explanation_tables(explanation: Explanation, actor: str = "worker") -> RenderableType:
@@ -204,6 +205,17 @@ def count_table(explanation: Explanation) -> RenderableType:
         cells = [counts["metadata"][per].get(name, 0.0) for per in scopes]
         cells.append(counts["payload"]["per_packet"].get(name, 0.0))
         table.add_row(name, *(f"{value:g}" for value in cells))
+    return table
+
+
+def reference_table(explanation: Explanation) -> RenderableType:
+    """What the sources of the inputs cite: where each can be looked up, and how sure it is."""
+    rows = dict.fromkeys(row for entry in explanation.inputs() for row in cited(entry.quantity.source))
+    table = TextTable(
+        "what they cite (docs/sources.md says what was found there)", ("cited", "where", "how sure"), left=3
+    )
+    for row in rows:
+        table.add_row(", ".join(row.names), row.where, row.sure)
     return table
 
 

@@ -15,7 +15,7 @@ from sim.study.uncertainty.intervals import Gain, Interval, Uncertainty, uncerta
 
 
 @dataclass(frozen=True)
-class Answer:
+class AlternativeAnswer:
     """What one change gives: rates in packets/s before and after, and their difference draw by draw."""
 
     name: str
@@ -25,11 +25,11 @@ class Answer:
     notes: tuple[str, ...] = ()
 
 
-def answers(sure: Uncertainty) -> list[Answer]:
+def answers(sure: Uncertainty) -> list[AlternativeAnswer]:
     """Return every gain of an uncertainty as an answer under the name of its later side."""
     rates = {(rate.access, rate.packet_bytes): rate.pps for rate in sure.rates}
     return [
-        Answer(gain.after, rates[gain.before, size], rates[gain.after, size], gain, sure.notes)
+        AlternativeAnswer(gain.after, rates[gain.before, size], rates[gain.after, size], gain, sure.notes)
         for gain, size in ((gain, gain.packet_bytes) for gain in sure.gains)
     ]
 
@@ -43,7 +43,7 @@ def alternatives(
     *,
     configs: Path | None = None,
     executor: Executor | None = None,
-) -> list[Answer]:
+) -> list[AlternativeAnswer]:
     """Compare two variants under each change of settings, by its name; the first packet size of each is taken.
 
     The draws of an entry are the same under all changes. Raises ConfigError for a setting that the scenario refuses.
@@ -54,7 +54,7 @@ def alternatives(
         size = changed.traffic.sizes[0]
         sides = [side for side in sides_of(changed) if side.packet_bytes == size]
         (answer,) = answers(uncertainty(sides, draws, seed, configs=configs, executor=executor))
-        compared.append(Answer(name, answer.before_pps, answer.after_pps, answer.gain, answer.notes))
+        compared.append(AlternativeAnswer(name, answer.before_pps, answer.after_pps, answer.gain, answer.notes))
     return compared
 
 

@@ -113,8 +113,8 @@ class Timeline(Answer):
 
     def headline(self) -> str:
         """Return what was recorded, and how long that took."""
-        what = f"{self.scenario}, {self.access}, {self.packet_bytes} B"
-        return f"{what}: {self.packets} packets in {self.elapsed_ps / 1e6:.3f} us"
+        point = f"{self.scenario}, {self.access}, {self.packet_bytes} B"
+        return f"{point}: {self.packets} packets in {self.elapsed_ps / 1e6:.3f} us"
 
     def records(self) -> list[Record]:
         """Return what each actor spent its time on."""
