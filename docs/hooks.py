@@ -11,6 +11,7 @@ from mkdocs.structure.files import File, Files
 
 from generate.datapaths import drawn
 from generate.pages import generated_pages
+from generate.words import GLOSSARY, with_meanings
 
 _HERE = Path(__file__).parent
 _NOTEBOOKS = _HERE.parent / "notebooks"
@@ -42,9 +43,10 @@ def on_files(files: Files, config: Any) -> Files:
     return files
 
 
-def on_page_markdown(markdown: str, **_: Any) -> str:
-    """Draw the pictures that a page asks for."""
-    return _PICTURE.sub(lambda comment: drawn(comment[1], comment[2]), markdown)
+def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
+    """Draw the pictures that a page asks for, and put the meaning of terms behind them, except where they are said."""
+    text = _PICTURE.sub(lambda comment: drawn(comment[1], comment[2]), markdown)
+    return text if page.file.src_uri == GLOSSARY.name or page.file.src_uri.endswith(".ipynb") else with_meanings(text)
 
 
 def on_page_content(html: str, page: Any, **_: Any) -> str:

@@ -10,6 +10,7 @@ from generate.markdown import plain
 from generate.notes import NOTES, link, names, places, slug
 from generate.pages import generated_pages
 from generate.sourced import sourced
+from generate.words import terms, with_meanings
 from sim.report.tables.sources import references
 from tests.docs.blocks import ROOT
 
@@ -67,3 +68,10 @@ def test_a_source_on_a_page_of_tables_leads_to_a_place_of_the_page_of_sources():
 
 def test_a_source_that_cites_nothing_stands_as_it_is():
     assert sourced("guess: nothing is known") == plain("guess: nothing is known")
+
+
+def test_terms_of_several_words_have_their_meaning_behind_them_where_they_are_used():
+    assert terms()["avail ring"] == "what the driver makes available: flags, index, ring[], used_event"
+    page = with_meanings("The avail ring is read.")
+    assert page.splitlines() == ["The avail ring is read.", "", f"*[avail ring]: {terms()['avail ring']}"]
+    assert with_meanings("A mapping of values.") == "A mapping of values."

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 
 import sim
 from sim.config import ConfigError
+from sim.config.loading import paths
+from sim.config.loading.load import load_table
 from sim.study.review.ask import asked, question_of, review
 from sim.study.runs.case import entry, one_point, sides_of, with_values
 from sim.study.sensitivity.tornado import swing_entries
@@ -138,3 +142,11 @@ def test_a_study_brings_its_question_and_refuses_other_settings():
 def test_a_study_of_another_kind_is_called_by_its_kind(name, kind):
     with pytest.raises(ConfigError, match=f"{name} is a {kind}: a report is of a scenario or of a sensitivity study"):
         asked(name, None, [])
+
+
+@pytest.mark.parametrize("name", sorted(paths.names("cpu")))
+def test_the_title_of_a_cpu_stands_in_a_sentence(name):
+    title = load_table("cpu", name).title
+    assert title.startswith(("Intel ", "AMD "))
+    assert "," not in re.sub(r"\([^)]*\)", "", title)
+    assert not title.endswith((".", ":"))
