@@ -85,6 +85,7 @@ lint: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/hadolint Containerfile
 
 lock: $(READY)           ## choose newer versions of what is installed (KEEP=constraints.txt: only what pyproject.toml has made necessary)
 	$(COMPILE) pyproject.toml --extra dev --extra docs $(if $(KEEP),--constraint $(KEEP)) --output-file out/lock.txt

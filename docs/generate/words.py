@@ -1,4 +1,4 @@
-"""The meaning of a term behind the term, on every page: read from the glossary, which is the only place that says it."""
+"""The meaning of a term behind the term, on every page, read from the glossary: no other place says it."""
 
 from __future__ import annotations
 
