@@ -53,7 +53,7 @@ def test_run_installs_nothing_that_only_tests_need(planned):
 def test_what_is_ready_is_not_made_again(planned):
     assert len(planned("run", INTERPRETER, ".ready-run")) == 1
     assert [line.split()[0] for line in planned("lint", INTERPRETER, ".ready-run", ".ready")] == [
-        "VENV/bin/ruff", "VENV/bin/ruff", "VENV/bin/mypy",
+        "VENV/bin/ruff", "VENV/bin/ruff", "VENV/bin/mypy", "VENV/bin/hadolint",
     ]  # fmt: skip
 
 
