@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from os import environ, getenv
+from threading import Event
 
 import numpy as np
 import pytest
@@ -10,7 +12,7 @@ import pytest
 import sim
 from sim.study.runs.case import Case, executed, observe, one_point
 from sim.study.runs.functions import known_functions
-from sim.study.runs.pool import Job, local_executor, pool_for, run_jobs
+from sim.study.runs.pool import Job, answers, local_executor, pool_for, run_jobs
 
 SEED = "virtio-user-xdp1-tap"
 
@@ -31,6 +33,42 @@ def test_a_pool_gives_the_figures_of_this_process():
     assert np.array_equal(alone.figures, together.figures)
     assert np.array_equal(alone.figures, beside.figures)
     assert told[-1] == (130, 130)
+
+
+def test_who_no_longer_waits_ends_the_jobs_that_have_not_begun():
+    """Also while none of them is done."""
+    begun, goes_on = Event(), Event()
+
+    def held(case, values):
+        begun.set()
+        goes_on.wait(60)
+        return [0.0] * len(values)
+
+    def progress(done, of):
+        if begun.is_set():
+            raise KeyboardInterrupt
+
+    jobs = [Job(number, {}) for number in range(3)]
+    with ThreadPoolExecutor(1) as pool:
+        with pytest.raises(KeyboardInterrupt):
+            answers(held, [case()] * 3, jobs, pool, progress)
+        later = pool.submit(lambda: "the pool goes on")
+        begun.clear()
+        goes_on.set()
+        assert later.result(60) == "the pool goes on"
+    assert not begun.is_set()
+
+
+def test_a_process_begins_as_it_is_told():
+    with local_executor(1, begin=_begin) as pool:
+        assert pool.submit(getenv, _BEGUN).result() == "1"
+
+
+_BEGUN = "VHOST_SIM_TEST_BEGUN"
+
+
+def _begin():
+    environ[_BEGUN] = "1"
 
 
 def test_a_run_that_fails_is_nan_with_its_reason():

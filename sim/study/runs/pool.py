@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor, as_completed
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -26,6 +26,8 @@ _CHUNK = 400
 #: Below this many runs, starting threads, or processes, takes longer than they save.
 _WORTH_THREADS = 60
 _WORTH_PROCESSES = 2000
+#: So often who waits for runs is asked whether that is still wanted, in seconds.
+_LOOK_SECONDS = 0.05
 
 
 @dataclass(frozen=True)
@@ -79,19 +81,25 @@ def _ending_later() -> Iterator[None]:
 
 
 @contextmanager
-def local_executor(jobs: int | None = None) -> Iterator[Executor]:
-    """Give a pool of processes, one per core unless told otherwise."""
+def local_executor(jobs: int | None = None, begin: Callable[[], object] | None = None) -> Iterator[Executor]:
+    """Give a pool of processes, one per core unless told otherwise; each begins with a function of a module."""
     jobs = os.cpu_count() or 1 if jobs is None else jobs
     if jobs < 1:
         raise ConfigError("at least 1 is needed", key="jobs", got=jobs)
     others = set(active_children())
-    with _Pool(jobs, mp_context=get_context("spawn"), initializer=_end_with_parent) as pool:
+    with _Pool(jobs, mp_context=get_context("spawn"), initializer=_begin, initargs=(begin,)) as pool:
         try:
             yield pool
         except BaseException:  # nobody waits for what is under way; the pool ends when its workers are gone
             for worker in set(active_children()) - others:
                 worker.kill()
             raise
+
+
+def _begin(begin: Callable[[], object] | None) -> None:
+    _end_with_parent()
+    if begin is not None:
+        begin()
 
 
 def _end_with_parent() -> None:
@@ -166,7 +174,8 @@ def answers(
 ) -> list[Answer | str]:
     """Return what is asked of each job, in their order, on an executor or here; a text is what went wrong with it.
 
-    `of` answers for one case at several values; it is a function of a module, which another process finds.
+    `of` answers for one case at several values; it is a function of a module, which another process finds. `progress`
+    is called whenever some are done, and while none are: what it raises ends the jobs that have not begun.
     """
     results: dict[int, Answer | str] = {}
 
@@ -180,12 +189,22 @@ def answers(
         for case, values, chunk in chunks:
             settle(chunk, of(case, values))
     else:
-        waiting = {executor.submit(of, case, values): chunk for case, values, chunk in chunks}
+        waiting: dict[Future[list[Answer | str]], Sequence[int]] = {}
         try:
-            for future in as_completed(waiting):
-                settle(waiting[future], future.result())
+            for case, values, chunk in chunks:
+                waiting[executor.submit(of, case, values)] = chunk
+            left = set(waiting)
+            while left:
+                done, left = wait(left, timeout=_LOOK_SECONDS, return_when=FIRST_COMPLETED)
+                for future in done:
+                    settle(waiting[future], future.result())
+                if progress is not None and not done:
+                    progress(len(results), len(jobs))
         except BrokenProcessPool:
             raise ConfigError("a worker process died; nothing was written") from None
+        finally:  # on an error nobody waits for what has not begun
+            for future in waiting:
+                future.cancel()
     return [results[number] for number in range(len(jobs))]
 
 
