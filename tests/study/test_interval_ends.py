@@ -51,7 +51,7 @@ def given(monkeypatch, module, figures, errors=None):
 
 def as_modelled(monkeypatch, module=intervals, rate=0.0, ratio=0.0):
     """Let measurements lie this far around what the model gives (standard deviations): default, not at all."""
-    monkeypatch.setattr(module, "spread_of", lambda cases, configs=None: Spread(rate, ratio, "executed"))
+    monkeypatch.setattr(module, "spread_of", lambda cases, configs=None, path=None: Spread(rate, ratio, "executed"))
 
 
 def test_a_measurement_lies_around_the_draws_as_far_as_model_and_rig_do(monkeypatch):

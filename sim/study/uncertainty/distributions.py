@@ -22,7 +22,7 @@ from sim.config.tables.quantity import Flag, Quantity
 from sim.costs.audit import quantities
 from sim.datapath import Plan, build_plan
 from sim.study.runs.case import Case, Floats, entry, variants_and_sizes
-from sim.study.uncertainty.least_counts import fitted_together, least_counts
+from sim.study.uncertainty.least_counts import LeastCount, fitted_together, least_counts
 
 #: The shares between which the central 90 % of a distribution lies.
 CENTRAL_90 = (0.05, 0.95)
@@ -149,8 +149,20 @@ def draws_of(cases: Sequence[Case], number: int, seed: int, configs: Path | None
     The same seed gives an entry the same draws whatever else is drawn, so that variants can be compared draw by draw,
     and the first draws of many are those of few.
     """
-    scenario = cases[0].scenario
-    entries = {parameter.key: parameter for case in cases for parameter in used_entries(case.scenario, [case.plan])}
+    entries = [parameter for case in cases for parameter in used_entries(case.scenario, [case.plan])]
+    return draws_from(cases[0].scenario, entries, least_counts(cases), number, seed, configs)
+
+
+def draws_from(
+    scenario: Scenario,
+    depends: Iterable[Ranged],
+    least: Iterable[LeastCount],
+    number: int,
+    seed: int,
+    configs: Path | None = None,
+) -> Draws:
+    """Draw `number` values of some entries of a scenario, no count below its least, and of every switch in doubt."""
+    entries = {parameter.key: parameter for parameter in depends}
     calibration = calibration_of(scenario, configs)
     taken: dict[str, Floats] = {}
     if calibration is not None:
@@ -160,7 +172,7 @@ def draws_of(cases: Sequence[Case], number: int, seed: int, configs: Path | None
             if parameter.key in entries and _carried(entries[parameter.key], parameter, scenario):
                 taken[parameter.key] = rows[chosen, column]
     rest = [parameter for key, parameter in entries.items() if key not in taken]
-    columns = fitted_together({**draw(rest, number, seed), **taken}, least_counts(cases))
+    columns = fitted_together({**draw(rest, number, seed), **taken}, least)
     turned = _switches(scenario, number, seed, calibration)
     return Draws({**columns, **turned}, tuple(entries.values()), tuple(taken), tuple(turned))
 

@@ -23,8 +23,10 @@ from sim.config.scenario.scenario import Scenario
 from sim.study.questions.limits import line_rate_pps
 from sim.study.runs.case import Case, Floats, Side, gain_percent, saved_ns, worker_ns
 from sim.study.runs.pool import Job, Outcomes, run_jobs
-from sim.study.uncertainty.distributions import CENTRAL_90, Draws, central_90, draws_of
-from sim.study.uncertainty.measured import Spread, rate_errors, ratio_errors, scores, spread_of
+from sim.study.uncertainty.distributions import CENTRAL_90, Draws, central_90, draws_from, ranged
+from sim.study.uncertainty.least_counts import largest
+from sim.study.uncertainty.measured import Spread, path_of, rate_errors, ratio_errors, scores, spread_of
+from sim.study.uncertainty.nominal import Basis, Nominal, basis_of
 
 #: Fewer draws have no quantiles worth the name: their range is shown instead.
 FEW_DRAWS = 20
@@ -212,14 +214,17 @@ def uncertainty(
     executor: Executor | None = None,
     progress: Counted | None = None,
     run: Runner | None = None,
+    known: Sequence[Nominal] | None = None,
 ) -> Uncertainty:
     """Run every side once with the tables as they are and `draws` times with drawn ones.
 
     Gains are those of each later side against the first of the same size. Without a number of draws, as many are made
     as the interval of the first gain (or rate) takes to be precise. `run` makes the rates (default: those of
-    `run_jobs`). Raises ConfigError below 1 draw.
+    `run_jobs`); `known` is what the sides give with the tables as they are, where they were run before. Raises
+    ConfigError below 1 draw.
     """
-    return _answer(drawn_runs(sides, draws, seed, configs=configs, executor=executor, progress=progress, run=run))
+    runs = drawn_runs(sides, draws, seed, configs=configs, executor=executor, progress=progress, run=run, known=known)
+    return _answer(runs)
 
 
 def drawn_runs(
@@ -231,26 +236,35 @@ def drawn_runs(
     executor: Executor | None = None,
     progress: Counted | None = None,
     run: Runner | None = None,
+    known: Sequence[Nominal] | None = None,
 ) -> Runs:
     """Make the runs that an uncertainty rests on."""
     if draws is not None and draws < 1:
         raise ConfigError("at least 1 draw is needed", key="draws", got=draws)
-    runs = Runs(sides, seed, configs, executor, progress, run)
+    runs = Runs(sides, seed, configs, executor, progress, run, known)
     runs.draw(FIRST_DRAWS if draws is None else draws)
     while draws is None and runs.number < MOST_DRAWS and runs.precision > PRECISION:
         runs.draw(min(2 * runs.number, MOST_DRAWS))
     return runs
 
 
-def draws_by_side(sides: Sequence[Side], number: int, seed: int, configs: Path | None = None) -> list[Draws]:
-    """Draw `number` values of what each side depends on; sides with the same tables share their draws."""
+def draws_by_side(
+    sides: Sequence[Side], number: int, seed: int, configs: Path | None = None, bases: Sequence[Basis] | None = None
+) -> list[Draws]:
+    """Draw `number` values of what each side depends on; sides with the same tables share their draws.
+
+    `bases` are what draws of the sides rest on, where that is known.
+    """
+    bases = bases or [basis_of(side.case) for side in sides]
     groups: dict[str, list[int]] = {}
     for place, side in enumerate(sides):
         groups.setdefault(_tables(side.case.scenario), []).append(place)
     drawn: dict[int, Draws] = {}
     for places in groups.values():
-        cases = [sides[place].case for place in places]
-        drawn |= dict.fromkeys(places, draws_of(cases, number, seed, configs))
+        scenario = sides[places[0]].case.scenario
+        entries = [ranged(sides[place].case.scenario, key) for place in places for key in bases[place].keys]
+        least = largest(count for place in places for count in bases[place].least)
+        drawn |= dict.fromkeys(places, draws_from(scenario, entries, least, number, seed, configs))
     return [drawn[place] for place in range(len(sides))]
 
 
@@ -265,6 +279,7 @@ class Runs:
         executor: Executor | None,
         progress: Counted | None,
         run: Runner | None,
+        known: Sequence[Nominal] | None = None,
     ) -> None:
         self.sides, self.seed, self.number = sides, seed, 0
         self._runner = run or run_jobs
@@ -273,7 +288,11 @@ class Runs:
         self.columns: Mapping[str, Floats] = {}
         self._configs, self._executor, self._progress = configs, executor, progress
         self._spreads: dict[tuple[int, ...], Spread] = {}
-        self.nominal = self._run([Job(number, {}) for number in range(len(sides))])
+        self._bases = [nominal.basis for nominal in known] if known else None
+        if known:
+            self.nominal = np.array([nominal.point.pps for nominal in known])
+        else:
+            self.nominal = self._run([Job(number, {}) for number in range(len(sides))])
         if self.errors:
             raise ConfigError(next(iter(self.errors.values())))
 
@@ -284,7 +303,8 @@ class Runs:
 
     def draw(self, number: int) -> None:
         """Run every side with further draws, until there are so many."""
-        drawn = draws_by_side(self.sides, number, self.seed, self._configs)
+        self._bases = self._bases or [basis_of(side.case) for side in self.sides]
+        drawn = draws_by_side(self.sides, number, self.seed, self._configs, self._bases)
         further = range(self.number, number)
         figures = self._run([Job(side, drawn[side].row(row)) for side in range(len(self.sides)) for row in further])
         self.table = np.concatenate([self.table, figures.reshape(len(self.sides), len(further))], axis=1)
@@ -312,7 +332,8 @@ class Runs:
     def spread(self, *numbers: int) -> Spread:
         """Return how far a measurement of a side, or of two compared with each other, lies from the parameters."""
         if numbers not in self._spreads:
-            self._spreads[numbers] = spread_of([self.sides[number].case for number in numbers], self._configs)
+            path = path_of(self._bases[number].path for number in numbers) if self._bases else None
+            self._spreads[numbers] = spread_of([self.sides[number].case for number in numbers], self._configs, path)
         return self._spreads[numbers]
 
 

@@ -47,11 +47,15 @@ class LeastCount:
 
 def least_counts(cases: Iterable[Case]) -> tuple[LeastCount, ...]:
     """Return the least counts of all steps that some cases of one scenario run."""
+    return largest(count for case in cases for count in _of_case(case))
+
+
+def largest(counts: Iterable[LeastCount]) -> tuple[LeastCount, ...]:
+    """Return the largest least count of each step."""
     least: dict[str, LeastCount] = {}
-    for case in cases:
-        for count in _of_case(case):
-            if count.key not in least or least[count.key].nominal < count.nominal:
-                least[count.key] = count
+    for count in counts:
+        if count.key not in least or least[count.key].nominal < count.nominal:
+            least[count.key] = count
     return tuple(least.values())
 
 

@@ -41,7 +41,12 @@ def path_class(cases: Iterable[Case]) -> PathClass:
 
     It is by analogy as soon as nobody has executed the accessors of a variant, or a count of a step is a guess.
     """
-    return "by analogy" if any(_by_analogy(case) for case in cases) else "executed"
+    return path_of("by analogy" if _by_analogy(case) else "executed" for case in cases)
+
+
+def path_of(classes: Iterable[PathClass]) -> PathClass:
+    """Return the class of several paths that are compared: by analogy as soon as one is."""
+    return "by analogy" if "by analogy" in classes else "executed"
 
 
 def _by_analogy(case: Case) -> bool:
@@ -107,12 +112,15 @@ def model_sigma(quantity: str, path: PathClass, calibration: Calibration) -> flo
     return max(known.values(), default=0.0)
 
 
-def spread_of(cases: Iterable[Case], configs: Path | None = None) -> Spread:
-    """Return how far a measurement of some cases, compared with each other, lies from what the parameters give."""
+def spread_of(cases: Iterable[Case], configs: Path | None = None, path: PathClass | None = None) -> Spread:
+    """Return how far a measurement of some cases, compared with each other, lies from what the parameters give.
+
+    `path` is the class of the path that they run, where it is known.
+    """
     asked = list(cases)
     calibration = calibration_of(asked[0].scenario, configs)
     known = calibration if calibration is not None and calibration.discrepancies else reference(configs)
-    path = path_class(asked)
+    path = path or path_class(asked)
     rig = max(rig_sigma("pps", case.scenario, calibration) for case in asked)
     return Spread(
         rate=hypot(rig, model_sigma("pps", path, known)),

@@ -1,0 +1,54 @@
+"""Cases with their tables as they are: what each gives, and what its draws rest on.
+
+Both need the Plan of a case, which takes as long to build as to run: it is built once, in any process.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass
+
+from sim.config.progress import Counted
+from sim.config.tables.calibration import Path as PathClass
+from sim.engine import Point, simulate
+from sim.study.runs.case import Case
+from sim.study.runs.drawn import Values
+from sim.study.runs.pool import Job, answers
+from sim.study.uncertainty.distributions import used_entries
+from sim.study.uncertainty.least_counts import LeastCount, least_counts
+from sim.study.uncertainty.measured import path_class
+
+
+@dataclass(frozen=True)
+class Basis:
+    """What draws of a case rest on: keys of the entries that it depends on, least counts, the class of its path."""
+
+    keys: tuple[str, ...]
+    least: tuple[LeastCount, ...]
+    path: PathClass
+
+
+@dataclass(frozen=True)
+class Nominal:
+    """A case with its tables as they are: what it gives, and what its draws rest on."""
+
+    point: Point
+    basis: Basis
+
+
+def basis_of(case: Case) -> Basis:
+    """Return what draws of a case rest on."""
+    keys = tuple(entry.key for entry in used_entries(case.scenario, [case.plan]))
+    return Basis(keys, least_counts([case]), path_class([case]))
+
+
+def nominals(cases: Sequence[Case], executor: Executor | None = None, progress: Counted | None = None) -> list[Nominal]:
+    """Return what each case gives with its tables as they are. Raises what goes wrong with any of them."""
+    found = answers(_nominal, cases, [Job(number, {}) for number in range(len(cases))], executor, progress)
+    return [nominal for nominal in found if not isinstance(nominal, str)]
+
+
+def _nominal(case: Case, runs: Sequence[Values]) -> list[Nominal | str]:
+    found = Nominal(simulate(case.plan, case.scenario.run), basis_of(case))
+    return [found for _ in runs]

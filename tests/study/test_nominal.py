@@ -1,0 +1,61 @@
+"""Cases as their tables have them: run and looked at once, wherever, for all that is asked of them later."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+import sim
+from sim.config.errors import ConfigError
+from sim.study.runs.case import Case, one_point, sides_of
+from sim.study.runs.pool import local_executor
+from sim.study.uncertainty.intervals import draws_by_side, uncertainty
+from sim.study.uncertainty.nominal import nominals
+
+SHORT = ["traffic.packet_bytes=64,1500", "access=copy_user,uaccess_batched", "run.packets=20000"]
+
+
+@pytest.fixture(scope="module")
+def sides():
+    return sides_of(sim.load_scenario("virtio-user-xdp1-tap", overrides=SHORT))
+
+
+def test_another_process_gives_what_this_one_does(sides):
+    scenario = sim.load_scenario("virtio-user-xdp1-tap", overrides=SHORT)
+    cases = [side.case for side in sides]
+    here = nominals(cases)
+    with local_executor(1) as pool:
+        assert nominals(cases, pool) == here
+    assert tuple(nominal.point for nominal in here) == sim.run(scenario).points
+
+
+def test_the_class_of_a_path_is_that_of_its_accessors(sides):
+    known = nominals([side.case for side in sides])
+    assert [nominal.basis.path for nominal in known] == ["executed"] * 2 + ["by analogy"] * 2
+
+
+def test_what_is_known_is_not_run_again_and_changes_nothing(sides, monkeypatch):
+    plain, rows = uncertainty(sides, 6, 1), draws_by_side(sides, 6, 1)
+    known = nominals([side.case for side in sides])
+    asked = []
+
+    def run(cases, jobs, executor, progress):
+        from sim.study.runs.pool import run_jobs
+
+        asked.extend(jobs)
+        return run_jobs(cases, jobs, executor, progress)
+
+    assert uncertainty(sides, 6, 1, run=run, known=known) == plain
+    assert len(asked) == 6 * len(sides)
+    again = draws_by_side(sides, 6, 1, bases=[nominal.basis for nominal in known])
+    assert [draws.row(5) for draws in again] == [draws.row(5) for draws in rows]
+
+
+def test_what_cannot_be_run_is_raised_as_it_is():
+    scenario = sim.load_scenario("virtio-user-xdp1-tap", overrides=["queues.pairs=2", "traffic.mix=imix"])
+    impossible = Case(one_point(scenario, "copy_user", 64))
+    with ThreadPoolExecutor(1) as pool:
+        for executor in (None, pool):
+            with pytest.raises(ConfigError, match="of one packet size"):
+                nominals([impossible], executor)
