@@ -87,3 +87,16 @@ def test_executed_counts_are_those_of_the_source():
     found = executed(counted.plan, counted.scenario)
     assert (found["stac"], found["clac"], found["lfence"]) == (4.25, 4.25, 2.125)  # executed-counts.md, v5.0
     assert found["instructions"] == pytest.approx(888, rel=0.004)
+
+
+def test_cases_that_share_tables_share_them_in_another_process():
+    scenario = sim.load_scenario(SEED)
+    other = sim.load_scenario(SEED, overrides=["cpu=zen4"])
+    cases = [Case(one_point(asked, "copy_user", 64)) for asked in (scenario, scenario, other)]
+    with local_executor(1) as pool:
+        places = answers(_tables, cases, [Job(number, {}) for number in range(3)], pool)
+    assert places[0] == places[1] != places[2]
+
+
+def _tables(case, values):
+    return [(case.scenario.cpu.name, id(case.scenario.cpu), id(case.scenario.kernel)) for _ in values]

@@ -41,23 +41,27 @@ def review(
     configs: Path | None = None,
     executor: Executor | None = None,
     progress: Counted | None = None,
+    known: Review | None = None,
 ) -> Review:
     """Answer a scenario's question: its variants at its sizes, each later one against the first.
 
-    `study_tornado` stands in for the tornado over all entries that the answer depends on. ConfigError below 1 draw, and
-    for what cannot be simulated.
+    `study_tornado` stands in for the tornado over all entries that the answer depends on. What a review that is `known`
+    has of rates, intervals and limits is taken from there. ConfigError below 1 draw, and for what cannot be simulated.
     """
-    result = run(scenario)
+    result = known.result if known else run(scenario)
     accesses = [variant.name for variant in scenario.access]
     every, seed = sides_of(scenario), scenario.run.seed
-    sure = uncertainty(every, draws, seed, configs=configs, executor=executor, progress=progress)
+    if known:
+        sure = known.sure
+    else:
+        sure = uncertainty(every, draws, seed, configs=configs, executor=executor, progress=progress)
     explanations = tuple(explain(scenario, name) for name in accesses)
     focus = focus_of(result)
     size = scenario.traffic.sizes[0]
     pair = dict.fromkeys((accesses[0], focus))
     sides = [side for side in sides_of(scenario, list(pair)) if side.packet_bytes == size]
-    tornado = study_tornado or swing_entries(sides, executor, progress)
-    bounded = limits(scenario, result.points)
+    tornado = study_tornado or (known.tornado if known else swing_entries(sides, executor, progress))
+    bounded = known.limits if known else limits(scenario, result.points)
     ranked, parts = None, None
     if focus != accesses[0]:
         ranked = ranking(

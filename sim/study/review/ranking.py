@@ -186,14 +186,14 @@ def ranking(
     if not ranks(scenario):
         return None
     variants, left_out = _candidates(scenario, before, configs)
-    rates, failed = _rates(scenario, variants, executor)
+    rates, failed = _rates(scenario, variants, executor, progress)
     left_out |= failed
     variants = [variant for variant in variants if variant.name in rates]
     if before not in rates or asked not in rates:
         return None
     number = min(sure.draws, RANKING_DRAWS) if sure else 0
     drawn = _drawn(scenario, variants, asked, sure, number, configs, executor, progress) if sure else {}
-    under = {name: _stress(scenario, variants, name, executor) for name in _STRESSES} if stressed else {}
+    under = {name: _stress(scenario, variants, name, executor, progress) for name in _STRESSES} if stressed else {}
     rows = [
         Ranked(
             access=variant.name,
@@ -243,11 +243,11 @@ def _sides(scenario: Scenario, variants: Sequence[Access]) -> list[Side]:
 
 
 def _rates(
-    scenario: Scenario, variants: Sequence[Access], executor: Executor | None
+    scenario: Scenario, variants: Sequence[Access], executor: Executor | None, progress: Counted | None
 ) -> tuple[dict[str, float], dict[str, str]]:
     """Return the rate of each variant in packets/s, and the error of each that cannot be run."""
     cases = [side.case for side in _sides(scenario, variants)]
-    outcomes = run_jobs(cases, [Job(number, {}) for number in range(len(cases))], executor)
+    outcomes = run_jobs(cases, [Job(number, {}) for number in range(len(cases))], executor, progress)
     errors = {variants[number].name: text for number, text in outcomes.errors.items()}
     rates = zip((variant.name for variant in variants), outcomes.figures.tolist(), strict=True)
     return {name: rate for name, rate in rates if name not in errors}, errors
@@ -278,11 +278,11 @@ def _drawn(
 
 
 def _stress(
-    scenario: Scenario, variants: Sequence[Access], name: str, executor: Executor | None
+    scenario: Scenario, variants: Sequence[Access], name: str, executor: Executor | None, progress: Counted | None
 ) -> dict[str, float | None]:
     """Return the gain of each variant over the first, in percent, under one thing that a host may do."""
     section, update = _STRESSES[name]
     changed = scenario.model_copy(update={section: getattr(scenario, section).model_copy(update=update)})
-    rates, _ = _rates(changed, variants, executor)
+    rates, _ = _rates(changed, variants, executor, progress)
     first = rates.get(variants[0].name)
     return {access: gain_percent(first, rate) for access, rate in rates.items()} if first else {}

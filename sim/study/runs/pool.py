@@ -19,6 +19,7 @@ from sim.config.errors import ConfigError
 from sim.config.progress import Counted
 from sim.study.runs.case import Case, Floats
 from sim.study.runs.drawn import Answer, Values, figures
+from sim.study.runs.sent import Sender
 
 DASK_TIMEOUT_SECONDS = 10
 #: Runs of one chunk: a structure is built in the time of some hundred runs, and progress is told between chunks.
@@ -184,15 +185,16 @@ def answers(
         if progress is not None:
             progress(len(results), len(jobs))
 
-    chunks = [(cases[jobs[chunk[0]].case], [jobs[number].values for number in chunk], chunk) for chunk in _chunks(jobs)]
+    chunks = [(jobs[chunk[0]].case, [jobs[number].values for number in chunk], chunk) for chunk in _chunks(jobs)]
     if executor is None:
         for case, values, chunk in chunks:
-            settle(chunk, of(case, values))
+            settle(chunk, of(cases[case], values))
     else:
         waiting: dict[Future[list[Answer | str]], Sequence[int]] = {}
+        sender = Sender(cases, executor)
         try:
             for case, values, chunk in chunks:
-                waiting[executor.submit(of, case, values)] = chunk
+                waiting[sender.submit(of, case, values)] = chunk
             left = set(waiting)
             while left:
                 done, left = wait(left, timeout=_LOOK_SECONDS, return_when=FIRST_COMPLETED)
