@@ -44,14 +44,15 @@ def explore(
     from sim.live.questions import Tables, ask
     from sim.live.server import Server, framework
     from sim.live.state import of_command
+    from sim.live.workers import Workers
 
     opt.at_least("--draws", 1, draws)
     framework()
     short: dict[str, Any] = {"access": access, "sizes": sizes, "seed": seed}
     opt.load(scenario, sets, configs, None, **short)  # in the words of every command, before anything is served
-    state = of_command(scenario, opt.overrides(sets, **short))
+    state = of_command(scenario, opt.overrides(sets, **short), draws=draws)
     tables = Tables(Path(configs) if configs else None, opened=[scenario])
-    server = Server(tables, ask(tables, state).state, draws)
+    server = Server(tables, ask(tables, state).state, Workers())
 
     def started() -> None:
         opt.show_line("address", server.address())

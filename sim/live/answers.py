@@ -5,9 +5,11 @@ This is the one place of the page that asks the studies.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from concurrent.futures import Executor
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from enum import IntEnum
 from pathlib import Path
 
 from sim.config.scenario.scenario import Scenario
@@ -16,15 +18,16 @@ from sim.live.questions import Question, Tables, as_shipped, reason
 from sim.live.state import State
 from sim.study.evidence.envelope import outside
 from sim.study.questions.limits import limits
-from sim.study.questions.run import Result, run
+from sim.study.questions.run import Result
 from sim.study.review.ask import compared_in, focus_of, question_of
 from sim.study.review.preface import Preface, preface, with_worth
 from sim.study.review.ranking import ranking
 from sim.study.review.review import Review
-from sim.study.runs.case import Side, sides_of, value_of
+from sim.study.runs.case import sides_of, value_of
 from sim.study.runs.pool import pool_for
 from sim.study.sensitivity.tornado import Sensitivities, swing_entries
 from sim.study.uncertainty.intervals import FEW_DRAWS, Uncertainty, uncertainty
+from sim.study.uncertainty.nominal import Nominal, nominals
 
 #: Returns whether an answer is still waited for.
 Wanted = Callable[[], bool]
@@ -38,44 +41,75 @@ class OutdatedError(Exception):
     """Nobody waits for the answer any more."""
 
 
+class Stage(IntEnum):
+    """How much of an answer is known."""
+
+    HEADLINE = 0  #: rates at all sizes, and the interval of the headline
+    BANDS = 1  #: intervals at all sizes
+    BOUNDS = 2  #: what bounds the answer, the ranking, and which inputs matter
+    WHOLE = 3  #: all draws
+
+
 @dataclass(frozen=True)
 class StagedAnswer:
-    """A review as far as it is known, and whether more draws are under way.
+    """A review as far as it is known.
 
-    `sure` of the review has the first size alone while `is_first`.
+    `sure` of the review has the first size alone while the stage is that of the headline.
     """
 
     question: Question
     review: Review
-    is_first: bool = False
-    is_whole: bool = False
+    stage: Stage
 
     @property
     def draws(self) -> int:
         """The draws behind its intervals."""
         return self.review.sure.draws
 
+    @property
+    def has_bands(self) -> bool:
+        """Whether intervals of all sizes are known."""
+        return self.stage >= Stage.BANDS
+
+    @property
+    def has_bounds(self) -> bool:
+        """Whether it is known what bounds it, how variants rank, and which inputs matter."""
+        return self.stage >= Stage.BOUNDS
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether all draws are made."""
+        return self.stage is Stage.WHOLE
+
 
 def answers(
-    question: Question, wanted: Wanted, few: int = FEW_DRAWS, draws: int | None = None
+    question: Question,
+    wanted: Wanted,
+    few: int = FEW_DRAWS,
+    draws: int | None = None,
+    executor: Executor | None = None,
 ) -> Iterator[StagedAnswer]:
     """Yield the answer of a question, each time with more of it.
 
-    First rates and the interval of the headline, from `few` draws; then intervals of all sizes, what bounds the answer,
-    the ranking and which inputs matter; then the same from `draws` draws (None: until the ends are precise).
-    OutdatedError once the answer is not `wanted` any more, ConfigError for what cannot be simulated.
+    First rates and the interval of the headline, from `few` draws; then intervals of all sizes; then what bounds the
+    answer, the ranking and which inputs matter; then the same from `draws` draws (None: until the ends are precise).
+    Runs are made on an executor, or by threads of this process. OutdatedError once the answer is not `wanted` any
+    more, ConfigError for what cannot be simulated.
     """
-    asked = _Asked(question.scenario, question.folder, wanted)
-    review = asked.first(few)
-    yield StagedAnswer(question, review, is_first=True)
-    review = asked.bounded(review, few)
-    yield StagedAnswer(question, review)
-    yield StagedAnswer(question, asked.whole(review, draws), is_whole=True)
+    few = few if draws is None else min(few, draws)
+    asked = _Asked(question.scenario, question.folder, wanted, executor)
+    review = asked.headline(few)
+    yield StagedAnswer(question, review, Stage.HEADLINE)
+    review = asked.banded(review, few)
+    yield StagedAnswer(question, review, Stage.BANDS)
+    review = asked.bounded(review)
+    yield StagedAnswer(question, review, Stage.BOUNDS)
+    yield StagedAnswer(question, asked.whole(review, draws), Stage.WHOLE)
 
 
-def nominal(scenario: Scenario, wanted: Wanted) -> Result:
+def nominal(scenario: Scenario, wanted: Wanted, executor: Executor | None = None) -> Result:
     """Run a scenario with its tables as they are, as long as that is wanted."""
-    return _Asked(scenario, None, wanted).run()
+    return _Asked(scenario, None, wanted, executor).run()
 
 
 class Known:
@@ -91,48 +125,67 @@ class Known:
         return self._answers.get(state)
 
     def keep(self, answer: StagedAnswer) -> None:
-        """Keep a whole answer in the place of the oldest."""
-        self._answers[answer.question.state] = answer
-        while len(self._answers) > _KEPT:
+        """Keep a whole answer in the place of the oldest, also for who names the draws that it has."""
+        state = answer.question.state
+        for asked in (state, replace(state, draws=answer.draws)):
+            self._answers[asked] = answer
+        while len(self._answers) > 2 * _KEPT:
             self._answers.pop(next(iter(self._answers)), None)
 
     def reason(self, tables: Tables, question: Question, key: str) -> str:
         """Say why a key has no effect in a question; how large its table entries are does not matter to that."""
         scenario = question.scenario
         entries = (name for name, _ in question.state.changes if isinstance(value_of(scenario, name), Quantity))
-        about = (question.state.without(entries), key)
+        about = (replace(question.state.without(entries), draws=None), key)
         if about not in self._reasons:
             self._reasons[about] = reason(tables, question, key)
         return self._reasons[about]
 
-    def shipped(self, tables: Tables, state: State, wanted: Wanted) -> Result | None:
+    def shipped(self, tables: Tables, state: State, wanted: Wanted, executor: Executor | None = None) -> Result | None:
         """Return the result of a state's scenario as it is shipped, None where that is the state itself."""
         if not state.changes:
             return None
         if state.scenario not in self._shipped:
-            self._shipped[state.scenario] = nominal(as_shipped(tables, state), wanted)
+            self._shipped[state.scenario] = nominal(as_shipped(tables, state), wanted, executor)
         return self._shipped[state.scenario]
 
 
 class _Asked:
     """A scenario that stages ask of, each of them as long as the answer is wanted."""
 
-    def __init__(self, scenario: Scenario, configs: Path | None, wanted: Wanted) -> None:
-        self._scenario, self._configs, self._wanted = scenario, configs, wanted
+    def __init__(
+        self, scenario: Scenario, configs: Path | None, wanted: Wanted, executor: Executor | None = None
+    ) -> None:
+        self._scenario, self._configs, self._wanted, self._executor = scenario, configs, wanted, executor
         self._sides = sides_of(scenario)
         self._size = scenario.traffic.sizes[0]
+        self._known: list[Nominal] = []
 
     def _check(self, *_: object) -> None:
         if not self._wanted():
             raise OutdatedError
 
-    def run(self) -> Result:
-        return run(self._scenario, self._check)
+    @contextmanager
+    def _pool(self) -> Iterator[Executor | None]:
+        """Give what runs jobs: that of all pages, or threads of this process."""
+        if self._executor is not None:
+            yield self._executor
+            return
+        with pool_for(_MANY_RUNS) as pool:
+            yield pool
 
-    def first(self, draws: int) -> Review:
+    def run(self) -> Result:
+        """Run every variant at every size with the tables as they are."""
+        self._check()
+        with self._pool() as pool:
+            self._known = nominals([side.case for side in self._sides], pool, self._check)
+        return Result(self._scenario, tuple(known.point for known in self._known))
+
+    def headline(self, draws: int) -> Review:
         """Return rates at all sizes, and the interval of the headline."""
         result = self.run()
-        sure = self._uncertainty([side for side in self._sides if side.packet_bytes == self._size], draws)
+        with self._pool() as pool:
+            sure = self._uncertainty(draws, pool, self._size)
         names = [variant.name for variant in self._scenario.access]
         return Review(
             question=question_of(self._scenario),
@@ -152,29 +205,43 @@ class _Asked:
             preface=Preface(()),
         )
 
-    def bounded(self, review: Review, draws: int) -> Review:
-        """Return the review with intervals of all sizes, what bounds it, the ranking, and which inputs matter."""
+    def banded(self, review: Review, draws: int) -> Review:
+        """Return the review with intervals of all sizes."""
+        with self._pool() as pool:
+            return replace(review, sure=self._uncertainty(draws, pool))
+
+    def bounded(self, review: Review) -> Review:
+        """Return the review with what bounds it, the ranking, and which inputs matter."""
         scenario, points = self._scenario, review.result.points
-        with pool_for(_MANY_RUNS) as pool:
-            bounds = limits(scenario, points)
-            sure = self._uncertainty(self._sides, draws, pool)
-            above = preface(scenario, points, bounds, configs=self._configs)
+        self._check()
+        with self._pool() as pool:
             tornado = self._tornado(review, pool)
+            bounds = limits(scenario, points)
+            above = preface(scenario, points, bounds, configs=self._configs)
             above = with_worth(above, scenario, tornado, self._configs)
             above = self._ranked(above, review, None, pool)
         beyond = outside([scenario], self._configs)
-        return replace(review, sure=sure, limits=bounds, tornado=tornado, preface=above, outside=beyond)
+        return replace(review, limits=bounds, tornado=tornado, preface=above, outside=beyond)
 
     def whole(self, review: Review, draws: int | None) -> Review:
         """Return the review with as many draws as are asked for, of the ranking too."""
-        with pool_for(_MANY_RUNS) as pool:
-            sure = review.sure if draws == review.sure.draws else self._uncertainty(self._sides, draws, pool)
+        with self._pool() as pool:
+            sure = review.sure if draws == review.sure.draws else self._uncertainty(draws, pool)
             return replace(review, sure=sure, preface=self._ranked(review.preface, review, sure, pool))
 
-    def _uncertainty(self, sides: Sequence[Side], draws: int | None, pool: Executor | None = None) -> Uncertainty:
+    def _uncertainty(self, draws: int | None, pool: Executor | None, size: int | None = None) -> Uncertainty:
+        """Return intervals of all sides, or of those of one size."""
         self._check()
-        seed = self._scenario.run.seed
-        return uncertainty(sides, draws, seed, configs=self._configs, executor=pool, progress=self._check)
+        chosen = [number for number, side in enumerate(self._sides) if size is None or side.packet_bytes == size]
+        return uncertainty(
+            [self._sides[number] for number in chosen],
+            draws,
+            self._scenario.run.seed,
+            configs=self._configs,
+            executor=pool,
+            progress=self._check,
+            known=[self._known[number] for number in chosen],
+        )
 
     def _tornado(self, review: Review, pool: Executor | None) -> Sensitivities:
         self._check()

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from sim.config.scenario.scenario import Mitigations, Scenario
 from sim.config.scenario.traffic import NAMED, Load
 from sim.config.tables.quantity import Quantity, inconceivable
 from sim.live.questions import Tables
-from sim.live.state import State, as_yaml
+from sim.live.state import DRAWS, State, as_yaml, draws_in
 from sim.study.evidence.conditions import applying
 from sim.study.runs.case import value_of
 from sim.study.sensitivity.tornado import Sensitivities
@@ -19,6 +19,8 @@ from sim.study.uncertainty.distributions import calibration_of
 Kind = Literal["pick", "several", "switch", "slide"]
 
 ACCESS, SIZES, MIX, LOAD, CALIBRATION = "access", "traffic.packet_bytes", "traffic.mix", "traffic.load", "calibration"
+#: What a picker shows where nobody has chosen a number of draws.
+UNTIL_PRECISE = "until precise"
 #: What a picker shows for a mix that has no name.
 OWN_MIX = "as in the scenario"
 #: So many inputs get a slider of their own, those that move the answer furthest; besides them the barrier that a
@@ -88,6 +90,8 @@ TRAFFIC = (
     Control(f"{LOAD}.kind", "load", "pick", ("saturate", "constant", "poisson")),
     _slide(f"{LOAD}.pps", "offered", [step * 2.5e5 for step in range(1, 61)], "packets/s"),
 )
+#: Of the answer, not of the scenario.
+PRECISION = Control(DRAWS, "draws of each interval", "pick", (UNTIL_PRECISE, "20", "100", "400", "1600"))
 
 
 def tables_of(tables: Tables) -> tuple[Control, ...]:
@@ -104,6 +108,8 @@ def tables_of(tables: Tables) -> tuple[Control, ...]:
 def shown(control: Control, state: State, scenario: Scenario) -> str:
     """Return the text of what stands under a control's key; of sizes the first, of a mix its name."""
     key = control.key
+    if key == DRAWS:
+        return UNTIL_PRECISE if state.draws is None else str(state.draws)
     if key == ACCESS:
         return ",".join(variant.name for variant in scenario.access)
     if key in ("cpu", "kernel"):
@@ -119,6 +125,8 @@ def shown(control: Control, state: State, scenario: Scenario) -> str:
 def moved(control: Control, state: State, scenario: Scenario, text: str) -> State:
     """Return the state after a control was moved to a text; what the scenario has by itself is no change."""
     key = control.key
+    if key == DRAWS:
+        return replace(state, draws=draws_in("" if text == UNTIL_PRECISE else text))
     if key == SIZES:
         rest = [size for size in scenario.traffic.packet_bytes[1:] if str(size) != text]
         return state.changed(MIX, None).changed(SIZES, ",".join((text, *map(str, rest))))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import sys
 import tempfile
 import threading
 from collections.abc import Mapping
@@ -56,8 +57,7 @@ def explore(scenario: Scenario | str = "virtio-user-xdp1-tap", *, draws: int | N
     scenario
         What the page begins with: the name of a scenario, or one that was loaded.
     draws
-        Draws of each 90 % interval (default: until its ends are good to 5 % of its width); that of the first page of a
-        process counts.
+        Draws of each 90 % interval (default: until its ends are good to 5 % of its width).
 
     Returns
     -------
@@ -76,9 +76,9 @@ def explore(scenario: Scenario | str = "virtio-user-xdp1-tap", *, draws: int | N
     """
     if draws is not None and draws < 1:
         raise ConfigError("at least 1 draw is needed", key="draws", got=draws)
-    state = State(_reference(scenario))
+    state = State(_reference(scenario), draws=draws)
     ask(Tables(opened=[state.scenario]), state)
-    server = _server(state, draws)
+    server = _server(state)
     server.tables.open(state.scenario)
     return Explored(server.address(state))
 
@@ -93,7 +93,7 @@ def _reference(scenario: Scenario | str) -> str:
     return str(file)
 
 
-def _server(state: State, draws: int | None) -> Server:
+def _server(state: State) -> Server:
     """Return the server of this process, started when there is none yet."""
     from sim.live.server import Server, framework
 
@@ -101,8 +101,12 @@ def _server(state: State, draws: int | None) -> Server:
     with _STARTING:
         if _running is None:
             framework()
+            from sim.live.workers import Workers
+
             started = threading.Event()
-            server = Server(Tables(), state, draws, started=started.set)
+            # A process begins by running the file of the program again, which a notebook has not.
+            workers = None if hasattr(sys.modules["__main__"], "__file__") else Workers()
+            server = Server(Tables(), state, workers, started=started.set)
             listening = server.listen()
             from sim.live.application import application
 

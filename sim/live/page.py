@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Executor
+from dataclasses import replace
 from typing import Any
 
 from nicegui import background_tasks, ui
@@ -14,8 +16,9 @@ from sim.live import controls as catalogue
 from sim.live import show
 from sim.live.answers import Known, OutdatedError, StagedAnswer, answers
 from sim.live.controls import Control, MovableInput, keys_of, moved, shown
+from sim.live.leaving import Leaving
 from sim.live.questions import Question, Tables, ask, without_effect
-from sim.live.state import ACCESSOR, SCENARIO, State, commands, named_in, of_query
+from sim.live.state import ACCESSOR, DRAWS, SCENARIO, State, named_in, of_query
 from sim.live.widgets import EntrySlider, Pick, Slide, Toggle, Widget
 from sim.study.questions.run import Result
 
@@ -42,8 +45,10 @@ metadata:
 class Page:
     """A page: its last good state and answer, its controls, and the number of the move that is answered."""
 
-    def __init__(self, tables: Tables, known: Known, draws: int | None, running: Callable[[], bool]) -> None:
-        self._tables, self._known, self._draws, self._running = tables, known, draws, running
+    def __init__(
+        self, tables: Tables, known: Known, running: Callable[[], bool], executor: Callable[[], Executor | None]
+    ) -> None:
+        self._tables, self._known, self._running, self._executor = tables, known, running, executor
         self._move = 0
         self._question: Question | None = None
         self._pushed: str | None = None
@@ -76,7 +81,7 @@ class Page:
     def _build_controls(self) -> None:
         scenario = Control(SCENARIO, "scenario", "pick", tuple(self._tables.names("scenario")))
         groups: dict[str, Iterable[Control]] = {
-            "question": (scenario, *catalogue.tables_of(self._tables)),
+            "question": (scenario, *catalogue.tables_of(self._tables), catalogue.PRECISION),
             "mitigations": catalogue.MITIGATIONS,
             "ring": catalogue.RING,
             "host": catalogue.HOST,
@@ -126,14 +131,13 @@ class Page:
         with _section("what the evidence is worth"):
             self._grades = ui.html("", sanitize=False)
         with _section("take it along"):
-            self._links = ui.element("p").classes("line")
-            self._commands = ui.element("div")
+            self._leaving = Leaving(self._tables)
 
     # What moves.
 
     def _moved(self, control: Control, text: str) -> None:
         if control.key == SCENARIO:
-            self.go(State(text), control.key, control.key)
+            self.go(State(text, draws=self._chosen_draws), control.key, control.key)
         elif self._question is not None:
             try:
                 state = moved(control, self._question.state, self._question.scenario, text)
@@ -144,7 +148,11 @@ class Page:
 
     def _reset(self) -> None:
         if self._question is not None:
-            self.go(State(self._question.state.scenario))
+            self.go(State(self._question.state.scenario, draws=self._chosen_draws))
+
+    @property
+    def _chosen_draws(self) -> int | None:
+        return self._question.state.draws if self._question is not None else None
 
     def _add_accessor(self) -> None:
         question, text = self._question, self._accessor.value or ""
@@ -157,13 +165,13 @@ class Page:
             return
         old = question.state.accessor_name
         names = [variant.name for variant in question.scenario.access if variant.name not in (name, old)]
-        state = State(question.state.scenario, question.state.changes, text)
+        state = replace(question.state, accessor=text)
         self.go(state.changed(catalogue.ACCESS, ",".join((*names, name))), ACCESSOR)
 
     def _drop_accessor(self) -> None:
         question = self._question
         if question is not None and question.state.accessor:
-            self.go(State(question.state.scenario, question.state.without([catalogue.ACCESS]).changes), ACCESSOR)
+            self.go(replace(question.state.without([catalogue.ACCESS]), accessor=""), ACCESSOR)
 
     def _addressed(self, event: GenericEventArguments) -> None:
         """Show what the address says now: the reader went back or forward."""
@@ -175,7 +183,7 @@ class Page:
         self.go(state, is_addressed=True)
 
     def go(self, state: State, place: str = "", key: str | None = None, *, is_addressed: bool = False) -> None:
-        """StagedAnswer another state; `place` is the control that was moved, `key` the key that it changes."""
+        """Answer another state; `place` is the control that was moved, `key` the key that it changes."""
         self._move += 1
         self._status.set_text("computing")
         background_tasks.create(self._answer(self._move, state, place, key, is_addressed))
@@ -208,24 +216,34 @@ class Page:
         has_key = key is not None and state.text(key) is not None
         question = await asyncio.to_thread(ask, self._tables, state, key if has_key else None)
         whole = self._known.answer(question.state)
-        stages = iter([whole]) if whole else answers(question, wanted, draws=self._draws)
-        answer = await asyncio.to_thread(next, stages, None)
-        if not wanted() or answer is None:
-            return
-        self._draw(answer, None)
-        idle = await asyncio.to_thread(without_effect, question, _effects(self._widgets))
-        if not wanted():
-            return
-        self._settle(question, idle, place, is_addressed)
-        shipped = await asyncio.to_thread(self._known.shipped, self._tables, question.state, wanted)
-        while wanted() and answer is not None:
-            self._draw(answer, shipped)
-            if not answer.is_first:
-                self._show_inputs(answer, place)
-            if answer.is_whole:
-                self._known.keep(answer)
-            answer = await asyncio.to_thread(next, stages, None)
-
+        executor = self._executor()
+        stages = iter([whole]) if whole else answers(question, wanted, draws=state.draws, executor=executor)
+        upcoming = _ahead(stages)
+        try:
+            answer = await upcoming
+            if not wanted() or answer is None:
+                return
+            upcoming = _ahead(stages)  # it goes on while this one is drawn
+            self._draw(answer, None)
+            idle = await asyncio.to_thread(without_effect, question, _effects(self._widgets))
+            if not wanted():
+                return
+            self._settle(question, idle, place, is_addressed)
+            shipped = None
+            while wanted() and answer is not None:
+                if answer.has_bands:
+                    shipped = await asyncio.to_thread(
+                        self._known.shipped, self._tables, question.state, wanted, executor
+                    )
+                    self._draw(answer, shipped)
+                if answer.has_bounds:
+                    self._show_inputs(answer, place)
+                if answer.is_whole:
+                    self._known.keep(answer)
+                answer = await upcoming
+                upcoming = _ahead(stages)
+        finally:
+            upcoming.cancel()
         await self._explain_idle(question, idle, wanted)
 
     def _settle(self, question: Question, idle: set[str], place: str, is_addressed: bool) -> None:
@@ -282,32 +300,12 @@ class Page:
         self._rates_table.set_content(show.rates_table(answer))
         _redraw(self._stack, show.stack_figure(answer))
         _redraw(self._fall, show.waterfall_figure(answer))
-        if not answer.is_first:
+        if answer.has_bounds:
             self._sentences.set_content(show.sentences(answer))
             self._ranking.set_content(show.ranking_table(answer))
             self._objections.set_content(show.objections_table(answer))
             self._grades.set_content(show.grades(answer))
-        self._show_commands(answer)
-
-    def _show_commands(self, answer: StagedAnswer) -> None:
-        state, variants = answer.question.state, len(answer.question.scenario.access)
-        query = state.query()
-        self._links.clear()
-        with self._links:
-            for file, title in (
-                ("report.html", "the report page"),
-                ("rates.csv", "the rates as CSV"),
-                ("scenario.yaml", "the scenario as YAML"),
-            ):
-                ui.link(title, f"{file}?{query}", new_tab=file == "report.html")
-        self._commands.clear()
-        with self._commands:
-            for title, command in commands(state, answer.draws, variants, self._tables.configs).items():
-                with ui.element("div").classes("command"):
-                    ui.label(title)
-                    copy = ui.button("copy", on_click=lambda _, text=command: ui.clipboard.write(text))
-                    copy.props(f'flat dense no-caps aria-label="copy the command: {title}"')
-                    ui.element("pre").props["textContent"] = command
+        self._leaving.show(answer)
 
     def _show_inputs(self, answer: StagedAnswer, place: str) -> None:
         """Show sliders of the inputs that matter; those that are there stay, so that one can be held."""
@@ -342,7 +340,12 @@ class Page:
 
 def _effects(widgets: dict[str, tuple[Control, Widget]]) -> list[str]:
     """Return the keys whose effect is looked at."""
-    return [key for key in widgets if key != SCENARIO]
+    return [key for key in widgets if key not in (SCENARIO, DRAWS)]
+
+
+def _ahead(stages: Iterator[StagedAnswer]) -> asyncio.Task[StagedAnswer | None]:
+    """Begin the next stage of an answer in a thread."""
+    return asyncio.create_task(asyncio.to_thread(next, stages, None))
 
 
 def _group(title: str, *, is_open: bool) -> Any:

@@ -7,12 +7,14 @@ import secrets
 import socket
 import threading
 from collections.abc import Awaitable, Callable, MutableMapping
+from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from sim.config.errors import ConfigError, require
 from sim.live.questions import Tables
 from sim.live.state import State
+from sim.live.workers import Workers
 
 if TYPE_CHECKING:
     import uvicorn
@@ -88,11 +90,14 @@ class Guard:
 
 @dataclass
 class Server:
-    """Pages at one address of this machine; `stopping` is set when it is to end, and so are all answers."""
+    """Pages at one address of this machine; `stopping` is set when it is to end, and so are all answers.
+
+    `workers` are processes that share the work; without them threads of this process do it.
+    """
 
     tables: Tables
     first: State
-    draws: int | None = None
+    workers: Workers | None = None
     token: str = field(default_factory=lambda: secrets.token_urlsafe(24))
     stopping: threading.Event = field(default_factory=threading.Event)
     port: int = 0
@@ -134,6 +139,13 @@ class Server:
         finally:
             self.stopping.set()
             listening.close()
+            if self.workers is not None:
+                self.workers.close()
+
+    @property
+    def executor(self) -> Executor | None:
+        """What runs jobs of all pages; None: each runs its own."""
+        return self.workers.executor() if self.workers is not None else None
 
     def stop(self) -> None:
         """Let the server end, and what it computes."""

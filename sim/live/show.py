@@ -36,7 +36,7 @@ def headline(answer: StagedAnswer) -> str:
 def rates_figure(answer: StagedAnswer, shipped: Result | None) -> Figure:
     """Return packets per second against packet size, with bands where they are known, as shipped in pale lines."""
     review = answer.review
-    figure = rates(_without_bands(review) if answer.is_first else review)
+    figure = rates(review if answer.has_bands else _without_bands(review))
     if shipped is not None:
         figure["data"] += _pale(review, shipped)
     return _whole(figure)
@@ -128,7 +128,7 @@ def objections_table(answer: StagedAnswer) -> str:
 
 def rates_table(answer: StagedAnswer) -> str:
     """Return the numbers of the chart of rates, and the gains at the first size."""
-    review = _without_bands(answer.review) if answer.is_first else answer.review
+    review = answer.review if answer.has_bands else _without_bands(answer.review)
     gains = [(gain.after, gain.gain_percent.signed("%"), gain.saved_ns.signed("ns")) for gain in review.first_gains()]
     gained = table((f"at {review.first_size} B", "gain", "saved per packet of a worker core"), gains) if gains else ""
     return _scrolling(rate_table(review), "rates") + _scrolling(gained, "gains")

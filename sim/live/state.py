@@ -16,7 +16,10 @@ from sim.config.loading.files import NotYamlError, parsed_yaml
 from sim.config.loading.overrides import split_assignment
 
 #: Names in an address that are no keys of a scenario.
-SCENARIO, ACCESSOR = "scenario", "accessor"
+SCENARIO, ACCESSOR, DRAWS = "scenario", "accessor", "draws"
+_NO_KEYS = (SCENARIO, ACCESSOR, DRAWS)
+#: Draws that an interval may have: more of them take minutes.
+MOST_DRAWS = 10_000
 #: Characters of an address behind the question mark.
 MOST_OF_A_QUERY = 16_384
 #: What a table may be called: its name becomes that of a file.
@@ -30,11 +33,13 @@ class State:
     """A scenario by name or path, the texts that its keys are set to, in the order of the keys, and an own accessor.
 
     Texts are YAML, as behind `--set KEY=`. `accessor` is the YAML of an access variant, empty where there is none.
+    `draws` are those of each interval (None: until its ends are precise).
     """
 
     scenario: str
     changes: tuple[tuple[str, str], ...] = ()
     accessor: str = ""
+    draws: int | None = None
 
     @property
     def overrides(self) -> list[str]:
@@ -62,20 +67,21 @@ class State:
 
     def query(self) -> str:
         """Return the part of an address behind the question mark."""
+        draws = [(DRAWS, str(self.draws))] if self.draws is not None else []
         own = [(ACCESSOR, self.accessor)] if self.accessor else []
-        return urlencode([(SCENARIO, self.scenario), *self.changes, *own], safe=",.:[]{}")
+        return urlencode([(SCENARIO, self.scenario), *self.changes, *draws, *own], safe=",.:[]{}")
 
 
-def of_command(scenario: str, overrides: Sequence[str] = (), accessor: str = "") -> State:
+def of_command(scenario: str, overrides: Sequence[str] = (), accessor: str = "", draws: int | None = None) -> State:
     """Return the state of a scenario under texts `KEY=VALUE`, the last of each key; ConfigError for other texts."""
     changes: dict[str, str] = {}
     for text in overrides:
         parts, _ = split_assignment(text)
         key = ".".join(parts)
-        if key in (SCENARIO, ACCESSOR):
+        if key in _NO_KEYS:
             raise ConfigError(f"unknown key '{key}'", given=text)
         changes[key] = text.partition("=")[2].strip()
-    return State(scenario, _in_order(changes.items()), accessor)
+    return State(scenario, _in_order(changes.items()), accessor, draws)
 
 
 def of_query(query: str, scenario: str) -> State:
@@ -84,8 +90,17 @@ def of_query(query: str, scenario: str) -> State:
         raise ConfigError(f"the address is longer than {MOST_OF_A_QUERY} characters")
     pairs = parse_qsl(query, keep_blank_values=True)
     named = dict(pairs)
-    keys = [f"{key}={text}" for key, text in pairs if key not in (SCENARIO, ACCESSOR)]
-    return of_command(named.get(SCENARIO, scenario), keys, named.get(ACCESSOR, ""))
+    keys = [f"{key}={text}" for key, text in pairs if key not in _NO_KEYS]
+    return of_command(named.get(SCENARIO, scenario), keys, named.get(ACCESSOR, ""), draws_in(named.get(DRAWS, "")))
+
+
+def draws_in(text: str) -> int | None:
+    """Return the number of draws that a text says, None for an empty one. ConfigError for what is none."""
+    if not text.strip():
+        return None
+    if not (text.isascii() and text.isdigit() and 1 <= int(text[:9]) <= MOST_DRAWS and len(text) < 9):
+        raise ConfigError(f"a number of draws from 1 to {MOST_DRAWS} is needed", key=DRAWS, got=text[:20])
+    return int(text)
 
 
 def _in_order(changes: Iterable[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
@@ -106,7 +121,7 @@ def named_in(accessor: str) -> str:
     return name
 
 
-def commands(state: State, draws: int | None, variants: int, configs: Path | None = None) -> dict[str, str]:
+def commands(state: State, draws: int, variants: int, configs: Path | None = None) -> dict[str, str]:
     """Return the commands that give what a page shows, by what they do; `draws` are those behind its numbers.
 
     An accessor of one's own is written to a folder first.
@@ -118,8 +133,8 @@ def commands(state: State, draws: int | None, variants: int, configs: Path | Non
         written = _writes(folder / "access", name, state.accessor)
     changes = [word for change in state.overrides for word in ("--set", change)]
     tables = ["--configs", str(folder)] if folder else []
-    sure = ["--uncertainty", *([str(draws)] if draws else [])]
-    exact = ["--draws", str(draws)] if draws else []
+    sure = ["--uncertainty", str(draws)]
+    chosen = ["--draws", str(state.draws)] if state.draws else []
 
     def line(command: str, *more: str) -> str:
         return written + shlex.join(["vhost-sim", command, state.scenario, *changes, *tables, *more])
@@ -127,8 +142,8 @@ def commands(state: State, draws: int | None, variants: int, configs: Path | Non
     first = ("compare", *sure) if variants > 1 else ("run", *sure)
     return {
         "the numbers in a terminal": line(*first),
-        "the report": line("report", *exact, "-o", "report.html"),
-        "this page": line("explore"),
+        "the report": line("report", "--draws", str(draws), "-o", "report.html"),
+        "this page": line("explore", *chosen),
     }
 
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 import sim
 from sim.live import show
-from sim.live.answers import OutdatedError, answers, nominal
+from sim.live.answers import Known, OutdatedError, Stage, answers, nominal
 from sim.live.questions import Tables, as_shipped, ask
 from sim.live.state import of_command
+from sim.live.workers import Workers
 from sim.study.review.ask import review
 from sim.study.runs.case import sides_of
 from sim.study.uncertainty.intervals import uncertainty
@@ -30,14 +33,16 @@ def stages(question):
 
 
 def test_each_stage_has_more_than_the_one_before(stages):
-    first, bounded, whole = stages
-    assert [(answer.is_first, answer.is_whole, answer.draws) for answer in stages] == [
-        (True, False, FEW),
-        (False, False, FEW),
-        (False, True, 12),
+    first, banded, bounded, whole = stages
+    assert [(answer.stage, answer.draws) for answer in stages] == [
+        (Stage.HEADLINE, FEW),
+        (Stage.BANDS, FEW),
+        (Stage.BOUNDS, FEW),
+        (Stage.WHOLE, 12),
     ]
     assert {rate.packet_bytes for rate in first.review.sure.rates} == {64}
-    assert {rate.packet_bytes for rate in bounded.review.sure.rates} == {64, 1500}
+    assert {rate.packet_bytes for rate in banded.review.sure.rates} == {64, 1500}
+    assert bounded.review.sure is banded.review.sure
     assert (first.review.ranking, first.review.preface.bounded) == (None, ())
     assert all(row.gain is None for row in bounded.review.ranking.rows)
     assert any(row.gain is not None for row in whole.review.ranking.rows)
@@ -45,7 +50,7 @@ def test_each_stage_has_more_than_the_one_before(stages):
 
 
 def test_every_number_is_what_the_library_gives(question, stages):
-    first, bounded, whole = stages
+    first, _, bounded, whole = stages
     scenario = question.scenario
     assert whole.review.result == sim.run(scenario)
     assert whole.review.sure == uncertainty(sides_of(scenario), 12, scenario.run.seed)
@@ -69,14 +74,35 @@ def test_as_many_draws_as_at_first_are_not_made_twice(question):
     assert whole.review.sure is bounded.review.sure
 
 
-@pytest.mark.parametrize("after", range(4))
+def test_fewer_draws_than_at_first_are_made_once(question):
+    *_, bounded, whole = answers(question, lambda: True, few=FEW, draws=3)
+    assert (bounded.draws, whole.review.sure is bounded.review.sure) == (3, True)
+
+
+def test_processes_answer_what_this_one_does(question, stages):
+    workers = Workers(1)
+    try:
+        there = list(answers(question, lambda: True, few=FEW, draws=12, executor=workers.executor()))
+    finally:
+        workers.close()
+    assert [answer.review for answer in there] == [answer.review for answer in stages]
+
+
+def test_an_answer_is_kept_for_who_names_its_draws(question, stages):
+    known, state = Known(), question.state
+    known.keep(stages[-1])
+    assert known.answer(state) is known.answer(replace(state, draws=12)) is stages[-1]
+    assert known.answer(replace(state, draws=13)) is None
+
+
+@pytest.mark.parametrize("after", range(5))
 def test_an_outdated_answer_ends(question, after):
     """Whatever stage it is in."""
     waiting = [True]
     stages = answers(question, lambda: waiting[0], few=FEW, draws=12)
-    for _ in range(min(after, 2)):
+    for _ in range(min(after, 3)):
         next(stages)
-    waiting[0] = after == 3
+    waiting[0] = after == 4
     if waiting[0]:
         assert next(stages).is_whole
     else:
@@ -100,7 +126,7 @@ def test_bands_are_drawn_once_they_are_known(stages):
         traces = show.rates_figure(answer, None)["data"]
         return [max(trace["y"]) - min(trace["y"]) for trace in traces if trace.get("fill") == "toself"]
 
-    first, bounded, _ = stages
+    first, bounded, *_ = stages
     nominal_span = [
         max(point.pps for point in first.review.result.points if point.access == name) / 1e6
         - min(point.pps for point in first.review.result.points if point.access == name) / 1e6

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import csv
 import socket
 import subprocess
 import sys
@@ -20,6 +21,8 @@ from sim.live.application import application
 from sim.live.questions import Tables
 from sim.live.server import ADDRESS, Guard, Server
 from sim.live.state import State
+from sim.study.runs.case import sides_of
+from sim.study.uncertainty.intervals import uncertainty
 from tests.live.test_state import SEED
 
 TOKEN = "a" * 32
@@ -106,7 +109,7 @@ def test_each_server_has_a_token_of_its_own():
 def running():
     """A server in a thread of this process: there is one of them in a process."""
     started = Event()
-    server = Server(Tables(), State(SEED), draws=2, started=started.set)
+    server = Server(Tables(), State(SEED, draws=2), started=started.set)
     thread = Thread(target=server.serve, args=(server.listen(), application(server)))
     thread.start()
     assert started.wait(60)
@@ -150,7 +153,7 @@ def test_the_server_is_at_no_other_address(server):
 
 
 def test_what_leaves_a_page_is_what_the_commands_give(server, tmp_path):
-    query = f"?scenario={SEED}&traffic.packet_bytes=64&access=copy_user,vmap&kernel=v6.12&run.packets=20000"
+    query = f"?scenario={SEED}&draws=2&traffic.packet_bytes=64&access=copy_user,vmap&kernel=v6.12&run.packets=20000"
     status, text = got(server, f"/{server.token}/scenario.yaml{query}")
     assert status == 200
     (tmp_path / "scenario.yaml").write_text(text, encoding="utf-8")
@@ -162,6 +165,20 @@ def test_what_leaves_a_page_is_what_the_commands_give(server, tmp_path):
     status, text = got(server, f"/{server.token}/report.html{query}")
     assert (status, "vmap gains" in text) == (200, True)
     assert "vhost-sim report virtio-user-xdp1-tap --set access=copy_user,vmap" in text
+
+
+def test_files_have_the_numbers_that_the_page_shows(server):
+    """Whoever asks for a file of an answer with 3 draws gets those 3 draws, as the command line does."""
+    settings = ["traffic.packet_bytes=64", "access=copy_user,vmap", "run.packets=20000"]
+    query = f"?scenario={SEED}&draws=3&{'&'.join(settings)}"
+    sure = uncertainty(sides_of(load_scenario(SEED, overrides=settings)), 3)
+    _, text = got(server, f"/{server.token}/rates.csv{query}")
+    rows = list(csv.DictReader(text.splitlines()))
+    assert [float(row["pps_90_low"]) for row in rows] == [rate.pps.low for rate in sure.rates]
+    _, page = got(server, f"/{server.token}/report.html{query}")
+    (gain,) = sure.gains
+    assert gain.gain_percent.signed("%") in page
+    assert "--draws 3 -o report.html" in page
 
 
 def test_a_file_of_what_cannot_be_asked_says_why(server):

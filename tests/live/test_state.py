@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from sim.config.errors import ConfigError
 from sim.config.loading.load import dump_scenario, load_scenario
-from sim.live.state import MOST_OF_A_QUERY, State, as_yaml, commands, named_in, of_command, of_query
+from sim.live.state import MOST_DRAWS, MOST_OF_A_QUERY, State, as_yaml, commands, named_in, of_command, of_query
 
 SEED = "virtio-user-xdp1-tap"
 WINDOW = """\
@@ -27,7 +27,7 @@ metadata:
 """
 
 keys = st.from_regex(r"[a-z_]{1,8}(\.[a-z0-9_]{1,8}){0,2}", fullmatch=True).filter(
-    lambda key: key not in ("scenario", "accessor")
+    lambda key: key not in ("scenario", "accessor", "draws")
 )
 values = st.one_of(
     st.booleans(),
@@ -39,12 +39,13 @@ values = st.one_of(
 )
 names = st.text(st.characters(blacklist_categories=("Cs", "Cc")), min_size=1, max_size=40)
 states = st.builds(
-    lambda scenario, changes, accessor: of_command(
-        scenario, [f"{key}={as_yaml(value)}" for key, value in changes.items()], accessor
+    lambda scenario, changes, accessor, draws: of_command(
+        scenario, [f"{key}={as_yaml(value)}" for key, value in changes.items()], accessor, draws
     ),
     names,
     st.dictionaries(keys, values, max_size=5),
     st.sampled_from(["", WINDOW]),
+    st.none() | st.integers(1, MOST_DRAWS),
 )
 
 
@@ -55,7 +56,7 @@ def test_an_address_says_the_whole_state(state):
 
 @given(states)
 def test_the_texts_of_a_state_make_the_same_state(state):
-    assert of_command(state.scenario, state.overrides, state.accessor) == state
+    assert of_command(state.scenario, state.overrides, state.accessor, state.draws) == state
 
 
 @given(states)
@@ -91,11 +92,11 @@ def test_the_scenario_of_a_state_loads_to_the_same_as_a_file(tmp_path):
 
 def test_a_variant_of_ones_own_is_written_by_the_command(tmp_path):
     state = State(SEED, (("access", "copy_user,one-window"),), WINDOW)
-    line = commands(state, None, 2)["the numbers in a terminal"]
+    line = commands(state, 20, 2)["the numbers in a terminal"]
     script = line.replace("vhost-sim compare", "echo compare")
     done = subprocess.run(["sh", "-c", script], cwd=tmp_path, capture_output=True, text=True, check=True)
     assert (tmp_path / "mine/access/one-window.yaml").read_text(encoding="utf-8") == WINDOW
-    assert done.stdout == f"compare {SEED} --set access=copy_user,one-window --configs mine --uncertainty\n"
+    assert done.stdout == f"compare {SEED} --set access=copy_user,one-window --configs mine --uncertainty 20\n"
 
 
 def test_no_line_of_a_variant_ends_what_the_command_writes(tmp_path):
@@ -121,6 +122,12 @@ def test_a_variant_without_a_name_of_its_own_is_refused(accessor, said):
     with pytest.raises(ConfigError) as error:
         named_in(accessor)
     assert str(error.value).startswith(said)
+
+
+@pytest.mark.parametrize("text", ["0", "-1", "2.5", "many", "10001", "9" * 5000, "٣", "1e3"])
+def test_what_is_no_number_of_draws_is_refused(text):
+    with pytest.raises(ConfigError, match="draws: a number of draws from 1 to 10000 is needed"):
+        of_query(f"draws={text}", SEED)
 
 
 def test_what_is_no_state_is_refused():

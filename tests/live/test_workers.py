@@ -1,0 +1,47 @@
+"""Processes that share the work of all pages: there when they are asked, anew where one has died, gone at the end."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+
+import pytest
+
+import sim
+from sim.config.errors import ConfigError
+from sim.live.workers import EndedError, Workers
+from sim.study.runs.case import Case, one_point
+from sim.study.runs.pool import Job, run_jobs
+from tests.live.test_state import SEED
+
+
+@pytest.fixture
+def workers():
+    made = Workers(1)
+    yield made
+    made.close()
+
+
+def test_one_pool_serves_all_questions(workers):
+    pool = workers.executor()
+    assert pool.submit(os.getpid).result() == workers.executor().submit(os.getpid).result() != os.getpid()
+
+
+def test_a_process_that_dies_is_said_and_replaced(workers):
+    case = Case(one_point(sim.load_scenario(SEED, overrides=["run.packets=20000"]), "copy_user", 64))
+    pool = workers.executor()
+    os.kill(pool.submit(os.getpid).result(), signal.SIGKILL)
+    with pytest.raises(ConfigError, match="a worker process died"):
+        run_jobs([case], [Job(0, {})] * 20_000, pool)
+    assert run_jobs([case], [Job(0, {})], workers.executor()).figures[0] > 1e6
+
+
+def test_the_end_waits_for_nothing(workers):
+    pool = workers.executor()
+    process = pool.submit(os.getpid).result()
+    pool.submit(time.sleep, 600)
+    workers.close()
+    assert not os.path.exists(f"/proc/{process}")
+    with pytest.raises(EndedError):
+        workers.executor()
