@@ -28,6 +28,7 @@ from sim.study.runs.pool import pool_for
 from sim.study.sensitivity.tornado import Sensitivities, swing_entries
 from sim.study.uncertainty.intervals import FEW_DRAWS, Uncertainty, uncertainty
 from sim.study.uncertainty.nominal import Nominal, nominals
+from sim.study.uncertainty.parts import DrawnParts, parts_of
 
 #: Returns whether an answer is still waited for.
 Wanted = Callable[[], bool]
@@ -44,18 +45,15 @@ class OutdatedError(Exception):
 class Stage(IntEnum):
     """How much of an answer is known."""
 
-    HEADLINE = 0  #: rates at all sizes, and the interval of the headline
-    BANDS = 1  #: intervals at all sizes
+    HEADLINE = 0  #: rates and intervals at the first size
+    BANDS = 1  #: at all sizes
     BOUNDS = 2  #: what bounds the answer, the ranking, and which inputs matter
     WHOLE = 3  #: all draws
 
 
 @dataclass(frozen=True)
 class StagedAnswer:
-    """A review as far as it is known.
-
-    `sure` of the review has the first size alone while the stage is that of the headline.
-    """
+    """A review as far as it is known: of the first size alone while its stage is that of the headline."""
 
     question: Question
     review: Review
@@ -91,7 +89,7 @@ def answers(
 ) -> Iterator[StagedAnswer]:
     """Yield the answer of a question, each time with more of it.
 
-    First rates and the interval of the headline, from `few` draws; then intervals of all sizes; then what bounds the
+    First the rates of the first size, with intervals from `few` draws; then those of all sizes; then what bounds the
     answer, the ranking and which inputs matter; then the same from `draws` draws (None: until the ends are precise).
     Runs are made on an executor, or by threads of this process. OutdatedError once the answer is not `wanted` any
     more, ConfigError for what cannot be simulated.
@@ -100,7 +98,7 @@ def answers(
     asked = _Asked(question.scenario, question.folder, wanted, executor)
     review = asked.headline(few)
     yield StagedAnswer(question, review, Stage.HEADLINE)
-    review = asked.banded(review, few)
+    review = asked.banded(few)
     yield StagedAnswer(question, review, Stage.BANDS)
     review = asked.bounded(review)
     yield StagedAnswer(question, review, Stage.BOUNDS)
@@ -159,7 +157,7 @@ class _Asked:
         self._scenario, self._configs, self._wanted, self._executor = scenario, configs, wanted, executor
         self._sides = sides_of(scenario)
         self._size = scenario.traffic.sizes[0]
-        self._known: list[Nominal] = []
+        self._known: dict[int, Nominal] = {}
 
     def _check(self, *_: object) -> None:
         if not self._wanted():
@@ -174,18 +172,32 @@ class _Asked:
         with pool_for(_MANY_RUNS) as pool:
             yield pool
 
-    def run(self) -> Result:
-        """Run every variant at every size with the tables as they are."""
+    def run(self, size: int | None = None) -> Result:
+        """Run every variant with the tables as they are, at every size or at one."""
         self._check()
+        numbers = self._numbers(size)
+        missing = [number for number in numbers if number not in self._known]
         with self._pool() as pool:
-            self._known = nominals([side.case for side in self._sides], pool, self._check)
-        return Result(self._scenario, tuple(known.point for known in self._known))
+            found = nominals([self._sides[number].case for number in missing], pool, self._check)
+        self._known |= zip(missing, found, strict=True)
+        scenario = self._scenario
+        if size is not None:
+            traffic = scenario.traffic.model_copy(update={"packet_bytes": [size]})
+            scenario = scenario.model_copy(update={"traffic": traffic})
+        return Result(scenario, tuple(self._known[number].point for number in numbers))
 
     def headline(self, draws: int) -> Review:
-        """Return rates at all sizes, and the interval of the headline."""
-        result = self.run()
+        """Return rates and intervals at the first size."""
+        return self._reviewed(self._size, draws)
+
+    def banded(self, draws: int) -> Review:
+        """Return rates and intervals at all sizes."""
+        return self._reviewed(None, draws)
+
+    def _reviewed(self, size: int | None, draws: int) -> Review:
+        result = self.run(size)
         with self._pool() as pool:
-            sure = self._uncertainty(draws, pool, self._size)
+            sure = self._uncertainty(draws, pool, size)
         names = [variant.name for variant in self._scenario.access]
         return Review(
             question=question_of(self._scenario),
@@ -205,10 +217,9 @@ class _Asked:
             preface=Preface(()),
         )
 
-    def banded(self, review: Review, draws: int) -> Review:
-        """Return the review with intervals of all sizes."""
-        with self._pool() as pool:
-            return replace(review, sure=self._uncertainty(draws, pool))
+    def _numbers(self, size: int | None) -> list[int]:
+        """Return the numbers of all sides, or of those of one size."""
+        return [number for number, side in enumerate(self._sides) if size is None or side.packet_bytes == size]
 
     def bounded(self, review: Review) -> Review:
         """Return the review with what bounds it, the ranking, and which inputs matter."""
@@ -220,19 +231,24 @@ class _Asked:
             above = preface(scenario, points, bounds, configs=self._configs)
             above = with_worth(above, scenario, tornado, self._configs)
             above = self._ranked(above, review, None, pool)
+            parts = self._parts(review, review.sure.draws, pool)
         beyond = outside([scenario], self._configs)
-        return replace(review, limits=bounds, tornado=tornado, preface=above, outside=beyond)
+        return replace(review, limits=bounds, tornado=tornado, preface=above, outside=beyond, parts=parts)
 
     def whole(self, review: Review, draws: int | None) -> Review:
         """Return the review with as many draws as are asked for, of the ranking too."""
         with self._pool() as pool:
-            sure = review.sure if draws == review.sure.draws else self._uncertainty(draws, pool)
-            return replace(review, sure=sure, preface=self._ranked(review.preface, review, sure, pool))
+            above = review.preface
+            if draws == review.sure.draws:
+                return replace(review, preface=self._ranked(above, review, review.sure, pool))
+            sure = self._uncertainty(draws, pool)
+            above, parts = self._ranked(above, review, sure, pool), self._parts(review, sure.draws, pool)
+            return replace(review, sure=sure, preface=above, parts=parts)
 
     def _uncertainty(self, draws: int | None, pool: Executor | None, size: int | None = None) -> Uncertainty:
         """Return intervals of all sides, or of those of one size."""
         self._check()
-        chosen = [number for number, side in enumerate(self._sides) if size is None or side.packet_bytes == size]
+        chosen = self._numbers(size)
         return uncertainty(
             [self._sides[number] for number in chosen],
             draws,
@@ -248,6 +264,22 @@ class _Asked:
         pair = dict.fromkeys((self._scenario.access[0].name, review.focus))
         sides = [side for side in sides_of(self._scenario, list(pair)) if side.packet_bytes == self._size]
         return swing_entries(sides, pool, self._check)
+
+    def _parts(self, review: Review, draws: int, pool: Executor | None) -> DrawnParts | None:
+        """Return what makes up the difference of the headline, with intervals; None where nothing is compared."""
+        if review.focus == self._scenario.access[0].name:
+            return None
+        self._check()
+        return parts_of(
+            self._sides,
+            draws,
+            self._scenario.run.seed,
+            after=review.focus,
+            bases=[self._known[number].basis for number in self._numbers(None)],
+            configs=self._configs,
+            executor=pool,
+            progress=self._check,
+        )
 
     def _ranked(self, above: Preface, review: Review, sure: Uncertainty | None, pool: Executor | None) -> Preface:
         first = self._scenario.access[0].name

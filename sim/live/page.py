@@ -14,7 +14,7 @@ from nicegui.events import GenericEventArguments
 from sim.config.errors import ConfigError
 from sim.live import controls as catalogue
 from sim.live import show
-from sim.live.answers import Known, OutdatedError, StagedAnswer, answers
+from sim.live.answers import Known, OutdatedError, Stage, StagedAnswer, answers
 from sim.live.controls import Control, MovableInput, keys_of, moved, shown
 from sim.live.leaving import Leaving
 from sim.live.questions import Question, Tables, ask, without_effect
@@ -114,10 +114,10 @@ class Page:
         return widget
 
     def _build_answers(self) -> None:
-        with _section("packets per second against packet size"):
+        with _section("packets per second against packet size") as self._of_all_sizes:
             self._rates = _chart("packets per second against packet size, with 90 % bands and the rates of full links")
             with _folded("the numbers"):
-                self._rates_table = ui.html("", sanitize=False)
+                self._rates_table = ui.html("", sanitize=False).classes("rates")
         with _section("what bounds it"):
             self._sentences = ui.html("", sanitize=False).classes("said")
         with _section("every variant that applies, ranked"):
@@ -126,6 +126,7 @@ class Page:
                 self._objections = ui.html("", sanitize=False)
         with _section("what makes up the difference"):
             self._fall = _chart("nanoseconds per packet from the first variant to another, by what saves them")
+            self._fall_table = ui.html("", sanitize=False)
         with _section("where the cycles go"):
             self._stack = _chart("worker cycles per packet of each variant, by layer")
         with _section("what the evidence is worth"):
@@ -296,10 +297,15 @@ class Page:
         self._status.set_text(
             f"90 % intervals of {answer.draws} draws" + ("" if answer.is_whole else ", more are under way")
         )
-        _redraw(self._rates, show.rates_figure(answer, shipped))
-        self._rates_table.set_content(show.rates_table(answer))
-        _redraw(self._stack, show.stack_figure(answer))
-        _redraw(self._fall, show.waterfall_figure(answer))
+        self._of_all_sizes.classes(add="" if answer.has_bands else "stale", remove="stale" if answer.has_bands else "")
+        if answer.stage in (Stage.BANDS, Stage.WHOLE):
+            _redraw(self._rates, show.rates_figure(answer, shipped))
+            self._rates_table.set_content(show.rates_table(answer))
+        if answer.stage is not Stage.BANDS:
+            _redraw(self._fall, show.waterfall_figure(answer))
+            self._fall_table.set_content(show.parts_table(answer))
+        if answer.stage in (Stage.HEADLINE, Stage.WHOLE):
+            _redraw(self._stack, show.stack_figure(answer))
         if answer.has_bounds:
             self._sentences.set_content(show.sentences(answer))
             self._ranking.set_content(show.ranking_table(answer))

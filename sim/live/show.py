@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 from sim.live.answers import StagedAnswer
@@ -14,7 +13,6 @@ from sim.report.tables.conditions import needed, objections, variant_name
 from sim.study.evidence.conditions import worth_text
 from sim.study.questions.run import Result
 from sim.study.review.review import Review
-from sim.study.uncertainty.intervals import Interval, Rate
 
 #: What a chart has of Plotly's own buttons: to name those that stay makes an update of a chart run for ever.
 _CONFIG = {
@@ -24,6 +22,8 @@ _CONFIG = {
 }
 _PALE = "#8793a0"
 _CLEAR = {"paper_bgcolor": "rgba(0,0,0,0)", "plot_bgcolor": "rgba(0,0,0,0)"}
+#: Parts below this many nanoseconds are left out of the table.
+_SEEN_NS = 0.05
 #: Grades as classes of colour, in the order of what they are worth.
 GRADES = ("measured-here", "measured-elsewhere", "vendor", "derived", "fitted", "guess", "a setting")
 
@@ -34,21 +34,12 @@ def headline(answer: StagedAnswer) -> str:
 
 
 def rates_figure(answer: StagedAnswer, shipped: Result | None) -> Figure:
-    """Return packets per second against packet size, with bands where they are known, as shipped in pale lines."""
+    """Return packets per second against packet size with bands, as shipped in pale lines."""
     review = answer.review
-    figure = rates(review if answer.has_bands else _without_bands(review))
+    figure = rates(review)
     if shipped is not None:
         figure["data"] += _pale(review, shipped)
     return _whole(figure)
-
-
-def _without_bands(review: Review) -> Review:
-    """Return a review whose rates are those of the tables as they are, at all sizes."""
-    known = []
-    for point in review.result.points:
-        rate = Interval(point.pps, point.pps, point.pps)
-        known.append(Rate(point.access, point.packet_bytes, rate, rate))
-    return replace(review, sure=replace(review.sure, rates=tuple(known)))
 
 
 def _pale(review: Review, shipped: Result) -> list[dict[str, Any]]:
@@ -83,12 +74,53 @@ def waterfall_figure(answer: StagedAnswer) -> Figure:
     """Return what makes up the differences from the first variant; a sentence where there is no other."""
     review = answer.review
     if review.comparisons:
-        return _whole(waterfall(review.ordered(), {}))
+        return _whole(_with_ends(waterfall(review.ordered(), {}, review.parts), review))
     said = {"text": "one variant: there is nothing to compare it with", "showarrow": False, "font": {"color": _PALE}}
     hidden = {"visible": False}
     return _whole(
         {"data": [], "layout": {"height": 90, "xaxis": hidden, "yaxis": hidden, **_CLEAR, "annotations": [said]}}
     )
+
+
+def _with_ends(figure: Figure, review: Review) -> Figure:
+    """Lay the intervals of the parts over the bars of the first comparison: from where each begins."""
+    parts, (fall, *others) = review.parts, figure["data"]
+    if parts is None:
+        return figure
+    named = {label(name): part for name, part in parts.parts.items()}
+    shown = [place for place, name in enumerate(fall["y"]) if name in named and fall["measure"][place] == "relative"]
+    ends = [sum(fall["x"][: place + 1]) for place in shown]
+    saved = [named[fall["y"][place]] for place in shown]
+    arms = {
+        "type": "data",
+        "symmetric": False,
+        "array": [max(part.value - part.low, 0.0) for part in saved],
+        "arrayminus": [max(part.high - part.value, 0.0) for part in saved],
+        "color": _PALE,
+        "thickness": 1.5,
+        "width": 4,
+    }
+    marks = {
+        **{"type": "scatter", "mode": "markers", "x": ends, "y": [fall["y"][place] for place in shown]},
+        **{"error_x": arms, "marker": {"size": 1, "color": _PALE}, "hoverinfo": "skip", "visible": True},
+    }
+    layout = figure["layout"]
+    for menu in layout["updatemenus"]:
+        for number, button in enumerate(menu["buttons"]):
+            button["args"][0]["visible"].append(number == 0)
+    return {"data": [fall, *others, marks], "layout": layout}
+
+
+def parts_table(answer: StagedAnswer) -> str:
+    """Return what makes up the difference of the headline, with intervals; empty until it is known."""
+    parts = answer.review.parts
+    if parts is None:
+        return ""
+    rows = [(name, part.signed("ns")) for name, part in parts.parts.items() if abs(part.value) >= _SEEN_NS]
+    title = f"what {parts.after} saves over {parts.before}"
+    made = table((title, "ns per packet"), [*rows, ("total", parts.total.signed("ns"))], total=True)
+    said = f"intervals of the parameters, {parts.draws} draws; the lines across the bars of the chart are the same"
+    return _scrolling(made, title) + f'<p class="small">{said}</p>'
 
 
 def _whole(figure: Figure) -> Figure:
@@ -128,7 +160,7 @@ def objections_table(answer: StagedAnswer) -> str:
 
 def rates_table(answer: StagedAnswer) -> str:
     """Return the numbers of the chart of rates, and the gains at the first size."""
-    review = answer.review if answer.has_bands else _without_bands(answer.review)
+    review = answer.review
     gains = [(gain.after, gain.gain_percent.signed("%"), gain.saved_ns.signed("ns")) for gain in review.first_gains()]
     gained = table((f"at {review.first_size} B", "gain", "saved per packet of a worker core"), gains) if gains else ""
     return _scrolling(rate_table(review), "rates") + _scrolling(gained, "gains")

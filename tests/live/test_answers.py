@@ -15,6 +15,7 @@ from sim.live.workers import Workers
 from sim.study.review.ask import review
 from sim.study.runs.case import sides_of
 from sim.study.uncertainty.intervals import uncertainty
+from sim.study.uncertainty.parts import parts_of
 from tests.live.test_state import SEED, WINDOW
 
 TABLES = Tables()
@@ -41,6 +42,7 @@ def test_each_stage_has_more_than_the_one_before(stages):
         (Stage.WHOLE, 12),
     ]
     assert {rate.packet_bytes for rate in first.review.sure.rates} == {64}
+    assert first.review.result.points == tuple(p for p in banded.review.result.points if p.packet_bytes == 64)
     assert {rate.packet_bytes for rate in banded.review.sure.rates} == {64, 1500}
     assert bounded.review.sure is banded.review.sure
     assert (first.review.ranking, first.review.preface.bounded) == (None, ())
@@ -58,6 +60,7 @@ def test_every_number_is_what_the_library_gives(question, stages):
     at_first = [side for side in sides_of(scenario) if side.packet_bytes == 64]
     assert first.review.sure == uncertainty(at_first, FEW, scenario.run.seed)
     assert whole.review.comparison == sim.compare(scenario)
+    assert whole.review.parts == parts_of(sides_of(scenario), 12, scenario.run.seed, after="vmap")
 
 
 def test_the_whole_answer_says_the_sentence_of_the_report(question, stages):
@@ -121,19 +124,33 @@ def test_what_is_shipped_is_drawn_pale_where_it_differs(stages):
     assert show.rates_figure(stages[-1], same)["data"] == show.rates_figure(stages[-1], None)["data"]
 
 
-def test_bands_are_drawn_once_they_are_known(stages):
-    def filled(answer):
-        traces = show.rates_figure(answer, None)["data"]
-        return [max(trace["y"]) - min(trace["y"]) for trace in traces if trace.get("fill") == "toself"]
+def test_bands_reach_from_the_lowest_to_the_highest_end(stages):
+    traces = show.rates_figure(stages[1], None)["data"]
+    bands = [trace["y"] for trace in traces if trace.get("fill") == "toself"]
+    for name, band in zip(("copy_user", "vmap"), bands, strict=True):
+        rates = [rate.pps for rate in stages[1].review.sure.rates if rate.access == name]
+        assert (min(band), max(band)) == (min(r.low for r in rates) / 1e6, max(r.high for r in rates) / 1e6)
 
-    first, bounded, *_ = stages
-    nominal_span = [
-        max(point.pps for point in first.review.result.points if point.access == name) / 1e6
-        - min(point.pps for point in first.review.result.points if point.access == name) / 1e6
-        for name in ("copy_user", "vmap")
-    ]
-    assert filled(first) == pytest.approx(nominal_span)
-    assert all(wide > narrow for wide, narrow in zip(filled(bounded), filled(first), strict=True))
+
+def test_the_difference_is_drawn_with_the_intervals_of_its_parts(stages):
+    first, *_, whole = stages
+    assert len(show.waterfall_figure(first)["data"]) == len(whole.review.comparisons)
+    fall, marks = show.waterfall_figure(whole)["data"]
+    place = fall["y"].index("stac")
+    stac, mark = whole.review.parts.parts["stac"], marks["y"].index("stac")
+    assert marks["x"][mark] == pytest.approx(sum(fall["x"][: place + 1]))
+    arms = marks["error_x"]
+    assert (arms["array"][mark], arms["arrayminus"][mark]) == (stac.value - stac.low, stac.high - stac.value)
+    assert stac.signed("ns") in show.parts_table(whole)
+    assert show.parts_table(first) == ""
+
+
+def test_marks_of_intervals_are_those_of_the_first_comparison(question):
+    state = replace(question.state, draws=2).changed("access", "copy_user,vmap,ideal")
+    *_, whole = answers(ask(TABLES, state), lambda: True)
+    figure = show.waterfall_figure(whole)
+    (menu,) = figure["layout"]["updatemenus"]
+    assert [button["args"][0]["visible"] for button in menu["buttons"]] == [[True, False, True], [False, True, False]]
 
 
 def test_names_from_files_are_texts():

@@ -20,6 +20,7 @@ from sim.study.runs.drawn import times_ns
 from sim.study.runs.pool import Job, answers
 from sim.study.uncertainty.distributions import BLOCK
 from sim.study.uncertainty.intervals import Interval, draws_by_side, interval_of
+from sim.study.uncertainty.nominal import Basis
 
 #: So many draws at most show the parts: one Latin hypercube, the first of those that the answer rests on.
 MOST_DRAWS = BLOCK
@@ -60,6 +61,7 @@ def parts_of(
     seed: int = 1,
     *,
     after: str | None = None,
+    bases: Sequence[Basis] | None = None,
     configs: Path | None = None,
     executor: Executor | None = None,
     progress: Counted | None = None,
@@ -67,7 +69,8 @@ def parts_of(
     """Return what makes up the difference between the first side and another of its size, with intervals.
 
     `sides` are those that the answer is about: their draws are met again, `draws` of them but `MOST_DRAWS` at most.
-    `after` is the label of the other side (default: the next one); of a single side it is the time of a packet.
+    `after` is the label of the other side (default: the next one); of a single side it is the time of a packet. `bases`
+    are what draws of the sides rest on, where that is known.
     Raises ConfigError below 1 draw, and where every draw fails.
     """
     if draws < 1:
@@ -77,7 +80,7 @@ def parts_of(
     others = [number for number in same[1:] if after in (None, sides[number].label)]
     wanted = [0, *others[:1]]
     number = min(draws, MOST_DRAWS)
-    drawn = draws_by_side(sides, number, seed, configs)
+    drawn = draws_by_side(sides, number, seed, configs, bases)
     jobs = [
         Job(case, values)
         for case, side in enumerate(wanted)

@@ -1,0 +1,53 @@
+"""How long a page takes to answer, as its reader sees it: from a key pressed to what has changed, in a real browser."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from time import perf_counter
+
+from selenium.webdriver.common.by import By
+
+#: Notes when a key was pressed, and when what a reader waits for became another.
+_WATCH = """
+const seen = window.seen = {};
+const watched = {headline: '.top .answer', bands: '.rates table'};
+const press = () => { for (const name in watched) delete seen[name]; seen.pressed = performance.now(); };
+addEventListener('keydown', press, true);
+const texts = {};
+new MutationObserver(() => requestAnimationFrame(() => {
+  for (const [name, selector] of Object.entries(watched)) {
+    const text = document.querySelector(selector)?.textContent ?? '';
+    if (text !== texts[name]) { texts[name] = text; (seen[name] ??= []).push(performance.now() - seen.pressed); }
+  }
+})).observe(document.body, {subtree: true, childList: true, characterData: true});
+"""
+
+
+@dataclass(frozen=True)
+class Waited:
+    """Seconds from a key to the new headline with its interval, and to new numbers with intervals at all sizes."""
+
+    headline: float
+    bands: float
+
+
+def watch(reader):
+    """Begin to note what changes when."""
+    reader.driver.execute_script(_WATCH)
+
+
+def waited(reader, label, key):
+    """Press a key on a slider and return how long the answer took; the page is left when it is whole."""
+    old = reader.headline
+    reader.slide(label, key)
+    reader.until_other(old)
+    seen = reader.driver.execute_script("return window.seen")
+    return Waited(seen["headline"][0] / 1e3, seen["bands"][0] / 1e3)
+
+
+def first_seconds(reader, address):
+    """Open a page and return when its controls were there, from the request on."""
+    start = perf_counter()
+    reader.driver.get(address)
+    reader.until(lambda: reader.driver.find_elements(By.CSS_SELECTOR, ".controls .q-slider"))
+    return perf_counter() - start
