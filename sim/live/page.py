@@ -65,10 +65,12 @@ class Page:
     def _build(self) -> None:
         with ui.element("div").classes("top"):
             ui.html("what if", tag="h1", sanitize=False)
-            self._headline = ui.label("").classes("answer").props("aria-live=polite")
+            self._headline = ui.label("").classes("answer").props("aria-live=polite tabindex=0")
             with ui.element("div").classes("line"):
                 self._status = ui.label("starting").classes("status").props("role=status")
                 ui.button("as shipped", on_click=self._reset).props("flat dense no-caps")
+                to_controls = ui.button("to the controls").props("flat dense no-caps").classes("to-controls")
+                to_controls.on("click", js_handler="() => document.querySelector('.controls').scrollIntoView()")
         with ui.element("div").classes("columns"):
             with (
                 ui.element("form").classes("controls").props('aria-label="controls"').on("submit.prevent", lambda: None)
@@ -122,7 +124,7 @@ class Page:
             self._sentences = ui.html("", sanitize=False).classes("said")
         with _section("every variant that applies, ranked"):
             self._ranking = ui.html("", sanitize=False)
-            with _folded("what is held against them"):
+            with _folded("what is held against them") as self._held:
                 self._objections = ui.html("", sanitize=False)
         with _section("what makes up the difference"):
             self._fall = _chart("nanoseconds per packet from the first variant to another, by what saves them")
@@ -310,6 +312,7 @@ class Page:
             self._sentences.set_content(show.sentences(answer))
             self._ranking.set_content(show.ranking_table(answer))
             self._objections.set_content(show.objections_table(answer))
+            self._held.set_visibility(answer.review.ranking is not None)
             self._grades.set_content(show.grades(answer))
         self._leaving.show(answer)
 

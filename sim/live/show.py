@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import accumulate
 from typing import Any
 
 from sim.live.answers import StagedAnswer
@@ -21,7 +22,10 @@ _CONFIG = {
     "modeBarButtonsToRemove": ["sendDataToCloud", "lasso2d", "select2d", "zoomIn2d", "zoomOut2d", "autoScale2d"],
 }
 _PALE = "#8793a0"
-_CLEAR = {"paper_bgcolor": "rgba(0,0,0,0)", "plot_bgcolor": "rgba(0,0,0,0)"}
+_NONE = "rgba(0,0,0,0)"
+_CLEAR = {"paper_bgcolor": _NONE, "plot_bgcolor": _NONE, "modebar": {"bgcolor": _NONE, "color": _NONE}}
+#: What is written on bars of parts, and on those of whole packets.
+_ON_PARTS, _ON_WHOLES = "#10161c", "#ffffff"
 #: Parts below this many nanoseconds are left out of the table.
 _SEEN_NS = 0.05
 #: Grades as classes of colour, in the order of what they are worth.
@@ -83,26 +87,32 @@ def waterfall_figure(answer: StagedAnswer) -> Figure:
 
 
 def _with_ends(figure: Figure, review: Review) -> Figure:
-    """Lay the intervals of the parts over the bars of the first comparison: from where each begins."""
+    """Lay the intervals of the parts over the ends of the bars of the first comparison.
+
+    So the number of a part stands where its bar begins; that of a whole packet stays at the end, which alone is seen.
+    """
     parts, (fall, *others) = review.parts, figure["data"]
     if parts is None:
         return figure
     named = {label(name): part for name, part in parts.parts.items()}
-    shown = [place for place, name in enumerate(fall["y"]) if name in named and fall["measure"][place] == "relative"]
-    ends = [sum(fall["x"][: place + 1]) for place in shown]
-    saved = [named[fall["y"][place]] for place in shown]
+    relative = [kind == "relative" for kind in fall["measure"]]
+    ends = [*accumulate(fall["x"][:-1]), fall["x"][-1]]
+    saved = [named.get(name) if is_part else None for name, is_part in zip(fall["y"], relative, strict=True)]
+    texts = list(zip(fall["text"], relative, strict=True))
+    fall |= {
+        **{"insidetextanchor": "start", "insidetextfont": {"color": _ON_PARTS}},
+        "text": [text if is_part else "" for text, is_part in texts],
+    }
     arms = {
-        "type": "data",
-        "symmetric": False,
-        "array": [max(part.value - part.low, 0.0) for part in saved],
-        "arrayminus": [max(part.high - part.value, 0.0) for part in saved],
-        "color": _PALE,
-        "thickness": 1.5,
-        "width": 4,
+        **{"type": "data", "symmetric": False, "color": _PALE, "thickness": 1.5, "width": 4},
+        "array": [max(part.value - part.low, 0.0) if part else 0.0 for part in saved],
+        "arrayminus": [max(part.high - part.value, 0.0) if part else 0.0 for part in saved],
     }
     marks = {
-        **{"type": "scatter", "mode": "markers", "x": ends, "y": [fall["y"][place] for place in shown]},
-        **{"error_x": arms, "marker": {"size": 1, "color": _PALE}, "hoverinfo": "skip", "visible": True},
+        **{"type": "scatter", "mode": "markers+text", "x": ends, "y": fall["y"], "error_x": arms},
+        **{"marker": {"size": 1, "color": _PALE}, "hoverinfo": "skip", "visible": True},
+        "text": ["" if is_part else text for text, is_part in texts],
+        **{"textposition": "middle left", "textfont": {"color": _ON_WHOLES}},
     }
     layout = figure["layout"]
     for menu in layout["updatemenus"]:
@@ -117,10 +127,10 @@ def parts_table(answer: StagedAnswer) -> str:
     if parts is None:
         return ""
     rows = [(name, part.signed("ns")) for name, part in parts.parts.items() if abs(part.value) >= _SEEN_NS]
-    title = f"what {parts.after} saves over {parts.before}"
-    made = table((title, "ns per packet"), [*rows, ("total", parts.total.signed("ns"))], total=True)
+    title = f"what {parts.after} saves over {parts.before}, per packet"
+    made = table(("part", "saved"), [*rows, ("total", parts.total.signed("ns"))], total=True)
     said = f"intervals of the parameters, {parts.draws} draws; the lines across the bars of the chart are the same"
-    return _scrolling(made, title) + f'<p class="small">{said}</p>'
+    return _scrolling(made, title) + f'<p class="small">{isolated(title)}: {said}</p>'
 
 
 def _whole(figure: Figure) -> Figure:

@@ -137,10 +137,10 @@ def test_the_difference_is_drawn_with_the_intervals_of_its_parts(stages):
     assert len(show.waterfall_figure(first)["data"]) == len(whole.review.comparisons)
     fall, marks = show.waterfall_figure(whole)["data"]
     place = fall["y"].index("stac")
-    stac, mark = whole.review.parts.parts["stac"], marks["y"].index("stac")
-    assert marks["x"][mark] == pytest.approx(sum(fall["x"][: place + 1]))
-    arms = marks["error_x"]
-    assert (arms["array"][mark], arms["arrayminus"][mark]) == (stac.value - stac.low, stac.high - stac.value)
+    stac, arms = whole.review.parts.parts["stac"], marks["error_x"]
+    assert marks["x"][place] == pytest.approx(sum(fall["x"][: place + 1]))
+    assert (arms["array"][place], arms["arrayminus"][place]) == (stac.value - stac.low, stac.high - stac.value)
+    assert (marks["text"][0], marks["x"][-1]) == (f"{fall['x'][0]:.1f}", fall["x"][-1])
     assert stac.signed("ns") in show.parts_table(whole)
     assert show.parts_table(first) == ""
 
