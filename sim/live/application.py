@@ -16,7 +16,7 @@ from sim.live.answers import Known, StagedAnswer, answers
 from sim.live.page import Page
 from sim.live.questions import Question, ask
 from sim.live.server import Server
-from sim.live.state import State, commands, of_query
+from sim.live.state import commands, of_query
 
 _TITLE = "vhost-sim explore"
 _PRIMARY = "#1f5f88"
@@ -39,13 +39,14 @@ def application(server: Server) -> FastAPI:
         ui.colors(primary=_PRIMARY)
         ui.add_css(style)
         ui.add_body_html(f"<script>{script}</script>")
-        shown = Page(server.tables, known, lambda: not server.stopping.is_set(), lambda: server.executor)
+        shown = Page(server.tables, known, lambda: not server.stopping.is_set(), server.executor, server.first)
         ui.context.client.on_delete(shown.close)
         try:
             state = of_query(request.url.query, server.first.scenario) if request.url.query else server.first
-        except ConfigError:
-            state = State(server.first.scenario, draws=server.first.draws)
-        shown.go(state, is_addressed=True)
+        except ConfigError as error:
+            shown.refuse_address(error)
+        else:
+            shown.go(state, is_addressed=True)
 
     pages.on_startup(server.started)
     if server.workers is not None:
@@ -74,7 +75,7 @@ def _report(server: Server, known: Known, question: Question) -> Response:
 
     shown = _whole(server, known, question)
     with pool_for(1000) as pool:
-        executor = server.executor or pool
+        executor = server.executor(lambda: not server.stopping.is_set()) or pool
         answer = review(question.scenario, configs=question.folder, executor=executor, known=shown.review)
     command = commands(question.state, shown.draws, len(question.scenario.access), server.tables.configs)
     return HTMLResponse(page(answer, command["the report"]))
@@ -90,12 +91,13 @@ def _rates(server: Server, known: Known, question: Question) -> Response:
 
 def _whole(server: Server, known: Known, question: Question) -> StagedAnswer:
     """Return the answer that a page shows for a question, made now where none is kept."""
+
+    def running() -> bool:
+        return not server.stopping.is_set()
+
     answer = known.answer(question.state)
     if answer is None:
-        running = answers(
-            question, lambda: not server.stopping.is_set(), draws=question.state.draws, executor=server.executor
-        )
-        *_, answer = running
+        *_, answer = answers(question, running, draws=question.state.draws, executor=server.executor(running))
         known.keep(answer)
     return answer
 

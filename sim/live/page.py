@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor
 from dataclasses import replace
-from typing import Any
 
 from nicegui import background_tasks, ui
 from nicegui.events import GenericEventArguments
@@ -19,8 +18,10 @@ from sim.live.controls import Control, MovableInput, keys_of, moved, shown
 from sim.live.leaving import Leaving
 from sim.live.questions import Question, Tables, ask, without_effect
 from sim.live.state import ACCESSOR, DRAWS, SCENARIO, State, named_in, of_query
-from sim.live.widgets import EntrySlider, Pick, Slide, Toggle, Widget
+from sim.live.widgets import EntrySlider, Pick, Slide, Toggle, Widget, chart, folded, group, section
+from sim.live.workers import EndedError
 from sim.study.questions.run import Result
+from sim.study.runs.pool import WorkerDiedError
 
 #: What is done when nothing has moved for so long: a slider on its way asks for nothing.
 _SETTLE_SECONDS = 0.03
@@ -28,6 +29,8 @@ _SETTLE_SECONDS = 0.03
 _REST_SECONDS = 2.0
 #: What threads say where the program ends.
 _ENDING = "cannot schedule new futures after"
+#: So often an answer is begun where a process dies: then the scenario itself may be at fault.
+_TIMES = 3
 _NO_EFFECT = "no effect in this scenario"
 
 _EXAMPLE = """\
@@ -46,9 +49,15 @@ class Page:
     """A page: its last good state and answer, its controls, and the number of the move that is answered."""
 
     def __init__(
-        self, tables: Tables, known: Known, running: Callable[[], bool], executor: Callable[[], Executor | None]
+        self,
+        tables: Tables,
+        known: Known,
+        running: Callable[[], bool],
+        executor: Callable[[Callable[[], bool]], Executor | None],
+        first: State,
     ) -> None:
         self._tables, self._known, self._running, self._executor = tables, known, running, executor
+        self._first, self._wrong_address = first, ""
         self._move = 0
         self._question: Question | None = None
         self._pushed: str | None = None
@@ -90,14 +99,14 @@ class Page:
             "traffic": catalogue.TRAFFIC,
         }
         for title, members in groups.items():
-            with _group(title, is_open=title in ("question", "mitigations")):
+            with group(title, is_open=title in ("question", "mitigations")):
                 for control in members:
                     self._widgets[control.key] = (control, self._widget(control))
-        with _group("inputs that matter most here", is_open=True):
+        with group("inputs that matter most here", is_open=True):
             self._inputs = ui.element("div")
             with self._inputs:
                 ui.label("not known yet").classes("small")
-        with _group("an access variant of your own", is_open=False):
+        with group("an access variant of your own", is_open=False):
             self._accessor = ui.textarea("YAML of an access variant", value=_EXAMPLE)
             self._accessor.props("outlined input-class=yaml autogrow spellcheck=false")
             self._accessor_note = ui.label("").classes("note").props("role=alert")
@@ -116,24 +125,24 @@ class Page:
         return widget
 
     def _build_answers(self) -> None:
-        with _section("packets per second against packet size") as self._of_all_sizes:
-            self._rates = _chart("packets per second against packet size, with 90 % bands and the rates of full links")
-            with _folded("the numbers"):
+        with section("packets per second against packet size") as self._of_all_sizes:
+            self._rates = chart("packets per second against packet size, with 90 % bands and the rates of full links")
+            with folded("the numbers"):
                 self._rates_table = ui.html("", sanitize=False).classes("rates")
-        with _section("what bounds it"):
+        with section("what bounds it"):
             self._sentences = ui.html("", sanitize=False).classes("said")
-        with _section("every variant that applies, ranked"):
+        with section("every variant that applies, ranked"):
             self._ranking = ui.html("", sanitize=False)
-            with _folded("what is held against them") as self._held:
+            with folded("what is held against them") as self._held:
                 self._objections = ui.html("", sanitize=False)
-        with _section("what makes up the difference"):
-            self._fall = _chart("nanoseconds per packet from the first variant to another, by what saves them")
+        with section("what makes up the difference"):
+            self._fall = chart("nanoseconds per packet from the first variant to another, by what saves them")
             self._fall_table = ui.html("", sanitize=False)
-        with _section("where the cycles go"):
-            self._stack = _chart("worker cycles per packet of each variant, by layer")
-        with _section("what the evidence is worth"):
+        with section("where the cycles go"):
+            self._stack = chart("worker cycles per packet of each variant, by layer")
+        with section("what the evidence is worth"):
             self._grades = ui.html("", sanitize=False)
-        with _section("take it along"):
+        with section("take it along"):
             self._leaving = Leaving(self._tables)
 
     # What moves.
@@ -193,7 +202,9 @@ class Page:
 
     # What follows.
 
-    async def _answer(self, move: int, state: State, place: str, key: str | None, is_addressed: bool) -> None:
+    async def _answer(
+        self, move: int, state: State, place: str, key: str | None, is_addressed: bool, times: int = 1
+    ) -> None:
         def wanted() -> bool:
             return move == self._move and self._running()
 
@@ -202,10 +213,17 @@ class Page:
                 await asyncio.sleep(_SETTLE_SECONDS)
                 if wanted():
                     await self._stages(state, place, key, is_addressed, wanted)
-            except OutdatedError:
+            except (OutdatedError, EndedError):
                 return
+            except WorkerDiedError as error:
+                if wanted() and times < _TIMES:
+                    await self._answer(move, state, place, key, is_addressed, times + 1)
+                elif wanted():
+                    self._refused(place or SCENARIO, error)
             except ConfigError as error:
-                if wanted():
+                if wanted() and self._question is None and state != self._first:
+                    self.refuse_address(error)
+                elif wanted():
                     self._refused(place or SCENARIO, error)
             except Exception as error:
                 if _ENDING in str(error):
@@ -219,7 +237,7 @@ class Page:
         has_key = key is not None and state.text(key) is not None
         question = await asyncio.to_thread(ask, self._tables, state, key if has_key else None)
         whole = self._known.answer(question.state)
-        executor = self._executor()
+        executor = self._executor(wanted)
         stages = iter([whole]) if whole else answers(question, wanted, draws=state.draws, executor=executor)
         upcoming = _ahead(stages)
         try:
@@ -262,6 +280,9 @@ class Page:
             self._accessor.set_value(question.state.accessor)
         if question.dropped and place in self._widgets:
             self._widgets[place][1].say(f"without effect now, and taken back: {', '.join(question.dropped)}")
+        if self._wrong_address:
+            self._widgets[SCENARIO][1].say(self._wrong_address, refused=True)
+            self._wrong_address = ""
         address = f"?{question.state.query()}"
         if not is_addressed:
             if place and place == self._pushed:
@@ -269,6 +290,11 @@ class Page:
             else:
                 ui.navigate.history.push(address)
         self._pushed = place
+
+    def refuse_address(self, error: ConfigError) -> None:
+        """Say what is wrong with the address that the page was opened with, and answer what a plain one says."""
+        self._wrong_address = f"the address is left: {error}"
+        self.go(self._first, is_addressed=True)
 
     async def _explain_idle(self, question: Question, idle: set[str], wanted: Callable[[], bool]) -> None:
         """Say of each control without effect what it would need: that takes a while to find."""
@@ -301,13 +327,13 @@ class Page:
         )
         self._of_all_sizes.classes(add="" if answer.has_bands else "stale", remove="stale" if answer.has_bands else "")
         if answer.stage in (Stage.BANDS, Stage.WHOLE):
-            _redraw(self._rates, show.rates_figure(answer, shipped))
+            self._rates.update_figure(show.rates_figure(answer, shipped))
             self._rates_table.set_content(show.rates_table(answer))
         if answer.stage is not Stage.BANDS:
-            _redraw(self._fall, show.waterfall_figure(answer))
+            self._fall.update_figure(show.waterfall_figure(answer))
             self._fall_table.set_content(show.parts_table(answer))
         if answer.stage in (Stage.HEADLINE, Stage.WHOLE):
-            _redraw(self._stack, show.stack_figure(answer))
+            self._stack.update_figure(show.stack_figure(answer))
         if answer.has_bounds:
             self._sentences.set_content(show.sentences(answer))
             self._ranking.set_content(show.ranking_table(answer))
@@ -355,35 +381,3 @@ def _effects(widgets: dict[str, tuple[Control, Widget]]) -> list[str]:
 def _ahead(stages: Iterator[StagedAnswer]) -> asyncio.Task[StagedAnswer | None]:
     """Begin the next stage of an answer in a thread."""
     return asyncio.create_task(asyncio.to_thread(next, stages, None))
-
-
-def _group(title: str, *, is_open: bool) -> Any:
-    details = ui.element("details").classes("group")
-    if is_open:
-        details.props("open")
-    with details:
-        ui.html(title, tag="summary", sanitize=False)
-    return details
-
-
-def _section(title: str) -> Any:
-    section = ui.element("section")
-    with section:
-        ui.html(title, tag="h2", sanitize=False)
-    return section
-
-
-def _folded(title: str) -> Any:
-    details = ui.element("details")
-    with details:
-        ui.html(title, tag="summary", sanitize=False)
-    return details
-
-
-def _chart(says: str) -> Any:
-    with ui.element("div").classes("chart").props(f'role=group aria-label="{says}"'):
-        return ui.plotly({"data": [], "layout": {"height": 300}})
-
-
-def _redraw(chart: Any, figure: Any) -> None:
-    chart.update_figure(figure)

@@ -142,10 +142,9 @@ class Server:
             if self.workers is not None:
                 self.workers.close()
 
-    @property
-    def executor(self) -> Executor | None:
-        """What runs jobs of all pages; None: each runs its own."""
-        return self.workers.executor() if self.workers is not None else None
+    def executor(self, wanted: Callable[[], bool]) -> Executor | None:
+        """Return what runs jobs as long as they are wanted; None: in this process."""
+        return self.workers.executor(wanted) if self.workers is not None else None
 
     def stop(self) -> None:
         """Let the server end, and what it computes."""

@@ -9,6 +9,7 @@ import subprocess
 
 import pytest
 from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
 
 from tests.browser import BROWSER
 from tests.live.driving import COMMAND, DRIVER, Reader, browsing, serving
@@ -218,9 +219,63 @@ def test_on_a_projector_at_twice_the_size_it_fits(page, served):
     assert page.driver.execute_script("return document.querySelector('.top').offsetHeight") < 200
 
 
-def test_a_dead_server_is_said(folder, reader):
+def test_the_number_of_draws_is_chosen_and_stands_in_the_address(page, folder):
+    page.pick("draws of each interval", "20")
+    page.until(lambda: "draws=20" in query(page))
+    page.until_whole()
+    assert page.text(".status") == "90 % intervals of 20 draws"
+    assert shown_command(page).endswith("--uncertainty 20")
+    assert_agrees(page, folder)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ("scenario=nowhere", "unknown scenario 'nowhere'"),
+        ("cpu=zen9", "unknown cpu 'zen9'"),
+        ("draws=-3", "a number of draws from 1 to 10000 is needed"),
+        ("cpu=[", "not readable as YAML"),
+    ],
+)
+def test_a_wrong_address_is_said_and_the_page_answers_all_the_same(page, served, wrong, said):
+    right = page.headline
+    page.open(f"{served[1].partition('?')[0]}?{wrong}")
+    assert page.headline == right
+    assert any(said in note.text for note in page.driver.find_elements(By.CSS_SELECTOR, ".refused .note"))
+    page.turn("SMAP")
+    page.until_other(right)
+    assert "mitigations.smap=false" in query(page)
+    assert not [note.text for note in page.driver.find_elements(By.CSS_SELECTOR, ".refused .note") if note.text]
+
+
+def test_of_many_moves_the_last_is_answered(page, folder):
+    (slider,) = page.driver.find_elements(By.CSS_SELECTOR, '[role=slider][aria-label^="lfence,"]')
+    thumb = slider.find_element(By.CSS_SELECTOR, "[tabindex]")
+    for _ in range(10):
+        thumb.send_keys(Keys.ARROW_RIGHT * 9, Keys.ARROW_LEFT * 8)
+    field = page.driver.find_element(By.CSS_SELECTOR, 'input[aria-label="lfence, cycles"]')
+    page.until(lambda: f"lfence={float(field.get_attribute('value')):.6g}" in query(page))
+    page.until_whole()
+    assert_agrees(page, folder)
+
+
+def test_a_slow_scenario_is_dropped_for_another(page, served):
+    """On the reference engine this one would take minutes."""
+    right = page.headline
+    page.driver.get(f"{served[1].partition('?')[0]}?scenario=virtio-user-xdp1-tap&run.engine=reference&draws=100")
+    page.until(lambda: page.text(".status") == "computing")
+    page.pick("scenario", "virtio-user-receive-skb")
+    page.until_whole()
+    assert page.headline not in ("", right)
+    assert "scenario=virtio-user-receive-skb" in query(page)
+
+
+@pytest.mark.parametrize("is_busy", [False, True], ids=["idle", "computing"])
+def test_a_dead_server_is_said(folder, reader, is_busy):
     with serving(*SHORT, folder=folder) as (process, address):
         reader.open(address)
+        if is_busy:
+            reader.turn("SMAP")
         process.kill()
         reader.until(lambda: "Connection lost" in reader.driver.find_element(By.TAG_NAME, "body").text)
     reader.console()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import time
+from concurrent.futures.process import BrokenProcessPool
 
 import pytest
 
@@ -45,3 +46,20 @@ def test_the_end_waits_for_nothing(workers):
     assert not os.path.exists(f"/proc/{process}")
     with pytest.raises(EndedError):
         workers.executor()
+
+
+def test_a_job_that_nobody_waits_for_holds_nothing_up(workers):
+    waiting = [True]
+    held = workers.executor(lambda: waiting[0]).submit(time.sleep, 600)
+    asked = workers.executor()
+    behind = asked.submit(os.getpid)
+    with pytest.raises(TimeoutError):
+        behind.result(2)  # somebody still waits for what is slow
+    waiting[0] = False
+    with pytest.raises(BrokenProcessPool):
+        behind.result(60)
+    with pytest.raises(BrokenProcessPool):
+        held.result()
+    with pytest.raises(BrokenProcessPool):
+        asked.submit(os.getpid)
+    assert workers.executor().submit(os.getpid).result(60) != os.getpid()

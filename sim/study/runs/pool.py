@@ -31,6 +31,10 @@ _WORTH_PROCESSES = 2000
 _LOOK_SECONDS = 0.05
 
 
+class WorkerDiedError(ConfigError):
+    """A process of a pool ended by itself, or was ended: the pool is of no more use."""
+
+
 @dataclass(frozen=True)
 class Job:
     """One run: a case by number, and the values that its tables take."""
@@ -203,7 +207,7 @@ def answers(
                 if progress is not None and not done:
                     progress(len(results), len(jobs))
         except BrokenProcessPool:
-            raise ConfigError("a worker process died; nothing was written") from None
+            raise WorkerDiedError("a worker process died; nothing was written") from None
         finally:  # on an error nobody waits for what has not begun
             for future in waiting:
                 future.cancel()
