@@ -16,12 +16,21 @@ class Figures:
         self.in_c: tuple[int, float, float] | None = None  # packets, seconds, and its time over the fast engine's
         self.sweeps: dict[tuple[int, int], float] = {}
         self.draws: dict[int, dict[str, float]] = {}  # seconds per draw, by how they are built
+        self.page: dict[str, float] = {}  # processor seconds, by stage
+        self.browser: dict[str, float] = {}  # seconds, at a load
+        self.load = 0.0
         self.memory: dict[str, Usage] = {}
         self.commands: dict[str, float] = {}
 
     def rows(self) -> list[tuple[str, str]]:
         """Return what was measured, and its figure."""
-        return [*self._engine_rows(), *self._draw_rows(), *self._sweep_rows(), *self._command_rows()]
+        return [
+            *self._engine_rows(),
+            *self._draw_rows(),
+            *self._sweep_rows(),
+            *self._page_rows(),
+            *self._command_rows(),
+        ]
 
     def _engine_rows(self) -> list[tuple[str, str]]:
         rows, rates = [], {}
@@ -55,6 +64,17 @@ class Figures:
             label = f"sweep, {points:,} points, {jobs} of {os.cpu_count()} cores"
             rows.append((label, f"{points / seconds:,.0f} points/s"))
             rows.append(("", f"{jobs * seconds * 1e3 / points:.2f} ms of a core per point"))
+        return rows
+
+    def _page_rows(self) -> list[tuple[str, str]]:
+        rows = []
+        if self.page:
+            rows += [(f"page, {stage}, processor time", f"{seconds:.2f} s") for stage, seconds in self.page.items()]
+            shares = ((stage, seconds / self.page["run"]) for stage, seconds in self.page.items() if stage != "run")
+            rows += [(f"{stage} / run without intervals", f"{share:.1f} x") for stage, share in shares]
+        rows += [(f"page in a browser, {what}", f"{seconds:.2f} s") for what, seconds in self.browser.items()]
+        if self.browser:
+            rows.append(("load of the machine meanwhile", f"{self.load:.1f}"))
         return rows
 
     def _command_rows(self) -> list[tuple[str, str]]:

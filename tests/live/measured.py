@@ -10,14 +10,18 @@ from selenium.webdriver.common.by import By
 #: Notes when a key was pressed, and when what a reader waits for became another.
 _WATCH = """
 const seen = window.seen = {};
-const watched = {headline: '.top .answer', bands: '.rates table'};
-const press = () => { for (const name in watched) delete seen[name]; seen.pressed = performance.now(); };
-addEventListener('keydown', press, true);
-const texts = {};
+const watched = {headline: '.top .status', bands: '.rates table'};
+const text = (name) => document.querySelector(watched[name])?.textContent ?? '';
+const texts = Object.fromEntries(Object.keys(watched).map((name) => [name, text(name)]));
+addEventListener('keydown', () => {
+  for (const name in watched) delete seen[name];
+  seen.pressed = performance.now();
+}, true);
 new MutationObserver(() => requestAnimationFrame(() => {
-  for (const [name, selector] of Object.entries(watched)) {
-    const text = document.querySelector(selector)?.textContent ?? '';
-    if (text !== texts[name]) { texts[name] = text; (seen[name] ??= []).push(performance.now() - seen.pressed); }
+  for (const name in watched) {
+    const isOther = text(name) !== texts[name] && text(name) !== 'computing';
+    texts[name] = text(name);
+    if (isOther) seen[name] ??= performance.now() - seen.pressed;
   }
 })).observe(document.body, {subtree: true, childList: true, characterData: true});
 """
@@ -38,11 +42,11 @@ def watch(reader):
 
 def waited(reader, label, key):
     """Press a key on a slider and return how long the answer took; the page is left when it is whole."""
-    old = reader.headline
     reader.slide(label, key)
-    reader.until_other(old)
+    reader.until(lambda: {"headline", "bands"} <= reader.driver.execute_script("return window.seen").keys())
+    reader.until_whole()
     seen = reader.driver.execute_script("return window.seen")
-    return Waited(seen["headline"][0] / 1e3, seen["bands"][0] / 1e3)
+    return Waited(seen["headline"] / 1e3, seen["bands"] / 1e3)
 
 
 def first_seconds(reader, address):

@@ -67,3 +67,22 @@ def test_what_cannot_be_asked_is_refused_before_anything_is_served():
         sim.explore("nowhere")
     with pytest.raises(ConfigError, match=r"draws: at least 1 draw is needed \(got 0\)"):
         sim.explore(draws=0)
+
+
+def test_a_cell_of_a_running_notebook_shows_the_page(tmp_path):
+    nbformat, nbclient = pytest.importorskip("nbformat"), pytest.importorskip("nbclient")
+    pytest.importorskip("ipykernel")
+    reads = "import urllib.request\nprint('vhost-sim explore' in urllib.request.urlopen(page.address).read().decode())"
+    answers = (
+        "from urllib.parse import urlsplit\nparts = urlsplit(page.address)\n"
+        "rates = parts._replace(path=parts.path + 'rates.csv').geturl()\n"
+        "print(urllib.request.urlopen(rates).read().decode().count('copy_user,64,'))"
+    )
+    sources = ["import sim\npage = sim.explore(draws=2)\npage", reads, answers]
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source) for source in sources])
+    kernel = {"display_name": "this Python", "language": "python", "name": "python3"}
+    notebook.metadata["kernelspec"] = kernel
+    nbclient.NotebookClient(notebook, timeout=200, resources={"metadata": {"path": str(tmp_path)}}).execute()
+    (shown,), *printed = (cell.outputs for cell in notebook.cells)
+    assert '<iframe src="http://127.0.0.1:' in shown.data["text/html"]
+    assert [output.text for (output,) in printed] == ["True\n", "1\n"]
