@@ -22,7 +22,17 @@ from sim.study.uncertainty.measured import path_class
 
 @dataclass(frozen=True)
 class Basis:
-    """What draws of a case rest on: keys of the entries that it depends on, least counts, the class of its path."""
+    """What draws of a case rest on, as its Plan says.
+
+    Attributes
+    ----------
+    keys
+        Keys of the entries with a range that the case depends on, in the order of the tables.
+    least
+        The least that counts of steps can be.
+    path
+        The class of the path that the case runs: executed, or by analogy.
+    """
 
     keys: tuple[str, ...]
     least: tuple[LeastCount, ...]
