@@ -45,5 +45,5 @@ def test_running_the_text_form_gives_what_is_kept(name):
 def test_a_name_that_is_none_is_refused_before_anything_runs(capsys):
     from notebooks.write import main
 
-    assert main(["06-nothing"]) == 2
-    assert capsys.readouterr().err == f"unknown notebook '06-nothing'; valid: {', '.join(NAMES)}\n"
+    assert main(["07-nothing"]) == 2
+    assert capsys.readouterr().err == f"unknown notebook '07-nothing'; valid: {', '.join(NAMES)}\n"

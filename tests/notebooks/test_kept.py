@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 FOLDER = Path(__file__).parents[2] / "notebooks"
-NAMES = ["01-the-patch", "02-what-if", "03-sensitivity", "04-design-review", "05-validation"]
+NAMES = ["01-the-patch", "02-what-if", "03-sensitivity", "04-design-review", "05-validation", "06-traffic"]
 #: A path from the root of a file system, as a traceback or a warning would show it.
 MACHINE = re.compile(r"(?<![\w.])(?:/(?:home|root|tmp|usr|opt|work|var|Users|builds)/|[A-Z]:\\\\)")
 
@@ -19,7 +19,7 @@ def code_cells(name):
     return [cell for cell in kept["cells"] if cell["cell_type"] == "code"]
 
 
-def test_the_five_are_kept_in_pairs():
+def test_the_six_are_kept_in_pairs():
     assert sorted(file.stem for file in FOLDER.glob("[0-9]*.py")) == NAMES
     assert sorted(file.stem for file in FOLDER.glob("*.ipynb")) == NAMES
 
