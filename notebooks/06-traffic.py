@@ -17,7 +17,7 @@
 #
 # A patch is argued about with packets of one size that are always there. People who run guests ask other things.
 #
-# **The questions:** what does `vhost=on` bring for this guest? How many queues? Which message size needs segmentation
+# **The question:** what does `vhost=on` bring for this guest? How many queues? Which message size needs segmentation
 # offload? What does back-pressure cost?
 #
 # An interval holds nine tenths of what would be measured: ranges of the tables, how far the model is off, how far rigs
@@ -208,4 +208,21 @@ prose(f"""
 Tail drop loses {interval(shares["drop"])} % of these bursts, back-pressure {interval(shares["wait"])} %. It costs the worker its
 wake-ups of the queue, and the packets time in front of the TAP: the latencies above are those behind it. That a TAP stops its
 queue is a guess: no kernel that was executed does.
+""")
+
+# %%
+prose(f"""
+## What this showed
+
+- A system call per packet is what a back end in user space pays most for: {interval(small.saved_ns)} ns at 64 bytes with the
+  mitigations of this CPU, {interval(unmitigated.saved_ns)} without.
+- Queues with a core each add up: nothing that {PAIRS[-1]} of them share is full at 1518 bytes.
+- From messages of {first} bytes on segmentation offload decides a stream; below a frame it has nothing to do.
+- Back-pressure loses nothing of bursts of which tail drop loses {interval(shares["drop"])} %.
+
+## What it cannot say
+
+- QEMU's own work per packet, and whether and how a TAP wakes a queue that it has stopped, are guesses of a wide range.
+- A packet's size follows from the message alone: a session whose ring is busy gathers no more than that.
+- Streams of messages below 1 KB come out too fast; what the program does around a call is a guess.
 """)

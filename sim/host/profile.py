@@ -209,12 +209,12 @@ def _constants(recording: Recording) -> dict[str, dict[str, Any]]:
         for key, value in given.items()
         if value
     }
-    for name, what in _AT_BORDER.items():
+    for name, mitigation in _AT_BORDER.items():
         on, file = _active(name, machine), NEEDS[name][0]
         if on or machine.says(file) == NOT_AFFECTED:
             text = "is on, and inside the measured system call" if on else "is not needed"
             key = f"primitives.{BORDER_SEQUENCES.get(name, name)}"
-            constants[key] = _fixed(0.0, "cycles", f"{what} {text} (vulnerabilities/{_FILES.get(file, file)})")
+            constants[key] = _fixed(0.0, "cycles", f"{mitigation} {text} (vulnerabilities/{_FILES.get(file, file)})")
     return constants
 
 

@@ -178,8 +178,8 @@ class _Asked:
         numbers = self._numbers(size)
         missing = [number for number in numbers if number not in self._known]
         with self._pool() as pool:
-            found = nominals([self._sides[number].case for number in missing], pool, self._check)
-        self._known |= zip(missing, found, strict=True)
+            points = nominals([self._sides[number].case for number in missing], pool, self._check)
+        self._known |= zip(missing, points, strict=True)
         scenario = self._scenario
         if size is not None:
             traffic = scenario.traffic.model_copy(update={"packet_bytes": [size]})

@@ -112,8 +112,8 @@ def test_no_kick_is_lost_between_queues(driver):
     ("override", "sentence"),
     [
         ("queues={pairs: 4, workers: each, cores: 3}", "4 pairs do not divide evenly among 3 cores"),
-        ("queues={pairs: 2, workers: each, cores: 4}", r"4 cores for 2 worker\(s\)"),
-        ("queues={pairs: 2, cores: 2}", r"2 cores for 1 worker\(s\)"),
+        ("queues={pairs: 2, workers: each, cores: 4}", r"4 cores for 2 workers"),
+        ("queues={pairs: 2, cores: 2}", r"2 cores for 1 worker;"),
         ("queues.pairs=0", "greater than or equal to 1"),
         ("queues.pair=2", r"unknown key 'queues.pair'; did you mean 'pairs'\?"),
     ],

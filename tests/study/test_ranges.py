@@ -125,7 +125,7 @@ def test_other_values_give_the_scenario_that_overrides_give():
     }
     for access in ("copy_user", "vmap"):
         (before,), (after,) = (
-            sim.run(one.model_copy(update={"access": [one.variant(access)]}), None).points[:1]
+            sim.run(one.model_copy(update={"access": [one.variant(access)]})).points[:1]
             for one in (
                 side.model_copy(update={"traffic": side.traffic.model_copy(update={"packet_bytes": [64]})})
                 for side in (changed, overridden)

@@ -54,7 +54,7 @@ def receive(scenario: Scenario, packet_bytes: int) -> list[Step]:
 
 def _wake_up(rx: Program, scenario: Scenario, ring: SplitRing) -> None:
     """From sleep to the first packet of a round. The first packet of all wakes a worker that waits for the socket."""
-    with rx.each("wakeup", at=Anchor.IDLE_SOCKET):
+    with rx.each("socket_empty", at=Anchor.IDLE_SOCKET):
         rx.step("idle_socket", "sleep until a packet comes, wake up", operation="hold", function="vhost_worker")
         rx.change(primitives=wake_primitives(scenario), sample=(R.WAKES_SEEN, R.WAKES))
         rx.change(condition=R.WAKES.differs(R.WAKES_SEEN), sometimes="it waited for the socket")

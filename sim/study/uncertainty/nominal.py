@@ -55,10 +55,10 @@ def basis_of(case: Case) -> Basis:
 
 def nominals(cases: Sequence[Case], executor: Executor | None = None, progress: Counted | None = None) -> list[Nominal]:
     """Return what each case gives with its tables as they are. Raises what goes wrong with any of them."""
-    found = answers(_nominal, cases, [Job(number, {}) for number in range(len(cases))], executor, progress)
-    return [nominal for nominal in found if not isinstance(nominal, str)]
+    given = answers(_nominal, cases, [Job(number, {}) for number in range(len(cases))], executor, progress)
+    return [nominal for nominal in given if not isinstance(nominal, str)]
 
 
 def _nominal(case: Case, runs: Sequence[Values]) -> list[Nominal | str]:
-    found = Nominal(simulate(case.plan, case.scenario.run), basis_of(case))
-    return [found for _ in runs]
+    nominal = Nominal(simulate(case.plan, case.scenario.run), basis_of(case))
+    return [nominal for _ in runs]
