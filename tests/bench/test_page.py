@@ -43,6 +43,7 @@ def test_processor_time_of_the_stages(measuring, figures):
         figures.page |= {key if key == "run" else key.name.lower(): min(seconds) for key, seconds in times.items()}
 
 
+@pytest.mark.deep
 @pytest.mark.skipif(
     (BROWSER is None or DRIVER is None) and "CI" not in os.environ, reason="no Chromium with its driver"
 )

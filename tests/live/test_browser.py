@@ -88,13 +88,14 @@ def test_a_switch_moves_the_answer_and_the_command_gives_the_same(page, folder):
     old = page.headline
     page.turn("SMAP")
     page.until_other(old)
-    assert "mitigations.smap=false" in query(page)
+    page.until(lambda: "mitigations.smap=false" in query(page))
     assert "--set mitigations.smap=false" in shown_command(page)
     assert_agrees(page, folder)
     legend = page.driver.find_elements(By.CSS_SELECTOR, ".legendtext")
     assert "vmap, as shipped" in [element.text for element in legend]
 
 
+@pytest.mark.deep
 def test_a_picker_moves_the_answer_and_the_way_back_leads_back(page, folder):
     old = page.headline
     page.pick("CPU", "sapphire-rapids")
@@ -103,13 +104,14 @@ def test_a_picker_moves_the_answer_and_the_way_back_leads_back(page, folder):
     assert_agrees(page, folder)
     page.driver.back()
     page.until(lambda: page.headline == old)
-    assert "cpu=" not in query(page)
+    page.until(lambda: "cpu=" not in query(page))
     page.driver.forward()
     page.until(lambda: "Sapphire Rapids" in page.headline)
     picker = page.driver.find_element(By.CSS_SELECTOR, 'input[aria-label="CPU"]')
     page.until(lambda: picker.get_attribute("value") == "sapphire-rapids")
 
 
+@pytest.mark.deep
 def test_sliders_and_fields_move_the_answer(page, folder):
     old = page.headline
     page.unfold("traffic")
@@ -123,18 +125,20 @@ def test_sliders_and_fields_move_the_answer(page, folder):
     assert_agrees(page, folder)
 
 
+@pytest.mark.deep
 def test_an_input_is_set_and_taken_back(page, folder):
     old = page.headline
     page.type("lfence, cycles", 40)
     page.until_other(old)
-    assert "cpu.primitives.lfence=40" in query(page)
+    page.until(lambda: "cpu.primitives.lfence=40" in query(page))
     assert_agrees(page, folder)
     page.until(lambda: page.element("lfence as in the table").is_displayed())
     page.element("lfence as in the table").click()
     page.until(lambda: page.headline == old)
-    assert "lfence" not in query(page)
+    page.until(lambda: "lfence" not in query(page))
 
 
+@pytest.mark.deep
 def test_an_address_is_a_page_and_pages_do_not_disturb_each_other(page):
     old = page.headline
     page.turn("SMAP")
@@ -150,6 +154,7 @@ def test_an_address_is_a_page_and_pages_do_not_disturb_each_other(page):
     assert (page.headline, page.driver.current_url) == (moved, address)
 
 
+@pytest.mark.deep
 def test_a_variant_of_ones_own_is_answered_like_the_others(page, folder):
     page.unfold("an access variant of your own")
     field = page.driver.find_element(By.CSS_SELECTOR, "textarea")
@@ -166,6 +171,7 @@ def test_a_variant_of_ones_own_is_answered_like_the_others(page, folder):
     assert f"{rates['one-window'] / 1e6:.3f}" in page.text(".answers")
 
 
+@pytest.mark.deep
 def test_what_is_refused_is_said_beside_the_control_and_the_answer_stays(page):
     old, address = page.headline, page.driver.current_url
     page.unfold("ring")
@@ -195,8 +201,15 @@ def test_a_control_without_effect_says_what_it_would_need(page):
     assert not field.is_enabled()
 
 
-@pytest.mark.parametrize("width", [1280, 390])
-@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+@pytest.mark.parametrize(
+    ("dark", "width"),
+    [
+        pytest.param(False, 1280, id="light-1280"),
+        pytest.param(True, 390, id="dark-390"),
+        pytest.param(True, 1280, id="dark-1280", marks=pytest.mark.deep),
+        pytest.param(False, 390, id="light-390", marks=pytest.mark.deep),
+    ],
+)
 def test_a_page_fits_is_named_and_has_contrast(page, served, width, dark):
     page.open(served[1], width, 1600, dark=dark)
     for summary in page.driver.find_elements(By.TAG_NAME, "summary"):
@@ -219,6 +232,7 @@ def test_on_a_projector_at_twice_the_size_it_fits(page, served):
     assert page.driver.execute_script("return document.querySelector('.top').offsetHeight") < 200
 
 
+@pytest.mark.deep
 def test_the_number_of_draws_is_chosen_and_stands_in_the_address(page, folder):
     page.pick("draws of each interval", "20")
     page.until(lambda: "draws=20" in query(page))
@@ -244,10 +258,11 @@ def test_a_wrong_address_is_said_and_the_page_answers_all_the_same(page, served,
     assert any(said in note.text for note in page.driver.find_elements(By.CSS_SELECTOR, ".refused .note"))
     page.turn("SMAP")
     page.until_other(right)
-    assert "mitigations.smap=false" in query(page)
+    page.until(lambda: "mitigations.smap=false" in query(page))
     assert not [note.text for note in page.driver.find_elements(By.CSS_SELECTOR, ".refused .note") if note.text]
 
 
+@pytest.mark.deep
 def test_of_many_moves_the_last_is_answered(page, folder):
     (slider,) = page.driver.find_elements(By.CSS_SELECTOR, '[role=slider][aria-label^="lfence,"]')
     thumb = slider.find_element(By.CSS_SELECTOR, "[tabindex]")
@@ -259,6 +274,7 @@ def test_of_many_moves_the_last_is_answered(page, folder):
     assert_agrees(page, folder)
 
 
+@pytest.mark.deep
 def test_a_slow_scenario_is_dropped_for_another(page, served):
     """On the reference engine this one would take minutes."""
     right = page.headline
@@ -267,10 +283,12 @@ def test_a_slow_scenario_is_dropped_for_another(page, served):
     page.pick("scenario", "virtio-user-receive-skb")
     page.until_whole()
     assert page.headline not in ("", right)
-    assert "scenario=virtio-user-receive-skb" in query(page)
+    page.until(lambda: "scenario=virtio-user-receive-skb" in query(page))
 
 
-@pytest.mark.parametrize("is_busy", [False, True], ids=["idle", "computing"])
+@pytest.mark.parametrize(
+    "is_busy", [pytest.param(False, id="idle", marks=pytest.mark.deep), pytest.param(True, id="computing")]
+)
 def test_a_dead_server_is_said(folder, reader, is_busy):
     with serving(*SHORT, folder=folder) as (process, address):
         reader.open(address)
