@@ -255,7 +255,7 @@ def test_a_wrong_address_is_said_and_the_page_answers_all_the_same(page, served,
     right = page.headline
     page.open(f"{served[1].partition('?')[0]}?{wrong}")
     assert page.headline == right
-    assert any(said in note.text for note in page.driver.find_elements(By.CSS_SELECTOR, ".refused .note"))
+    page.until(lambda: any(said in note.text for note in page.driver.find_elements(By.CSS_SELECTOR, ".refused .note")))
     page.turn("SMAP")
     page.until_other(right)
     page.until(lambda: "mitigations.smap=false" in query(page))
