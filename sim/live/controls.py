@@ -54,7 +54,10 @@ def _slide(key: str, label: str, stops: Sequence[float], unit: str = "") -> Cont
     return Control(key, label, "slide", stops=tuple(map(float, stops)), unit=unit)
 
 
-_LABELS = {"smap": "SMAP", "pti": "page-table isolation", "hardened_usercopy": "HARDENED_USERCOPY"}
+_LABELS = {
+    **{name: name.upper() for name in ("smap", "ibrs", "bhi", "mds", "hardened_usercopy")},
+    "pti": "page-table isolation",
+}
 _POWERS = [1 << power for power in range(16)]
 
 MITIGATIONS = tuple(
