@@ -97,6 +97,12 @@ def border_mitigations(kernel: Kernel, cpu: Cpu) -> list[str]:
     ]
 
 
+def without_effect(kernel: Kernel, cpu: Cpu) -> list[str]:
+    """Name the mitigations of returns and of the border that this kernel lacks or this CPU does not need."""
+    here = return_mitigations(kernel, cpu) + border_mitigations(kernel, cpu)
+    return [name for name in (*RETURN_SEQUENCES, *BORDER_SEQUENCES) if name not in here]
+
+
 def tree_levels(kernel: Kernel, queue: Virtqueue) -> float:
     """Instructions that one walk of an interval tree executes below its root.
 

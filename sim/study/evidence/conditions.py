@@ -9,8 +9,7 @@ from typing import Any
 
 from sim.config.scenario.scenario import Scenario
 from sim.config.tables.calibration import Calibration
-from sim.config.tables.vocabulary import BORDER_SEQUENCES, RETURN_SEQUENCES
-from sim.costs.recipes import border_mitigations, return_mitigations
+from sim.costs.recipes import without_effect
 from sim.study.evidence.envelope import way_of
 from sim.study.runs.case import value_of
 from sim.study.uncertainty.distributions import calibration_of
@@ -70,8 +69,8 @@ def _cpu(scenario: Scenario) -> Premise:
 def _mitigations(scenario: Scenario) -> Premise:
     """Name what is on and off, and what of it neither CPU nor kernel has."""
     states = {name: bool(on) for name, on in scenario.mitigations}
-    here = return_mitigations(scenario.kernel, scenario.cpu) + border_mitigations(scenario.kernel, scenario.cpu)
-    idle = [name for name in states if name in {*RETURN_SEQUENCES, *BORDER_SEQUENCES} and name not in here]
+    without = without_effect(scenario.kernel, scenario.cpu)
+    idle = [name for name in states if name in without]
     idle += [] if scenario.cpu.features.smap.value else ["smap"]
     said = {
         "on": [name for name, on in states.items() if on and name not in idle],

@@ -13,8 +13,7 @@ from sim.config.answer import Answer, Record
 from sim.config.errors import ConfigError
 from sim.config.progress import Counted
 from sim.config.scenario.scenario import Scenario
-from sim.config.tables.vocabulary import BORDER_SEQUENCES, RETURN_SEQUENCES
-from sim.costs.recipes import border_mitigations, return_mitigations
+from sim.costs.recipes import without_effect
 from sim.study.runs.case import Case, Floats, Side, gain_or_rate
 from sim.study.runs.pool import Job, run_jobs
 from sim.study.uncertainty.distributions import CENTRAL_90, Ranged, at_shares, used_entries
@@ -184,9 +183,9 @@ def turned_over(sides: Sequence[Side], executor: Executor | None = None) -> tupl
 
 
 def _switches(scenario: Scenario) -> Iterator[tuple[str, bool, str, str]]:
-    here = return_mitigations(scenario.kernel, scenario.cpu) + border_mitigations(scenario.kernel, scenario.cpu)
+    idle = without_effect(scenario.kernel, scenario.cpu)
     for name in type(scenario.mitigations).model_fields:
-        if name in {*RETURN_SEQUENCES, *BORDER_SEQUENCES} and name not in here:
+        if name in idle:
             continue
         yield f"mitigations.{name}", getattr(scenario.mitigations, name), "", "the scenario"
     for name in type(scenario.cpu.features).model_fields:
