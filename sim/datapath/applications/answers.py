@@ -14,15 +14,14 @@ from sim.config.scenario.scenario import Scenario
 from sim.config.scenario.traffic import VNET_HEADER_BYTES
 from sim.config.tables.vocabulary import INTERRUPT
 from sim.datapath.applications.messages import answer_bytes
+from sim.datapath.memory.receive_memory import PACKET_LINES, POINTER_BYTES
 from sim.datapath.memory.rings import LINE_BYTES, SplitRing, lines_of
-from sim.datapath.plan.program import Program, index_of
+from sim.datapath.plan.program import Program, index_of, retarget
 from sim.datapath.plan.registers import R, Register
 from sim.datapath.plan.step import Anchor, Jump, LineAccess, Step, Target
+from sim.datapath.vhost_net.rx import HEADER_BYTES
 
-#: Lines of a packet's description that the worker touches: sk_buff and skb_shared_info.
-_SKB_LINES = 5
-_POINTER_BYTES = 8
-_HEADER_BYTES = 10
+_SKB_LINES = PACKET_LINES["skb"]
 _NONE_LEFT = R.ANSWERS.equals(R.ANSWERS_TAKEN)
 
 
@@ -49,7 +48,7 @@ class AnswerRing:
     def regions(self) -> dict[str, int]:
         """Map each region to its number of cache lines."""
         own = {
-            "slots": lines_of(_POINTER_BYTES * self._pool),
+            "slots": lines_of(POINTER_BYTES * self._pool),
             "packets": self._pool * _SKB_LINES,
             "buffers": self._pool * lines_of(self._stride),
         }
@@ -62,7 +61,7 @@ class AnswerRing:
 
     def slot(self, position: Register, write: bool = False) -> LineAccess:
         """One slot of the ptr_ring."""
-        stride = _POINTER_BYTES
+        stride = POINTER_BYTES
         return LineAccess("answer_slots", write, stride, index=position, modulo=self._pool, stride=stride)
 
     def packet(self, position: Register, first: int, lines: int, write: bool = False) -> LineAccess:
@@ -160,13 +159,12 @@ def both_queues(steps: list[Step], idle: Anchor, wakes: dict[str, tuple[Register
             core.step(label, "take its work", sample=(seen, register))
             core.jump(Anchor.ROUND)
     core.add(replace(step, **resting) for step in out)
-    core.add(replace_targets(step, turns) for step in steps if step not in sleeping and step not in out)
+    core.add(
+        retarget(step, lambda target: turns.get(target, target))
+        for step in steps
+        if step not in sleeping and step not in out
+    )
     return core
-
-
-def replace_targets(step: Step, turns: dict[Target, Target]) -> Step:
-    """Return a step with other targets for some of its jumps."""
-    return replace(step, jumps=tuple(replace(jump, target=turns.get(jump.target, jump.target)) for jump in step.jumps))
 
 
 def _carry(rx: Program, scenario: Scenario, suffix: str, onward: Target) -> None:
@@ -198,7 +196,7 @@ def _carry(rx: Program, scenario: Scenario, suffix: str, onward: Target) -> None
         rx.read(at("answer_tun"), "vnet header", memory.packet(taken, 2, 3), counted_as="rx_tun_skb", far_read=True)
         header = memory.buffer(taken, VNET_HEADER_BYTES, write=True)
         rx.copy(at("answer_header"), "vnet header", "rx_header_copy", "rx_header_copy", access=header)
-        rest = memory.buffer(taken, VNET_HEADER_BYTES - _HEADER_BYTES, _HEADER_BYTES, write=True)
+        rest = memory.buffer(taken, VNET_HEADER_BYTES - HEADER_BYTES, HEADER_BYTES, write=True)
         if behaviour.zeroes_header_rest:
             rx.copy(at("answer_zero"), "zeroes over num_buffers", "rx_header_zero", "rx_header_zero", access=rest)
         whole = memory.buffer(taken, frame, VNET_HEADER_BYTES, write=True)

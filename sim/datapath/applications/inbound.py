@@ -5,13 +5,12 @@ Interrupt, poll and program share one CPU of the guest: it reads what has come w
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 from sim.config.scenario.scenario import Scenario
 from sim.config.scenario.traffic import VNET_HEADER_BYTES
 from sim.config.tables.vocabulary import SYSTEM_CALL
-from sim.datapath.applications.answers import AnswerRing, both_queues, replace_targets
+from sim.datapath.applications.answers import AnswerRing, both_queues
 from sim.datapath.applications.messages import (
     answer_bytes,
     calls,
@@ -23,9 +22,9 @@ from sim.datapath.applications.messages import (
 )
 from sim.datapath.drivers.post import kick_primitives
 from sim.datapath.memory.receive_memory import ReceiveMemory
-from sim.datapath.plan.program import Program
+from sim.datapath.plan.program import Program, also_kicking, retarget
 from sim.datapath.plan.registers import R
-from sim.datapath.plan.step import Anchor, Step
+from sim.datapath.plan.step import Anchor, Step, Target
 
 _NONE_LEFT = R.ANSWERS.equals(R.ANSWERS_TAKEN)
 _CALLED = R.CALLS.differs(R.CALLS_SEEN)
@@ -36,7 +35,7 @@ _CALLED = R.CALLS.differs(R.CALLS_SEEN)
 
 def read_in_guest(scenario: Scenario, memory: ReceiveMemory, poll: list[Step]) -> list[Step]:
     """Return the steps of a guest's CPU: virtnet_poll, what its stack does above, and the program that reads."""
-    poll = [_kicks_the_worker(replace_targets(step, {Anchor.INTERRUPT: "reader"})) for step in poll]
+    poll = [also_kicking(retarget(step, _read_next), [R.KICKS]) for step in poll]
     guest = Program("driver", "tcp_recvmsg")
     with guest.each("call", sometimes="nothing is to be read"):
         guest.step("asleep", "sleep until an interrupt, wake up", operation="hold", condition=_CALLED)
@@ -47,9 +46,9 @@ def read_in_guest(scenario: Scenario, memory: ReceiveMemory, poll: list[Step]) -
     return guest.steps
 
 
-def _kicks_the_worker(step: Step) -> Step:
-    kicks = any(effect.target == R.KICKS for effect in step.effects)
-    return replace(step, effects=(*step.effects, R.WORKER_KICKS.add())) if kicks else step
+def _read_next(target: Target) -> Target:
+    """Where the driver waits for an interrupt, the program reads."""
+    return "reader" if target is Anchor.INTERRUPT else target
 
 
 def _read(guest: Program, scenario: Scenario, memory: ReceiveMemory) -> None:

@@ -6,10 +6,11 @@ from dataclasses import replace
 
 from sim.config.scenario.application import SEGMENT_BYTES, TCP_HEADERS_BYTES, payload_bytes
 from sim.config.scenario.scenario import Scenario
-from sim.datapath.plan.registers import BANK, Condition, Effect, Register
+from sim.datapath.memory.ring_memory import PAGE_BYTES
+from sim.datapath.plan.program import renumber
+from sim.datapath.plan.registers import BANK, Register
 from sim.datapath.plan.step import Step
 
-PAGE_BYTES = 4096
 #: Indirect calls and locked operations of what section `sockets` names, besides its instructions; counted with them
 #: (tests/data/counts/sockets.csv, 6.1.192).
 CALLS = {
@@ -117,17 +118,4 @@ def of_session(step: Step, number: int) -> Step:
     def moved(register: int) -> int:
         return register + number * BANK if register in _OF_A_SESSION else register
 
-    def condition(test: Condition | None) -> Condition | None:
-        return test and replace(test, left=moved(test.left), right=None if test.right is None else moved(test.right))
-
-    def effect(change: Effect) -> Effect:
-        source = None if change.source is None else moved(change.source)
-        return replace(change, target=moved(change.target), source=source)
-
-    return replace(
-        step,
-        actor=f"{step.actor}.{number}",
-        condition=condition(step.condition),
-        effects=tuple(effect(change) for change in step.effects),
-        jumps=tuple(replace(jump, test=condition(jump.test)) for jump in step.jumps),
-    )
+    return replace(renumber(step, moved), actor=f"{step.actor}.{number}")

@@ -8,12 +8,11 @@ Answers interrupt the CPU of the first session.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 from sim.config.scenario.scenario import Scenario
 from sim.config.tables.vocabulary import SYSTEM_CALL
-from sim.datapath.applications.answers import AnswerRing, replace_targets, take_answers
+from sim.datapath.applications.answers import AnswerRing, take_answers
 from sim.datapath.applications.messages import (
     calls,
     is_answered,
@@ -24,28 +23,21 @@ from sim.datapath.applications.messages import (
     pieces,
     window_closes_at,
 )
-from sim.datapath.plan.program import Program
+from sim.datapath.plan.program import Program, also_kicking, retarget
 from sim.datapath.plan.registers import R
-from sim.datapath.plan.step import Anchor, Step, Target
+from sim.datapath.plan.step import Anchor, Step
 
 _CALLED = R.ANSWER_CALLS.differs(R.ANSWER_CALLS_SEEN)
 
 
 def sessions(scenario: Scenario, xmit: list[Step]) -> list[Step]:
     """Return the steps of all sessions above a driver whose steps send one packet at a time."""
-    below = [_wakes_the_worker(replace_targets(step, {Anchor.BURST: "sent"})) for step in xmit]
+    below = [_sent_below(step, R.KICKS) for step in xmit]
     return [
         of_session(step, number)
         for number in range(scenario.traffic.sessions)
         for step in _session(scenario, below, number)
     ]
-
-
-def _wakes_the_worker(step: Step) -> Step:
-    """A kick is one of the queue and one of the worker, which answers wake, too."""
-    kicks = any(effect.target == R.KICKS for effect in step.effects)
-    effects = (*step.effects, R.WORKER_KICKS.add()) if kicks else step.effects
-    return replace(step, effects=effects)
 
 
 def _session(scenario: Scenario, below: list[Step], number: int) -> list[Step]:
@@ -62,19 +54,17 @@ def _session(scenario: Scenario, below: list[Step], number: int) -> list[Step]:
 
 def host_session(scenario: Scenario, below: list[Step]) -> list[Step]:
     """Return the steps of a process of the host that writes to the guest, above a TAP whose steps send one packet."""
-    turns: dict[Target, Target] = {Anchor.BURST: "sent"}
     app = Program("source", "tcp_sendmsg")
     _write(app, scenario)
-    app.add(_woken(replace_targets(step, turns)) for step in below)
+    app.add(_sent_below(step, R.WAKES) for step in below)
     _go_on(app, scenario, interrupted=False)
     _wait(app, scenario, interrupted=False)
     return app.steps
 
 
-def _woken(step: Step) -> Step:
-    """Who wakes the worker for a packet wakes it from any sleep."""
-    wakes = any(effect.target == R.WAKES for effect in step.effects)
-    return replace(step, effects=(*step.effects, R.WORKER_KICKS.add())) if wakes else step
+def _sent_below(step: Step, told: R) -> Step:
+    """Where the next burst would begin the program goes on; a signal of the queue is one of the worker, too."""
+    return also_kicking(retarget(step, lambda target: "sent" if target is Anchor.BURST else target), [told])
 
 
 def _write(app: Program, scenario: Scenario) -> None:

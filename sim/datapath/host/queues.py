@@ -10,9 +10,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from sim.config.scenario.scenario import Scenario
-from sim.datapath.plan.program import Program, entry_of
+from sim.datapath.plan.program import Program, also_kicking, entry_of, renumber, retarget
 from sim.datapath.plan.registers import BANK, Condition, Effect, R
-from sim.datapath.plan.step import Anchor, Jump, LineAccess, Step, Target
+from sim.datapath.plan.step import Anchor, Jump, Step, Target
 
 MARK = "#"
 #: Where a worker rests that has nothing to do, whichever queue was empty last.
@@ -54,41 +54,18 @@ class Place:
 
     def moved(self, step: Step, renamed: Callable[[Target], str]) -> Step:
         """Return a step in the registers and regions of the queue, with other targets in its jumps."""
-
-        def register(given: int | None) -> int | None:
-            return None if given is None else self.register(given)
-
-        def access(given: LineAccess | None) -> LineAccess | None:
-            if given is None:
-                return None
-            region = self.named(given.region)
-            return replace(given, region=region, index=register(given.index), count=register(given.count))
-
-        def effect(given: Effect) -> Effect:
-            return replace(given, target=self.register(given.target), source=register(given.source))
-
-        def test(given: Condition | None) -> Condition | None:
-            return given and replace(given, left=self.register(given.left), right=register(given.right))
-
+        own = retarget(renumber(step, self.register), renamed)
         return replace(
-            step,
+            own,
             label=self.named(step.label),
             anchors=step.anchors if self.counted else (),
-            unit=register(step.unit),
-            access=access(step.access),
-            sample=step.sample and (self.register(step.sample[0]), self.register(step.sample[1])),
-            effects=tuple(effect(given) for given in step.effects),
-            condition=test(step.condition),
+            access=own.access and replace(own.access, region=self.named(own.access.region)),
             marks=step.marks if self.counted else None,
-            jumps=tuple(Jump(renamed(jump.target), test(jump.test)) for jump in step.jumps),
         )
 
     def signalling(self, step: Step, signals: Sequence[Signal] = KICKED) -> Step:
         """Return a moved step that tells the worker of all queues, too, where it counts a signal of this one up."""
-        told = {self.register(register) for register, _ in signals}
-        if not any(effect.target in told for effect in step.effects):
-            return step
-        return replace(step, effects=(*step.effects, R.WORKER_KICKS.add()))
+        return also_kicking(step, {self.register(register) for register, _ in signals})
 
 
 def serve_queues(scenario: Scenario, worker: list[Step], driver: list[Step]) -> tuple[list[Step], list[Step]]:

@@ -14,12 +14,12 @@ step written next comes next.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
-from sim.datapath.plan.registers import Condition, Effect
+from sim.datapath.plan.registers import Condition, Effect, R
 from sim.datapath.plan.step import Anchor, Jump, LineAccess, Scope, Step, Target
 
 
@@ -160,8 +160,39 @@ def link(steps: Sequence[Step], elsewhere: dict[Anchor, str] | None = None) -> l
     return [linked(step) for step in steps]
 
 
-def retarget(step: Step, renamed: Callable[[Target], str]) -> Step:
+def retarget(step: Step, renamed: Callable[[Target], Target]) -> Step:
     """Return a step with other targets in its jumps."""
     if not step.jumps:
         return step
     return replace(step, jumps=tuple(Jump(renamed(jump.target), jump.test) for jump in step.jumps))
+
+
+def renumber(step: Step, moved: Callable[[int], int]) -> Step:
+    """Return a step with other registers in the place of its own, wherever it names one."""
+
+    def register(given: int | None) -> int | None:
+        return None if given is None else moved(given)
+
+    def test(given: Condition | None) -> Condition | None:
+        return given and replace(given, left=moved(given.left), right=register(given.right))
+
+    def effect(given: Effect) -> Effect:
+        return replace(given, target=moved(given.target), source=register(given.source))
+
+    access = step.access
+    return replace(
+        step,
+        unit=register(step.unit),
+        access=access and replace(access, index=register(access.index), count=register(access.count)),
+        sample=step.sample and (moved(step.sample[0]), moved(step.sample[1])),
+        effects=tuple(effect(given) for given in step.effects),
+        condition=test(step.condition),
+        jumps=tuple(Jump(jump.target, test(jump.test)) for jump in step.jumps),
+    )
+
+
+def also_kicking(step: Step, told: Container[int]) -> Step:
+    """Return a step that kicks the worker, too, where it changes one of some registers, of one queue or one socket."""
+    if not any(effect.target in told for effect in step.effects):
+        return step
+    return replace(step, effects=(*step.effects, R.WORKER_KICKS.add()))

@@ -28,7 +28,7 @@ from sim.datapath.vhost_net.tx import (
 )
 
 #: Bytes of struct virtio_net_hdr, which the TAP writes; num_buffers of the vnet header stands behind them.
-_HEADER_BYTES = 10
+HEADER_BYTES = 10
 
 
 def receive(scenario: Scenario, packet_bytes: int) -> list[Step]:
@@ -126,14 +126,14 @@ def _copy(rx: Program, scenario: Scenario, memory: ReceiveMemory) -> None:
         header, span = memory.filled(0, VNET_HEADER_BYTES), memory.filled(0, memory.span)
         rx.copy("header_copy", "vnet header", "rx_header_copy", "rx_header_copy", access=header)
         if behaviour.zeroes_header_rest:
-            rest = memory.filled(_HEADER_BYTES, VNET_HEADER_BYTES - _HEADER_BYTES)
+            rest = memory.filled(HEADER_BYTES, VNET_HEADER_BYTES - HEADER_BYTES)
             rx.copy("header_zero", "zeroes over num_buffers", "rx_header_zero", "rx_header_zero", access=rest)
         rx.copy("payload_copy", "packet bytes", "rx_payload_copy", "rx_payload_copy", access=span, copied="whole")
         rx.change(bytes=-(-memory.packet_bytes // pieces), times=pieces)
         freed = memory.packet(R.RECEIVED, 0 if skb else 1, 1, write=True)
         rx.write("free", "free the packet", freed, counted_as="rx_free_skb" if skb else "rx_free_frame")
         if scenario.receive.mergeable or behaviour.always_num_buffers:
-            written = memory.filled(_HEADER_BYTES, VNET_HEADER_BYTES - _HEADER_BYTES)
+            written = memory.filled(HEADER_BYTES, VNET_HEADER_BYTES - HEADER_BYTES)
             rx.copy("num_buffers", "num_buffers", "rx_num_buffers_copy", "rx_num_buffers", access=written)
 
 
