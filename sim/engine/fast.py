@@ -150,7 +150,8 @@ class FastEngine:
                 self.trace += self._recorded(trace)
             if stop == Stop.CHECKPOINT:
                 self.checkpoints.reach(self.machine, self.now_ps)
-            elif stop == Stop.DEADLOCK:
+                continue  # indices are looked at where the loop stops for longer: they stay what they are
+            if stop == Stop.DEADLOCK:
                 where = [self.plan.segments[segment] for segment in self._arrays.actors["segment"]]
                 raise DeadlockError(self.plan, where)
             elif stop == Stop.LATE:

@@ -14,6 +14,7 @@ import os
 from collections.abc import Iterator
 from functools import cache
 from importlib.metadata import version
+from itertools import chain
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -53,7 +54,7 @@ def _examples() -> dict[str, tuple[Any, ...]]:
     }
 
 
-class Flat(tuple[int, ...]):
+class Flat(tuple[ctypes.c_int64, ...]):
     """Arguments as numba passes them, worked out once for many calls; the arrays have to be kept meanwhile."""
 
     __slots__ = ()
@@ -61,14 +62,12 @@ class Flat(tuple[int, ...]):
 
 def flat(argument: Any) -> Flat:
     """Return an argument as numba passes it."""
-    return Flat(_flat(argument))
+    return Flat(map(ctypes.c_int64, _flat(argument)))
 
 
 def _flat(argument: Any) -> Iterator[int]:
     """Yield an argument as numba passes it: integers, tuples by their fields, arrays by address, shape and strides."""
-    if isinstance(argument, Flat):
-        yield from argument
-    elif isinstance(argument, tuple):
+    if isinstance(argument, tuple):
         for field in argument:
             yield from _flat(field)
     elif isinstance(argument, np.ndarray):
@@ -89,12 +88,13 @@ class MachineCode:
         self._function: Any = None
 
     def __call__(self, *arguments: Any) -> int:
-        """Run the function; other threads run meanwhile."""
+        """Run the function; other threads run meanwhile. Arguments that are `Flat` are passed on as they are."""
         if self._function is None:
             with _lock:  # of several threads one loads and compiles
                 self._function = self._function or _loaded(self._name)
+        passed = chain.from_iterable(part if isinstance(part, Flat) else flat(part) for part in arguments)
         result, error = ctypes.c_int64(), ctypes.c_void_p()
-        self._function(ctypes.addressof(result), ctypes.addressof(error), *_flat(arguments))
+        self._function(ctypes.byref(result), ctypes.byref(error), *passed)
         return result.value
 
 
@@ -104,9 +104,8 @@ def _loaded(name: str) -> Any:
     engine.add_object_file(llvm.ObjectFileRef.from_data(code))
     engine.finalize_object()
     _engines.append(engine)
-    integers = [ctypes.c_int64 for _ in _flat(_examples()[name])]
-    returned = ctypes.CFUNCTYPE(ctypes.c_int32, ctypes.c_void_p, ctypes.c_void_p, *integers)
-    return returned(engine.get_function_address(symbol))
+    # Types of arguments are not stated: they come as objects of ctypes, which is a third of the time of a call.
+    return ctypes.CFUNCTYPE(ctypes.c_int32)(engine.get_function_address(symbol))
 
 
 @cache
