@@ -1,8 +1,8 @@
 """Machine code of the compiled loop: kept on the disk, and loaded without the compiler.
 
-numba compiles the functions of `loop` once; what LLVM makes of them is written down with its digest and a key of all
-that it depends on, so that code which is not what was written, or was made of another text, is compiled anew. Loading
-takes `llvmlite` alone, a tenth of the time that importing numba does.
+numba compiles the functions of `loop` once; what LLVM makes of them is kept under a key of all that it depends on, so
+that code which was made of another text is compiled anew. Loading takes `llvmlite` alone, a tenth of the time that
+importing numba does.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from __future__ import annotations
 import ctypes
 import hashlib
 import logging
-import os
 from collections.abc import Iterator
 from functools import cache
 from importlib.metadata import version
@@ -23,7 +22,7 @@ import llvmlite.binding as llvm
 import numpy as np
 
 from sim.config.errors import ConfigError
-from sim.config.loading.files import write_whole
+from sim.config.loading.kept import keep, kept
 from sim.engine import arrays
 from sim.engine.arrays import LAYOUT, Arrays, Noted, Until
 
@@ -140,14 +139,6 @@ def _compiled() -> dict[str, tuple[str, bytes]]:
 # -- on the disk ------------------------------------------------------------------------------------------------------
 
 
-def _folders() -> list[Path]:
-    """Return where machine code may lie, the first that can be written is where it is kept."""
-    if chosen := os.environ.get("NUMBA_CACHE_DIR"):
-        return [Path(chosen)]
-    cache_home = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
-    return [_LOOP.parent / "__pycache__", Path(cache_home, "vhost-sim")]
-
-
 @cache
 def _key() -> str:
     """Return the digest of all that the machine code depends on: text, numbers and records, compiler, processor."""
@@ -159,33 +150,18 @@ def _key() -> str:
     return hashlib.sha256(b"\0".join([depends.encode(), *texts])).hexdigest()[:24]
 
 
-def _file(folder: Path, name: str) -> Path:
-    return folder / f"{name}.{_key()}.code"
+def _file(name: str) -> str:
+    return f"{name}.{_key()}.code"
 
 
 def _kept(name: str) -> tuple[str, bytes] | None:
-    """Return symbol and object code as they were written; None where there is none, or it is not that any more."""
-    for folder in _folders():
-        try:
-            digest, symbol, code = _file(folder, name).read_bytes().split(b"\n", 2)
-        except (OSError, ValueError):
-            continue
-        if digest.decode(errors="replace") == _digest(symbol, code):
-            return symbol.decode(), code
-    return None
+    """Return symbol and object code as they were written; None where there is none."""
+    content = kept(_file(name))
+    if content is None:
+        return None
+    symbol, code = content.split(b"\n", 1)
+    return symbol.decode(), code
 
 
 def _keep(name: str, symbol: str, code: bytes) -> None:
-    """Write object code down in the first folder that takes it; where none does, the next process compiles again."""
-    digest = _digest(symbol.encode(), code)
-    for folder in _folders():
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            write_whole(_file(folder, name), b"\n".join([digest.encode(), symbol.encode(), code]))
-        except (ConfigError, OSError):
-            continue
-        return
-
-
-def _digest(symbol: bytes, code: bytes) -> str:
-    return hashlib.sha256(symbol + b"\n" + code).hexdigest()
+    keep(_file(name), b"\n".join([symbol.encode(), code]))

@@ -75,37 +75,14 @@ def test_damaged_machine_code_is_compiled_anew(damage, tmp_path):
     assert third.stderr == ""
 
 
+CODE = b"\x7fELF\nmachine code\n" * 20
+
+
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
     """The folder of machine code, for this process."""
     monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path))
     return tmp_path
-
-
-CODE = b"\x7fELF\nmachine code\n" * 20
-
-
-@pytest.mark.parametrize("damage", [emptied, cut, changed, lambda file: file.unlink()])
-def test_machine_code_is_used_as_it_was_written_or_not_at_all(damage, folder):
-    assert machine_code._kept("simulate") is None
-    for _ in range(2):
-        machine_code._keep("simulate", "symbol", CODE)
-        assert machine_code._kept("simulate") == ("symbol", CODE)
-        damage(next(folder.glob("simulate.*.code")))
-        assert machine_code._kept("simulate") is None
-
-
-def test_machine_code_goes_where_there_is_room_and_is_found_wherever_it_lies(tmp_path, monkeypatch):
-    (tmp_path / "no folder").write_text("a file")
-    folders = [tmp_path / "no folder", tmp_path / "new" / "folder", tmp_path / "last"]
-    monkeypatch.setattr(machine_code, "_folders", lambda: folders)
-    machine_code._keep("simulate", "symbol", CODE)
-    assert [folder.is_dir() for folder in folders] == [False, True, False]
-    monkeypatch.setattr(machine_code, "_folders", lambda: list(reversed(folders)))
-    assert machine_code._kept("simulate") == ("symbol", CODE)
-    monkeypatch.setattr(machine_code, "_folders", lambda: folders[:1])
-    machine_code._keep("simulate", "symbol", CODE)  # nowhere: the next process compiles again
-    assert machine_code._kept("simulate") is None
 
 
 def test_machine_code_made_of_other_numbers_or_for_another_processor_is_not_used(folder, monkeypatch):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from sim.config.errors import ConfigError
+from sim.config.loading.kept import installed, keep, kept
 from sim.config.scenario.scenario import Scenario
 from sim.config.tables.measurement import Settings
 from sim.engine import Point
@@ -27,6 +29,15 @@ class Envelope:
     access: frozenset[str]
     packet_bytes: frozenset[int]
     loads: frozenset[str]
+
+    def to_dict(self) -> dict[str, list[Any]]:
+        """Return the JSON form."""
+        return {name: sorted(known) for name, known in vars(self).items()}
+
+    @classmethod
+    def from_dict(cls, entry: dict[str, list[Any]]) -> Envelope:
+        """Return what has a JSON form."""
+        return cls(**{name: frozenset(known) for name, known in entry.items()})
 
     @classmethod
     def of(cls, scenarios: Iterable[Scenario]) -> Envelope:
@@ -58,8 +69,13 @@ def way_of(scenario: Scenario) -> str:
 
 @lru_cache(maxsize=1)
 def shipped_envelope() -> dict[str, Envelope]:
-    """Return the envelope of the shipped measurements, which are the same as long as a process runs."""
-    return envelope()
+    """Return the envelope of the shipped measurements, kept as long as what is installed stays the same."""
+    name = f"envelope.{installed()}.json"
+    if (known := kept(name)) is not None:
+        return {way: Envelope.from_dict(entry) for way, entry in json.loads(known).items()}
+    made = envelope()
+    keep(name, json.dumps({way: entry.to_dict() for way, entry in made.items()}).encode())
+    return made
 
 
 def envelope(configs: Path | None = None) -> dict[str, Envelope]:
