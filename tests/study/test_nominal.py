@@ -11,7 +11,7 @@ from sim.config.errors import ConfigError
 from sim.study.runs.case import Case, one_point, sides_of
 from sim.study.runs.pool import local_executor
 from sim.study.uncertainty.intervals import draws_by_side, uncertainty
-from sim.study.uncertainty.nominal import nominals
+from sim.study.uncertainty.nominal import nominals, tried
 
 SHORT = ["traffic.packet_bytes=64,1500", "access=copy_user,uaccess_batched", "run.packets=20000"]
 
@@ -59,3 +59,13 @@ def test_what_cannot_be_run_is_raised_as_it_is():
         for executor in (None, pool):
             with pytest.raises(ConfigError, match="of one packet size"):
                 nominals([impossible], executor)
+
+
+def test_what_cannot_be_run_does_not_end_the_others(sides):
+    scenario = sim.load_scenario("virtio-user-xdp1-tap", overrides=["queues.pairs=2", "traffic.mix=imix"])
+    cases = [sides[0].case, Case(one_point(scenario, "copy_user", 64)), sides[1].case]
+    with ThreadPoolExecutor(1) as pool:
+        for executor in (None, pool):
+            first, said, last = tried(cases, executor)
+            assert [first, last] == nominals([sides[0].case, sides[1].case])
+            assert "of one packet size" in said

@@ -7,6 +7,7 @@ import pytest
 import sim
 from sim.config.loading.load import load_of
 from sim.config.tables.access import Access
+from sim.datapath import build_plan
 from sim.study.review.ranking import NOT_EXECUTED, needs, ranking
 from sim.study.runs.case import sides_of
 from sim.study.uncertainty.intervals import uncertainty
@@ -123,3 +124,19 @@ def test_a_table_that_cannot_be_read_is_left_out_by_name(tmp_path):
     _, ranks = ranked("virtio-user-xdp1-tap", configs=tmp_path)
     assert list(ranks.left_out) == ["broken"]
     assert "left out: broken: " in ranks.notes[-1]
+
+
+def test_a_variant_is_run_once_with_its_tables_as_they_are_and_drawn_from_that(monkeypatch):
+    from sim.study.runs import case
+
+    built = []
+
+    def noted(scenario, access, packet_bytes, **options):
+        built.append(access)
+        return build_plan(scenario, access, packet_bytes, **options)
+
+    scenario = sim.load_scenario("virtio-user-xdp1-tap", overrides=SHORT)
+    sure = uncertainty(sides_of(scenario), 20, 1)
+    monkeypatch.setattr(case, "build_plan", noted)
+    ranks = ranking(scenario, "copy_user", "vmap", sure=sure)
+    assert {name: built.count(name) for name in set(built)} == {row.access: 2 for row in ranks.rows}

@@ -23,6 +23,7 @@ from sim.study.runs.case import Case, Side, gain_percent, one_point, saved_ns
 from sim.study.runs.pool import Job, run_jobs
 from sim.study.uncertainty.distributions import BLOCK
 from sim.study.uncertainty.intervals import Gain, Uncertainty, drawn_runs
+from sim.study.uncertainty.nominal import Nominal, tried
 
 #: So many draws at most rank the variants: one Latin hypercube, the first of those that the answer rests on.
 RANKING_DRAWS = BLOCK
@@ -186,13 +187,18 @@ def ranking(
     if not ranks(scenario):
         return None
     variants, left_out = _candidates(scenario, before, configs)
-    rates, failed = _rates(scenario, variants, executor, progress)
+    known: dict[str, Nominal] = {}
+    if sure is None:
+        rates, failed = _rates(scenario, variants, executor, progress)
+    else:
+        known, failed = _known(scenario, variants, executor, progress)
+        rates = {name: nominal.point.pps for name, nominal in known.items()}
     left_out |= failed
     variants = [variant for variant in variants if variant.name in rates]
     if before not in rates or asked not in rates:
         return None
     number = min(sure.draws, RANKING_DRAWS) if sure else 0
-    drawn = _drawn(scenario, variants, asked, sure, number, configs, executor, progress) if sure else {}
+    drawn = _drawn(scenario, variants, known, asked, sure, number, configs, executor, progress) if sure else {}
     under = {name: _stress(scenario, variants, name, executor, progress) for name in _STRESSES} if stressed else {}
     rows = [
         Ranked(
@@ -253,9 +259,20 @@ def _rates(
     return {name: rate for name, rate in rates if name not in errors}, errors
 
 
+def _known(
+    scenario: Scenario, variants: Sequence[Access], executor: Executor | None, progress: Counted | None
+) -> tuple[dict[str, Nominal], dict[str, str]]:
+    """Return what each variant gives and what its draws rest on, and the error of each that cannot be run."""
+    given = tried([side.case for side in _sides(scenario, variants)], executor, progress)
+    named = {variant.name: nominal for variant, nominal in zip(variants, given, strict=True)}
+    errors = {name: nominal for name, nominal in named.items() if isinstance(nominal, str)}
+    return {name: nominal for name, nominal in named.items() if not isinstance(nominal, str)}, errors
+
+
 def _drawn(
     scenario: Scenario,
     variants: Sequence[Access],
+    known: Mapping[str, Nominal],
     asked: str,
     sure: Uncertainty,
     number: int,
@@ -270,7 +287,15 @@ def _drawn(
     first, *others = variants
     others.sort(key=lambda variant: variant.name != asked)
     sides = _sides(scenario, [first, *others])
-    runs = drawn_runs(sides, number, sure.seed, configs=configs, executor=executor, progress=progress)
+    runs = drawn_runs(
+        sides,
+        number,
+        sure.seed,
+        configs=configs,
+        executor=executor,
+        progress=progress,
+        known=[known[side.label] for side in sides],
+    )
     made, size = runs.measured(), scenario.traffic.sizes[0]
     over = [(start, other) for start in (0, 1) for other in range(start + 1, len(sides))]  # the first, and the asked
     every = (*(made.gain(*pair) for pair in over), *(gain for gain in sure.gains if gain.packet_bytes == size))

@@ -70,7 +70,12 @@ def _built_alone(case: Case, values: Values, of_one: Callable[[Case], Answer]) -
     try:
         return of_one(replace(case, scenario=with_values(case.scenario, values)) if values else case)
     except Exception as error:  # the error of one point is reported with it, and must not end the study
-        return str(error) or type(error).__name__
+        return in_words(error)
+
+
+def in_words(error: Exception) -> str:
+    """Return what went wrong with a run, as a study says it that goes on with the others."""
+    return str(error) or type(error).__name__
 
 
 def parts(

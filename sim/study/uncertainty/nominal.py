@@ -13,7 +13,7 @@ from sim.config.progress import Counted
 from sim.config.tables.calibration import Path as PathClass
 from sim.engine import Point, simulate
 from sim.study.runs.case import Case
-from sim.study.runs.drawn import Values
+from sim.study.runs.drawn import Values, in_words
 from sim.study.runs.pool import Job, answers
 from sim.study.uncertainty.distributions import used_entries
 from sim.study.uncertainty.least_counts import LeastCount, least_counts
@@ -55,10 +55,28 @@ def basis_of(case: Case) -> Basis:
 
 def nominals(cases: Sequence[Case], executor: Executor | None = None, progress: Counted | None = None) -> list[Nominal]:
     """Return what each case gives with its tables as they are. Raises what goes wrong with any of them."""
-    given = answers(_nominal, cases, [Job(number, {}) for number in range(len(cases))], executor, progress)
+    given = answers(_nominal, cases, _once(cases), executor, progress)
     return [nominal for nominal in given if not isinstance(nominal, str)]
+
+
+def tried(
+    cases: Sequence[Case], executor: Executor | None = None, progress: Counted | None = None
+) -> list[Nominal | str]:
+    """Return what each case gives with its tables as they are, or what goes wrong with it."""
+    return answers(_tried, cases, _once(cases), executor, progress)
+
+
+def _once(cases: Sequence[Case]) -> list[Job]:
+    return [Job(number, {}) for number in range(len(cases))]
 
 
 def _nominal(case: Case, runs: Sequence[Values]) -> list[Nominal | str]:
     nominal = Nominal(simulate(case.plan, case.scenario.run), basis_of(case))
     return [nominal for _ in runs]
+
+
+def _tried(case: Case, runs: Sequence[Values]) -> list[Nominal | str]:
+    try:
+        return _nominal(case, runs)
+    except Exception as error:  # that of one case does not end the others
+        return [in_words(error) for _ in runs]
