@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 from itertools import pairwise
-from typing import Literal
+from typing import Generic, Literal, TypeVar
 
 from pydantic import BaseModel
 
@@ -18,6 +18,7 @@ from sim.config.tables.quantity import Flag, Quantity, Reads
 from sim.config.tables.vocabulary import PRICED_BY_CPI, PRIMITIVES
 from sim.costs.draws import Drawn
 
+Table = TypeVar("Table", bound=BaseModel)
 Severity = Literal["error", "warning", "guess"]
 
 #: Entries of one CPU that rise from left to right; a table that breaks this order is suspect.
@@ -65,8 +66,32 @@ def audit(table: BaseModel) -> Iterator[Finding]:
             yield Finding("guess", name, key, f"{quantity.value:g} {quantity.unit}: {quantity.source}")
 
 
+@dataclass(frozen=True, eq=False)
+class Itself(Generic[Table]):
+    """A table that equals itself only: to compare two by their values takes as long as to look through one."""
+
+    table: Table
+
+    def __hash__(self) -> int:
+        return id(self.table)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Itself) and self.table is other.table
+
+
 def quantities(table: BaseModel, prefix: str = "") -> Iterator[tuple[str, Quantity]]:
     """Yield every table entry below a table, with its key, depth first."""
+    large = isinstance(table, Cpu | Kernel)
+    yield from ((f"{prefix}{key}", entry) for key, entry in (_listed(Itself(table)) if large else _below(table)))
+
+
+@lru_cache(maxsize=16)
+def _listed(same: Itself[Cpu | Kernel]) -> list[tuple[str, Quantity]]:
+    """List the hundreds of entries of a table once: tables do not change, and are shared by the sides of a question."""
+    return list(_below(same.table))
+
+
+def _below(table: BaseModel, prefix: str = "") -> Iterator[tuple[str, Quantity]]:
     for attribute in type(table).model_fields:
         value = getattr(table, attribute)
         key = f"{prefix}{attribute}"

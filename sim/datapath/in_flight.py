@@ -5,7 +5,7 @@ Steps stand in the order in which a busy actor meets them, and the last leads ba
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import chain
 
@@ -22,6 +22,10 @@ ENOUGH_WORK = 1000
 
 #: Where the core stands still, so that a sample without precise events finds what runs next.
 _STALLS = (*SERIALISING, *LOCKED, "retpoline", "stlb_hit", "page_walk", *RETURN_SEQUENCES.values())
+
+
+#: An item, and the instructions that it executes.
+Executed = tuple[Item, float]
 
 
 class InFlight:
@@ -46,7 +50,10 @@ class InFlight:
             own = self._of_actor.setdefault(step.actor, [])
             self._place.append(len(own))
             own.append(number)
-        self._works: dict[int, list[Item]] = {}
+        self._often = [not (step.instead_of or step.sometimes or step.per_unit) for step in steps]
+        self._each_packet = ["packet" in step.scopes for step in steps]
+        self._own = [[(item, self._instructions(item)) for item in of_step] for of_step in items]
+        self._works: dict[int, list[Executed]] = {}
 
     def placed(self, number: int) -> list[Item]:
         """Return what a step executes, each barrier and locked operation with the instructions behind it."""
@@ -67,16 +74,16 @@ class InFlight:
 
         Up the path that their actor usually comes.
         """
-        before = (item for step in self._usually_before(number) for item in reversed(self._work(step)))
+        before = (executed for step in self._usually_before(number) for executed in reversed(self._work(step)))
         passed: list[Item] = []
         work = 0.0
-        for item in chain(reversed(self._items[number][:place]), before):
+        for item, instructions in chain(reversed(self._own[number][:place]), before):
             enough = work > ENOUGH_WORK
             if item.primitive in alike or everywhere(enough):
                 break
             if self._functions:
                 passed.append(replace(item, count=unless(enough, item.count)) if somewhere(enough) else item)
-            work = work + unless(enough, self._instructions(item))
+            work = work + unless(enough, instructions)
         return work, passed
 
     def _delayed(self, passed: list[Item]) -> Iterator[tuple[str, float]]:
@@ -101,33 +108,27 @@ class InFlight:
 
     def _usually_before(self, number: int) -> Iterator[int]:
         """Yield the steps that usually run before a step, latest first, and itself; before a packet's, packets'."""
-        yield from filter(self._usual_of(number), reversed(self._onward(number)))
+        yield from self._usual(number, reversed(self._onward(number)))
         yield number
 
-    def _usual_of(self, number: int) -> Callable[[int], bool]:
-        """Return which steps usually run beside a step: beside a packet's, packets'."""
-        each_packet = "packet" in self._steps[number].scopes
-
-        def is_usual(other: int) -> bool:
-            step = self._steps[other]
-            usual = not (step.instead_of or step.sometimes or step.per_unit)
-            return usual and ("packet" in step.scopes or not each_packet)
-
-        return is_usual
+    def _usual(self, number: int, others: Iterable[int]) -> Iterator[int]:
+        """Yield those of some steps that usually run beside a step: beside a packet's, packets'."""
+        any_scope = not self._each_packet[number]
+        return (other for other in others if self._often[other] and (any_scope or self._each_packet[other]))
 
     def work_behind(self, number: int) -> float:
         """Instructions from the access of a step up to the next primitive that waits for loads, down the usual path."""
         behind: float = 0.0
         enough: float = self._cpu.reorder_buffer.value
         after_access = False
-        for place in [number, *filter(self._usual_of(number), self._onward(number))]:
-            for item in self._work(place):
+        for place in chain([number], self._usual(number, self._onward(number))):
+            for item, instructions in self._work(place):
                 if place == number and not after_access:
                     after_access = item.primitive in ("load", "copy_startup", "copy_startup_short", "copy_loop")
                     continue
                 if item.primitive in self.waiting:
                     return behind
-                behind = behind + self._instructions(item)
+                behind = behind + instructions
             after_access = True
             if everywhere(behind >= enough):
                 break
@@ -149,21 +150,19 @@ class InFlight:
         own, place = self._of_actor[self._steps[number].actor], self._place[number]
         return own[place + 1 :] + own[:place]
 
-    def _work(self, number: int) -> list[Item]:
+    def _work(self, number: int) -> list[Executed]:
         """Items of a step, behind the instructions that the time it is given stands for."""
         if number not in self._works:
             self._works[number] = self._given_and_own(number)
         return self._works[number]
 
-    def _given_and_own(self, number: int) -> list[Item]:
+    def _given_and_own(self, number: int) -> list[Executed]:
         step = self._steps[number]
         if not step.extra_ns:
-            return self._items[number]
-        given = step.extra_ns * self._cpu.core_ghz.value / self._cpu.cpi.value
-        return [
-            Item("instruction", given, functions=((function_of(step, self._recipes.kernel), 1.0),)),
-            *self._items[number],
-        ]
+            return self._own[number]
+        work = step.extra_ns * self._cpu.core_ghz.value / self._cpu.cpi.value
+        given = Item("instruction", work, functions=((function_of(step, self._recipes.kernel), 1.0),))
+        return [(given, self._instructions(given)), *self._own[number]]
 
     def _instructions(self, item: Item) -> float:
         return item.count * self._recipes.instructions_of(item.primitive)

@@ -16,7 +16,7 @@ from sim.config.errors import ConfigError
 from sim.config.scenario.scenario import Scenario
 from sim.config.tables.measurement import COUNTS
 from sim.config.tables.quantity import Flag, Quantity, inconceivable
-from sim.costs.audit import quantities
+from sim.costs.audit import Itself, quantities
 from sim.datapath import Plan, build_plan
 from sim.datapath.plan.step import Row
 from sim.datapath.vhost_net.path import PageFragment
@@ -113,7 +113,7 @@ class Case:
 def observe(case: Case) -> float:
     """Return the figure of a case in the unit of its quantity. ConfigError when the model does not know it."""
     if case.quantity in COUNTS:
-        return _counted(SameScenario(case.scenario), case.functions)[case.quantity]
+        return _counted(Itself(case.scenario), case.functions)[case.quantity]
     if case.quantity == "pps":
         return simulate(case.plan, case.scenario.run).pps
     if case.quantity == "share":
@@ -121,23 +121,10 @@ def observe(case: Case) -> float:
     raise ConfigError(f"the model has no figure '{case.quantity}'")
 
 
-@dataclass(frozen=True, eq=False)
-class SameScenario:
-    """A scenario that equals itself only: to compare two by their values takes as long as to count one."""
-
-    scenario: Scenario
-
-    def __hash__(self) -> int:
-        return id(self.scenario)
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, SameScenario) and self.scenario is other.scenario
-
-
 @lru_cache(maxsize=8)
-def _counted(same: SameScenario, functions: tuple[str, ...]) -> dict[str, float]:
+def _counted(same: Itself[Scenario], functions: tuple[str, ...]) -> dict[str, float]:
     """Count once what several figures ask of one scenario."""
-    return executed(Case(same.scenario, functions=functions).plan, same.scenario, functions)
+    return executed(Case(same.table, functions=functions).plan, same.table, functions)
 
 
 def _share(case: Case) -> float:
