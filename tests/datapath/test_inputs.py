@@ -6,11 +6,11 @@ import pytest
 
 from sim.config import load_scenario
 from sim.config.errors import ConfigError
-from sim.config.loading import paths
 from sim.config.tables.quantity import inconceivable
 from sim.costs.audit import quantities
 from sim.datapath import build_plan
 from sim.study.runs.case import with_values
+from tests.shipped import NAMES, every_third
 
 
 def all_that_runs(plan):
@@ -62,13 +62,13 @@ def check_inputs(scenario, again):
         seen |= set(plan.inputs)
 
 
-@pytest.mark.parametrize("name", sorted(paths.names("scenario")))
+@pytest.mark.parametrize("name", every_third(0))
 def test_an_entry_changes_the_plan_if_and_only_if_it_is_an_input(name):
     check_inputs(load_scenario(name), again=False)
 
 
 @pytest.mark.deep
-@pytest.mark.parametrize("name", sorted(paths.names("scenario")))
+@pytest.mark.parametrize("name", NAMES)
 def test_so_it_does_in_every_variant(name):
     check_inputs(load_scenario(name), again=True)
 

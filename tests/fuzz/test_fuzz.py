@@ -40,7 +40,7 @@ def test_many_drawn_inputs_give_an_answer_or_a_clean_line(name):
     assert failures(name, range(FEW[name], MANY * FEW[name])) == []
 
 
-@pytest.mark.parametrize("name", ["structured", "text", "parts"])
+@pytest.mark.parametrize("name", ["structured", "text", pytest.param("parts", marks=pytest.mark.deep)])
 def test_an_input_depends_on_seed_and_number_alone(name):
     first, second, other = FUZZERS[name](1), FUZZERS[name](1), FUZZERS[name](2)
     drawn = [first.draw(number) for number in range(6)]

@@ -77,11 +77,13 @@ def test_as_many_draws_as_at_first_are_not_made_twice(question):
     assert whole.review.sure is bounded.review.sure
 
 
+@pytest.mark.deep
 def test_fewer_draws_than_at_first_are_made_once(question):
     *_, bounded, whole = answers(question, lambda: True, few=FEW, draws=3)
     assert (bounded.draws, whole.review.sure is bounded.review.sure) == (3, True)
 
 
+@pytest.mark.deep
 def test_processes_answer_what_this_one_does(question, stages):
     workers = Workers(1)
     try:
@@ -98,7 +100,9 @@ def test_an_answer_is_kept_for_who_names_its_draws(question, stages):
     assert known.answer(replace(state, draws=13)) is None
 
 
-@pytest.mark.parametrize("after", range(5))
+@pytest.mark.parametrize(
+    "after", [pytest.param(after, marks=() if after in (1, 4) else pytest.mark.deep) for after in range(5)]
+)
 def test_an_outdated_answer_ends(question, after):
     """Whatever stage it is in."""
     waiting = [True]
@@ -145,6 +149,7 @@ def test_the_difference_is_drawn_with_the_intervals_of_its_parts(stages):
     assert show.parts_table(first) == ""
 
 
+@pytest.mark.deep
 def test_marks_of_intervals_are_those_of_the_first_comparison(question):
     state = replace(question.state, draws=2).changed("access", "copy_user,vmap,ideal")
     *_, whole = answers(ask(TABLES, state), lambda: True)

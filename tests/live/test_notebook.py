@@ -69,6 +69,7 @@ def test_what_cannot_be_asked_is_refused_before_anything_is_served():
         sim.explore(draws=0)
 
 
+@pytest.mark.deep
 def test_a_cell_of_a_running_notebook_shows_the_page(tmp_path):
     nbformat, nbclient = pytest.importorskip("nbformat"), pytest.importorskip("nbclient")
     pytest.importorskip("ipykernel")

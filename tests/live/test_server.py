@@ -152,6 +152,7 @@ def test_the_server_is_at_no_other_address(server):
             assert stranger.connect_ex((address, server.port)) != 0
 
 
+@pytest.mark.deep
 def test_what_leaves_a_page_is_what_the_commands_give(server, tmp_path):
     query = f"?scenario={SEED}&draws=2&traffic.packet_bytes=64&access=copy_user,vmap&kernel=v6.12&run.packets=20000"
     status, text = got(server, f"/{server.token}/scenario.yaml{query}")
@@ -167,6 +168,7 @@ def test_what_leaves_a_page_is_what_the_commands_give(server, tmp_path):
     assert "vhost-sim report virtio-user-xdp1-tap --set access=copy_user,vmap" in text
 
 
+@pytest.mark.deep
 def test_files_have_the_numbers_that_the_page_shows(server):
     """Whoever asks for a file of an answer with 3 draws gets those 3 draws, as the command line does."""
     settings = ["traffic.packet_bytes=64", "access=copy_user,vmap", "run.packets=20000"]
