@@ -156,22 +156,27 @@ def _flush(rx: Program, scenario: Scenario, ring: SplitRing) -> None:
         used_elements(rx, scenario, ring, R.LAST_AVAIL_IDX)
         used_index(rx, scenario, ring, R.LAST_AVAIL_IDX, also=R.RETURNED.copy(R.RECEIVED))
         look_for_notification(rx, scenario, ring)
-        if scenario.virtqueue.event_idx:
-            rx.change(sample=(R.RX_USED_EVENT_SEEN, R.USED_EVENT))
-            rx.jump("no_call", R.RX_USED_EVENT_SEEN.below(R.SIGNALLED_USED))
-            rx.jump("no_call", R.RX_USED_EVENT_SEEN.at_least(R.RING_USED_IDX))
-        else:
-            rx.change(sample=(R.INTERRUPT_OFF, R.AVAIL_FLAGS_NO_INTERRUPT))
-            rx.jump("no_call", R.INTERRUPT_OFF.equals(1))
-        with rx.each("call"):
-            rx.step("call", "call: signal the eventfd", function="vhost_signal", primitives=("eventfd_signal",))
-            rx.then(R.CALLS.add())
-        rx.step("no_call", "end of a flush", function="vhost_signal")
-        rx.then(R.SIGNALLED_USED.copy(R.RING_USED_IDX))
+        call(rx, scenario)
         rx.jump(Anchor.ROUND_REQUEUED, R.AFTER_FLUSH.equals(Next.REQUEUE))
         rx.jump(Anchor.ROUND_ASLEEP, R.AFTER_FLUSH.equals(Next.SLEEP))
         rx.jump(Anchor.ROUND_WITHOUT_PACKETS, R.AFTER_FLUSH.equals(Next.SOCKET))
         rx.jump(Anchor.RECEIVE_PACKET)
+
+
+def call(rx: Program, scenario: Scenario, primitives: tuple[str, ...] = ("eventfd_signal",)) -> None:
+    """The check may find that a call is wanted; the end of the flush stands behind it."""
+    if scenario.virtqueue.event_idx:
+        rx.change(sample=(R.RX_USED_EVENT_SEEN, R.USED_EVENT))
+        rx.jump("no_call", R.RX_USED_EVENT_SEEN.below(R.SIGNALLED_USED))
+        rx.jump("no_call", R.RX_USED_EVENT_SEEN.at_least(R.RING_USED_IDX))
+    else:
+        rx.change(sample=(R.INTERRUPT_OFF, R.AVAIL_FLAGS_NO_INTERRUPT))
+        rx.jump("no_call", R.INTERRUPT_OFF.equals(1))
+    with rx.each("call"):
+        rx.step("call", "call: signal the eventfd", function="vhost_signal", primitives=primitives)
+        rx.then(R.CALLS.add())
+    rx.step("no_call", "end of a flush", function="vhost_signal")
+    rx.then(R.SIGNALLED_USED.copy(R.RING_USED_IDX))
 
 
 def _no_buffers(rx: Program, scenario: Scenario, ring: SplitRing) -> None:
