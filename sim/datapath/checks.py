@@ -10,12 +10,13 @@ from sim.config.scenario.scenario import Scenario
 from sim.datapath.applications.placing import check_application
 from sim.datapath.devices.qemu import check_emulates
 from sim.datapath.devices.tap_write import check_writes
+from sim.datapath.devices.vhost_user import check_polls
 from sim.datapath.forwarding import Forwarding, check_forwards
 from sim.datapath.host.interference import message_rates
 from sim.datapath.host.senders import check_senders
 from sim.datapath.memory.receive_memory import check_receives
 from sim.datapath.memory.rings import ring_of
-from sim.datapath.memory.xsk_rings import check_competes
+from sim.datapath.memory.xsk_rings import check_sockets
 from sim.datapath.vhost_net.path import largest_xdp_packet, transmit_path
 from sim.datapath.vhost_net.zerocopy import keeps_pages
 
@@ -40,8 +41,10 @@ def check(scenario: Scenario, packet_bytes: int) -> None:
         check_writes(scenario)
     elif device.kind == "qemu":
         check_emulates(scenario)
-    elif device.kind != "vhost_net":
-        check_competes(scenario)
+    elif device.kind == "vhost_user":
+        check_polls(scenario)
+    elif device.kind == "af_xdp":
+        check_sockets(scenario)
     if scenario.backend.kind == "tap-down" and device.kind != "tap_write":
         raise ConfigError("goes with device.kind tap_write only", key="backend.kind")
     if device.direction == "rx" and device.kind != "af_xdp":

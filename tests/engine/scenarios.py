@@ -215,7 +215,8 @@ def transmitting(draw: st.DrawFn) -> Case:
 @st.composite
 def competitors(draw: st.DrawFn) -> Case:
     """Devices beside vhost_net, sending and receiving."""
-    name = draw(st.sampled_from(["vhost-user-tx", "vhost-user-rx", "af-xdp-tx", "af-xdp-rx"]))
+    linux = [f"vhost-user-virtio-net-{direction}" for direction in ("tx", "rx")]
+    name = draw(st.sampled_from(["vhost-user-tx", "vhost-user-rx", "af-xdp-tx", "af-xdp-rx", *linux]))
     load = {"kind": draw(st.sampled_from(["constant", "poisson"])), "pps": draw(st.sampled_from([2e5, 5e6, 5e7]))}
     scenario = load_scenario(
         name,
@@ -225,6 +226,7 @@ def competitors(draw: st.DrawFn) -> Case:
             f"device.batch={draw(st.sampled_from([1, 7, 64]))}",
             f"driver.packet_cost={draw(st.sampled_from([0, 45, 900]))}",
             f"traffic.packet_bytes={draw(st.sampled_from([14, 64, 1518]))}",
+            *([f"virtqueue.event_idx={draw(st.sampled_from(['true', 'false']))}"] if name in linux else []),
         ],
     )
     if draw(st.booleans()):

@@ -1,21 +1,41 @@
 """rte_vhost of DPDK: a thread in user space that polls the ring, step by step. It has no user accesses.
 
-`dequeue_burst` transmits (from the guest), `enqueue_burst` receives (into the guest's buffers).
+`dequeue_burst` transmits (from the guest), `enqueue_burst` receives (into the guest's buffers). A guest that polls wants
+no calls; one that is driven by interrupts gets each by a write to an eventfd, which is a system call.
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
 
+from sim.config.errors import ConfigError
 from sim.config.scenario.scenario import Scenario
 from sim.config.scenario.traffic import VNET_HEADER_BYTES
+from sim.config.tables.vocabulary import SYSTEM_CALL
 from sim.datapath.memory.receive_memory import ReceiveMemory
 from sim.datapath.memory.rings import SplitRing
 from sim.datapath.plan.program import Program
 from sim.datapath.plan.registers import R
 from sim.datapath.plan.step import Anchor, Step
 from sim.datapath.vhost_net.path import NONE_KNOWN, Next, next_packet
-from sim.datapath.vhost_net.tx import fetch, look_for_notification, used_elements, used_index
+from sim.datapath.vhost_net.rx import call as call_received
+from sim.datapath.vhost_net.tx import call, fetch, look_for_notification, used_elements, used_index
+
+#: A call: write(2) to the eventfd that injects the interrupt.
+_CALL = (*SYSTEM_CALL, "eventfd_signal")
+#: rte_vhost's functions in the place of vhost's.
+_FUNCTIONS = {
+    "vhost_notify": "vhost_vring_call_split",
+    "vhost_signal": "vhost_vring_call_split",
+    "eventfd_signal": "eventfd_write",
+}
+
+
+def check_polls(scenario: Scenario) -> None:
+    """Raise ConfigError for what rte_vhost is not modelled with."""
+    kind = scenario.driver.kind
+    if kind not in ("virtio-user", "virtio-net"):
+        raise ConfigError(f"{kind} does not go with device.kind vhost_user", key="driver.kind", got=kind)
 
 
 def dequeue_burst(scenario: Scenario, packet_bytes: int) -> list[Step]:
@@ -45,11 +65,14 @@ def dequeue_burst(scenario: Scenario, packet_bytes: int) -> list[Step]:
         used_elements(worker, scenario, ring, R.LAST_AVAIL_IDX)
         used_index(worker, scenario, ring, R.LAST_AVAIL_IDX)
         look_for_notification(worker, scenario, ring)
+        if scenario.driver.kind == "virtio-net":
+            call(worker, scenario, _CALL)
+            worker.step("after_flush", "end of a burst")
     with worker.each("packet"):
         worker.step("backend", "the program drops the packets", "dpdk_free", unit=R.SENT_PKTS, per_unit=True)
         worker.then(R.SENT_PKTS.put(0))
         worker.jump(Anchor.RING_EMPTY)
-    return _without_fences(worker.steps)
+    return _of_dpdk(worker.steps)
 
 
 def enqueue_burst(scenario: Scenario, packet_bytes: int) -> list[Step]:
@@ -98,11 +121,13 @@ def enqueue_burst(scenario: Scenario, packet_bytes: int) -> list[Step]:
         used_elements(worker, scenario, ring, R.LAST_AVAIL_IDX)
         used_index(worker, scenario, ring, R.LAST_AVAIL_IDX, also=R.RETURNED.copy(R.RECEIVED))
         look_for_notification(worker, scenario, ring)
+        if scenario.driver.kind == "virtio-net":
+            call_received(worker, scenario, _CALL)
         worker.jump("starve", R.AFTER_FLUSH.equals(Next.SLEEP))
         worker.jump("nic")
-    return _without_fences(worker.steps)
+    return _of_dpdk(worker.steps)
 
 
-def _without_fences(steps: list[Step]) -> list[Step]:
+def _of_dpdk(steps: list[Step]) -> list[Step]:
     """No fence ever ends a window here: lines overlap as far as the reorder buffer reaches."""
-    return [replace(step, far_read=step.reads) for step in steps]
+    return [replace(step, far_read=step.reads, function=_FUNCTIONS.get(step.function, step.function)) for step in steps]

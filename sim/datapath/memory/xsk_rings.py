@@ -62,11 +62,9 @@ class XskRings:
         return LineAccess(f"{ring}_index", write, _INDEX_BYTES, offset=_FLAGS)
 
 
-def check_competes(scenario: Scenario) -> None:
-    """Raise ConfigError for what the devices beside vhost_net are not modelled with."""
+def check_sockets(scenario: Scenario) -> None:
+    """Raise ConfigError for what an AF_XDP socket is not modelled with."""
     queue, kind = scenario.virtqueue, scenario.device.kind
-    if scenario.driver.kind not in ("virtio-user", "xsk"):
-        raise ConfigError(f"{scenario.driver.kind} does not go with device.kind {kind}", key="driver.kind")
     odd = {
         "virtqueue.event_idx": queue.event_idx,
         "virtqueue.indirect": queue.indirect,
