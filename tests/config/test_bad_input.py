@@ -68,7 +68,6 @@ OVERRIDES = {
     "virtqueue={layout: packed, size: 0}": (
         "GIVEN: virtqueue.size: input should be greater than or equal to 1 (got 0)"
     ),
-    "virtqueue={layout: packed, in_order: true}": ("GIVEN: virtqueue: in_order: is modelled for the split layout only"),
     "virtqueue.packed_access=best": "GIVEN: virtqueue.packed_access: input should be 'rfc' or 'ideal'",
     "virtqueue.in_order_device=none": (
         "GIVEN: virtqueue.in_order_device: input should be 'full', 'avail' or 'used' (got 'none')"

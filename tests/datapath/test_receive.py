@@ -126,7 +126,6 @@ def test_mapping_the_metadata_saves_2_of_5_windows_and_leaves_the_copies():
     [
         (("device.schedule_out=true",), "device.schedule_out: is not modelled with device.direction rx"),
         (("device.sndbuf_limited=true",), "device.sndbuf_limited: is not modelled with device.direction rx"),
-        (("virtqueue.in_order=true",), "virtqueue.in_order: is not modelled with device.direction rx"),
         (("virtqueue.layout=packed",), "virtqueue.layout: is not modelled with device.direction rx"),
         (
             ("driver.kind=lockstep", "receive.source.kind=xdp_frame"),

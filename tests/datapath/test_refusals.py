@@ -51,13 +51,13 @@ NOT_FOR_APPLICATIONS = {
 }
 NOT_FOR_RECEIVE = {
     "virtqueue.layout": "packed",
-    "virtqueue.in_order": "true",
     "device.zerocopy_tx": "true",
     "device.busyloop_timeout_us": "10",
     "device.schedule_out": "true",
     "device.sndbuf_limited": "true",
 }
 NOT_FOR_OTHERS = NOT_FOR_RECEIVE | {
+    "virtqueue.in_order": "true",
     "virtqueue.iotlb": "true",
     "virtqueue.memory_regions": "4",
     "memory.invalidations_per_second": "1000",
@@ -124,6 +124,7 @@ REFUSALS = [
         Refusal(name, (f"{key}={value}",), key, f"is not modelled with device.kind {kind}")
         for name, kind in (("vhost-user-tx", "vhost_user"), ("vhost-user-rx", "vhost_user"), ("af-xdp-tx", "af_xdp"))
         for key, value in NOT_FOR_OTHERS.items()
+        if kind != "vhost_user" or key not in ("virtqueue.layout", "virtqueue.in_order")
     ),
     *(
         Refusal("virtio-user-l2fwd", (f"{key}={value}",), key, "is not modelled with driver.forwards")

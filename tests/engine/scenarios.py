@@ -113,7 +113,7 @@ def queues(draw: st.DrawFn) -> Virtqueue:
         indirect=draw(st.booleans()),
         descriptors_per_packet=draw(st.integers(1, min(2, size))),
         packed_access=draw(st.sampled_from(["rfc", "ideal"])),
-        in_order=not packed and draw(st.booleans()),
+        in_order=draw(st.booleans()),
         in_order_device=draw(st.sampled_from(["full", "avail", "used"])),
         iotlb=iotlb,
         iotlb_cache=draw(st.booleans()),
@@ -212,6 +212,21 @@ def transmitting(draw: st.DrawFn) -> Case:
     )
 
 
+#: What a ring of vhost-user may have besides.
+vhost_user_rings = st.builds(
+    lambda *drawn: [f"virtqueue.{key}={value}" for key, value in drawn],
+    *(
+        st.tuples(st.just(key), st.sampled_from(values))
+        for key, values in {
+            "layout": ("split", "packed"),
+            "event_idx": ("true", "false"),
+            "in_order": ("true", "false"),
+            "in_order_device": ("full", "avail", "used"),
+        }.items()
+    ),
+)
+
+
 @st.composite
 def competitors(draw: st.DrawFn) -> Case:
     """Devices beside vhost_net, sending and receiving."""
@@ -226,7 +241,7 @@ def competitors(draw: st.DrawFn) -> Case:
             f"device.batch={draw(st.sampled_from([1, 7, 64]))}",
             f"driver.packet_cost={draw(st.sampled_from([0, 45, 900]))}",
             f"traffic.packet_bytes={draw(st.sampled_from([14, 64, 1518]))}",
-            *([f"virtqueue.event_idx={draw(st.sampled_from(['true', 'false']))}"] if name in linux else []),
+            *(draw(vhost_user_rings) if name.startswith("vhost-user") else ()),
         ],
     )
     if draw(st.booleans()):
@@ -251,6 +266,8 @@ def receiving(draw: st.DrawFn) -> Case:
     queue = Virtqueue(
         size=size,
         event_idx=draw(st.booleans()),
+        in_order=draw(st.booleans()),
+        in_order_device=draw(st.sampled_from(["full", "avail", "used"])),
         descriptors_per_packet=descriptors,
         iotlb=iotlb,
         iotlb_updates_per_second=draw(st.sampled_from([0, 3e4])) if iotlb else 0,

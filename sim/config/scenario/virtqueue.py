@@ -31,14 +31,14 @@ class Virtqueue(Strict):
     indirect: bool = Field(False, description="each packet is one ring descriptor pointing at an indirect table")
     packed_access: Literal["rfc", "ideal"] = Field(
         "rfc",
-        description="packed ring; rfc: two reads per descriptor, one write per used buffer, a call at every flush; "
-        "ideal: one read, one write, the driver's event structure is read",
+        description="packed ring of vhost_net; rfc: two reads per descriptor, one write per used buffer, a call at "
+        "every flush; ideal: one read, one write, the driver's event structure is read (as vhost_user does)",
     )
     in_order: bool = Field(False, description="VIRTIO_F_IN_ORDER: buffers are used in the order of the ring")
     in_order_device: Literal["full", "avail", "used"] = Field(
         "full",
         description="what the device makes of IN_ORDER; avail: no read of the avail ring; used: one used element per "
-        "batch; full: both",
+        "batch (on receive per packet, which has a length of its own); full: both",
     )
     iotlb: bool = Field(False, description="device IOTLB (VIRTIO_F_ACCESS_PLATFORM); mapped variants are not used")
     iotlb_cache: bool = Field(True, description="O(1) metadata cache; false: each ring access walks the interval tree")
@@ -66,8 +66,6 @@ class Virtqueue(Strict):
 
     @model_validator(mode="after")
     def _coherent(self) -> Virtqueue:
-        if self.layout == "packed" and self.in_order:
-            raise ValueError("in_order: is modelled for the split layout only")
         if not self.iotlb and (self.iotlb_updates_per_second or self.iotlb_misses_per_second):
             raise ValueError("iotlb_updates_per_second and iotlb_misses_per_second need iotlb: true")
         if self.iotlb and self.memory_regions > 1:
@@ -80,8 +78,8 @@ class Virtqueue(Strict):
 
     @property
     def skips_avail_ring(self) -> bool:
-        """Whether the device takes the head from its own count instead of the avail ring."""
-        return self.in_order and self.in_order_device in ("full", "avail")
+        """Whether the device takes the head from its own count instead of the avail ring, which a packed ring lacks."""
+        return self.in_order and self.layout == "split" and self.in_order_device in ("full", "avail")
 
     @property
     def one_used_element(self) -> bool:

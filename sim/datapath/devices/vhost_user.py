@@ -1,7 +1,7 @@
 """rte_vhost of DPDK: a thread in user space that polls the ring, step by step. It has no user accesses.
 
-`dequeue_burst` transmits (from the guest), `enqueue_burst` receives (into the guest's buffers). A guest that polls wants
-no calls; one that is driven by interrupts gets each by a write to an eventfd, which is a system call.
+`dequeue_burst` transmits (from the guest), `enqueue_burst` receives (into the guest's buffers). A guest that polls
+wants no calls; one that is driven by interrupts gets each by a write to an eventfd, which is a system call.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from sim.config.errors import ConfigError
 from sim.config.scenario.scenario import Scenario
 from sim.config.scenario.traffic import VNET_HEADER_BYTES
 from sim.config.tables.vocabulary import SYSTEM_CALL
+from sim.datapath.in_flight import function_of
 from sim.datapath.memory.receive_memory import ReceiveMemory
 from sim.datapath.memory.rings import SplitRing
 from sim.datapath.plan.program import Program
@@ -19,6 +20,7 @@ from sim.datapath.plan.registers import R
 from sim.datapath.plan.step import Anchor, Step
 from sim.datapath.vhost_net.path import NONE_KNOWN, Next, next_packet
 from sim.datapath.vhost_net.rx import call as call_received
+from sim.datapath.vhost_net.rx import packets_of_batch, used_buffers
 from sim.datapath.vhost_net.tx import call, fetch, look_for_notification, used_elements, used_index
 
 #: A call: write(2) to the eventfd that injects the interrupt.
@@ -72,7 +74,7 @@ def dequeue_burst(scenario: Scenario, packet_bytes: int) -> list[Step]:
         worker.step("backend", "the program drops the packets", "dpdk_free", unit=R.SENT_PKTS, per_unit=True)
         worker.then(R.SENT_PKTS.put(0))
         worker.jump(Anchor.RING_EMPTY)
-    return _of_dpdk(worker.steps)
+    return _of_dpdk(scenario, worker.steps)
 
 
 def enqueue_burst(scenario: Scenario, packet_bytes: int) -> list[Step]:
@@ -103,7 +105,7 @@ def enqueue_burst(scenario: Scenario, packet_bytes: int) -> list[Step]:
         worker.change(bytes=-(-memory.packet_bytes // memory.heads), times=memory.heads)
         worker.step("free", "mbuf back to the pool", "dpdk_free")
         worker.step("packet_done", "packet into the burst", "dpdk_packet_done")
-        worker.then(R.DONE_IDX.add(memory.heads), R.RECEIVED.add())
+        worker.then(R.DONE_IDX.add(memory.heads), R.RECEIVED.add(), *packets_of_batch(scenario))
         worker.jump(Anchor.FLUSH, R.BURST_LEFT.below(1))
         worker.jump("packet")
     with worker.each("drain", at=Anchor.RING_EMPTY):
@@ -118,16 +120,23 @@ def enqueue_burst(scenario: Scenario, packet_bytes: int) -> list[Step]:
         worker.jump("buffers")
     with worker.each("flush", at=Anchor.FLUSH):
         worker.step("flush", "shadow used ring", "dpdk_flush")
-        used_elements(worker, scenario, ring, R.LAST_AVAIL_IDX)
-        used_index(worker, scenario, ring, R.LAST_AVAIL_IDX, also=R.RETURNED.copy(R.RECEIVED))
+        used_buffers(worker, scenario, ring)
         look_for_notification(worker, scenario, ring)
         if scenario.driver.kind == "virtio-net":
             call_received(worker, scenario, _CALL)
         worker.jump("starve", R.AFTER_FLUSH.equals(Next.SLEEP))
         worker.jump("nic")
-    return _of_dpdk(worker.steps)
+    return _of_dpdk(scenario, worker.steps)
 
 
-def _of_dpdk(steps: list[Step]) -> list[Step]:
+def _of_dpdk(scenario: Scenario, steps: list[Step]) -> list[Step]:
     """No fence ever ends a window here: lines overlap as far as the reorder buffer reaches."""
-    return [replace(step, far_read=step.reads, function=_FUNCTIONS.get(step.function, step.function)) for step in steps]
+    return [replace(step, far_read=step.reads, function=_function(scenario, step)) for step in steps]
+
+
+def _function(scenario: Scenario, step: Step) -> str:
+    """Return rte_vhost's function for a step, which has a twin for packed rings."""
+    function = _FUNCTIONS.get(step.function, step.function)
+    if scenario.virtqueue.layout == "packed":
+        return (function or function_of(step, scenario.kernel)).replace("_split", "_packed")
+    return function

@@ -242,10 +242,10 @@ def _refill(driver: Program, scenario: Scenario, ring: SplitRing, memory: Receiv
     """try_fill_recv: each buffer writes its descriptors, its slot and the index; one kick check at the end."""
     position = R.AVAIL_IDX_SHADOW
     with driver.each("packet", repeats=memory.heads):
-        chain, slot = ring.chain_write(position), ring.avail_entry(position, write=True)
+        chain, slot = ring.chain_write(position), ring.avail_entry(position, write=True, plus=-1)
         driver.write("post_buffer", "write the descriptors of a new buffer", chain, function="virtqueue_add")
-        driver.write("post_slot", "avail->ring[i]", slot, function="virtqueue_add")
         driver.then(position.add())
+        driver.write("post_slot", "avail->ring[i]", slot, function="virtqueue_add")
         driver.write("post_index", "avail->idx", ring.avail_index(write=True), function="virtqueue_add")
         driver.then(R.RING_AVAIL_IDX.copy(position))
         driver.jump("post_buffer", position.minus(R.LAST_USED_IDX).below(ring.packets))

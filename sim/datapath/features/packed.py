@@ -34,7 +34,8 @@ def packed_steps(scenario: Scenario, ring: PackedRing, steps: list[Step]) -> lis
 
     Raises ConfigError for a step with an access that is not translated here.
     """
-    device = _Device(ring, scenario.virtqueue.packed_access == "rfc")
+    as_rfc = scenario.device.kind == "vhost_net" and scenario.virtqueue.packed_access == "rfc"
+    device = _Device(ring, as_rfc)
     packed: list[Step] = []
     for step in steps:
         packed += device.steps(step) if step.actor == "worker" else [_driver_step(ring, step)]
@@ -49,7 +50,7 @@ def packed_steps(scenario: Scenario, ring: PackedRing, steps: list[Step]) -> lis
 
 
 class _Device:
-    """The worker's steps on a packed ring; `rfc` as the RFC accessed it, else with as few accesses as possible."""
+    """The worker's steps on a packed ring; `rfc` as vhost's RFC accessed it, else with as few accesses as possible."""
 
     def __init__(self, ring: PackedRing, rfc: bool) -> None:
         self.ring = ring
@@ -80,7 +81,8 @@ class _Device:
         """An index read: the fetch of a chain finds out by itself, a recheck reads a descriptor."""
         if Anchor.REFILL in step.anchors:
             refill = Step(step.label, step.actor, "next descriptor", ("packet",), anchors=step.anchors)
-            return [replace(refill, function="vhost_get_vq_desc", sometimes="no chain is known of")]
+            function = step.function or "vhost_get_vq_desc"
+            return [replace(refill, function=function, sometimes="no chain is known of")]
         return self._read(step, R.LAST_AVAIL_IDX, 0, jumps=step.jumps)
 
     def _head(self, step: Step) -> list[Step]:
@@ -113,7 +115,9 @@ class _Device:
         access = self.ring.used(step.access.index, step.access.count)
         used = replace(step, counted_as="packed_used", accessor="packed_used_write", bytes=16, times=1)
         used = replace(used, title="used descriptors, one by one", access=access)
-        return replace(used, unit=access.count, per_unit=True, scopes=("packet",)) if access.count is not None else used
+        if access.count is None:
+            return used
+        return replace(used, unit=step.unit if step.per_unit else access.count, per_unit=True, scopes=("packet",))
 
     def _check(self, step: Step) -> list[Step]:
         """The RFC reads no event structure and signals at every flush, a driver that waits for no call, too."""
@@ -141,10 +145,11 @@ def _driver_step(ring: PackedRing, step: Step) -> Step:
         return step
     if access.region == "desc":  # a chain is available as soon as its first flags are written
         effects = (*step.effects, R.RING_AVAIL_IDX.copy(R.AVAIL_IDX_SHADOW))
-        step = replace(step, title="write the descriptors, flags last", effects=effects, marks="posted")
+        step = replace(step, title="write the descriptors, flags last", effects=effects)
+        step = replace(step, marks="posted" if R.TAKEN.add() in effects else None)  # on receive it is an empty buffer
         return replace(step, access=ring.chain_write(R.AVAIL_IDX_SHADOW))
     if access.region == "avail":
-        if step.marks == "posted":
+        if any(effect.target == R.RING_AVAIL_IDX for effect in step.effects):
             return _published(step)
         if access.stride:
             return replace(step, title="no avail ring", access=None)

@@ -210,6 +210,7 @@ class Register(Compared, IntEnum):
     RECEIVED = auto()  # packets written into guest buffers
     RETURNED = auto()  # packets whose buffers are in the used ring
     HEADS_LEFT = auto()  # buffers that the packet still needs
+    BATCH_PACKETS = auto()  # IN_ORDER: packets of the batch, each with one used element
     SAVED_AVAIL_IDX = auto()  # vq->last_avail_idx before the packet: where to go back to when buffers run out
     WAKES_SEEN = auto()
     INTERRUPT_OFF = auto()  # avail->flags as last read

@@ -10,7 +10,7 @@ from sim.config.scenario.traffic import VNET_HEADER_BYTES
 from sim.datapath.memory.receive_memory import ReceiveMemory
 from sim.datapath.memory.rings import SplitRing
 from sim.datapath.plan.program import Program
-from sim.datapath.plan.registers import R
+from sim.datapath.plan.registers import Effect, R
 from sim.datapath.plan.step import Anchor, Step
 from sim.datapath.vhost_net.path import Next, next_packet, round_packets
 from sim.datapath.vhost_net.tx import (
@@ -141,6 +141,7 @@ def _end_packet(rx: Program, scenario: Scenario, memory: ReceiveMemory) -> None:
     with rx.each("packet"):
         rx.step("packet_done", "packet into the batch", "rx_packet_done")
         rx.then(R.DONE_IDX.add(memory.heads), R.SENT_PKTS.add(), R.RECEIVED.add(), R.BUFFERED.add(-1))
+        rx.then(*packets_of_batch(scenario))
         rx.jump("weight", R.SENT_PKTS.at_least(round_packets(scenario, memory.packet_bytes)))
         rx.jump(Anchor.FLUSH, R.DONE_IDX.at_least(scenario.device.batch + 1))
         rx.jump(Anchor.RECEIVE_PACKET)
@@ -153,14 +154,34 @@ def _flush(rx: Program, scenario: Scenario, ring: SplitRing) -> None:
     """vhost_net_signal_used: used elements, then a call if the driver wants one for the buffers just returned."""
     with rx.each("flush", at=Anchor.FLUSH):
         rx.step("flush", "give buffers back", function="vhost_net_signal_used")
-        used_elements(rx, scenario, ring, R.LAST_AVAIL_IDX)
-        used_index(rx, scenario, ring, R.LAST_AVAIL_IDX, also=R.RETURNED.copy(R.RECEIVED))
+        used_buffers(rx, scenario, ring)
         look_for_notification(rx, scenario, ring)
         call(rx, scenario)
         rx.jump(Anchor.ROUND_REQUEUED, R.AFTER_FLUSH.equals(Next.REQUEUE))
         rx.jump(Anchor.ROUND_ASLEEP, R.AFTER_FLUSH.equals(Next.SLEEP))
         rx.jump(Anchor.ROUND_WITHOUT_PACKETS, R.AFTER_FLUSH.equals(Next.SOCKET))
         rx.jump(Anchor.RECEIVE_PACKET)
+
+
+def packets_of_batch(scenario: Scenario) -> tuple[Effect, ...]:
+    """Return what counts the packets of a batch, where each has a used element of its own."""
+    return (R.BATCH_PACKETS.add(),) if scenario.virtqueue.one_used_element else ()
+
+
+def used_buffers(rx: Program, scenario: Scenario, ring: SplitRing) -> None:
+    """Used elements and index of the buffers that packets have filled.
+
+    An IN_ORDER device writes an element for each packet, one by one (vhost_add_used_n_in_order): it says the length.
+    """
+    done = [R.RETURNED.copy(R.RECEIVED)]
+    if scenario.virtqueue.one_used_element:
+        done.append(R.BATCH_PACKETS.put(0))
+        elements = ring.used_elements(R.LAST_AVAIL_IDX, R.DONE_IDX)
+        rx.write("used_elements", "one used element for each packet, IN_ORDER", elements, "used_element_write")
+        rx.change(counted_as="used_element", bytes=8, unit=R.BATCH_PACKETS, per_unit=True)
+    else:
+        used_elements(rx, scenario, ring, R.LAST_AVAIL_IDX)
+    used_index(rx, scenario, ring, R.LAST_AVAIL_IDX, *done)
 
 
 def call(rx: Program, scenario: Scenario, primitives: tuple[str, ...] = ("eventfd_signal",)) -> None:

@@ -272,13 +272,12 @@ def used_elements(worker: Program, scenario: Scenario, ring: SplitRing, end: R) 
     worker.jump("used_index")
 
 
-def used_index(worker: Program, scenario: Scenario, ring: SplitRing, end: R, also: Effect | None = None) -> None:
+def used_index(worker: Program, scenario: Scenario, ring: SplitRing, end: R, *also: Effect) -> None:
     """The used index is written up to `end`, with which `also` changes; a full barrier stands behind it."""
     worker.write("used_index", "used->idx", ring.used_index(write=True), "used_index_write", "used_index", marks="used")
     worker.then(R.RING_USED_IDX.copy(end))
     worker.then(R.USED_ROOM.count_down(R.DONE_IDX, again=scenario.virtqueue.size), R.DONE_IDX.put(0))
-    if also is not None:
-        worker.then(also)
+    worker.then(*also)
     worker.barrier("notify_barrier", "smp_mb before the notification check", "vhost_notify")
 
 
