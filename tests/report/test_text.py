@@ -34,6 +34,23 @@ def explanation():
     return sim.explain(sim.load_scenario(SEED), "copy_user")
 
 
+@pytest.mark.parametrize(
+    ("name", "access", "units"),
+    [
+        ("vhost-user-tx", "plain", {"packet of the batch"}),
+        ("virtio-net-receive-in-order", "copy_user", {"packet of the batch"}),
+        ("four-queues-one-worker", "copy_user", {"packet of the batch"}),
+        ("invalidation-storm", "vmap_notifier", {"packet of the batch", "invalidation"}),
+        ("virtio-user-access-variants", "uaccess_batched", {"packet of the batch", "chain of the window"}),
+    ],
+)
+def test_a_row_says_what_it_is_paid_for_each_of(name, access, units, lines):
+    text = " ".join(line.strip() for line in lines(explanation_tables(sim.explain(sim.load_scenario(name), access))))
+    assert {
+        unit for unit in ("packet of the batch", "invalidation", "chain of the window") if f") for each {unit}" in text
+    } == units
+
+
 def test_the_result_table_shows_each_point(result, lines):
     shown = lines(results.result_tables(result))
     for access in result.scenario.access:

@@ -9,7 +9,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from sim.costs.table import Component
-from sim.datapath.plan.registers import Register
+from sim.datapath.plan.registers import BANK, Register
 from sim.datapath.plan.step import Row
 from sim.report.tables.evidence import part_table, uncertainty_tables
 from sim.report.tables.results import basis_line, heading, notes
@@ -123,7 +123,11 @@ def _wrapped(text: str, width: int) -> list[str]:
 
 
 def _unit(row: Row) -> str:
-    return "packet of the batch" if row.unit is Register.DONE_IDX else "invalidation"
+    """Return what a row is paid per, whichever queue it belongs to."""
+    assert row.unit is not None
+    return {Register.FLUSHES_SEEN: "invalidation", Register.WINDOW_CHAINS: "chain of the window"}.get(
+        Register(row.unit % BANK), "packet of the batch"
+    )
 
 
 def _setup(explanation: Explanation) -> list[RenderableType]:
