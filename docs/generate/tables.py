@@ -70,7 +70,7 @@ def _primitives(cpus: dict[str, Cpu]) -> str:
     )
     about = (
         "What accessors and steps are made of, and what each costs on each CPU. "
-        + " and ".join(code(name) for name in PRICED_BY_CPI)
+        + ", ".join(code(name) for name in PRICED_BY_CPI)
         + " stand in no CPU table: they cost one instruction each, at the CPU's cycles per instruction."
     )
     links = [f"[{name}](cpus/{name}.md)" for name in cpus]

@@ -120,6 +120,8 @@ class Pricer:
             counted = recipes.instructions(self.counted(step, entry))
             work += self._besides(step, entry.instructions, counted) * step.times
         items = [*items, Item("instruction", work, functions=self._split(step, work))] if work else items
+        if step.user_instructions:
+            items = [*items, Item("user_instruction", step.user_instructions)]
         if recipes.return_sequence is not None and step.actor == "worker":
             executed = self._returns(step, items)
             items = [*items, Item(recipes.return_sequence, executed)] if executed else items

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from sim.config import load_scenario
+from sim.config.tables.vocabulary import PRICED_BY_CPI
 from sim.datapath import build_plan
 from sim.engine import simulate
 from sim.study.runs.case import executed
@@ -60,10 +61,22 @@ def test_a_write_executes_what_was_counted_of_one():
 
 def test_its_own_work_is_an_entry_that_a_bound_loop_pays_in_full():
     base, more = point("device.element_instructions=800"), point("device.element_instructions=1800")
-    cpu, scale = load().cpu, load().kernel.work_scale.value
+    cpu = load().cpu
     assert base.bound_by == more.bound_by == "worker"
-    added_ns = 1000 * scale * cpu.cpi.value / cpu.core_ghz.value
+    added_ns = 1000 * cpu.cpi.value / cpu.core_ghz.value
     assert 1e9 / more.pps - 1e9 / base.pps == pytest.approx(added_ns, rel=0.03)
+
+
+def test_what_a_kernel_executes_more_is_none_of_its_own_work():
+    cpu = load().cpu
+    for label, key in (("element", "element_instructions"), ("again", "loop_instructions")):
+        wanted = getattr(load().device, key).value
+        for scale in ("0.8", "1.2"):
+            (own,) = (
+                part for part in rows(f"kernel.work_scale={scale}")[label].components if part.primitive in PRICED_BY_CPI
+            )
+            assert (own.primitive, own.count) == ("user_instruction", wanted)
+            assert own.cost_ps == round(wanted * cpu.cpi.value * 1e3 / cpu.core_ghz.value)
 
 
 def test_a_single_packet_costs_a_wake_up_and_two_system_calls_besides_its_write():

@@ -16,7 +16,7 @@ from sim.datapath.plan.step import Scope
 from sim.report.tables import explained
 
 SEED = "virtio-user-xdp1-tap"
-WITHOUT_AN_ENTRY = {"instruction", "copy_loop", "store_drain", "idle", "driver_work"}
+WITHOUT_AN_ENTRY = {"instruction", "user_instruction", "copy_loop", "store_drain", "idle", "driver_work"}
 
 
 @pytest.fixture(scope="module", params=["copy_user", "vmap", "ideal"])

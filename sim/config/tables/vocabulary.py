@@ -66,6 +66,13 @@ _TABLE = (
     ("test", "instructions", 2, "work", "test of a return code or pointer and conditional jump"),
     ("pointer_load", "instructions", 1, "work", "load of a mapped address from the virtqueue structure (L1)"),
     ("instruction", "instructions", 1, "work", "one instruction of the work between accesses"),
+    (
+        "user_instruction",
+        "instructions",
+        1,
+        "work",
+        "one instruction of a process of the host, which a kernel's work_scale says nothing of",
+    ),
     ("copy_startup", "cycles", 1, "copy", "rep movsb: start, until the first byte moves"),
     ("copy_startup_short", "cycles", 1, "copy", "rep movsb of up to 128 bytes on a CPU with FSRM"),
     ("copy_loop", "instructions", 1, "copy", "one instruction of a copy by 8-byte and 1-byte loops"),
@@ -108,7 +115,7 @@ _TABLE = (
 )
 
 #: Primitives that no CPU table lists: they cost one instruction each, at the CPU's cycles per instruction.
-PRICED_BY_CPI = ("instruction", "copy_loop")
+PRICED_BY_CPI = ("instruction", "user_instruction", "copy_loop")
 
 #: Returns that a primitive executes. A check of an object returns from its helpers: __virt_addr_valid(),
 #: check_stack_object(), is_vmalloc_addr() (returns-and-functions.md).

@@ -78,7 +78,7 @@ def flush_transmit(scenario: Scenario, packet_bytes: int) -> list[Step]:
     fetch(loop, scenario, ring)
     with loop.each("packet"):
         loop.step("element", "VirtQueueElement: allocated, guest pages mapped, freed", function="virtqueue_split_pop")
-        loop.change(extra_instructions=scenario.device.element_instructions.value)
+        loop.change(user_instructions=scenario.device.element_instructions.value)
         loop.step("writev", "writev(2), up to the file", "write_call", primitives=SYSTEM_CALL)
         into_tap(loop, scenario, packet_bytes, shared=True)
         loop.step("done", "end of the call", function="virtqueue_push")
@@ -100,7 +100,7 @@ def _main_loop(loop: Program, scenario: Scenario, ring: SplitRing) -> None:
     turn = scenario.device.loop_instructions.value
     with loop.each("wakeup", at=Anchor.IDLE):
         loop.step("idle", "ppoll until kicked; read of the eventfd, bottom half scheduled", operation="hold")
-        loop.change(primitives=(*wake_primitives(scenario), *_TURN), function="main_loop_wait", extra_instructions=turn)
+        loop.change(primitives=(*wake_primitives(scenario), *_TURN), function="main_loop_wait", user_instructions=turn)
         loop.change(condition=R.KICKS.differs(R.KICKS_SEEN), sample=(R.KICKS_SEEN, R.KICKS))
         loop.change(sometimes="no kick came before it slept")
     with loop.each("round", at=Anchor.ROUND):
@@ -118,7 +118,7 @@ def _end_of_burst(loop: Program, scenario: Scenario, ring: SplitRing) -> None:
     turn = scenario.device.loop_instructions.value
     with loop.each("round"):
         loop.step("again", "bottom half scheduled again: a turn of the loop", primitives=SYSTEM_CALL)
-        loop.change(function="main_loop_wait", extra_instructions=turn, sometimes="the burst was full")
+        loop.change(function="main_loop_wait", user_instructions=turn, sometimes="the burst was full")
         loop.jump(Anchor.ROUND)
     with loop.each("drain", at=Anchor.RING_EMPTY):
         look_again(loop, scenario, ring)
@@ -134,7 +134,7 @@ def _end_of_burst(loop: Program, scenario: Scenario, ring: SplitRing) -> None:
         loop.jump("kicked", R.KICKS.differs(R.KICKS_SEEN))
         loop.jump(Anchor.IDLE)
         loop.step("kicked", "kicked meanwhile: ppoll, read of the eventfd", function="main_loop_wait")
-        loop.change(primitives=_TURN, extra_instructions=turn, sample=(R.KICKS_SEEN, R.KICKS))
+        loop.change(primitives=_TURN, user_instructions=turn, sample=(R.KICKS_SEEN, R.KICKS))
         loop.change(sometimes="kicked between recheck and sleep")
         loop.jump(Anchor.ROUND)
 

@@ -156,6 +156,8 @@ class Step:
         Register of a time per unit; `per_unit` prices everything per unit.
     extra_instructions, extra_function
         Instructions besides those counted, and the kernel's word in `routines` for what executes them, if not itself.
+    user_instructions
+        Instructions of a process of the host, not of its kernel.
     extra_ns, extra_name
         Time that no primitive stands for, in ns, and how it is shown.
     copied, copied_bytes
@@ -184,6 +186,7 @@ class Step:
     primitives: tuple[str, ...] = ()
     extra_instructions: float = 0.0
     extra_function: str = ""
+    user_instructions: float = 0.0
     extra_ns: float = 0.0
     extra_name: str = ""
     unit: int | None = None

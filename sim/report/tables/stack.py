@@ -53,7 +53,7 @@ LAYERS = (
 REST = Layer("rest", "r", "small layers together", "other", "#c4cbd3", 0.0)
 #: The primitives of each layer.
 _PRIMITIVES = {
-    "work": "instruction load store branch test pointer_load",
+    "work": "instruction user_instruction load store branch test pointer_load",
     "call": "call indirect_call retpoline",
     "return": "safe_ret return_thunk",
     "copy": "copy_startup copy_startup_short copy_loop copy_bytes",
