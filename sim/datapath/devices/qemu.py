@@ -7,6 +7,8 @@ QEMU's source is not among the facts: which functions follow is from memory, wha
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 
 from sim.config.errors import ConfigError
@@ -33,24 +35,27 @@ from sim.datapath.vhost_net.tx import (
 TX_BURST = 256
 #: ppoll(2) of the main loop, and read(2) of the eventfd that it found readable.
 _TURN = (*SYSTEM_CALL, *SYSTEM_CALL)
-#: QEMU's functions in the place of vhost's, by the label of the step.
+#: A call: write(2) to the eventfd that injects the interrupt, or the ioctl(2) that does.
+CALL = (*SYSTEM_CALL, "eventfd_signal")
+#: QEMU's functions for what an access of the ring does.
 _FUNCTIONS = {
-    "disable": "virtio_queue_set_notification",
-    "refill": "virtio_queue_empty",
-    "head": "virtqueue_split_pop",
-    "descriptor": "virtqueue_split_pop",
-    "indirect_table": "virtqueue_split_pop",
-    "indirect": "virtqueue_split_pop",
-    "used_index": "virtqueue_split_flush",
-    "notify_barrier": "virtio_notify",
-    "notify_check": "virtio_notify",
-    "call": "virtio_notify",
-    "signalled": "virtio_notify",
-    "enable": "virtio_queue_set_notification",
-    "enable_barrier": "virtio_queue_set_notification",
-    "recheck": "virtio_queue_empty",
-    "found_work": "virtio_queue_set_notification",
+    "avail_index_read": "virtio_queue_empty",
+    "used_index_write": "virtqueue_split_flush",
+    "used_flags_write": "virtio_queue_set_notification",
+    "avail_event_write": "virtio_queue_set_notification",
 }
+
+
+@contextmanager
+def ring_side(loop: Program, function: str) -> Iterator[Program]:
+    """Let QEMU execute the ring's steps that are written inside: the accesses, and nothing that was counted in vhost.
+
+    `function` does what no access says of itself.
+    """
+    side = Program("worker", function)
+    yield side
+    uncounted = {"counted_as": None, "counted_accessor": None}
+    loop.add(replace(step, function=_FUNCTIONS.get(step.accessor or "", function), **uncounted) for step in side.steps)
 
 
 def check_emulates(scenario: Scenario) -> None:
@@ -75,7 +80,8 @@ def flush_transmit(scenario: Scenario, packet_bytes: int) -> list[Step]:
     """Return the steps of the main loop for packets of one size."""
     ring, loop = SplitRing(scenario.virtqueue), Program("worker", "virtio_net_flush_tx")
     _main_loop(loop, scenario, ring)
-    fetch(loop, scenario, ring)
+    with ring_side(loop, "virtqueue_split_pop") as side:
+        fetch(side, scenario, ring)
     with loop.each("packet"):
         loop.step("element", "VirtQueueElement: allocated, guest pages mapped, freed", function="virtqueue_split_pop")
         loop.change(user_instructions=scenario.device.element_instructions.value)
@@ -85,14 +91,16 @@ def flush_transmit(scenario: Scenario, packet_bytes: int) -> list[Step]:
         loop.then(R.LAST_AVAIL_IDX.add(), R.DONE_IDX.add(), R.SENT_PKTS.add())
         elements = ring.used_elements(R.LAST_AVAIL_IDX, R.DONE_IDX)
         loop.write("used_one", "used element", elements, "used_element_write", function="virtqueue_split_fill", bytes=8)
-        used_index(loop, scenario, ring, R.LAST_AVAIL_IDX)
-        look_for_notification(loop, scenario, ring)
-        call(loop, scenario, (*SYSTEM_CALL, "eventfd_signal"))
+    with ring_side(loop, "virtio_notify") as side, side.each("packet"):
+        used_index(side, scenario, ring, R.LAST_AVAIL_IDX)
+        look_for_notification(side, scenario, ring)
+        call(side, scenario, CALL)
+    with loop.each("packet"):
         loop.step("after_flush", "next packet, or the end of the burst")
         loop.jump("again", R.SENT_PKTS.at_least(TX_BURST))
         next_packet(loop)
     _end_of_burst(loop, scenario, ring)
-    return [_of_qemu(step) for step in loop.steps]
+    return loop.steps
 
 
 def _main_loop(loop: Program, scenario: Scenario, ring: SplitRing) -> None:
@@ -107,7 +115,8 @@ def _main_loop(loop: Program, scenario: Scenario, ring: SplitRing) -> None:
         loop.step("round", "bottom half", function="virtio_net_tx_bh")
         loop.then(R.SENT_PKTS.put(0))
         loop.jump(Anchor.NEXT_PACKET, R.NOTIFY_OFF.equals(1))
-    notifications_off(loop, scenario, ring)
+    with ring_side(loop, "virtio_queue_set_notification") as side:
+        notifications_off(side, scenario, ring)
     with loop.each("round", at=Anchor.NEXT_PACKET):
         loop.step("burst", "up to tx_burst packets", function="virtio_net_flush_tx")
         next_packet(loop)
@@ -120,14 +129,15 @@ def _end_of_burst(loop: Program, scenario: Scenario, ring: SplitRing) -> None:
         loop.step("again", "bottom half scheduled again: a turn of the loop", primitives=SYSTEM_CALL)
         loop.change(function="main_loop_wait", user_instructions=turn, sometimes="the burst was full")
         loop.jump(Anchor.ROUND)
-    with loop.each("drain", at=Anchor.RING_EMPTY):
-        look_again(loop, scenario, ring)
-        loop.jump("end_sleep")
-    notifications_off_again(loop, scenario, ring)
-    with loop.each("drain_found_work"):
-        loop.step("found", "notifications off again", function="virtio_net_tx_bh")
-        loop.then(R.NOTIFY_OFF.put(1))
-        loop.jump("again")
+    with ring_side(loop, "virtio_queue_set_notification") as side:
+        with side.each("drain", at=Anchor.RING_EMPTY):
+            look_again(side, scenario, ring)
+            side.jump("end_sleep")
+        notifications_off_again(side, scenario, ring)
+        with side.each("drain_found_work"):
+            side.step("found", "notifications off again")
+            side.then(R.NOTIFY_OFF.put(1))
+            side.jump("again")
     with loop.each("round"):
         loop.step("end_sleep", "nothing left: back to the main loop", function="virtio_net_tx_bh")
         loop.change(sometimes="the ring is empty")
@@ -137,11 +147,3 @@ def _end_of_burst(loop: Program, scenario: Scenario, ring: SplitRing) -> None:
         loop.change(primitives=_TURN, user_instructions=turn, sample=(R.KICKS_SEEN, R.KICKS))
         loop.change(sometimes="kicked between recheck and sleep")
         loop.jump(Anchor.ROUND)
-
-
-def _of_qemu(step: Step) -> Step:
-    """Let QEMU execute what vhost would: the access and no instruction that was counted in the kernel."""
-    name = step.label if step.label in _FUNCTIONS else step.label.rpartition("_")[0]
-    if name not in _FUNCTIONS:
-        return step
-    return replace(step, counted_as=None, counted_accessor=None, function=_FUNCTIONS[name], extra_function="")
