@@ -5,6 +5,8 @@ Steps stand in the order in which a busy worker meets them. The ring side (fetch
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from sim.config.scenario.scenario import Scenario
 from sim.config.scenario.traffic import VNET_HEADER_BYTES
 from sim.datapath.memory.receive_memory import ReceiveMemory
@@ -87,19 +89,7 @@ def _take_packets(rx: Program, scenario: Scenario, memory: ReceiveMemory) -> Non
         rx.then(R.GRABBED.add(), R.BUFFERED.add(), R.UNCLEARED.add(), R.GRAB_LEFT.add(-1))
         rx.jump("clear", R.UNCLEARED.at_least(memory.cleared_at_once))
         _take_more(rx)
-    with rx.each("packet"):
-        slots = memory.slots(R.GRABBED, R.UNCLEARED)
-        rx.write("clear", "clear slots that were taken", slots, function="__ptr_ring_discard_one")
-        rx.change(sometimes="two cache lines of slots were taken")
-        rx.then(R.CONSUMED.copy(R.GRABBED), R.UNCLEARED.put(0))
-        if scenario.receive.source.when_full == "wait":
-            rx.jump("wake_queue", R.SOURCE_STOPPED.equals(1))
-        _take_more(rx)
-        if scenario.receive.source.when_full == "wait":
-            rx.step("wake_queue", "wake the TAP's queue", "rx_wake_queue", primitives=("lock_rmw",))
-            rx.change(sometimes="the TAP has stopped its queue")
-            rx.then(R.SOURCE_STOPPED.put(0))
-            _take_more(rx)
+    clear_slots(rx, scenario, memory, _take_more)
     with rx.each("ring_batch"):
         rx.step("taken", "unlock the ptr_ring", function="vhost_net_buf_produce")
         rx.jump(Anchor.POLL_SOCKET, R.BUFFERED.below(1))
@@ -108,6 +98,26 @@ def _take_packets(rx: Program, scenario: Scenario, memory: ReceiveMemory) -> Non
         rx.change(function="vhost_net_buf_peek")
         rx.then(R.SAVED_AVAIL_IDX.copy(R.LAST_AVAIL_IDX), R.HEADS_LEFT.put(memory.heads))
         next_packet(rx)
+
+
+def clear_slots(rx: Program, scenario: Scenario, memory: ReceiveMemory, onward: Callable[[Program], None]) -> None:
+    """__ptr_ring_discard_one: slots that were taken are cleared, which may start a queue that waits for room.
+
+    `onward` says where the last step goes from there.
+    """
+    with rx.each("packet"):
+        slots = memory.slots(R.GRABBED, R.UNCLEARED)
+        rx.write("clear", "clear slots that were taken", slots, function="__ptr_ring_discard_one")
+        rx.change(sometimes="two cache lines of slots were taken")
+        rx.then(R.CONSUMED.copy(R.GRABBED), R.UNCLEARED.put(0))
+        if scenario.receive.source.when_full == "wait":
+            rx.jump("wake_queue", R.SOURCE_STOPPED.equals(1))
+        onward(rx)
+        if scenario.receive.source.when_full == "wait":
+            rx.step("wake_queue", "wake the TAP's queue", "rx_wake_queue", primitives=("lock_rmw",))
+            rx.change(sometimes="the TAP has stopped its queue")
+            rx.then(R.SOURCE_STOPPED.put(0))
+            onward(rx)
 
 
 def _take_more(rx: Program) -> None:
