@@ -130,7 +130,7 @@ def _rows(
     others = link([step for step in steps if step.actor != "worker"])
     if is_application(scenario):
         others += link(behind_worker(scenario, packet_bytes))
-    elif scenario.device.kind == "vhost_net" and scenario.device.direction == "rx":
+    elif scenario.receives_from_tap:
         others += link(source_steps(scenario, packet_bytes))
     elif scenario.device.kind == "vhost_net":
         others += sink_steps(scenario, packet_bytes, pinned=transmit_path(scenario, packet_bytes).zerocopy)
@@ -197,8 +197,7 @@ def _with_classes(segment: Segment, rows: list[Row], class_rows: dict[int, tuple
 
 def _senders(scenario: Scenario) -> int:
     """Return how many senders have registers of their own."""
-    receives = scenario.device.kind == "vhost_net" and scenario.device.direction == "rx"
-    return scenario.receive.source.senders if receives else 1
+    return scenario.receive.source.senders if scenario.receives_from_tap else 1
 
 
 def _initial(scenario: Scenario, ring: SplitRing | PackedRing, packet_bytes: int) -> dict[int, int]:
@@ -224,8 +223,8 @@ def _receiving(scenario: Scenario, plan: Plan) -> Plan:
 
     A lockstep driver has posted none: as behind a batch, when the worker waits for frames and wants no kicks.
     """
-    has_source = scenario.device.kind == "vhost_net"
-    memory = ReceiveMemory(scenario if has_source else without_source(scenario), plan.packet_bytes)
+    from_tap = scenario.receives_from_tap
+    memory = ReceiveMemory(scenario if from_tap else without_source(scenario), plan.packet_bytes)
     quiet = 0 if scenario.driver.kind == "virtio-net" else 1
     waiting: dict[int, int] = {Register.SOCKET_WAIT: 1, Register.AVAIL_FLAGS_NO_INTERRUPT: quiet}
     full = (Register.AVAIL_IDX_SHADOW, Register.RING_AVAIL_IDX, Register.OLD_AVAIL_IDX)

@@ -107,3 +107,84 @@ def test_large_frames_and_limited_send_buffers_are_skbs(way):
     labels = rows(*way, size=size)
     assert {"skb", "expand"} <= labels.keys()
     assert "build" not in labels
+
+
+# -- receive ----------------------------------------------------------------------------------------------------------
+
+RX = "qemu-rx"
+
+
+def received(*overrides, size=64, **others):
+    return point(*overrides, size=size, **{"name": RX, **others})
+
+
+def rows_of(name, access, *overrides, size=64):
+    plan = build_plan(load(*overrides, name=name), access, size, apart=True)
+    return {row.label: row for row in plan.rows if row.actor == "worker"}
+
+
+def test_each_packet_is_read_copied_twice_and_given_back_by_itself():
+    rates = received().row_rates
+    for label in ("read", "tun", "read_copy", "free", "head", "element", "payload_out", "used_one", "used_index"):
+        assert rates[f"worker.{label}"] == pytest.approx(1), label
+    assert rates["worker.again"] == pytest.approx(1 / 50, rel=0.02)  # a turn of the loop per full visit
+    assert rates["worker.idle_socket"] == rates["worker.idle"] == 0
+
+
+def test_what_is_behind_the_read_is_what_vhost_has_behind_its_recvmsg():
+    mine, of_vhost = rows_of(RX, "user_ring"), rows_of("qemu-rx-vhost", "copy_user")
+    for own, counted in (("header_copy", "header_copy"), ("read_copy", "payload_copy"), ("free", "free")):
+        assert mine[own].instructions == of_vhost[counted].instructions, own
+    assert mine["tun"].instructions == of_vhost["tun"].instructions
+    assert primitives(mine["read_copy"])["copy_bytes"] == primitives(mine["payload_out"])["copy_bytes"] == 64
+    assert "stac" in primitives(mine["read_copy"])
+    assert "stac" not in primitives(mine["payload_out"])
+
+
+def test_a_large_packet_takes_several_buffers_each_with_its_element():
+    size = 9000
+    buffers = -(-(size + 12) // 1536)
+    rates = received(size=size).row_rates
+    assert rates["worker.element"] == rates["worker.descriptor"] == pytest.approx(buffers)
+    assert rates["worker.used_index"] == pytest.approx(1)
+
+
+def test_a_packet_now_and_then_costs_a_wake_up_two_reads_and_a_call():
+    low = received("traffic.load=20000").row_rates
+    assert low["worker.read"] == pytest.approx(2, abs=0.01)  # the second finds nothing
+    assert low["worker.poll_socket"] == low["worker.idle_socket"] == pytest.approx(1, abs=0.01)
+    assert low["worker.call"] == pytest.approx(1, abs=0.01)
+
+
+def test_without_buffers_a_packet_waits_in_qemu_until_the_guest_kicks():
+    slow = received("driver.packet_cost=5000", "virtqueue.size=16")
+    assert slow.bound_by == "driver"
+    rates = slow.row_rates
+    assert rates["driver.kick"] == pytest.approx(rates["worker.idle"] + rates["worker.kicked"], rel=0.05)
+    assert rates["worker.read"] == pytest.approx(1, abs=0.1)  # what waited is not read again
+    assert rates["worker.deliver"] == pytest.approx(1 + rates["worker.end_sleep"] + rates["worker.found"], rel=0.02)
+
+
+@pytest.mark.parametrize(("when_full", "kind"), [("drop", "skb"), ("wait", "skb"), ("drop", "xdp_frame")])
+def test_what_it_cannot_carry_is_lost_in_front_of_it(when_full, kind):
+    source = (f"receive.source.when_full={when_full}", f"receive.source.kind={kind}")
+    busy = received("traffic.load={kind: constant, pps: 4000000, backlog: 64}", *source)
+    assert busy.bound_by == "worker"
+    assert busy.dropped > 0
+    assert busy.pps == pytest.approx(received(*source).pps, rel=0.05)
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_vhost_receives_faster_and_the_reads_and_calls_are_most_of_it(size):
+    without, with_vhost = received(size=size), point(size=size, name="qemu-rx-vhost", access="copy_user")
+    saved_ns = 1e9 / without.pps - 1e9 / with_vhost.pps
+    border = ("syscall", "pti", "verw")
+    read = rows_of(RX, "user_ring", size=size)["read"]
+    reads_ns = sum(part.cost_ps for part in read.components if part.primitive in border) / 1e3
+    assert saved_ns > reads_ns > 0.4 * saved_ns
+
+
+def test_several_senders_share_the_queue_that_it_reads():
+    two = received("receive.source.senders=2")
+    assert two.bound_by == "worker"
+    assert two.pps == pytest.approx(received().pps, rel=0.05)

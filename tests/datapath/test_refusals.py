@@ -98,7 +98,9 @@ REFUSALS = [
     Refusal("tap-write", ("device.direction=rx",), "device.direction", "is not modelled with device.kind tap_write"),
     Refusal("qemu-tx", ("backend.kind=tap-bridge",), "backend.kind", "tap-bridge is not modelled behind qemu"),
     Refusal("qemu-tx", ("backend.kind=tap-skb",), "backend.kind", "tap-skb is modelled with device.sndbuf_limited"),
-    Refusal("qemu-tx", ("device.direction=rx",), "device.direction", "qemu is modelled for transmit"),
+    Refusal(
+        "qemu-rx", ("device.sndbuf_limited=true",), "device.sndbuf_limited", "is not modelled with device.kind qemu"
+    ),
     Refusal("qemu-tx", ("driver.kind=virtio-user",), "driver.kind", "its guest is Linux"),
     Refusal("qemu-tx", ("traffic.mix=imix",), "traffic.mix", "is not modelled with device.kind qemu"),
     Refusal("qemu-tx", ("access=vmap",), "access", "QEMU is no kernel and needs none of it"),

@@ -231,7 +231,9 @@ vhost_user_rings = st.builds(
 def competitors(draw: st.DrawFn) -> Case:
     """Devices beside vhost_net, sending and receiving."""
     linux = [f"vhost-user-virtio-net-{direction}" for direction in ("tx", "rx")]
-    name = draw(st.sampled_from(["vhost-user-tx", "vhost-user-rx", "af-xdp-tx", "af-xdp-rx", *linux]))
+    name = draw(
+        st.sampled_from(["vhost-user-tx", "vhost-user-rx", "af-xdp-tx", "af-xdp-rx", "qemu-tx", "qemu-rx", *linux])
+    )
     load = {"kind": draw(st.sampled_from(["constant", "poisson"])), "pps": draw(st.sampled_from([2e5, 5e6, 5e7]))}
     scenario = load_scenario(
         name,
@@ -250,7 +252,7 @@ def competitors(draw: st.DrawFn) -> Case:
     run = Run(packets=draw(st.integers(1, 400)), seed=draw(st.integers(0, 2**63 - 1)), precision=0)
     return Case(
         scenario=scenario.model_copy(update={"run": run}),
-        access="plain",
+        access=scenario.access[0].name,
         apart=draw(st.booleans()),
         **draw(who_goes_first),
         latencies=draw(st.just({}) | latencies),

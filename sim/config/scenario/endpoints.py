@@ -101,7 +101,7 @@ class Device(Strict):
     )
     poll_pause: Nanoseconds = default_entry("device.poll_pause", "pause between two looks at an empty ring")
     element_instructions: Instructions = default_entry(
-        "device.element_instructions", "qemu: its own work per packet, ring accesses and the system call apart"
+        "device.element_instructions", "qemu: its own work per buffer, ring accesses and the system call apart"
     )
     loop_instructions: Instructions = default_entry(
         "device.loop_instructions", "qemu: a turn of its main loop, system calls apart"

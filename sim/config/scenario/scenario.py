@@ -210,6 +210,11 @@ class Scenario(Headed):
         return f"<Scenario {self.name}: {self.cpu.name}, {self.kernel.name}; {variants}; {sizes} B>"
 
     @property
+    def receives_from_tap(self) -> bool:
+        """Whether packets for the guest come out of a TAP, where a source of its own puts them."""
+        return self.device.direction == "rx" and self.device.kind in ("vhost_net", "qemu")
+
+    @property
     def queue_load(self) -> Load:
         """Load offered to one queue pair: all are loaded alike, and the rate of a load is that of all together."""
         load, pairs = self.traffic.load, self.queues.pairs

@@ -5,6 +5,7 @@ from __future__ import annotations
 from sim.config.scenario.scenario import Scenario
 from sim.datapath.devices.af_xdp import af_xdp_receive, af_xdp_transmit
 from sim.datapath.devices.qemu import flush_transmit
+from sim.datapath.devices.qemu_receive import tap_send
 from sim.datapath.devices.tap_write import write_frames
 from sim.datapath.devices.vhost_user import dequeue_burst, enqueue_burst
 from sim.datapath.plan.step import Step
@@ -24,5 +25,5 @@ def device_steps(scenario: Scenario, packet_bytes: int) -> list[Step]:
     if device == "tap_write":
         return write_frames(scenario, packet_bytes)
     if device == "qemu":
-        return flush_transmit(scenario, packet_bytes)
+        return (tap_send if receives else flush_transmit)(scenario, packet_bytes)
     return (receive if receives else transmit)(scenario, packet_bytes)

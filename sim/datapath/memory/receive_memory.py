@@ -53,9 +53,10 @@ class ReceiveMemory:
 
     @property
     def in_flight(self) -> int:
-        """Most packets between ptr_ring and used ring."""
+        """Most packets between ptr_ring and used ring; QEMU has taken one."""
         receive, device = self.scenario.receive, self.scenario.device
-        return receive.source.queue + receive.ring_batch + device.batch + 1 + self.cleared_at_once
+        taken = 1 if device.kind == "qemu" else receive.ring_batch + device.batch + 1
+        return receive.source.queue + taken + self.cleared_at_once
 
     @property
     def _pool(self) -> int:
