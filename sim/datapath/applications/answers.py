@@ -17,7 +17,7 @@ from sim.datapath.applications.messages import answer_bytes
 from sim.datapath.memory.receive_memory import PACKET_LINES, POINTER_BYTES
 from sim.datapath.memory.rings import LINE_BYTES, SplitRing, lines_of
 from sim.datapath.plan.program import Program, index_of, retarget
-from sim.datapath.plan.registers import R, Register
+from sim.datapath.plan.registers import Effect, R, Register
 from sim.datapath.plan.step import Anchor, Jump, LineAccess, Step, Target
 from sim.datapath.vhost_net.rx import HEADER_BYTES
 
@@ -216,22 +216,9 @@ def _carry(rx: Program, scenario: Scenario, suffix: str, onward: Target) -> None
 
 def _flush_answers(rx: Program, scenario: Scenario, at: Callable[[str], str], onward: Target, sometimes: str) -> None:
     """vhost_net_signal_used for the queue of answers, and the end of the round."""
-    memory, event_idx = AnswerRing(scenario), scenario.virtqueue.event_idx
-    ring, place = memory.ring, memory.place
     with rx.each("answer_batch", sometimes=sometimes):
         rx.step(at("answers_flush"), "give buffers back", function="vhost_net_signal_used")
-        elements = place(ring.used_elements(R.ANSWERS_TAKEN, R.ANSWERS_BATCH))
-        rx.write(at("answers_used"), "used elements", elements, counted_as="used_elements", unit=R.ANSWERS_BATCH)
-        rx.change(accessor="used_elements_write", bytes=8 * scenario.device.batch)
-        index = place(ring.used_index(write=True))
-        rx.write(at("answers_index"), "used->idx", index, "used_index_write", "used_index")
-        rx.then(R.ANSWERED.copy(R.ANSWERS_TAKEN))
-        rx.barrier(at("answers_barrier"), "smp_mb before the notification check", "vhost_notify")
-        wanted, accessor = (
-            (ring.used_event(), "used_event_read") if event_idx else (ring.avail_flags(), "avail_flags_read")
-        )
-        title = "used_event" if event_idx else "avail->flags"
-        rx.read(at("answers_check"), title, place(wanted), accessor, "notify_check")
+        give_back(rx, scenario, at, R.ANSWERED.copy(R.ANSWERS_TAKEN))
         rx.change(sample=(R.ANSWERS_QUIET_SEEN, R.ANSWERS_QUIET))
         rx.jump(at("answers_poll"), R.ANSWERS_QUIET_SEEN.equals(1))
         often = sometimes or "the guest wants a call"
@@ -242,6 +229,22 @@ def _flush_answers(rx: Program, scenario: Scenario, at: Callable[[str], str], on
         rx.change(drains_stores=True)
         rx.step(at("answers_end"), "end of a round of answers", "rx_round_end")
         rx.jump(onward)
+
+
+def give_back(worker: Program, scenario: Scenario, at: Callable[[str], str], *done: Effect) -> None:
+    """Used elements and index of a batch on the ring of answers, a barrier, and whether the guest wants a call."""
+    memory, event_idx = AnswerRing(scenario), scenario.virtqueue.event_idx
+    ring, place = memory.ring, memory.place
+    elements = place(ring.used_elements(R.ANSWERS_TAKEN, R.ANSWERS_BATCH))
+    worker.write(at("answers_used"), "used elements", elements, counted_as="used_elements", unit=R.ANSWERS_BATCH)
+    worker.change(accessor="used_elements_write", bytes=8 * scenario.device.batch)
+    index = place(ring.used_index(write=True))
+    worker.write(at("answers_index"), "used->idx", index, "used_index_write", "used_index")
+    worker.then(*done)
+    worker.barrier(at("answers_barrier"), "smp_mb before the notification check", "vhost_notify")
+    wanted, accessor = (ring.used_event(), "used_event_read") if event_idx else (ring.avail_flags(), "avail_flags_read")
+    title = "used_event" if event_idx else "avail->flags"
+    worker.read(at("answers_check"), title, place(wanted), accessor, "notify_check")
 
 
 # -- the guest takes it -----------------------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ from typing import Any
 from sim.config.scenario.scenario import Scenario
 from sim.config.scenario.traffic import VNET_HEADER_BYTES
 from sim.config.tables.vocabulary import SYSTEM_CALL
-from sim.datapath.applications.answers import AnswerRing, both_queues
+from sim.datapath.applications.answers import AnswerRing, both_queues, give_back
 from sim.datapath.applications.messages import (
     answer_bytes,
     calls,
@@ -169,16 +169,7 @@ def _flush(tx: Program, scenario: Scenario, memory: AnswerRing) -> None:
         tx.change(extra_instructions=scenario.sockets.acknowledge.value, primitives=calls("acknowledge"))
         tx.then(*[R.SEGMENTS_ACKNOWLEDGED.add_register(R.ANSWERS_BATCH)] * packets)
     with tx.each("answer_batch"):
-        elements = place(ring.used_elements(R.ANSWERS_TAKEN, R.ANSWERS_BATCH))
-        tx.write("answers_used", "used elements", elements, counted_as="used_elements", unit=R.ANSWERS_BATCH)
-        tx.change(accessor="used_elements_write", bytes=8 * scenario.device.batch)
-        tx.write("answers_index", "used->idx", place(ring.used_index(write=True)), "used_index_write", "used_index")
-        tx.barrier("answers_barrier", "smp_mb before the notification check", "vhost_notify")
-        wanted, accessor = (
-            (ring.used_event(), "used_event_read") if event_idx else (ring.avail_flags(), "avail_flags_read")
-        )
-        title = "used_event" if event_idx else "avail->flags"
-        tx.read("answers_check", title, place(wanted), accessor, "notify_check")
+        give_back(tx, scenario, str)
         on, put = (ring.avail_event(write=True), "avail_event_write") if event_idx else (None, "used_flags_write")
         tx.write("answers_on", "notifications on", place(on or ring.used_flags(write=True)), put, "enable_notify")
         tx.then(R.ANSWERS_QUIET.put(0))
