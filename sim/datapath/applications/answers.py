@@ -14,6 +14,7 @@ from sim.config.scenario.scenario import Scenario
 from sim.config.scenario.traffic import VNET_HEADER_BYTES
 from sim.config.tables.vocabulary import INTERRUPT
 from sim.datapath.applications.messages import answer_bytes
+from sim.datapath.host.queues import asleep, kicked_again, unless_kicked
 from sim.datapath.memory.receive_memory import PACKET_LINES, POINTER_BYTES
 from sim.datapath.memory.rings import LINE_BYTES, SplitRing, lines_of
 from sim.datapath.plan.program import Program, index_of, retarget
@@ -121,19 +122,18 @@ def _looks_for_answers(poll: Step) -> Step:
 def both_queues(steps: list[Step], idle: Anchor, wakes: dict[str, tuple[Register, Register]]) -> Program:
     """Return the program of a worker that serves a handler's queue and answers in turn (vhost_worker).
 
-    It sleeps at `idle` until anyone kicks it, first takes the answers that wait and then runs a round of the handler if
+    Answers are no queue of `serve`: their ring itself says whether any wait, and they have no rounds of a handler. The
+    worker sleeps at `idle` until anyone kicks it, first takes the answers that wait and then runs a round of the handler if
     that has more work or one of its `wakes` (a register and what the worker has seen of it) has come.
     """
-    asleep = steps[index_of(steps, idle)]
     out = [step for step in steps if Anchor.SCHEDULED_OUT in step.anchors]
     turns: dict[Target, Target] = {Anchor.ROUND: "again"}
     turns |= dict.fromkeys((Anchor.IDLE, Anchor.IDLE_SOCKET, Anchor.SCHEDULED_OUT), "rest")
     sleeping = [step for step in steps if {Anchor.IDLE, Anchor.IDLE_SOCKET} & {*step.anchors}]
     resting: dict[str, Any] = {"scopes": ("visit",), "sometimes": "neither queue has work"}
     core = Program("worker", "vhost_worker")
-    asleep = replace(asleep, condition=R.WORKER_KICKS.differs(R.WORKER_KICKS_SEEN), anchors=(Anchor.IDLE,), jumps=())
-    asleep = replace(asleep, title="sleep until kicked, wake up", **resting)
-    core.add([replace(asleep, sample=(R.WORKER_KICKS_SEEN, R.WORKER_KICKS))])
+    title = "sleep until kicked, wake up"
+    core.add([asleep(steps[index_of(steps, idle)], anchors=(Anchor.IDLE,), jumps=(), title=title, **resting)])
     with core.each("visit"):
         core.step("visit", "work of which queue?")
         core.jump(Anchor.ANSWERS, R.ANSWERS.differs(R.ANSWERS_TAKEN))
@@ -144,11 +144,9 @@ def both_queues(steps: list[Step], idle: Anchor, wakes: dict[str, tuple[Register
             core.jump(label, register.differs(seen))
         core.step("rest", "nothing to do", sometimes="neither queue has work")
         core.jump("visit", R.ANSWERS.differs(R.ANSWERS_TAKEN))  # more than one batch
-        core.jump("kicked_again", R.WORKER_KICKS.differs(R.WORKER_KICKS_SEEN))
-        core.jump(Anchor.SCHEDULED_OUT if out else Anchor.IDLE)
+        unless_kicked(core, Anchor.SCHEDULED_OUT if out else Anchor.IDLE)
     with core.each("visit", sometimes="the queue has work"):
-        core.step("kicked_again", "kicked meanwhile", sample=(R.WORKER_KICKS_SEEN, R.WORKER_KICKS))
-        core.jump("visit")
+        kicked_again(core, "visit")
         core.step("again", "more work: behind the other queue")
         core.then(R.PENDING.put(1))
         core.jump("visit")

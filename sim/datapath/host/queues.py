@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from sim.config.scenario.scenario import Scenario
 from sim.datapath.plan.program import Program, also_kicking, entry_of, renumber, retarget
@@ -22,6 +23,7 @@ RESTING = (*_RESTING, Anchor.IDLE_SOCKET)
 _OF_NO_QUEUE = (R.OTHER_TASK, R.FORWARD_LEFT)
 #: What says that a queue has work: a register that others count up, and how far the worker has seen it.
 Signal = tuple[R, R]
+_KICKS_OF_WORKER = (R.WORKER_KICKS_SEEN, R.WORKER_KICKS)
 KICKED: tuple[Signal, ...] = ((R.KICKS, R.KICKS_SEEN),)
 
 
@@ -86,8 +88,7 @@ def serve(queues: Sequence[tuple[Place, Sequence[Step], Sequence[Signal]]], swit
     first = queues[0][1]
     *switched_out, idle = [step for anchor in _RESTING for step in first if anchor in step.anchors]
     core, visits = Program("worker", "vhost_worker"), [place.named("visit") for place, *_ in queues]
-    idle = replace(idle, condition=R.WORKER_KICKS.differs(R.WORKER_KICKS_SEEN), jumps=(Jump(visits[0]),))
-    core.add([replace(idle, sample=(R.WORKER_KICKS_SEEN, R.WORKER_KICKS))])
+    core.add([asleep(idle, jumps=(Jump(visits[0]),))])
     for (place, steps, signals), following in zip(queues, [*visits[1:], "cycle"], strict=True):
         resting = {step.label for anchor in RESTING for step in steps if anchor in step.anchors}
         entry = entry_of(steps, Anchor.ROUND)
@@ -102,6 +103,24 @@ def serve(queues: Sequence[tuple[Place, Sequence[Step], Sequence[Signal]]], swit
     _cycle(core, visits[0], switched_out[0].label if switched_out else idle.label)
     core.add(switched_out)
     return core.steps
+
+
+def asleep(idle: Step, **fields: Any) -> Step:
+    """Return the step in which a worker of several queues sleeps until any of them kicks it."""
+    kicked = {"condition": R.WORKER_KICKS.differs(R.WORKER_KICKS_SEEN), "sample": _KICKS_OF_WORKER}
+    return replace(idle, **{**kicked, **fields})
+
+
+def unless_kicked(core: Program, rest: Target) -> None:
+    """Let the last step lead to where the worker rests, unless a kick has come that it has not seen."""
+    core.jump("kicked_again", R.WORKER_KICKS.differs(R.WORKER_KICKS_SEEN))
+    core.jump(rest)
+
+
+def kicked_again(core: Program, visit: str) -> None:
+    """A kick came before the worker slept: it is seen, and the queues are visited again."""
+    core.step("kicked_again", "kicked meanwhile", sample=_KICKS_OF_WORKER)
+    core.jump(visit)
 
 
 def regions_of_queues(regions: dict[str, int], count: int) -> dict[str, int]:
@@ -149,14 +168,12 @@ def _cycle(core: Program, visit: str, rest: str) -> None:
     with core.each("round"):
         core.step("cycle", "all queues visited")
         core.jump("again", R.WORKED.at_least(1))
-        core.jump("kicked_again", R.WORKER_KICKS.differs(R.WORKER_KICKS_SEEN))
-        core.jump(rest)
+        unless_kicked(core, rest)
         core.step("again", "go round again", sometimes="some queue had work")
         core.then(R.WORKED.put(0))
         core.jump(visit)
-        core.step("kicked_again", "kicked meanwhile", sample=(R.WORKER_KICKS_SEEN, R.WORKER_KICKS))
+        kicked_again(core, visit)
         core.change(sometimes="kicked before it slept")
-        core.jump(visit)
 
 
 def _moved_driver(step: Step, place: Place) -> Step:
