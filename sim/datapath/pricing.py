@@ -15,6 +15,7 @@ from sim.costs import CostTable, Recipes
 from sim.costs.draws import either, most, negated, ratio, somewhere, total, unless
 from sim.costs.recipes import LOCKED, Functions, Item, returns
 from sim.costs.table import Component, Spent
+from sim.datapath.applications.messages import is_application
 from sim.datapath.in_flight import InFlight, function_of, waiting
 from sim.datapath.memory.ring_memory import RingMemory
 from sim.datapath.memory.rings import lines_of
@@ -298,7 +299,9 @@ class Pricer:
         packet_bytes = step.copied_bytes or self.packet_bytes
         header = VNET_HEADER_BYTES if self.scenario.device.direction == "tx" else 0  # the TAP writes it on its stack
         whole = header + packet_bytes
-        written = packet_bytes if traffic.dirty_bytes == "full" else min(traffic.dirty_bytes, packet_bytes)
+        written = packet_bytes  # by an application, all of it
+        if not is_application(self.scenario) and traffic.dirty_bytes != "full":
+            written = min(traffic.dirty_bytes, packet_bytes)
         dirty = lines_of(header + written)
         rest: list[Component] = []
         if step.copied in ("rest", "whole") and dirty > 1:

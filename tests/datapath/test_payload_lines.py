@@ -101,3 +101,15 @@ def test_the_first_line_travels_beside_the_rest_of_the_copy(frame, beside_ns):
 
 def test_a_header_copied_by_itself_has_nothing_beside_it():
     assert first_line(1000, "kernel=v5.0", label="header_copy") == (50_000, 0)
+
+
+def test_an_application_has_written_its_whole_packet():
+    """A datagram of 1000 bytes is a frame of 14 + 20 + 8 + 1000 bytes; 12 + 1042 bytes lie on 17 lines."""
+    sends = ["traffic.application=udp", "traffic.message_bytes=1000", "backend.kind=tap-skb"]
+    scenario = load_scenario("virtio-net-xdp1-tap", overrides=["calibration=null", *sends])
+    size = scenario.traffic.sizes[0]
+    rows = build_plan(scenario, scenario.access[0].name, size).rows
+    (row,) = (row for row in rows if row.label == "payload_copy")
+    counts = {part.primitive: part.count for part in row.components}
+    assert size == 1042
+    assert (counts["line_stream_copy"], counts.get("clean_line", 0)) == (17 - 1, 0)

@@ -43,6 +43,7 @@ class Refusal:
 SEED, RX, NIC = "virtio-user-xdp1-tap", "virtio-user-receive-skb", "virtio-user-xdp-redirect"
 APPLICATION, INTO_GUEST = "tcp-stream-messages", "tcp-stream-to-guest"
 NOT_FOR_APPLICATIONS = {
+    "driver.forwards": "true",
     "backend.kind": "tap-xdp-drop",
     "virtqueue.layout": "packed",
     "device.zerocopy_tx": "true",
@@ -221,7 +222,11 @@ REFUSALS = [
     ),
     *(
         Refusal(INTO_GUEST, (f"{key}={value}",), key, "is not modelled with traffic.application tcp-stream")
-        for key, value in (("receive.source.kind", "xdp_frame"), ("traffic.sessions", "2"))
+        for key, value in (
+            ("receive.source.kind", "xdp_frame"),
+            ("receive.source.senders", "2"),
+            ("traffic.sessions", "2"),
+        )
     ),
     Refusal(
         *(INTO_GUEST, ("traffic={application: udp, message_bytes: 64}",), "traffic.application"),

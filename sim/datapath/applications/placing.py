@@ -32,6 +32,8 @@ def check_application(scenario: Scenario) -> None:
     odd = {
         "backend.kind": not receives and scenario.backend.kind != "tap-skb",
         "receive.source.kind": receives and scenario.receive.source.kind != "skb",
+        "receive.source.senders": receives and scenario.receive.source.senders > 1,
+        "driver.forwards": scenario.driver.forwards,
         "virtqueue.layout": queue.layout == "packed",
         "device.zerocopy_tx": device.zerocopy_tx,
         "queues": scenario.queues.per_core > 1,
