@@ -32,7 +32,9 @@ def test_bursts_that_the_tap_cannot_hold_are_lost_at_its_tail_and_kept_by_back_p
     assert kept.lost_pps == 0
     assert dropped.lost_share > 0.05
     assert kept.pps == pytest.approx(dropped.pps + dropped.lost_pps, rel=0.02)
-    assert kept.latency_us["p99"] > dropped.latency_us["p50"]
+    # The TAP stays full, as far as it was anyway; what waits in front of it is not in its latency.
+    assert kept.latency_us["p50"] > 1.05 * dropped.latency_us["p50"]
+    assert kept.latency_us["p99"] == pytest.approx(dropped.latency_us["p99"], rel=0.02)
 
 
 def test_a_queueing_discipline_loses_what_it_cannot_hold():

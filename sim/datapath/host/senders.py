@@ -1,7 +1,7 @@
 """Several senders into one queue of a TAP: each on a core of its own, one at a time inside the producer lock.
 
-The lock is fair, it goes round. Granting it is an actor of its own, so that two senders that ask at the same time never
-both have it.
+The lock is fair, it goes round: granting it is an actor of its own. Any sender could take it by a test and set in one
+step, but then the one that is asked first would always have it.
 """
 
 from __future__ import annotations
