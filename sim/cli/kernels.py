@@ -38,6 +38,9 @@ def count(
     tables: Annotated[
         Path | None, Option("--tables", metavar="DIR", help="write counts.csv, functions.csv and traces/")
     ] = None,
+    boot: Annotated[
+        str, Option("--boot", metavar="WORDS", help="further words of its command line (init_on_alloc=0)")
+    ] = "",
     extends: Annotated[
         str | None,
         Option(
@@ -73,7 +76,11 @@ def count(
         opt.refuse("is needed with --kernel: the folder with the kernel's modules", key="--modules")
     if extends is not None and out is None:
         opt.refuse("is for the table that --out writes", key="--extends", got=extends)
-    counted = _counted(kernel, modules, release, source, only.split(",") if only else [])
+    if boot and source is not None:
+        opt.refuse("is for a kernel that boots, and --from is a recording", key="--boot", got=boot)
+    if " -- " in f" {boot} " or not boot.isprintable():
+        opt.refuse("is words of a kernel's command line, and -- ends them", key="--boot", got=boot)
+    counted = _counted(kernel, modules, release, source, only.split(",") if only else [], boot)
     written = counted.write(tables) if tables is not None else []
     if recording is not None:
         write_whole(recording, counted.to_json())
@@ -102,7 +109,7 @@ def count(
 
 
 def _counted(
-    kernel: Path | None, modules: Path | None, release: str | None, source: Path | None, only: list[str]
+    kernel: Path | None, modules: Path | None, release: str | None, source: Path | None, only: list[str], boot: str
 ) -> CountedKernel:
     """Return the counts of a kernel's files, of a Debian package, or of a recording."""
     from sim.count.configurations import chosen
@@ -121,4 +128,4 @@ def _counted(
             kernel = next(iter(sorted(modules.rglob("vmlinuz*"))))
         assert kernel is not None
         assert modules is not None
-        return count_kernel(kernel, modules, wanted, report)
+        return count_kernel(kernel, modules, wanted, report, boot)

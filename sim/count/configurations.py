@@ -55,6 +55,8 @@ DATAGRAM_BYTES = (64, 1024, 1472)
 MESSAGES = 400
 #: Calls of 64 bytes between two acknowledgements: all but the first gather.
 GATHERED_CALLS = 17
+#: Calls of 64 bytes that read one segment, and sockets that a call asks, all but the last idle.
+READING_CALLS, ASKED = 22, 3
 #: A send buffer of this many bytes keeps the transmit handler from its batches.
 LIMITED_SEND_BUFFER = 1 << 20
 _PROGRAMS = {"xdp": 1, "skb": 0}
@@ -67,7 +69,7 @@ def configurations() -> dict[str, Configuration]:
     buffers. `tx_xdp` drops in XDP, `tx_skb` in the stack; `txx` has one more thing, `txb` further bursts, `txw` bursts
     that wrap the ring inside a flush, `txo` and `rxo` VIRTIO_F_IN_ORDER. `write` is a process that writes to a TAP,
     `sock` one operation of a socket above one, with messages of `s` bytes; `sock_gather` sends while data is
-    unacknowledged.
+    unacknowledged, `sock_pieces` reads a segment by several calls, `sock_select3` asks two idle sockets first.
     """
     driven = {name: Configuration(name, "vhost", settings) for name, settings in _driven()}
     written = {
@@ -84,6 +86,11 @@ def _of_sockets() -> Iterator[tuple[str, Settings]]:
             yield f"sock_{operation}_s{size}", {"operation": number, "size": size, "count": MESSAGES}
     gather = {"operation": 0, "size": 64, "each": GATHERED_CALLS, "count": MESSAGES}
     yield f"sock_gather{GATHERED_CALLS}_s64", gather
+    segment = {"operation": OPERATIONS.index("read"), "size": 64 * READING_CALLS, "count": MESSAGES}
+    yield f"sock_read_s{64 * READING_CALLS}", segment
+    yield f"sock_pieces{READING_CALLS}_s64", {**segment, "each": READING_CALLS}
+    asked = {"operation": OPERATIONS.index("select"), "size": 64, "each": ASKED, "count": MESSAGES}
+    yield f"sock_select{ASKED}_s64", asked
 
 
 def chosen(prefixes: Sequence[str]) -> list[Configuration]:

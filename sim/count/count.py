@@ -157,7 +157,11 @@ class CountedKernel(Answer):
 
 
 def count(
-    kernel: Path, modules: Path, wanted: Sequence[Configuration], report: Progress = lambda share, doing: None
+    kernel: Path,
+    modules: Path,
+    wanted: Sequence[Configuration],
+    report: Progress = lambda share, doing: None,
+    words: str = "",
 ) -> CountedKernel:
     """Boot a kernel under emulation and count what it executes per packet.
 
@@ -169,6 +173,8 @@ def count(
         What is counted.
     report
         Told how far it is.
+    words
+        Further words of the kernel's command line; they stand behind its name.
 
     Returns
     -------
@@ -189,7 +195,7 @@ def count(
 
     report(0.0, _STARTING)
     with tempfile.TemporaryDirectory() as name:
-        machine = boot(kernel, modules, [each.command for each in wanted], Path(name), tell)
+        machine = boot(kernel, modules, [each.command for each in wanted], Path(name), tell, words)
         symbols = Symbols(machine.symbols.read_text(encoding="utf-8").splitlines())
         counted, refused = [], {}
         for configuration, run in zip(wanted, machine.runs, strict=True):
@@ -197,7 +203,8 @@ def count(
                 refused[configuration.name] = run.said[-1]
             else:
                 counted.append(_counted(configuration, run, symbols))
-    return CountedKernel(machine.kernel, tuple(counted), refused)
+    booted = f"{machine.kernel}, {words}" if words else machine.kernel
+    return CountedKernel(booted, tuple(counted), refused)
 
 
 def read_recording(file: Path) -> CountedKernel:

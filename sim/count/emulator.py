@@ -31,7 +31,7 @@ MODULES = ("vhost_iotlb", "vhost", "tun", "tap", "vhost_net")
 #: sends, reads or asks whether a socket is ready.
 HANDLERS = (
     *("handle_tx_kick", "handle_tx_net", "handle_rx_kick", "handle_rx_net"),
-    *("ksys_write", "__sys_sendto", "__sys_recvfrom", "core_sys_select"),
+    *("ksys_write", "__sys_sendto", "__sys_recvfrom", "__x64_sys_select"),
 )
 #: A Sapphire Rapids with SMAP, ERMS and FSRM, as far as the emulator has them.
 CPU = "max,la57=off,vendor=GenuineIntel,family=6,model=143,stepping=8"
@@ -121,6 +121,7 @@ def boot(
     runs: Sequence[Sequence[str]],
     folder: Path,
     report: Callable[[int, str], None] = lambda done, line: None,
+    words: str = "",
 ) -> Boot:
     """Boot a kernel and run programs of the experiment one after the other, counted.
 
@@ -134,6 +135,8 @@ def boot(
         Where files go that the plugin writes.
     report
         Called with how many runs are done, and with each line that the machine prints.
+    words
+        Further words of the kernel's command line.
 
     Returns
     -------
@@ -154,7 +157,7 @@ def boot(
     _write_initrd(initrd, files, runs)
     line = [
         *(*emulator, "-accel", "tcg,thread=multi", "-machine", "q35", "-cpu", CPU, "-smp", "2", "-m", "1024"),
-        *("-kernel", str(kernel), "-initrd", str(initrd), "-append", f"{COMMAND_LINE} -- {' '.join(HANDLERS)}"),
+        *("-kernel", str(kernel), "-initrd", str(initrd), "-append", f"{COMMAND_LINE} {words} -- {' '.join(HANDLERS)}"),
         *("-nodefaults", "-display", "none", "-no-reboot", "-serial", "stdio", "-plugin", f"{plugin},out={folder}"),
     ]
     said = _watch(line, console, report)

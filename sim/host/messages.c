@@ -23,6 +23,7 @@
 #include <sys/ioctl.h>
 #include <sys/select.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #define WARM 64 /* operations */
@@ -33,7 +34,7 @@
 #define BUFFER (8 << 20)
 
 /* What is counted: a call that sends, the acknowledgement of what was sent, a segment that comes in, a call that reads it,
- * and the same of datagrams; a call that asks whether a socket is ready. */
+ * and the same of datagrams; a call that asks whether sockets are ready. */
 enum { SEND, ACKNOWLEDGE, ARRIVE, READ, SEND_DATAGRAM, DATAGRAM_ARRIVES, READ_DATAGRAM, SELECT, OPERATIONS };
 
 static struct {
@@ -44,7 +45,8 @@ static const struct key keys[] = {
 	{"cpu", &settings.cpu, 0, 4095},
 	{"operation", &settings.operation, SEND, OPERATIONS - 1},
 	{"size", &settings.size, 1, MOST_BYTES},
-	{"each", &settings.each, 1, 4096}, /* SEND: calls between two acknowledgements */
+	{"each", &settings.each, 1, 4096}, /* SEND: calls between two acknowledgements; READ: calls that read a segment;
+					   * SELECT: sockets that are asked, all but the last idle */
 	{"count", &settings.count, 1, 1 << 20},
 	{"marks", &settings.marks, 0, 1},
 };
@@ -55,7 +57,7 @@ static struct {
 } __attribute__((packed)) in, out;
 
 static struct tun tun;
-static int socket_file;
+static int socket_file, idle[2], idle_count;
 static unsigned char bytes[MOST_BYTES + 4096], mac[ETH_ALEN];
 static uint32_t local_address, peer_address, sent, received, timestamp; /* the peer's sequence numbers */
 static uint16_t local_port;
@@ -209,6 +211,25 @@ static void connect_socket(int datagrams)
 	take(IPPROTO_TCP);
 }
 
+/* Sockets of which nothing comes, with lower numbers than the one above the TAP: one that listens, one connected to it. */
+static void open_idle(int count)
+{
+	struct ifreq request = {.ifr_name = "lo", .ifr_flags = IFF_UP | IFF_RUNNING};
+	struct sockaddr_in here = {AF_INET, htons(PORT), {htonl(INADDR_LOOPBACK)}, {0}};
+	int control = socket(AF_INET, SOCK_DGRAM, 0);
+	if (control < 0 || ioctl(control, SIOCSIFFLAGS, &request))
+		fail("the loopback interface");
+	close(control);
+	for (idle_count = 0; idle_count < count; idle_count++) {
+		int file = idle[idle_count] = socket(AF_INET, SOCK_STREAM, 0);
+		if (file < 0 || (idle_count ? connect(file, (void *)&here, sizeof here)
+					    : bind(file, (void *)&here, sizeof here) || listen(file, 1)))
+			fail("an idle socket");
+		if (idle_count && accept(idle[0], NULL, NULL) < 0)
+			fail("an idle socket");
+	}
+}
+
 static void expect(long got, long wanted, const char *doing)
 {
 	if (got != wanted) {
@@ -236,14 +257,19 @@ static void stream_out(void)
 static void stream_in(void)
 {
 	fd_set ready;
+	struct timeval limit = {.tv_sec = 1};
+	long calls = settings.operation == READ ? settings.each : 1;
 	on_cpu(ARRIVE);
 	put_segment(0x18, settings.size);
-	on_cpu(SELECT);
 	FD_ZERO(&ready);
 	FD_SET(socket_file, &ready);
-	expect(select(socket_file + 1, &ready, NULL, NULL, NULL), 1, "select");
+	for (int number = 0; number < idle_count; number++)
+		FD_SET(idle[number], &ready);
+	on_cpu(SELECT);
+	expect(syscall(SYS_select, socket_file + 1, &ready, NULL, NULL, &limit), 1, "select");
 	on_cpu(READ);
-	expect(recv(socket_file, bytes, sizeof bytes, 0), settings.size, "recv");
+	for (long call = 0; call < calls; call++)
+		expect(recv(socket_file, bytes, settings.size / calls, 0), settings.size / calls, "recv");
 	pin(0);
 	take(IPPROTO_TCP);
 }
@@ -288,6 +314,8 @@ int main(int count, char **arguments)
 		fail("a network namespace");
 	open_interface();
 	pin(0);
+	if (settings.operation == SELECT)
+		open_idle(settings.each - 1);
 	connect_socket(settings.operation >= SEND_DATAGRAM && settings.operation != SELECT);
 	operate(WARM);
 	for (int number = 0; number < 2; number++) {

@@ -56,6 +56,8 @@ def test_a_recording_is_written_again(vhost_sim, empty):
         (("--from", "none.json"), "none.json: cannot be read: No such file or directory"),
         (("--from", RECORDING, "--only", "tx_xpd"), "--only tx_xpd: no configuration begins so"),
         (("--from", RECORDING, "--extends", "v6.1"), "--extends v6.1: is for the table that --out writes"),
+        (("--from", RECORDING, "--boot", "init_on_alloc=0"), "--boot init_on_alloc=0: is for a kernel that boots"),
+        (("--release", "6.1", "--boot", "quiet -- x"), "--boot quiet -- x: is words of a kernel's command line"),
         (("--from", RECORDING, "--out", "x.yaml", "--extends", "v6.3"), "unknown kernel 'v6.3'"),
         (
             ("--from", RECORDING, "--out", "x.yaml", "--only", "txw"),
