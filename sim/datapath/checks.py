@@ -35,6 +35,7 @@ def check(scenario: Scenario, packet_bytes: int) -> None:
         return
     _check_queues(scenario)
     _check_interrupts(scenario)
+    _check_zeroing(scenario)
     if device.kind != "vhost_net" or device.direction == "rx":
         _check_simple_ring(scenario)
     if device.kind == "tap_write":
@@ -108,6 +109,15 @@ def _check_interrupts(scenario: Scenario) -> None:
     if scenario.driver.interrupts and counted != ("lockstep", "vhost_net", "tx", "split"):
         raise ConfigError(
             "is modelled for driver.kind lockstep that transmits on a split ring of vhost_net", key="driver.interrupts"
+        )
+
+
+def _check_zeroing(scenario: Scenario) -> None:
+    """Refuse zeroing by kernels that do not have it."""
+    kernel = scenario.kernel
+    if kernel.behaviour.init_on_alloc and "zeroing" not in kernel.accessors:
+        raise ConfigError(
+            f"{kernel.name} has no init_on_alloc (v5.3 and later do)", key="kernel.behaviour.init_on_alloc", got=True
         )
 
 

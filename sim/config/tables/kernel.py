@@ -169,6 +169,14 @@ class Behaviour(Strict):
     always_num_buffers: bool = Field(
         False, description="receive: num_buffers is written without mergeable buffers too (virtio 1.0)"
     )
+    init_on_alloc: bool = Field(
+        False,
+        description="transmit: new pages and skbs are zeroed (init_on_alloc=1; v5.3 and later)",
+    )
+    memory_cgroups: bool = Field(
+        False,
+        description="memory cgroups exist below the root: what their hooks execute, what sockets charge",
+    )
     round_packets: int = Field(gt=0, description="packets after which a round ends (VHOST_NET_PKT_WEIGHT)")
     round_bytes: int = Field(gt=0, description="bytes after which a round ends (VHOST_NET_WEIGHT)")
 

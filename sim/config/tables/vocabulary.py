@@ -193,12 +193,13 @@ _PAYLOAD_READS = (
     ("kernel_copy", "the packet's bytes once more, between kernel pages: not a user access"),
 )
 
-#: Accessors of packet bytes that the guest will read: name, meaning.
+#: Accessors that write packet bytes, for the guest to read or over what the kernel has allocated: name, meaning.
 _PAYLOAD_WRITES = (
     ("rx_header_copy", "receive: the vnet header, into the guest's buffer"),
     ("rx_header_zero", "receive: zeroes behind the first 10 bytes of the vnet header, into the guest's buffer"),
     ("rx_payload_copy", "receive: the packet's bytes, into the guest's buffers"),
     ("rx_num_buffers_copy", "receive: num_buffers of the vnet header, into the guest's buffer (MRG_RXBUF)"),
+    ("zeroing", "zeroes over pages or objects of the kernel that are allocated (init_on_alloc): not a user access"),
 )
 
 #: In guest memory outside the ring areas, so a mapping of the ring does not reach it (kernel-accesses.md A.5).
@@ -283,6 +284,8 @@ OPTIONAL_STEPS = {
     "write_stack": "write to a TAP, per skb that goes up: the host's receive path, which drops it",
     "write_generic": "write to a TAP, per skb that meets an XDP program in its generic form: expanded, run, dropped",
     "skb_alloc": "per skb: allocate it and charge it to the socket",
+    "memcg_skb": "memory cgroups, per object of an skb that is allocated and freed: hooks that charge nothing",
+    "memcg_free": "memory cgroups, receive, per object of an skb that is freed: its hook",
     "skb_page": "per further page of an skb: allocate and free it",
     "skb_copy": "per segment copied into an skb",
     "slab_check": "HARDENED_USERCOPY, per check of a slab object: __check_heap_object, beside every check",

@@ -14,6 +14,7 @@ from sim.datapath.memory.rings import SplitRing
 from sim.datapath.plan.program import Program
 from sim.datapath.plan.registers import Effect, R
 from sim.datapath.plan.step import Anchor, Step
+from sim.datapath.vhost_net.allocation import freed_skb
 from sim.datapath.vhost_net.path import Next, next_packet, round_packets
 from sim.datapath.vhost_net.tx import (
     end_round,
@@ -142,6 +143,8 @@ def _copy(rx: Program, scenario: Scenario, memory: ReceiveMemory) -> None:
         rx.change(bytes=-(-memory.packet_bytes // pieces), times=pieces)
         freed = memory.packet(R.RECEIVED, 0 if skb else 1, 1, write=True)
         rx.write("free", "free the packet", freed, counted_as="rx_free_skb" if skb else "rx_free_frame")
+        if skb:
+            freed_skb(rx, scenario)
         if scenario.receive.mergeable or behaviour.always_num_buffers:
             written = memory.filled(HEADER_BYTES, VNET_HEADER_BYTES - HEADER_BYTES)
             rx.copy("num_buffers", "num_buffers", "rx_num_buffers_copy", "rx_num_buffers", access=written)

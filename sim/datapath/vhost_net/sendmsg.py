@@ -13,6 +13,7 @@ from sim.datapath.memory.rings import SplitRing
 from sim.datapath.plan.program import Program
 from sim.datapath.plan.registers import Condition, R
 from sim.datapath.plan.step import Anchor
+from sim.datapath.vhost_net.allocation import new_skb, zero_pages
 from sim.datapath.vhost_net.path import GOOD_COPY_BYTES, Next, TransmitPath
 
 #: Largest linear part of an skb (SKB_MAX_HEAD of one page): more bytes go into page fragments.
@@ -57,8 +58,10 @@ def _copy_into_skb(tx: Program, scenario: Scenario, packet_bytes: int) -> None:
     pages = -(-max(0, packet_bytes - _LINEAR_BYTES) // scenario.kernel.behaviour.page_bytes)
     pieces = max(1 + pages, scenario.virtqueue.descriptors_per_packet)
     tx.step("skb_alloc", "allocate an skb", "skb_alloc")
+    new_skb(tx, scenario, "skb", min(packet_bytes, _LINEAR_BYTES))
     if pages:
         tx.step("skb_pages", "pages of the skb", "skb_page", times=pages)
+        zero_pages(tx, scenario, "skb_pages_zero", pages)
     tx.copy("payload_copy", "packet bytes", "skb_copy", "skb_copy", bytes=-(-packet_bytes // pieces), times=pieces)
     tx.change(copied="rest")
 
@@ -114,6 +117,8 @@ def after_copy(worker: Program, scenario: Scenario, batched: bool, expand_bytes:
             worker.step(f"{prefix}backend", "XDP program on each packet", "backend_packet", **each, **program)
         elif not expand_bytes:
             worker.step(f"{prefix}backend", "skb from the packet's buffer", "backend_skb", **each)
+        if goes_up and not expand_bytes:
+            new_skb(worker, scenario, f"{prefix}skb", **each)
         if redirects:
             worker.step(f"{prefix}redirect", "redirect to the NIC", "redirect_packet", **each)
             with worker.each("flush" if batched else "packet", sometimes=worker.sometimes):

@@ -17,6 +17,7 @@ from sim.datapath.memory.rings import SplitRing
 from sim.datapath.plan.program import Program
 from sim.datapath.plan.registers import Effect, R
 from sim.datapath.plan.step import Anchor, Step
+from sim.datapath.vhost_net.allocation import zero_pages
 from sim.datapath.vhost_net.path import Next, PageFragment, TransmitPath, round_packets, transmit_path
 from sim.datapath.vhost_net.sendmsg import after_copy, before_send, hand_to_sink, room_at_sink, send
 from sim.datapath.vhost_net.zerocopy import end_pinned_packet, look_for_completions, select
@@ -157,8 +158,10 @@ def _look_at_fragment(tx: Program, scenario: Scenario, fragment: PageFragment) -
 
 def _new_fragment(tx: Program, scenario: Scenario, fragment: PageFragment) -> None:
     """Another page fragment is allocated; where copies split at pages, those that will cross one are counted here."""
+    behaviour = scenario.kernel.behaviour
     tx.step("page_refill", "new page fragment, old pages freed", "page_refill")
-    if scenario.kernel.behaviour.splits_copy_at_page and fragment.crossings:
+    zero_pages(tx, scenario, "page_zero", behaviour.page_frag_bytes // behaviour.page_bytes)
+    if behaviour.splits_copy_at_page and fragment.crossings:
         tx.copy("page_split", "copies split at a 4 KiB page", "payload_copy", "page_split", bytes=64)
         tx.change(times=fragment.crossings)
 
