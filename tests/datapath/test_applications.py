@@ -14,7 +14,14 @@ from sim.config.errors import ConfigError
 from sim.config.scenario.application import frame_bytes, payload_bytes
 from sim.config.tables.quantity import shipped_default
 from sim.datapath import build_plan
-from sim.datapath.applications.messages import CALLS, most_under_way, packets_per_answer, read_bytes
+from sim.datapath.applications.messages import (
+    CALLS,
+    most_under_way,
+    packets_per_answer,
+    read_bytes,
+    window_closes_at,
+    window_opens_at,
+)
 from sim.datapath.plan.registers import R
 from sim.engine.fast import FastEngine
 from sim.engine.reference import ReferenceEngine
@@ -112,7 +119,9 @@ def test_what_calls_execute_is_what_was_counted():
             "send_segment": get("send_s1448") - gathered - 250,
             "arrive": get("arrive_s64") - get("write_skb_s64"),
             "acknowledge": get("ack_s1448") - get("write_skb_s64"),
+            "read_call": (get("pieces22_s64") - get("read_s1408")) / 21,
             "select_call": get("select_s64"),
+            "select_idle": (get("select3_s64") - get("select_s64")) / 2,
             "datagram_send": get("datagram_send_s64") - 250,
             "datagram_arrive": get("datagram_arrives_s64") - get("write_skb_s64"),
             "datagram_read": get("datagram_read_s64"),
@@ -124,7 +133,8 @@ def test_what_calls_execute_is_what_was_counted():
         entry = shipped_default(f"sockets.{name}")
         assert entry.low <= value <= entry.high, name
     first = counted["6.1.192", "read_s1448"]
-    assert shipped_default("sockets.read_call").value == pytest.approx(first, rel=0.01)
+    emptied = counted["6.1.192", "read_s1408"] - shipped_default("sockets.read_call").value
+    assert shipped_default("sockets.read_packet").value == pytest.approx(emptied, abs=3)
     assert shipped_default("sockets.read_page").value == pytest.approx(
         (counted["6.1.192", "read_s65160"] - first) / 15, rel=0.01
     )
@@ -148,10 +158,12 @@ def test_indirect_calls_and_locked_operations_are_those_that_were_counted():
         "send_call": gathered,
         "send_segment": [one - other for one, other in zip(beyond("send_s1448", gathered), (1, 2), strict=True)],
         "arrive": beyond("arrive_s64", counted["write_skb_s64"]),
-        "read_call": counted["read_s1448"],
+        "read_call": beyond("pieces22_s64", counted["read_s1408"], 21),
+        "read_packet": [one - other for one, other in zip(counted["read_s1408"], (4, 2), strict=True)],
         "answer": [one - 1 for one in beyond("read_s64", counted["read_s1448"])],
         "acknowledge": beyond("ack_s1448", counted["write_skb_s64"]),
         "select_call": counted["select_s64"],
+        "select_idle": beyond("select3_s64", counted["select_s64"], 2),
         "datagram_send": [one - 1 for one in beyond("datagram_send_s64", none)],
         "datagram_arrive": beyond("datagram_arrives_s64", counted["write_skb_s64"]),
         "datagram_read": counted["datagram_read_s64"],
@@ -159,6 +171,18 @@ def test_indirect_calls_and_locked_operations_are_those_that_were_counted():
     assert expected.keys() == CALLS.keys()
     for name, (indirect, locked) in expected.items():
         assert CALLS[name] == (pytest.approx(indirect, abs=0.6), pytest.approx(locked, abs=0.7)), name
+
+
+def test_sockets_in_a_memory_cgroup_charge_what_was_counted():
+    counted = {}
+    for name in ("allocation", "sockets"):
+        for row in csv.DictReader((COUNTS.parent / f"{name}.csv").open()):
+            counted[row.get("boot", row["kernel"]), row["configuration"]] = float(row["instructions"])
+    for entry, name in (("send", "sock_send_s1448"), ("arrive", "sock_arrive_s1448"), ("read", "sock_read_s1408")):
+        more = counted["cgroup=counted", name] - counted["6.1.192", name]
+        assert shipped_default(f"sockets.charge_{entry}").value == pytest.approx(more, rel=0.01)
+    plain, grouped = run(OUT), run(OUT, "kernel.behaviour.memory_cgroups=true")
+    assert grouped.pps < plain.pps
 
 
 # -- how often --------------------------------------------------------------------------------------------------------
@@ -185,7 +209,7 @@ def test_a_message_beyond_64_kb_makes_more_than_one_packet():
 
 
 def test_the_guest_that_reads_acknowledges_through_its_other_queue():
-    point = run(INTO, "traffic.message_bytes=1448")
+    point = run(INTO, "traffic.message_bytes=1448", "run.packets=20000")  # until the window is full
     assert point.row_rates["source.send"] == pytest.approx(1, rel=0.02)
     for label in ("driver.acknowledge", "worker.answer_head", "worker.answers_socket"):
         assert point.row_rates[label] == pytest.approx(1 / 2, rel=0.03)
@@ -243,6 +267,34 @@ def test_who_reads_too_slowly_closes_the_window():
     slow = run(OUT, "traffic.message_bytes=65536", "backend.receiver_byte_cost.value=0.25")
     assert slow.bound_by == "receiver"
     assert slow.row_rates["driver.blocked"] > 0
+
+
+def test_a_writer_sleeps_until_a_third_of_its_window_is_open():
+    """Its window of 256 packets closes; it writes again at 171: at most one sleep in 85 packets, not at each answer.
+
+    While it writes, the reader goes on reading: the more of the time it writes, the more packets a sleep has.
+    """
+    scenario = load(OUT, "traffic.message_bytes=64", "sockets={reads: message, selects: true, asked: 3}")
+    closes, opens = window_closes_at(scenario), window_opens_at(scenario)
+    assert (closes, opens) == (256, 256 - 256 // 3)
+    point = sim.run(scenario).points[0]
+    assert point.bound_by == "receiver"
+    assert 0.3 / (closes - opens) < point.row_rates["driver.writes_again"] <= 1 / (closes - opens)
+
+
+def test_a_session_whose_window_holds_little_sleeps_no_longer_than_what_readers_keep_back():
+    """Each of eight readers may keep one packet back for ever: a writer that waited for those would never be woken."""
+    scenario = load(OUT, "traffic.message_bytes=64", "traffic.sessions=8", "virtqueue.size=16")
+    assert window_opens_at(scenario) == 8 < window_closes_at(scenario) == 9
+    assert sim.run(scenario).points[0].pps > 0
+
+
+def test_each_further_socket_that_a_call_asks_costs_its_wait_queue():
+    plans = [plan_of(load(OUT, "sockets.selects=true", f"sockets.asked={n}")) for n in (1, 3)]
+    one, three = (next(row for row in plan.rows if "select" in row.title) for plan in plans)
+    assert three.instructions - one.instructions >= 2 * shipped_default("sockets.select_idle").value
+    many = [sum(part.count for part in row.components if part.primitive == "lock_rmw") for row in (one, three)]
+    assert many[1] - many[0] == 2 * CALLS["select_idle"][1]
 
 
 def test_an_access_variant_gains_what_it_saves_on_both_queues():

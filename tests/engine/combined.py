@@ -154,6 +154,9 @@ FEATURES: dict[str, Draw] = {
     "sockets.reads": _any("message", "packet"),
     "sockets.selects": _flag,
     "sockets.window": _any(130320, 1 << 20, 1 << 24),
+    "sockets.asked": _any(1, 2, 3, 8),
+    "kernel.behaviour.init_on_alloc": _flag,
+    "kernel.behaviour.memory_cgroups": _flag,
 }
 
 

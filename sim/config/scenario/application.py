@@ -50,6 +50,12 @@ class Sockets(Strict):
         "packet", description="bytes of one call that reads: those of a message, or whatever a packet has brought"
     )
     selects: bool = Field(False, description="the reader asks by a call of its own (select) before each read")
+    asked: int = Field(
+        1,
+        ge=1,
+        le=1024,
+        description="sockets that such a call asks: the one that is read, and idle ones",
+    )
     window: int = Field(
         3 << 20,
         ge=2 * MOST_SEGMENT_BYTES,
@@ -62,12 +68,25 @@ class Sockets(Strict):
     send_segment: Instructions = default_entry("sockets.send_segment", "a segment, from tcp_write_xmit to the device")
     arrive: Instructions = default_entry("sockets.arrive", "a segment that comes in, from IP to the socket's queue")
     read_call: Instructions = default_entry("sockets.read_call", "a call that reads from a socket")
-    read_page: Instructions = default_entry("sockets.read_page", "each further 4 KiB of such a call")
+    read_packet: Instructions = default_entry("sockets.read_packet", "what a call that empties a packet executes more")
+    read_page: Instructions = default_entry("sockets.read_page", "each further 4 KiB of a call that reads")
+    charge_send: Instructions = default_entry("sockets.charge_send", "memory cgroups: charge of a segment that is sent")
+    charge_arrive: Instructions = default_entry(
+        "sockets.charge_arrive", "memory cgroups: charge of a segment that comes in"
+    )
+    charge_read: Instructions = default_entry(
+        "sockets.charge_read", "memory cgroups: a packet is read, its charge goes"
+    )
     answer: Instructions = default_entry("sockets.answer", "an acknowledgement, from its decision to the device")
     acknowledge: Instructions = default_entry(
         "sockets.acknowledge", "an acknowledgement that comes in: from IP to the segments that it frees"
     )
-    select_call: Instructions = default_entry("sockets.select_call", "a call that asks whether one socket is ready")
+    select_call: Instructions = default_entry(
+        "sockets.select_call", "a call with a time limit that asks whether one socket is ready"
+    )
+    select_idle: Instructions = default_entry(
+        "sockets.select_idle", "each further socket that such a call asks, waits for and leaves"
+    )
     datagram_send: Instructions = default_entry("sockets.datagram_send", "a call that sends a datagram, to the device")
     datagram_arrive: Instructions = default_entry("sockets.datagram_arrive", "a datagram that comes in, from IP on")
     datagram_read: Instructions = default_entry("sockets.datagram_read", "a call that reads a datagram")

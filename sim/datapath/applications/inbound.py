@@ -13,7 +13,9 @@ from sim.config.tables.vocabulary import SYSTEM_CALL
 from sim.datapath.applications.answers import AnswerRing, both_queues, give_back
 from sim.datapath.applications.messages import (
     answer_bytes,
+    asking,
     calls,
+    emptying_work,
     packets_per_answer,
     pages,
     payload,
@@ -65,9 +67,7 @@ def _read(guest: Program, scenario: Scenario, memory: ReceiveMemory) -> None:
         guest.jump("read_all")
     with guest.each("read"):
         if sockets.selects:
-            guest.step("read_on", "is something there? (select)")
-            guest.change(primitives=(*SYSTEM_CALL, *calls("select_call")))
-            guest.change(function="core_sys_select", extra_instructions=sockets.select_call.value)
+            guest.step("read_on", "is something there? (select)", **asking(scenario))
         label = "read" if sockets.selects else "read_on"
         guest.copy(label, "read: a call, its copy", "rx_payload_copy", times=pieces(taken))
         guest.change(primitives=(*SYSTEM_CALL, *calls("read_call")))
@@ -77,7 +77,8 @@ def _read(guest: Program, scenario: Scenario, memory: ReceiveMemory) -> None:
         guest.then(R.UNREAD.add(-taken))
         guest.jump("read_on", R.UNREAD.at_least(taken))
     with guest.each("packet"):
-        guest.step("read_all", "the packet is read")
+        guest.step("read_all", "the packet is read", extra_instructions=emptying_work(scenario))
+        guest.change(primitives=calls("read_packet"))
         guest.jump("acknowledge", R.UNACKNOWLEDGED.at_least(packets_per_answer(scenario)))
         guest.jump("reader")
 

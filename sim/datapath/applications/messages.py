@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 from sim.config.scenario.application import SEGMENT_BYTES, TCP_HEADERS_BYTES, payload_bytes
 from sim.config.scenario.scenario import Scenario
+from sim.config.tables.vocabulary import SYSTEM_CALL
 from sim.datapath.memory.ring_memory import PAGE_BYTES
 from sim.datapath.plan.program import renumber
 from sim.datapath.plan.registers import BANK, Register
@@ -17,10 +19,12 @@ CALLS = {
     "send_call": (5, 2),
     "send_segment": (6, 8),
     "arrive": (3, 6),
-    "read_call": (4, 4),
+    "read_call": (4, 2),
+    "read_packet": (0, 2),
     "answer": (5, 5),
     "acknowledge": (5, 8),
-    "select_call": (3, 6),
+    "select_call": (6, 6),
+    "select_idle": (3, 6),
     "datagram_send": (9, 8),
     "datagram_arrive": (3, 5),
     "datagram_read": (2, 5),
@@ -84,6 +88,44 @@ def calls(name: str) -> tuple[str, ...]:
     return ("retpoline",) * indirect + ("lock_rmw",) * locked
 
 
+def window_opens_at(scenario: Scenario) -> int:
+    """Packets under way at which a session that sleeps writes again: a third of its own window is open.
+
+    A writer is woken when what is free is at least half of what is taken (sk_stream_is_writeable). The others, which do
+    not sleep when it does, keep their windows full.
+    """
+    sessions, closes = scenario.traffic.sessions, window_closes_at(scenario)
+    kept_back = sessions * (packets_per_answer(scenario) - 1)
+    return max(kept_back, min(closes - 1, closes - closes // (3 * sessions)))
+
+
+def segment_work(scenario: Scenario) -> float:
+    """Instructions of a segment that is sent, the charge to its memory cgroup among them."""
+    sockets, charged = scenario.sockets, scenario.kernel.behaviour.memory_cgroups
+    return sockets.send_segment.value + (sockets.charge_send.value if charged else 0.0)
+
+
+def arrival_work(scenario: Scenario) -> float:
+    """Instructions of a segment that arrives, from IP on, the charge to its memory cgroup among them."""
+    sockets, charged = scenario.sockets, scenario.kernel.behaviour.memory_cgroups
+    return sockets.arrive.value + (sockets.charge_arrive.value if charged else 0.0)
+
+
+def emptying_work(scenario: Scenario) -> float:
+    """Instructions of a read that empties a packet besides those of any read."""
+    sockets, charged = scenario.sockets, scenario.kernel.behaviour.memory_cgroups
+    return sockets.read_packet.value + (sockets.charge_read.value if charged else 0.0)
+
+
+def asking(scenario: Scenario) -> dict[str, Any]:
+    """Return what the call executes by which a reader asks whether there is something to read (select)."""
+    sockets = scenario.sockets
+    idle = sockets.asked - 1
+    instructions = sockets.select_call.value + idle * sockets.select_idle.value
+    primitives = (*SYSTEM_CALL, *calls("select_call"), *calls("select_idle") * idle)
+    return {"function": "core_sys_select", "extra_instructions": instructions, "primitives": primitives}
+
+
 def pages(n_bytes: int) -> int:
     """Pages beyond the first that so many bytes touch."""
     return max(0, -(-n_bytes // PAGE_BYTES) - 1)
@@ -104,6 +146,7 @@ def answer_bytes(scenario: Scenario) -> int:
 _OF_A_SESSION = (
     Register.GATHERED,
     Register.TICKET,
+    Register.NO_SPACE,
     Register.READ_NEXT,
     Register.UNREAD,
     Register.UNACKNOWLEDGED,

@@ -12,7 +12,10 @@ from sim.config.scenario.scenario import Scenario
 from sim.config.tables.vocabulary import SYSTEM_CALL
 from sim.datapath.applications.answers import AnswerRing, put_answer
 from sim.datapath.applications.messages import (
+    arrival_work,
+    asking,
     calls,
+    emptying_work,
     is_answered,
     of_session,
     packets_per_answer,
@@ -20,6 +23,7 @@ from sim.datapath.applications.messages import (
     payload,
     pieces,
     read_bytes,
+    segment_work,
 )
 from sim.datapath.plan.program import Program
 from sim.datapath.plan.registers import BANK, R
@@ -41,7 +45,7 @@ def above_the_device(scenario: Scenario, worker: list[Step]) -> list[Step]:
     """Return the worker's steps with what the host's stack does for an application behind `skb up the host's stack`."""
     sockets, datagrams = scenario.sockets, scenario.traffic.application == "udp"
     function = "udp_rcv" if datagrams else "tcp_v4_rcv"
-    arrive = (sockets.datagram_arrive if datagrams else sockets.arrive).value
+    arrive = sockets.datagram_arrive.value if datagrams else arrival_work(scenario)
     primitives = calls("datagram_arrive" if datagrams else "arrive")
     steps: list[Step] = []
     for step in worker:
@@ -70,9 +74,7 @@ def _reader(scenario: Scenario) -> list[Step]:
         reader.jump("read_all")
     with reader.each("read"):
         if sockets.selects:
-            reader.step("read_on", "is something there? (select)")
-            reader.change(primitives=(*SYSTEM_CALL, *calls("select_call")))
-            reader.change(function="core_sys_select", extra_instructions=sockets.select_call.value)
+            reader.step("read_on", "is something there? (select)", **asking(scenario))
         label = "read" if sockets.selects else "read_on"
         reader.copy(label, "read: a call, its copy", "rx_payload_copy", times=pieces(taken))
         reader.change(primitives=(*SYSTEM_CALL, *calls("datagram_read" if datagrams else "read_call")))
@@ -84,12 +86,14 @@ def _reader(scenario: Scenario) -> list[Step]:
         reader.jump("read_on", R.UNREAD.at_least(taken))
     with reader.each("packet"):
         reader.step("read_all", "the packet is read", function="tcp_recvmsg")
+        if not datagrams:
+            reader.change(extra_instructions=emptying_work(scenario), primitives=calls("read_packet"))
         reader.then(R.SINK_DONE.add(), R.UNACKNOWLEDGED.add())
         if is_answered(scenario):
             reader.jump("answer", R.UNACKNOWLEDGED.at_least(packets_per_answer(scenario)))
         reader.jump("more")
     if is_answered(scenario):
-        instructions = sockets.send_call.value + sockets.send_segment.value if replies else sockets.answer.value
+        instructions = sockets.send_call.value + segment_work(scenario) if replies else sockets.answer.value
         replied = (*SYSTEM_CALL, *calls("send_call"), *calls("send_segment"))
         primitives = replied if replies else calls("answer")
         function = "tcp_sendmsg" if replies else "__tcp_send_ack"

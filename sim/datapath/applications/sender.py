@@ -1,9 +1,9 @@
 """Who writes messages: calls that gather bytes in an open segment, and what leaves goes to the driver below.
 
-A stream writes whenever its window is open; a segment leaves as soon as it is full, and never before: Nagle's algorithm
-holds back what is shorter than a frame while something is unacknowledged. A session of requests waits for each reply. A
-datagram leaves with its call. Each session has a CPU of its own; their segments meet at the lock of the driver's queue.
-Answers interrupt the CPU of the first session.
+A stream writes until its window closes, and goes on when a third of it is open; a segment leaves as soon as it is
+full, and never before: Nagle's algorithm holds back what is shorter than a frame while something is unacknowledged. A
+session of requests waits for each reply. A datagram leaves with its call. Each session has a CPU of its own; their
+segments meet at the lock of the driver's queue. Answers interrupt the CPU of the first session.
 """
 
 from __future__ import annotations
@@ -14,20 +14,26 @@ from sim.config.scenario.scenario import Scenario
 from sim.config.tables.vocabulary import SYSTEM_CALL
 from sim.datapath.applications.answers import AnswerRing, take_answers
 from sim.datapath.applications.messages import (
+    arrival_work,
     calls,
+    emptying_work,
     is_answered,
     of_session,
     packets_per_answer,
     pages,
     payload,
     pieces,
+    segment_work,
     window_closes_at,
+    window_opens_at,
 )
 from sim.datapath.plan.program import Program, also_kicking, retarget
-from sim.datapath.plan.registers import R
+from sim.datapath.plan.registers import Condition, R
 from sim.datapath.plan.step import Anchor, Step
 
 _CALLED = R.ANSWER_CALLS.differs(R.ANSWER_CALLS_SEEN)
+#: A CPU that wakes up, and the program on it.
+_WOKEN = ("worker_wakeup", "context_switch")
 
 
 def sessions(scenario: Scenario, xmit: list[Step]) -> list[Step]:
@@ -86,7 +92,7 @@ def _write(app: Program, scenario: Scenario) -> None:
     with app.each("packet"):
         app.step("segment", "the packet goes to the device", function="tcp_write_xmit")
         if not datagrams:
-            app.change(extra_instructions=sockets.send_segment.value, primitives=calls("send_segment"))
+            app.change(extra_instructions=segment_work(scenario), primitives=calls("send_segment"))
         app.then(R.GATHERED.add(-carried))
         if traffic.sessions > 1:
             app.step("queue_lock", "lock of the device's queue", function="__dev_queue_xmit", primitives=("spin_lock",))
@@ -114,35 +120,55 @@ def _go_on(app: Program, scenario: Scenario, interrupted: bool) -> None:
             app.jump("blocked")
             return
         if is_answered(scenario):
-            app.jump("blocked", R.SEGMENTS_SENT.minus(R.SEGMENTS_ACKNOWLEDGED).at_least(window_closes_at(scenario)))
+            app.jump("space", R.NO_SPACE.equals(1))
+            app.jump("no_space", R.SEGMENTS_SENT.minus(R.SEGMENTS_ACKNOWLEDGED).at_least(window_closes_at(scenario)))
         app.jump("segment", R.GATHERED.at_least(carried))
         app.jump("send")
 
 
 def _wait(app: Program, scenario: Scenario, interrupted: bool) -> None:
     """A session that may not send sleeps; a reply is read; answers are taken where their interrupt goes."""
-    sockets, replies = scenario.sockets, scenario.traffic.application == "tcp-rr"
-    window = R.SEGMENTS_SENT.minus(R.SEGMENTS_ACKNOWLEDGED).below(window_closes_at(scenario))
+    sockets = scenario.sockets
+    if scenario.traffic.application != "tcp-rr":
+        under_way = R.SEGMENTS_SENT.minus(R.SEGMENTS_ACKNOWLEDGED)
+        _wait_for_space(app, under_way.below(window_opens_at(scenario) + 1), interrupted)
+        return
     reply_is_there = R.SEGMENTS_ACKNOWLEDGED.minus(R.TICKET).at_least(0)
     with app.each("answer", sometimes="it may not send"):
-        title = "sleep until the reply comes, wake up" if replies else "window closed: sleep until it opens, wake up"
-        app.step("blocked", title, operation="hold", function="schedule")
-        app.change(primitives=("worker_wakeup", "context_switch") if app.actor == "driver" else ("worker_wakeup",))
-        app.change(condition=_CALLED if interrupted else reply_is_there if replies else window)
+        app.step("blocked", "sleep until the reply comes, wake up", operation="hold", function="schedule")
+        app.change(primitives=_WOKEN, condition=_CALLED if interrupted else reply_is_there)
         app.jump(Anchor.ANSWERED if interrupted else "sent_nothing")
-    if replies:
-        with app.each("packet"):
-            app.copy("reply", "read the reply: a call, its copy", "rx_payload_copy")
-            app.change(primitives=(*SYSTEM_CALL, *calls("read_call")))
-            app.change(bytes=scenario.traffic.message_bytes, function="tcp_recvmsg")
-            app.change(extra_instructions=sockets.read_call.value, extra_ns=sockets.own_cost.value)
-            app.jump("send")
+    with app.each("packet"):
+        app.copy("reply", "read the reply: a call, its copy", "rx_payload_copy")
+        app.change(primitives=(*SYSTEM_CALL, *calls("read_call"), *calls("read_packet")))
+        app.change(bytes=scenario.traffic.message_bytes, function="tcp_recvmsg")
+        app.change(extra_instructions=sockets.read_call.value + emptying_work(scenario))
+        app.change(extra_ns=sockets.own_cost.value)
+        app.jump("send")
+
+
+def _wait_for_space(app: Program, space: Condition, interrupted: bool) -> None:
+    """The program sleeps until enough is acknowledged; where answers interrupt, each wakes its CPU but not it."""
+    with app.each("answer", sometimes="its window is closed"):
+        app.step("no_space", "window closed", function="sk_stream_wait_memory")
+        app.then(R.NO_SPACE.put(1))
+        app.step("blocked", "sleep until an answer comes" if interrupted else "sleep until a third is open, wake up")
+        app.change(operation="hold", function="schedule", condition=_CALLED if interrupted else space)
+        app.change(primitives=_WOKEN[:1] if interrupted or app.actor == "source" else _WOKEN)
+        app.jump(Anchor.ANSWERED if interrupted else "space")
+        app.step("space", "is a third open?", function="sk_stream_write_space")
+        app.jump("writes_again", space)
+        app.jump("blocked")
+        app.step("writes_again", "the program goes on", function="sk_stream_wait_memory")
+        app.change(primitives=_WOKEN[1:] if interrupted else ())
+        app.then(R.NO_SPACE.put(0))
+        app.jump("sent_nothing")
 
 
 def _take_answers(app: Program, scenario: Scenario) -> None:
     """Answers interrupt the first session; a reply is data, which acknowledges, too."""
     sockets, memory = scenario.sockets, AnswerRing(scenario)
-    data = sockets.arrive.value if scenario.traffic.application == "tcp-rr" else 0.0
+    data = arrival_work(scenario) if scenario.traffic.application == "tcp-rr" else 0.0
     primitives = calls("acknowledge") + (calls("arrive") if data else ())
     work: dict[str, Any] = {"extra_instructions": sockets.acknowledge.value + data, "primitives": primitives}
     take_answers(app, scenario, memory, packets_per_answer(scenario), **work)

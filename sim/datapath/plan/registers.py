@@ -238,6 +238,7 @@ class Register(Compared, IntEnum):
     # an application, of one actor: its sender
     GATHERED = auto()  # bytes in the open segment
     TICKET = auto()  # the last segment of this session, by number
+    NO_SPACE = auto()  # the program sleeps until enough of what it wrote has been acknowledged
     ANSWERS_SEEN = auto()
     ANSWERED_NOW = auto()
     ANSWER_CALLS_SEEN = auto()
