@@ -61,7 +61,8 @@ def _read(guest: Program, scenario: Scenario, memory: ReceiveMemory) -> None:
         guest.jump("take", R.LAST_USED_IDX.minus(R.READ_NEXT).at_least(memory.heads))
         guest.jump("asleep")
     with guest.each("packet"):
-        guest.step("take", "a packet of the socket's queue", primitives=calls("arrive"))  # what brought it there
+        # the calls are those of what brought it there
+        guest.step("take", "a packet of the socket's queue", primitives=calls(scenario, "arrive"))
         guest.then(R.UNREAD.add(carried), R.READ_NEXT.add(memory.heads), R.UNACKNOWLEDGED.add())
         guest.jump("read_on", R.UNREAD.at_least(taken))
         guest.jump("read_all")
@@ -70,7 +71,7 @@ def _read(guest: Program, scenario: Scenario, memory: ReceiveMemory) -> None:
             guest.step("read_on", "is something there? (select)", **asking(scenario))
         label = "read" if sockets.selects else "read_on"
         guest.copy(label, "read: a call, its copy", "rx_payload_copy", times=pieces(taken))
-        guest.change(primitives=(*SYSTEM_CALL, *calls("read_call")))
+        guest.change(primitives=(*SYSTEM_CALL, *calls(scenario, "read_call")))
         guest.change(bytes=-(-taken // pieces(taken)), function="tcp_recvmsg")
         guest.change(extra_instructions=sockets.read_call.value + pages(taken) * sockets.read_page.value)
         guest.change(extra_ns=sockets.own_cost.value + taken * scenario.driver.byte_cost.value)
@@ -78,7 +79,7 @@ def _read(guest: Program, scenario: Scenario, memory: ReceiveMemory) -> None:
         guest.jump("read_on", R.UNREAD.at_least(taken))
     with guest.each("packet"):
         guest.step("read_all", "the packet is read", extra_instructions=emptying_work(scenario))
-        guest.change(primitives=calls("read_packet"))
+        guest.change(primitives=calls(scenario, "read_packet"))
         guest.jump("acknowledge", R.UNACKNOWLEDGED.at_least(packets_per_answer(scenario)))
         guest.jump("reader")
 
@@ -91,7 +92,7 @@ def _acknowledge(guest: Program, scenario: Scenario) -> None:
         whole = memory.buffer(R.ANSWERS, VNET_HEADER_BYTES + answer_bytes(scenario), write=True)
         guest.write("acknowledge", "an acknowledgement, down to start_xmit", whole, function="__tcp_send_ack")
         guest.change(extra_instructions=scenario.sockets.answer.value, extra_ns=scenario.driver.pktgen_cost.value)
-        guest.change(primitives=calls("answer"))
+        guest.change(primitives=calls(scenario, "answer"))
         guest.write("answer_chain", "write the descriptors", place(ring.chain_write(R.ANSWERS)))
         guest.change(function="virtqueue_add_outbuf")
         slot = place(ring.avail_entry(R.ANSWERS, write=True))
@@ -167,7 +168,10 @@ def _flush(tx: Program, scenario: Scenario, memory: AnswerRing) -> None:
         tx.step("answers_skb", "skb from the packet's buffer", "backend_skb", **each)
         tx.step("answers_receive", "skb up the host's stack", "skb_receive", **each)
         tx.step("answers_socket", "from IP to the segments that it frees", function="tcp_ack", **each)
-        tx.change(extra_instructions=scenario.sockets.acknowledge.value, primitives=calls("acknowledge"))
+        tx.change(
+            extra_instructions=scenario.sockets.acknowledge.value,
+            primitives=calls(scenario, "acknowledge", worker=True),
+        )
         tx.then(*[R.SEGMENTS_ACKNOWLEDGED.add_register(R.ANSWERS_BATCH)] * packets)
     with tx.each("answer_batch"):
         give_back(tx, scenario, str)

@@ -8,26 +8,27 @@ from typing import Any
 from sim.config.scenario.application import SEGMENT_BYTES, TCP_HEADERS_BYTES, payload_bytes
 from sim.config.scenario.scenario import Scenario
 from sim.config.tables.vocabulary import SYSTEM_CALL
+from sim.costs import return_sequence
 from sim.datapath.memory.ring_memory import PAGE_BYTES
 from sim.datapath.plan.program import renumber
 from sim.datapath.plan.registers import BANK, Register
 from sim.datapath.plan.step import Step
 
-#: Indirect calls and locked operations of what section `sockets` names, besides its instructions; counted with them
-#: (tests/data/counts/sockets.csv, 6.1.192).
+#: Indirect calls, locked operations and returns of what section `sockets` names, besides its instructions; counted with
+#: them (tests/data/counts/sockets.csv and socket_returns.csv, 6.1.192).
 CALLS = {
-    "send_call": (5, 2),
-    "send_segment": (6, 8),
-    "arrive": (3, 6),
-    "read_call": (4, 2),
-    "read_packet": (0, 2),
-    "answer": (5, 5),
-    "acknowledge": (5, 8),
-    "select_call": (6, 6),
-    "select_idle": (3, 6),
-    "datagram_send": (9, 8),
-    "datagram_arrive": (3, 5),
-    "datagram_read": (2, 5),
+    "send_call": (5, 2, 43),
+    "send_segment": (6, 8, 95),
+    "arrive": (3, 6, 56),
+    "read_call": (4, 2, 31),
+    "read_packet": (0, 2, 4),
+    "answer": (5, 5, 68),
+    "acknowledge": (5, 8, 67),
+    "select_call": (6, 6, 48),
+    "select_idle": (3, 6, 10),
+    "datagram_send": (9, 8, 105),
+    "datagram_arrive": (3, 5, 24),
+    "datagram_read": (2, 5, 30),
 }
 #: Bytes that one copy of a call moves: a page fragment of the socket (skb_page_frag_refill, order 3).
 FRAGMENT_BYTES = 32768
@@ -82,10 +83,17 @@ def window_closes_at(scenario: Scenario) -> int:
     return max(kept_back + 1, most_under_way(scenario) - others)
 
 
-def calls(name: str) -> tuple[str, ...]:
-    """Return the primitives of an operation of section `sockets` besides its instructions."""
-    indirect, locked = CALLS[name]
-    return ("retpoline",) * indirect + ("lock_rmw",) * locked
+def calls(scenario: Scenario, *names: str, worker: bool = False) -> tuple[str, ...]:
+    """Return the primitives of operations of section `sockets` besides their instructions.
+
+    Returns are among them where they are mitigated. The worker's own steps hold those of their indirect calls already.
+    """
+    sequence = return_sequence(scenario.kernel, scenario.cpu, scenario.mitigations)
+    primitives: tuple[str, ...] = ()
+    for indirect, locked, returns in (CALLS[name] for name in names):
+        primitives += ("retpoline",) * indirect + ("lock_rmw",) * locked
+        primitives += (sequence,) * (returns - indirect * worker) if sequence is not None else ()
+    return primitives
 
 
 def window_opens_at(scenario: Scenario) -> int:
@@ -122,7 +130,7 @@ def asking(scenario: Scenario) -> dict[str, Any]:
     sockets = scenario.sockets
     idle = sockets.asked - 1
     instructions = sockets.select_call.value + idle * sockets.select_idle.value
-    primitives = (*SYSTEM_CALL, *calls("select_call"), *calls("select_idle") * idle)
+    primitives = (*SYSTEM_CALL, *calls(scenario, "select_call", *["select_idle"] * idle))
     return {"function": "core_sys_select", "extra_instructions": instructions, "primitives": primitives}
 
 

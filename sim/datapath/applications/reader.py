@@ -46,7 +46,7 @@ def above_the_device(scenario: Scenario, worker: list[Step]) -> list[Step]:
     sockets, datagrams = scenario.sockets, scenario.traffic.application == "udp"
     function = "udp_rcv" if datagrams else "tcp_v4_rcv"
     arrive = sockets.datagram_arrive.value if datagrams else arrival_work(scenario)
-    primitives = calls("datagram_arrive" if datagrams else "arrive")
+    primitives = calls(scenario, "datagram_arrive" if datagrams else "arrive", worker=True)
     steps: list[Step] = []
     for step in worker:
         if step.counted_as != "skb_receive":
@@ -77,7 +77,7 @@ def _reader(scenario: Scenario) -> list[Step]:
             reader.step("read_on", "is something there? (select)", **asking(scenario))
         label = "read" if sockets.selects else "read_on"
         reader.copy(label, "read: a call, its copy", "rx_payload_copy", times=pieces(taken))
-        reader.change(primitives=(*SYSTEM_CALL, *calls("datagram_read" if datagrams else "read_call")))
+        reader.change(primitives=(*SYSTEM_CALL, *calls(scenario, "datagram_read" if datagrams else "read_call")))
         called = sockets.datagram_read if datagrams else sockets.read_call
         reader.change(bytes=-(-taken // pieces(taken)), function="udp_recvmsg" if datagrams else "tcp_recvmsg")
         reader.change(extra_instructions=called.value + pages(taken) * sockets.read_page.value)
@@ -87,15 +87,15 @@ def _reader(scenario: Scenario) -> list[Step]:
     with reader.each("packet"):
         reader.step("read_all", "the packet is read", function="tcp_recvmsg")
         if not datagrams:
-            reader.change(extra_instructions=emptying_work(scenario), primitives=calls("read_packet"))
+            reader.change(extra_instructions=emptying_work(scenario), primitives=calls(scenario, "read_packet"))
         reader.then(R.SINK_DONE.add(), R.UNACKNOWLEDGED.add())
         if is_answered(scenario):
             reader.jump("answer", R.UNACKNOWLEDGED.at_least(packets_per_answer(scenario)))
         reader.jump("more")
     if is_answered(scenario):
         instructions = sockets.send_call.value + segment_work(scenario) if replies else sockets.answer.value
-        replied = (*SYSTEM_CALL, *calls("send_call"), *calls("send_segment"))
-        primitives = replied if replies else calls("answer")
+        replied = (*SYSTEM_CALL, *calls(scenario, "send_call", "send_segment"))
+        primitives = replied if replies else calls(scenario, "answer")
         function = "tcp_sendmsg" if replies else "__tcp_send_ack"
         work = {"extra_instructions": instructions, "primitives": primitives, "function": function}
         put_answer(reader, AnswerRing(scenario), "answered", **work)

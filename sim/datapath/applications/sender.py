@@ -81,7 +81,7 @@ def _write(app: Program, scenario: Scenario) -> None:
     with app.each("message"):
         title = "send a message" if traffic.application == "tcp-stream" else "send one message"
         app.copy("send", f"{title}: a call, its copy", "skb_copy", times=pieces(message))
-        app.change(primitives=(*SYSTEM_CALL, *calls("datagram_send" if datagrams else "send_call")))
+        app.change(primitives=(*SYSTEM_CALL, *calls(scenario, "datagram_send" if datagrams else "send_call")))
         app.change(bytes=-(-message // pieces(message)), function="udp_sendmsg" if datagrams else "tcp_sendmsg")
         called = sockets.datagram_send if datagrams else sockets.send_call
         app.change(extra_instructions=called.value + pages(message) * sockets.send_page.value)
@@ -92,7 +92,7 @@ def _write(app: Program, scenario: Scenario) -> None:
     with app.each("packet"):
         app.step("segment", "the packet goes to the device", function="tcp_write_xmit")
         if not datagrams:
-            app.change(extra_instructions=segment_work(scenario), primitives=calls("send_segment"))
+            app.change(extra_instructions=segment_work(scenario), primitives=calls(scenario, "send_segment"))
         app.then(R.GATHERED.add(-carried))
         if traffic.sessions > 1:
             app.step("queue_lock", "lock of the device's queue", function="__dev_queue_xmit", primitives=("spin_lock",))
@@ -140,7 +140,7 @@ def _wait(app: Program, scenario: Scenario, interrupted: bool) -> None:
         app.jump(Anchor.ANSWERED if interrupted else "sent_nothing")
     with app.each("packet"):
         app.copy("reply", "read the reply: a call, its copy", "rx_payload_copy")
-        app.change(primitives=(*SYSTEM_CALL, *calls("read_call"), *calls("read_packet")))
+        app.change(primitives=(*SYSTEM_CALL, *calls(scenario, "read_call", "read_packet")))
         app.change(bytes=scenario.traffic.message_bytes, function="tcp_recvmsg")
         app.change(extra_instructions=sockets.read_call.value + emptying_work(scenario))
         app.change(extra_ns=sockets.own_cost.value)
@@ -169,6 +169,6 @@ def _take_answers(app: Program, scenario: Scenario) -> None:
     """Answers interrupt the first session; a reply is data, which acknowledges, too."""
     sockets, memory = scenario.sockets, AnswerRing(scenario)
     data = arrival_work(scenario) if scenario.traffic.application == "tcp-rr" else 0.0
-    primitives = calls("acknowledge") + (calls("arrive") if data else ())
+    primitives = calls(scenario, "acknowledge", *(("arrive",) if data else ()))
     work: dict[str, Any] = {"extra_instructions": sockets.acknowledge.value + data, "primitives": primitives}
     take_answers(app, scenario, memory, packets_per_answer(scenario), **work)
