@@ -129,8 +129,8 @@ def _check_simple_ring(scenario: Scenario) -> None:
     into_tap = writes or (device.kind == "qemu" and device.direction == "tx")
     odd = {
         "device.direction": writes and device.direction == "rx",
-        "virtqueue.layout": queue.layout == "packed" and device.kind != "vhost_user",
-        "virtqueue.in_order": queue.in_order and device.kind not in ("vhost_net", "vhost_user"),
+        "virtqueue.layout": queue.layout == "packed" and device.kind not in ("vhost_user", "qemu"),
+        "virtqueue.in_order": queue.in_order and device.kind in ("af_xdp", "tap_write"),
         "device.zerocopy_tx": device.zerocopy_tx,
         "device.busyloop_timeout_us": device.busyloop_timeout_us > 0,
         "device.schedule_out": device.schedule_out,

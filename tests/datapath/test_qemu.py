@@ -188,3 +188,45 @@ def test_several_senders_share_the_queue_that_it_reads():
     two = received("receive.source.senders=2")
     assert two.bound_by == "worker"
     assert two.pps == pytest.approx(received().pps, rel=0.05)
+
+
+# -- packed rings and IN_ORDER ----------------------------------------------------------------------------------------
+
+PACKED, IN_ORDER = "virtqueue.layout=packed", "virtqueue.in_order=true"
+
+both_directions = pytest.mark.parametrize("name", ["qemu-tx", RX])
+
+
+@both_directions
+def test_a_packed_ring_is_reached_by_loads_and_stores_too(name):
+    ring = [row for row in rows_of(name, "user_ring", PACKED).values() if (row.accessor or "").startswith("packed_")]
+    assert len(ring) >= 5
+    for row in ring:
+        assert {part.primitive for part in (*row.components, *row.unit_components)} <= {"load", "store", "branch"}
+        assert not row.function.startswith("vhost"), row.label
+        assert "_split_" not in row.function
+
+
+@both_directions
+@pytest.mark.parametrize("size", SIZES)
+def test_in_order_reads_no_avail_ring(name, size):
+    plain, ordered = (rows_of(name, "user_ring", *more, size=size) for more in ((), (IN_ORDER,)))
+    assert plain["head"].access is not None
+    assert ordered["head"].access is None
+
+
+def test_in_order_writes_one_used_element_for_all_buffers_of_a_packet():
+    plain, ordered = (rows_of(RX, "user_ring", *more, size=9000)["used_one"] for more in ((), (IN_ORDER,)))
+    assert primitives(plain)["store"] == 6 * primitives(ordered)["store"]
+
+
+@both_directions
+@pytest.mark.parametrize("ring", [(PACKED,), (IN_ORDER,), (PACKED, IN_ORDER)])
+@pytest.mark.parametrize("event_idx", ["true", "false"])
+def test_whatever_the_ring_all_that_is_sent_comes_back(name, ring, event_idx):
+    low = point(*ring, f"virtqueue.event_idx={event_idx}", "traffic.load=100000", "virtqueue.size=32", name=name)
+    assert low.pps == pytest.approx(100_000, rel=0.01)
+    assert low.dropped == 0
+    full = point(*ring, f"virtqueue.event_idx={event_idx}", name=name)
+    assert full.bound_by == "worker"
+    assert full.pps == pytest.approx(point(f"virtqueue.event_idx={event_idx}", name=name).pps, rel=0.1)

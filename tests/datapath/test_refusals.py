@@ -64,6 +64,8 @@ NOT_FOR_OTHERS = NOT_FOR_RECEIVE | {
     "memory.invalidations_per_second": "1000",
     "placement": "{preempted_us: 10, preempted_every_us: 1000}",
 }
+#: ... but a back end in user space has them.
+IN_USER_SPACE = ("virtqueue.layout", "virtqueue.in_order")
 NOT_FOR_FORWARDING = {
     "virtqueue.layout": "packed",
     "virtqueue.in_order": "true",
@@ -108,7 +110,7 @@ REFUSALS = [
     *(
         Refusal("qemu-tx", (f"{key}={value}",), key, "is not modelled with device.kind qemu")
         for key, value in NOT_FOR_OTHERS.items()
-        if key != "device.sndbuf_limited"
+        if key not in ("device.sndbuf_limited", *IN_USER_SPACE)
     ),
     Refusal("tap-write", ("traffic.load=1e6",), "traffic.load", "tap_write sets its own pace"),
     Refusal(SEED, ("backend.kind=tap-down",), "backend.kind", "goes with device.kind tap_write only"),
@@ -127,7 +129,7 @@ REFUSALS = [
         Refusal(name, (f"{key}={value}",), key, f"is not modelled with device.kind {kind}")
         for name, kind in (("vhost-user-tx", "vhost_user"), ("vhost-user-rx", "vhost_user"), ("af-xdp-tx", "af_xdp"))
         for key, value in NOT_FOR_OTHERS.items()
-        if kind != "vhost_user" or key not in ("virtqueue.layout", "virtqueue.in_order")
+        if kind != "vhost_user" or key not in IN_USER_SPACE
     ),
     *(
         Refusal("virtio-user-l2fwd", (f"{key}={value}",), key, "is not modelled with driver.forwards")

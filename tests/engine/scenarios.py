@@ -212,8 +212,8 @@ def transmitting(draw: st.DrawFn) -> Case:
     )
 
 
-#: What a ring of vhost-user may have besides.
-vhost_user_rings = st.builds(
+#: What a ring of a back end in user space may have besides.
+user_space_rings = st.builds(
     lambda *drawn: [f"virtqueue.{key}={value}" for key, value in drawn],
     *(
         st.tuples(st.just(key), st.sampled_from(values))
@@ -243,7 +243,7 @@ def competitors(draw: st.DrawFn) -> Case:
             f"device.batch={draw(st.sampled_from([1, 7, 64]))}",
             f"driver.packet_cost={draw(st.sampled_from([0, 45, 900]))}",
             f"traffic.packet_bytes={draw(st.sampled_from([14, 64, 1518]))}",
-            *(draw(vhost_user_rings) if name.startswith("vhost-user") else ()),
+            *(() if name.startswith("af-xdp") else draw(user_space_rings)),
         ],
     )
     if draw(st.booleans()):

@@ -32,7 +32,7 @@ class Virtqueue(Strict):
     packed_access: Literal["rfc", "ideal"] = Field(
         "rfc",
         description="packed ring of vhost_net; rfc: two reads per descriptor, one write per used buffer, a call at "
-        "every flush; ideal: one read, one write, the driver's event structure is read (as vhost_user does)",
+        "every flush; ideal: one read, one write, the driver's event structure is read (as vhost_user and qemu do)",
     )
     in_order: bool = Field(False, description="VIRTIO_F_IN_ORDER: buffers are used in the order of the ring")
     in_order_device: Literal["full", "avail", "used"] = Field(

@@ -100,7 +100,14 @@ def flush_transmit(scenario: Scenario, packet_bytes: int) -> list[Step]:
         loop.jump("again", R.SENT_PKTS.at_least(TX_BURST))
         next_packet(loop)
     _end_of_burst(loop, scenario, ring)
-    return loop.steps
+    return in_layout(scenario, loop.steps)
+
+
+def in_layout(scenario: Scenario, steps: list[Step]) -> list[Step]:
+    """Return the steps with the functions that QEMU has for the layout of the ring."""
+    if scenario.virtqueue.layout == "split":
+        return steps
+    return [replace(step, function=step.function.replace("_split_", "_packed_")) for step in steps]
 
 
 def _main_loop(loop: Program, scenario: Scenario, ring: SplitRing) -> None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from sim.config.scenario.scenario import Scenario
 from sim.config.scenario.traffic import VNET_HEADER_BYTES
 from sim.config.tables.vocabulary import SYSTEM_CALL
-from sim.datapath.devices.qemu import CALL, ring_side
+from sim.datapath.devices.qemu import CALL, in_layout, ring_side
 from sim.datapath.memory.receive_memory import FRAGMENT_BYTES, ReceiveMemory
 from sim.datapath.memory.rings import SplitRing
 from sim.datapath.plan.program import Program
@@ -43,7 +43,7 @@ def tap_send(scenario: Scenario, packet_bytes: int) -> list[Step]:
     _into_guest(loop, scenario, ring, memory)
     _no_buffers(loop, scenario, ring)
     _no_packets(loop, scenario, memory)
-    return loop.steps
+    return in_layout(scenario, loop.steps)
 
 
 def _main_loop(loop: Program, scenario: Scenario, ring: SplitRing) -> None:
@@ -130,7 +130,7 @@ def _into_guest(loop: Program, scenario: Scenario, ring: SplitRing, memory: Rece
         loop.then(R.DONE_IDX.add(memory.heads), R.SENT_PKTS.add(), R.RECEIVED.add(), R.BUFFERED.add(-1))
         elements = ring.used_elements(R.LAST_AVAIL_IDX, R.DONE_IDX)
         loop.write("used_one", "used elements", elements, "used_element_write", function="virtqueue_split_fill")
-        loop.change(bytes=8, times=memory.heads)
+        loop.change(bytes=8, times=1 if scenario.virtqueue.one_used_element else memory.heads)
     with ring_side(loop, "virtio_notify") as side, side.each("packet"):
         used_index(side, scenario, ring, R.LAST_AVAIL_IDX, R.RETURNED.copy(R.RECEIVED))
         look_for_notification(side, scenario, ring)

@@ -113,7 +113,8 @@ class _Device:
         assert step.access is not None
         assert step.access.index is not None
         access = self.ring.used(step.access.index, step.access.count)
-        used = replace(step, counted_as="packed_used", accessor="packed_used_write", bytes=16, times=1)
+        counted = "packed_used" if step.counted_as else None  # a step without a count has none here either
+        used = replace(step, counted_as=counted, accessor="packed_used_write", bytes=16, times=1)
         used = replace(used, title="used descriptors, one by one", access=access)
         if access.count is None:
             return used
