@@ -191,7 +191,7 @@ def used_buffers(rx: Program, scenario: Scenario, ring: SplitRing) -> None:
         done.append(R.BATCH_PACKETS.put(0))
         elements = ring.used_elements(R.LAST_AVAIL_IDX, R.DONE_IDX)
         rx.write("used_elements", "one used element for each packet, IN_ORDER", elements, "used_element_write")
-        rx.change(counted_as="used_element", bytes=8, unit=R.BATCH_PACKETS, per_unit=True)
+        rx.change(counted_as="used_element", bytes=8, unit=R.BATCH_PACKETS, per_unit=True, scopes=("packet",))
     else:
         used_elements(rx, scenario, ring, R.LAST_AVAIL_IDX)
     used_index(rx, scenario, ring, R.LAST_AVAIL_IDX, *done)
