@@ -60,6 +60,13 @@ READING_CALLS, ASKED = 22, 3
 #: A send buffer of this many bytes keeps the transmit handler from its batches.
 LIMITED_SEND_BUFFER = 1 << 20
 _PROGRAMS = {"xdp": 1, "skb": 0}
+#: What forwards behind the TAP and where to, by the numbers that vhost.c has for them (network.h).
+FORWARDERS = {"bridge": 1, "tcdrop": 2, "tc": 3, "ovs": 4, "macvtap": 5, "redirect": 6}
+PORTS = {"dummy": 0, "veth": 1, "nic": 2}
+#: Which ports are counted behind some forwarders; behind the others, all.
+_PORTS_OF = {"tcdrop": ("dummy",), "ovs": ("dummy", "veth"), "redirect": ("nic",)}
+#: skbs that a TAP gathers at most (NAPI_POLL_WEIGHT).
+RX_FRAMES = 64
 
 
 def configurations() -> dict[str, Configuration]:
@@ -69,7 +76,8 @@ def configurations() -> dict[str, Configuration]:
     buffers. `tx_xdp` drops in XDP, `tx_skb` in the stack; `txx` has one more thing, `txb` further bursts, `txw` bursts
     that wrap the ring inside a flush, `txo` and `rxo` VIRTIO_F_IN_ORDER. `write` is a process that writes to a TAP,
     `sock` one operation of a socket above one, with messages of `s` bytes; `sock_gather` sends while data is
-    unacknowledged, `sock_pieces` reads a segment by several calls, `sock_select3` asks two idle sockets first.
+    unacknowledged, `sock_pieces` reads a segment by several calls, `sock_select3` asks two idle sockets first. `txn` has
+    something behind its TAP, and a port of some kind behind that; `txn_frames` gathers skbs.
     """
     driven = {name: Configuration(name, "vhost", settings) for name, settings in _driven()}
     written = {
@@ -77,7 +85,9 @@ def configurations() -> dict[str, Configuration]:
         for way, size in product(range(len(WAYS)), (64, 1024, 1514))
         for name in (f"write_{WAYS[way]}_s{size}",)
     }
-    return driven | written | {name: Configuration(name, "messages", settings) for name, settings in _of_sockets()}
+    sockets = {name: Configuration(name, "messages", settings) for name, settings in _of_sockets()}
+    behind = {name: Configuration(name, "vhost", settings) for name, settings in _behind()}
+    return driven | written | sockets | behind
 
 
 def _of_sockets() -> Iterator[tuple[str, Settings]]:
@@ -91,6 +101,18 @@ def _of_sockets() -> Iterator[tuple[str, Settings]]:
     yield f"sock_pieces{READING_CALLS}_s64", {**segment, "each": READING_CALLS}
     asked = {"operation": OPERATIONS.index("select"), "size": 64, "each": ASKED, "count": MESSAGES}
     yield f"sock_select{ASKED}_s64", asked
+
+
+def _behind() -> Iterator[tuple[str, Settings]]:
+    for forwarder, port, burst in product(FORWARDERS, PORTS, (1, 32)):
+        if port not in _PORTS_OF.get(forwarder, PORTS):
+            continue
+        ports = {"behind": FORWARDERS[forwarder], "port": PORTS[port]}
+        yield f"txn_{forwarder}_{port}_b{burst}_s64", {"xdp": 0, **ports, "burst": burst, "size": 64}
+    gathers = {"xdp": 0, "sndbuf": LIMITED_SEND_BUFFER, "rx_frames": RX_FRAMES}
+    for burst in (1, 32):
+        yield f"txn_frames{RX_FRAMES}_b{burst}_s64", {**gathers, "burst": burst, "size": 64}
+    yield "txn_nobatch_b1_s64", {"xdp": 0, "sndbuf": LIMITED_SEND_BUFFER, "burst": 1, "size": 64}
 
 
 def chosen(prefixes: Sequence[str]) -> list[Configuration]:

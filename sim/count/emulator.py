@@ -27,6 +27,15 @@ from sim.host.programs import compiled, compiled_from
 SOURCES = Path(__file__).resolve().parent
 #: In the order in which they are loaded; what a kernel has built in has no file.
 MODULES = ("vhost_iotlb", "vhost", "tun", "tap", "vhost_net")
+#: What runs need that have something behind their TAP, behind those, in the order in which they are loaded.
+NETWORK_MODULES = (
+    *("dummy", "veth", "llc", "stp", "bridge", "macvlan", "macvtap"),
+    *("sch_ingress", "cls_matchall", "act_gact", "act_mirred"),
+    *("crc32c_generic", "libcrc32c", "nf_defrag_ipv4", "nf_defrag_ipv6", "nf_conntrack", "nf_nat", "nf_conncount"),
+    *("nsh", "psample", "openvswitch", "pps_core", "ptp", "dca", "i2c-algo-bit", "igb"),
+)
+#: The NIC of a machine whose runs have one behind their TAP: an 82576, whose frames nobody takes from the wire.
+NIC = ("-device", "igb")
 #: What is counted: the handlers of vhost_net, which its worker is called by, and system calls of a process that writes,
 #: sends, reads or asks whether a socket is ready.
 HANDLERS = (
@@ -81,14 +90,14 @@ class Boot:
     runs: tuple[ProgramRun, ...]
 
 
-def find_files(kernel: Path, modules: Path) -> dict[str, Path]:
+def find_files(kernel: Path, modules: Path, wanted: Sequence[str] = MODULES) -> dict[str, Path]:
     """Return the files of the modules below a folder by name; ConfigError when the kernel or vhost_net is missing."""
     if not kernel.is_file():
         raise ConfigError("is no file; a bootable kernel (vmlinuz) is needed", file=kernel)
     if not modules.is_dir():
         raise ConfigError("is no folder", file=modules)
     files: dict[str, Path] = {}
-    for name in MODULES:
+    for name in wanted:
         matching = sorted(file for pattern in (f"{name}.ko", f"{name}.ko.*") for file in modules.rglob(pattern))
         if matching:
             files[name] = matching[0]
@@ -148,7 +157,8 @@ def boot(
     ConfigError
         A file is missing, the emulator cannot be had, or the machine stopped early.
     """
-    files = find_files(kernel, modules)
+    networked = any(word.startswith("behind=") for run in runs for word in run)
+    files = find_files(kernel, modules, MODULES + NETWORK_MODULES if networked else MODULES)
     emulator = find_emulator()
     plugin = compiled_from("count-plugin", [SOURCES / "plugin.c"], ("-O2", "-shared", "-fPIC", "-fvisibility=hidden"))
     folder.mkdir(parents=True, exist_ok=True)
@@ -158,6 +168,7 @@ def boot(
     line = [
         *(*emulator, "-accel", "tcg,thread=multi", "-machine", "q35", "-cpu", CPU, "-smp", "2", "-m", "1024"),
         *("-kernel", str(kernel), "-initrd", str(initrd), "-append", f"{COMMAND_LINE} {words} -- {' '.join(HANDLERS)}"),
+        *(NIC if networked else ()),
         *("-nodefaults", "-display", "none", "-no-reboot", "-serial", "stdio", "-plugin", f"{plugin},out={folder}"),
     ]
     said = _watch(line, console, report)
@@ -268,7 +279,9 @@ def _write_initrd(place: Path, modules: Mapping[str, Path], runs: Sequence[Seque
             shutil.copy(compiled(program, static=True), root / program)
         for module, file in modules.items():
             (root / "modules" / f"{module}.ko").write_bytes(_unpacked(file))
-        (root / "modules" / "order").write_text("".join(f"{module}.ko\n" for module in modules))
+        (root / "modules" / "order").write_text(
+            "".join(f"{'?' if module in NETWORK_MODULES else ''}{module}.ko\n" for module in modules)
+        )
         (root / "runs").write_text("".join(f"/{' '.join(run)}\n" for run in runs))
         listed = "".join(f"{file.relative_to(root)}\n" for file in sorted(root.rglob("*")))
         with place.open("wb") as disk:

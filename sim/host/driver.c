@@ -86,7 +86,8 @@ static void write_headers(const struct driver *driver, char *place, uint64_t pac
 	struct ethhdr ethernet;
 	memset(place, 0, VNET_HEADER);
 	if (settings->lockstep) {
-		memset(place + VNET_HEADER, 0x22, 2 * ETH_ALEN);
+		memset(place + VNET_HEADER, 0x22, ETH_ALEN);
+		memset(place + VNET_HEADER + ETH_ALEN, 0x24, ETH_ALEN); /* a bridge sends nothing back to where it is from */
 		place[VNET_HEADER + 12] = (char)0x88; /* a protocol that nobody serves */
 		place[VNET_HEADER + 13] = (char)0xb5;
 		return;

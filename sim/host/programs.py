@@ -30,7 +30,7 @@ PROGRAMS = {
     "ring": ("ring.c", "threads.c", "common.c", "cores.c", "copies.c"),
     "writes": ("writes.c", "taps.c", "tun.c", "common.c"),
     "messages": ("messages.c", "tun.c", "common.c"),
-    "vhost": ("vhost.c", "driver.c", "worker.c", "tun.c", "common.c"),
+    "vhost": ("vhost.c", "driver.c", "worker.c", "tun.c", "network.c", "netlink.c", "common.c"),
 }
 
 

@@ -160,24 +160,47 @@ static int load_xdp1(int map)
 	return load_instructions(instructions, sizeof instructions / sizeof *instructions);
 }
 
-static int create_map(void)
+static int create_map(int type, int value_bytes, int entries)
 {
 	union bpf_attr attributes;
 	memset(&attributes, 0, sizeof attributes);
-	attributes.map_type = BPF_MAP_TYPE_PERCPU_ARRAY;
+	attributes.map_type = type;
 	attributes.key_size = sizeof(uint32_t);
-	attributes.value_size = sizeof(uint64_t);
-	attributes.max_entries = PROTOCOLS;
+	attributes.value_size = value_bytes;
+	attributes.max_entries = entries;
 	return bpf(BPF_MAP_CREATE, &attributes);
 }
 
 int load_program(enum xdp kind, struct program *loaded)
 {
 	const struct bpf_insn bare[] = {SET(0, kind == XDP_BARE_PASS ? XDP_PASS : XDP_DROP), EXIT};
-	loaded->map = kind == XDP1 ? create_map() : -1;
+	loaded->map = kind == XDP1 ? create_map(BPF_MAP_TYPE_PERCPU_ARRAY, sizeof(uint64_t), PROTOCOLS) : -1;
 	if (kind == XDP1 && loaded->map < 0)
 		return -1;
 	loaded->file = kind == XDP1 ? load_xdp1(loaded->map) : load_instructions(bare, 2);
+	return loaded->file < 0 ? -1 : 0;
+}
+
+int load_redirection(const struct tun *to, struct program *loaded)
+{
+	union bpf_attr attributes;
+	uint32_t key = 0, device = to->interface;
+	loaded->map = create_map(BPF_MAP_TYPE_DEVMAP, sizeof device, 1);
+	memset(&attributes, 0, sizeof attributes);
+	attributes.map_fd = loaded->map;
+	attributes.key = (uint64_t)&key;
+	attributes.value = (uint64_t)&device;
+	if (loaded->map < 0 || bpf(BPF_MAP_UPDATE_ELEM, &attributes))
+		return -1;
+	const struct bpf_insn instructions[] = {
+		INSTRUCTION(BPF_LD | BPF_DW | BPF_IMM, 1, 1 /* BPF_PSEUDO_MAP_FD */, 0, loaded->map),
+		INSTRUCTION(0, 0, 0, 0, 0),
+		SET(2, 0), /* the entry */
+		SET(3, 0), /* flags */
+		CALL_HELPER(BPF_FUNC_redirect_map),
+		EXIT,
+	};
+	loaded->file = load_instructions(instructions, sizeof instructions / sizeof *instructions);
 	return loaded->file < 0 ? -1 : 0;
 }
 

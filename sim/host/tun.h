@@ -43,6 +43,8 @@ int packet_socket(const struct tun *tun, int frames);
 
 int load_instructions(const struct bpf_insn *instructions, int count);
 int load_program(enum xdp kind, struct program *loaded);
+/* One that redirects every packet to the only entry of its map, a device. */
+int load_redirection(const struct tun *to, struct program *loaded);
 int attach_program(const struct tun *tun, int program);
 
 /* How often a program ran, while run counts are on (a descriptor that keeps them on, or -1); packets that xdp1 counted. */

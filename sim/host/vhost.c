@@ -7,6 +7,7 @@
 #define _GNU_SOURCE
 #include "bench.h"
 #include "mark.h"
+#include "network.h"
 #include "vhost.h"
 
 #include <errno.h>
@@ -52,6 +53,9 @@ static const struct key keys[] = {
 	{"regions", &settings.regions, 1, MOST_REGIONS},
 	{"xdp", &settings.xdp, XDP_NONE, XDP1}, /* 0 none, 1 drop, 2 pass, 3 xdp1 */
 	{"sndbuf", &settings.sndbuf, 0, INT_MAX},
+	{"behind", &settings.behind, NOTHING, FORWARDERS - 1},
+	{"port", &settings.port, DUMMY, PORTS - 1},
+	{"rx_frames", &settings.rx_frames, 0, 64},
 	{"lockstep", &settings.lockstep, 0, 1},
 	{"packets", &settings.packets, 0, 1 << 24}, /* lockstep: N; 0: by burst and direction */
 	{"marks", &settings.marks, 0, 1},
@@ -72,6 +76,15 @@ static void try(int result, const char *doing)
 {
 	if (result < 0)
 		fail(doing);
+}
+
+/* What a kernel may be without, as it may be without a feature. */
+static void try_offered(int result, const char *doing)
+{
+	if (result < 0) {
+		fprintf(stderr, "vhost: this kernel does not offer %s: %s\n", doing, strerror(errno));
+		exit(4);
+	}
 }
 
 static void read_settings(int count, char **arguments)
@@ -189,8 +202,10 @@ static void print_number(const char *name, int known, uint64_t value)
 		printf(", \"%s\": null", name);
 }
 
+static struct tun port;
+
 struct sides {
-	struct tun_statistics tap;
+	struct tun_statistics tap, port;
 	uint64_t used, runs, counted, calls;
 };
 
@@ -199,6 +214,8 @@ static struct sides look(const struct driver *driver, const struct program *prog
 	struct sides sides = {.used = used_packets(driver)};
 	uint64_t calls = 0;
 	try(tun_statistics(driver->tun, &sides.tap), "statistics of the TAP");
+	if (settings.behind)
+		try(tun_statistics(&port, &sides.port), "statistics of the port");
 	sides.runs = program->file < 0 ? 0 : run_count(program);
 	sides.counted = program->map < 0 ? 0 : counted_packets(program);
 	sides.calls = read(driver->call, &calls, sizeof calls) == sizeof calls ? calls : 0;
@@ -216,6 +233,7 @@ static void print_sides(struct sides before, struct sides after, int runs_known,
 	print_number("xdp_runs", runs_known, after.runs - before.runs);
 	print_number("xdp_counted", counted_known, after.counted - before.counted);
 	print_number("calls", 1, after.calls);
+	print_number("port_packets", settings.behind != NOTHING, after.port.tx_packets - before.port.tx_packets);
 }
 
 /* --- stretches and windows ----------------------------------------------------------------------------------------- */
@@ -312,6 +330,21 @@ static int set_backend(int queue, int file)
 	return ioctl(device, VHOST_NET_SET_BACKEND, &backend);
 }
 
+static void open_tap(struct tun *tun)
+{
+	int sndbuf = settings.sndbuf ? settings.sndbuf : INT_MAX;
+	try(enter_network(settings.port), "a network namespace");
+	if (settings.behind)
+		try_offered(make_port(settings.port, &port), "the port behind the TAP");
+	if (settings.behind == MACVTAP)
+		try_offered(macvtap_open(tun, &port, sndbuf), "a macvtap device");
+	else
+		try(tun_open(tun, TUN_VNET_HEADER, sndbuf), "a TAP");
+	try_offered(join_port(settings.behind, tun, &port), "what stands between TAP and port");
+	if (settings.rx_frames)
+		try_offered(gather_frames(tun, settings.rx_frames), "rx-frames of the TAP");
+}
+
 int main(int count, char **arguments)
 {
 	struct tun tun;
@@ -323,8 +356,7 @@ int main(int count, char **arguments)
 	unsigned queue = settings.receive ? 0 : 1;
 	try(die_with_parent(), "the parent");
 	try(device = open("/dev/vhost-net", O_RDWR | O_CLOEXEC), "/dev/vhost-net");
-	try(enter_namespace(), "a network namespace");
-	try(tun_open(&tun, TUN_VNET_HEADER, settings.sndbuf ? settings.sndbuf : INT_MAX), "a TAP");
+	open_tap(&tun);
 	if (settings.xdp != XDP_NONE) {
 		try(load_program(settings.xdp, &program), "an XDP program");
 		try(attach_program(&tun, program.file), "the XDP program on the TAP");

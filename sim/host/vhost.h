@@ -16,6 +16,7 @@ struct settings {
 	long receive, size, ring, burst, free_threshold; /* size: bytes of a frame without vnet header and FCS */
 	long descriptors, indirect, event_idx, in_order, mergeable, iotlb, interrupts, regions;
 	long xdp, sndbuf; /* 0: no limit */
+	long behind, port, rx_frames; /* what stands behind the TAP (network.h); skbs that it gathers */
 	long lockstep, packets, marks, check, windows, window_ms;
 	long driver_cpu, worker_cpu;
 };

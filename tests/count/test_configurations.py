@@ -33,6 +33,18 @@ def test_one_operation_of_a_socket_runs_on_the_cpu_that_is_counted():
     assert EVERY["sock_gather17_s64"].settings["each"] == 17
 
 
+def test_something_stands_behind_the_tap():
+    assert EVERY["txn_ovs_veth_b32_s64"].command == (
+        *("vhost", "marks=1", "lockstep=1", "check=0", "xdp=0", "behind=4", "port=1", "burst=32", "size=64"),
+    )
+    # A filter that drops has no port, and a program redirects to what has rings for it: a NIC.
+    assert {name for name in EVERY if name.startswith(("txn_tcdrop", "txn_redirect"))} == {
+        *("txn_tcdrop_dummy_b1_s64", "txn_tcdrop_dummy_b32_s64"),
+        *("txn_redirect_nic_b1_s64", "txn_redirect_nic_b32_s64"),
+    }
+    assert EVERY["txn_frames64_b32_s64"].settings["rx_frames"] == 64
+
+
 def test_a_chain_of_two_fits_the_ring():
     for each in EVERY.values():
         descriptors = 1 if each.settings.get("indirect") else each.settings.get("descriptors", 1)
@@ -53,7 +65,7 @@ def test_some_are_chosen_by_how_their_names_begin():
 def test_the_model_has_a_scenario_of_it_or_says_that_it_has_none(name):
     given = overrides(EVERY[name])
     if given is None:
-        without = ("in_order", "packets")
+        without = ("in_order", "packets", "behind", "rx_frames")
         assert name.startswith(("write_null", "write_program", "sock_")) or any(
             EVERY[name].settings.get(key) for key in without
         )

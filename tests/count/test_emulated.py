@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import shutil
 
@@ -82,6 +83,18 @@ def test_packets_used_are_packets_dropped_and_runs_of_the_program(kernel, tmp_pa
     assert not run.trace.exists()  # nothing was marked
     assert Symbols((tmp_path / "symbols").read_text().splitlines()).function(0) == "bpf_prog"
     check_sides(configurations()["tx_xdp_ev0_d1_b32_s64"], sides)
+
+
+def test_what_a_packet_executes_behind_its_tap_is_what_is_kept(kernel):
+    names = ("txn_bridge_veth_b32_s64", "txn_tc_dummy_b1_s64", "txn_ovs_dummy_b32_s64", "txn_macvtap_dummy_b32_s64")
+    counted = count(*kernel, [configurations()[name] for name in names])
+    assert counted.refused == {}  # and every packet has reached its port
+    with (FOLDER.parent / "counts" / "behind.csv").open(encoding="utf-8") as file:
+        kept = {row["configuration"]: row for row in csv.DictReader(file) if row["kernel"] == KERNEL}
+    for each in counted.configurations:
+        row = kept[each.configuration.name]
+        assert each.counts.instructions == pytest.approx(float(row["instructions"]), rel=0.01)
+        assert each.counts.kinds["indirect_call"] == pytest.approx(float(row["indirect_calls"]), abs=0.1)
 
 
 def test_a_machine_without_its_modules_says_so(kernel, tmp_path):

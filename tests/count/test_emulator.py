@@ -101,6 +101,48 @@ def test_packets_agree_on_three_sides(name, stretch):
         check_sides(configurations()[name], stretch | {"used": 63})
 
 
+BEHIND = {"packets": 64, "used": 64, "rx_packets": 64, "tx_packets": 64, "port_packets": 64}
+
+
+@pytest.mark.parametrize("name", ["txn_bridge_dummy_b32_s64", "txn_ovs_veth_b1_s64", "txn_macvtap_veth_b32_s64"])
+def test_every_packet_reaches_the_port(name):
+    check_sides(configurations()[name], BEHIND)
+    check_sides(configurations()[name], BEHIND | {"port_packets": 65})  # one that a bridge sends by itself
+    with pytest.raises(ConfigError, match=f"{name}: the sides disagree: .*port_packets 63"):
+        check_sides(configurations()[name], BEHIND | {"port_packets": 63})
+
+
+def test_a_filter_that_drops_and_a_nic_that_sends_later_are_no_port_that_counts():
+    for name in ("txn_tcdrop_dummy_b32_s64", "txn_bridge_nic_b32_s64", "txn_frames64_b32_s64"):
+        check_sides(configurations()[name], BEHIND | {"port_packets": 0})
+
+
+@pytest.mark.parametrize(
+    ("command", "loaded"), [("behind=1", ["vhost", "vhost_net", "?bridge"]), ("burst=1", ["vhost", "vhost_net"])]
+)
+def test_modules_behind_a_tap_are_loaded_where_a_run_needs_them(command, loaded, modules, monkeypatch, tmp_path):
+    (modules / "lib" / "bridge.ko").write_bytes(b"")
+    (modules / "lib" / "modules" / "6.1.0" / "kernel" / "drivers" / "tun.ko").unlink()
+    lines = []
+    monkeypatch.setattr(emulator, "find_emulator", lambda: ["qemu"])
+    monkeypatch.setattr(emulator, "compiled_from", lambda *given, **options: modules / "vmlinuz")
+    monkeypatch.setattr(emulator, "compiled", lambda *given, **options: modules / "vmlinuz")
+    monkeypatch.setattr(
+        emulator, "run_tool", lambda *given, cwd, **options: lines.append((cwd / "modules/order").read_text())
+    )
+
+    def watch(line, console, report):
+        lines.append(line)
+        return ["kernel 6.1", "done"]
+
+    monkeypatch.setattr(emulator, "_watch", watch)
+    monkeypatch.setattr(emulator.shutil, "which", lambda name: name)
+    emulator.boot(modules / "vmlinuz", modules / "lib", [("vhost", command)], tmp_path / "out")
+    order, line = lines
+    assert order == "".join(f"{name}.ko\n" for name in loaded)
+    assert ("igb" in line) == command.startswith("behind")
+
+
 def test_what_a_machine_prints_is_cut_into_runs(tmp_path):
     said = [
         "kernel 6.1.0 #1",

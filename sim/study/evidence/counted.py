@@ -64,7 +64,7 @@ _SWITCHES = {
 }
 _BACKENDS = {0: "tap-skb", 1: "tap-xdp-drop", 2: "tap-xdp-pass"}
 #: Settings that the model does not have: a configuration with one of them says nothing about a table.
-_NOT_MODELLED = ("in_order", "packets")
+_NOT_MODELLED = ("in_order", "packets", "behind", "rx_frames")
 
 #: Ways of a written frame that the model has; what a shipped program executes is a guess there.
 _WRITE_STEP = "write_tap"
