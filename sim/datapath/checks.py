@@ -147,10 +147,6 @@ def _check_simple_ring(scenario: Scenario) -> None:
 
 def _check_transmits(scenario: Scenario, sizes: Sequence[int]) -> None:
     mix = scenario.traffic.mix
-    if scenario.queues.pairs > 1 and scenario.backend.has_nic:
-        raise ConfigError(
-            f"backend.kind {scenario.backend.kind} has one NIC, modelled for one queue pair", key="queues"
-        )
     if scenario.virtqueue.in_order and scenario.device.zerocopy_tx and keeps_pages(scenario):
         raise ConfigError(
             f"zero copy and {scenario.backend.kind} give buffers back out of order", key="virtqueue.in_order"

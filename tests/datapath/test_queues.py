@@ -7,9 +7,12 @@ import pytest
 from sim.config import ConfigError, load_scenario
 from sim.config.scenario.virtqueue import Queues
 from sim.datapath import build_plan
+from sim.datapath.plan.registers import Register
 from sim.engine import simulate
+from sim.engine.fast import FastEngine
 
 SEED = "virtio-user-xdp1-tap"
+WIRE = 24
 
 
 def load(*overrides):
@@ -130,10 +133,31 @@ def test_queues_that_make_no_sense_are_said_in_a_sentence(override, sentence):
         ("traffic.mix=imix", "a saturating load of one packet size"),
         ("memory.invalidations_per_second=10", "do not go with invalidations"),
         ("device.busyloop_timeout_us=10", "several queues is not modelled with busy polling"),
-        ("backend.kind=tap-xdp-redirect", "backend.kind tap-xdp-redirect has one NIC"),
-        ("backend.kind=tap-bridge", "backend.kind tap-bridge has one NIC"),
     ],
 )
 def test_what_several_queues_cannot_be_combined_with_is_refused(override, sentence):
     with pytest.raises(ConfigError, match=sentence):
         build_plan(load("queues.pairs=2", override), "vmap", 64)
+
+
+@pytest.mark.parametrize("queues", ["{pairs: 2}", "{pairs: 4, workers: each}", "{pairs: 4, workers: each, cores: 2}"])
+@pytest.mark.parametrize("kind", ["tap-xdp-redirect", "tap-bridge"])
+def test_all_queue_pairs_share_the_line_of_one_nic(kind, queues):
+    found = run(f"backend.kind={kind}", "backend.line_gbps=0.5", f"queues={queues}")
+    assert found.pps == pytest.approx(0.5e9 / (8 * (64 + WIRE)), rel=5e-3)
+    assert found.bound_by == "nic"
+
+
+def test_where_the_line_is_wide_each_worker_redirects_as_fast_as_alone():
+    wide = ("backend.kind=tap-xdp-redirect", "backend.line_gbps=400")
+    assert run(*wide, "queues={pairs: 4, workers: each}").pps == pytest.approx(4 * run(*wide).pps, rel=5e-3)
+
+
+def test_every_queue_s_frames_leave():
+    plan = build_plan(load("backend={kind: tap-xdp-redirect, line_gbps: 10}", "queues={pairs: 3}"), "vmap", 64)
+    assert [name for name in plan.actors if name.startswith("nic")] == ["nic", "nic.1", "nic.2"]
+    engine = FastEngine(plan, 10**9)
+    engine.run(5000)
+    registers = engine.machine.registers
+    assert 0 <= registers[Register.SINK_QUEUED] - registers[Register.SINK_DONE] <= 1024 + 64
+    assert registers[Register.SINK_DONE] > 0

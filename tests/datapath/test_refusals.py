@@ -142,7 +142,6 @@ REFUSALS = [
         Refusal(name, ("driver.interrupts=true",), "driver.interrupts", "is modelled for driver.kind lockstep")
         for name in (SEED, RX, "virtio-user-packed")
     ),
-    Refusal(NIC, ("queues.pairs=2",), "queues", "backend.kind tap-xdp-redirect has one NIC"),
     Refusal(
         SEED,
         ("virtqueue.in_order=true", "device.zerocopy_tx=true", "backend.kind=tap-bridge"),

@@ -35,10 +35,10 @@ def wire_bytes(packet_bytes: int, mtu_bytes: int) -> int:
 
 
 def sink_ns(scenario: Scenario, packet_bytes: int) -> float:
-    """Time that one packet takes there, in ns."""
+    """Time that one packet takes there, in ns; queue pairs are loaded alike, each has its share of one NIC's line."""
     backend = scenario.backend
     if backend.has_nic:
-        return wire_bytes(packet_bytes, backend.mtu_bytes) * 8 / backend.line_gbps
+        return wire_bytes(packet_bytes, backend.mtu_bytes) * 8 * scenario.queues.pairs / backend.line_gbps
     return backend.receiver_cost.value + packet_bytes * backend.receiver_byte_cost.value
 
 
