@@ -77,7 +77,8 @@ def configurations() -> dict[str, Configuration]:
     that wrap the ring inside a flush, `txo` and `rxo` VIRTIO_F_IN_ORDER. `write` is a process that writes to a TAP,
     `sock` one operation of a socket above one, with messages of `s` bytes; `sock_gather` sends while data is
     unacknowledged, `sock_pieces` reads a segment by several calls, `sock_select3` asks two idle sockets first. `txn` has
-    something behind its TAP, and a port of some kind behind that; `txn_frames` gathers skbs.
+    something behind its TAP, and a port of some kind behind that; `txn_frames` gathers skbs, and `txn_macvtapone` sends
+    them one by one through macvtap.
     """
     driven = {name: Configuration(name, "vhost", settings) for name, settings in _driven()}
     written = {
@@ -112,6 +113,9 @@ def _behind() -> Iterator[tuple[str, Settings]]:
     gathers = {"xdp": 0, "sndbuf": LIMITED_SEND_BUFFER, "rx_frames": RX_FRAMES}
     for burst in (1, 32):
         yield f"txn_frames{RX_FRAMES}_b{burst}_s64", {**gathers, "burst": burst, "size": 64}
+    for burst in (1, 32):
+        one_by_one = {"xdp": 0, "behind": FORWARDERS["macvtap"], "port": PORTS["dummy"], "sndbuf": LIMITED_SEND_BUFFER}
+        yield f"txn_macvtapone_dummy_b{burst}_s64", {**one_by_one, "burst": burst, "size": 64}
     yield "txn_nobatch_b1_s64", {"xdp": 0, "sndbuf": LIMITED_SEND_BUFFER, "burst": 1, "size": 64}
 
 

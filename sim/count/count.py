@@ -292,7 +292,8 @@ def check_sides(configuration: Configuration, stretch: Mapping[str, Any]) -> Non
     behind, port = settings.get("behind"), settings.get("port")
     transmitted = configuration.receives or behind == FORWARDERS["macvtap"]
     side = "tx_packets" if transmitted else "rx_dropped" if settings["xdp"] == 1 else "rx_packets"
-    sides = {name: stretch[name] for name in ("packets", "used", side)}
+    names = ["packets", "used", *([side] if behind != FORWARDERS["redirect"] else [])]  # 5.10: no TAP counts these
+    sides = {name: stretch[name] for name in names}
     if behind not in (None, FORWARDERS["tcdrop"]) and port != PORTS["nic"]:  # a NIC counts what has left, later
         # A bridge that has just come up may send one of its own.
         own = 1 if stretch["port_packets"] == stretch["packets"] + 1 else 0

@@ -12,6 +12,7 @@ from sim.datapath.devices.qemu import check_emulates
 from sim.datapath.devices.tap_write import check_writes
 from sim.datapath.devices.vhost_user import check_polls
 from sim.datapath.forwarding import Forwarding, check_forwards
+from sim.datapath.host.behind import check_gathers
 from sim.datapath.host.interference import message_rates
 from sim.datapath.host.senders import check_senders
 from sim.datapath.memory.receive_memory import check_receives
@@ -147,6 +148,7 @@ def _check_simple_ring(scenario: Scenario) -> None:
 
 def _check_transmits(scenario: Scenario, sizes: Sequence[int]) -> None:
     mix = scenario.traffic.mix
+    check_gathers(scenario, all(transmit_path(scenario, size).looks_ahead for size in sizes))
     if scenario.virtqueue.in_order and scenario.device.zerocopy_tx and keeps_pages(scenario):
         raise ConfigError(
             f"zero copy and {scenario.backend.kind} give buffers back out of order", key="virtqueue.in_order"

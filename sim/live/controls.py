@@ -80,7 +80,16 @@ HOST = (
         "backend.kind",
         "behind the worker",
         "pick",
-        ("tap-xdp-drop", "tap-xdp-pass", "tap-xdp-redirect", "tap-skb", "tap-bridge"),
+        (
+            *("tap-xdp-drop", "tap-xdp-pass", "tap-xdp-redirect", "tap-skb"),
+            *("tap-bridge", "tap-tc-drop", "tap-tc-redirect", "tap-ovs", "macvtap"),
+        ),
+    ),
+    Control(
+        "backend.port",
+        "port behind a bridge, a filter, Open vSwitch or macvtap",
+        "pick",
+        ("nic", "veth", "dummy"),
     ),
     _slide("backend.line_gbps", "NIC", (10, 25, 40, 100, 200, 400), "Gbit/s"),
     _slide("queues.pairs", "queue pairs", (1, 2, 4, 8, 16, 32, 64)),

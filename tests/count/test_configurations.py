@@ -65,7 +65,7 @@ def test_some_are_chosen_by_how_their_names_begin():
 def test_the_model_has_a_scenario_of_it_or_says_that_it_has_none(name):
     given = overrides(EVERY[name])
     if given is None:
-        without = ("in_order", "packets", "behind", "rx_frames")
+        without = ("in_order", "packets")
         assert name.startswith(("write_null", "write_program", "sock_")) or any(
             EVERY[name].settings.get(key) for key in without
         )

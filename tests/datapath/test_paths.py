@@ -45,6 +45,8 @@ def test_the_largest_packet_of_the_xdp_path(overrides, largest):
         (("device.xdp_batching=false",), 64, (False, "build", "batch", False)),
         (("device.sndbuf_limited=true",), 64, (False, "alloc", "batch", False)),
         (("device.sndbuf_limited=true",), 9000, (False, "alloc", "batch", False)),
+        (("device.xdp_batching=false", "backend.kind=macvtap"), 64, (False, "alloc", "batch", False)),
+        (("backend.kind=macvtap",), 64, (True, "build", "batch", False)),
         (("device.zerocopy_tx=true",), 243, (False, "build", "each", False)),  # with the vnet header, 255 bytes
         (("device.zerocopy_tx=true",), 244, (False, "build", "each", True)),
         (("device.zerocopy_tx=true",), 9000, (False, "alloc", "each", True)),

@@ -40,7 +40,7 @@ class Refusal:
         return " ".join((self.scenario, *self.settings))
 
 
-SEED, RX, NIC = "virtio-user-xdp1-tap", "virtio-user-receive-skb", "virtio-user-xdp-redirect"
+SEED, RX = "virtio-user-xdp1-tap", "virtio-user-receive-skb"
 APPLICATION, INTO_GUEST = "tcp-stream-messages", "tcp-stream-to-guest"
 NOT_FOR_APPLICATIONS = {
     "driver.forwards": "true",
@@ -141,6 +141,16 @@ REFUSALS = [
     *(
         Refusal(name, ("driver.interrupts=true",), "driver.interrupts", "is modelled for driver.kind lockstep")
         for name in (SEED, RX, "virtio-user-packed")
+    ),
+    Refusal("qemu-tx", ("backend.kind=macvtap",), "backend.kind", "macvtap is not modelled behind qemu"),
+    Refusal(SEED, ("backend.rx_frames=64",), "backend.rx_frames", "tap-xdp-drop gives no skbs to the receive path"),
+    *(
+        Refusal(
+            *(SEED, ("backend={kind: tap-skb, rx_frames: 64}",), "backend.rx_frames"),
+            "a TAP gathers skbs that are sent one by one",
+            packet_bytes=size,
+        )
+        for size in (64, 9000)
     ),
     Refusal(
         SEED,

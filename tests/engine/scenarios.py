@@ -141,7 +141,14 @@ per_byte = {"unit": "ns/byte", "low": 0, "high": 1, "source": "test", "grade": "
 
 backends = st.builds(
     Backend,
-    kind=st.sampled_from(["tap-xdp-drop", "tap-xdp-pass", "tap-xdp-redirect", "tap-skb", "tap-bridge"]),
+    kind=st.sampled_from(
+        [
+            *("tap-xdp-drop", "tap-xdp-pass", "tap-xdp-redirect", "tap-skb"),
+            *("tap-bridge", "tap-tc-drop", "tap-tc-redirect", "tap-ovs", "macvtap"),
+        ]
+    ),
+    port=st.sampled_from(["nic", "veth", "dummy"]),
+    doorbell_cost=st.sampled_from([quick(0), quick(50)]),
     line_gbps=st.sampled_from([1, 10, 400]),
     queue=st.sampled_from([1, 3, 1024]),
     stack_cost=st.sampled_from([quick(0), quick(300)]),
@@ -165,8 +172,7 @@ def transmitting(draw: st.DrawFn) -> Case:
     device, backend = draw(devices()), draw(backends)
     if several:
         device = device.model_copy(update={"busyloop_timeout_us": 0})
-    in_order = queue.in_order and device.zerocopy_tx and backend.kind == "tap-bridge"
-    if in_order or (pairs.pairs > 1 and backend.has_nic):
+    if queue.in_order and device.zerocopy_tx and backend.forwards and backend.port == "nic":
         backend = backend.model_copy(update={"kind": "tap-skb"})
     if kind != "lockstep" and not several and draw(st.booleans()):
         on_off = {"on_us": draw(st.sampled_from([5, 50])), "off_us": draw(st.sampled_from([0, 20, 300]))}

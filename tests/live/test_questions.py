@@ -106,6 +106,7 @@ def test_a_control_that_is_moved_shows_where_it_was_moved_to(control: Control):
         "mitigations.retbleed": ["cpu=zen2", "kernel=v6.12", "mitigations.spec_rstack_overflow=false"],
         "mitigations.indirect_target_selection": ["cpu=ice-lake-sp", "kernel=v7.3"],
         "backend.line_gbps": ["backend.kind=tap-xdp-redirect"],
+        "backend.port": ["backend.kind=tap-bridge"],
         "queues.workers": ["queues.pairs=2"],
         "traffic.load.pps": ["traffic.load=1e+6"],
     }.get(control.key, [])

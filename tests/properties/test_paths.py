@@ -13,7 +13,11 @@ from sim.study.questions.explain import count_primitives
 
 from .scenarios import ACCESS, flag, load, one, queues, quick
 
-KINDS = ("tap-xdp-drop", "tap-xdp-pass", "tap-xdp-redirect", "tap-skb", "tap-bridge")
+KINDS = (
+    *("tap-xdp-drop", "tap-xdp-pass", "tap-xdp-redirect", "tap-skb"),
+    *("tap-bridge", "tap-tc-drop", "tap-tc-redirect", "tap-ovs", "macvtap"),
+)
+TO_A_NIC = {f"backend.kind={kind}" for kind in ("tap-bridge", "tap-tc-redirect", "tap-ovs", "macvtap")}
 PATHS = (
     one("kernel", ("v5.0", "v5.3", "v6.12", "v7.3")),
     one("backend.kind", KINDS),
@@ -32,7 +36,7 @@ PATHS = (
 def is_modelled(path, queue):
     """Zero copy to a NIC gives buffers back out of order."""
     in_order = "virtqueue.in_order=true" in queue
-    return not (in_order and {"device.zerocopy_tx=true", "backend.kind=tap-bridge"} <= set(path))
+    return not (in_order and "device.zerocopy_tx=true" in path and TO_A_NIC & set(path))
 
 
 SATURATED = ("driver.packet_cost=1", "driver.stack_cost=1", "driver.burst=32", "traffic.packet_bytes=64")

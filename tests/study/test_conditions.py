@@ -45,6 +45,12 @@ def test_a_calibration_applies_whole_where_it_was_fitted_and_not_to_what_is_set_
         (["traffic.load=2e6"], "load", "constant, 2 Mpps"),
         (["placement.smt_siblings=true"], "placement", "driver and worker on two threads of one core"),
         (["queues.pairs=4"], "queues", "4 queue pairs, 1 worker on 1 core"),
+        (
+            ["backend={kind: tap-ovs, port: veth}"],
+            "datapath",
+            "tap-ovs; split ring of 256; burst 32, batch 64; veth pair",
+        ),
+        (["backend={kind: macvtap, port: dummy}"], "datapath", "dummy device"),
         (["virtqueue.iotlb=true"], "datapath", "split ring of 256, device IOTLB"),
     ],
 )

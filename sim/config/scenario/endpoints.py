@@ -118,13 +118,39 @@ class Device(Strict):
         return self
 
 
+BackendKind = Literal[
+    "tap-xdp-drop",
+    "tap-xdp-pass",
+    "tap-xdp-redirect",
+    "tap-skb",
+    "tap-bridge",
+    "tap-tc-drop",
+    "tap-tc-redirect",
+    "tap-ovs",
+    "macvtap",
+    "tap-down",
+]
+
+
 class Backend(Strict):
     """What happens to a packet behind the worker."""
 
-    kind: Literal["tap-xdp-drop", "tap-xdp-pass", "tap-xdp-redirect", "tap-skb", "tap-bridge", "tap-down"] = Field(
+    kind: BackendKind = Field(
         "tap-xdp-drop",
         description="TAP with a native XDP program that drops, passes or redirects to a NIC; or without one: the skb "
-        "goes up the host's stack, or is bridged to a NIC; tap-down: the interface is down (tap_write only)",
+        "goes up the host's stack, is dropped by a tc filter, or is sent on to `port` by a bridge, a tc filter or Open "
+        "vSwitch; macvtap: in place of a TAP, above `port`; tap-down: the interface is down (tap_write only)",
+    )
+    port: Literal["nic", "veth", "dummy"] = Field(
+        "nic",
+        description="where a bridge, a tc filter, Open vSwitch or macvtap sends to; veth: a pair, whose other end's "
+        "stack receives in a softirq on the worker's core; dummy: a device that frees what it is given",
+    )
+    rx_frames: int = Field(
+        0,
+        ge=0,
+        le=64,
+        description="skbs that the TAP gathers before they go up (ethtool -C rx-frames), of those sent one by one",
     )
     program_instructions: Instructions = default_entry(
         "backend.program_instructions", "instructions of the XDP program beyond a bare XDP_DROP"
@@ -132,15 +158,19 @@ class Backend(Strict):
     line_gbps: float = Field(10.0, ge=1e-3, le=1600, description="line rate of the NIC, in Gbit/s")
     mtu_bytes: int = Field(1500, ge=68, le=65535, description="MTU of the NIC: longer packets are cut into frames")
     queue: int = Field(1024, ge=1, le=65536, description="frames that wait for the NIC or the receiver at most")
+    doorbell_cost: Nanoseconds = default_entry(
+        "backend.doorbell_cost", "a write to the NIC's doorbell: per batch that is redirected, else per packet"
+    )
     stack_cost: Nanoseconds = default_entry(
-        "backend.stack_cost", "worker's further work per packet in the host's stack (tap-xdp-pass, tap-skb)"
+        "backend.stack_cost",
+        "worker's further work per packet in the host's stack (tap-xdp-pass, tap-skb, behind veth)",
     )
     receiver_cost: Nanoseconds = default_entry(
         "backend.receiver_cost",
-        "work per packet of the process that reads, on a core of its own (tap-xdp-pass, tap-skb)",
+        "work per packet of the process that reads, on a core of its own (tap-xdp-pass, tap-skb, behind veth)",
     )
     receiver_byte_cost: NanosecondsPerByte = default_entry(
-        "backend.receiver_byte_cost", "work per byte of the process that reads (tap-xdp-pass, tap-skb)"
+        "backend.receiver_byte_cost", "work per byte of the process that reads (tap-xdp-pass, tap-skb, behind veth)"
     )
 
     @property
@@ -149,15 +179,29 @@ class Backend(Strict):
         return self.kind in ("tap-xdp-drop", "tap-xdp-pass", "tap-xdp-redirect")
 
     @property
+    def forwards(self) -> bool:
+        """Whether the host's kernel sends packets on to a port."""
+        return self.kind in ("tap-bridge", "tap-tc-redirect", "tap-ovs", "macvtap")
+
+    @property
     def has_nic(self) -> bool:
         """Whether frames leave through a NIC."""
-        return self.kind in ("tap-xdp-redirect", "tap-bridge")
+        return self.kind == "tap-xdp-redirect" or (self.forwards and self.port == "nic")
+
+    @property
+    def goes_up(self) -> bool:
+        """Whether the TAP gives skbs to the host's receive path."""
+        return self.kind.startswith("tap-") and self.kind not in ("tap-xdp-drop", "tap-xdp-redirect", "tap-down")
+
+    @property
+    def ends_in_stack(self) -> bool:
+        """Whether a stack receives the packets: that of the host, or the one behind a veth pair."""
+        return self.kind in ("tap-xdp-pass", "tap-skb") or (self.forwards and self.port == "veth")
 
     @property
     def has_receiver(self) -> bool:
         """Whether a process reads the packets, at a cost of its own."""
-        read = self.kind in ("tap-xdp-pass", "tap-skb")
-        return read and bool(self.receiver_cost.value or self.receiver_byte_cost.value)
+        return self.ends_in_stack and bool(self.receiver_cost.value or self.receiver_byte_cost.value)
 
 
 #: Senders into one queue of a TAP, at most.

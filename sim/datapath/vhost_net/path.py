@@ -146,12 +146,13 @@ def transmit_path(scenario: Scenario, packet_bytes: int) -> TransmitPath:
     device, backend = scenario.device, scenario.backend
     fits = packet_bytes <= largest_xdp_packet(scenario.kernel.behaviour, backend.runs_xdp)
     can_batch = not device.sndbuf_limited and not device.zerocopy_tx and device.xdp_batching
+    can_build = not device.sndbuf_limited and (can_batch or backend.kind != "macvtap")  # tap_get_user allocates
     gives_back: Literal["batch", "before-send", "each"] = "each" if device.zerocopy_tx else "batch"
     if can_batch and not fits:
         gives_back = "before-send"
     return TransmitPath(
         batched=can_batch and fits,
-        buffer="build" if fits and not device.sndbuf_limited else "alloc",
+        buffer="build" if fits and can_build else "alloc",
         gives_back=gives_back,
         zerocopy_function=device.zerocopy_tx,
         zerocopy=device.zerocopy_tx and VNET_HEADER_BYTES + packet_bytes >= GOOD_COPY_BYTES,

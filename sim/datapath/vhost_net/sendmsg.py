@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from sim.config.scenario.scenario import Scenario
+from sim.datapath.host.behind import forward
 from sim.datapath.host.sink import has_sink
 from sim.datapath.memory.rings import SplitRing
 from sim.datapath.plan.program import Program
@@ -103,7 +104,7 @@ def after_copy(worker: Program, scenario: Scenario, batched: bool, expand_bytes:
     with 256 bytes of headroom: the skb is copied once more.
     """
     backend = scenario.backend
-    redirects, goes_up = backend.kind == "tap-xdp-redirect", backend.kind in ("tap-xdp-pass", "tap-skb", "tap-bridge")
+    redirects = backend.kind == "tap-xdp-redirect"
     each: dict[str, Any] = {"unit": R.DONE_IDX, "per_unit": True} if batched else {}
     program: dict[str, Any] = {}
     if backend.runs_xdp:
@@ -123,8 +124,11 @@ def after_copy(worker: Program, scenario: Scenario, batched: bool, expand_bytes:
             worker.step(f"{prefix}redirect", "redirect to the NIC", "redirect_packet", **each)
             with worker.each("flush" if batched else "packet", sometimes=worker.sometimes):
                 worker.step(f"{prefix}redirect_flush", "doorbell of the NIC", "redirect_flush")
-        if goes_up:
+                worker.change(extra_ns=backend.doorbell_cost.value)
+        if backend.rx_frames and not batched:
+            worker.step(f"{prefix}gather", "gathered with others", "gather_packet")
+        if backend.goes_up:
             worker.step(f"{prefix}receive", "skb up the host's stack", "skb_receive", **each)
-            worker.change(extra_ns=0.0 if backend.has_nic else backend.stack_cost.value)
-        if backend.kind == "tap-bridge":
-            worker.step(f"{prefix}bridge", "bridge to the NIC", "bridge_packet", **each)
+            if backend.kind in ("tap-xdp-pass", "tap-skb"):
+                worker.change(extra_ns=backend.stack_cost.value)
+        forward(worker, scenario, batched, each, prefix)

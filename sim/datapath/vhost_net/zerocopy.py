@@ -15,7 +15,7 @@ PACKETS_PER_TRY = 64
 
 def keeps_pages(scenario: Scenario) -> bool:
     """Return whether a frame keeps its pinned pages: only on the way to a NIC, without a program and a local reader."""
-    return scenario.backend.kind == "tap-bridge"
+    return scenario.backend.forwards and scenario.backend.port == "nic"
 
 
 def pending_limit(scenario: Scenario) -> int:

@@ -89,6 +89,8 @@ def _datapath(scenario: Scenario) -> Premise:
     parts = [way, ring, f"burst {scenario.driver.burst}, batch {scenario.device.batch}"]
     if scenario.backend.has_nic:
         parts.append(f"NIC of {scenario.backend.line_gbps:g} Gbit/s")
+    elif scenario.backend.forwards:
+        parts.append({"veth": "veth pair", "dummy": "dummy device"}[scenario.backend.port])
     values = {"datapath": way, "ring": queue.layout, "ring_size": queue.size, "iotlb": queue.iotlb}
     return Premise(
         "datapath", "; ".join(parts), {**values, "burst": scenario.driver.burst, "batch": scenario.device.batch}

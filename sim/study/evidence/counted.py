@@ -27,7 +27,7 @@ from sim.config.progress import Progress
 from sim.config.scenario.scenario import Scenario
 from sim.config.tables.kernel import Kernel
 from sim.config.tables.quantity import Quantity
-from sim.count.configurations import Configuration
+from sim.count.configurations import FORWARDERS, PORTS, Configuration
 from sim.count.count import CountedConfiguration, CountedKernel
 from sim.datapath import build_plan
 from sim.host.experiments.symbols import source_name
@@ -63,8 +63,18 @@ _SWITCHES = {
     "interrupts": "driver.interrupts",
 }
 _BACKENDS = {0: "tap-skb", 1: "tap-xdp-drop", 2: "tap-xdp-pass"}
+_FORWARDING = {
+    "bridge": "tap-bridge",
+    "tcdrop": "tap-tc-drop",
+    "tc": "tap-tc-redirect",
+    "ovs": "tap-ovs",
+    "macvtap": "macvtap",
+    "redirect": "tap-xdp-redirect",
+}
+_KINDS_BEHIND = {FORWARDERS[name]: kind for name, kind in _FORWARDING.items()}
+_PORTS = {number: name for name, number in PORTS.items()}
 #: Settings that the model does not have: a configuration with one of them says nothing about a table.
-_NOT_MODELLED = ("in_order", "packets", "behind", "rx_frames")
+_NOT_MODELLED = ("in_order", "packets")
 
 #: Ways of a written frame that the model has; what a shipped program executes is a guess there.
 _WRITE_STEP = "write_tap"
@@ -188,8 +198,21 @@ def overrides(configuration: Configuration) -> dict[str, Any] | None:
     if configuration.receives:
         return given | _RECEIVE | {"receive.mergeable": bool(settings.get("mergeable", 1))}
     if settings.get("sndbuf"):
-        return given | _LIMITED
-    return given | {"backend.kind": _BACKENDS[settings["xdp"]]}
+        given |= _LIMITED
+    else:
+        given |= {"backend.kind": _BACKENDS[settings["xdp"]]}
+    if settings.get("rx_frames"):
+        given |= {"backend.rx_frames": settings["rx_frames"]}
+    return given | _behind(settings)
+
+
+def _behind(settings: Mapping[str, int]) -> dict[str, Any]:
+    """Return what a scenario sets to have something behind its TAP."""
+    if not settings.get("behind"):
+        return {}
+    kind = _KINDS_BEHIND[settings["behind"]]
+    ported = kind not in ("tap-tc-drop", "tap-xdp-redirect")
+    return {"backend.kind": kind} | ({"backend.port": _PORTS[settings["port"]]} if ported else {})
 
 
 class _Model:
