@@ -76,9 +76,9 @@ def configurations() -> dict[str, Configuration]:
     buffers. `tx_xdp` drops in XDP, `tx_skb` in the stack; `txx` has one more thing, `txb` further bursts, `txw` bursts
     that wrap the ring inside a flush, `txo` and `rxo` VIRTIO_F_IN_ORDER. `write` is a process that writes to a TAP,
     `sock` one operation of a socket above one, with messages of `s` bytes; `sock_gather` sends while data is
-    unacknowledged, `sock_pieces` reads a segment by several calls, `sock_select3` asks two idle sockets first. `txn` has
-    something behind its TAP, and a port of some kind behind that; `txn_frames` gathers skbs, and `txn_macvtapone` sends
-    them one by one through macvtap.
+    unacknowledged, `sock_pieces` reads a segment by several calls, `sock_select3` asks two idle sockets first. `txn`
+    has something behind its TAP, and a port of some kind behind that; `txn_frames` gathers skbs, and `txn_macvtapone`
+    sends them one by one through macvtap.
     """
     driven = {name: Configuration(name, "vhost", settings) for name, settings in _driven()}
     written = {

@@ -123,8 +123,8 @@ def both_queues(steps: list[Step], idle: Anchor, wakes: dict[str, tuple[Register
     """Return the program of a worker that serves a handler's queue and answers in turn (vhost_worker).
 
     Answers are no queue of `serve`: their ring itself says whether any wait, and they have no rounds of a handler. The
-    worker sleeps at `idle` until anyone kicks it, first takes the answers that wait and then runs a round of the handler if
-    that has more work or one of its `wakes` (a register and what the worker has seen of it) has come.
+    worker sleeps at `idle` until anyone kicks it, first takes the answers that wait, then runs a round of the handler
+    if that has more work or one of its `wakes` (a register and what the worker has seen of it) has come.
     """
     out = [step for step in steps if Anchor.SCHEDULED_OUT in step.anchors]
     turns: dict[Target, Target] = {Anchor.ROUND: "again"}

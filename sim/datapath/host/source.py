@@ -15,8 +15,8 @@ def source_steps(scenario: Scenario, packet_bytes: int, below_sockets: bool = Fa
 
     With an offered load a packet that finds no room is dropped. A source that always has packets waits for room
     instead: what it would drop is not simulated. With back-pressure the packet that fills the queue stops it, and
-    others wait in front of it. Beside a lockstep driver it sends a burst when the guest has the last. `below_sockets`: packets
-    come ready from sockets that are modelled by themselves.
+    others wait in front of it. Beside a lockstep driver it sends a burst when the guest has the last. `below_sockets`:
+    packets come ready from sockets that are modelled by themselves.
     """
     memory, kind = ReceiveMemory(scenario, packet_bytes), scenario.receive.source
     if kind.senders > 1:

@@ -118,7 +118,7 @@ def after_copy(worker: Program, scenario: Scenario, batched: bool, expand_bytes:
             worker.step(f"{prefix}backend", "XDP program on each packet", "backend_packet", **each, **program)
         elif not expand_bytes:
             worker.step(f"{prefix}backend", "skb from the packet's buffer", "backend_skb", **each)
-        if goes_up and not expand_bytes:
+        if backend.goes_up and not expand_bytes:
             new_skb(worker, scenario, f"{prefix}skb", **each)
         if redirects:
             worker.step(f"{prefix}redirect", "redirect to the NIC", "redirect_packet", **each)
