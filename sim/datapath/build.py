@@ -94,7 +94,7 @@ def _build(scenario: Scenario, access: str, packet_bytes: int, apart: bool, func
         backlog=1 if arrivals is None else scenario.traffic.load.backlog,
         classes=classes,
         class_rows=class_rows,
-        period_ps=period_ps(scenario),
+        period_ps=most(period_ps(scenario), 0 if arrivals is None else arrivals.period_ps),
         has_sink=has_sink(scenario),
         queues=queues.per_core,
         banks=max(queues.per_core, _senders(scenario), scenario.traffic.sessions),

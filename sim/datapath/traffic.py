@@ -58,6 +58,11 @@ class Arrivals:
             self._ends.append(int(self._kept[number][-1]))
         return self._kept[number]
 
+    @property
+    def period_ps(self) -> int:
+        """Time after which the load comes again as before, in ps (0: there is none)."""
+        return round((self.load.on_us + self.load.off_us) * 1e6) if self.load.kind == "on-off" else 0
+
     def at(self, packet: int) -> int:
         """Return when one packet arrives."""
         number, place = divmod(packet, BLOCK)

@@ -15,7 +15,7 @@ from sim.engine.fast import FastEngine, check_indices, note_draws
 from sim.engine.horizon import check_horizon
 from sim.engine.order import TieOrder
 from sim.engine.packed import Packed
-from sim.engine.result import WORKER, Point, Span, point
+from sim.engine.result import WORKER, Point, Span, measured_from, point
 from sim.engine.simulate import stopping, until_precise
 from sim.engine.statistics import Estimate, estimates
 
@@ -94,7 +94,7 @@ class DrawnRuns:
     def alone(self, draw: int) -> Behind:
         """Run one draw as long as it takes. Raises what its run does."""
         engine, rate = self._ran(draw)
-        first, last = engine.checkpoints.taken[rate.first], engine.checkpoints.taken[-1]
+        first, last = measured_from(self._plan, engine.checkpoints.taken, rate), engine.checkpoints.taken[-1]
         number, packets, elapsed_ps = np.array([[draw], [last.packets - first.packets], [last.time_ps - first.time_ps]])
         return Behind(Span(self._plan, (last.counts - first.counts)[None], number), number, packets, elapsed_ps)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,6 +23,8 @@ from sim.engine.statistics import Estimate
 WORKER = 0
 _BUSY = 0.95
 _CARRIED = 0.99
+#: A run over less of a period of its load than this is over a part of it.
+_WHOLE = 0.9
 
 
 @dataclass(frozen=True)
@@ -350,13 +352,39 @@ class _MeasuredSpan(Span):
         return self.plan.rows[number].operation == "hold"
 
 
+def measured_from(plan: Plan, checkpoints: Sequence[Checkpoint], rate: Estimate) -> Checkpoint:
+    """Return the checkpoint behind the warm-up from which on a run is measured, up to the last one.
+
+    Of a load that comes in bursts that is over whole periods, as nearly as checkpoints allow: in part of one it is not
+    what it is, and packets that wait at its end look lost.
+    """
+    measured, end_ps = checkpoints[rate.first : -1], checkpoints[-1].time_ps
+    period_ps = 0 if plan.arrivals is None else plan.arrivals.period_ps
+    whole = [checkpoint for checkpoint in measured if period_ps and 2 * (end_ps - checkpoint.time_ps) > period_ps]
+
+    def beyond(checkpoint: Checkpoint) -> float:
+        periods = (end_ps - checkpoint.time_ps) / period_ps
+        return abs(periods / max(1, round(periods)) - 1)
+
+    return min(whole, key=beyond, default=checkpoints[rate.first])
+
+
+def _part_of_period(plan: Plan, elapsed_ps: int) -> tuple[str, ...]:
+    """Say that a run was too short for a period of its load."""
+    period_ps = 0 if plan.arrivals is None else plan.arrivals.period_ps
+    if elapsed_ps >= _WHOLE * period_ps:
+        return ()
+    spans = f"{period_ps / 1e9:.3g} ms, and {elapsed_ps / 1e9:.3g} ms of it were run"
+    return (f"the load has a period of {spans}: rates are those of a part of it; more run.packets reach further",)
+
+
 def _pps(lanes: int, packets: Any, elapsed_ps: Any) -> Any:
     return lanes * 1e12 / (elapsed_ps / packets)
 
 
 def point(plan: Plan, checkpoints: list[Checkpoint], rate: Estimate, machine: Totals, draw: int | None = None) -> Point:
     """Summarise a run between the end of its warm-up and its last checkpoint; that of one draw of a Plan for many."""
-    first, last = checkpoints[rate.first], checkpoints[-1]
+    first, last = measured_from(plan, checkpoints, rate), checkpoints[-1]
     span = _MeasuredSpan(plan, last.counts - first.counts, draw, first, last)
     packets, elapsed = (last.packets - first.packets) * plan.queues, last.time_ps - first.time_ps
     uncore_ps = int(span.uncore_ps(elapsed))
@@ -390,7 +418,7 @@ def point(plan: Plan, checkpoints: list[Checkpoint], rate: Estimate, machine: To
         },
         utilisation=utilisation,
         bound_by="uncore" if uncore_ps else _bound_by(plan, utilisation, carried),
-        notes=plan.notes,
+        notes=plan.notes + _part_of_period(plan, elapsed),
         lanes=plan.lanes,
         basis=plan.basis,
         offered_pps=offered_pps,

@@ -74,3 +74,24 @@ def test_no_wake_up_is_lost_and_the_ring_never_overflows(engine, queue, load):
         assert 0 <= at[R.PRODUCED] - at[R.CONSUMED] <= queue
         assert 0 <= at[R.TAKEN] - at[R.DROPPED] - at[R.PRODUCED] <= 1
         assert at[R.RETURNED] <= at[R.RECEIVED] <= at[R.GRABBED] <= at[R.PRODUCED]
+
+
+LONG = "traffic.load={kind: on-off, pps: 8.0e+6, on_us: 3000, off_us: 9000, backlog: 100000}"
+
+
+def test_a_load_that_comes_in_bursts_is_measured_over_whole_periods():
+    """8 Mpps for a quarter of the time are 2 Mpps; a burst of 24000 packets fits the backlog, so nothing is lost."""
+    point = run(BURSTS, LONG)
+    assert point.offered_pps == pytest.approx(2e6, rel=0.02)
+    assert point.pps == pytest.approx(2e6, rel=0.02)
+    assert point.lost_share == pytest.approx(0, abs=0.02)
+    short = run(BURSTS, "run.packets=20000")
+    assert (short.offered_pps, short.lost_share) == (pytest.approx(2e6, rel=0.03), pytest.approx(0, abs=0.02))
+    assert short.notes == point.notes == ()
+
+
+def test_a_run_that_is_shorter_than_a_period_says_so():
+    point = run(BURSTS, LONG.replace("3000", "30000").replace("9000", "90000").replace("100000", "400000"))
+    (said,) = point.notes
+    assert said.startswith("the load has a period of 120 ms, and ")
+    assert said.endswith(": rates are those of a part of it; more run.packets reach further")
