@@ -87,8 +87,6 @@ def _read(loop: Program, scenario: Scenario, memory: ReceiveMemory) -> None:
     with loop.each("packet"):
         loop.step("take_count", "one packet more", function="tun_ring_recv")
         loop.then(R.GRABBED.add(), R.BUFFERED.add(), R.UNCLEARED.add())
-        loop.jump("clear", R.UNCLEARED.at_least(memory.cleared_at_once))
-        loop.jump("tun")
     clear_slots(loop, scenario, memory, lambda worker: worker.jump("tun"))
     with loop.each("packet"):
         lines = memory.packet(R.RECEIVED, 1, 4) if skb else memory.packet(R.RECEIVED, 0, 1)

@@ -88,8 +88,6 @@ def _take_packets(rx: Program, scenario: Scenario, memory: ReceiveMemory) -> Non
     with rx.each("packet"):
         rx.step("take_count", "one packet more", function="ptr_ring_consume_batched")
         rx.then(R.GRABBED.add(), R.BUFFERED.add(), R.UNCLEARED.add(), R.GRAB_LEFT.add(-1))
-        rx.jump("clear", R.UNCLEARED.at_least(memory.cleared_at_once))
-        _take_more(rx)
     clear_slots(rx, scenario, memory, _take_more)
     with rx.each("ring_batch"):
         rx.step("taken", "unlock the ptr_ring", function="vhost_net_buf_produce")
@@ -104,8 +102,10 @@ def _take_packets(rx: Program, scenario: Scenario, memory: ReceiveMemory) -> Non
 def clear_slots(rx: Program, scenario: Scenario, memory: ReceiveMemory, onward: Callable[[Program], None]) -> None:
     """__ptr_ring_discard_one: slots that were taken are cleared, which may start a queue that waits for room.
 
-    `onward` says where the last step goes from there.
+    `onward` says where the step before goes that leaves them, and where the last one does.
     """
+    rx.jump("clear", R.UNCLEARED.at_least(memory.cleared_at_once))
+    onward(rx)
     with rx.each("packet"):
         slots = memory.slots(R.GRABBED, R.UNCLEARED)
         rx.write("clear", "clear slots that were taken", slots, function="__ptr_ring_discard_one")
