@@ -100,7 +100,16 @@ def border_mitigations(kernel: Kernel, cpu: Cpu) -> list[str]:
 def without_effect(kernel: Kernel, cpu: Cpu) -> list[str]:
     """Name the mitigations of returns and of the border that this kernel lacks or this CPU does not need."""
     here = return_mitigations(kernel, cpu) + border_mitigations(kernel, cpu)
-    return [name for name in (*RETURN_SEQUENCES, *BORDER_SEQUENCES) if name not in here]
+    idle = [name for name in (*RETURN_SEQUENCES, *BORDER_SEQUENCES) if name not in here]
+    return idle if cpu.features.pti.value else ["pti", *idle]
+
+
+def without_retpolines(kernel: Kernel, cpu: Cpu, mitigations: Mitigations) -> bool:
+    """Return whether the kernel does without retpolines by itself: it does where it switches IBRS on for old CPUs.
+
+    So spectre_v2_select_mitigation (from memory); on CPUs with eIBRS the price of a retpoline is that of a call.
+    """
+    return "ibrs" in border_mitigations(kernel, cpu) and mitigations.ibrs
 
 
 def tree_levels(kernel: Kernel, queue: Virtqueue) -> float:
@@ -122,12 +131,15 @@ class SwitchedOff:
         self._touching: dict[str, dict[str, str | None]] = {}
         self._instead: dict[str, str | None] = {}
         self._never: frozenset[str] = frozenset()
+        self._ibrs = False
         if isinstance(switches, Mitigations):  # of system calls, none of which was counted
             assert cpu is not None
-            self._touching["pti"] = {"pti": None}
             here = border_mitigations(kernel, cpu)
-            self._never = frozenset(word for name, word in BORDER_SEQUENCES.items() if name not in here)
+            never = [word for name, word in BORDER_SEQUENCES.items() if name not in here]
+            self._never = frozenset(never if cpu.features.pti.value else ["pti", *never])
+            self._touching["pti"] = {"pti": None}
             self._touching |= {BORDER_SEQUENCES[name]: {name: None} for name in here}
+            self._ibrs = "ibrs" in here
         for name in SWITCHES:
             change = kernel.mitigations[name]
             for word, instead in (change.replaces | dict.fromkeys(change.removes)).items():
@@ -143,6 +155,8 @@ class SwitchedOff:
         return self._instead[word]
 
     def _is_off(self, name: str) -> bool:
+        if name == "retpoline" and self._ibrs and self._switches.ibrs:
+            return True
         switched_on = getattr(self._switches, name)
         return not (switched_on and (name != "smap" or self._cpu is None or self._cpu.features.smap.value))
 

@@ -8,6 +8,7 @@ import yaml
 from sim.config import ConfigError
 from sim.config.loading.load import Scenarios, load_table
 from sim.config.tables.vocabulary import BORDER_SEQUENCES
+from sim.costs.recipes import without_effect
 from sim.datapath import build_plan
 
 SEED = "virtio-user-xdp1-tap"
@@ -85,13 +86,15 @@ def test_mitigations_off_in_a_file_of_ones_own(tmp_path):
     assert {name for name, on in load(name=str(file)).mitigations if not on} == OFF | {"hardened_usercopy"}
 
 
-def test_mitigations_off_leave_the_barrier_and_the_window_of_user_accesses():
-    def executed(text):
-        plan = build_plan(load(text, "cpu=zen3", "kernel=v6.12"), "copy_user", 64)
-        return {part.primitive for row in plan.rows for part in (*row.components, *row.unit_components)}
+def executed(cpu, kernel, *texts):
+    """Primitives of a packet's rows."""
+    plan = build_plan(load(f"cpu={cpu}", f"kernel={kernel}", *texts), "copy_user", 64)
+    return {part.primitive for row in plan.rows for part in (*row.components, *row.unit_components)}
 
-    with_them, without = executed("mitigations=auto"), executed("mitigations=off")
-    assert with_them - without == {"retpoline", "safe_ret", "pti"}  # pti: of no cost on that CPU
+
+def test_mitigations_off_leave_the_barrier_and_the_window_of_user_accesses():
+    with_them, without = (executed("zen3", "v6.12", f"mitigations={name}") for name in ("auto", "off"))
+    assert with_them - without == {"retpoline", "safe_ret"}
     assert without - with_them == {"indirect_call"}
     assert {"stac", "clac", "lfence"} <= without
 
@@ -146,3 +149,20 @@ def test_a_kick_costs_page_table_isolation_where_the_cpu_needs_it_and_it_is_on()
 
     assert added("skylake-sp", "mitigations.pti=true") > 0 == added("skylake-sp", "mitigations.pti=false")
     assert added("zen3", "mitigations.pti=true") == 0
+
+
+def test_a_kernel_that_relies_on_ibrs_has_no_retpolines():
+    """As v6.12 does on Skylake by itself; without IBRS it falls back to retpolines."""
+    assert "retpoline" not in executed("skylake-sp", "v6.12")
+    assert "retpoline" in executed("skylake-sp", "v6.12", "mitigations.ibrs=false")
+    assert "retpoline" in executed("skylake-sp", "v5.3")
+    assert "retpoline" in executed("broadwell-ep-e5-2650v4", "v6.12")
+
+
+def test_page_tables_are_not_isolated_on_a_cpu_that_needs_it_not():
+    needs_it_not, needs_it = load("cpu=sapphire-rapids", "kernel=v6.12"), load("cpu=skylake-sp")
+    assert "pti" in without_effect(needs_it_not.kernel, needs_it_not.cpu)
+    assert "pti" not in without_effect(needs_it.kernel, needs_it.cpu)
+    ledger = build_plan(needs_it_not, "copy_user", 64).ledger
+    assert ledger.keys_read(near="mitigations.pti") == set()
+    assert build_plan(needs_it, "copy_user", 64).ledger.keys_read(near="mitigations.pti") == {"mitigations.pti"}

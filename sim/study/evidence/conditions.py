@@ -9,7 +9,7 @@ from typing import Any
 
 from sim.config.scenario.scenario import Scenario
 from sim.config.tables.calibration import Calibration
-from sim.costs.recipes import without_effect
+from sim.costs.recipes import without_effect, without_retpolines
 from sim.study.evidence.envelope import way_of
 from sim.study.runs.case import value_of
 from sim.study.uncertainty.distributions import calibration_of
@@ -72,6 +72,7 @@ def _mitigations(scenario: Scenario) -> Premise:
     without = without_effect(scenario.kernel, scenario.cpu)
     idle = [name for name in states if name in without]
     idle += [] if scenario.cpu.features.smap.value else ["smap"]
+    idle += ["retpoline"] if without_retpolines(scenario.kernel, scenario.cpu, scenario.mitigations) else []
     said = {
         "on": [name for name, on in states.items() if on and name not in idle],
         "off": [name for name, on in states.items() if not on and name not in idle],
