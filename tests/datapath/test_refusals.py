@@ -94,6 +94,10 @@ REFUSALS = [
         *(SEED, ("kernel.behaviour.page_frag_bytes=831",), "kernel.behaviour.page_frag_bytes"),
         "a frame of 64 bytes takes 832 bytes of a page fragment",
     ),
+    Refusal(
+        *(SEED, ("kernel.behaviour.init_on_alloc=true",), "kernel.behaviour.init_on_alloc"),
+        "v5.0 has no init_on_alloc (v5.3 and later do)",
+    ),
     Refusal("tap-write", ("backend.kind=tap-bridge",), "backend.kind", "tap-bridge is not modelled behind tap_write"),
     Refusal(SEED, ("kernel.behaviour.init_on_alloc=true",), "kernel.behaviour.init_on_alloc", "v5.0 has no init_on_alloc"),
     Refusal("tap-write", ("access=uaccess_batched",), "access", "in windows, and tap_write has none"),

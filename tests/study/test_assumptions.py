@@ -38,8 +38,8 @@ def test_no_condition_is_dead():
     met = set().union(*(numbers(name) for name in paths.names("scenario", None)))
     met |= numbers(SEED, "mitigations.hardened_usercopy=true", "traffic.mix=imix", "kernel=v6.12")
     met |= numbers(SEED, "cpu=comet-lake")
-    allocating = [f"kernel.behaviour.{name}=true" for name in ("init_on_alloc", "memory_cgroups")]
-    met |= numbers(SEED, "kernel=v6.12", *allocating)
+    allocators = [f"kernel.behaviour.{switch}=true" for switch in ("init_on_alloc", "memory_cgroups")]
+    met |= numbers("virtio-user-xdp-pass", "kernel=v6.1", *allocators)
     met |= numbers("qemu-tx", "queues.pairs=2", "queues.workers=each")
     asked_for = {int(one.number) for one in assumptions() if one.applies.startswith("with --")}
     assert met | asked_for == {int(one.number) for one in assumptions()}
