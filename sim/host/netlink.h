@@ -22,8 +22,7 @@ struct nlattr *message_nest(struct message *message, int type);
 void message_end(struct message *message, struct nlattr *nest);
 /* A socket of a family, or -1 with errno. */
 int netlink_socket(int family);
-/* Send it by a socket and wait for its acknowledgement; the answer before that, if any, is left in the message. 0, or -1 with
- * errno. */
+/* Send it by a socket and wait for its acknowledgement; an answer before that is left in the message. 0, or -1 with errno. */
 int message_send(int socket, struct message *message);
 /* The same by a socket of its own. */
 int message_ask(int family, struct message *message);

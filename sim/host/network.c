@@ -158,7 +158,8 @@ int make_port(enum port kind, struct tun *port)
 static int known_behind(const struct tun *port)
 {
 	static const unsigned char destination[ETH_ALEN] = {0x22, 0x22, 0x22, 0x22, 0x22, 0x22};
-	struct ndmsg entry = {.ndm_family = AF_BRIDGE, .ndm_ifindex = port->interface, .ndm_state = NUD_NOARP, .ndm_flags = NTF_MASTER};
+	struct ndmsg entry = {
+		.ndm_family = AF_BRIDGE, .ndm_ifindex = port->interface, .ndm_state = NUD_NOARP, .ndm_flags = NTF_MASTER};
 	struct message message;
 	message_begin(&message, RTM_NEWNEIGH, NLM_F_CREATE, &entry, sizeof entry);
 	message_put(&message, NDA_LLADDR, destination, sizeof destination);
