@@ -99,7 +99,6 @@ REFUSALS = [
         "v5.0 has no init_on_alloc (v5.3 and later do)",
     ),
     Refusal("tap-write", ("backend.kind=tap-bridge",), "backend.kind", "tap-bridge is not modelled behind tap_write"),
-    Refusal(SEED, ("kernel.behaviour.init_on_alloc=true",), "kernel.behaviour.init_on_alloc", "v5.0 has no init_on_alloc"),
     Refusal("tap-write", ("access=uaccess_batched",), "access", "in windows, and tap_write has none"),
     Refusal("af-xdp-tx", ("access=uaccess_batched",), "access", "in windows, and af_xdp has none"),
     Refusal("tap-write", ("backend.kind=tap-skb",), "backend.kind", "tap-skb is modelled with device.sndbuf_limited"),
