@@ -73,6 +73,9 @@ def test_what_a_packet_carries(application, message, carried, frame):
     [
         (["traffic.message_bytes=64"], 2, 256, 1448),  # 3 MiB hold more than the ring of answers
         (["traffic.message_bytes=64", "sockets.reads=message"], 2, 256, 64),
+        (["traffic.message_bytes=1448"], 2, 256, 1448),
+        (["traffic.message_bytes=1449"], 1, 256, 1449),  # more than one full frame
+        (["traffic.message_bytes=2895"], 1, 256, 2895),
         (["traffic.message_bytes=65536"], 1, (3 << 20) // 65160, 65160),
         (["traffic.message_bytes=65536", "traffic.sessions=2"], 1, 2 * (3 << 20) // 65160, 65160),
         (["sockets.window=131072"], 1, 131072 // 16384, 16384),

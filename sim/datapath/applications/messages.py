@@ -56,9 +56,12 @@ def read_bytes(scenario: Scenario) -> int:
 
 
 def packets_per_answer(scenario: Scenario) -> int:
-    """Packets of one answer: every second full frame is acknowledged, every larger packet, and each request."""
+    """Packets of one answer: every second full frame is acknowledged, every larger packet, and each request.
+
+    TCP acknowledges as soon as more than one full frame was read (__tcp_ack_snd_check).
+    """
     stream = scenario.traffic.application == "tcp-stream"
-    return 2 if stream and payload(scenario) < 2 * SEGMENT_BYTES else 1
+    return 2 if stream and payload(scenario) <= SEGMENT_BYTES else 1
 
 
 def most_under_way(scenario: Scenario) -> int:
