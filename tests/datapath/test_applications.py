@@ -288,6 +288,19 @@ def test_datagrams_are_not_answered():
     assert not any("answer" in label for label in point.row_rates)
 
 
+def test_a_guest_kicks_once_for_each_avail_event_that_the_worker_writes():
+    """It acknowledges faster than the worker comes round: between two rounds one kick, and no second one."""
+    point = run(INTO, "run.packets=20000")
+    kicks, rounds = (point.row_rates[label] for label in ("driver.answer_kick", "worker.answers_on"))
+    assert kicks <= rounds < 0.7 * point.row_rates["driver.acknowledge"]
+
+
+def test_a_worker_calls_once_for_each_used_event_that_the_guest_writes():
+    point = run(OUT, "traffic.sessions=8", "run.packets=20000")
+    interrupts, events = (point.row_rates[label] for label in ("worker.answers_call", "driver.answers_over"))
+    assert interrupts == pytest.approx(events, rel=0.05)
+
+
 # -- who waits for whom -----------------------------------------------------------------------------------------------
 
 

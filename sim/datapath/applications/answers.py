@@ -216,9 +216,9 @@ def _flush_answers(rx: Program, scenario: Scenario, at: Callable[[str], str], on
     """vhost_net_signal_used for the queue of answers, and the end of the round."""
     with rx.each("answer_batch", sometimes=sometimes):
         rx.step(at("answers_flush"), "give buffers back", function="vhost_net_signal_used")
-        give_back(rx, scenario, at, R.ANSWERED.copy(R.ANSWERS_TAKEN))
-        rx.change(sample=(R.ANSWERS_QUIET_SEEN, R.ANSWERS_QUIET))
-        rx.jump(at("answers_poll"), R.ANSWERS_QUIET_SEEN.equals(1))
+        give_back(rx, scenario, at, R.ANSWERS_SIGNALLED.copy(R.ANSWERED), R.ANSWERED.copy(R.ANSWERS_TAKEN))
+        event_idx = scenario.virtqueue.event_idx
+        unless_asked(rx, event_idx, at("answers_poll"), old=(R.ANSWERS_SIGNALLED, 0), new=R.ANSWERED)
         often = sometimes or "the guest wants a call"
         rx.step(at("answers_call"), "call: signal the eventfd", primitives=("eventfd_signal",), sometimes=often)
         rx.change(function="vhost_signal")
@@ -245,6 +245,22 @@ def give_back(worker: Program, scenario: Scenario, at: Callable[[str], str], *do
     worker.read(at("answers_check"), title, place(wanted), accessor, "notify_check")
 
 
+def unless_asked(asks: Program, event_idx: bool, onward: str, old: tuple[Register, int], new: Register) -> None:
+    """The last step looks whether the other side wants to be told, and goes `onward` if not.
+
+    With an event index it does when the event is not below `old` and below `new` (vring_need_event); else when its flag
+    is 0.
+    """
+    if not event_idx:
+        asks.change(sample=(R.ANSWERS_QUIET_SEEN, R.ANSWERS_QUIET))
+        asks.jump(onward, R.ANSWERS_QUIET_SEEN.equals(1))
+        return
+    register, more = old
+    asks.change(sample=(R.ANSWERS_EVENT_SEEN, R.ANSWERS_EVENT))
+    asks.jump(onward, R.ANSWERS_EVENT_SEEN.minus(register).below(more))
+    asks.jump(onward, R.ANSWERS_EVENT_SEEN.at_least(new))
+
+
 # -- the guest takes it -----------------------------------------------------------------------------------------------
 
 
@@ -263,7 +279,7 @@ def take_answers(guest: Program, scenario: Scenario, memory: AnswerRing, packets
         else:
             flags = place(ring.avail_flags(write=True))
             guest.write("answered_off", "avail->flags = NO_INTERRUPT", flags, function="virtqueue_disable_cb")
-        guest.then(R.ANSWERS_QUIET.put(1))
+            guest.then(R.ANSWERS_QUIET.put(1))
     with guest.each("answer", "call"):
         guest.read("answer_more", "used->idx", place(ring.used_index()), function="virtqueue_get_buf", sample=now)
         guest.jump("answers_over", R.ANSWERED_NOW.equals(seen))
@@ -285,7 +301,7 @@ def take_answers(guest: Program, scenario: Scenario, memory: AnswerRing, packets
         else:
             guest.write("answers_over", "avail->flags = 0", place(ring.avail_flags(write=True)))
         guest.change(function="virtqueue_enable_cb_prepare")
-        guest.then(R.ANSWERS_QUIET.put(0))
+        guest.then(R.ANSWERS_EVENT.copy(seen) if ring.queue.event_idx else R.ANSWERS_QUIET.put(0))
         guest.read("answers_recheck", "used->idx, once more", place(ring.used_index()), sample=now)
         guest.change(function="virtqueue_poll", primitives=("lock_rmw",), drains_stores=True)
         guest.jump("answered_off", R.ANSWERED_NOW.differs(seen))

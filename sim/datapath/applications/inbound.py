@@ -10,7 +10,7 @@ from typing import Any
 from sim.config.scenario.scenario import Scenario
 from sim.config.scenario.traffic import VNET_HEADER_BYTES
 from sim.config.tables.vocabulary import SYSTEM_CALL
-from sim.datapath.applications.answers import AnswerRing, both_queues, give_back
+from sim.datapath.applications.answers import AnswerRing, both_queues, give_back, unless_asked
 from sim.datapath.applications.messages import (
     answer_bytes,
     asking,
@@ -104,8 +104,8 @@ def _acknowledge(guest: Program, scenario: Scenario) -> None:
         guest.barrier("answer_barrier", "smp_mb before the notification check", "virtqueue_kick_prepare")
         wanted = ring.avail_event() if event_idx else ring.used_flags()
         guest.read("answer_check", "avail_event" if event_idx else "used->flags", place(wanted))
-        guest.change(function="virtqueue_kick_prepare", sample=(R.ANSWERS_QUIET_SEEN, R.ANSWERS_QUIET))
-        guest.jump("reader", R.ANSWERS_QUIET_SEEN.equals(1))
+        guest.change(function="virtqueue_kick_prepare")
+        unless_asked(guest, event_idx, "reader", old=(R.ANSWERS, -1), new=R.ANSWERS)
         guest.step("answer_kick", "kick: exit of the virtual machine", primitives=kick_primitives(scenario))
         guest.change(function="virtqueue_notify", sometimes="the worker wants a kick")
         guest.then(R.WORKER_KICKS.add())
@@ -131,8 +131,9 @@ def _carry(tx: Program, scenario: Scenario) -> None:
     one_copy = scenario.kernel.behaviour.header_with_payload
     with tx.each("answer_batch", at=Anchor.ANSWERS):
         tx.step("answers", "start of a round of acknowledgements", "round_start")
-        tx.then(R.ANSWERS_BATCH.put(0), R.ANSWERS_QUIET.put(1))
+        tx.then(R.ANSWERS_BATCH.put(0))
         if not event_idx:
+            tx.then(R.ANSWERS_QUIET.put(1))
             flags = place(ring.used_flags(write=True))
             tx.write("answers_off", "used->flags = NO_NOTIFY", flags, "used_flags_write", "disable_notify")
         tx.read("answers_refill", "avail->idx", place(ring.avail_index()), "avail_index_read", "refill")
@@ -177,7 +178,7 @@ def _flush(tx: Program, scenario: Scenario, memory: AnswerRing) -> None:
         give_back(tx, scenario, str)
         on, put = (ring.avail_event(write=True), "avail_event_write") if event_idx else (None, "used_flags_write")
         tx.write("answers_on", "notifications on", place(on or ring.used_flags(write=True)), put, "enable_notify")
-        tx.then(R.ANSWERS_QUIET.put(0))
+        tx.then(R.ANSWERS_EVENT.copy(R.ANSWERS_TAKEN) if event_idx else R.ANSWERS_QUIET.put(0))
         tx.barrier("answers_on_barrier", "smp_mb before the recheck", "vhost_enable_notify")
         tx.read("answers_recheck", "avail->idx, recheck", place(ring.avail_index()), "avail_index_read", "recheck")
         tx.step("answers_end", "end of a round of acknowledgements", "round_end")

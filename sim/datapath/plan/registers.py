@@ -233,6 +233,7 @@ class Register(Compared, IntEnum):
     ANSWERS_TAKEN = auto()  # of those, the ones that the worker has taken
     ANSWERED = auto()  # of those, the ones that it has handed over
     ANSWERS_QUIET = auto()  # the guest polls the queue of answers and wants no call for them
+    ANSWERS_EVENT = auto()  # avail_event or used_event of the ring of answers
     ANSWER_CALLS = auto()
     XMIT_LOCK = auto()  # a session is in the driver's start_xmit
     # an application, of one actor: its sender
@@ -250,6 +251,8 @@ class Register(Compared, IntEnum):
     # ... and the worker, on the way back
     ANSWERS_BATCH = auto()
     ANSWERS_QUIET_SEEN = auto()
+    ANSWERS_EVENT_SEEN = auto()
+    ANSWERS_SIGNALLED = auto()  # ANSWERED at the last notification check
 
 
 #: Registers, as the programs of actors name them.
@@ -264,6 +267,6 @@ _SHARED = """
     IN_ROUND FLUSHES INVALIDATIONS OTHER_TASK WORKER_KICKS IOTLB_CLEARS IOTLB_MISSES AVAIL_FLAGS_NO_INTERRUPT
     USED_EVENT_QUARTERS CALLS SINK_QUEUED SINK_DONE UPEND_IDX ZEROCOPY_COMPLETED COPIED PRODUCED CONSUMED
     SOCKET_WAIT WAKES USED_EVENT SOURCE_STOPPED LOCK_GRANTED LOCK_WAITING LOCK_HELD SEGMENTS_SENT SEGMENTS_ACKNOWLEDGED
-    ANSWERS ANSWERS_TAKEN ANSWERED ANSWERS_QUIET ANSWER_CALLS XMIT_LOCK
+    ANSWERS ANSWERS_TAKEN ANSWERED ANSWERS_QUIET ANSWERS_EVENT ANSWER_CALLS XMIT_LOCK
 """
 SHARED = frozenset(Register[name] for name in _SHARED.split())
