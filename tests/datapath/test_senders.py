@@ -9,7 +9,7 @@ import pytest
 from sim.config import load_scenario
 from sim.datapath import build_plan
 from sim.datapath.plan.plan import Wait
-from sim.datapath.plan.registers import BANK, R
+from sim.datapath.plan.registers import R
 from sim.engine import simulate
 from sim.engine.fast import FastEngine
 from sim.engine.reference import ReferenceEngine
@@ -62,12 +62,26 @@ def test_one_at_a_time_is_inside_and_no_packet_is_lost_or_put_twice(engine, send
         made.run(packets)
         at = made.machine.registers
         assert 0 <= at[R.PRODUCED] - at[R.CONSUMED] <= queue
-        inside = at[R.LOCK_HELD]
-        wanted, granted = (
-            sum(at[register + number * BANK] for number in range(senders))
-            for register in (R.LOCK_WANTED, R.LOCK_GRANTED)
-        )
-        assert at[R.LOCK_WAITING] == wanted - granted
-        assert inside in (0, 1)
+        assert 0 <= at[R.PRODUCER_DRAWN] - at[R.PRODUCER_SERVED] <= senders
         assert 0 <= at[R.TAKEN] - at[R.PRODUCED] <= senders
         assert at[R.RETURNED] <= at[R.RECEIVED] <= at[R.GRABBED] <= at[R.PRODUCED]
+
+
+def test_who_asks_first_has_the_lock_first():
+    """In the order in which packets are built, and nobody goes in before the last has gone out."""
+    built, _ = plan("receive.source.senders=5", "receive.source.packet_cost=300")
+    made = ReferenceEngine(built, 10**9)
+    made.trace = []
+    made.run(400)
+    asked, inside = [], None
+    for event in made.trace:
+        last = built.rows[built.segments[event.segment].rows[-1]].label.partition("#")[0]
+        if last == "make":
+            asked.append(event.actor)
+        elif last == "lock":
+            assert inside is None
+            inside = asked.pop(0)
+            assert event.actor == inside
+        elif last in ("unlock", "full"):
+            assert event.actor == inside
+            inside = None

@@ -1,7 +1,6 @@
 """Several senders into one queue of a TAP: each on a core of its own, one at a time inside the producer lock.
 
-The lock is fair, it goes round: granting it is an actor of its own. Any sender could take it by a test and set in one
-step, but then the one that is asked first would always have it.
+The lock is fair: who asks first has it first.
 """
 
 from __future__ import annotations
@@ -10,38 +9,34 @@ from sim.config.errors import ConfigError
 from sim.config.scenario.scenario import Scenario
 from sim.datapath.host.queues import MARK
 from sim.datapath.memory.receive_memory import PACKET_LINES, ReceiveMemory
-from sim.datapath.plan.plan import BACKGROUND
+from sim.datapath.plan.lock import producer_lock
 from sim.datapath.plan.program import Program, link
-from sim.datapath.plan.registers import BANK, Condition, Effect, R
+from sim.datapath.plan.registers import BANK, Condition, R
 from sim.datapath.plan.step import Step
-
-_LOCK = BACKGROUND[-1]
 
 
 def sender_steps(scenario: Scenario, packet_bytes: int) -> list[Step]:
-    """Return the steps of senders that always have a packet, and of the lock between them.
+    """Return the steps of senders that always have a packet.
 
     A packet is built outside of the lock, and put into a slot inside. Who finds no slot lets the lock go and tries
     again when there is room: what would be dropped meanwhile is not simulated.
     """
     count, memory = scenario.receive.source.senders, ReceiveMemory(scenario, packet_bytes)
     steps = [step for number in range(count) for step in _sender(scenario, memory, number)]
-    return link([*steps, *_lock(count)])
+    return link(steps)
 
 
 def _sender(scenario: Scenario, memory: ReceiveMemory, number: int) -> list[Step]:
     kind, mark = scenario.receive.source, f"{MARK}{number}"
     sender = Program(f"source.{number}" if number else "source", "tun_net_xmit")
-    wanted, granted, room_seen, wait_seen = (
-        register + number * BANK for register in (R.LOCK_WANTED, R.LOCK_GRANTED, R.ROOM_SEEN, R.WAIT_SEEN)
-    )
+    lock = producer_lock(number)
+    room_seen, wait_seen = (register + number * BANK for register in (R.ROOM_SEEN, R.WAIT_SEEN))
     with sender.each("packet"):
         sender.step(f"make{mark}", "build the packet", extra_ns=kind.packet_cost.value)
         sender.change(condition=R.PRODUCED.minus(R.CONSUMED).below(kind.queue))
-        sender.then(R.TAKEN.add(), Effect("add", wanted, None, 1), R.LOCK_WAITING.add())
-        lock = memory.producer_lock()
-        sender.read(f"lock{mark}", "lock the ptr_ring", lock, primitives=("spin_lock",), drains_stores=True)
-        sender.change(condition=Condition(wanted, "==", 0, granted))
+        sender.then(R.TAKEN.add())
+        lock.queue_up(sender)
+        lock.take(sender, f"lock{mark}", "lock the ptr_ring")
         sender.read(f"room{mark}", "slot of the ptr_ring", memory.slot(R.PRODUCED), function="__ptr_ring_produce")
         sender.change(sample=(room_seen, R.CONSUMED))
         sender.jump(f"full{mark}", Condition(R.PRODUCED, ">=", kind.queue, room_seen))
@@ -50,8 +45,7 @@ def _sender(scenario: Scenario, memory: ReceiveMemory, number: int) -> list[Step
         slot = memory.slot(R.PRODUCED, write=True)
         sender.write(f"put{mark}", "packet into its slot", slot, function="__ptr_ring_produce", marks="posted")
         sender.then(R.PRODUCED.add())
-        sender.write(f"unlock{mark}", "unlock the ptr_ring", memory.producer_lock(write=True))
-        sender.then(R.LOCK_HELD.put(0))
+        lock.let_go(sender, f"unlock{mark}", "unlock the ptr_ring")
         sender.step(f"wake_check{mark}", "smp_mb, does anyone wait?", primitives=("lock_rmw",), drains_stores=True)
         sender.change(function="sock_def_readable", sample=(wait_seen, R.SOCKET_WAIT))
         sender.jump(f"make{mark}", Condition(wait_seen, "==", 0))
@@ -60,27 +54,10 @@ def _sender(scenario: Scenario, memory: ReceiveMemory, number: int) -> list[Step
         sender.then(R.SOCKET_WAIT.put(0), R.WAKES.add())
         sender.jump(f"make{mark}")
     with sender.each("packet", sometimes="the ring is full"):
-        sender.write(f"full{mark}", "no slot: unlock, the packet later", memory.producer_lock(write=True))
-        sender.then(R.LOCK_HELD.put(0), R.TAKEN.add(-1))
+        lock.let_go(sender, f"full{mark}", "no slot: unlock, the packet later")
+        sender.then(R.TAKEN.add(-1))
         sender.jump(f"make{mark}")
     return sender.steps
-
-
-def _lock(count: int) -> list[Step]:
-    """The lock goes round among those who wait for it."""
-    lock = Program(_LOCK, "queued_spin_lock_slowpath")
-    with lock.each("packet"):
-        lock.step(f"free{MARK}", "until somebody wants the lock", condition=R.LOCK_WAITING.at_least(1))
-        for number in range(count):
-            wanted, granted = (register + number * BANK for register in (R.LOCK_WANTED, R.LOCK_GRANTED))
-            following = f"ask{MARK}{number + 1}" if number + 1 < count else f"free{MARK}"
-            lock.step(f"ask{MARK}{number}", f"does sender {number} want it?")
-            lock.jump(following, Condition(wanted, "==", 0, granted))
-            lock.step(f"grant{MARK}{number}", f"sender {number} has it")
-            lock.then(R.LOCK_HELD.put(1), R.LOCK_WAITING.add(-1), Effect("add", granted, None, 1))
-            lock.step(f"held{MARK}{number}", "until it is free again", condition=R.LOCK_HELD.equals(0))
-            lock.jump(following)
-    return lock.steps
 
 
 def check_senders(scenario: Scenario) -> None:

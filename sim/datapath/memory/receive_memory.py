@@ -9,6 +9,7 @@ from sim.config.scenario.endpoints import Source
 from sim.config.scenario.scenario import Scenario
 from sim.config.scenario.traffic import VNET_HEADER_BYTES
 from sim.datapath.memory.rings import LINE_BYTES, SplitRing, lines_of
+from sim.datapath.plan.lock import producer_lock
 from sim.datapath.plan.registers import Register
 from sim.datapath.plan.step import LineAccess
 
@@ -74,16 +75,13 @@ class ReceiveMemory:
     def regions(self) -> dict[str, int]:
         """Map each region to its number of cache lines."""
         source = self.scenario.receive.source
-        lock = {"producer_lock": 1} if source.senders > 1 else {}
-        return lock | {
+        lock = producer_lock().regions() if source.senders > 1 else {}
+        return {
+            **lock,
             "ptr_ring": lines_of(POINTER_BYTES * source.queue),
             "packet": self._pool * PACKET_LINES[source.kind],
             "buffers": self._buffers * lines_of(self._stride),
         }
-
-    def producer_lock(self, write: bool = False) -> LineAccess:
-        """Return the line of the ptr_ring's producer lock."""
-        return LineAccess("producer_lock", write, POINTER_BYTES)
 
     def slot(self, position: Register, write: bool = False) -> LineAccess:
         """One slot of the ptr_ring."""

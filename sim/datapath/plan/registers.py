@@ -220,10 +220,9 @@ class Register(Compared, IntEnum):
     RECEIVE_LEFT = auto()  # buffers that this poll may still take
     FREED = auto()  # packets that a guest that forwards could not send
     FORWARD_LEFT = auto()  # packets received that a guest that forwards is about to send
-    LOCK_WANTED = auto()  # how often a sender has asked for the producer lock of the ptr_ring
-    LOCK_GRANTED = auto()  # how often it has got it
-    LOCK_WAITING = auto()  # senders that wait for it
-    LOCK_HELD = auto()
+    PRODUCER_DRAWN = auto()  # how often anyone has asked for the producer lock of the ptr_ring
+    PRODUCER_SERVED = auto()  # ... and has let it go again
+    PRODUCER_TICKET = auto()  # PRODUCER_DRAWN when this one asked
     ROOM_SEEN = auto()  # CONSUMED as last read by the source
     WAIT_SEEN = auto()  # SOCKET_WAIT as last read by the source
     # an application, shared: of all its sessions
@@ -266,7 +265,7 @@ _SHARED = """
     RING_AVAIL_IDX RING_USED_IDX USED_FLAGS_NO_NOTIFY AVAIL_EVENT KICKS NOTIFY_OFF MAPPED INVALIDATING TEARING_DOWN
     IN_ROUND FLUSHES INVALIDATIONS OTHER_TASK WORKER_KICKS IOTLB_CLEARS IOTLB_MISSES AVAIL_FLAGS_NO_INTERRUPT
     USED_EVENT_QUARTERS CALLS SINK_QUEUED SINK_DONE UPEND_IDX ZEROCOPY_COMPLETED COPIED PRODUCED CONSUMED
-    SOCKET_WAIT WAKES USED_EVENT SOURCE_STOPPED LOCK_GRANTED LOCK_WAITING LOCK_HELD SEGMENTS_SENT SEGMENTS_ACKNOWLEDGED
+    SOCKET_WAIT WAKES USED_EVENT SOURCE_STOPPED PRODUCER_DRAWN PRODUCER_SERVED SEGMENTS_SENT SEGMENTS_ACKNOWLEDGED
     ANSWERS ANSWERS_TAKEN ANSWERED ANSWERS_QUIET ANSWERS_EVENT ANSWER_CALLS XMIT_LOCK
 """
 SHARED = frozenset(Register[name] for name in _SHARED.split())
