@@ -349,7 +349,7 @@ def test_a_writer_sleeps_until_a_third_of_its_window_is_open():
 def test_a_session_whose_window_holds_little_sleeps_no_longer_than_what_readers_keep_back():
     """Each of eight readers may keep one packet back for ever: a writer that waited for those would never be woken."""
     scenario = load(OUT, "traffic.message_bytes=64", "traffic.sessions=8", "virtqueue.size=16")
-    assert window_opens_at(scenario) == 8 < window_closes_at(scenario) == 9
+    assert window_opens_at(scenario) == 1 < window_closes_at(scenario) == 16 / 8
     assert sim.run(scenario).points[0].pps > 0
 
 
@@ -374,6 +374,54 @@ def test_a_worker_does_not_sleep_on_answers_beyond_a_batch():
     """Three readers acknowledge more than 64 packets while the worker transmits: it once slept on the rest."""
     scenario = load(OUT, "traffic.message_bytes=4000", "traffic.sessions=3", "kernel=v4.20", "calibration=null")
     assert engine_of(scenario, 6000).machine.registers[R.RING_USED_IDX] >= 6000
+
+
+def test_sessions_share_evenly():
+    """None is let into the driver twice before one that asked earlier; the first also takes answers."""
+    datagrams = run(DATAGRAMS, "traffic.sessions=16", "run.packets=20000")
+    assert datagrams.bound_by == "worker"
+    assert shares(datagrams, "segment", 16) == pytest.approx([1 / 16] * 16, rel=0.02)
+    for message in (1448, 16384):
+        stream = run(OUT, f"traffic.message_bytes={message}", "traffic.sessions=8", "run.packets=20000")
+        assert stream.bound_by == "worker"
+        assert shares(stream, "segment", 8) == pytest.approx([1 / 8] * 8, rel=0.05)
+
+
+def shares(point, label, sessions):
+    actors = ["driver", *(f"driver.{number}" for number in range(1, sessions))]
+    return [point.row_rates[f"{actor}.{label}"] for actor in actors]
+
+
+@pytest.mark.parametrize(
+    ("overrides", "enters", "leaves"),
+    [
+        (["traffic.sessions=4"], "queue_lock", "sent"),
+        (["traffic.sessions=4", "traffic.message_bytes=1448"], "answer_lock", "answer_unlock"),
+    ],
+)
+def test_one_session_at_a_time_is_inside_a_lock(overrides, enters, leaves):
+    engine = engine_of(load(OUT, *overrides), 2000, ReferenceEngine)
+    inside, entries, plan = None, 0, engine.machine.plan
+    worker = plan.actors.index("worker")
+    for event in (event for event in engine.trace if event.actor != worker):
+        for row in plan.segments[event.segment].rows:
+            if plan.rows[row].label == enters:
+                assert inside is None
+                inside, entries = event.actor, entries + 1
+            elif plan.rows[row].label == leaves:
+                assert inside == event.actor
+                inside = None
+    assert entries > 500
+
+
+def test_a_lock_costs_its_locked_operation_and_the_line_of_whoever_had_it():
+    plan = plan_of(load(OUT, "traffic.sessions=2"))
+    for label in ("queue_lock", "answer_lock"):
+        rows = [row for row in plan.rows if row.label == label]
+        assert len(rows) == 2
+        for row in rows:
+            assert [part.primitive for part in row.components] == ["spin_lock"]
+            assert row.access.region in ("transmit_lock", "producer_lock")
 
 
 # -- conservation, and both engines -----------------------------------------------------------------------------------

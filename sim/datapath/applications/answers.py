@@ -17,6 +17,7 @@ from sim.datapath.applications.messages import answer_bytes
 from sim.datapath.host.queues import asleep, kicked_again, unless_kicked
 from sim.datapath.memory.receive_memory import PACKET_LINES, POINTER_BYTES
 from sim.datapath.memory.rings import LINE_BYTES, SplitRing, lines_of
+from sim.datapath.plan.lock import producer_lock
 from sim.datapath.plan.program import Program, index_of, retarget
 from sim.datapath.plan.registers import Effect, R, Register
 from sim.datapath.plan.step import Anchor, Jump, LineAccess, Step, Target
@@ -80,14 +81,24 @@ class AnswerRing:
 # -- the reader puts one on its way -----------------------------------------------------------------------------------
 
 
-def put_answer(reader: Program, memory: AnswerRing, onward: str, **work: Any) -> None:
-    """An answer into the TAP's ptr_ring; a worker that has taken all others is woken."""
+def put_answer(reader: Program, scenario: Scenario, onward: str, **work: Any) -> None:
+    """An answer into the TAP's ptr_ring, under its lock; a worker that has taken all others is woken."""
+    memory, lock = AnswerRing(scenario), producer_lock()
+    described = memory.packet(R.ANSWERS, 0, _SKB_LINES, write=True)
     with reader.each("answer"):
-        reader.write(
-            "answer", "an answer, down to the TAP", memory.packet(R.ANSWERS, 0, _SKB_LINES, write=True), **work
-        )
-        reader.write("answer_put", "into its slot", memory.slot(R.ANSWERS, write=True), function="tun_net_xmit")
+        if scenario.traffic.sessions > 1:  # which answer it is shows inside
+            reader.step("answer", "an answer, down to the TAP", **work)
+            lock.queue_up(reader)
+            lock.take(reader, "answer_lock", "lock the ptr_ring", function="tun_net_xmit")
+            reader.write("answer_describe", "lines of the answer", described, function="__ptr_ring_produce")
+        else:
+            reader.write("answer", "an answer, down to the TAP", described, **work)
+            reader.step("answer_lock", "lock the ptr_ring", function="tun_net_xmit")
+            reader.change(primitives=("spin_lock",), drains_stores=True)
+        reader.write("answer_put", "into its slot", memory.slot(R.ANSWERS, write=True), function="__ptr_ring_produce")
         reader.then(R.ANSWERS.add())
+        if scenario.traffic.sessions > 1:
+            lock.let_go(reader, "answer_unlock", "unlock the ptr_ring", function="tun_net_xmit")
         reader.jump("answer_wake", R.ANSWERS.minus(R.ANSWERS_TAKEN).below(2))
         reader.jump(onward)
         reader.step("answer_wake", "wake the worker", function="vhost_poll_wakeup", primitives=("eventfd_signal",))

@@ -65,25 +65,19 @@ def packets_per_answer(scenario: Scenario) -> int:
 
 
 def most_under_way(scenario: Scenario) -> int:
-    """Packets of all sessions that may be under way: their windows, and no more than the ring of answers holds.
-
-    A session of requests and replies has one.
-    """
-    traffic = scenario.traffic
-    if traffic.application == "tcp-rr":
-        return traffic.sessions
-    windows = traffic.sessions * scenario.sockets.window // payload(scenario)
-    return max(2 * packets_per_answer(scenario), min(windows, scenario.virtqueue.size))
+    """Packets of all sessions that may be under way; a session of requests and replies has one."""
+    sessions = scenario.traffic.sessions
+    return sessions if scenario.traffic.application == "tcp-rr" else sessions * window_closes_at(scenario)
 
 
 def window_closes_at(scenario: Scenario) -> int:
-    """Packets under way at which a session writes no further one.
+    """Packets of one session under way at which it writes no further one.
 
-    Those of the others may be on their way past it; and each reader may keep back what it does not acknowledge yet.
+    All sessions together have no more than the ring of answers holds; each has as many as make an answer.
     """
-    others = scenario.traffic.sessions - 1
-    kept_back = scenario.traffic.sessions * (packets_per_answer(scenario) - 1)
-    return max(kept_back + 1, most_under_way(scenario) - others)
+    traffic = scenario.traffic
+    window, share = scenario.sockets.window // payload(scenario), scenario.virtqueue.size // traffic.sessions
+    return max(packets_per_answer(scenario), min(window, share))
 
 
 def calls(scenario: Scenario, *names: str, worker: bool = False) -> tuple[str, ...]:
@@ -100,14 +94,13 @@ def calls(scenario: Scenario, *names: str, worker: bool = False) -> tuple[str, .
 
 
 def window_opens_at(scenario: Scenario) -> int:
-    """Packets under way at which a session that sleeps writes again: a third of its own window is open.
+    """Packets of one session under way at which it writes again when it sleeps: a third of its window is open.
 
-    A writer is woken when what is free is at least half of what is taken (sk_stream_is_writeable). The others, which do
-    not sleep when it does, keep their windows full.
+    A writer is woken when what is free is at least half of what is taken (sk_stream_is_writeable). A reader keeps back
+    what it does not acknowledge yet.
     """
-    sessions, closes = scenario.traffic.sessions, window_closes_at(scenario)
-    kept_back = sessions * (packets_per_answer(scenario) - 1)
-    return max(kept_back, min(closes - 1, closes - closes // (3 * sessions)))
+    closes = window_closes_at(scenario)
+    return max(packets_per_answer(scenario) - 1, min(closes - 1, closes - closes // 3))
 
 
 def segment_work(scenario: Scenario) -> float:
@@ -158,6 +151,10 @@ _OF_A_SESSION = (
     Register.GATHERED,
     Register.TICKET,
     Register.NO_SPACE,
+    Register.XMIT_TICKET,
+    Register.PRODUCER_TICKET,
+    Register.WINDOW_SENT,
+    Register.WINDOW_ACKNOWLEDGED,
     Register.READ_NEXT,
     Register.UNREAD,
     Register.UNACKNOWLEDGED,

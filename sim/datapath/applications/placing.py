@@ -16,8 +16,8 @@ from sim.datapath.applications.reader import above_the_device, first_packets, re
 from sim.datapath.applications.sender import host_session, sessions
 from sim.datapath.host.source import source_steps
 from sim.datapath.memory.receive_memory import ReceiveMemory
+from sim.datapath.plan.lock import producer_lock, transmit_lock
 from sim.datapath.plan.plan import Plan
-from sim.datapath.plan.registers import Register
 from sim.datapath.plan.step import Step
 
 
@@ -77,7 +77,8 @@ def with_application(scenario: Scenario, plan: Plan) -> Plan:
     if not is_application(scenario):
         return plan
     regions = AnswerRing(scenario).regions() if is_answered(scenario) else {}
-    starts: dict[int, int] = {Register.LOCKED: 1, **first_packets(scenario)}
-    plan = replace(plan, regions={**plan.regions, **regions}, initial={**plan.initial, **starts})
+    locks = {**producer_lock().regions(), **transmit_lock().regions()} if scenario.traffic.sessions > 1 else {}
+    regions = {**plan.regions, **regions, **locks}
+    plan = replace(plan, regions=regions, initial={**plan.initial, **first_packets(scenario)})
     asked = scenario.traffic.sessions if scenario.traffic.application == "tcp-rr" else 0
     return replace(plan, payload_bytes=payload(scenario), transactions=asked)

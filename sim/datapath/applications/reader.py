@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from sim.config.scenario.scenario import Scenario
 from sim.config.tables.vocabulary import SYSTEM_CALL
-from sim.datapath.applications.answers import AnswerRing, put_answer
+from sim.datapath.applications.answers import put_answer
 from sim.datapath.applications.messages import (
     arrival_work,
     asking,
@@ -98,7 +98,7 @@ def _reader(scenario: Scenario) -> list[Step]:
         primitives = replied if replies else calls(scenario, "answer")
         function = "tcp_sendmsg" if replies else "__tcp_send_ack"
         work = {"extra_instructions": instructions, "primitives": primitives, "function": function}
-        put_answer(reader, AnswerRing(scenario), "answered", **work)
+        put_answer(reader, scenario, "answered", **work)
         with reader.each("answer"):
             reader.step("answered", "the answer is on its way", function=function)
             reader.then(R.UNACKNOWLEDGED.put(0))

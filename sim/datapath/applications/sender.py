@@ -27,23 +27,26 @@ from sim.datapath.applications.messages import (
     window_closes_at,
     window_opens_at,
 )
+from sim.datapath.host.queues import MARK
+from sim.datapath.plan.lock import transmit_lock
+from sim.datapath.plan.plan import BACKGROUND
 from sim.datapath.plan.program import Program, also_kicking, retarget
-from sim.datapath.plan.registers import Condition, R
+from sim.datapath.plan.registers import BANK, Condition, Effect, R, RegisterDifference
 from sim.datapath.plan.step import Anchor, Step
 
 _CALLED = R.ANSWER_CALLS.differs(R.ANSWER_CALLS_SEEN)
+_WINDOWS = BACKGROUND[-1]
 #: A CPU that wakes up, and the program on it.
 _WOKEN = ("worker_wakeup", "context_switch")
 
 
 def sessions(scenario: Scenario, xmit: list[Step]) -> list[Step]:
     """Return the steps of all sessions above a driver whose steps send one packet at a time."""
-    below = [_sent_below(step, R.KICKS) for step in xmit]
-    return [
-        of_session(step, number)
-        for number in range(scenario.traffic.sessions)
-        for step in _session(scenario, below, number)
-    ]
+    below, count = [_sent_below(step, R.KICKS) for step in xmit], scenario.traffic.sessions
+    steps = [of_session(step, number) for number in range(count) for step in _session(scenario, below, number)]
+    if count > 1 and scenario.traffic.application == "tcp-stream":
+        steps += _windows(count)
+    return steps
 
 
 def _session(scenario: Scenario, below: list[Step], number: int) -> list[Step]:
@@ -56,6 +59,23 @@ def _session(scenario: Scenario, below: list[Step], number: int) -> list[Step]:
     if is_answered(scenario) and number == 0:
         _take_answers(app, scenario)
     return app.steps
+
+
+def _windows(sessions: int) -> list[Step]:
+    """Whose packet an acknowledgement stands for: it goes round among the sessions that have one under way.
+
+    No step takes time: it is what the numbers in a segment say, of which a ring carries only how many there are.
+    """
+    windows = Program(_WINDOWS, "tcp_ack")
+    with windows.each("packet"):
+        for number in range(sessions):
+            sent, acknowledged = (register + number * BANK for register in (R.WINDOW_SENT, R.WINDOW_ACKNOWLEDGED))
+            windows.step(f"whose{MARK}{number}", "whose packet?", condition=R.SEGMENTS_ACKNOWLEDGED.above(R.SHARED_OUT))
+            windows.jump(f"whose{MARK}{(number + 1) % sessions}", Condition(sent, "==", 0, acknowledged))
+            windows.step(f"acknowledged{MARK}{number}", f"one of session {number}")
+            windows.then(Effect("add", acknowledged, None, 1), R.SHARED_OUT.add())
+        windows.jump(f"whose{MARK}0")
+    return windows.steps
 
 
 def host_session(scenario: Scenario, below: list[Step]) -> list[Step]:
@@ -95,8 +115,9 @@ def _write(app: Program, scenario: Scenario) -> None:
             app.change(extra_instructions=segment_work(scenario), primitives=calls(scenario, "send_segment"))
         app.then(R.GATHERED.add(-carried))
         if traffic.sessions > 1:
-            app.step("queue_lock", "lock of the device's queue", function="__dev_queue_xmit", primitives=("spin_lock",))
-            app.change(condition=R.XMIT_LOCK.equals(0), sample=(R.XMIT_LOCK, R.LOCKED))
+            transmit_lock().queue_up(app)
+            transmit_lock().take(app, "queue_lock", "lock of the device's queue", function="__dev_queue_xmit")
+            app.then(R.WINDOW_SENT.add())
         else:
             app.step("queue_lock", "the device's queue", function="__dev_queue_xmit")
         app.then(R.SEGMENTS_SENT.add(), R.TICKET.copy(R.SEGMENTS_SENT))
@@ -106,9 +127,10 @@ def _go_on(app: Program, scenario: Scenario, interrupted: bool) -> None:
     """What comes behind a segment, or a call that gathered: the next one, if the window is open."""
     traffic, carried = scenario.traffic, payload(scenario)
     with app.each("packet"):
-        app.step("sent", "the packet is posted", function="dev_hard_start_xmit")
         if traffic.sessions > 1:
-            app.then(R.XMIT_LOCK.put(0))
+            transmit_lock().let_go(app, "sent", "the packet is posted: unlock", function="dev_hard_start_xmit")
+        else:
+            app.step("sent", "the packet is posted", function="dev_hard_start_xmit")
         app.jump("sent_nothing")
     with app.each("message", "packet", sometimes="between two calls"):
         app.at(Anchor.APPLICATION)
@@ -121,17 +143,23 @@ def _go_on(app: Program, scenario: Scenario, interrupted: bool) -> None:
             return
         if is_answered(scenario):
             app.jump("space", R.NO_SPACE.equals(1))
-            app.jump("no_space", R.SEGMENTS_SENT.minus(R.SEGMENTS_ACKNOWLEDGED).at_least(window_closes_at(scenario)))
+            app.jump("no_space", _under_way(scenario).at_least(window_closes_at(scenario)))
         app.jump("segment", R.GATHERED.at_least(carried))
         app.jump("send")
+
+
+def _under_way(scenario: Scenario) -> RegisterDifference:
+    """Packets of this session that nobody has acknowledged yet."""
+    if scenario.traffic.sessions > 1:
+        return R.WINDOW_SENT.minus(R.WINDOW_ACKNOWLEDGED)
+    return R.SEGMENTS_SENT.minus(R.SEGMENTS_ACKNOWLEDGED)
 
 
 def _wait(app: Program, scenario: Scenario, interrupted: bool) -> None:
     """A session that may not send sleeps; a reply is read; answers are taken where their interrupt goes."""
     sockets = scenario.sockets
     if scenario.traffic.application != "tcp-rr":
-        under_way = R.SEGMENTS_SENT.minus(R.SEGMENTS_ACKNOWLEDGED)
-        _wait_for_space(app, under_way.below(window_opens_at(scenario) + 1), interrupted)
+        _wait_for_space(app, _under_way(scenario).below(window_opens_at(scenario) + 1), interrupted)
         return
     reply_is_there = R.SEGMENTS_ACKNOWLEDGED.minus(R.TICKET).at_least(0)
     with app.each("answer", sometimes="it may not send"):

@@ -7,7 +7,8 @@
     ...
     lock.let_go(actor, "unlock", "unlock the ptr_ring")
 
-A test and set in one step would exclude others as well, but who is asked first among those that wait would always have it.
+A test and set in one step would exclude others as well, but of those that wait the one that is asked first would always
+have it.
 """
 
 from __future__ import annotations
@@ -59,3 +60,8 @@ def producer_lock(number: int = 0) -> FairLock:
     """Return the producer lock of a ptr_ring, as the producer of that number asks for it."""
     ticket = R.PRODUCER_TICKET + number * BANK
     return FairLock("producer_lock", R.PRODUCER_DRAWN, R.PRODUCER_SERVED, ticket)
+
+
+def transmit_lock() -> FairLock:
+    """Return the lock of a device's transmit queue in the guest (`__dev_queue_xmit`), as a session asks for it."""
+    return FairLock("transmit_lock", R.XMIT_DRAWN, R.XMIT_SERVED, R.XMIT_TICKET)

@@ -16,7 +16,7 @@ from sim.datapath.plan.step import LineAccess, Row
 from sim.datapath.traffic import Arrivals, SizeClasses
 
 #: Actors that are always at it and never what bounds a rate.
-BACKGROUND = ("mm", "notifier", "other_task", "iotlb-updates", "iotlb-misses")
+BACKGROUND = ("mm", "notifier", "other_task", "iotlb-updates", "iotlb-misses", "windows")
 
 
 @dataclass(frozen=True)

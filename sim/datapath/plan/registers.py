@@ -234,7 +234,11 @@ class Register(Compared, IntEnum):
     ANSWERS_QUIET = auto()  # the guest polls the queue of answers and wants no call for them
     ANSWERS_EVENT = auto()  # avail_event or used_event of the ring of answers
     ANSWER_CALLS = auto()
-    XMIT_LOCK = auto()  # a session is in the driver's start_xmit
+    XMIT_DRAWN = auto()  # how often a session has asked for the lock of the driver's queue
+    XMIT_SERVED = auto()  # ... and has let it go again
+    # ... of each session
+    WINDOW_SENT = auto()  # its segments
+    WINDOW_ACKNOWLEDGED = auto()  # of those, the ones that are acknowledged
     # an application, of one actor: its sender
     GATHERED = auto()  # bytes in the open segment
     TICKET = auto()  # the last segment of this session, by number
@@ -242,7 +246,7 @@ class Register(Compared, IntEnum):
     ANSWERS_SEEN = auto()
     ANSWERED_NOW = auto()
     ANSWER_CALLS_SEEN = auto()
-    LOCKED = auto()  # always 1
+    XMIT_TICKET = auto()  # XMIT_DRAWN when it asked
     # ... its reader
     READ_NEXT = auto()  # the next packet of this session, by number
     UNREAD = auto()  # bytes of it
@@ -252,6 +256,7 @@ class Register(Compared, IntEnum):
     ANSWERS_QUIET_SEEN = auto()
     ANSWERS_EVENT_SEEN = auto()
     ANSWERS_SIGNALLED = auto()  # ANSWERED at the last notification check
+    SHARED_OUT = auto()  # of SEGMENTS_ACKNOWLEDGED, those that a session has been told of
 
 
 #: Registers, as the programs of actors name them.
@@ -266,6 +271,7 @@ _SHARED = """
     IN_ROUND FLUSHES INVALIDATIONS OTHER_TASK WORKER_KICKS IOTLB_CLEARS IOTLB_MISSES AVAIL_FLAGS_NO_INTERRUPT
     USED_EVENT_QUARTERS CALLS SINK_QUEUED SINK_DONE UPEND_IDX ZEROCOPY_COMPLETED COPIED PRODUCED CONSUMED
     SOCKET_WAIT WAKES USED_EVENT SOURCE_STOPPED PRODUCER_DRAWN PRODUCER_SERVED SEGMENTS_SENT SEGMENTS_ACKNOWLEDGED
-    ANSWERS ANSWERS_TAKEN ANSWERED ANSWERS_QUIET ANSWERS_EVENT ANSWER_CALLS XMIT_LOCK
+    ANSWERS ANSWERS_TAKEN ANSWERED ANSWERS_QUIET ANSWERS_EVENT ANSWER_CALLS XMIT_DRAWN XMIT_SERVED WINDOW_SENT
+    WINDOW_ACKNOWLEDGED
 """
 SHARED = frozenset(Register[name] for name in _SHARED.split())
