@@ -273,6 +273,47 @@ def test_a_transaction_is_a_call_to_send_and_one_to_read_on_both_sides():
     assert point.row_rates["worker.idle"] == pytest.approx(2, rel=0.02)  # woken for the request, and for the reply
 
 
+def named(plan, actor, label):
+    return next(row for row in plan.rows if (row.actor, row.label) == (actor, label))
+
+
+def counted_in(row, primitive):
+    return sum(part.count for part in (*row.components, *row.unit_components) if part.primitive == primitive)
+
+
+def spent(row, primitive):
+    return sum(part.cost_ps for part in row.components if part.primitive == primitive)
+
+
+def test_a_reply_is_a_call_as_the_request_is():
+    """A system call, its copy in a window, the program's own work and its bytes: on both sides, for both calls."""
+    scenario = load(ASKS, "traffic.message_bytes=1400")
+    plan, own = plan_of(scenario), scenario.sockets.own_cost.value
+    guest, host = scenario.driver.byte_cost.value, scenario.backend.receiver_byte_cost.value
+    for actor, label, per_byte in (
+        ("driver", "send", guest),
+        ("driver", "reply", guest),
+        ("receiver", "read_on", host),
+        ("receiver", "answer", host),
+    ):
+        row = named(plan, actor, label)
+        assert {"syscall", "stac", "clac", "copy_bytes"} <= {part.primitive for part in row.components}, label
+        assert spent(row, "driver_work") == pytest.approx(1e3 * (own + 1400 * per_byte), abs=1), label
+
+
+def test_a_request_acknowledges_the_reply_before_it_and_the_other_way_round():
+    """What both have in common, from IP to the socket, is paid for once; a segment of a stream acknowledges nothing."""
+    get = {name: shipped_default(f"sockets.{name}").value for name in ("arrive", "acknowledge", "up_to_socket")}
+    both = get["arrive"] + get["acknowledge"] - get["up_to_socket"]
+    asks, stream = plan_of(load(ASKS)), plan_of(load(OUT))
+    host = [row for row in asks.rows if row.actor == "worker" and row.label.endswith("_socket")]
+    assert host
+    for row in [*host, named(asks, "driver", "answer_read")]:
+        assert counted_in(row, "instruction") == pytest.approx(both)
+    for row in (row for row in stream.rows if row.actor == "worker" and row.label == "receive_socket"):
+        assert counted_in(row, "instruction") == pytest.approx(get["arrive"])
+
+
 def test_a_result_says_what_a_stream_carries_and_how_long_a_transaction_takes():
     stream, asks = run(OUT, "traffic.message_bytes=64"), run(ASKS, "traffic.sessions=3")
     assert stream.goodput_gbps == pytest.approx(stream.pps * 1448 * 8 / 1e9)

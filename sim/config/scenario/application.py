@@ -81,6 +81,10 @@ class Sockets(Strict):
     acknowledge: Instructions = default_entry(
         "sockets.acknowledge", "an acknowledgement that comes in: from IP to the segments that it frees"
     )
+    up_to_socket: Instructions = default_entry(
+        "sockets.up_to_socket",
+        "what a segment that brings data and acknowledges, too, executes once: from IP to its socket",
+    )
     select_call: Instructions = default_entry(
         "sockets.select_call", "a call with a time limit that asks whether one socket is ready"
     )

@@ -81,18 +81,21 @@ class AnswerRing:
 # -- the reader puts one on its way -----------------------------------------------------------------------------------
 
 
-def put_answer(reader: Program, scenario: Scenario, onward: str, **work: Any) -> None:
-    """An answer into the TAP's ptr_ring, under its lock; a worker that has taken all others is woken."""
+def put_answer(reader: Program, scenario: Scenario, label: str, onward: str, **work: Any) -> None:
+    """An answer, made by the step of that label, into the TAP's ptr_ring, under its lock.
+
+    A worker that has taken all others is woken.
+    """
     memory, lock = AnswerRing(scenario), producer_lock()
     described = memory.packet(R.ANSWERS, 0, _SKB_LINES, write=True)
     with reader.each("answer"):
         if scenario.traffic.sessions > 1:  # which answer it is shows inside
-            reader.step("answer", "an answer, down to the TAP", **work)
+            reader.step(label, "an answer, down to the TAP", **work)
             lock.queue_up(reader)
             lock.take(reader, "answer_lock", "lock the ptr_ring", function="tun_net_xmit")
             reader.write("answer_describe", "lines of the answer", described, function="__ptr_ring_produce")
         else:
-            reader.write("answer", "an answer, down to the TAP", described, **work)
+            reader.write(label, "an answer, down to the TAP", described, **work)
             reader.step("answer_lock", "lock the ptr_ring", function="tun_net_xmit")
             reader.change(primitives=("spin_lock",), drains_stores=True)
         reader.write("answer_put", "into its slot", memory.slot(R.ANSWERS, write=True), function="__ptr_ring_produce")

@@ -10,7 +10,7 @@ from sim.config.scenario.scenario import Scenario
 from sim.config.tables.vocabulary import SYSTEM_CALL
 from sim.costs import return_sequence
 from sim.datapath.memory.ring_memory import PAGE_BYTES
-from sim.datapath.plan.program import renumber
+from sim.datapath.plan.program import Program, renumber
 from sim.datapath.plan.registers import BANK, Register
 from sim.datapath.plan.step import Step
 
@@ -119,6 +119,32 @@ def emptying_work(scenario: Scenario) -> float:
     """Instructions of a read that empties a packet besides those of any read."""
     sockets, charged = scenario.sockets, scenario.kernel.behaviour.memory_cgroups
     return sockets.read_packet.value + (sockets.charge_read.value if charged else 0.0)
+
+
+def arriving(scenario: Scenario, worker: bool = False) -> dict[str, Any]:
+    """Return what a segment executes from IP to its socket; a request or a reply acknowledges the one before."""
+    sockets, instructions, names = scenario.sockets, arrival_work(scenario), ["arrive"]
+    if scenario.traffic.application == "tcp-rr":
+        instructions += sockets.acknowledge.value - sockets.up_to_socket.value
+        names.append("acknowledge")
+    return {"extra_instructions": instructions, "primitives": calls(scenario, *names, worker=worker)}
+
+
+def send_call(app: Program, scenario: Scenario, label: str, title: str) -> None:
+    """Add a call that writes a message into a socket: its copy, and what the program does around it."""
+    sockets, message = scenario.sockets, scenario.traffic.message_bytes
+    datagrams = scenario.traffic.application == "udp"
+    app.copy(label, title, "skb_copy", times=pieces(message), bytes=-(-message // pieces(message)))
+    app.change(primitives=(*SYSTEM_CALL, *calls(scenario, "datagram_send" if datagrams else "send_call")))
+    app.change(function="udp_sendmsg" if datagrams else "tcp_sendmsg", extra_ns=own_ns(app, scenario, message))
+    called = sockets.datagram_send if datagrams else sockets.send_call
+    app.change(extra_instructions=called.value + pages(message) * sockets.send_page.value)
+
+
+def own_ns(app: Program, scenario: Scenario, n_bytes: int) -> float:
+    """Return what the program does around one call and with so many bytes, in ns: one of the guest, or of the host."""
+    bytes_cost = scenario.driver.byte_cost if app.actor == "driver" else scenario.backend.receiver_byte_cost
+    return scenario.sockets.own_cost.value + n_bytes * bytes_cost.value
 
 
 def asking(scenario: Scenario) -> dict[str, Any]:

@@ -7,12 +7,13 @@ request is answered by a reply, whose send is the answer.
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 from sim.config.scenario.scenario import Scenario
 from sim.config.tables.vocabulary import SYSTEM_CALL
 from sim.datapath.applications.answers import put_answer
 from sim.datapath.applications.messages import (
-    arrival_work,
+    arriving,
     asking,
     calls,
     emptying_work,
@@ -24,6 +25,7 @@ from sim.datapath.applications.messages import (
     pieces,
     read_bytes,
     segment_work,
+    send_call,
 )
 from sim.datapath.plan.program import Program
 from sim.datapath.plan.registers import BANK, R
@@ -45,8 +47,11 @@ def above_the_device(scenario: Scenario, worker: list[Step]) -> list[Step]:
     """Return the worker's steps with what the host's stack does for an application behind `skb up the host's stack`."""
     sockets, datagrams = scenario.sockets, scenario.traffic.application == "udp"
     function = "udp_rcv" if datagrams else "tcp_v4_rcv"
-    arrive = sockets.datagram_arrive.value if datagrams else arrival_work(scenario)
-    primitives = calls(scenario, "datagram_arrive" if datagrams else "arrive", worker=True)
+    work: dict[str, Any] = {
+        "extra_instructions": sockets.datagram_arrive.value,
+        "primitives": calls(scenario, "datagram_arrive", worker=True),
+    }
+    work = work if datagrams else arriving(scenario, worker=True)
     steps: list[Step] = []
     for step in worker:
         if step.counted_as != "skb_receive":
@@ -55,7 +60,7 @@ def above_the_device(scenario: Scenario, worker: list[Step]) -> list[Step]:
         up = replace(step, label=f"{step.label}_socket", title="from IP into the socket's queue", anchors=())
         up = replace(up, counted_as=None, function=function, extra_ns=0.0)
         below = replace(step, effects=(), jumps=(), marks=None)
-        steps += [below, replace(up, extra_instructions=arrive, primitives=primitives)]
+        steps += [below, replace(up, **work)]
     return steps
 
 
@@ -93,12 +98,17 @@ def _reader(scenario: Scenario) -> list[Step]:
             reader.jump("answer", R.UNACKNOWLEDGED.at_least(packets_per_answer(scenario)))
         reader.jump("more")
     if is_answered(scenario):
-        instructions = sockets.send_call.value + segment_work(scenario) if replies else sockets.answer.value
-        replied = (*SYSTEM_CALL, *calls(scenario, "send_call", "send_segment"))
-        primitives = replied if replies else calls(scenario, "answer")
-        function = "tcp_sendmsg" if replies else "__tcp_send_ack"
-        work = {"extra_instructions": instructions, "primitives": primitives, "function": function}
-        put_answer(reader, scenario, "answered", **work)
+        function = "tcp_write_xmit" if replies else "__tcp_send_ack"
+        work = {
+            "extra_instructions": sockets.answer.value,
+            "primitives": calls(scenario, "answer"),
+            "function": function,
+        }
+        if replies:
+            with reader.each("answer"):
+                send_call(reader, scenario, "answer", "send the reply: a call, its copy")
+            work |= {"extra_instructions": segment_work(scenario), "primitives": calls(scenario, "send_segment")}
+        put_answer(reader, scenario, "segment" if replies else "answer", "answered", **work)
         with reader.each("answer"):
             reader.step("answered", "the answer is on its way", function=function)
             reader.then(R.UNACKNOWLEDGED.put(0))

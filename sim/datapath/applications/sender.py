@@ -14,16 +14,16 @@ from sim.config.scenario.scenario import Scenario
 from sim.config.tables.vocabulary import SYSTEM_CALL
 from sim.datapath.applications.answers import AnswerRing, take_answers
 from sim.datapath.applications.messages import (
-    arrival_work,
+    arriving,
     calls,
     emptying_work,
     is_answered,
     of_session,
+    own_ns,
     packets_per_answer,
-    pages,
     payload,
-    pieces,
     segment_work,
+    send_call,
     window_closes_at,
     window_opens_at,
 )
@@ -95,18 +95,12 @@ def _sent_below(step: Step, told: R) -> Step:
 
 def _write(app: Program, scenario: Scenario) -> None:
     """One call after another until a segment is full; then the segment, under the lock of the driver's queue."""
-    sockets, traffic, carried = scenario.sockets, scenario.traffic, payload(scenario)
+    traffic, carried = scenario.traffic, payload(scenario)
     message = traffic.message_bytes
     datagrams = traffic.application == "udp"
     with app.each("message"):
         title = "send a message" if traffic.application == "tcp-stream" else "send one message"
-        app.copy("send", f"{title}: a call, its copy", "skb_copy", times=pieces(message))
-        app.change(primitives=(*SYSTEM_CALL, *calls(scenario, "datagram_send" if datagrams else "send_call")))
-        app.change(bytes=-(-message // pieces(message)), function="udp_sendmsg" if datagrams else "tcp_sendmsg")
-        called = sockets.datagram_send if datagrams else sockets.send_call
-        app.change(extra_instructions=called.value + pages(message) * sockets.send_page.value)
-        bytes_cost = scenario.driver.byte_cost if app.actor == "driver" else scenario.backend.receiver_byte_cost
-        app.change(extra_ns=sockets.own_cost.value + message * bytes_cost.value)
+        send_call(app, scenario, "send", f"{title}: a call, its copy")
         app.then(R.GATHERED.add(message))
         app.jump("sent_nothing", R.GATHERED.below(carried))
     with app.each("packet"):
@@ -171,7 +165,7 @@ def _wait(app: Program, scenario: Scenario, interrupted: bool) -> None:
         app.change(primitives=(*SYSTEM_CALL, *calls(scenario, "read_call", "read_packet")))
         app.change(bytes=scenario.traffic.message_bytes, function="tcp_recvmsg")
         app.change(extra_instructions=sockets.read_call.value + emptying_work(scenario))
-        app.change(extra_ns=sockets.own_cost.value)
+        app.change(extra_ns=own_ns(app, scenario, scenario.traffic.message_bytes))
         app.jump("send")
 
 
@@ -195,8 +189,11 @@ def _wait_for_space(app: Program, space: Condition, interrupted: bool) -> None:
 
 def _take_answers(app: Program, scenario: Scenario) -> None:
     """Answers interrupt the first session; a reply is data, which acknowledges, too."""
-    sockets, memory = scenario.sockets, AnswerRing(scenario)
-    data = arrival_work(scenario) if scenario.traffic.application == "tcp-rr" else 0.0
-    primitives = calls(scenario, "acknowledge", *(("arrive",) if data else ()))
-    work: dict[str, Any] = {"extra_instructions": sockets.acknowledge.value + data, "primitives": primitives}
+    memory = AnswerRing(scenario)
+    work: dict[str, Any] = {
+        "extra_instructions": scenario.sockets.acknowledge.value,
+        "primitives": calls(scenario, "acknowledge"),
+    }
+    if scenario.traffic.application == "tcp-rr":
+        work = arriving(scenario)
     take_answers(app, scenario, memory, packets_per_answer(scenario), **work)
