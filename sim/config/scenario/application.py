@@ -77,6 +77,7 @@ class Sockets(Strict):
     charge_read: Instructions = default_entry(
         "sockets.charge_read", "memory cgroups: a packet is read, its charge goes"
     )
+    tap_xmit: Instructions = default_entry("sockets.tap_xmit", "the host's TAP for a packet of a socket (tun_net_xmit)")
     answer: Instructions = default_entry("sockets.answer", "an acknowledgement, from its decision to the device")
     acknowledge: Instructions = default_entry(
         "sockets.acknowledge", "an acknowledgement that comes in: from IP to the segments that it frees"

@@ -13,7 +13,7 @@ from typing import Any
 from sim.config.scenario.scenario import Scenario
 from sim.config.scenario.traffic import VNET_HEADER_BYTES
 from sim.config.tables.vocabulary import INTERRUPT
-from sim.datapath.applications.messages import answer_bytes
+from sim.datapath.applications.messages import answer_bytes, calls
 from sim.datapath.host.queues import asleep, kicked_again, unless_kicked
 from sim.datapath.memory.receive_memory import PACKET_LINES, POINTER_BYTES
 from sim.datapath.memory.rings import LINE_BYTES, SplitRing, lines_of
@@ -87,6 +87,8 @@ def put_answer(reader: Program, scenario: Scenario, label: str, onward: str, **w
     A worker that has taken all others is woken.
     """
     memory, lock = AnswerRing(scenario), producer_lock()
+    work["extra_instructions"] += scenario.sockets.tap_xmit.value
+    work["primitives"] += calls(scenario, "tap_xmit")
     described = memory.packet(R.ANSWERS, 0, _SKB_LINES, write=True)
     with reader.each("answer"):
         if scenario.traffic.sessions > 1:  # which answer it is shows inside

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from sim.config.scenario.scenario import Scenario
+from sim.datapath.applications.messages import calls
 from sim.datapath.host.senders import sender_steps
 from sim.datapath.memory.receive_memory import PACKET_LINES, ReceiveMemory
 from sim.datapath.plan.program import Program
@@ -49,7 +50,9 @@ def source_steps(scenario: Scenario, packet_bytes: int, below_sockets: bool = Fa
     with source.each("packet"):
         made = memory.packet(R.PRODUCED, 0, PACKET_LINES[kind.kind] if skb else 1, write=True)
         source.write("make", "build the packet", made)
-        if not below_sockets:
+        if below_sockets:
+            source.change(extra_instructions=scenario.sockets.tap_xmit.value, primitives=calls(scenario, "tap_xmit"))
+        else:
             source.change(extra_ns=kind.packet_cost.value)
         source.then(R.TAKEN.add(), R.BURST_LEFT.add(-1))
         if skb:
