@@ -69,7 +69,9 @@ class Sockets(Strict):
     arrive: Instructions = default_entry("sockets.arrive", "a segment that comes in, from IP to the socket's queue")
     read_call: Instructions = default_entry("sockets.read_call", "a call that reads from a socket")
     read_packet: Instructions = default_entry("sockets.read_packet", "what a call that empties a packet executes more")
-    read_page: Instructions = default_entry("sockets.read_page", "each further 4 KiB of a call that reads")
+    read_piece: Instructions = default_entry(
+        "sockets.read_piece", "each further piece of a packet (a page, or a fragment of several) that a call reads"
+    )
     charge_send: Instructions = default_entry("sockets.charge_send", "memory cgroups: charge of a segment that is sent")
     charge_arrive: Instructions = default_entry(
         "sockets.charge_arrive", "memory cgroups: charge of a segment that comes in"

@@ -160,6 +160,9 @@ class Behaviour(Strict):
     headroom_without_xdp_bytes: int = Field(ge=0, description="bytes in front of the vnet header without a program")
     shared_info_bytes: int = Field(ge=0, description="bytes of skb_shared_info behind the packet")
     page_bytes: int = Field(gt=0, description="bytes of a page: an XDP buffer fits one")
+    skb_piece_bytes: int = Field(
+        4096, gt=0, description="largest piece of the skb that a TAP builds: a reader copies one at a time"
+    )
     reuses_page_fragment: bool = Field(
         False, description="a used-up page fragment is taken again when all of its frames have been freed"
     )

@@ -9,19 +9,14 @@ from typing import Any
 
 from sim.config.scenario.scenario import Scenario
 from sim.config.scenario.traffic import VNET_HEADER_BYTES
-from sim.config.tables.vocabulary import SYSTEM_CALL
 from sim.datapath.applications.answers import AnswerRing, both_queues, give_back, unless_asked
 from sim.datapath.applications.messages import (
     answer_bytes,
-    asking,
     calls,
-    emptying_work,
     packets_per_answer,
-    pages,
     payload,
-    pieces,
-    read_bytes,
 )
+from sim.datapath.applications.socket_calls import read_calls
 from sim.datapath.drivers.post import kick_primitives
 from sim.datapath.memory.receive_memory import ReceiveMemory
 from sim.datapath.plan.program import Program, also_kicking, retarget
@@ -54,7 +49,7 @@ def _read_next(target: Target) -> Target:
 
 
 def _read(guest: Program, scenario: Scenario, memory: ReceiveMemory) -> None:
-    sockets, taken, carried = scenario.sockets, read_bytes(scenario), payload(scenario)
+    carried = payload(scenario)
     with guest.each("packet", "call", sometimes="between two packets"):
         guest.step("reader", "what next?", function="tcp_recvmsg")
         guest.jump(Anchor.INTERRUPT, _CALLED)
@@ -64,24 +59,9 @@ def _read(guest: Program, scenario: Scenario, memory: ReceiveMemory) -> None:
         # the calls are those of what brought it there
         guest.step("take", "a packet of the socket's queue", primitives=calls(scenario, "arrive"))
         guest.then(R.UNREAD.add(carried), R.READ_NEXT.add(memory.heads), R.UNACKNOWLEDGED.add())
-        guest.jump("read_on", R.UNREAD.at_least(taken))
-        guest.jump("read_all")
-    with guest.each("read"):
-        if sockets.selects:
-            guest.step("read_on", "is something there? (select)", **asking(scenario))
-        label = "read" if sockets.selects else "read_on"
-        guest.copy(label, "read: a call, its copy", "rx_payload_copy", times=pieces(taken))
-        guest.change(primitives=(*SYSTEM_CALL, *calls(scenario, "read_call")))
-        guest.change(bytes=-(-taken // pieces(taken)), function="tcp_recvmsg")
-        guest.change(extra_instructions=sockets.read_call.value + pages(taken) * sockets.read_page.value)
-        guest.change(extra_ns=sockets.own_cost.value + taken * scenario.driver.byte_cost.value)
-        guest.then(R.UNREAD.add(-taken))
-        guest.jump("read_on", R.UNREAD.at_least(taken))
-    with guest.each("packet"):
-        guest.step("read_all", "the packet is read", extra_instructions=emptying_work(scenario))
-        guest.change(primitives=calls(scenario, "read_packet"))
-        guest.jump("acknowledge", R.UNACKNOWLEDGED.at_least(packets_per_answer(scenario)))
-        guest.jump("reader")
+    read_calls(guest, scenario)
+    guest.jump("acknowledge", R.UNACKNOWLEDGED.at_least(packets_per_answer(scenario)))
+    guest.jump("reader")
 
 
 def _acknowledge(guest: Program, scenario: Scenario) -> None:

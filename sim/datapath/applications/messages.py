@@ -7,10 +7,9 @@ from typing import Any
 
 from sim.config.scenario.application import SEGMENT_BYTES, TCP_HEADERS_BYTES, payload_bytes
 from sim.config.scenario.scenario import Scenario
-from sim.config.tables.vocabulary import SYSTEM_CALL
 from sim.costs import return_sequence
 from sim.datapath.memory.ring_memory import PAGE_BYTES
-from sim.datapath.plan.program import Program, renumber
+from sim.datapath.plan.program import renumber
 from sim.datapath.plan.registers import BANK, Register
 from sim.datapath.plan.step import Step
 
@@ -129,32 +128,6 @@ def arriving(scenario: Scenario, worker: bool = False) -> dict[str, Any]:
         instructions += sockets.acknowledge.value - sockets.up_to_socket.value
         names.append("acknowledge")
     return {"extra_instructions": instructions, "primitives": calls(scenario, *names, worker=worker)}
-
-
-def send_call(app: Program, scenario: Scenario, label: str, title: str) -> None:
-    """Add a call that writes a message into a socket: its copy, and what the program does around it."""
-    sockets, message = scenario.sockets, scenario.traffic.message_bytes
-    datagrams = scenario.traffic.application == "udp"
-    app.copy(label, title, "skb_copy", times=pieces(message), bytes=-(-message // pieces(message)))
-    app.change(primitives=(*SYSTEM_CALL, *calls(scenario, "datagram_send" if datagrams else "send_call")))
-    app.change(function="udp_sendmsg" if datagrams else "tcp_sendmsg", extra_ns=own_ns(app, scenario, message))
-    called = sockets.datagram_send if datagrams else sockets.send_call
-    app.change(extra_instructions=called.value + pages(message) * sockets.send_page.value)
-
-
-def own_ns(app: Program, scenario: Scenario, n_bytes: int) -> float:
-    """Return what the program does around one call and with so many bytes, in ns: one of the guest, or of the host."""
-    bytes_cost = scenario.driver.byte_cost if app.actor == "driver" else scenario.backend.receiver_byte_cost
-    return scenario.sockets.own_cost.value + n_bytes * bytes_cost.value
-
-
-def asking(scenario: Scenario) -> dict[str, Any]:
-    """Return what the call executes by which a reader asks whether there is something to read (select)."""
-    sockets = scenario.sockets
-    idle = sockets.asked - 1
-    instructions = sockets.select_call.value + idle * sockets.select_idle.value
-    primitives = (*SYSTEM_CALL, *calls(scenario, "select_call", *["select_idle"] * idle))
-    return {"function": "core_sys_select", "extra_instructions": instructions, "primitives": primitives}
 
 
 def pages(n_bytes: int) -> int:

@@ -10,23 +10,17 @@ from dataclasses import replace
 from typing import Any
 
 from sim.config.scenario.scenario import Scenario
-from sim.config.tables.vocabulary import SYSTEM_CALL
 from sim.datapath.applications.answers import put_answer
 from sim.datapath.applications.messages import (
     arriving,
-    asking,
     calls,
-    emptying_work,
     is_answered,
     of_session,
     packets_per_answer,
-    pages,
     payload,
-    pieces,
-    read_bytes,
     segment_work,
-    send_call,
 )
+from sim.datapath.applications.socket_calls import read_calls, send_call
 from sim.datapath.plan.program import Program
 from sim.datapath.plan.registers import BANK, R
 from sim.datapath.plan.step import Step
@@ -65,8 +59,7 @@ def above_the_device(scenario: Scenario, worker: list[Step]) -> list[Step]:
 
 
 def _reader(scenario: Scenario) -> list[Step]:
-    sockets, taken, carried = scenario.sockets, read_bytes(scenario), payload(scenario)
-    replies, datagrams = scenario.traffic.application == "tcp-rr", scenario.traffic.application == "udp"
+    sockets, carried, replies = scenario.sockets, payload(scenario), scenario.traffic.application == "tcp-rr"
     waiting = R.SINK_QUEUED.minus(R.READ_NEXT).at_least(1)
     reader = Program("receiver", "tcp_recvmsg")
     with reader.each("packet", sometimes="nothing waits"):
@@ -75,28 +68,11 @@ def _reader(scenario: Scenario) -> list[Step]:
     with reader.each("packet"):
         reader.step("take", "a packet of the socket's queue")
         reader.then(R.UNREAD.add(carried), R.READ_NEXT.add(scenario.traffic.sessions))
-        reader.jump("read_on", R.UNREAD.at_least(taken))
-        reader.jump("read_all")
-    with reader.each("read"):
-        if sockets.selects:
-            reader.step("read_on", "is something there? (select)", **asking(scenario))
-        label = "read" if sockets.selects else "read_on"
-        reader.copy(label, "read: a call, its copy", "rx_payload_copy", times=pieces(taken))
-        reader.change(primitives=(*SYSTEM_CALL, *calls(scenario, "datagram_read" if datagrams else "read_call")))
-        called = sockets.datagram_read if datagrams else sockets.read_call
-        reader.change(bytes=-(-taken // pieces(taken)), function="udp_recvmsg" if datagrams else "tcp_recvmsg")
-        reader.change(extra_instructions=called.value + pages(taken) * sockets.read_page.value)
-        reader.change(extra_ns=sockets.own_cost.value + taken * scenario.backend.receiver_byte_cost.value)
-        reader.then(R.UNREAD.add(-taken))
-        reader.jump("read_on", R.UNREAD.at_least(taken))
-    with reader.each("packet"):
-        reader.step("read_all", "the packet is read", function="tcp_recvmsg")
-        if not datagrams:
-            reader.change(extra_instructions=emptying_work(scenario), primitives=calls(scenario, "read_packet"))
-        reader.then(R.SINK_DONE.add(), R.UNACKNOWLEDGED.add())
-        if is_answered(scenario):
-            reader.jump("answer", R.UNACKNOWLEDGED.at_least(packets_per_answer(scenario)))
-        reader.jump("more")
+    read_calls(reader, scenario)
+    reader.then(R.SINK_DONE.add(), R.UNACKNOWLEDGED.add())
+    if is_answered(scenario):
+        reader.jump("answer", R.UNACKNOWLEDGED.at_least(packets_per_answer(scenario)))
+    reader.jump("more")
     if is_answered(scenario):
         function = "tcp_write_xmit" if replies else "__tcp_send_ack"
         work = {

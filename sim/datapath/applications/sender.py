@@ -19,14 +19,13 @@ from sim.datapath.applications.messages import (
     emptying_work,
     is_answered,
     of_session,
-    own_ns,
     packets_per_answer,
     payload,
     segment_work,
-    send_call,
     window_closes_at,
     window_opens_at,
 )
+from sim.datapath.applications.socket_calls import own_ns, send_call
 from sim.datapath.host.queues import MARK
 from sim.datapath.plan.lock import transmit_lock
 from sim.datapath.plan.plan import BACKGROUND
