@@ -102,8 +102,8 @@ class Forwarding:
 
     def link_guest(self, receiving: list[Step], transmitting: list[Step]) -> tuple[list[Step], list[Step]]:
         """Return both halves of the guest with labels for anchors: each leads into the other."""
-        sends = _elsewhere(self.transmit.place.named(entry_of(transmitting, Anchor.BURST)))
-        receives = _elsewhere(self.receive.place.named(entry_of(receiving, Anchor.RECEIVE)))
+        sends = _Elsewhere(self.transmit.place.named(entry_of(transmitting, Anchor.BURST)))
+        receives = _Elsewhere(self.receive.place.named(entry_of(receiving, Anchor.RECEIVE)))
         return link(receiving, {Anchor.FORWARD: sends}), link(transmitting, {Anchor.RECEIVE: receives})
 
     def others(self, ring: RingAlone, steps: Sequence[Step]) -> list[Step]:
@@ -113,19 +113,13 @@ class Forwarding:
         return [ring.place.signalling(step, signals) for step in moved] if self.scenario.driver.ports == 1 else moved
 
 
-#: Marks a label that stands where it says, whatever ring the jump to it belongs to.
-_OTHER_RING = "other ring: "
-
-
-def _elsewhere(label: str) -> str:
-    """Mark a label as one that stands where it says, whatever ring the jump to it belongs to."""
-    return f"{_OTHER_RING}{label}"
+class _Elsewhere(str):
+    """A label that stands where it says, whatever ring the jump to it belongs to."""
 
 
 def _moved(steps: Sequence[Step], place: Place) -> list[Step]:
     def renamed(target: Target) -> str:
-        label = str(target)
-        return label.removeprefix(_OTHER_RING) if label.startswith(_OTHER_RING) else place.named(label)
+        return str(target) if isinstance(target, _Elsewhere) else place.named(str(target))
 
     return [place.moved(step, renamed) for step in steps]
 

@@ -12,7 +12,7 @@ from sim.config.scenario.scenario import Scenario
 from sim.datapath.applications.answers import AnswerRing, with_answers
 from sim.datapath.applications.inbound import read_in_guest, with_acknowledgements
 from sim.datapath.applications.messages import is_answered, is_application, payload
-from sim.datapath.applications.reader import above_the_device, first_packets, readers
+from sim.datapath.applications.reader import first_packets, readers
 from sim.datapath.applications.sender import host_session, sessions
 from sim.datapath.host.source import source_steps
 from sim.datapath.memory.receive_memory import ReceiveMemory
@@ -58,8 +58,6 @@ def above_driver(scenario: Scenario, packet_bytes: int, driver: list[Step]) -> l
 def around_handler(scenario: Scenario, worker: list[Step]) -> list[Step]:
     """Return the worker's steps: those of its handler, and what it carries the other way for an application."""
     receives = scenario.device.direction == "rx"
-    if is_application(scenario) and not receives:
-        worker = above_the_device(scenario, worker)
     if not is_answered(scenario):
         return worker
     return with_acknowledgements(scenario, worker) if receives else with_answers(scenario, worker)

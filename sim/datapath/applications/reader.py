@@ -6,13 +6,9 @@ request is answered by a reply, whose send is the answer.
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import Any
-
 from sim.config.scenario.scenario import Scenario
 from sim.datapath.applications.answers import put_answer
 from sim.datapath.applications.messages import (
-    arriving,
     calls,
     is_answered,
     of_session,
@@ -35,27 +31,6 @@ def readers(scenario: Scenario) -> list[Step]:
 def first_packets(scenario: Scenario) -> dict[int, int]:
     """Return the registers that say which packet each reader takes first: packets come to the sessions in turn."""
     return {R.READ_NEXT + number * BANK: number for number in range(scenario.traffic.sessions)}
-
-
-def above_the_device(scenario: Scenario, worker: list[Step]) -> list[Step]:
-    """Return the worker's steps with what the host's stack does for an application behind `skb up the host's stack`."""
-    sockets, datagrams = scenario.sockets, scenario.traffic.application == "udp"
-    function = "udp_rcv" if datagrams else "tcp_v4_rcv"
-    work: dict[str, Any] = {
-        "extra_instructions": sockets.datagram_arrive.value,
-        "primitives": calls(scenario, "datagram_arrive", worker=True),
-    }
-    work = work if datagrams else arriving(scenario, worker=True)
-    steps: list[Step] = []
-    for step in worker:
-        if step.counted_as != "skb_receive":
-            steps.append(step)
-            continue
-        up = replace(step, label=f"{step.label}_socket", title="from IP into the socket's queue", anchors=())
-        up = replace(up, counted_as=None, function=function, extra_ns=0.0)
-        below = replace(step, effects=(), jumps=(), marks=None)
-        steps += [below, replace(up, **work)]
-    return steps
 
 
 def _reader(scenario: Scenario) -> list[Step]:

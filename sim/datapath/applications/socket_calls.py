@@ -1,4 +1,4 @@
-"""Calls of a program into its sockets: one that writes a message, those that read a packet, one that asks."""
+"""Sockets: what comes up to one, a call that writes a message, those that read a packet, one that asks."""
 
 from __future__ import annotations
 
@@ -6,9 +6,33 @@ from typing import Any
 
 from sim.config.scenario.scenario import Scenario
 from sim.config.tables.vocabulary import SYSTEM_CALL
-from sim.datapath.applications.messages import FRAGMENT_BYTES, calls, emptying_work, pages, pieces, read_bytes
+from sim.datapath.applications.messages import (
+    FRAGMENT_BYTES,
+    arriving,
+    calls,
+    emptying_work,
+    is_application,
+    pages,
+    pieces,
+    read_bytes,
+)
 from sim.datapath.plan.program import Program
 from sim.datapath.plan.registers import R
+
+
+def into_socket(worker: Program, scenario: Scenario, label: str, **each: Any) -> None:
+    """Add what the host's stack does for a packet that has come up to it, if it is one of an application."""
+    if not is_application(scenario):
+        return
+    if scenario.traffic.application == "udp":
+        work: dict[str, Any] = {
+            "function": "udp_rcv",
+            "extra_instructions": scenario.sockets.datagram_arrive.value,
+            "primitives": calls(scenario, "datagram_arrive", worker=True),
+        }
+    else:
+        work = {"function": "tcp_v4_rcv", **arriving(scenario, worker=True)}
+    worker.step(label, "from IP into the socket's queue", **work, **each)
 
 
 def send_call(app: Program, scenario: Scenario, label: str, title: str) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from sim.config.scenario.scenario import Scenario
+from sim.datapath.applications.socket_calls import into_socket
 from sim.datapath.host.behind import forward
 from sim.datapath.host.sink import has_sink
 from sim.datapath.memory.rings import SplitRing
@@ -131,4 +132,5 @@ def after_copy(worker: Program, scenario: Scenario, batched: bool, expand_bytes:
             worker.step(f"{prefix}receive", "skb up the host's stack", "skb_receive", **each)
             if backend.kind in ("tap-xdp-pass", "tap-skb"):
                 worker.change(extra_ns=backend.stack_cost.value)
+            into_socket(worker, scenario, f"{prefix}receive_socket", **each)
         forward(worker, scenario, batched, each, prefix)
