@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from sim.config.scenario.scenario import Scenario
+from sim.datapath.applications.messages import is_application
 from sim.datapath.devices.tap_write import frames
 from sim.datapath.drivers.virtio_net import napi_poll, start_xmit
 from sim.datapath.drivers.virtio_user import lockstep, receive_burst, receive_lockstep, transmit_burst
@@ -27,5 +28,5 @@ def driver_steps(scenario: Scenario, packet_bytes: int) -> list[Step]:
         memory = ReceiveMemory(scenario, packet_bytes)
         return (napi_poll if kind == "virtio-net" else receive_burst)(scenario, ring, memory)
     if kind == "virtio-net":
-        return start_xmit(scenario, ring, packet_bytes, below_sockets=scenario.traffic.application != "none")
+        return start_xmit(scenario, ring, packet_bytes, below_sockets=is_application(scenario))
     return (lockstep if kind == "lockstep" else transmit_burst)(scenario, ring)

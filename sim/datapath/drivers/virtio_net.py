@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sim.config.scenario.scenario import Scenario
 from sim.config.tables.vocabulary import INTERRUPT
-from sim.datapath.applications.messages import arrival_work
+from sim.datapath.applications.messages import arrival_work, is_application
 from sim.datapath.drivers.post import kick, used_element
 from sim.datapath.memory.receive_memory import ReceiveMemory
 from sim.datapath.memory.rings import SplitRing
@@ -213,7 +213,7 @@ def napi_poll(scenario: Scenario, ring: SplitRing, memory: ReceiveMemory) -> lis
         driver.read("element", "used->ring[i]", ring.used_element(R.LAST_USED_IDX), function="virtqueue_get_buf")
         driver.read("read_buffer", "the packet", memory.read_back(), function="receive_buf")
         driver.change(extra_ns=scenario.driver.packet_cost.value / memory.heads)
-        if scenario.traffic.application != "none":
+        if is_application(scenario):
             driver.change(extra_instructions=arrival_work(scenario) / memory.heads)
         driver.then(R.LAST_USED_IDX.add(), R.RECEIVE_LEFT.add(-1))
         if scenario.driver.forwards:

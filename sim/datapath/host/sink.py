@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from sim.config.scenario.scenario import Scenario
+from sim.datapath.applications.messages import is_application
 from sim.datapath.plan.program import Program
 from sim.datapath.plan.registers import R
 from sim.datapath.plan.step import Step
@@ -19,7 +20,7 @@ WAKE_EVERY = 16
 
 def has_sink(scenario: Scenario) -> bool:
     """Return whether something behind the worker has a pace of its own."""
-    if scenario.traffic.application != "none":
+    if is_application(scenario):
         return True
     return scenario.backend.has_nic or scenario.backend.has_receiver
 

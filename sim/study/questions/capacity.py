@@ -11,6 +11,7 @@ from sim.config.errors import ConfigError
 from sim.config.progress import Progress
 from sim.config.scenario.scenario import MAX_PACKETS, Scenario
 from sim.config.scenario.traffic import Load
+from sim.datapath.applications.messages import is_application
 from sim.engine import Point
 from sim.study.questions.run import run
 from sim.study.runs.case import variants_and_sizes
@@ -175,8 +176,8 @@ def capacity(
     for key, share in (("resolution", resolution), ("loss", loss)):
         if share is not None and not 0 < share < 1:
             raise ConfigError("a share between 0 and 1 is needed", key=key, got=f"{share:g}")
-    application = scenario.traffic.application
-    if application != "none":
+    if is_application(scenario):
+        application = scenario.traffic.application
         raise ConfigError(f"{application} sets its own pace; no load can be offered to it", key="traffic.application")
     wanted = variants_and_sizes(scenario)
     results = []
