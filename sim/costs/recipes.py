@@ -314,7 +314,7 @@ class Recipes:
             if word == "copy":
                 items += copy_items(n_bytes // parts, rules, inside_call="call" in recipe or "stac" not in recipe)
             elif word == "vector_copy":
-                items += [Item("instruction", VECTOR_COPY_INSTRUCTIONS), Item("copy_bytes", n_bytes // parts)]
+                items += [Item("user_instruction", VECTOR_COPY_INSTRUCTIONS), Item("copy_bytes", n_bytes // parts)]
             elif word == "slab_check":
                 if off.instead(word) is None:
                     continue

@@ -198,6 +198,7 @@ _PAYLOAD_WRITES = (
     ("rx_header_copy", "receive: the vnet header, into the guest's buffer"),
     ("rx_header_zero", "receive: zeroes behind the first 10 bytes of the vnet header, into the guest's buffer"),
     ("rx_payload_copy", "receive: the packet's bytes, into the guest's buffers"),
+    ("user_copy", "receive without vhost: the packet's bytes once more, by a process, into the guest's buffers"),
     ("rx_num_buffers_copy", "receive: num_buffers of the vnet header, into the guest's buffer (MRG_RXBUF)"),
     ("zeroing", "zeroes over pages or objects of the kernel that are allocated (init_on_alloc): not a user access"),
 )

@@ -123,7 +123,7 @@ def _into_guest(loop: Program, scenario: Scenario, ring: SplitRing, memory: Rece
         header, span = memory.filled(0, VNET_HEADER_BYTES), memory.filled(0, memory.span)
         loop.write("header_out", "vnet header, into the guest's buffer", header, primitives=("store", "store"))
         loop.change(function="iov_from_buf")
-        loop.copy("payload_out", "packet bytes, into the guest's buffers", "kernel_copy", access=span)
+        loop.copy("payload_out", "packet bytes, into the guest's buffers", "user_copy", access=span)
         loop.change(bytes=-(-memory.packet_bytes // memory.heads), times=memory.heads, function="iov_from_buf")
         loop.then(R.DONE_IDX.add(memory.heads), R.SENT_PKTS.add(), R.RECEIVED.add(), R.BUFFERED.add(-1))
         elements = ring.used_elements(R.LAST_AVAIL_IDX, R.DONE_IDX)
