@@ -129,7 +129,7 @@ def _outside(way: str, asked: Envelope, covered: Envelope | None) -> str | None:
         _beyond("CPU", asked.cpus, covered.cpus),
         _beyond("kernel", asked.kernels, covered.kernels),
         _beyond("access", asked.access, covered.access),
-        f"{_spans(sizes)} B (measured: {_spans(sorted(covered.packet_bytes))} B)" if sizes else None,
+        f"{_spans(sizes)} B (measured: {_listed(sorted(covered.packet_bytes))} B)" if sizes else None,
         _beyond("load", asked.loads, covered.loads),
     ]
     said = "; ".join(part for part in parts if part)
@@ -139,6 +139,11 @@ def _outside(way: str, asked: Envelope, covered: Envelope | None) -> str | None:
 def _beyond(noun: str, asked: frozenset[str], covered: frozenset[str]) -> str | None:
     names = sorted(asked - covered)
     return f"{noun} {', '.join(names)} (measured: {', '.join(sorted(covered))})" if names else None
+
+
+def _listed(sizes: list[int]) -> str:
+    """Return sizes so that those between them are not taken for some of them."""
+    return f"{len(sizes)} sizes from {_spans(sizes)}" if len(sizes) > _FEW_SIZES else ", ".join(map(str, sizes))
 
 
 def _spans(sizes: list[int]) -> str:
@@ -173,6 +178,8 @@ def _fitted_to_a_host(scenario: Scenario, configs: Path | None) -> str | None:
     return f"the baseline is measured on {calibration.host}: calibration {calibration.name} is fitted to {files}"
 
 
+#: So many sizes are said one by one.
+_FEW_SIZES = 4
 #: Keys of a scenario that say what it is called and how long it runs, not what is asked.
 _NOT_ASKED = {"name", "title", "source", "run"}
 
