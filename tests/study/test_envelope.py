@@ -47,7 +47,7 @@ def test_sizes_of_another_driver_are_not_said_to_be_measured():
 
 def test_sizes_between_measured_ones_are_not_said_to_be_among_them():
     said = outside([sim.load_scenario("tcp-stream-guest-to-host", overrides=["access=copy_user"])])
-    assert said.startswith("outside the evidence: 16384, 65535 B (measured: 7 sizes from 1514 to 65226 B), compared with")
+    assert said.startswith("outside the evidence: 16384, 65535 B (measured: 7 sizes from 1514 to 65226 B), compared")
 
 
 def test_a_way_that_nobody_measured_is_said_and_nothing_is_compared():
