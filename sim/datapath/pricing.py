@@ -12,14 +12,14 @@ from sim.config.scenario.traffic import VNET_HEADER_BYTES
 from sim.config.tables.kernel import StepCount
 from sim.config.tables.quantity import Quantity
 from sim.costs import CostTable, Recipes
-from sim.costs.draws import either, most, negated, ratio, somewhere, total, unless
+from sim.costs.draws import either, least, most, negated, ratio, somewhere, total, unless
 from sim.costs.recipes import LOCKED, Functions, Item, returns
 from sim.costs.table import Component, Spent
 from sim.datapath.applications.messages import is_application
 from sim.datapath.in_flight import InFlight, function_of, waiting
 from sim.datapath.memory.ring_memory import RingMemory
 from sim.datapath.memory.rings import lines_of
-from sim.datapath.plan.step import LineAccess, Row, Step
+from sim.datapath.plan.step import LineAccess, Row, Step, Times
 
 #: Copies that were counted with 64-byte frames.
 _COUNTED_WITH_A_FRAME = ("payload_copy", "single_copy", "skb_copy", "kernel_copy", "rx_payload_copy")
@@ -111,7 +111,7 @@ class Pricer:
         items = recipes.accessor(step.accessor, self._bytes(step)) * step.times if step.accessor else []
         if step.accessor and self.functions:
             items = recipes.in_functions(step.accessor, items, function)
-        items += recipes.calls(list(step.primitives))
+        items += [item for primitive in step.primitives for item in self._executed(primitive)]
         if step.accessor and recipes.in_ring(step.accessor):
             items += self.tlb_misses
         work = step.extra_instructions
@@ -127,6 +127,18 @@ class Pricer:
             executed = self._returns(step, items)
             items = [*items, Item(recipes.return_sequence, executed)] if executed else items
         return [recipes.in_function(item, function) for item in items] if self.functions else items
+
+    def _executed(self, primitive: str | Times) -> list[Item]:
+        """Primitives of a step besides its accessor; of several locked operations the first stands apart."""
+        if isinstance(primitive, str):
+            return self.recipes.calls([primitive])
+        first = least(1.0, primitive.count) if primitive.primitive in LOCKED else primitive.count
+        return [
+            replace(item, count=item.count * count)
+            for count in (first, primitive.count - first)
+            if somewhere(count)
+            for item in self.recipes.calls([primitive.primitive])
+        ]
 
     def _split(self, step: Step, work: float) -> Functions:
         """Return the work of a step by function: as the kernel's table splits it, and what comes besides."""

@@ -148,6 +148,8 @@ def test_what_calls_execute_is_what_was_counted():
     # counted elsewhere (test_allocation), or not by themselves
     assert given - counted.keys() == {
         "own_cost",
+        "indirect_calls",
+        "locked_operations",
         "tap_xmit",
         "up_to_socket",
         "charge_send",
@@ -169,35 +171,55 @@ def test_a_reader_copies_the_pieces_of_the_packet_that_the_tap_built(kernel, cou
     assert counted_in(read, "stac") * read.repeats == float(counts_of(counted)[f"read_s{n_bytes}"]["windows"])
 
 
-def test_indirect_calls_and_locked_operations_are_those_that_were_counted():
-    counted = {}
-    for row in csv.DictReader(COUNTS.open()):
-        if row["kernel"] == "6.1.192":
-            each = float(row["indirect_calls"]), float(row["locked"])
-            counted[row["configuration"].removeprefix("sock_")] = each
+def counted_calls(kernel):
+    """Indirect calls and locked operations of each operation, as differences of rows."""
+    counted = {name: (float(row["indirect_calls"]), float(row["locked"])) for name, row in counts_of(kernel).items()}
+    silent = counted[SILENT[kernel]]
 
-    def beyond(name, less, shared=1.0):
-        return [(more - without) / shared for more, without in zip(counted[name], less, strict=True)]
+    def less(name, others, shared=1):
+        return [(more - without) / shared for more, without in zip(counted[name], others, strict=True)]
 
-    none, gathered = (0.0, 0.0), beyond("gather17_s64", counted["send_s64"], 16)
-    expected = {
+    gathered, read = less("gather17_s64", counted["send_s64"], 16), less("pieces22_s64", counted["read_s1408"], 21)
+    return {
         "send_call": gathered,
-        "send_segment": [one - other for one, other in zip(beyond("send_s1448", gathered), (1, 2), strict=True)],
-        "arrive": beyond("arrive_s64", counted["write_skb_s64"]),
-        "read_call": beyond("pieces22_s64", counted["read_s1408"], 21),
-        "read_packet": [one - other for one, other in zip(counted["read_s1408"], (4, 2), strict=True)],
+        "send_segment": [one - other for one, other in zip(less("send_s1448", gathered), (1, 2), strict=True)],
+        "arrive": less("arrive_s64", counted["write_skb_s64"]),
+        "read_call": read,
+        "read_packet": less(SILENT[kernel], read),
         "tap_xmit": (1, 0),  # its ndo_start_xmit; its lock is a step of its own
-        "answer": [one - 1 for one in beyond("read_s64", counted["read_s1448"])],
-        "acknowledge": beyond("ack_s1448", counted["write_skb_s64"]),
+        "answer": [one - 1 for one in less("read_s64", silent)],
+        "acknowledge": less("ack_s1448", counted["write_skb_s64"]),
         "select_call": counted["select_s64"],
-        "select_idle": beyond("select3_s64", counted["select_s64"], 2),
-        "datagram_send": [one - 1 for one in beyond("datagram_send_s64", none)],
-        "datagram_arrive": beyond("datagram_arrives_s64", counted["write_skb_s64"]),
+        "select_idle": less("select3_s64", counted["select_s64"], 2),
+        "datagram_send": less("datagram_send_s64", (1, 1)),
+        "datagram_arrive": less("datagram_arrives_s64", counted["write_skb_s64"]),
         "datagram_read": counted["datagram_read_s64"],
     }
+
+
+def test_indirect_calls_and_locked_operations_are_those_that_were_counted():
+    expected = counted_calls("6.1.192")
     assert expected.keys() == CALLS.keys()
     for name, (indirect, locked) in expected.items():
         assert CALLS[name][:2] == (pytest.approx(indirect, abs=0.6), pytest.approx(locked, abs=0.7)), name
+
+
+def test_the_share_that_another_kernel_executes_of_them_is_in_its_range():
+    """Half a call more or less is how whole the first kernel's counts are."""
+    shares = [shipped_default(f"sockets.{name}") for name in ("indirect_calls", "locked_operations")]
+    for name, counts in counted_calls("6.12.118").items():
+        for share, first, second in zip(shares, CALLS[name], counts, strict=False):
+            assert share.low * first - 0.5 <= second <= share.high * first + 0.5, (name, second)
+
+
+def test_a_share_of_indirect_calls_and_locked_operations_is_what_a_call_executes():
+    overrides = ("sockets.indirect_calls.value=0.2", "sockets.locked_operations.value=0.75")
+    whole, less = plan_of(load(OUT)), plan_of(load(OUT, *overrides))
+    indirect, locked, _ = CALLS["send_call"]
+    for plan, calls_, operations in ((whole, indirect, locked), (less, 0.2 * indirect, 0.75 * locked)):
+        row = named(plan, "driver", "send")
+        assert counted_in(row, "retpoline") == pytest.approx(calls_)
+        assert counted_in(row, "lock_rmw") == pytest.approx(operations)
 
 
 def test_returns_are_those_that_were_counted():

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from sim.config.tables.quantity import Instructions, Nanoseconds, Strict, default_entry
+from sim.config.tables.quantity import Instructions, Nanoseconds, Ratio, Strict, default_entry
 
 #: none: packets of given sizes; the others write messages into sockets, whose stack makes packets of them.
 Application = Literal["none", "tcp-stream", "tcp-rr", "udp"]
@@ -87,6 +87,12 @@ class Sockets(Strict):
     up_to_socket: Instructions = default_entry(
         "sockets.up_to_socket",
         "what a segment that brings data and acknowledges, too, executes once: from IP to its socket",
+    )
+    indirect_calls: Ratio = default_entry(
+        "sockets.indirect_calls", "share of the indirect calls of all of these that were counted on 6.1.192"
+    )
+    locked_operations: Ratio = default_entry(
+        "sockets.locked_operations", "share of the locked operations of all of these that were counted on 6.1.192"
     )
     select_call: Instructions = default_entry(
         "sockets.select_call", "a call with a time limit that asks whether one socket is ready"

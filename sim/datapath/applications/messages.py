@@ -11,10 +11,11 @@ from sim.costs import return_sequence
 from sim.datapath.memory.ring_memory import PAGE_BYTES
 from sim.datapath.plan.program import renumber
 from sim.datapath.plan.registers import BANK, Register
-from sim.datapath.plan.step import Step
+from sim.datapath.plan.step import Step, Times
 
 #: Indirect calls, locked operations and returns of what section `sockets` names, besides its instructions; counted with
-#: them (tests/data/counts/sockets.csv and socket_returns.csv, 6.1.192).
+#: them (tests/data/counts/sockets.csv and socket_returns.csv, 6.1.192); entries of section `sockets` say how far other
+#: kernels are from them.
 CALLS = {
     "send_call": (5, 2, 43),
     "send_segment": (6, 8, 95),
@@ -80,17 +81,20 @@ def window_closes_at(scenario: Scenario) -> int:
     return max(packets_per_answer(scenario), min(window, share))
 
 
-def calls(scenario: Scenario, *names: str, worker: bool = False) -> tuple[str, ...]:
+def calls(scenario: Scenario, *names: str, worker: bool = False) -> tuple[Times, ...]:
     """Return the primitives of operations of section `sockets` besides their instructions.
 
     Returns are among them where they are mitigated. The worker's own steps hold those of their indirect calls already.
+    Another kernel executes another share of the indirect calls and locked operations that were counted.
     """
+    sockets = scenario.sockets
     sequence = return_sequence(scenario.kernel, scenario.cpu, scenario.mitigations)
-    primitives: tuple[str, ...] = ()
-    for indirect, locked, returns in (CALLS[name] for name in names):
-        primitives += ("retpoline",) * indirect + ("lock_rmw",) * locked
-        primitives += (sequence,) * (returns - indirect * worker) if sequence is not None else ()
-    return primitives
+    indirect, locked, returns = (sum(counts) for counts in zip(*(CALLS[name] for name in names), strict=True))
+    called = indirect * sockets.indirect_calls.value
+    primitives = [Times("retpoline", called), Times("lock_rmw", locked * sockets.locked_operations.value)]
+    if sequence is not None:
+        primitives.append(Times(sequence, returns - called if worker else returns))
+    return tuple(primitives)
 
 
 def window_opens_at(scenario: Scenario) -> int:

@@ -127,6 +127,14 @@ class LineAccess:
 
 
 @dataclass(frozen=True)
+class Times:
+    """A primitive that a step executes a number of times that a table gives, which need not be whole."""
+
+    primitive: str
+    count: float
+
+
+@dataclass(frozen=True)
 class Jump:
     """Go to `target` at the end of a step when `test` holds; always without one."""
 
@@ -183,7 +191,7 @@ class Step:
     counted_accessor: str | None = None
     bytes: int = 0
     times: int = 1
-    primitives: tuple[str, ...] = ()
+    primitives: tuple[str | Times, ...] = ()
     extra_instructions: float = 0.0
     extra_function: str = ""
     user_instructions: float = 0.0
