@@ -240,8 +240,11 @@ REFUSALS = [
         for key, value in (
             ("receive.source.kind", "xdp_frame"),
             ("receive.source.senders", "2"),
-            ("traffic.sessions", "2"),
         )
+    ),
+    Refusal(
+        *(INTO_GUEST, ("traffic.sessions=2",), "traffic.sessions"),
+        "several sessions are modelled from guest to host only",
     ),
     Refusal(
         *(INTO_GUEST, ("traffic={application: udp, message_bytes: 64}",), "traffic.application"),

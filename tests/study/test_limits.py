@@ -68,3 +68,20 @@ def test_a_mix_copies_the_mean_of_its_packets():
     mixed = sim.load_scenario(SEED, settings={"traffic.mix": shares})
     costs = [copy_ps(build_plan(sim.load_scenario(SEED), "ideal", size)) for size in (64, 1518)]
     assert limits(mixed)[0].copy_pps == pytest.approx(1e12 / (sum(costs) / 2), rel=0.01)
+
+
+def test_a_bound_that_a_variant_exceeds_is_said_to_be_none():
+    """A guest that routes, at 64 B, is full with nobody: who waits for whom goes by phases."""
+    scenario = sim.load_scenario("virtio-net-routing", overrides=["traffic.packet_bytes=64", "run.packets=20000"])
+    points = sim.run(scenario).points
+    (limit,) = limits(scenario, points)
+    best = max(points, key=lambda point: point.pps if point.access != "ideal" else 0)
+    assert best.pps > 1.1 * limit.ideal_pps
+    assert limit.beaten_by == limit.to_dict()["beaten_by"] == best.access
+    assert limit.note.startswith(f"no checks is no bound at 64 B: {best.access} carries more")
+
+
+def test_a_bound_that_holds_says_nothing():
+    scenario = sim.load_scenario("virtio-user-xdp1-tap", overrides=["traffic.packet_bytes=64"])
+    (limit,) = limits(scenario, sim.run(scenario).points)
+    assert (limit.note, "beaten_by" in limit.to_dict()) == (None, False)

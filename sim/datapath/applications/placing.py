@@ -38,12 +38,13 @@ def check_application(scenario: Scenario) -> None:
         "device.zerocopy_tx": device.zerocopy_tx,
         "queues": scenario.queues.per_core > 1,
         "memory.invalidations_per_second": scenario.memory.invalidations_per_second > 0,
-        "traffic.sessions": receives and scenario.traffic.sessions > 1,
     }
     for key in (key for key, on in odd.items() if on):
         raise ConfigError(f"is not modelled with traffic.application {application}", key=key)
     if receives and application != "tcp-stream":
         raise ConfigError(f"{application} is modelled from guest to host only", key="traffic.application")
+    if receives and scenario.traffic.sessions > 1:
+        raise ConfigError("several sessions are modelled from guest to host only", key="traffic.sessions")
 
 
 def above_driver(scenario: Scenario, packet_bytes: int, driver: list[Step]) -> list[Step]:

@@ -98,6 +98,7 @@ def validity(review: Review) -> str:
         f'<h2>How far the evidence reaches</h2>\n<p class="next">{isolated(reach)}</p>\n'
         + "".join(f"<p>{isolated(note)}</p>" for note in notes)
         + f"<p>What bounds any variant, in Mpps:</p>{table(head, rows)}"
+        + "".join(f"<p>{isolated(limit.note)}</p>" for limit in review.limits if limit.note)
     )
 
 

@@ -104,7 +104,7 @@ def limit_table(limits: Sequence[Limit]) -> RenderableType:
     for limit in limits:
         rates = (limit.ideal_pps, limit.copy_pps, *limit.line_rates_pps.values())
         table.add_row(str(limit.packet_bytes), *("-" if rate is None else _mpps(rate) for rate in rates))
-    return table
+    return Group(table, *(Text(f"note: {limit.note}") for limit in limits if limit.note))
 
 
 def _mpps(pps: float) -> str:

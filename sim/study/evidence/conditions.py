@@ -87,15 +87,16 @@ def _datapath(scenario: Scenario) -> Premise:
     kinds = {"in order": queue.in_order, "device IOTLB": queue.iotlb, "indirect": queue.indirect}
     layout = f"packed ({queue.packed_access})" if queue.layout == "packed" else queue.layout
     ring = ", ".join([f"{layout} ring of {queue.size}", *(name for name, is_on in kinds.items() if is_on)])
-    parts = [way, ring, f"burst {scenario.driver.burst}, batch {scenario.device.batch}"]
+    batches = {"burst": scenario.driver.burst}
+    if scenario.device.kind != "qemu":  # its main loop hands over packets one by one
+        batches["batch"] = scenario.device.batch
+    parts = [way, ring, ", ".join(f"{name} {packets}" for name, packets in batches.items())]
     if scenario.backend.has_nic:
         parts.append(f"NIC of {scenario.backend.line_gbps:g} Gbit/s")
     elif scenario.backend.forwards:
         parts.append({"veth": "veth pair", "dummy": "dummy device"}[scenario.backend.port])
     values = {"datapath": way, "ring": queue.layout, "ring_size": queue.size, "iotlb": queue.iotlb}
-    return Premise(
-        "datapath", "; ".join(parts), {**values, "burst": scenario.driver.burst, "batch": scenario.device.batch}
-    )
+    return Premise("datapath", "; ".join(parts), {**values, **batches})
 
 
 def _queues(scenario: Scenario) -> Premise:
