@@ -50,8 +50,8 @@ class Limit:
         if not self.beaten_by:
             return None
         return (
-            f"no checks is no bound at {self.packet_bytes} B: {self.beaten_by} carries more, as waits of several actors "
-            "for each other fall in other phases"
+            f"no checks is no bound at {self.packet_bytes} B: {self.beaten_by} carries more, as waits of several "
+            "actors for each other fall in other phases"
         )
 
     def to_dict(self) -> dict[str, Any]:
