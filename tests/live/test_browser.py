@@ -204,7 +204,7 @@ def test_a_control_without_effect_says_what_it_would_need(page):
 @pytest.mark.parametrize(
     ("dark", "width"),
     [
-        pytest.param(False, 1280, id="light-1280"),
+        pytest.param(False, 1280, id="light-1280", marks=pytest.mark.deep),
         pytest.param(True, 390, id="dark-390"),
         pytest.param(True, 1280, id="dark-1280", marks=pytest.mark.deep),
         pytest.param(False, 390, id="light-390", marks=pytest.mark.deep),
@@ -246,9 +246,9 @@ def test_the_number_of_draws_is_chosen_and_stands_in_the_address(page, folder):
     ("wrong", "said"),
     [
         ("scenario=nowhere", "unknown scenario 'nowhere'"),
-        ("cpu=zen9", "unknown cpu 'zen9'"),
-        ("draws=-3", "a number of draws from 1 to 10000 is needed"),
-        ("cpu=[", "not readable as YAML"),
+        pytest.param("cpu=zen9", "unknown cpu 'zen9'", marks=pytest.mark.deep),
+        pytest.param("draws=-3", "a number of draws from 1 to 10000 is needed", marks=pytest.mark.deep),
+        pytest.param("cpu=[", "not readable as YAML", marks=pytest.mark.deep),
     ],
 )
 def test_a_wrong_address_is_said_and_the_page_answers_all_the_same(page, served, wrong, said):
@@ -286,9 +286,8 @@ def test_a_slow_scenario_is_dropped_for_another(page, served):
     page.until(lambda: "scenario=virtio-user-receive-skb" in query(page))
 
 
-@pytest.mark.parametrize(
-    "is_busy", [pytest.param(False, id="idle", marks=pytest.mark.deep), pytest.param(True, id="computing")]
-)
+@pytest.mark.deep
+@pytest.mark.parametrize("is_busy", [pytest.param(False, id="idle"), pytest.param(True, id="computing")])
 def test_a_dead_server_is_said(folder, reader, is_busy):
     with serving(*SHORT, folder=folder) as (process, address):
         reader.open(address)
