@@ -7,22 +7,9 @@ import pytest
 
 from sim.config.loading import kept
 from sim.study.evidence.envelope import envelope, shipped_envelope
+from tests.damage import changed, cut, emptied
 
 CONTENT = b"\x7fELF\nmachine code\n" * 20
-
-
-def emptied(file):
-    file.write_bytes(b"")
-
-
-def cut(file):
-    file.write_bytes(file.read_bytes()[:-100])
-
-
-def changed(file):
-    content = bytearray(file.read_bytes())
-    content[len(content) // 2] ^= 1
-    file.write_bytes(content)
 
 
 @pytest.fixture

@@ -20,6 +20,7 @@ from sim.engine.histogram import bucket
 from sim.engine.order import TieOrder
 from sim.engine.packed import pack
 from sim.engine.record import DeadlockError
+from tests.damage import changed, cut, emptied
 from tests.engine.scenarios import ENGINES, base
 
 RUN = """
@@ -47,20 +48,6 @@ def test_says_once_that_it_compiles(tmp_path):
     assert first.stderr.startswith("compiling the fast engine (once, about ")
     assert first.stderr.count("\n") == 1
     assert second.stderr == ""
-
-
-def emptied(file):
-    file.write_bytes(b"")
-
-
-def cut(file):
-    file.write_bytes(file.read_bytes()[:-100])
-
-
-def changed(file):
-    code = bytearray(file.read_bytes())
-    code[len(code) // 2] ^= 1
-    file.write_bytes(code)
 
 
 @pytest.mark.deep
