@@ -136,6 +136,8 @@ BORDER_SEQUENCES = {"ibrs": "ibrs_entry", "bhi": "clear_bhb", "mds": "verw"}
 SYSTEM_CALL = ("syscall", "pti", *BORDER_SEQUENCES.values())
 KICK_BY_EXIT = ("vm_exit_kick", *BORDER_SEQUENCES.values())
 INTERRUPT = ("interrupt_inject", *BORDER_SEQUENCES.values())
+#: A call by a process: write(2) to the eventfd that injects the interrupt.
+CALL_BY_WRITE = (*SYSTEM_CALL, "eventfd_signal")
 
 PRIMITIVES: dict[str, Primitive] = {row[0]: Primitive(*row) for row in _TABLE}  # type: ignore[arg-type]
 

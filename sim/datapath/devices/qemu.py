@@ -13,7 +13,7 @@ from dataclasses import replace
 
 from sim.config.errors import ConfigError
 from sim.config.scenario.scenario import Scenario
-from sim.config.tables.vocabulary import SYSTEM_CALL
+from sim.config.tables.vocabulary import CALL_BY_WRITE, SYSTEM_CALL
 from sim.datapath.devices.tap_write import check_backend, into_tap
 from sim.datapath.memory.rings import SplitRing
 from sim.datapath.plan.program import Program
@@ -35,8 +35,6 @@ from sim.datapath.vhost_net.tx import (
 TX_BURST = 256
 #: ppoll(2) of the main loop, and read(2) of the eventfd that it found readable.
 _TURN = (*SYSTEM_CALL, *SYSTEM_CALL)
-#: A call: write(2) to the eventfd that injects the interrupt, or the ioctl(2) that does.
-CALL = (*SYSTEM_CALL, "eventfd_signal")
 #: QEMU's functions for what an access of the ring does.
 _FUNCTIONS = {
     "avail_index_read": "virtio_queue_empty",
@@ -94,13 +92,32 @@ def flush_transmit(scenario: Scenario, packet_bytes: int) -> list[Step]:
     with ring_side(loop, "virtio_notify") as side, side.each("packet"):
         used_index(side, scenario, ring, R.LAST_AVAIL_IDX)
         look_for_notification(side, scenario, ring)
-        call(side, scenario, CALL)
+        call(side, scenario, CALL_BY_WRITE)
     with loop.each("packet"):
         loop.step("after_flush", "next packet, or the end of the burst")
         loop.jump("again", R.SENT_PKTS.at_least(TX_BURST))
         next_packet(loop)
     _end_of_burst(loop, scenario, ring)
     return in_layout(scenario, loop.steps)
+
+
+def idle_until_kicked(loop: Program, scenario: Scenario, title: str) -> None:
+    """Add the sleep of the main loop in ppoll, and the turn that a kick begins."""
+    with loop.each("wakeup", at=Anchor.IDLE):
+        loop.step("idle", title, operation="hold", user_instructions=scenario.device.loop_instructions.value)
+        loop.change(primitives=(*wake_primitives(scenario), *_TURN), function="main_loop_wait")
+        loop.change(condition=R.KICKS.differs(R.KICKS_SEEN), sample=(R.KICKS_SEEN, R.KICKS))
+        loop.change(sometimes="no kick came before it slept")
+
+
+def idle_unless_kicked(loop: Program, scenario: Scenario) -> None:
+    """Let the last step lead to sleep, or to another round where a kick has come before."""
+    loop.jump("kicked", R.KICKS.differs(R.KICKS_SEEN))
+    loop.jump(Anchor.IDLE)
+    loop.step("kicked", "kicked meanwhile: ppoll, read of the eventfd", function="main_loop_wait")
+    loop.change(primitives=_TURN, user_instructions=scenario.device.loop_instructions.value)
+    loop.change(sample=(R.KICKS_SEEN, R.KICKS), sometimes="kicked between recheck and sleep")
+    loop.jump(Anchor.ROUND)
 
 
 def in_layout(scenario: Scenario, steps: list[Step]) -> list[Step]:
@@ -112,12 +129,7 @@ def in_layout(scenario: Scenario, steps: list[Step]) -> list[Step]:
 
 def _main_loop(loop: Program, scenario: Scenario, ring: SplitRing) -> None:
     """From sleep in ppoll to the first packet of a bottom half."""
-    turn = scenario.device.loop_instructions.value
-    with loop.each("wakeup", at=Anchor.IDLE):
-        loop.step("idle", "ppoll until kicked; read of the eventfd, bottom half scheduled", operation="hold")
-        loop.change(primitives=(*wake_primitives(scenario), *_TURN), function="main_loop_wait", user_instructions=turn)
-        loop.change(condition=R.KICKS.differs(R.KICKS_SEEN), sample=(R.KICKS_SEEN, R.KICKS))
-        loop.change(sometimes="no kick came before it slept")
+    idle_until_kicked(loop, scenario, "ppoll until kicked; read of the eventfd, bottom half scheduled")
     with loop.each("round", at=Anchor.ROUND):
         loop.step("round", "bottom half", function="virtio_net_tx_bh")
         loop.then(R.SENT_PKTS.put(0))
@@ -148,9 +160,4 @@ def _end_of_burst(loop: Program, scenario: Scenario, ring: SplitRing) -> None:
     with loop.each("round"):
         loop.step("end_sleep", "nothing left: back to the main loop", function="virtio_net_tx_bh")
         loop.change(sometimes="the ring is empty")
-        loop.jump("kicked", R.KICKS.differs(R.KICKS_SEEN))
-        loop.jump(Anchor.IDLE)
-        loop.step("kicked", "kicked meanwhile: ppoll, read of the eventfd", function="main_loop_wait")
-        loop.change(primitives=_TURN, user_instructions=turn, sample=(R.KICKS_SEEN, R.KICKS))
-        loop.change(sometimes="kicked between recheck and sleep")
-        loop.jump(Anchor.ROUND)
+        idle_unless_kicked(loop, scenario)

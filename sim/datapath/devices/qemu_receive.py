@@ -10,8 +10,8 @@ from __future__ import annotations
 
 from sim.config.scenario.scenario import Scenario
 from sim.config.scenario.traffic import VNET_HEADER_BYTES
-from sim.config.tables.vocabulary import SYSTEM_CALL
-from sim.datapath.devices.qemu import CALL, in_layout, ring_side
+from sim.config.tables.vocabulary import CALL_BY_WRITE, SYSTEM_CALL
+from sim.datapath.devices.qemu import idle_unless_kicked, idle_until_kicked, in_layout, ring_side
 from sim.datapath.memory.receive_memory import FRAGMENT_BYTES, ReceiveMemory
 from sim.datapath.memory.rings import SplitRing
 from sim.datapath.plan.program import Program
@@ -55,12 +55,8 @@ def _main_loop(loop: Program, scenario: Scenario, ring: SplitRing) -> None:
         loop.change(condition=R.WAKES.differs(R.WAKES_SEEN), sample=(R.WAKES_SEEN, R.WAKES))
         loop.change(sometimes="no packet came before it slept")
         loop.jump(Anchor.ROUND)
-    with loop.each("wakeup", at=Anchor.IDLE):
-        loop.step("idle", "ppoll until kicked; read of the eventfd", operation="hold", user_instructions=turn)
-        loop.change(primitives=(*wake_primitives(scenario), *SYSTEM_CALL, *SYSTEM_CALL), function="main_loop_wait")
-        loop.change(condition=R.KICKS.differs(R.KICKS_SEEN), sample=(R.KICKS_SEEN, R.KICKS))
-        loop.change(sometimes="no kick came before it slept")
-        loop.jump(Anchor.ROUND)
+    idle_until_kicked(loop, scenario, "ppoll until kicked; read of the eventfd")
+    loop.jump(Anchor.ROUND)
     with loop.each("round", at=Anchor.ROUND):
         loop.step("round", "the TAP is readable, or the guest has kicked")
         loop.then(R.SENT_PKTS.put(0), R.SOCKET_WAIT.put(0))
@@ -132,7 +128,7 @@ def _into_guest(loop: Program, scenario: Scenario, ring: SplitRing, memory: Rece
     with ring_side(loop, "virtio_notify") as side, side.each("packet"):
         used_index(side, scenario, ring, R.LAST_AVAIL_IDX, R.RETURNED.copy(R.RECEIVED))
         look_for_notification(side, scenario, ring)
-        call(side, scenario, CALL)
+        call(side, scenario, CALL_BY_WRITE)
         side.jump("again", R.SENT_PKTS.at_least(TAP_BURST))
         side.jump(Anchor.RECEIVE_PACKET)
     with loop.each("round"):
@@ -144,7 +140,6 @@ def _into_guest(loop: Program, scenario: Scenario, ring: SplitRing, memory: Rece
 
 def _no_buffers(loop: Program, scenario: Scenario, ring: SplitRing) -> None:
     """virtio_net_has_buffers says no behind one more look: the packet waits in QEMU until the guest kicks."""
-    turn = scenario.device.loop_instructions.value
     with ring_side(loop, "virtio_queue_set_notification") as side:
         with side.each("drain", at=Anchor.RING_EMPTY):
             look_again(side, scenario, ring)
@@ -158,12 +153,7 @@ def _no_buffers(loop: Program, scenario: Scenario, ring: SplitRing) -> None:
         loop.step("end_sleep", "no buffers: the TAP is not polled until a kick", sometimes="no buffers came meanwhile")
         loop.change(function="tap_read_poll")
         loop.then(R.LAST_AVAIL_IDX.copy(R.SAVED_AVAIL_IDX))
-        loop.jump("kicked", R.KICKS.differs(R.KICKS_SEEN))
-        loop.jump(Anchor.IDLE)
-        loop.step("kicked", "kicked meanwhile: ppoll, read of the eventfd", function="main_loop_wait")
-        loop.change(primitives=(*SYSTEM_CALL, *SYSTEM_CALL), user_instructions=turn, sample=(R.KICKS_SEEN, R.KICKS))
-        loop.change(sometimes="kicked between recheck and sleep")
-        loop.jump(Anchor.ROUND)
+        idle_unless_kicked(loop, scenario)
 
 
 def _no_packets(loop: Program, scenario: Scenario, memory: ReceiveMemory) -> None:

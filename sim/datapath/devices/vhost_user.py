@@ -11,7 +11,7 @@ from dataclasses import replace
 from sim.config.errors import ConfigError
 from sim.config.scenario.scenario import Scenario
 from sim.config.scenario.traffic import VNET_HEADER_BYTES
-from sim.config.tables.vocabulary import SYSTEM_CALL
+from sim.config.tables.vocabulary import CALL_BY_WRITE
 from sim.datapath.in_flight import function_of
 from sim.datapath.memory.receive_memory import ReceiveMemory
 from sim.datapath.memory.rings import SplitRing
@@ -23,8 +23,6 @@ from sim.datapath.vhost_net.rx import call as call_received
 from sim.datapath.vhost_net.rx import packets_of_batch, used_buffers
 from sim.datapath.vhost_net.tx import call, fetch, look_for_notification, used_elements, used_index
 
-#: A call: write(2) to the eventfd that injects the interrupt.
-_CALL = (*SYSTEM_CALL, "eventfd_signal")
 #: rte_vhost's functions in the place of vhost's.
 _FUNCTIONS = {
     "vhost_notify": "vhost_vring_call_split",
@@ -68,7 +66,7 @@ def dequeue_burst(scenario: Scenario, packet_bytes: int) -> list[Step]:
         used_index(worker, scenario, ring, R.LAST_AVAIL_IDX)
         look_for_notification(worker, scenario, ring)
         if scenario.driver.kind == "virtio-net":
-            call(worker, scenario, _CALL)
+            call(worker, scenario, CALL_BY_WRITE)
             worker.step("after_flush", "end of a burst")
     with worker.each("packet"):
         worker.step("backend", "the program drops the packets", "dpdk_free", unit=R.SENT_PKTS, per_unit=True)
@@ -123,7 +121,7 @@ def enqueue_burst(scenario: Scenario, packet_bytes: int) -> list[Step]:
         used_buffers(worker, scenario, ring)
         look_for_notification(worker, scenario, ring)
         if scenario.driver.kind == "virtio-net":
-            call_received(worker, scenario, _CALL)
+            call_received(worker, scenario, CALL_BY_WRITE)
         worker.jump("starve", R.AFTER_FLUSH.equals(Next.SLEEP))
         worker.jump("nic")
     return _of_dpdk(scenario, worker.steps)
