@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import partial
 from math import log2
 
 from sim.config.scenario.scenario import Mitigations
@@ -131,15 +133,15 @@ class SwitchedOff:
         self._touching: dict[str, dict[str, str | None]] = {}
         self._instead: dict[str, str | None] = {}
         self._never: frozenset[str] = frozenset()
-        self._ibrs = False
+        self._without_retpolines: Callable[[], bool] = bool  # asked where retpolines are executed, and not before
         if isinstance(switches, Mitigations):  # of system calls, none of which was counted
             assert cpu is not None
             here = border_mitigations(kernel, cpu)
             never = [word for name, word in BORDER_SEQUENCES.items() if name not in here]
             self._never = frozenset(never if cpu.features.pti.value else ["pti", *never])
+            self._without_retpolines = partial(without_retpolines, kernel, cpu, switches)
             self._touching["pti"] = {"pti": None}
             self._touching |= {BORDER_SEQUENCES[name]: {name: None} for name in here}
-            self._ibrs = "ibrs" in here
         for name in SWITCHES:
             change = kernel.mitigations[name]
             for word, instead in (change.replaces | dict.fromkeys(change.removes)).items():
@@ -155,7 +157,7 @@ class SwitchedOff:
         return self._instead[word]
 
     def _is_off(self, name: str) -> bool:
-        if name == "retpoline" and self._ibrs and self._switches.ibrs:
+        if name == "retpoline" and self._without_retpolines():
             return True
         switched_on = getattr(self._switches, name)
         return not (switched_on and (name != "smap" or self._cpu is None or self._cpu.features.smap.value))
