@@ -7,7 +7,9 @@ from typing import Any
 
 from sim.config.scenario.application import SEGMENT_BYTES, TCP_HEADERS_BYTES, payload_bytes
 from sim.config.scenario.scenario import Scenario
+from sim.config.tables.quantity import Quantity
 from sim.costs import return_sequence
+from sim.datapath.memory.receive_memory import FRAGMENT_BYTES
 from sim.datapath.memory.ring_memory import PAGE_BYTES
 from sim.datapath.plan.program import renumber
 from sim.datapath.plan.registers import BANK, Register
@@ -31,8 +33,6 @@ CALLS = {
     "datagram_arrive": (3, 5, 24),
     "datagram_read": (2, 5, 30),
 }
-#: Bytes that one copy of a call moves: a page fragment of the socket (skb_page_frag_refill, order 3).
-FRAGMENT_BYTES = 32768
 
 
 def is_application(scenario: Scenario) -> bool:
@@ -109,20 +109,21 @@ def window_opens_at(scenario: Scenario) -> int:
 
 def segment_work(scenario: Scenario) -> float:
     """Instructions of a segment that is sent, the charge to its memory cgroup among them."""
-    sockets, charged = scenario.sockets, scenario.kernel.behaviour.memory_cgroups
-    return sockets.send_segment.value + (sockets.charge_send.value if charged else 0.0)
+    return _charged(scenario, scenario.sockets.send_segment, scenario.sockets.charge_send)
 
 
 def arrival_work(scenario: Scenario) -> float:
     """Instructions of a segment that arrives, from IP on, the charge to its memory cgroup among them."""
-    sockets, charged = scenario.sockets, scenario.kernel.behaviour.memory_cgroups
-    return sockets.arrive.value + (sockets.charge_arrive.value if charged else 0.0)
+    return _charged(scenario, scenario.sockets.arrive, scenario.sockets.charge_arrive)
 
 
 def emptying_work(scenario: Scenario) -> float:
     """Instructions of a read that empties a packet besides those of any read."""
-    sockets, charged = scenario.sockets, scenario.kernel.behaviour.memory_cgroups
-    return sockets.read_packet.value + (sockets.charge_read.value if charged else 0.0)
+    return _charged(scenario, scenario.sockets.read_packet, scenario.sockets.charge_read)
+
+
+def _charged(scenario: Scenario, work: Quantity, charge: Quantity) -> float:
+    return work.value + (charge.value if scenario.kernel.behaviour.memory_cgroups else 0.0)
 
 
 def arriving(scenario: Scenario, worker: bool = False) -> dict[str, Any]:
@@ -140,7 +141,7 @@ def pages(n_bytes: int) -> int:
 
 
 def pieces(n_bytes: int) -> int:
-    """Copies that so many bytes of one call take."""
+    """Copies that so many bytes of one call take: each fills a page fragment of the socket."""
     return max(1, -(-n_bytes // FRAGMENT_BYTES))
 
 

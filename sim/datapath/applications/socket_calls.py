@@ -7,7 +7,6 @@ from typing import Any
 from sim.config.scenario.scenario import Scenario
 from sim.config.tables.vocabulary import SYSTEM_CALL
 from sim.datapath.applications.messages import (
-    FRAGMENT_BYTES,
     arriving,
     calls,
     emptying_work,
@@ -16,6 +15,7 @@ from sim.datapath.applications.messages import (
     pieces,
     read_bytes,
 )
+from sim.datapath.memory.receive_memory import FRAGMENT_BYTES
 from sim.datapath.plan.program import Program
 from sim.datapath.plan.registers import R
 
