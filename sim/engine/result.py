@@ -359,7 +359,7 @@ def measured_from(plan: Plan, checkpoints: Sequence[Checkpoint], rate: Estimate)
     what it is, and packets that wait at its end look lost.
     """
     measured, end_ps = checkpoints[rate.first : -1], checkpoints[-1].time_ps
-    period_ps = 0 if plan.arrivals is None else plan.arrivals.period_ps
+    period_ps = plan.load_period_ps
     whole = [checkpoint for checkpoint in measured if period_ps and 2 * (end_ps - checkpoint.time_ps) > period_ps]
 
     def beyond(checkpoint: Checkpoint) -> float:
@@ -371,7 +371,7 @@ def measured_from(plan: Plan, checkpoints: Sequence[Checkpoint], rate: Estimate)
 
 def _part_of_period(plan: Plan, elapsed_ps: int) -> tuple[str, ...]:
     """Say that a run was too short for a period of its load."""
-    period_ps = 0 if plan.arrivals is None else plan.arrivals.period_ps
+    period_ps = plan.load_period_ps
     if elapsed_ps >= _WHOLE * period_ps:
         return ()
     spans = f"{period_ps / 1e9:.3g} ms, and {elapsed_ps / 1e9:.3g} ms of it were run"

@@ -143,6 +143,11 @@ class Plan:
         random = self.arrivals is not None or self.classes is not None
         return not random and not self.has_sink and not somewhere(self.period_ps)
 
+    @property
+    def load_period_ps(self) -> int:
+        """Time after which the load comes again as before, in ps (0: there is none)."""
+        return 0 if self.arrivals is None else self.arrivals.period_ps
+
     @cached_property
     def inputs(self) -> dict[str, Quantity]:
         """The table entries that were read while the Plan was built, by key, in the order of the tables."""
