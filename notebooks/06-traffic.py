@@ -224,5 +224,5 @@ prose(f"""
 
 - QEMU's own work per packet, and whether and how a TAP wakes a queue that it has stopped, are guesses of a wide range.
 - A packet's size follows from the message alone: a session whose ring is busy gathers no more than that.
-- Streams of messages below 1 KB come out too fast; what the program does around a call is a guess.
+- Streams of messages below 1 KB come out too fast: what an instruction of socket calls costs is a guess.
 """)
