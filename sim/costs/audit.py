@@ -16,9 +16,9 @@ from sim.config.tables.cpu import Cpu
 from sim.config.tables.kernel import Kernel
 from sim.config.tables.quantity import Flag, Quantity, Reads
 from sim.config.tables.vocabulary import PRICED_BY_CPI, PRIMITIVES
-from sim.costs.draws import Drawn
+from sim.costs.draws import Traced
 
-Table = TypeVar("Table", bound=BaseModel)
+Table = TypeVar("Table")
 Severity = Literal["error", "warning", "guess"]
 
 #: Entries of one CPU that rise from left to right; a table that breaks this order is suspect.
@@ -203,7 +203,7 @@ _FAR = "FAR OUTSIDE ITS RANGE: "
 
 def _is_far(entry: Quantity) -> bool:
     """Return whether a value is far outside the range of its table; of several draws each is looked at by itself."""
-    return not isinstance(entry.value, Drawn) and entry.far_outside is not None
+    return not isinstance(entry.value, Traced) and entry.far_outside is not None
 
 
 def far_outside(entries: Mapping[str, Quantity]) -> tuple[str, ...]:

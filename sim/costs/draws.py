@@ -1,80 +1,290 @@
-"""Numbers that may be many at once: a value of a table, or one value per draw, which the same formulas price.
+"""Numbers that remember how they came about: a Plan is built once, and its prices are worked out again at other values.
 
-A batch of draws differs from a run alone in nothing but its numbers: each operation is that of IEEE 754 in the order of
-the formula, so every draw gets what it would get by itself, to the last bit. What a formula decides on such a value
-must be the same for all draws of a batch; where it is not, `Divided` says which of them go which way, and the batch is
-priced again in two parts.
+While a Plan is traced, the entries of its tables are read as `Traced` numbers. Formulas calculate with them as with any
+number, and what they do is written down in `Formulas`, which can do the same again for one value of each entry or for
+one per draw: each operation is that of IEEE 754 in the order of the formula, so every draw gets what it would get by
+itself, to the last bit. What a formula decides on such a number must come out as it did when it was traced; where it
+does not, `Divided` says for which draws, and a Plan is built for those.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any, TypeVar
+import operator
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, NoReturn, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
-#: What formulas are typed with: a batch of draws stands in the place of the number that one draw has.
+from sim.config.tables.quantity import Quantity, reading_values_as
+
+#: What formulas are typed with: a traced number stands in the place of one that a table has.
 Number = TypeVar("Number", int, float)
+#: An operation on two numbers, each one for all draws or one per draw.
+Operation = Callable[[Any, Any], Any]
 
 
-class Divided(Exception):  # noqa: N818 - no error: the batch is priced in two parts
-    """Draws of a batch go different ways; `holds` is true for those that go the one."""
+class Divided(Exception):  # noqa: N818 - no error: another Plan is built for some of the draws
+    """Draws go different ways; `holds` is true for those that go the way that was traced."""
 
-    def __init__(self, holds: npt.NDArray[np.bool_]) -> None:
-        super().__init__("draws of a batch go different ways")
+    def __init__(self, holds: npt.NDArray[np.bool_] | bool) -> None:
+        super().__init__("draws go different ways")
         self.holds = holds
 
 
-class Drawn(np.ndarray[Any, np.dtype[Any]]):
-    """One value per draw, shape (draws,), for numbers in formulas; decides only what is the same for all draws.
+class Formulas:
+    """What was calculated from the entries of tables, in order.
 
-    It is no number by itself: it cannot be formatted, hashed or made a float.
+    Numbers are counted from 0 in the order in which they came about; a step is an operation with the numbers that it
+    was done to, or no operation and the value itself.
     """
 
+    def __init__(self) -> None:
+        self._operations: list[Operation | None] = []
+        self._left: list[Any] = []  # numbers, or the value itself where there is no operation
+        self._right: list[int] = []
+        self._known: dict[tuple[Any, Any, Any], int] = {}
+        self._entries: dict[int, tuple[Quantity, Traced]] = {}
+        self._open = True
+
+    def close(self) -> None:
+        """Take no further formulas: several threads may work these out from now on."""
+        self._open = False
+        self._known.clear()
+
+    def entry(self, entry: Any, value: Any) -> Any:
+        """Return the value of an entry as a traced number, the same each time that it is read; others as they are."""
+        if not isinstance(entry, Quantity) or isinstance(value, Traced):
+            return value
+        known = self._entries.get(id(entry))
+        if known is None:
+            known = self._entries[id(entry)] = entry, Traced(self, self._number(id(entry), value, 0), value)
+        return known[1]
+
+    def number_of(self, entry: Quantity) -> int | None:
+        """Return the number that the value of an entry has; None for one that was not read."""
+        known = self._entries.get(id(entry))
+        return None if known is None else known[1].number
+
+    def done(self, operation: Operation, left: Any, right: Any) -> Traced:
+        """Do an operation to two numbers, traced or not, and write it down."""
+        if type(left) is Traced:
+            left_number, left = left.number, left.value
+        else:
+            left_number = self._number(type(left), left, 0)
+        if type(right) is Traced:
+            right_number, right = right.number, right.value
+        else:
+            right_number = self._number(type(right), right, 0)
+        return Traced(self, self._number(operation, left_number, right_number), operation(left, right))
+
+    def decide(self, number: int, holds: bool) -> bool:
+        """Write down what a formula has decided on a number."""
+        self._number(_as_decided if holds else _as_not_decided, number, number)
+        return holds
+
+    def _number(self, kind: Any, left: Any, right: int) -> int:
+        """Return the number of an operation on two others, or of a value of a kind; each is written down once."""
+        number = self._known.get((kind, left, right))
+        if number is None:
+            if not self._open:
+                raise TypeError("these formulas are closed")
+            number = self._known[kind, left, right] = len(self._operations)
+            self._operations.append(None if isinstance(kind, type | int) else kind)
+            self._left.append(left)
+            self._right.append(right)
+        return number
+
+    def at(self, values: Mapping[int, Any]) -> Values:
+        """Work everything out with other values of some entries, by their numbers: one for all draws, or one per draw.
+
+        Raises Divided where a decision comes out otherwise in some draws, or in all.
+        """
+        first, numbers = self._left, list[Any]()
+        if values:
+            first = first.copy()
+            for number, value in values.items():
+                first[number] = value
+        for operation, left, right in zip(self._operations, first, self._right, strict=True):
+            numbers.append(left if operation is None else operation(numbers[left], numbers[right]))
+        return Values(numbers)
+
+
+class Values:
+    """What numbers are that were traced, in other draws."""
+
+    def __init__(self, numbers: list[Any]) -> None:
+        self._numbers = numbers
+
+    def __call__(self, value: Any) -> Any:
+        """Return what a number is: one for all draws or an array of one per draw, shape (draws,)."""
+        return self._numbers[value.number] if isinstance(value, Traced) else value
+
+
+@contextmanager
+def tracing() -> Iterator[Formulas]:
+    """Trace what is calculated from the values of entries that are read inside."""
+    formulas = Formulas()
+    with reading_values_as(formulas.entry):
+        yield formulas
+
+
+class Traced:
+    """A number that remembers how it came about; decides as it does with the tables as they are.
+
+    It is no plain number: it cannot be formatted, hashed or made a float.
+    """
+
+    __slots__ = ("formulas", "number", "value")
+    __hash__ = None  # type: ignore[assignment]
+
+    def __init__(self, formulas: Formulas, number: int, value: Any) -> None:
+        self.formulas, self.number, self.value = formulas, number, value
+
     def __bool__(self) -> bool:
-        holds = np.asarray(self) != 0
-        if holds.all():
-            return True
-        if holds.any():
-            raise Divided(holds)
-        return False
+        return self.formulas.decide(self.number, bool(self.value))
 
-    def __round__(self, digits: int = 0) -> Drawn:
-        """Return the nearest whole numbers, the even one of two, as int64."""
-        return np.rint(self).astype(np.int64).view(Drawn)
+    def __index__(self) -> int:
+        """Return a whole number as one that is the same in all draws."""
+        if not isinstance(self.value, int):
+            raise TypeError("a traced number is not whole")
+        _ = bool(self == self.value)
+        return self.value
 
-    # As for any number, `a += b` makes a new value: an array would change for everybody who holds it.
-    __iadd__ = np.ndarray.__add__  # type: ignore[assignment]
-    __isub__ = np.ndarray.__sub__  # type: ignore[assignment]
-    __imul__ = np.ndarray.__mul__  # type: ignore[assignment]
-    __itruediv__ = np.ndarray.__truediv__  # type: ignore[assignment]
+    def __float__(self) -> NoReturn:
+        raise TypeError("a traced number is not that of one draw")
+
+    def __format__(self, spec: str) -> NoReturn:
+        raise TypeError("a traced number is not that of one draw")
+
+    __int__ = __trunc__ = __float__
+
+    def __round__(self) -> Traced:
+        """Return the nearest whole number, the even one of two."""
+        return self.formulas.done(_nearest, self, 0)
+
+    def __neg__(self) -> Traced:
+        return self.formulas.done(operator.sub, 0, self)
+
+    def __add__(self, other: Any) -> Traced:
+        return self.formulas.done(operator.add, self, other)
+
+    def __radd__(self, other: Any) -> Traced:
+        return self.formulas.done(operator.add, other, self)
+
+    def __sub__(self, other: Any) -> Traced:
+        return self.formulas.done(operator.sub, self, other)
+
+    def __rsub__(self, other: Any) -> Traced:
+        return self.formulas.done(operator.sub, other, self)
+
+    def __mul__(self, other: Any) -> Traced:
+        return self.formulas.done(operator.mul, self, other)
+
+    def __rmul__(self, other: Any) -> Traced:
+        return self.formulas.done(operator.mul, other, self)
+
+    def __truediv__(self, other: Any) -> Traced:
+        return self.formulas.done(operator.truediv, self, other)
+
+    def __rtruediv__(self, other: Any) -> Traced:
+        return self.formulas.done(operator.truediv, other, self)
+
+    def __lt__(self, other: Any) -> Traced:
+        return self.formulas.done(operator.lt, self, other)
+
+    def __le__(self, other: Any) -> Traced:
+        return self.formulas.done(operator.le, self, other)
+
+    def __gt__(self, other: Any) -> Traced:
+        return self.formulas.done(operator.gt, self, other)
+
+    def __ge__(self, other: Any) -> Traced:
+        return self.formulas.done(operator.ge, self, other)
+
+    def __eq__(self, other: object) -> Any:
+        return self.formulas.done(operator.eq, self, other)
+
+    def __ne__(self, other: object) -> Any:
+        return self.formulas.done(operator.ne, self, other)
 
 
-def draws(values: npt.ArrayLike) -> Drawn:
-    """Return one value per draw as numbers for formulas, float64."""
-    array = np.array(values, dtype=np.float64).view(Drawn)
-    array.flags.writeable = False
-    return array
+def _done(operation: Operation, left: Any, right: Any) -> Any:
+    """Do an operation to numbers of which any may be traced."""
+    for value in (left, right):
+        if isinstance(value, Traced):
+            return value.formulas.done(operation, left, right)
+    return operation(left, right)
 
 
-def value_at(value: Any, draw: int) -> Any:
-    """Return the value that a draw has: that of all draws, or its own."""
-    return value[draw].item() if isinstance(value, Drawn) else value
+def as_in_tables(value: Any) -> Any:
+    """Return what a number is with the tables as they are."""
+    return value.value if isinstance(value, Traced) else value
+
+
+def _of_draws(*values: Any) -> bool:
+    return any(isinstance(value, np.ndarray) for value in values)
+
+
+def _as_decided(value: Any, _: Any) -> None:
+    _check_decision(value != 0)
+
+
+def _as_not_decided(value: Any, _: Any) -> None:
+    _check_decision(value == 0)
+
+
+def _check_decision(holds: Any) -> None:
+    if not (holds.all() if _of_draws(holds) else holds):
+        raise Divided(holds)
+
+
+def _nearest(value: Any, _: Any) -> Any:
+    return np.rint(value).astype(np.int64) if _of_draws(value) else round(value)
+
+
+def _whole(value: Any, _: Any) -> Any:
+    return value.astype(np.int64) if _of_draws(value) else int(value)
+
+
+def _least(left: Any, right: Any) -> Any:
+    return np.minimum(left, right) if _of_draws(left, right) else min(left, right)
+
+
+def _most(left: Any, right: Any) -> Any:
+    return np.maximum(left, right) if _of_draws(left, right) else max(left, right)
+
+
+def _not(holds: Any, _: Any) -> Any:
+    return np.logical_not(holds) if _of_draws(holds) else not holds
+
+
+def _or(left: Any, right: Any) -> Any:
+    return np.logical_or(left, right) if _of_draws(left, right) else bool(left or right)
+
+
+def _unless(holds: Any, value: Any) -> Any:
+    return np.where(holds, 0, value) if _of_draws(holds) else (0 if holds else value)
+
+
+def _ratio(value: Any, by: Any) -> Any:
+    if not _of_draws(by):
+        return value / by if by else 0.0
+    some = by != 0
+    return np.where(some, value / np.where(some, by, 1), 0.0)
 
 
 def least(left: Number, right: Number) -> Number:
     """Return the smaller of two values, draw by draw."""
-    if isinstance(left, Drawn) or isinstance(right, Drawn):
-        return np.minimum(left, right)
-    return min(left, right)
+    made: Number = _done(_least, left, right)
+    return made
 
 
 def most(left: Number, right: Number) -> Number:
     """Return the larger of two values, draw by draw."""
-    if isinstance(left, Drawn) or isinstance(right, Drawn):
-        return np.maximum(left, right)
-    return max(left, right)
+    made: Number = _done(_most, left, right)
+    return made
 
 
 def total(values: Iterable[float]) -> float:
@@ -87,30 +297,34 @@ def total(values: Iterable[float]) -> float:
 
 def whole(value: float) -> int:
     """Return a value without its fraction, draw by draw."""
-    return value.astype(np.int64) if isinstance(value, Drawn) else int(value)
+    return int(_done(_whole, value, 0)) if not isinstance(value, Traced) else _done(_whole, value, 0)
 
 
-def everywhere(holds: Any) -> bool:
-    """Return whether a comparison holds for all draws; where it does not, none of them is told apart."""
-    return bool(holds.all()) if isinstance(holds, Drawn) else bool(holds)
+def everywhere(holds: Any, surely: bool) -> bool:
+    """Return whether a comparison holds for all draws; where it may not, none of them is told apart.
+
+    A traced one only where that is so `surely`: it is not tried in vain, and parts no draws that are near.
+    """
+    return surely and bool(holds) if isinstance(holds, Traced) else bool(holds)
 
 
 def somewhere(holds: Any) -> bool:
-    """Return whether a comparison holds for any draw, or a number is not 0 in it; none of them is told apart."""
-    return bool(holds.any()) if isinstance(holds, Drawn) else bool(holds)
+    """Return whether a comparison may hold for any draw, or a number not be 0 in it; none of them is told apart."""
+    return isinstance(holds, Traced) or bool(holds)
 
 
 def negated(holds: bool) -> bool:
     """Return whether a comparison does not hold, draw by draw."""
-    return np.logical_not(holds) if isinstance(holds, Drawn) else not holds
+    made: bool = _done(_not, holds, 0)
+    return made
 
 
 def either(comparisons: Iterable[bool]) -> bool:
     """Return whether one of several comparisons holds, draw by draw."""
     result: bool = False
     for holds in comparisons:
-        if isinstance(holds, Drawn) or isinstance(result, Drawn):
-            result = np.logical_or(result, holds)
+        if isinstance(holds, Traced) or isinstance(result, Traced):
+            result = _done(_or, result, holds)
         elif holds:
             return True
     return result
@@ -118,14 +332,9 @@ def either(comparisons: Iterable[bool]) -> bool:
 
 def unless(holds: Any, value: Any) -> Any:
     """Return a value where a comparison does not hold, draw by draw, and 0 where it does."""
-    if isinstance(holds, Drawn):
-        return np.where(holds, 0, value).view(Drawn)
-    return 0 if holds else value
+    return _done(_unless, holds, value)
 
 
 def ratio(value: Any, by: Any) -> Any:
     """Return a value divided by another, draw by draw, and 0 where that is 0."""
-    if isinstance(by, np.ndarray):
-        some = np.asarray(by) != 0
-        return np.where(some, value / np.where(some, by, 1), 0.0).view(Drawn)
-    return value / by if by else 0.0
+    return _done(_ratio, value, by)

@@ -13,12 +13,14 @@ from sim.config.tables.cpu import Cpu
 from sim.config.tables.kernel import Kernel
 from sim.config.tables.vocabulary import RETURN_SEQUENCES
 from sim.costs import Recipes
-from sim.costs.draws import everywhere, least, ratio, somewhere, total, unless
+from sim.costs.draws import as_in_tables, everywhere, least, ratio, somewhere, total, unless
 from sim.costs.recipes import LOCKED, SERIALISING, Item
 from sim.datapath.plan.step import Step
 
 #: So many instructions fill every buffer of a core: nobody looks further back than that.
 ENOUGH_WORK = 1000
+#: No draw has so many times less work than the tables say.
+_SURELY = 2.0
 
 #: Where the core stands still, so that a sample without precise events finds what runs next.
 _STALLS = (*SERIALISING, *LOCKED, "retpoline", "stlb_hit", "page_walk", *RETURN_SEQUENCES.values())
@@ -76,14 +78,17 @@ class InFlight:
         """
         before = (executed for step in self._usually_before(number) for executed in reversed(self._work(step)))
         passed: list[Item] = []
-        work = 0.0
+        work = reach = 0.0
         for item, instructions in chain(reversed(self._own[number][:place]), before):
-            enough = work > ENOUGH_WORK
-            if item.primitive in alike or everywhere(enough):
+            enough = work > ENOUGH_WORK if _SURELY * reach > ENOUGH_WORK else False
+            if item.primitive in alike or everywhere(enough, reach > _SURELY * ENOUGH_WORK):
                 break
             if self._functions:
                 passed.append(replace(item, count=unless(enough, item.count)) if somewhere(enough) else item)
             work = work + unless(enough, instructions)
+            reach += as_in_tables(instructions)
+        if _SURELY * reach <= ENOUGH_WORK:  # so it was all the way
+            everywhere(work <= ENOUGH_WORK, True)
         return work, passed
 
     def _delayed(self, passed: list[Item]) -> Iterator[tuple[str, float]]:
@@ -130,7 +135,7 @@ class InFlight:
                     return behind
                 behind = behind + instructions
             after_access = True
-            if everywhere(behind >= enough):
+            if everywhere(behind >= enough, as_in_tables(behind) >= _SURELY * as_in_tables(enough)):
                 break
         return enough  # nothing waits before the reorder buffer is full, on the next laps if not on this one
 

@@ -136,7 +136,7 @@ class Pricer:
         return [
             replace(item, count=item.count * count)
             for count in (first, primitive.count - first)
-            if somewhere(count)
+            if count
             for item in self.recipes.calls([primitive.primitive])
         ]
 

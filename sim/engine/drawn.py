@@ -1,14 +1,16 @@
-"""Runs of one Plan that was built for several draws at once: one structure, packed once, simulated by one loop."""
+"""Runs of one structure at the prices of several draws: a Plan built once and packed once, simulated by one loop."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from sim.config.scenario.scenario import Run
-from sim.costs.draws import somewhere, value_at
+from sim.config.tables.quantity import Quantity
+from sim.costs.draws import Formulas, Values, somewhere
 from sim.datapath.plan.plan import Plan
 from sim.engine.arrays import Arrays, Integers
 from sim.engine.fast import FastEngine, check_indices, note_draws
@@ -58,16 +60,39 @@ class Behind:
         ]
 
 
-class DrawnRuns:
-    """Runs of one Plan at the prices of each of its draws, as `simulate` would run each alone; on the fast engine only.
+class Structure:
+    """A Plan whose numbers remember how they came about, packed once, to be run at other values of its entries.
 
-    Raises ConfigError as `simulate` does where all draws would, and `Divided` where some would.
+    `entries` are those that may be drawn, by key. Raises ConfigError as `simulate` does.
     """
 
-    def __init__(self, plan: Plan, run: Run, draws: int) -> None:
+    def __init__(self, plan: Plan, run: Run, formulas: Formulas, entries: Mapping[str, Quantity]) -> None:
         check_horizon(plan, run.packets)
-        self._plan, self._run, self._draws = plan, run, draws
-        self._packed, self._looks = Packed(plan, TieOrder.stated(len(plan.actors))), stopping(plan, run)
+        self.plan, self.run, self.looks = plan, run, stopping(plan, run)
+        self.packed = Packed(plan, TieOrder.stated(len(plan.actors)))
+        self.looks_many_times = plan.arrivals is not None or somewhere(plan.period_ps)
+        _ = plan.moved_lines  # worked out before the formulas are closed
+        formulas.close()
+        self._formulas = formulas
+        self._numbers = {key: formulas.number_of(entry) for key, entry in entries.items()}
+
+    def at(self, values: Mapping[str, Any], draws: int) -> DrawnRuns:
+        """Return the runs of some draws: values of entries by key, one for all draws or an array of one per draw.
+
+        Raises Divided where some draws have another structure, or all.
+        """
+        read = {number: value for key, value in values.items() if (number := self._numbers[key]) is not None}
+        with np.errstate(divide="raise", invalid="raise", over="raise"):
+            return DrawnRuns(self, self._formulas.at(read), draws)
+
+
+class DrawnRuns:
+    """Runs of one structure in several draws, as `simulate` would run each alone; on the fast engine only."""
+
+    def __init__(self, structure: Structure, at: Values, draws: int) -> None:
+        self._structure, self._plan, self._run, self._looks = structure, structure.plan, structure.run, structure.looks
+        self._at, self._draws = at, draws
+        self._prices = structure.packed.prices(at, draws)
 
     @property
     def inputs(self) -> list[str]:
@@ -76,11 +101,11 @@ class DrawnRuns:
 
     def packed(self, draw: int) -> Arrays:
         """Return the arrays of one draw at the start of time."""
-        return self._packed.arrays(draw)
+        return self._structure.packed.arrays(self._prices[draw])
 
     def together(self) -> Iterator[Behind]:
         """Run the draws together up to the first looks, and yield those that are precise by then."""
-        if self._plan.arrivals is not None or somewhere(self._plan.period_ps):  # these take many looks
+        if self._structure.looks_many_times:
             return
         left = np.arange(self._draws)
         for look in range(_LOOKS):
@@ -96,23 +121,32 @@ class DrawnRuns:
         engine, rate = self._ran(draw)
         first, last = measured_from(self._plan, engine.checkpoints.taken, rate), engine.checkpoints.taken[-1]
         number, packets, elapsed_ps = np.array([[draw], [last.packets - first.packets], [last.time_ps - first.time_ps]])
-        return Behind(Span(self._plan, (last.counts - first.counts)[None], number), number, packets, elapsed_ps)
+        return Behind(self._span((last.counts - first.counts)[None], number), number, packets, elapsed_ps)
 
     def point(self, draw: int) -> Point:
         """Return all that one draw says, run as long as it takes. Raises what its run does."""
         engine, rate = self._ran(draw)
-        return point(self._plan, engine.checkpoints.taken, rate, engine.machine, draw)
+        return point(self._plan, engine.checkpoints.taken, rate, engine.machine, self._prices_of(draw))
+
+    def _span(self, counts: Integers, draws: Integers) -> Span:
+        return Span(self._plan, counts, self._prices_of(draws))
+
+    def _prices_of(self, draws: Integers | int) -> Callable[[Any], Any]:
+        """Return what says what a price of the Plan is in some draws."""
+
+        def price(value: Any) -> Any:
+            values = self._at(value)
+            return values[draws] if isinstance(values, np.ndarray) else values
+
+        return price
 
     def _ran(self, draw: int) -> tuple[FastEngine, Estimate]:
         engine = FastEngine(self._plan, self._looks.every, arrays=self.packed(draw))
-        return engine, until_precise(engine, self._run, self._looks, value_at(self._plan.period_ps, draw))
+        return engine, until_precise(engine, self._run, self._looks, self._prices_of(draw)(self._plan.period_ps))
 
     def _at_look(self, draws: Integers, packets: int) -> Iterator[Behind]:
         """Run some draws from the start until so many packets are used, and yield those that are precise."""
-        prices = self._packed.prices
-        noted = note_draws(
-            self._packed, prices[draws] if len(prices) > 1 else prices, len(draws), packets, self._looks.every
-        )
+        noted = note_draws(self._structure.packed, self._prices[draws], packets, self._looks.every)
         check_indices(self._plan, noted.ends[noted.checkpoints > 0])
         for checkpoints in np.unique(noted.checkpoints[noted.checkpoints > 1]).tolist():
             rows = np.flatnonzero(noted.checkpoints == checkpoints)
@@ -124,12 +158,12 @@ class DrawnRuns:
                 these = np.flatnonzero(enough & (firsts == first))
                 last, counts = checkpoints - 1, noted.counts[rows[these]]
                 numbers, span_packets = draws[rows[these]], used[these, last] - used[these, first]
-                span = Span(self._plan, counts[:, last] - counts[:, first], numbers)
+                span = self._span(counts[:, last] - counts[:, first], numbers)
                 yield Behind(span, numbers, span_packets, times[these, last] - times[these, first])
 
     def _parts(self, draws: Integers, packets: int) -> Iterator[Integers]:
         """Part draws of so many packets into as many as are run at a time."""
-        noted = (packets // self._looks.every + 2) * self._packed.counted
+        noted = (packets // self._looks.every + 2) * self._structure.packed.counted
         at_a_time = max(1, min(_DRAWS_AT_A_TIME, _PACKETS_AT_A_TIME // packets, _NOTED_AT_A_TIME // noted))
         for first in range(0, len(draws), at_a_time):
             yield draws[first : first + at_a_time]

@@ -79,11 +79,12 @@ def check_indices(plan: Plan, totals: Records, registers: Integers | None = None
             raise RuntimeError(f"{name}: {outside[0]} is not within 0 to {most}; the model is at fault")
 
 
-def note_draws(packed: Packed, prices: Integers, draws: int, packets: int, every: int) -> Noted:
+def note_draws(packed: Packed, prices: Integers, packets: int, every: int) -> Noted:
     """Simulate draws from the start of time until so many packets are used, with a checkpoint after each `every`.
 
-    Rows of `prices` are draws, one row where all have the same.
+    Rows of `prices` are draws.
     """
+    draws = len(prices)
     buffer = np.empty_like(packed.start)
     arrays = packed.views(buffer)
     checkpoints = packets // every + 2

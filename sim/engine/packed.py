@@ -1,4 +1,4 @@
-"""A Plan as one buffer of 64-bit integers, packed once for all draws that it was built for.
+"""A Plan as one buffer of 64-bit integers, packed once for all draws that have its structure.
 
 Draws differ in their prices alone: where these stand in the buffer, and what stands there in each draw.
 """
@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from sim.costs.draws import Drawn, most
+from sim.costs.draws import Traced, Values, most
 from sim.datapath.plan.plan import Plan, Wait
 from sim.datapath.plan.registers import Register
 from sim.engine.arrays import Arrays, Integers, pack_structure
@@ -24,11 +24,12 @@ _ARRIVALS = Arrays._fields.index("arrivals")
 
 def pack(plan: Plan, ties: TieOrder) -> Arrays:
     """Return the arrays of a Plan at the start of time."""
-    return Packed(plan, ties).arrays(0)
+    packed = Packed(plan, ties)
+    return packed.arrays(packed.prices(Values([]))[0])
 
 
 class Packed:
-    """The buffer of a Plan, and the prices of its draws.
+    """The buffer of a Plan, and where its prices stand.
 
     Attributes
     ----------
@@ -36,8 +37,6 @@ class Packed:
         The buffer at the start of time but for its prices, shape (integers,).
     places
         Where prices stand in it, shape (prices,).
-    prices
-        What stands there, shape (draws, prices); one row where all draws have the same.
     counted
         Integers that are counted of a run.
     """
@@ -49,12 +48,21 @@ class Packed:
         self.start: Integers = np.concatenate([array.view(np.int64).ravel() for array in buffered])
         priced = list(_priced(plan, self.views(np.arange(len(self.start)))))
         self.places: Integers = np.concatenate([np.ravel(places) for places, _ in priced])
-        self.prices = _by_draw([value for _, values in priced for value in values])
+        values = [value for _, values in priced for value in values]
+        self._traced = [(place, value) for place, value in enumerate(values) if isinstance(value, Traced)]
+        self._same: Integers = np.array([0 if isinstance(value, Traced) else value for value in values], np.int64)
 
-    def arrays(self, draw: int) -> Arrays:
-        """Return the arrays of one draw at the start of time."""
+    def prices(self, at: Values, draws: int = 1) -> Integers:
+        """Return what stands there in so many draws, shape (draws, prices)."""
+        prices = np.repeat(self._same[None], draws, axis=0)
+        for place, value in self._traced:
+            prices[:, place] = at(value)
+        return prices
+
+    def arrays(self, prices: Integers) -> Arrays:
+        """Return the arrays of a draw with such prices at the start of time."""
         buffer = self.start.copy()
-        buffer[self.places] = self.prices[draw if len(self.prices) > 1 else 0]
+        buffer[self.places] = prices
         return self.views(buffer)
 
     def views(self, buffer: Integers) -> Arrays:
@@ -90,12 +98,3 @@ def _priced(plan: Plan, places: Arrays) -> Iterator[tuple[Integers, list[Any]]]:
     occupied = initial.get(Register.RING_AVAIL_IDX, 0) - initial.get(Register.RING_USED_IDX, 0)
     yield places.totals["occupied"], [occupied]
     yield places.totals["most_occupied"], [occupied]
-
-
-def _by_draw(values: list[Any]) -> Integers:
-    """Return values, each one for all draws or one per draw, as an array whose rows are draws."""
-    draws = max((len(value) for value in values if isinstance(value, Drawn)), default=1)
-    array = np.empty((draws, len(values)), dtype=np.int64)
-    for column, value in enumerate(values):
-        array[:, column] = value
-    return array

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from sim.costs.draws import Drawn
 from sim.datapath.host.queues import MARK
 from sim.datapath.plan.plan import BACKGROUND, Plan, Segment, Wait
 from sim.datapath.plan.registers import Register
@@ -202,13 +201,13 @@ class Span:
         What ran.
     counts
         Differences of what is counted per segment, shape ([draws,] segments, columns of `Count`).
-    draws
-        The numbers of the draws, shape (draws,), or the number of one; None: the Plan was built for one run.
+    price
+        Returns what a price of the Plan is in the draws: itself, where the Plan was built for one run.
     """
 
     plan: Plan
     counts: npt.NDArray[np.int64]
-    draws: npt.NDArray[np.int64] | int | None
+    price: Callable[[Any], Any]
 
     def executions(self, segment: int) -> Any:
         """Return how often a segment ran, draw by draw."""
@@ -221,10 +220,6 @@ class Span:
     def waits_ps(self, segment: int, kind: Wait) -> Any:
         """Return how long a segment waited, draw by draw."""
         return self.counts[..., segment, Count.WAITS_PS + kind]
-
-    def price(self, value: Any) -> Any:
-        """Return what a price of the Plan is in the draws."""
-        return np.asarray(value)[self.draws] if isinstance(value, Drawn) else value
 
     def breakdown_ps(self, actor: int) -> dict[str, Any]:
         """Add up count x cost of every row, and the waits, by primitive, draw by draw."""
@@ -382,10 +377,21 @@ def _pps(lanes: int, packets: Any, elapsed_ps: Any) -> Any:
     return lanes * 1e12 / (elapsed_ps / packets)
 
 
-def point(plan: Plan, checkpoints: list[Checkpoint], rate: Estimate, machine: Totals, draw: int | None = None) -> Point:
-    """Summarise a run between the end of its warm-up and its last checkpoint; that of one draw of a Plan for many."""
+def itself(price: Any) -> Any:
+    """Return a price of a Plan that was built for one run."""
+    return price
+
+
+def point(
+    plan: Plan,
+    checkpoints: list[Checkpoint],
+    rate: Estimate,
+    machine: Totals,
+    price: Callable[[Any], Any] = itself,
+) -> Point:
+    """Summarise a run between the end of its warm-up and its last checkpoint; `price` is that of its draw."""
     first, last = measured_from(plan, checkpoints, rate), checkpoints[-1]
-    span = _MeasuredSpan(plan, last.counts - first.counts, draw, first, last)
+    span = _MeasuredSpan(plan, last.counts - first.counts, price, first, last)
     packets, elapsed = (last.packets - first.packets) * plan.queues, last.time_ps - first.time_ps
     uncore_ps = int(span.uncore_ps(elapsed))
     offered_pps, lost_pps = span.offered_and_lost(packets, elapsed, uncore_ps) or (None, None)
@@ -417,7 +423,7 @@ def point(plan: Plan, checkpoints: list[Checkpoint], rate: Estimate, machine: To
             "max": float(machine.most_occupied),
         },
         utilisation=utilisation,
-        bound_by="uncore" if uncore_ps else _bound_by(plan, utilisation, carried),
+        bound_by="uncore" if uncore_ps else _bound_by(plan, utilisation, carried, price),
         notes=plan.notes + _part_of_period(plan, elapsed),
         lanes=plan.lanes,
         basis=plan.basis,
@@ -438,7 +444,7 @@ def _shown(breakdown_ps: dict[str, Any], uncore_ps: int) -> dict[str, int]:
     return {name: int(ps) for name, ps in parts.items() if ps}
 
 
-def _bound_by(plan: Plan, utilisation: dict[str, float], carried: bool) -> str:
+def _bound_by(plan: Plan, utilisation: dict[str, float], carried: bool, price: Callable[[Any], Any]) -> str:
     """Name the load when it is carried (a worker that polls is busy all the same), else the busy actor.
 
     Where packets are lost on the way, whoever comes before may be busy for nothing: the last busy actor bounds. If none
@@ -446,7 +452,7 @@ def _bound_by(plan: Plan, utilisation: dict[str, float], carried: bool) -> str:
     """
     if carried:
         return "load"
-    idle = plan.actors[WORKER] if plan.transactions and plan.initial.get(Register.POLL_LIMIT) else ""
+    idle = plan.actors[WORKER] if plan.transactions and price(plan.initial.get(Register.POLL_LIMIT)) else ""
     busy = {name: share for name, share in utilisation.items() if name != idle}
     on_the_way = [name for name in plan.bounding if name in busy]
     last = next((name for name in on_the_way if busy[name] >= _BUSY), None)

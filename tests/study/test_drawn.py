@@ -146,10 +146,12 @@ def test_draws_of_another_structure_are_parted_by_what_decides_it():
         assert figures(own, draws) == [alone(own, values) for values in draws]
 
 
-def test_few_draws_and_other_figures_are_built_one_by_one():
-    own = case()
+def test_few_draws_of_no_known_structure_and_other_figures_are_built_one_by_one():
+    own = Case(case().scenario)
     few = [{"cpu.cpi": 0.4 + number / 100} for number in range(LEAST_DRAWS - 1)]
     assert [runs for _, runs in parts(own, few)] == [None]
+    assert figures(own, few) == figures(own, few * 4)[: len(few)]
+    assert [runs is not None for _, runs in parts(own, few)] == [True]
     lfences = Case(own.scenario, "lfence")
     assert [runs for _, runs in parts(lfences, few * 4)] == [None]
     assert figures(lfences, few * 4) == [observe(lfences)] * len(few * 4)

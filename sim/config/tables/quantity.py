@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import cache, partial
@@ -50,17 +50,25 @@ BOUNDS: dict[str, tuple[float, float]] = {
 #: What was read, while somebody notes that: the table, by its identity and the name of the field.
 Reads = dict[tuple[int, str], "Strict"]
 _READ: ContextVar[Reads | None] = ContextVar("read", default=None)
+#: What is read in the place of the `value` of a table, while somebody wants another thing there.
+_STANDS_FOR: ContextVar[Callable[[Any, Any], Any] | None] = ContextVar("stands_for", default=None)
 
 
 class Strict(BaseModel):
-    """Base of every table: unknown keys are refused, values cannot be changed after loading. Reads can be noted."""
+    """Base of every table: unknown keys are refused, values cannot be changed after loading.
+
+    Reads can be noted, and another thing be read in the place of a value.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, strict=True)
 
     def __getattribute__(self, name: str) -> Any:
         if (read := _READ.get()) is not None:
             read[id(self), name] = self
-        return object.__getattribute__(self, name)
+        value = object.__getattribute__(self, name)
+        if name == "value" and (stands_for := _STANDS_FOR.get()) is not None:
+            return stands_for(self, value)
+        return value
 
 
 class Headed(Strict):
@@ -121,6 +129,16 @@ class Quantity(Strict):
         if not low <= value <= high:
             raise ValueError(f"low <= value <= high does not hold: {low:g}, {value:g}, {high:g}")
         return self
+
+
+@contextmanager
+def reading_values_as(stands_for: Callable[[Any, Any], Any]) -> Iterator[None]:
+    """Let what is made of a table and its `value` stand in the place of each one that is read inside."""
+    token = _STANDS_FOR.set(stands_for)
+    try:
+        yield
+    finally:
+        _STANDS_FOR.reset(token)
 
 
 @contextmanager

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
+from functools import cached_property
 from typing import Literal
 
 from sim.costs.table import Component
@@ -245,12 +246,12 @@ class Row(Step):
     waits_in: str = ""
     waits_next: str = ""
 
-    @property
+    @cached_property
     def cost_ps(self) -> int:
         """Fixed cost of one execution."""
         return sum(component.cost_ps for component in self.components)
 
-    @property
+    @cached_property
     def unit_ps(self) -> int:
         """Cost per unit of the unit register."""
         return sum(component.cost_ps for component in self.unit_components)

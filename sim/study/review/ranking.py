@@ -188,17 +188,19 @@ def ranking(
         return None
     variants, left_out = _candidates(scenario, before, configs)
     known: dict[str, Nominal] = {}
+    sides = _sides(scenario, variants)
     if sure is None:
-        rates, failed = _rates(scenario, variants, executor, progress)
+        rates, failed = _rates(sides, executor, progress)
     else:
-        known, failed = _known(scenario, variants, executor, progress)
+        known, failed = _known(sides, executor, progress)
         rates = {name: nominal.point.pps for name, nominal in known.items()}
     left_out |= failed
     variants = [variant for variant in variants if variant.name in rates]
     if before not in rates or asked not in rates:
         return None
     number = min(sure.draws, RANKING_DRAWS) if sure else 0
-    drawn = _drawn(scenario, variants, known, asked, sure, number, configs, executor, progress) if sure else {}
+    sides = [side for side in sides if side.label in rates]
+    drawn = _drawn(sides, known, asked, sure, number, configs, executor, progress) if sure else {}
     under = {name: _stress(scenario, variants, name, executor, progress) for name in _STRESSES} if stressed else {}
     rows = [
         Ranked(
@@ -249,29 +251,28 @@ def _sides(scenario: Scenario, variants: Sequence[Access]) -> list[Side]:
 
 
 def _rates(
-    scenario: Scenario, variants: Sequence[Access], executor: Executor | None, progress: Counted | None
+    sides: Sequence[Side], executor: Executor | None, progress: Counted | None
 ) -> tuple[dict[str, float], dict[str, str]]:
     """Return the rate of each variant in packets/s, and the error of each that cannot be run."""
-    cases = [side.case for side in _sides(scenario, variants)]
+    cases = [side.case for side in sides]
     outcomes = run_jobs(cases, [Job(number, {}) for number in range(len(cases))], executor, progress)
-    errors = {variants[number].name: text for number, text in outcomes.errors.items()}
-    rates = zip((variant.name for variant in variants), outcomes.figures.tolist(), strict=True)
+    errors = {sides[number].label: text for number, text in outcomes.errors.items()}
+    rates = zip((side.label for side in sides), outcomes.figures.tolist(), strict=True)
     return {name: rate for name, rate in rates if name not in errors}, errors
 
 
 def _known(
-    scenario: Scenario, variants: Sequence[Access], executor: Executor | None, progress: Counted | None
+    sides: Sequence[Side], executor: Executor | None, progress: Counted | None
 ) -> tuple[dict[str, Nominal], dict[str, str]]:
     """Return what each variant gives and what its draws rest on, and the error of each that cannot be run."""
-    given = tried([side.case for side in _sides(scenario, variants)], executor, progress)
-    named = {variant.name: nominal for variant, nominal in zip(variants, given, strict=True)}
+    given = tried([side.case for side in sides], executor, progress)
+    named = {side.label: nominal for side, nominal in zip(sides, given, strict=True)}
     errors = {name: nominal for name, nominal in named.items() if isinstance(nominal, str)}
     return {name: nominal for name, nominal in named.items() if not isinstance(nominal, str)}, errors
 
 
 def _drawn(
-    scenario: Scenario,
-    variants: Sequence[Access],
+    sides: Sequence[Side],
     known: Mapping[str, Nominal],
     asked: str,
     sure: Uncertainty,
@@ -284,9 +285,8 @@ def _drawn(
 
     What `sure` has is taken from there: an interval of the answer is the same wherever it stands.
     """
-    first, *others = variants
-    others.sort(key=lambda variant: variant.name != asked)
-    sides = _sides(scenario, [first, *others])
+    first, *others = sides
+    sides = [first, *sorted(others, key=lambda side: side.label != asked)]
     runs = drawn_runs(
         sides,
         number,
@@ -296,7 +296,7 @@ def _drawn(
         progress=progress,
         known=[known[side.label] for side in sides],
     )
-    made, size = runs.measured(), scenario.traffic.sizes[0]
+    made, size = runs.measured(), first.packet_bytes
     over = [(start, other) for start in (0, 1) for other in range(start + 1, len(sides))]  # the first, and the asked
     every = (*(made.gain(*pair) for pair in over), *(gain for gain in sure.gains if gain.packet_bytes == size))
     return {(gain.before, gain.after): gain for gain in every}
@@ -308,6 +308,6 @@ def _stress(
     """Return the gain of each variant over the first, in percent, under one thing that a host may do."""
     section, update = _STRESSES[name]
     changed = scenario.model_copy(update={section: getattr(scenario, section).model_copy(update=update)})
-    rates, _ = _rates(changed, variants, executor, progress)
+    rates, _ = _rates(_sides(changed, variants), executor, progress)
     first = rates.get(variants[0].name)
     return {access: gain_percent(first, rate) for access, rate in rates.items()} if first else {}

@@ -57,6 +57,13 @@ def with_values(scenario: Scenario, values: Mapping[str, float]) -> Scenario:
     return changed
 
 
+def check_conceivable(key: str, entry: Quantity, *values: float) -> None:
+    """Raise ConfigError for a value that an entry of its unit cannot have."""
+    for value in values:
+        if problem := inconceivable(float(value), entry.unit):
+            raise ConfigError(problem, key=key)
+
+
 def nested(values: Mapping[str, Any]) -> dict[str, Any]:
     """Return values by dotted key as tables within tables."""
     tree: dict[str, Any] = {}
@@ -71,9 +78,7 @@ def nested(values: Mapping[str, Any]) -> dict[str, Any]:
 
 def _changed(node: Any, tree: Any, key: str) -> Any:
     if isinstance(node, Quantity):
-        for end in (tree,) if isinstance(tree, float | int) else (np.min(tree), np.max(tree)):
-            if problem := inconceivable(float(end), node.unit):
-                raise ConfigError(problem, key=key)
+        check_conceivable(key, node, tree)
         return node.model_copy(update={"value": tree})
     if isinstance(node, Flag):
         return node.model_copy(update={"value": bool(tree)})

@@ -1,6 +1,6 @@
 """Runs of one case at many values of its tables: one structure, built once, priced and run draw by draw.
 
-Draws that would build another structure (a switch, the cache that a line comes from) are parted from the others, and a
+Draws that have another structure (a switch, the cache that a line comes from) are parted from the others, and a
 draw that goes wrong is run alone, so that it ends as it would have without company.
 """
 
@@ -14,13 +14,20 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from sim.costs.draws import Divided, draws
-from sim.engine import simulate
-from sim.study.runs.case import Case, Floats, observe, value_of, with_values
+from sim.config.errors import ConfigError
+from sim.config.scenario.scenario import Scenario
+from sim.config.tables.quantity import Flag, Quantity
+from sim.costs.audit import Itself, with_far_outside
+from sim.costs.draws import Divided
+from sim.engine import Point, simulate
+from sim.study.runs.case import Case, Floats, check_conceivable, entry, observe, value_of, with_values
 from sim.study.runs.functions import shares
+from sim.study.runs.structures import Structures, Turned, structures_of
 
 if TYPE_CHECKING:
     from sim.engine.drawn import Behind, DrawnRuns
+
+Numbers = npt.NDArray[np.int64]
 
 Values = Mapping[str, float]
 #: What is asked of a run.
@@ -83,45 +90,78 @@ def parts(
 ) -> Iterator[tuple[list[int], DrawnRuns | None]]:
     """Yield the numbers of the draws that share a structure, with their runs; None where each is built by itself.
 
-    So are fewer than `least`.
+    So are fewer than `least`, unless their structure is known.
     """
     whole = np.arange(len(drawn))
     if case.quantity not in ("pps", "share") or case.scenario.run.engine != "fast":
         yield whole.tolist(), None
         return
     try:
-        columns = _columns(case, drawn)
-    except KeyError:  # the draw that names a key which is no entry says so
+        columns, switches = _columns(case, drawn)
+    except (KeyError, ConfigError):  # the draw that it is about says so
         yield whole.tolist(), None
         return
-    left = [whole]
+    for turned, numbers in _turned(switches, whole):
+        yield from _structured(structures_of(Itself(case), turned), columns, numbers, least)
+
+
+def said_of(point: Point, runs: DrawnRuns, scenario: Scenario) -> Point:
+    """Return a point of a structure with what is to be said of the scenario's own costs."""
+    return replace(point, notes=with_far_outside(point.notes, {key: entry(scenario, key) for key in runs.inputs}))
+
+
+def _columns(case: Case, drawn: Sequence[Values]) -> tuple[dict[str, Floats], dict[str, Floats]]:
+    """Return the values of all draws by key, of entries and of switches; what a draw does not say is as in the table.
+
+    KeyError for a key that is neither, ConfigError for a value that is not conceivable.
+    """
+    columns: dict[str, Floats] = {}
+    switches: dict[str, Floats] = {}
+    for key in dict.fromkeys(key for values in drawn for key in values):
+        own = value_of(case.scenario, key)
+        if not isinstance(own, Quantity | Flag):
+            raise KeyError(key)
+        column = np.array([values.get(key, own.value) for values in drawn], dtype=np.float64)
+        if isinstance(own, Flag):
+            switches[key] = column
+        else:
+            columns[key] = column
+            check_conceivable(key, own, column.min(), column.max())
+    return columns, switches
+
+
+def _turned(switches: Mapping[str, Floats], whole: Numbers) -> Iterator[tuple[Turned, Numbers]]:
+    """Yield how switches stand, and the numbers of the draws in which they do."""
+    groups: dict[Turned, list[int]] = {}
+    for number in whole.tolist():
+        groups.setdefault(tuple((key, bool(column[number])) for key, column in switches.items()), []).append(number)
+    for turned, numbers in groups.items():
+        yield turned, np.array(numbers)
+
+
+def _structured(
+    structures: Structures, columns: Mapping[str, Floats], whole: Numbers, least: int
+) -> Iterator[tuple[list[int], DrawnRuns | None]]:
+    """Yield the numbers of the draws that share a structure, with their runs."""
+    left = [(whole, 0)]
     while left:
-        part = left.pop()
-        try:
-            runs = _together(case, columns, part) if len(part) >= least else None
-        except Divided as divided:
-            left += [part[divided.holds], part[~divided.holds]]
-            continue
-        except Exception:  # which of them it is about shows when each is built by itself
-            runs = None
+        part, place = left.pop()
+        first = {key: float(column[part[0]]) for key, column in columns.items()}
+        runs = None
+        if place < len(structures) or len(part) >= least:
+            try:
+                structure = structures.get(place, first)
+                runs = structure.at(_of_part(columns, part), len(part)) if structure else None
+            except Divided as divided:
+                holds = np.broadcast_to(divided.holds, part.shape)
+                left += [(others, n) for others, n in ((part[~holds], place + 1), (part[holds], place)) if len(others)]
+                continue
+            except Exception:  # which of them it is about shows when each is built by itself
+                runs = None
         yield part.tolist(), runs
 
 
-def _columns(case: Case, drawn: Sequence[Values]) -> dict[str, Floats]:
-    """Return the values of all draws by key; what a draw does not say is what the table has. KeyError: no entry."""
-    keys = dict.fromkeys(key for values in drawn for key in values)
-    own = {key: value_of(case.scenario, f"{key}.value") for key in keys}
-    if unknown := [key for key, value in own.items() if not isinstance(value, float | int)]:
-        raise KeyError(unknown[0])
-    return {key: np.array([values.get(key, own[key]) for values in drawn], dtype=np.float64) for key in keys}
-
-
-def _together(case: Case, columns: Mapping[str, Floats], part: npt.NDArray[np.int64]) -> DrawnRuns:
-    from sim.engine.drawn import DrawnRuns  # machine code is loaded only when it is needed
-
-    values: dict[str, Any] = {}
-    for key, column in columns.items():
-        of_part = column[part]
-        values[key] = float(of_part[0]) if (of_part == of_part[0]).all() else draws(of_part)
-    with np.errstate(divide="raise", invalid="raise", over="raise"):
-        return DrawnRuns(replace(case, scenario=with_values(case.scenario, values)).plan, case.scenario.run, len(part))
+def _of_part(columns: Mapping[str, Floats], part: Numbers) -> dict[str, Any]:
+    """Return the values of some draws by key: one where it is the same in all of them."""
+    of_part = {key: column[part] for key, column in columns.items()}
+    return {key: float(column[0]) if (column == column[0]).all() else column for key, column in of_part.items()}

@@ -16,6 +16,7 @@ from sim.config.scenario.scenario import Scenario
 from sim.costs.recipes import without_effect
 from sim.study.runs.case import Case, Floats, Side, gain_or_rate
 from sim.study.runs.pool import Job, run_jobs
+from sim.study.runs.structures import read_by
 from sim.study.uncertainty.distributions import CENTRAL_90, Ranged, at_shares, used_entries
 from sim.study.uncertainty.intervals import measured_together
 from sim.study.uncertainty.least_counts import least_counts, values_fitted_together
@@ -93,7 +94,7 @@ def widest_first(indices: Iterable[Index]) -> list[Index]:
 
 def moving_together(cases: Iterable[Case]) -> dict[str, list[Ranged]]:
     """Return the entries that cases read, those that one source gives together under the key of its first."""
-    entries = {entry.key: entry for case in cases for entry in used_entries(case.scenario, [case.plan])}
+    entries = {entry.key: entry for case in cases for entry in used_entries(case.scenario, [read_by(case)])}
     together: dict[str, list[Ranged]] = {}
     for entry in entries.values():
         together.setdefault(entry.quantity.moves_with or entry.key, []).append(entry)

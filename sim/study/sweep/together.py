@@ -5,19 +5,13 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from sim.config.scenario.scenario import Scenario
 from sim.config.tables.quantity import Quantity
-from sim.costs.audit import with_far_outside
 from sim.engine import Point
-from sim.study.runs.case import Case, entry, one_point, value_of, variants_and_sizes
-from sim.study.runs.drawn import parts
+from sim.study.runs.case import Case, one_point, value_of, variants_and_sizes
+from sim.study.runs.drawn import parts, said_of
 from sim.study.sweep.design import Assignment
-
-if TYPE_CHECKING:
-    from sim.engine.drawn import DrawnRuns
 
 
 def points_together(scenarios: Mapping[int, Scenario], points: Mapping[int, Assignment]) -> dict[int, list[Point]]:
@@ -56,11 +50,5 @@ def _of_group(places: Sequence[int], scenarios: Mapping[int, Scenario], costs: S
                 continue
             for number, place in enumerate(numbers):
                 with suppress(Exception):  # what went wrong is worded by the run alone
-                    answers[places[place]].append(_of(runs, number, scenarios[places[place]]))
+                    answers[places[place]].append(said_of(runs.point(number), runs, scenarios[places[place]]))
     return {place: known for place, known in answers.items() if len(known) == len(asked)}
-
-
-def _of(runs: DrawnRuns, number: int, scenario: Scenario) -> Point:
-    """Return one point, with what is to be said of its own costs."""
-    point = runs.point(number)
-    return replace(point, notes=with_far_outside(point.notes, {key: entry(scenario, key) for key in runs.inputs}))

@@ -22,6 +22,7 @@ from sim.config.tables.quantity import Flag, Quantity
 from sim.costs.audit import quantities
 from sim.datapath import Plan, build_plan
 from sim.study.runs.case import Case, Floats, entry, variants_and_sizes
+from sim.study.runs.structures import read_by
 from sim.study.uncertainty.least_counts import LeastCount, fitted_together, least_counts
 
 #: The shares between which the central 90 % of a distribution lies.
@@ -149,7 +150,7 @@ def draws_of(cases: Sequence[Case], number: int, seed: int, configs: Path | None
     The same seed gives an entry the same draws whatever else is drawn, so that variants can be compared draw by draw,
     and the first draws of many are those of few.
     """
-    entries = [parameter for case in cases for parameter in used_entries(case.scenario, [case.plan])]
+    entries = [parameter for case in cases for parameter in used_entries(case.scenario, [read_by(case)])]
     return draws_from(cases[0].scenario, entries, least_counts(cases), number, seed, configs)
 
 

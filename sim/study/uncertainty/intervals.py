@@ -26,7 +26,7 @@ from sim.study.runs.pool import Job, Outcomes, run_jobs
 from sim.study.uncertainty.distributions import CENTRAL_90, Draws, central_90, draws_from, ranged
 from sim.study.uncertainty.least_counts import largest
 from sim.study.uncertainty.measured import Spread, path_of, rate_errors, ratio_errors, scores, spread_of
-from sim.study.uncertainty.nominal import Basis, Nominal, basis_of
+from sim.study.uncertainty.nominal import Basis, Nominal, basis_of, tried
 
 #: Fewer draws have no quantiles worth the name: their range is shown instead.
 FEW_DRAWS = 20
@@ -288,6 +288,7 @@ class Runs:
         self.columns: Mapping[str, Floats] = {}
         self._configs, self._executor, self._progress = configs, executor, progress
         self._spreads: dict[tuple[int, ...], Spread] = {}
+        known = known or (None if run else self._as_in_tables())
         self._bases = [nominal.basis for nominal in known] if known else None
         if known:
             self.nominal = np.array([nominal.point.pps for nominal in known])
@@ -295,6 +296,13 @@ class Runs:
             self.nominal = self._run([Job(number, {}) for number in range(len(sides))])
         if self.errors:
             raise ConfigError(next(iter(self.errors.values())))
+
+    def _as_in_tables(self) -> list[Nominal]:
+        """Run every side with its tables as they are. ConfigError where one fails."""
+        given = tried([side.case for side in self.sides], self._executor, self._progress)
+        if failed := [problem for problem in given if isinstance(problem, str)]:
+            raise ConfigError(failed[0])
+        return [nominal for nominal in given if not isinstance(nominal, str)]
 
     def _run(self, jobs: list[Job]) -> Floats:
         outcomes = self._runner([side.case for side in self.sides], jobs, self._executor, self._progress)

@@ -17,6 +17,7 @@ from sim.config.tables.quantity import Quantity, noting_reads
 from sim.costs.audit import quantities
 from sim.datapath.pricing import counted_in_accessors
 from sim.study.runs.case import Case, Floats, entry, with_values
+from sim.study.runs.structures import read_by
 
 #: How far above its part a count that has no room is drawn: what rounding can take away.
 _ROOM = 1e-9
@@ -60,7 +61,7 @@ def largest(counts: Iterable[LeastCount]) -> tuple[LeastCount, ...]:
 
 
 def _of_case(case: Case) -> list[LeastCount]:
-    scenario, plan = case.scenario, case.plan
+    scenario, plan = case.scenario, read_by(case)
     access = scenario.access[0].name
 
     def counted(changed: Scenario) -> dict[str, float]:

@@ -20,6 +20,7 @@ from sim.config.scenario.scenario import Scenario
 from sim.config.tables.calibration import Calibration
 from sim.config.tables.calibration import Path as PathClass
 from sim.study.runs.case import Case, Floats
+from sim.study.runs.structures import read_by
 from sim.study.uncertainty.distributions import calibration_of, latin_shares
 
 #: Standard deviations of logarithms (published-measurements.md: the seed's base read seven times, its ratios eleven
@@ -53,8 +54,9 @@ def _by_analogy(case: Case) -> bool:
     variant = case.scenario.access[0]
     if variant.changes and not variant.executed:
         return True
-    read = case.plan.inputs.keys() - case.plan.ledger.only_for_setup()
-    return any(key.startswith(_COUNTS) and case.plan.inputs[key].grade == "guess" for key in read)
+    plan = read_by(case)
+    read = plan.inputs.keys() - plan.ledger.only_for_setup()
+    return any(key.startswith(_COUNTS) and plan.inputs[key].grade == "guess" for key in read)
 
 
 @cache

@@ -13,8 +13,9 @@ from sim.config.progress import Counted
 from sim.config.tables.calibration import Path as PathClass
 from sim.engine import Point, simulate
 from sim.study.runs.case import Case
-from sim.study.runs.drawn import Values, in_words
+from sim.study.runs.drawn import Values, in_words, parts, said_of
 from sim.study.runs.pool import Job, answers
+from sim.study.runs.structures import read_by
 from sim.study.uncertainty.distributions import used_entries
 from sim.study.uncertainty.least_counts import LeastCount, least_counts
 from sim.study.uncertainty.measured import path_class
@@ -49,7 +50,7 @@ class Nominal:
 
 def basis_of(case: Case) -> Basis:
     """Return what draws of a case rest on."""
-    keys = tuple(entry.key for entry in used_entries(case.scenario, [case.plan]))
+    keys = tuple(entry.key for entry in used_entries(case.scenario, [read_by(case)]))
     return Basis(keys, least_counts([case]), path_class([case]))
 
 
@@ -71,8 +72,16 @@ def _once(cases: Sequence[Case]) -> list[Job]:
 
 
 def _nominal(case: Case, runs: Sequence[Values]) -> list[Nominal | str]:
-    nominal = Nominal(simulate(case.plan, case.scenario.run), basis_of(case))
+    nominal = Nominal(_point(case), basis_of(case))
     return [nominal for _ in runs]
+
+
+def _point(case: Case) -> Point:
+    """Run a case on its structure, which draws will ask for, too."""
+    ((_, runs),) = parts(case, [{}], least=1)
+    if runs is None:
+        return simulate(case.plan, case.scenario.run)
+    return said_of(runs.point(0), runs, case.scenario)
 
 
 def _tried(case: Case, runs: Sequence[Values]) -> list[Nominal | str]:
