@@ -223,8 +223,8 @@ def as_in_tables(value: Any) -> Any:
     return value.value if isinstance(value, Traced) else value
 
 
-def _of_draws(*values: Any) -> bool:
-    return any(isinstance(value, np.ndarray) for value in values)
+def _of_draws(value: Any, other: Any = None) -> bool:
+    return isinstance(value, np.ndarray) or isinstance(other, np.ndarray)
 
 
 def _as_decided(value: Any, _: Any) -> None:

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from functools import cached_property, partial
+from typing import TypeVar
 
 from sim.config.errors import ConfigError
 from sim.config.scenario.scenario import Scenario
 from sim.config.scenario.traffic import VNET_HEADER_BYTES
 from sim.config.tables.kernel import StepCount
-from sim.config.tables.quantity import Quantity
+from sim.config.tables.quantity import Quantity, unnoted_reads
 from sim.costs import CostTable, Recipes
-from sim.costs.draws import either, least, most, negated, ratio, somewhere, total, unless
+from sim.costs.draws import as_in_tables, either, least, most, negated, ratio, somewhere, total, unless
 from sim.costs.recipes import LOCKED, Functions, Item, returns
 from sim.costs.table import Component, Spent
 from sim.datapath.applications.messages import is_application
@@ -20,6 +21,8 @@ from sim.datapath.in_flight import InFlight, function_of, waiting
 from sim.datapath.memory.ring_memory import RingMemory
 from sim.datapath.memory.rings import lines_of
 from sim.datapath.plan.step import LineAccess, Row, Step, Times
+
+Priced = TypeVar("Priced")
 
 #: Copies that were counted with 64-byte frames.
 _COUNTED_WITH_A_FRAME = ("payload_copy", "single_copy", "skb_copy", "kernel_copy", "rx_payload_copy")
@@ -32,6 +35,14 @@ def _whole(component: Component, function: str, next_function: str = "") -> Comp
 
 def _in_ns(time_ns: float) -> str:
     return f"{time_ns:g} ns"
+
+
+def _together(primitive: str, table: CostTable, items: list[Item]) -> Component:
+    return table.together(primitive, items)
+
+
+def _one_by_one(table: CostTable, items: list[Item]) -> list[float]:
+    return [table.item_ps(item) for item in items]
 
 
 def counted_in_accessors(scenario: Scenario, access: str, rows: Iterable[Row]) -> dict[str, float]:
@@ -271,21 +282,32 @@ class Pricer:
         groups: dict[str, list[Item]] = {}
         for item in items:
             groups.setdefault(item.primitive, []).append(item)
-        together = self.table.together
         executed = [(name, group) for name, group in groups.items() if any(somewhere(item.count) for item in group)]
-        components = [together(name, group) for name, group in executed]
+        components = [self._priced(group, partial(_together, name)) for name, group in executed]
         if not self.functions:
             return components
         return [replace(part, spent=tuple(self._spent(part, groups[part.primitive]))) for part in components]
 
+    def _priced(self, items: list[Item], price: Callable[[CostTable, list[Item]], Priced]) -> Priced:
+        """Price items; what only draws may execute is no input with the tables as they are."""
+        if any(as_in_tables(item.count) for item in items):
+            return price(self.table, items)
+        with unnoted_reads():
+            return price(self._of_draws, items)
+
+    @cached_property
+    def _of_draws(self) -> CostTable:
+        """Prices apart from those that were read for the tables as they are."""
+        return CostTable(self.scenario.cpu, self.table.work_scale, self.scenario.placement)
+
     def _spent(self, component: Component, items: list[Item]) -> Iterator[Spent]:
         """Yield the time of a component by function; the refill behind a barrier is that of what it has delayed."""
-        prices = [self.table.item_ps(item) for item in items]
+        prices = self._priced(items, _one_by_one)
         whole_ps = ratio(component.cost_ps, total(prices))  # rounded to whole picoseconds
         for item, price in zip(items, prices, strict=True):
             delayed = total(count for _, count in item.refills)
             refill: float = 0.0
-            if somewhere(delayed):
+            if delayed:
                 refill = unless(delayed == 0, round(item.count) * self.table.refill_ps(item.behind or 0.0))
             for function, count in item.refills:
                 yield Spent(function, ratio(whole_ps * refill * count, delayed))

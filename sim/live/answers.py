@@ -5,7 +5,7 @@ This is the one place of the page that asks the studies.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -14,7 +14,8 @@ from pathlib import Path
 
 from sim.config.scenario.scenario import Scenario
 from sim.config.tables.quantity import Quantity
-from sim.live.questions import Question, Tables, as_shipped, reason
+from sim.live.ground import Grounded, Grounds
+from sim.live.questions import Question, Tables, as_shipped, reason, without_effect
 from sim.live.state import State
 from sim.study.evidence.envelope import outside
 from sim.study.questions.limits import limits
@@ -23,7 +24,7 @@ from sim.study.review.ask import compared_in, focus_of, question_of
 from sim.study.review.preface import Preface, preface, with_worth
 from sim.study.review.ranking import ranking
 from sim.study.review.review import Review
-from sim.study.runs.case import sides_of, value_of
+from sim.study.runs.case import Side, sides_of, value_of
 from sim.study.runs.pool import pool_for
 from sim.study.sensitivity.tornado import Sensitivities, swing_entries
 from sim.study.uncertainty.intervals import FEW_DRAWS, Uncertainty, uncertainty
@@ -86,19 +87,22 @@ def answers(
     few: int = FEW_DRAWS,
     draws: int | None = None,
     executor: Executor | None = None,
+    grounded: Grounded | None = None,
 ) -> Iterator[StagedAnswer]:
     """Yield the answer of a question, each time with more of it.
 
-    First the rates of the first size, with intervals from `few` draws; then those of all sizes; then what bounds the
-    answer, the ranking and which inputs matter; then the same from `draws` draws (None: until the ends are precise).
-    Runs are made on an executor, or by threads of this process. OutdatedError once the answer is not `wanted` any
-    more, ConfigError for what cannot be simulated.
+    First the rates of the first size, with intervals from `few` draws, unless what it is `grounded` on is known: then
+    all sizes take no longer. Then those of all sizes; then what bounds the answer, the ranking and which inputs matter;
+    then the same from `draws` draws (None: until the ends are precise). Runs are made on an executor, or by threads of
+    this process. OutdatedError once the answer is not `wanted` any more, ConfigError for what cannot be simulated.
     """
     few = few if draws is None else min(few, draws)
-    asked = _Asked(question.scenario, question.folder, wanted, executor)
-    review = asked.headline(few)
-    yield StagedAnswer(question, review, Stage.HEADLINE)
+    asked = _Asked(question.scenario, question.folder, wanted, executor, grounded.sides if grounded else None)
+    if grounded is None or not grounded.ground.is_known:
+        yield StagedAnswer(question, asked.headline(few), Stage.HEADLINE)
     review = asked.banded(few)
+    if grounded is not None:
+        grounded.ground.is_known = True
     yield StagedAnswer(question, review, Stage.BANDS)
     review = asked.bounded(review)
     yield StagedAnswer(question, review, Stage.BOUNDS)
@@ -117,6 +121,8 @@ class Known:
         self._answers: dict[State, StagedAnswer] = {}
         self._shipped: dict[str, Result] = {}
         self._reasons: dict[tuple[State, str], str] = {}
+        self._idle: dict[tuple[State, tuple[str, ...]], set[str]] = {}
+        self._grounds = Grounds()
 
     def answer(self, state: State) -> StagedAnswer | None:
         """Return the whole answer of a state that was asked before, None where it was not or long ago."""
@@ -132,12 +138,21 @@ class Known:
 
     def reason(self, tables: Tables, question: Question, key: str) -> str:
         """Say why a key has no effect in a question; how large its table entries are does not matter to that."""
-        scenario = question.scenario
-        entries = (name for name, _ in question.state.changes if isinstance(value_of(scenario, name), Quantity))
-        about = (replace(question.state.without(entries), draws=None), key)
+        about = (_but_for_entries(question), key)
         if about not in self._reasons:
             self._reasons[about] = reason(tables, question, key)
         return self._reasons[about]
+
+    def without_effect(self, question: Question, keys: Sequence[str]) -> set[str]:
+        """Return the keys without effect in a question; how large its table entries are does not matter to that."""
+        about = (_but_for_entries(question), tuple(keys))
+        if about not in self._idle:
+            self._idle[about] = without_effect(question, keys)
+        return self._idle[about]
+
+    def grounded(self, tables: Tables, question: Question) -> Grounded:
+        """Return the sides of a question on what answers about it stand on whatever its costs are."""
+        return self._grounds.of(tables, question)
 
     def shipped(self, tables: Tables, state: State, wanted: Wanted, executor: Executor | None = None) -> Result | None:
         """Return the result of a state's scenario as it is shipped, None where that is the state itself."""
@@ -148,14 +163,25 @@ class Known:
         return self._shipped[state.scenario]
 
 
+def _but_for_entries(question: Question) -> State:
+    """Return the state of a question with the entries of tables as they are."""
+    entries = (name for name, _ in question.state.changes if isinstance(value_of(question.scenario, name), Quantity))
+    return replace(question.state.without(entries), draws=None)
+
+
 class _Asked:
     """A scenario that stages ask of, each of them as long as the answer is wanted."""
 
     def __init__(
-        self, scenario: Scenario, configs: Path | None, wanted: Wanted, executor: Executor | None = None
+        self,
+        scenario: Scenario,
+        configs: Path | None,
+        wanted: Wanted,
+        executor: Executor | None = None,
+        sides: Sequence[Side] | None = None,
     ) -> None:
         self._scenario, self._configs, self._wanted, self._executor = scenario, configs, wanted, executor
-        self._sides = sides_of(scenario)
+        self._sides = sides or sides_of(scenario)
         self._size = scenario.traffic.sizes[0]
         self._known: dict[int, Nominal] = {}
 
@@ -262,7 +288,7 @@ class _Asked:
     def _tornado(self, review: Review, pool: Executor | None) -> Sensitivities:
         self._check()
         pair = dict.fromkeys((self._scenario.access[0].name, review.focus))
-        sides = [side for side in sides_of(self._scenario, list(pair)) if side.packet_bytes == self._size]
+        sides = [side for side in self._sides if side.label in pair and side.packet_bytes == self._size]
         return swing_entries(sides, pool, self._check)
 
     def _parts(self, review: Review, draws: int, pool: Executor | None) -> DrawnParts | None:

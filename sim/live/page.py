@@ -16,7 +16,7 @@ from sim.live import show
 from sim.live.answers import Known, OutdatedError, Stage, StagedAnswer, answers
 from sim.live.controls import Control, MovableInput, keys_of, moved, shown
 from sim.live.leaving import Leaving
-from sim.live.questions import Question, Tables, ask, without_effect
+from sim.live.questions import Question, Tables, ask
 from sim.live.state import ACCESSOR, DRAWS, SCENARIO, State, named_in, of_query
 from sim.live.widgets import EntrySlider, Pick, Slide, Toggle, Widget, chart, folded, group, section
 from sim.live.workers import EndedError
@@ -238,34 +238,45 @@ class Page:
         question = await asyncio.to_thread(ask, self._tables, state, key if has_key else None)
         whole = self._known.answer(question.state)
         executor = self._executor(wanted)
-        stages = iter([whole]) if whole else answers(question, wanted, draws=state.draws, executor=executor)
+        if whole is None:
+            grounded = await asyncio.to_thread(self._known.grounded, self._tables, question)
+            stages = answers(question, wanted, draws=state.draws, executor=executor, grounded=grounded)
+        else:
+            stages = iter([whole])
         upcoming = _ahead(stages)
         try:
             answer = await upcoming
             if not wanted() or answer is None:
                 return
             upcoming = _ahead(stages)  # it goes on while this one is drawn
-            self._draw(answer, None)
-            idle = await asyncio.to_thread(without_effect, question, _effects(self._widgets))
+            await self._show(answer, executor, wanted, is_first=True)
+            idle = await asyncio.to_thread(self._known.without_effect, question, _effects(self._widgets))
             if not wanted():
                 return
             self._settle(question, idle, place, is_addressed)
-            shipped = None
             while wanted() and answer is not None:
-                if answer.has_bands:
-                    shipped = await asyncio.to_thread(
-                        self._known.shipped, self._tables, question.state, wanted, executor
-                    )
-                    self._draw(answer, shipped)
                 if answer.has_bounds:
                     self._show_inputs(answer, place)
                 if answer.is_whole:
                     self._known.keep(answer)
                 answer = await upcoming
                 upcoming = _ahead(stages)
+                if wanted() and answer is not None:
+                    await self._show(answer, executor, wanted)
         finally:
             upcoming.cancel()
         await self._explain_idle(question, idle, wanted)
+
+    async def _show(
+        self, answer: StagedAnswer, executor: Executor | None, wanted: Callable[[], bool], *, is_first: bool = False
+    ) -> None:
+        """Draw an answer, that of all sizes beside what is shipped."""
+        shipped = None
+        if answer.has_bands:
+            state = answer.question.state
+            shipped = await asyncio.to_thread(self._known.shipped, self._tables, state, wanted, executor)
+        if wanted():
+            self._draw(answer, shipped, is_first=is_first)
 
     def _settle(self, question: Question, idle: set[str], place: str, is_addressed: bool) -> None:
         """Let the controls and the address say what is answered."""
@@ -320,7 +331,7 @@ class Page:
 
     # What is shown.
 
-    def _draw(self, answer: StagedAnswer, shipped: Result | None) -> None:
+    def _draw(self, answer: StagedAnswer, shipped: Result | None, *, is_first: bool) -> None:
         self._headline.set_text(show.headline(answer))
         self._status.set_text(
             f"90 % intervals of {answer.draws} draws" + ("" if answer.is_whole else ", more are under way")
@@ -329,10 +340,10 @@ class Page:
         if answer.stage in (Stage.BANDS, Stage.WHOLE):
             self._rates.update_figure(show.rates_figure(answer, shipped))
             self._rates_table.set_content(show.rates_table(answer))
-        if answer.stage is not Stage.BANDS:
+        if answer.stage is not Stage.BANDS or is_first:
             self._fall.update_figure(show.waterfall_figure(answer))
             self._fall_table.set_content(show.parts_table(answer))
-        if answer.stage in (Stage.HEADLINE, Stage.WHOLE):
+        if is_first or answer.is_whole:
             self._stack.update_figure(show.stack_figure(answer))
         if answer.has_bounds:
             self._sentences.set_content(show.sentences(answer))

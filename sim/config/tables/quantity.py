@@ -152,6 +152,16 @@ def noting_reads() -> Iterator[Reads]:
         _READ.reset(token)
 
 
+@contextmanager
+def unnoted_reads() -> Iterator[None]:
+    """Note nothing that is read inside."""
+    token = _READ.set(None)
+    try:
+        yield
+    finally:
+        _READ.reset(token)
+
+
 def note_as_read(original: Strict, copied: Strict) -> None:
     """Note every field of a copy that was read so far as one of the table that it is a copy of."""
     if (read := _READ.get()) is not None:

@@ -99,11 +99,15 @@ Number = TypeVar("Number", float, Floats)
 
 @dataclass(frozen=True)
 class Case:
-    """What is looked at in a scenario: its first access variant and size, and the figure that is wanted."""
+    """What is looked at in a scenario: its first access variant and size, and the figure that is wanted.
+
+    `base` is the same case but for some costs, where there is one: it is run in its place, at other values.
+    """
 
     scenario: Scenario
     quantity: str = "pps"
     functions: tuple[str, ...] = ()
+    base: Based | None = None
 
     @cached_property
     def plan(self) -> Plan:
@@ -113,6 +117,14 @@ class Case:
 
     def __getstate__(self) -> dict[str, Any]:
         return {name: value for name, value in self.__dict__.items() if name != "plan"}
+
+
+@dataclass(frozen=True)
+class Based:
+    """A case, and the values of its table entries that make it another one."""
+
+    case: Case
+    values: Mapping[str, float]
 
 
 def observe(case: Case) -> float:

@@ -182,6 +182,7 @@ def answers(
     `of` answers for one case at several values; it is a function of a module, which another process finds. `progress`
     is called whenever some are done, and while none are: what it raises ends the jobs that have not begun.
     """
+    cases, jobs = _on_their_bases(cases, jobs)
     results: dict[int, Answer | str] = {}
 
     def settle(chunk: Sequence[int], of_chunk: Sequence[Answer | str]) -> None:
@@ -212,6 +213,16 @@ def answers(
             for future in waiting:
                 future.cancel()
     return [results[number] for number in range(len(jobs))]
+
+
+def _on_their_bases(cases: Sequence[Case], jobs: Sequence[Job]) -> tuple[Sequence[Case], Sequence[Job]]:
+    """Return the cases that are run in the place of some, and the jobs with the values that this takes."""
+    bases = [case.base for case in cases]
+    if not any(bases):
+        return cases, jobs
+    values = [base.values if base else {} for base in bases]
+    run = [base.case if base else case for base, case in zip(bases, cases, strict=True)]
+    return run, [Job(job.case, {**values[job.case], **job.values}) for job in jobs]
 
 
 def _chunks(jobs: Sequence[Job]) -> list[list[int]]:

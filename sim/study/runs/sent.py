@@ -11,6 +11,7 @@ from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from functools import lru_cache
 from typing import TypeVar
 
+from sim.costs.audit import Itself
 from sim.study.runs.case import Case
 
 Given = TypeVar("Given")
@@ -27,7 +28,7 @@ class Sender:
     def __init__(self, cases: Sequence[Case], executor: Executor) -> None:
         self._cases, self._executor = cases, executor
         self._places: list[tuple[int, int]] = []
-        self._packets: list[bytes] = []
+        self._packets: tuple[bytes, ...] = ()
         if not isinstance(executor, ThreadPoolExecutor):
             self._pack()
 
@@ -50,7 +51,13 @@ class Sender:
             tables = own
             self._places.append((len(groups) - 1, len(groups[-1])))
             groups[-1].append(case)
-        self._packets = [pickle.dumps(group) for group in groups]
+        self._packets = _packed(tuple(tuple(map(Itself, group)) for group in groups))
+
+
+@lru_cache(maxsize=_OPEN)
+def _packed(groups: tuple[tuple[Itself[Case], ...], ...]) -> tuple[bytes, ...]:
+    """Return cases as they are sent; those of a question are sent again and again."""
+    return tuple(pickle.dumps([same.table for same in group]) for group in groups)
 
 
 def _asked(of: Callable[[Case, Sequence[Given]], Result], packet: bytes, place: int, given: Sequence[Given]) -> Result:

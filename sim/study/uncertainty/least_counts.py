@@ -8,7 +8,7 @@ than its part, and the kernel's table refuses that. So a count is drawn from wha
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -39,6 +39,15 @@ class LeastCount:
     quantity: Quantity
     nominal: float
     parts: dict[str, CountedEntry]
+
+    def with_parts(self, values: Mapping[str, float]) -> LeastCount:
+        """Return the least count where the tables have other values of the entries that it depends on."""
+        moved = {key: part for key, part in self.parts.items() if key in values}
+        if not moved:
+            return self
+        more = sum(part.times * (values[key] - part.value) for key, part in moved.items())
+        parts = {key: CountedEntry(part.times, values[key]) for key, part in moved.items()}
+        return replace(self, nominal=self.nominal + more, parts={**self.parts, **parts})
 
     def at(self, values: Mapping[str, Floats]) -> Floats:
         """Return the least count at drawn values of the entries; those that are not drawn have their table's value."""

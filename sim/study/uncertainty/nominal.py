@@ -7,18 +7,23 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from concurrent.futures import Executor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import lru_cache
 
 from sim.config.progress import Counted
 from sim.config.tables.calibration import Path as PathClass
+from sim.costs.audit import Itself, far_outside
 from sim.engine import Point, simulate
-from sim.study.runs.case import Case
+from sim.study.runs.case import Case, entry, with_values
 from sim.study.runs.drawn import Values, in_words, parts, said_of
 from sim.study.runs.pool import Job, answers
 from sim.study.runs.structures import read_by
 from sim.study.uncertainty.distributions import used_entries
 from sim.study.uncertainty.least_counts import LeastCount, least_counts
 from sim.study.uncertainty.measured import path_class
+
+#: Cases whose basis is kept.
+_KEPT = 64
 
 
 @dataclass(frozen=True)
@@ -57,30 +62,55 @@ def basis_of(case: Case) -> Basis:
 def nominals(cases: Sequence[Case], executor: Executor | None = None, progress: Counted | None = None) -> list[Nominal]:
     """Return what each case gives with its tables as they are. Raises what goes wrong with any of them."""
     given = answers(_nominal, cases, _once(cases), executor, progress)
-    return [nominal for nominal in given if not isinstance(nominal, str)]
+    return [_said_of(case, nominal) for case, nominal in zip(cases, given, strict=True) if not isinstance(nominal, str)]
 
 
 def tried(
     cases: Sequence[Case], executor: Executor | None = None, progress: Counted | None = None
 ) -> list[Nominal | str]:
     """Return what each case gives with its tables as they are, or what goes wrong with it."""
-    return answers(_tried, cases, _once(cases), executor, progress)
+    given = answers(_tried, cases, _once(cases), executor, progress)
+    return [
+        nominal if isinstance(nominal, str) else _said_of(case, nominal)
+        for case, nominal in zip(cases, given, strict=True)
+    ]
 
 
 def _once(cases: Sequence[Case]) -> list[Job]:
     return [Job(number, {}) for number in range(len(cases))]
 
 
+def _said_of(case: Case, nominal: Nominal) -> Nominal:
+    """Return what a case gives that another one was run for: with what is to be said of its own costs."""
+    if case.base is None or not case.base.values:
+        return nominal
+    own = {key: entry(case.scenario, key) for key in case.base.values}
+    point, basis = nominal.point, nominal.basis
+    return Nominal(
+        replace(point, notes=(*point.notes, *far_outside(own))),
+        Basis(
+            tuple(key for key in basis.keys if key not in own or own[key].drawn_from != "fixed"),
+            tuple(count.with_parts(case.base.values) for count in basis.least),
+            basis.path,
+        ),
+    )
+
+
 def _nominal(case: Case, runs: Sequence[Values]) -> list[Nominal | str]:
-    nominal = Nominal(_point(case), basis_of(case))
-    return [nominal for _ in runs]
+    return [Nominal(_point(case, values), _known_basis(Itself(case))) for values in runs]
 
 
-def _point(case: Case) -> Point:
+@lru_cache(maxsize=_KEPT)
+def _known_basis(same: Itself[Case]) -> Basis:
+    return basis_of(same.table)
+
+
+def _point(case: Case, values: Values) -> Point:
     """Run a case on its structure, which draws will ask for, too."""
-    ((_, runs),) = parts(case, [{}], least=1)
+    ((_, runs),) = parts(case, [values], least=1)
     if runs is None:
-        return simulate(case.plan, case.scenario.run)
+        changed = replace(case, scenario=with_values(case.scenario, values)) if values else case
+        return simulate(changed.plan, changed.scenario.run)
     return said_of(runs.point(0), runs, case.scenario)
 
 

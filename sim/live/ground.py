@@ -1,0 +1,87 @@
+"""What answers about one question stand on whatever its costs are: sides that are run in the place of others.
+
+A cost that is moved changes prices and no structure. So long as nothing else moves, the sides with none of the costs
+changed are run at other values: processes know them, and have built their Plans.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import dataclass, replace
+
+from sim.config.errors import ConfigError
+from sim.config.scenario.scenario import Scenario
+from sim.config.tables.quantity import Quantity
+from sim.costs.audit import quantities
+from sim.live.questions import Question, Tables
+from sim.live.state import State
+from sim.study.runs.case import Based, Side, sides_of, value_of
+
+#: Grounds that are kept.
+_KEPT = 4
+#: Entries whose draws depend on each other in ways that their value decides: one that is set is another question.
+_APART = "kernel.steps."
+
+
+class Ground:
+    """The sides of a question with none of its costs changed; `is_known` once all of them were answered."""
+
+    def __init__(self, scenario: Scenario) -> None:
+        self._scenario, self._sides = scenario, sides_of(scenario)
+        self.is_known = False
+
+    def sides(self, scenario: Scenario, costs: tuple[str, ...]) -> list[Side]:
+        """Return the sides of a scenario that differs in some costs alone, each to be run as one of these."""
+        values = {key: entry.value for key in costs if isinstance(entry := value_of(scenario, key), Quantity)}
+        return [
+            replace(side, case=replace(side.case, base=Based(own.case, values)))
+            for side, own in zip(sides_of(scenario), self._sides, strict=True)
+        ]
+
+    def carries(self, scenario: Scenario, costs: tuple[str, ...]) -> bool:
+        """Return whether a scenario has the values of these sides but for some costs."""
+        own, others = (
+            [(key, entry.value) for key, entry in quantities(either) if key not in costs]
+            for either in (self._scenario, scenario)
+        )
+        return own == others
+
+
+@dataclass(frozen=True)
+class Grounded:
+    """The sides of a question, and what they stand on."""
+
+    ground: Ground
+    sides: tuple[Side, ...]
+
+
+class Grounds:
+    """The grounds of the last questions, by what else than costs they ask for."""
+
+    def __init__(self) -> None:
+        self._known: dict[State, Ground] = {}
+
+    def of(self, tables: Tables, question: Question) -> Grounded:
+        """Return the sides of a question on what they stand on."""
+        costs = costs_of(question)
+        state = replace(question.state.without(costs), draws=None)
+        ground = self._known.pop(state, None) or _without_costs(tables, state, question)
+        if not ground.carries(question.scenario, costs):
+            return Grounded(Ground(question.scenario), tuple(sides_of(question.scenario)))
+        self._known[state] = ground  # the latest stands last
+        while len(self._known) > _KEPT:
+            self._known.pop(next(iter(self._known)), None)
+        return Grounded(ground, tuple(ground.sides(question.scenario, costs)))
+
+
+def _without_costs(tables: Tables, state: State, question: Question) -> Ground:
+    """Return a new ground; what cannot be had without the costs stands on itself."""
+    with suppress(ConfigError):
+        return Ground(tables.scenarios(state).load({}, state.overrides))
+    return Ground(question.scenario)
+
+
+def costs_of(question: Question) -> tuple[str, ...]:
+    """Return the keys of a question's changes that are costs, in the order of the tables: prices depend on them."""
+    changed = {key for key, _ in question.state.changes}
+    return tuple(key for key, _ in quantities(question.scenario) if key in changed and not key.startswith(_APART))
