@@ -90,14 +90,9 @@ class DrawnRuns:
     """Runs of one structure in several draws, as `simulate` would run each alone; on the fast engine only."""
 
     def __init__(self, structure: Structure, at: Values, draws: int) -> None:
-        self._structure, self._plan, self._run, self._looks = structure, structure.plan, structure.run, structure.looks
+        self._structure, self.plan, self._run, self._looks = structure, structure.plan, structure.run, structure.looks
         self._at, self._draws = at, draws
         self._prices = structure.packed.prices(at, draws)
-
-    @property
-    def inputs(self) -> list[str]:
-        """Keys of the table entries that the Plan depends on, in the order of the tables."""
-        return list(self._plan.inputs)
 
     def packed(self, draw: int) -> Arrays:
         """Return the arrays of one draw at the start of time."""
@@ -119,17 +114,17 @@ class DrawnRuns:
     def alone(self, draw: int) -> Behind:
         """Run one draw as long as it takes. Raises what its run does."""
         engine, rate = self._ran(draw)
-        first, last = measured_from(self._plan, engine.checkpoints.taken, rate), engine.checkpoints.taken[-1]
+        first, last = measured_from(self.plan, engine.checkpoints.taken, rate), engine.checkpoints.taken[-1]
         number, packets, elapsed_ps = np.array([[draw], [last.packets - first.packets], [last.time_ps - first.time_ps]])
         return Behind(self._span((last.counts - first.counts)[None], number), number, packets, elapsed_ps)
 
     def point(self, draw: int) -> Point:
         """Return all that one draw says, run as long as it takes. Raises what its run does."""
         engine, rate = self._ran(draw)
-        return point(self._plan, engine.checkpoints.taken, rate, engine.machine, self._prices_of(draw))
+        return point(self.plan, engine.checkpoints.taken, rate, engine.machine, self._prices_of(draw))
 
     def _span(self, counts: Integers, draws: Integers) -> Span:
-        return Span(self._plan, counts, self._prices_of(draws))
+        return Span(self.plan, counts, self._prices_of(draws))
 
     def _prices_of(self, draws: Integers | int) -> Callable[[Any], Any]:
         """Return what says what a price of the Plan is in some draws."""
@@ -141,13 +136,13 @@ class DrawnRuns:
         return price
 
     def _ran(self, draw: int) -> tuple[FastEngine, Estimate]:
-        engine = FastEngine(self._plan, self._looks.every, arrays=self.packed(draw))
-        return engine, until_precise(engine, self._run, self._looks, self._prices_of(draw)(self._plan.period_ps))
+        engine = FastEngine(self.plan, self._looks.every, arrays=self.packed(draw))
+        return engine, until_precise(engine, self._run, self._looks, self._prices_of(draw)(self.plan.period_ps))
 
     def _at_look(self, draws: Integers, packets: int) -> Iterator[Behind]:
         """Run some draws from the start until so many packets are used, and yield those that are precise."""
         noted = note_draws(self._structure.packed, self._prices[draws], packets, self._looks.every)
-        check_indices(self._plan, noted.ends[noted.checkpoints > 0])
+        check_indices(self.plan, noted.ends[noted.checkpoints > 0])
         for checkpoints in np.unique(noted.checkpoints[noted.checkpoints > 1]).tolist():
             rows = np.flatnonzero(noted.checkpoints == checkpoints)
             times, used = noted.times_ps[rows, :checkpoints], noted.packets[rows, :checkpoints]

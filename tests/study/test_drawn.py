@@ -67,7 +67,7 @@ def assert_as_alone(case, draws):
     """Compare the rate of every draw that is priced together with others, and all that an engine gets."""
     shared = 0
     ((_, as_in_tables),) = parts(case, [{}], least=1)
-    assert as_in_tables.inputs == list(case.plan.inputs)
+    assert list(as_in_tables.plan.inputs) == list(case.plan.inputs)
     for part, runs in parts(case, draws, least=2):
         of_all = {} if runs is None else together(runs)
         for place, number in enumerate(part if runs is not None else ()):

@@ -107,7 +107,7 @@ def parts(
 
 def said_of(point: Point, runs: DrawnRuns, scenario: Scenario) -> Point:
     """Return a point of a structure with what is to be said of the scenario's own costs."""
-    return replace(point, notes=with_far_outside(point.notes, {key: entry(scenario, key) for key in runs.inputs}))
+    return replace(point, notes=with_far_outside(point.notes, {key: entry(scenario, key) for key in runs.plan.inputs}))
 
 
 def _columns(case: Case, drawn: Sequence[Values]) -> tuple[dict[str, Floats], dict[str, Floats]]:

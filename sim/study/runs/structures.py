@@ -52,7 +52,6 @@ def structures_of(same: Itself[Case], turned: Turned) -> Structures:
 
 def read_by(case: Case) -> Plan:
     """Return the Plan of a case for what it has read and which rows it has: with numbers or traced ones."""
-    case = case.base.case if case.base else case
     structures = structures_of(Itself(case), ())
     traced = structures.get(0, {}) if len(structures) else None
     return traced.plan if traced else case.plan

@@ -7,7 +7,7 @@ than its part, and the kernel's table refuses that. So a count is drawn from wha
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -15,6 +15,7 @@ import numpy as np
 from sim.config.scenario.scenario import Scenario
 from sim.config.tables.quantity import Quantity, noting_reads
 from sim.costs.audit import quantities
+from sim.datapath import Plan
 from sim.datapath.pricing import counted_in_accessors
 from sim.study.runs.case import Case, Floats, entry, with_values
 from sim.study.runs.structures import read_by
@@ -55,9 +56,10 @@ class LeastCount:
         return np.asarray(self.nominal + sum(part.times * (value - part.value) for part, value in drawn))
 
 
-def least_counts(cases: Iterable[Case]) -> tuple[LeastCount, ...]:
-    """Return the least counts of all steps that some cases of one scenario run."""
-    return largest(count for case in cases for count in _of_case(case))
+def least_counts(cases: Sequence[Case], plans: Sequence[Plan] | None = None) -> tuple[LeastCount, ...]:
+    """Return the least counts of all steps that some cases of one scenario run; `plans` are theirs, where known."""
+    plans = plans or [read_by(case) for case in cases]
+    return largest(count for case, plan in zip(cases, plans, strict=True) for count in _of_case(case, plan))
 
 
 def largest(counts: Iterable[LeastCount]) -> tuple[LeastCount, ...]:
@@ -69,8 +71,8 @@ def largest(counts: Iterable[LeastCount]) -> tuple[LeastCount, ...]:
     return tuple(least.values())
 
 
-def _of_case(case: Case) -> list[LeastCount]:
-    scenario, plan = case.scenario, read_by(case)
+def _of_case(case: Case, plan: Plan) -> list[LeastCount]:
+    scenario = case.scenario
     access = scenario.access[0].name
 
     def counted(changed: Scenario) -> dict[str, float]:

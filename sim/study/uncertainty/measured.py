@@ -7,7 +7,7 @@ class of path. How far a rig repeats itself and how far rigs lie apart is that o
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from math import hypot
@@ -19,6 +19,7 @@ from sim.config.loading.load import load_of
 from sim.config.scenario.scenario import Scenario
 from sim.config.tables.calibration import Calibration
 from sim.config.tables.calibration import Path as PathClass
+from sim.datapath import Plan
 from sim.study.runs.case import Case, Floats
 from sim.study.runs.structures import read_by
 from sim.study.uncertainty.distributions import calibration_of, latin_shares
@@ -37,12 +38,14 @@ _ERRORS, _STRIDE = 200, 39
 _COUNTS = "kernel.steps."
 
 
-def path_class(cases: Iterable[Case]) -> PathClass:
-    """Return the class of the path that some cases run.
+def path_class(cases: Sequence[Case], plans: Sequence[Plan] | None = None) -> PathClass:
+    """Return the class of the path that some cases run; `plans` are theirs, where known.
 
     It is by analogy as soon as nobody has executed the accessors of a variant, or a count of a step is a guess.
     """
-    return path_of("by analogy" if _by_analogy(case) else "executed" for case in cases)
+    plans = plans or [read_by(case) for case in cases]
+    pairs = zip(cases, plans, strict=True)
+    return path_of("by analogy" if _by_analogy(case, plan) else "executed" for case, plan in pairs)
 
 
 def path_of(classes: Iterable[PathClass]) -> PathClass:
@@ -50,11 +53,10 @@ def path_of(classes: Iterable[PathClass]) -> PathClass:
     return "by analogy" if "by analogy" in classes else "executed"
 
 
-def _by_analogy(case: Case) -> bool:
+def _by_analogy(case: Case, plan: Plan) -> bool:
     variant = case.scenario.access[0]
     if variant.changes and not variant.executed:
         return True
-    plan = read_by(case)
     read = plan.inputs.keys() - plan.ledger.only_for_setup()
     return any(key.startswith(_COUNTS) and plan.inputs[key].grade == "guess" for key in read)
 

@@ -13,6 +13,7 @@ from functools import lru_cache
 from sim.config.progress import Counted
 from sim.config.tables.calibration import Path as PathClass
 from sim.costs.audit import Itself, far_outside
+from sim.datapath import Plan
 from sim.engine import Point, simulate
 from sim.study.runs.case import Case, entry, with_values
 from sim.study.runs.drawn import Values, in_words, parts, said_of
@@ -34,6 +35,8 @@ class Basis:
     ----------
     keys
         Keys of the entries with a range that the case depends on, in the order of the tables.
+    read
+        Keys of all entries that it has read.
     least
         The least that counts of steps can be.
     path
@@ -41,6 +44,7 @@ class Basis:
     """
 
     keys: tuple[str, ...]
+    read: tuple[str, ...]
     least: tuple[LeastCount, ...]
     path: PathClass
 
@@ -53,10 +57,11 @@ class Nominal:
     basis: Basis
 
 
-def basis_of(case: Case) -> Basis:
-    """Return what draws of a case rest on."""
-    keys = tuple(entry.key for entry in used_entries(case.scenario, [read_by(case)]))
-    return Basis(keys, least_counts([case]), path_class([case]))
+def basis_of(case: Case, plan: Plan | None = None) -> Basis:
+    """Return what draws of a case rest on; with values that need another Plan, this one."""
+    plan = plan or read_by(case)
+    keys = tuple(entry.key for entry in used_entries(case.scenario, [plan]))
+    return Basis(keys, tuple(plan.inputs), least_counts([case], [plan]), path_class([case], [plan]))
 
 
 def nominals(cases: Sequence[Case], executor: Executor | None = None, progress: Counted | None = None) -> list[Nominal]:
@@ -84,12 +89,13 @@ def _said_of(case: Case, nominal: Nominal) -> Nominal:
     """Return what a case gives that another one was run for: with what is to be said of its own costs."""
     if case.base is None or not case.base.values:
         return nominal
-    own = {key: entry(case.scenario, key) for key in case.base.values}
     point, basis = nominal.point, nominal.basis
+    own = {key: entry(case.scenario, key) for key in case.base.values if key in basis.read}
     return Nominal(
         replace(point, notes=(*point.notes, *far_outside(own))),
         Basis(
             tuple(key for key in basis.keys if key not in own or own[key].drawn_from != "fixed"),
+            basis.read,
             tuple(count.with_parts(case.base.values) for count in basis.least),
             basis.path,
         ),
@@ -97,21 +103,21 @@ def _said_of(case: Case, nominal: Nominal) -> Nominal:
 
 
 def _nominal(case: Case, runs: Sequence[Values]) -> list[Nominal | str]:
-    return [Nominal(_point(case, values), _known_basis(Itself(case))) for values in runs]
+    return [_at(case, values) for values in runs]
 
 
-@lru_cache(maxsize=_KEPT)
-def _known_basis(same: Itself[Case]) -> Basis:
-    return basis_of(same.table)
-
-
-def _point(case: Case, values: Values) -> Point:
+def _at(case: Case, values: Values) -> Nominal:
     """Run a case on its structure, which draws will ask for, too."""
     ((_, runs),) = parts(case, [values], least=1)
     if runs is None:
         changed = replace(case, scenario=with_values(case.scenario, values)) if values else case
-        return simulate(changed.plan, changed.scenario.run)
-    return said_of(runs.point(0), runs, case.scenario)
+        return Nominal(simulate(changed.plan, changed.scenario.run), basis_of(changed))
+    return Nominal(said_of(runs.point(0), runs, case.scenario), _known_basis(Itself(case), Itself(runs.plan)))
+
+
+@lru_cache(maxsize=_KEPT)
+def _known_basis(same: Itself[Case], plan: Itself[Plan]) -> Basis:
+    return basis_of(same.table, plan.table)
 
 
 def _tried(case: Case, runs: Sequence[Values]) -> list[Nominal | str]:

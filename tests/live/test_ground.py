@@ -1,0 +1,103 @@
+"""Costs that are moved are answered on what is known already, and the answers are those of a new question."""
+
+from __future__ import annotations
+
+import pytest
+
+from sim.datapath import build_plan
+from sim.live.answers import Known, Stage, answers
+from sim.live.ground import costs_of
+from sim.live.questions import Tables, ask
+from sim.live.state import of_command
+from sim.study.runs import case, structures
+from sim.study.runs.case import Case, one_point
+from sim.study.uncertainty.least_counts import least_counts
+from tests.live.test_state import SEED
+
+TABLES = Tables()
+SHORT = ["traffic.packet_bytes=64,1500", "access=copy_user,vmap", "run.packets=20000"]
+
+
+def asked(*overrides):
+    return ask(TABLES, of_command(SEED, [*SHORT, *overrides]))
+
+
+def banded(question, known):
+    """The stages up to all sizes."""
+    seen = []
+    for answer in answers(question, lambda: True, few=6, draws=6, grounded=known.grounded(TABLES, question)):
+        seen.append(answer)
+        if answer.has_bands:
+            break
+    return seen
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        ["cpu.primitives.lfence=31"],
+        ["cpu.primitives.lfence=9000"],  # far outside its range, which is said
+        ["cpu.cpi=0.5", "cpu.core_ghz=2.5", "device.reuse_bytes_per_packet=4000"],  # lines come from another cache
+        ["kernel=v6.12", "kernel.object_size_check_instructions=90"],  # a step has no less than this part of it
+        ["kernel.steps.head.instructions=90", "cpu.primitives.stac=12"],
+    ],
+)
+def test_an_answer_on_known_ground_is_that_of_a_new_question(overrides):
+    known, question = Known(), asked(*overrides)
+    banded(ask(TABLES, question.state.without(costs_of(question))), known)
+    grounded = known.grounded(TABLES, question)
+    on_ground = list(answers(question, lambda: True, few=6, draws=8, grounded=grounded))
+    anew = list(answers(question, lambda: True, few=6, draws=8))
+    assert on_ground[-1].review == anew[-1].review
+    assert on_ground[-1].stage is Stage.WHOLE
+
+
+def test_a_moved_cost_builds_nothing_anew_and_all_sizes_are_answered_at_once(monkeypatch):
+    known, built = Known(), []
+
+    def noted(scenario, *arguments, **options):
+        built.append(arguments)
+        return build_plan(scenario, *arguments, **options)
+
+    for module in (case, structures):
+        monkeypatch.setattr(module, "build_plan", noted)
+    first = banded(asked("cpu.primitives.lfence=21"), known)
+    assert [answer.stage for answer in first] == [Stage.HEADLINE, Stage.BANDS]
+    assert sorted(built) == [("copy_user", 64), ("copy_user", 1500), ("vmap", 64), ("vmap", 1500)]
+    second = banded(asked("cpu.primitives.lfence=22"), known)
+    assert [answer.stage for answer in second] == [Stage.BANDS]
+    assert len(built) == 4
+    assert second[-1].review.result != first[-1].review.result
+
+
+def test_what_is_no_cost_stands_on_other_ground_and_finds_its_own_again():
+    known = Known()
+    grounds = [
+        known.grounded(TABLES, asked(*overrides)).ground
+        for overrides in (
+            [],
+            ["cpu.primitives.lfence=21"],
+            ["mitigations.smap=false"],
+            ["mitigations.smap=false", "cpu.cpi=0.4"],
+            ["kernel.steps.head.instructions=90"],
+            ["cpu.cpi=0.4"],
+        )
+    ]
+    assert [grounds.index(ground) for ground in grounds] == [0, 0, 2, 2, 4, 0]
+
+
+def test_costs_are_entries_in_the_order_of_the_tables():
+    question = asked("mitigations.smap=false", "cpu.primitives.lfence=21", "cpu.cpi=0.4", "cpu=zen4")
+    assert costs_of(question) == ("cpu.cpi", "cpu.primitives.lfence")
+
+
+def test_the_least_count_moves_with_its_parts():
+    key, value, kernel = "kernel.object_size_check_instructions", 90.0, ["kernel=v6.12"]
+    plain, moved = (
+        least_counts([Case(one_point(question.scenario, "copy_user", 64))])
+        for question in (asked(*kernel), asked(*kernel, f"{key}={value}"))
+    )
+    known = {count.key: count.nominal for count in moved}
+    assert any(key in count.parts for count in plain)
+    for count in plain:
+        assert count.with_parts({key: value}).nominal == pytest.approx(known[count.key], rel=1e-12)
