@@ -14,7 +14,7 @@ from sim.config.errors import ConfigError
 from sim.config.scenario.scenario import Placement
 from sim.config.tables.cpu import Cpu
 from sim.config.tables.vocabulary import PRICED_BY_CPI, PRIMITIVES
-from sim.costs.draws import least, most, total
+from sim.costs.draws import as_in_tables, least, most, total
 from sim.costs.recipes import LOCKED, Item
 
 
@@ -157,11 +157,12 @@ class CostTable:
     def together(self, primitive: str, items: list[Item]) -> Component:
         """Price the items of one primitive: each barrier and locked operation at its place, everything else alike."""
         count = total(item.count for item in items)
-        places = [item.behind for item in items if item.behind is not None for _ in range(round(item.count))]
-        if not places:
+        placed = [(round(item.count), item.behind) for item in items if item.behind is not None]
+        if not total(times for times, _ in placed):
             return self.component(primitive, count)
         at_its_place = self.locked_ps if primitive in LOCKED else self.barrier_ps
-        cost_ps = round(total(at_its_place(primitive, behind) for behind in places))
+        cost_ps = round(total(times * at_its_place(primitive, behind) for times, behind in placed))
+        places = [behind for times, behind in placed for _ in range(as_in_tables(times))]
         return Component(primitive, count, cost_ps, partial(self._places_text, primitive, places), tuple(places))
 
     def _places_text(self, primitive: str, places: list[float]) -> str:

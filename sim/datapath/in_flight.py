@@ -163,7 +163,7 @@ class InFlight:
 
     def _given_and_own(self, number: int) -> list[Executed]:
         step = self._steps[number]
-        if not step.extra_ns:
+        if not somewhere(step.extra_ns):
             return self._own[number]
         work = step.extra_ns * self._cpu.core_ghz.value / self._cpu.cpi.value
         given = Item("instruction", work, functions=((function_of(step, self._recipes.kernel), 1.0),))

@@ -320,7 +320,7 @@ class Pricer:
     @staticmethod
     def _extra(step: Step) -> tuple[Component, ...]:
         """Time that is given whole, in ns: an actor's own work, or the host's stack behind the worker."""
-        if not step.extra_ns:
+        if not somewhere(step.extra_ns):
             return ()
         name = step.extra_name or ("given_time" if step.actor == "worker" else "driver_work")
         return (Component(name, 1, round(step.extra_ns * 1000), partial(_in_ns, step.extra_ns)),)
