@@ -14,18 +14,18 @@ from sim.config import ConfigError, Scenario, dump_scenario
 from sim.config.answer import flat
 from sim.config.errors import lacking
 from sim.config.loading.provenance import made_by, made_by_line
-from sim.study.evidence.validate import Validation
-from sim.study.questions.capacity import Capacities
-from sim.study.questions.compare import Comparison
-from sim.study.questions.run import Result
-from sim.study.sensitivity.tornado import Sensitivities
-from sim.study.sweep.run import Outcome
 
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
     from sim.engine import Point
+    from sim.study.evidence.validate import Validation
+    from sim.study.questions.capacity import Capacities
+    from sim.study.questions.compare import Comparison
+    from sim.study.questions.run import Result
+    from sim.study.sensitivity.tornado import Sensitivities
+    from sim.study.sweep.run import Outcome
 
 Writer = Callable[[Path], None]
 #: Points of a sweep that are still drawn.

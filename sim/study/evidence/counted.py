@@ -18,7 +18,6 @@ from typing import Any
 
 import numpy as np
 import yaml
-from scipy.optimize import least_squares
 
 from sim.config.errors import ConfigError
 from sim.config.loading import paths
@@ -378,6 +377,8 @@ def _changed_returns(model: _Model) -> dict[str, float]:
 
 def _nearest_change(table: Floats, counts: Floats, sigmas: Floats) -> Floats:
     """Return the least relative changes of a table's columns with which its rows add up to counts."""
+    from scipy.optimize import least_squares  # it takes longer to import than a short run does
+
     n = table.shape[1]
     stacked = np.vstack([table / sigmas[:, None], np.eye(n) / STEP_SIGMA])
     target = np.concatenate([(counts - table.sum(axis=1)) / sigmas, np.zeros(n)])

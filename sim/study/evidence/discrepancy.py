@@ -14,7 +14,6 @@ from math import hypot, log
 from pathlib import Path
 
 import numpy as np
-from scipy.optimize import minimize_scalar
 
 from sim.config.progress import Counted
 from sim.config.tables.calibration import Calibration, Discrepancy, LeftOut
@@ -61,6 +60,8 @@ def with_discrepancies(
 
 def most_likely(rows: Sequence[LeftOut]) -> float:
     """Return the most likely standard deviation of errors beyond what each is expected to have, normal and apart."""
+    from scipy.optimize import minimize_scalar  # it takes longer to import than a short run does
+
     errors, known = np.array([row.error for row in rows]), np.array([row.sigma for row in rows]) ** 2
 
     def unlikely(sigma: float) -> float:

@@ -14,8 +14,6 @@ from functools import cache
 
 import numpy as np
 import numpy.typing as npt
-from scipy.optimize import least_squares
-from scipy.special import gammaincc
 
 from sim.study.runs.case import Floats
 from sim.study.uncertainty.distributions import generator
@@ -65,6 +63,8 @@ class Fit:
     @property
     def consistency(self) -> float:
         """Share of consistent data sets with a larger sum of squares (chi-square, one degree per measurement)."""
+        from scipy.special import gammaincc  # it takes longer to import than a short run does
+
         return float(gammaincc(len(self.residuals) / 2, self.chi_square / 2)) if len(self.residuals) else 1.0
 
     def information(self) -> tuple[Floats, Floats]:
@@ -96,6 +96,7 @@ def fit(model: Model, data: Data, parameters: int, draws: int, trials: int, seed
 
 def _maximum(model: Model, data: Data, parameters: int) -> tuple[Floats, Floats]:
     """Return the maximum a posteriori and the slopes of the residuals there."""
+    from scipy.optimize import least_squares  # it takes longer to import than a short run does
 
     def together(scores: Floats) -> Floats:
         return np.concatenate([(model(scores[None, :])[0] - data.target) / data.sigma, scores])

@@ -10,8 +10,6 @@ from itertools import pairwise
 from math import isfinite
 from typing import Any
 
-from scipy.optimize import brentq
-
 from sim.config.answer import Answer, Record
 from sim.config.errors import ConfigError
 from sim.config.scenario.scenario import Scenario
@@ -319,6 +317,8 @@ def _root(value_at: Callable[[float], float], target: Target, x1: float, x2: flo
     ends = [target.margin(value_at(x)) for x in (x1, x2)]
     if ends[0] * ends[1] > 0 or 0 in ends:  # the margin is 0 at an end, or the rate is not smooth to the last digit
         return x1 if abs(ends[0]) < abs(ends[1]) else x2
+    from scipy.optimize import brentq  # it takes longer to import than a short run does
+
     return float(brentq(lambda x: target.margin(value_at(x)), x1, x2, xtol=width))
 
 

@@ -6,12 +6,15 @@ A gain is looked for among rows whose axes, but that of the access variant, and 
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
-
-import pandas as pd
+from typing import TYPE_CHECKING
 
 from sim.config.tables.study import Sweep
 from sim.study.runs.case import gain_percent
-from sim.study.sweep.parts import ResultRow
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from sim.study.sweep.parts import ResultRow
 
 #: The column that a gain stands in.
 GAIN = "gain_percent"
@@ -53,6 +56,8 @@ def with_gains(sweep: Sweep, rows: Sequence[ResultRow]) -> list[ResultRow]:
 
 def frame_with_gains(sweep: Sweep, frame: pd.DataFrame) -> pd.DataFrame:
     """Return a sweep's table with the gain of each row as its last column, where there is one."""
+    import pandas as pd  # it takes longer to import than a short run does
+
     columns = [*dict.fromkeys([_ACCESS, *free_axes(sweep), "packet_bytes", "pps"])]
     if GAIN in frame.columns or not {_ACCESS, "packet_bytes", "pps"} <= {*frame.columns}:
         return frame  # there already; every point was refused
