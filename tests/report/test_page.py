@@ -15,6 +15,7 @@ from sim.report.page.html import Link, embedded, table
 from sim.report.page.page import page
 from sim.report.tables.sources import cited
 from sim.study.uncertainty.intervals import Gain, Interval
+from tests.damage import changed
 
 COMMAND = "vhost-sim report x -o report.html"
 TITLES = (
@@ -146,6 +147,17 @@ def test_nothing_is_fetched_and_the_page_is_small(text, hostile):
 def test_the_bundle_is_plotly_itself(text):
     packed = re.search(r'id="plotly">(.*?)</script>', text)[1]
     assert b"plotly.js v" in zlib.decompress(base64.b64decode(packed))[:200]
+
+
+def test_the_bundle_is_compressed_once(text, plain_review, tmp_path, monkeypatch):
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path))
+    assert page(plain_review, COMMAND) == text
+    (file,) = tmp_path.glob("plotly.*.zlib")
+    begun = file.stat().st_mtime_ns
+    assert page(plain_review, COMMAND) == text
+    assert file.stat().st_mtime_ns == begun
+    changed(file)
+    assert page(plain_review, COMMAND) == text
 
 
 def test_the_same_review_gives_the_same_bytes(plain_review, text):
