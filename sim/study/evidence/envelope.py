@@ -220,11 +220,12 @@ def published_for(scenario: Scenario, points: Sequence[Point], configs: Path | N
     calibration = calibration_of(scenario, configs)
     used = {residual.measurement for residual in calibration.residuals} if calibration else set()
     asked = [(point, _asked(one_point(scenario, point.access, point.packet_bytes))) for point in points]
+    measured = [(figure, _asked(figure.cases[0].scenario)) for figure in known if figure.cases]
     return tuple(
         _published(figure, point, figure.name in used)
-        for figure in known
+        for figure, configuration in measured
         for point, question in asked
-        if figure.cases and _asked(figure.cases[0].scenario) == question
+        if configuration == question
     )
 
 
