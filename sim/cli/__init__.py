@@ -99,6 +99,7 @@ def main() -> None:
     signal.signal(signal.SIGTERM, terminate)
     gc.set_threshold(_YOUNG_OBJECTS)
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # matrices are small: its threads wait longer than they work
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")  # to look for one reads about every installed package
     _print_in_any_encoding()
     completing.prepare()
     try:
