@@ -98,7 +98,7 @@ def _configs(context: Context) -> Path | None:
 def _names(kinds: Iterable[str], context: Context) -> Iterator[Word]:
     from sim.config.errors import ConfigError
     from sim.config.loading import paths
-    from sim.config.loading.files import read_yaml
+    from sim.config.loading.reading import read_yaml
 
     for kind in kinds:
         for name, file in sorted(paths.names(kind, _configs(context)).items()):

@@ -10,8 +10,8 @@ from typing import Any
 from sim.config import ConfigError, Scenario, load_scenario
 from sim.config.answer import Answer, Record, counted
 from sim.config.loading import paths
-from sim.config.loading.files import read_yaml
 from sim.config.loading.load import load_table
+from sim.config.loading.reading import read_yaml
 from sim.config.tables.study import Sensitivity
 from sim.costs.audit import Finding, audit, quantities
 from sim.datapath import build_plan

@@ -9,8 +9,9 @@ import pytest
 
 from sim.config import ConfigError, load_scenario
 from sim.config.loading import files
-from sim.config.loading.files import NotYamlError, parsed_yaml, read_text, read_yaml
+from sim.config.loading.files import NotYamlError, parsed_yaml, read_text
 from sim.config.loading.load import load_table
+from sim.config.loading.reading import read_yaml
 
 SEED = "virtio-user-xdp1-tap"
 EXTENDS = f"schema: 1\nextends: {SEED}\nname: mine\n"

@@ -12,8 +12,8 @@ from typing import Any
 import sim
 from sim.config import Scenario, load_scenario
 from sim.config.loading import paths
-from sim.config.loading.files import read_yaml
 from sim.config.loading.load import load_of, load_table
+from sim.config.loading.reading import read_yaml
 from sim.config.tables.study import CalibrationStudy
 from sim.costs.audit import audit
 from sim.count.count import read_recording as read_counts

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import copy
 import json
 import os
 import re
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import lru_cache
 from pathlib import Path
 from stat import S_ISBLK, S_ISCHR
 from typing import Any, BinaryIO
@@ -130,30 +128,6 @@ def parsed_yaml(text: str) -> Any:
         raise NotYamlError(str(getattr(error, "problem", None) or error), mark.line + 1 if mark else None) from None
     except RecursionError:
         raise NotYamlError("lists or mappings stand too deep inside each other") from None
-
-
-@lru_cache(maxsize=256)
-def _parsed(file: Path, modified_ns: int, size: int) -> Any:
-    """Parse a file once as long as it does not change: a sweep resolves its tables thousands of times.
-
-    What is parsed is shared by all who read the file: they replace what is below its first keys, and change nothing.
-    """
-    return parsed_yaml(read_text(file, MOST_OF_A_TABLE))
-
-
-def read_yaml(file: Path) -> Table:
-    """Read one mapping with text keys from a YAML file; every failure is a ConfigError that names the file."""
-    try:
-        state = file.stat()
-        data = copy.copy(_parsed(file, state.st_mtime_ns, state.st_size))
-    except OSError as error:
-        raise ConfigError(f"cannot be read: {error.strerror}", file=file) from None
-    except NotYamlError as error:
-        where = f" (line {error.line})" if error.line else ""
-        raise ConfigError(f"is not a YAML file{where}: {error.problem}", file=file) from None
-    if not isinstance(data, dict):
-        raise ConfigError(f"is not a YAML mapping (found {type(data).__name__})", file=file)
-    return data
 
 
 @contextmanager

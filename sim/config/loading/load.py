@@ -14,9 +14,10 @@ from pydantic import BaseModel, ValidationError
 
 from sim.config.errors import ConfigError
 from sim.config.loading import paths
-from sim.config.loading.files import NotYamlError, Table, read_yaml
+from sim.config.loading.files import NotYamlError, Table
 from sim.config.loading.meaning import unknown_name
 from sim.config.loading.overrides import Given, as_list, is_entry, keys_below, override, split_assignment
+from sim.config.loading.reading import read_yaml
 from sim.config.scenario.scenario import Scenario, switched
 from sim.config.scenario.traffic import read_mix
 from sim.config.tables.access import Access

@@ -11,7 +11,8 @@ from pathlib import Path
 
 from sim.config.errors import ConfigError
 from sim.config.loading import paths
-from sim.config.loading.files import Table, read_yaml
+from sim.config.loading.files import Table
+from sim.config.loading.reading import read_yaml
 
 _VERSION = re.compile(r"v?(\d+)\.(\d+)((?:[.-].*)?)")
 #: Number of the first release of each major version, counted from v4.0: v4.20, v5.19 and v6.19 are the last of theirs.

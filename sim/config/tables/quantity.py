@@ -12,7 +12,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from sim.config.errors import ConfigError
 from sim.config.loading import paths
-from sim.config.loading.files import read_yaml
+from sim.config.loading.reading import read_yaml
 
 Grade = Literal["measured-here", "measured-elsewhere", "vendor", "derived", "guess"]
 

@@ -11,8 +11,8 @@ import numpy as np
 
 from sim.config.errors import ConfigError
 from sim.config.loading import paths
-from sim.config.loading.files import read_yaml
 from sim.config.loading.load import load_of, load_scenario
+from sim.config.loading.reading import read_yaml
 from sim.config.progress import Counted
 from sim.config.scenario.scenario import Scenario
 from sim.config.tables.study import Sensitivity, Value
