@@ -5,7 +5,8 @@ import shutil
 
 import pytest
 
-from sim.config.loading import kept
+from sim.config.loading import kept, paths, reading
+from sim.config.loading.files import parsed_yaml, read_text
 from sim.study.evidence.envelope import envelope, shipped_envelope
 from tests.damage import changed, cut, emptied
 
@@ -66,3 +67,54 @@ def test_the_kept_envelope_is_that_of_the_measurements(folder):
     assert file.stat().st_mtime_ns == begun
     changed(file)
     assert shipped_envelope.__wrapped__() == first
+
+
+def every_shipped_table():
+    return sorted(paths.shipped().rglob("*.yaml"))
+
+
+def test_every_shipped_table_is_kept_as_it_is_parsed(folder):
+    files = every_shipped_table()
+    for _ in range(2):  # kept, then read again
+        for file in files:
+            assert repr(reading._kept_or_parsed(file.stem, read_text(file))) == repr(parsed_yaml(read_text(file)))
+    assert len([*folder.glob("table.*.json")]) == len({read_text(file) for file in files})
+
+
+def test_a_kept_table_is_read_and_not_parsed(folder, monkeypatch):
+    file = every_shipped_table()[0]
+    table = reading._kept_or_parsed(file.stem, read_text(file))
+    monkeypatch.setattr(reading, "parsed_yaml", None)
+    assert reading._kept_or_parsed(file.stem, read_text(file)) == table
+
+
+def test_a_table_whose_text_or_reader_changes_is_parsed_anew(folder, monkeypatch):
+    assert reading._kept_or_parsed("one", "value: 12\n") == {"value": 12}
+    assert reading._kept_or_parsed("one", "value: 13\n") == {"value": 13}
+    monkeypatch.setattr(reading, "_reader", lambda: "another")
+    assert reading._kept_or_parsed("one", "value: 12\n") == {"value": 12}
+    assert len([*folder.glob("table.one.*.json")]) == 3
+
+
+@pytest.mark.parametrize("damage", [emptied, cut, changed])
+def test_a_damaged_table_is_parsed_anew(damage, folder):
+    text = "value: 12\ntexts: " + "long " * 50 + "\n"
+    table = reading._kept_or_parsed("one", text)
+    (file,) = folder.glob("table.one.*.json")
+    damage(file)
+    assert reading._kept_or_parsed("one", text) == table
+
+
+@pytest.mark.parametrize("value", ["2026-11-30", ".nan"])
+def test_a_table_that_json_would_change_is_not_kept(value, folder):
+    text = f"value: {value}\n"
+    assert repr(reading._kept_or_parsed("one", text)) == repr(parsed_yaml(text))
+    assert [*folder.iterdir()] == []
+
+
+def test_a_table_of_a_user_is_not_kept(folder, tmp_path):
+    mine = tmp_path / "mine" / "table.yaml"
+    mine.parent.mkdir()
+    mine.write_text("value: 12\n")
+    assert reading.read_yaml(mine) == {"value": 12}
+    assert [*folder.glob("table.*")] == []

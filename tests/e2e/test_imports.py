@@ -55,7 +55,6 @@ CIRCLES: dict[str, str] = {}
 #: Folders with more modules, and modules with fewer lines, each with its reason.
 LARGE_FOLDERS: dict[str, str] = {}
 SHORT = {
-    "config/loading/reading.py": "tables of files, which more than texts may become",
     "config/loading/provenance.py": "what made an answer, in every form",
     "config/progress.py": "what a long call tells, in every room",
     "datapath/vhost_net/allocation.py": "what stands behind three kinds of allocation, in both directions",

@@ -1,14 +1,20 @@
-"""Tables as they stand in their files: each is parsed once as long as it does not change."""
+"""Tables as they stand in their files: each is parsed once in a process, and a shipped one once for all commands."""
 
 from __future__ import annotations
 
 import copy
-from functools import lru_cache
+import hashlib
+import json
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from sim.config.errors import ConfigError
+from sim.config.loading import files, paths
 from sim.config.loading.files import MOST_OF_A_TABLE, NotYamlError, Table, parsed_yaml, read_text
+from sim.config.loading.kept import keep, kept
 
 
 @lru_cache(maxsize=256)
@@ -17,7 +23,34 @@ def _parsed(file: Path, modified_ns: int, size: int) -> Any:
 
     What is parsed is shared by all who read the file: they replace what is below its first keys, and change nothing.
     """
-    return parsed_yaml(read_text(file, MOST_OF_A_TABLE))
+    text = read_text(file, MOST_OF_A_TABLE)
+    return _kept_or_parsed(file.stem, text) if paths.is_shipped(file) else parsed_yaml(text)
+
+
+def _kept_or_parsed(stem: str, text: str) -> Any:
+    """Return what a shipped table stands for, kept as long as its text and what reads it stay the same."""
+    name = f"table.{stem}.{hashlib.sha256((_reader() + text).encode()).hexdigest()[:24]}.json"
+    if (known := kept(name)) is not None:
+        return json.loads(known)
+    table = parsed_yaml(text)
+    if (content := _as_json(table)) is not None:
+        keep(name, content)
+    return table
+
+
+@cache
+def _reader() -> str:
+    """Return what tables are read by: the text of the module that does it, and the version of its library."""
+    return yaml.__version__ + read_text(Path(files.__file__))
+
+
+def _as_json(table: Any) -> bytes | None:
+    """Return a table as JSON; None for one that would come back as another (with a date, or a number that is none)."""
+    try:
+        content = json.dumps(table)
+    except (TypeError, ValueError):
+        return None
+    return content.encode() if json.loads(content) == table else None
 
 
 def read_yaml(file: Path) -> Table:
