@@ -370,7 +370,8 @@ def report(
     require("plotly", "a page")
     short = {"access": access, "sizes": sizes, "seed": seed}
     changes = opt.overrides(sets, **short)
-    with opt.counted_progress("runs") as progress, pool_for(20 * (draws or FIRST_DRAWS), jobs, processes=False) as pool:
+    runs = 20 * (draws or FIRST_DRAWS)
+    with opt.counted_progress("runs") as progress, pool_for(runs, jobs, processes=jobs is not None) as pool:
         with opt.named_as_given(**short):
             loaded, question, tornado = asked(scenario, configs, changes, pool)
         answer = review(
