@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 from collections.abc import Callable, Iterator, Sequence
@@ -92,7 +93,7 @@ def local_executor(jobs: int | None = None, begin: Callable[[], object] | None =
     if jobs < 1:
         raise ConfigError("at least 1 is needed", key="jobs", got=jobs)
     others = set(active_children())
-    with _Pool(jobs, mp_context=get_context("spawn"), initializer=_begin, initargs=(begin,)) as pool:
+    with _Pool(jobs, mp_context=get_context("spawn"), initializer=_begin, initargs=(begin, gc.get_threshold())) as pool:
         try:
             yield pool
         except BaseException:  # nobody waits for what is under way; the pool ends when its workers are gone
@@ -101,8 +102,9 @@ def local_executor(jobs: int | None = None, begin: Callable[[], object] | None =
             raise
 
 
-def _begin(begin: Callable[[], object] | None) -> None:
+def _begin(begin: Callable[[], object] | None, collecting: tuple[int, int, int]) -> None:
     _end_with_parent()
+    gc.set_threshold(*collecting)  # as where it is started
     if begin is not None:
         begin()
 
