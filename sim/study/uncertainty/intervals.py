@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,9 @@ from sim.config.answer import Answer, Record, counted
 from sim.config.errors import ConfigError
 from sim.config.progress import Counted
 from sim.config.scenario.scenario import Scenario
+from sim.config.tables.cpu import Cpu
+from sim.config.tables.kernel import Kernel
+from sim.costs.audit import Itself
 from sim.study.questions.limits import line_rate_pps
 from sim.study.runs.case import Case, Floats, Side, gain_percent, saved_ns, worker_ns
 from sim.study.runs.pool import Job, Outcomes, run_jobs
@@ -262,7 +266,8 @@ def draws_by_side(
     drawn: dict[int, Draws] = {}
     for places in groups.values():
         scenario = sides[places[0]].case.scenario
-        entries = [ranged(sides[place].case.scenario, key) for place in places for key in bases[place].keys]
+        read_by = {key: place for place in places for key in bases[place].keys}
+        entries = [ranged(sides[place].case.scenario, key) for key, place in read_by.items()]
         least = largest(count for place in places for count in bases[place].least)
         drawn |= dict.fromkeys(places, draws_from(scenario, entries, least, number, seed, configs))
     return [drawn[place] for place in range(len(sides))]
@@ -472,8 +477,13 @@ def _error_of_ends(sample: Floats) -> float:
 
 def _tables(scenario: Scenario) -> str:
     """Return what scenarios share that share their draws: names, and the values of the tables under these names."""
-    values = str(hash((scenario.cpu.model_dump_json(), scenario.kernel.model_dump_json())))
-    return "\0".join((scenario.cpu.name, scenario.kernel.name, str(scenario.calibration), scenario.name, values))
+    values = _digest(Itself(scenario.cpu)), _digest(Itself(scenario.kernel))
+    return "\0".join((scenario.cpu.name, scenario.kernel.name, str(scenario.calibration), scenario.name, *values))
+
+
+@lru_cache(maxsize=16)
+def _digest(same: Itself[Cpu | Kernel]) -> str:
+    return str(hash(same.table.model_dump_json()))
 
 
 def interval_of(value: float, drawn: Floats) -> Interval:
