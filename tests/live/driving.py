@@ -10,6 +10,7 @@ import sys
 from contextlib import contextmanager
 from pathlib import Path
 
+from selenium.common.exceptions import StaleElementReferenceException
 from selenium.webdriver import Chrome, ChromeOptions
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
@@ -22,7 +23,9 @@ DRIVER = shutil.which("chromedriver")
 COMMAND = Path(sys.executable).with_name("vhost-sim")
 #: Seconds within which anything happens on a busy machine.
 PATIENCE = 120
-_WHOLE = "90 % intervals of"
+#: Seconds from one look to the next: each look costs the browser some milliseconds, which the page then lacks.
+POLL = 0.1
+_INTERVALS = "90 % intervals of"
 
 
 @contextmanager
@@ -83,11 +86,17 @@ class Reader:
         return self.text(".top .answer")
 
     def until(self, condition):
-        return WebDriverWait(self.driver, PATIENCE, poll_frequency=0.05).until(lambda _: condition())
+        """Wait for a condition; an element of a page that is just loaded anew is looked for again."""
+        wait = WebDriverWait(self.driver, PATIENCE, POLL, ignored_exceptions=[StaleElementReferenceException])
+        return wait.until(lambda _: condition())
+
+    def until_some(self):
+        """Wait until an answer has intervals, of however few draws."""
+        self.until(lambda: _INTERVALS in self.text(".status"))
 
     def until_whole(self):
         """Wait until all draws are made."""
-        self.until(lambda: _WHOLE in (text := self.text(".status")) and "more" not in text)
+        self.until(lambda: _INTERVALS in (text := self.text(".status")) and "more" not in text)
 
     def until_other(self, old):
         """Wait until the headline is another one, then until it is whole."""
