@@ -24,6 +24,9 @@ pytestmark = [
 #: One size, two variants and few draws, so that every answer is whole in a second or two.
 SHORT = ["--sizes", "64", "--access", "copy_user,vmap", "--draws", "4", "--set", "run.packets=20000"]
 
+#: Each width and scheme has been looked at with another, and an address refused in the same place for another reason.
+REPEATED = [pytest.mark.deep, pytest.mark.slow]
+
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
@@ -43,14 +46,27 @@ def reader():
 
 
 @pytest.fixture
-def page(served, reader):
-    """A page as it begins; at its end the console is empty, and nothing was asked elsewhere."""
+def watched(served, reader):
+    """A reader who opens a page; at its end the console is empty, and nothing was asked elsewhere."""
     _, address = served
-    reader.open(address)
     yield reader
     assert reader.console() == []
     hosts = {request.split("/")[2] for request in reader.requested()}
     assert hosts == {address.split("/")[2]}
+
+
+@pytest.fixture
+def page(watched, served):
+    """A page as it begins."""
+    watched.open(served[1])
+    return watched
+
+
+@pytest.fixture(scope="module")
+def first_headline(served, reader):
+    """What a page says as it begins."""
+    reader.open(served[1])
+    return reader.headline
 
 
 def shown_command(page):
@@ -206,16 +222,16 @@ def test_a_control_without_effect_says_what_it_would_need(page):
     [
         pytest.param(False, 1280, id="light-1280", marks=pytest.mark.deep),
         pytest.param(True, 390, id="dark-390"),
-        pytest.param(True, 1280, id="dark-1280", marks=pytest.mark.deep),
-        pytest.param(False, 390, id="light-390", marks=pytest.mark.deep),
+        pytest.param(True, 1280, id="dark-1280", marks=REPEATED),
+        pytest.param(False, 390, id="light-390", marks=REPEATED),
     ],
 )
-def test_a_page_fits_is_named_and_has_contrast(page, served, width, dark):
-    page.open(served[1], width, 1600, dark=dark)
-    for summary in page.driver.find_elements(By.TAG_NAME, "summary"):
-        page.unfold(summary.text)
-    assert_fits(page)
-    assert page.violations() == []
+def test_a_page_fits_is_named_and_has_contrast(watched, served, width, dark):
+    watched.open(served[1], width, 1600, dark=dark)
+    for summary in watched.driver.find_elements(By.TAG_NAME, "summary"):
+        watched.unfold(summary.text)
+    assert_fits(watched)
+    assert watched.violations() == []
 
 
 def assert_fits(page):
@@ -226,10 +242,10 @@ def assert_fits(page):
     assert wide == window
 
 
-def test_on_a_projector_at_twice_the_size_it_fits(page, served):
-    page.open(served[1], 640, 400)
-    assert_fits(page)
-    assert page.driver.execute_script("return document.querySelector('.top').offsetHeight") < 200
+def test_on_a_projector_at_twice_the_size_it_fits(watched, served):
+    watched.open(served[1], 640, 400)
+    assert_fits(watched)
+    assert watched.driver.execute_script("return document.querySelector('.top').offsetHeight") < 200
 
 
 @pytest.mark.deep
@@ -246,13 +262,13 @@ def test_the_number_of_draws_is_chosen_and_stands_in_the_address(page, folder):
     ("wrong", "said"),
     [
         ("scenario=nowhere", "unknown scenario 'nowhere'"),
-        pytest.param("cpu=zen9", "unknown cpu 'zen9'", marks=pytest.mark.deep),
+        pytest.param("cpu=zen9", "unknown cpu 'zen9'", marks=REPEATED),
         pytest.param("draws=-3", "a number of draws from 1 to 10000 is needed", marks=pytest.mark.deep),
-        pytest.param("cpu=[", "not readable as YAML", marks=pytest.mark.deep),
+        pytest.param("cpu=[", "not readable as YAML", marks=REPEATED),
     ],
 )
-def test_a_wrong_address_is_said_and_the_page_answers_all_the_same(page, served, wrong, said):
-    right = page.headline
+def test_a_wrong_address_is_said_and_the_page_answers_all_the_same(watched, first_headline, served, wrong, said):
+    page, right = watched, first_headline
     page.open(f"{served[1].partition('?')[0]}?{wrong}")
     assert page.headline == right
     page.until(lambda: any(said in note.text for note in page.driver.find_elements(By.CSS_SELECTOR, ".refused .note")))
@@ -275,13 +291,13 @@ def test_of_many_moves_the_last_is_answered(page, folder):
 
 
 @pytest.mark.deep
-def test_a_slow_scenario_is_dropped_for_another(page, served):
+def test_a_slow_scenario_is_dropped_for_another(watched, first_headline, served):
     """On the reference engine this one would take minutes."""
-    right = page.headline
+    page, right = watched, first_headline
     page.driver.get(f"{served[1].partition('?')[0]}?scenario=virtio-user-xdp1-tap&run.engine=reference&draws=100")
     page.until(lambda: page.text(".status") == "computing")
     page.pick("scenario", "virtio-user-receive-skb")
-    page.until_whole()
+    page.until_some()
     assert page.headline not in ("", right)
     page.until(lambda: "scenario=virtio-user-receive-skb" in query(page))
 
@@ -294,7 +310,7 @@ def test_a_dead_server_is_said(folder, reader, is_busy):
         if is_busy:
             reader.turn("SMAP")
         process.kill()
-        reader.until(lambda: "Connection lost" in reader.driver.find_element(By.TAG_NAME, "body").text)
+        reader.until(lambda: "Connection lost" in reader.text("#popup"))
     reader.console()
     reader.requested()
 
