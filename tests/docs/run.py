@@ -38,6 +38,7 @@ SLOW = {
     "vhost-sim report virtio-user-xdp1-tap -o": "100 draws, all sizes: 20 s",
     "vhost-sim sensitivity seed-gain --method sobol": "14 338 runs: 40 s",
     "vhost-sim validate  ": "every published figure with its interval: 40 s",
+    "validate --only size-proxy-iperf": "ten draws of every figure of streams: 40 s of one core",
     "vhost-sim calibrate seed-two-rates": "a fit and its posterior: 30 s",
     "calibrate --here": "a fit of thirty figures: four minutes; needs what `measure` writes",
     "vhost-sim explore": "a page that is served until it is interrupted: 12 s",

@@ -28,7 +28,7 @@ SLOW_BLOCKS = [(name, block) for name in NAMES for block in blocks_of(name) if a
 
 
 def test_pages_with_commands_are_found():
-    assert {"README.md", "docs/tutorial.md", "docs/howto/cpu.md", "docs/howto/step.md"} <= set(WITH_BLOCKS)
+    assert {"README.md", "docs/howto/cpu.md", "docs/howto/step.md", *LONG} <= set(WITH_BLOCKS)
     assert {name for name, _ in SLOW_BLOCKS} >= {"README.md"}
 
 
@@ -43,8 +43,14 @@ def test_an_output_is_that_of_commands_which_run_together(name):
         assert block.output is None or len({is_slow(command) for command in block.commands}) == 1, block.line
 
 
+#: Pages of many commands.
+LONG = ("docs/howto/questions.md", "docs/tutorial.md")
+
+
 @pytest.mark.deep
-@pytest.mark.parametrize("name", WITH_BLOCKS)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.long if name in LONG else ()) for name in WITH_BLOCKS]
+)
 def test_the_commands_of_a_page_do_what_it_says(name, tmp_path):
     assert run_page(name, tmp_path, lambda command: not is_slow(command)) == []
 

@@ -143,8 +143,18 @@ def test_the_search_works_from_disk(site, tmp_path):
         assert any("assumptions.html" in link for link in one["more"]["results"])
 
 
+PICTURED = [
+    (page, width)
+    for page in ("index", "tutorial", "model", "reference/scenarios/virtio-user-xdp1-tap")
+    for width in (1280, 390)
+]
+#: One page at each width; the others are the same look at further pages.
+ALWAYS = [("index", 390), ("reference/scenarios/virtio-user-xdp1-tap", 1280)]
+
+
 @needs_browser
-@pytest.mark.parametrize("width", [1280, 390])
-@pytest.mark.parametrize("page", ["index", "tutorial", "model", "reference/scenarios/virtio-user-xdp1-tap"])
+@pytest.mark.parametrize(
+    ("page", "width"), [pytest.param(*one, marks=() if one in ALWAYS else pytest.mark.slow) for one in PICTURED]
+)
 def test_main_pages_make_a_picture(site, tmp_path, page, width):
     screenshot(site / f"{page}.html", tmp_path / "page.png", width, 1600)

@@ -21,8 +21,8 @@ def test_text_form_and_notebook_hold_the_same_cells(name):
     assert pairs[0] == pairs[1], f"{name}.ipynb {STALE}"
 
 
-#: Notebooks that simulate longest: what-ifs by the dozen, thousands of draws, all of the published figures.
-SLOW = ("02-what-if", "03-sensitivity", "05-validation")
+#: Notebooks that simulate longest: what-ifs by the dozen, draws by the thousand, all of the published figures.
+SLOW = ("02-what-if", "03-sensitivity", "04-design-review", "05-validation")
 
 
 @pytest.mark.deep
