@@ -15,7 +15,7 @@ from pathlib import Path
 from sim.config.scenario.scenario import Scenario
 from sim.config.tables.quantity import Quantity
 from sim.live.ground import Grounded, Grounds
-from sim.live.questions import Question, Tables, as_shipped, reason, without_effect
+from sim.live.questions import Question, Tables, as_shipped, reason, ways, without_effect
 from sim.live.state import State
 from sim.study.evidence.envelope import outside
 from sim.study.questions.limits import limits
@@ -24,6 +24,7 @@ from sim.study.review.ask import compared_in, focus_of, question_of
 from sim.study.review.preface import Preface, preface, with_worth
 from sim.study.review.ranking import ranking
 from sim.study.review.review import Review
+from sim.study.runs.asked import Ways
 from sim.study.runs.case import Side, sides_of, value_of
 from sim.study.runs.pool import pool_for
 from sim.study.sensitivity.tornado import Sensitivities, swing_entries
@@ -121,6 +122,7 @@ class Known:
         self._answers: dict[State, StagedAnswer] = {}
         self._shipped: dict[str, Result] = {}
         self._reasons: dict[tuple[State, str], str] = {}
+        self._ways: tuple[State | None, Ways | None] = None, None
         self._idle: dict[tuple[State, tuple[str, ...]], set[str]] = {}
         self._grounds = Grounds()
 
@@ -140,7 +142,11 @@ class Known:
         """Say why a key has no effect in a question; how large its table entries are does not matter to that."""
         about = (_but_for_entries(question), key)
         if about not in self._reasons:
-            self._reasons[about] = reason(tables, question, key)
+            state, known = self._ways
+            if known is None or state != about[0]:
+                known = ways(tables, question)
+                self._ways = about[0], known
+            self._reasons[about] = reason(known, key)
         return self._reasons[about]
 
     def without_effect(self, question: Question, keys: Sequence[str]) -> set[str]:

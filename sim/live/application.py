@@ -19,6 +19,8 @@ from sim.live.server import Server
 from sim.live.state import of_query
 
 _TITLE = "vhost-sim explore"
+#: So long a page and its server may not hear of each other on a busy machine before the page is loaded anew.
+_RECONNECT_SECONDS = 30.0
 _PRIMARY = "#1f5f88"
 
 
@@ -50,7 +52,15 @@ def application(server: Server) -> FastAPI:
     if server.workers is not None:
         pages.on_startup(server.workers.executor)
     pages.on_shutdown(server.stopping.set)
-    ui.run_with(whole, mount_path=below, language="en-US", dark=None, title=_TITLE, show_welcome_message=False)
+    ui.run_with(
+        whole,
+        mount_path=below,
+        language="en-US",
+        dark=None,
+        title=_TITLE,
+        show_welcome_message=False,
+        reconnect_timeout=_RECONNECT_SECONDS,
+    )
     return whole
 
 

@@ -18,7 +18,7 @@ from sim.config.loading.paths import FOLDERS, names
 from sim.config.scenario.scenario import Scenario
 from sim.config.tables.access import Access
 from sim.live.state import ACCESSOR, SCENARIO, State
-from sim.study.runs.asked import Point, every_point, idle, unread, ways_to_read
+from sim.study.runs.asked import Point, Ways, every_point, idle, unread, ways_to_read
 from sim.study.runs.case import value_of
 
 #: Characters of an accessor that somebody types.
@@ -141,9 +141,13 @@ def without_effect(question: Question, keys: Sequence[str]) -> set[str]:
     return set(unread(keys, at_ends(question.scenario)))
 
 
-def reason(tables: Tables, question: Question, key: str) -> str:
+def ways(tables: Tables, question: Question) -> Ways:
+    """Return what says what keys without effect would need."""
+    return Ways(tables.scenarios(question.state), question.scenario, {}, question.state.overrides, at_ends)
+
+
+def reason(needed: Ways, key: str) -> str:
     """Say why a key has no effect here, and what it would need."""
-    scenarios = tables.scenarios(question.state)
-    ways = ways_to_read(key, scenarios, question.scenario, {}, question.state.overrides, at_ends)
-    needs = f"; it would need {' or '.join(ways)}" if ways else ""
+    keys = needed.of(key)
+    needs = f"; it would need {' or '.join(keys)}" if keys else ""
     return f"no effect in this scenario{needs}"

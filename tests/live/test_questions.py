@@ -7,7 +7,7 @@ import pytest
 from sim.config.errors import ConfigError
 from sim.live import controls
 from sim.live.controls import Control, keys_of, moved, shown
-from sim.live.questions import Tables, as_shipped, ask, reason, without_effect
+from sim.live.questions import Tables, as_shipped, ask, reason, ways, without_effect
 from sim.live.state import State, of_command
 from tests.live.test_state import SEED, WINDOW
 
@@ -45,7 +45,7 @@ def test_what_is_without_effect_says_what_it_would_need():
     question = asked()
     keys = ["backend.line_gbps", "driver.burst", "mitigations.smap", "queues.workers"]
     assert without_effect(question, keys) == {"backend.line_gbps", "queues.workers"}
-    said = reason(TABLES, question, "backend.line_gbps")
+    said = reason(ways(TABLES, question), "backend.line_gbps")
     assert said.startswith("no effect in this scenario; it would need backend.kind=tap-xdp-redirect or ")
 
 
@@ -150,3 +150,23 @@ def test_the_barrier_is_among_the_inputs_and_what_was_set_stays():
     assert fence.entry.value == 20
     assert fence.low < fence.high < 20 <= fence.most
     assert all(known.least <= known.low <= known.high <= known.most for known in inputs)
+
+
+def test_what_keys_would_need_is_looked_for_once_for_all_of_them(monkeypatch):
+    from sim.study.runs import asked as module
+
+    built, build = [], module.build_plan
+
+    def noted(*arguments, **options):
+        built.append(arguments)
+        return build(*arguments, **options)
+
+    monkeypatch.setattr(module, "build_plan", noted)
+    known = ways(TABLES, asked())
+    first, number = known.of("queues.workers"), len(built)
+    assert first == ["queues.pairs=2"]
+    assert number > 0
+    assert known.of("queues.workers") == first
+    assert len(built) == number
+    assert known.of("backend.line_gbps")[0] == "backend.kind=tap-xdp-redirect"
+    assert len(built) <= number + 1

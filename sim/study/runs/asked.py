@@ -248,15 +248,21 @@ def _is_asked(key: str) -> bool:
 
 
 def _left_unread(keys: Sequence[str], scenario: Scenario, access: str, size: int) -> list[str]:
-    """Return which of some keys the Plan of a point does not read; ConfigError where there is none.
+    """Return which of some keys the Plan of a point does not read; ConfigError where there is none."""
+    read = _read_at(scenario, access, size, functions=any(key.startswith(_OF_FUNCTIONS) for key in keys))
+    return [key for key in keys if not read(key)]
+
+
+def _read_at(scenario: Scenario, access: str, size: int, *, functions: bool) -> Callable[[str], bool]:
+    """Return what says whether the Plan of a point reads a key; ConfigError where there is none.
 
     A key is read where it is, or what is below it, or the list or table of plain values that it is in.
     """
     with noting_reads() as noted:
         variants_and_sizes(scenario)  # the Plan of one size does not read which there are
     sizes = {key for key, table, name in fields(scenario.traffic, "traffic.") if (id(table), name) in noted}
-    ledger = build_plan(scenario, access, size, functions=any(key.startswith(_OF_FUNCTIONS) for key in keys)).ledger
-    return [key for key in keys if not ledger.keys_read(near=key) and not any(is_near(key, name) for name in sizes)]
+    ledger = build_plan(scenario, access, size, functions=functions).ledger
+    return lambda key: bool(ledger.keys_read(near=key)) or any(is_near(key, name) for name in sizes)
 
 
 def ways_to_read(
@@ -268,32 +274,53 @@ def ways_to_read(
     asks: Asks = first_point,
 ) -> list[str]:
     """Return what a scenario would need so that a key is read: one other key, else what shipped scenarios have."""
-    ways = []
-    for other, value in _changes(scenario):
-        with suppress(ConfigError):
-            text = f"{other}={str(value).lower() if isinstance(value, bool) else value}"
-            changed = scenarios.load(settings, [*overrides, text])
-            if _is_read_at(key, asks(changed)[:1]):
-                ways.append(text)
-        if len(ways) == _NAMED_WAYS:
-            break
-    return ways or [f"what {name} has" for name in _read_in(key, asks)]
+    return Ways(scenarios, scenario, settings, overrides, asks).of(key)
 
 
-def _is_read_at(key: str, points: Sequence[Point]) -> bool:
-    return any(not _left_unread([key], *point) for point in points)
+class Ways:
+    """What a scenario would need so that keys are read; each of its changes is built once for all keys."""
+
+    def __init__(
+        self,
+        scenarios: Scenarios,
+        scenario: Scenario,
+        settings: Mapping[str, Any],
+        overrides: Sequence[str],
+        asks: Asks = first_point,
+    ) -> None:
+        self._scenarios, self._scenario, self._settings = scenarios, scenario, settings
+        self._overrides, self._asks = overrides, asks
+        self._read: dict[tuple[str, bool], Callable[[str], bool] | None] = {}
+
+    def of(self, key: str) -> list[str]:
+        """Return what a key would need: one other key, else what shipped scenarios have."""
+        texts = (f"{other}={_spelled(value)}" for other, value in _changes(self._scenario))
+        ways = [*islice((text for text in texts if self._reads(key, text, self._changed)), _NAMED_WAYS)]
+        if ways:
+            return ways
+        named = (name for name in sorted(paths.names("scenario")) if self._reads(key, name, self._shipped))
+        return [f"what {name} has" for name in islice(named, _NAMED_WAYS)]
+
+    def _changed(self, text: str) -> Scenario:
+        return self._scenarios.load(self._settings, [*self._overrides, text])
+
+    def _shipped(self, name: str) -> Scenario:
+        return Scenarios(name).load({})
+
+    def _reads(self, key: str, way: str, load: Callable[[str], Scenario]) -> bool:
+        """Return whether the first point that is asked for reads a key in a scenario; what cannot be had reads none."""
+        functions = key.startswith(_OF_FUNCTIONS)
+        if (way, functions) not in self._read:
+            read = None
+            with suppress(ConfigError):
+                read = next((_read_at(*point, functions=functions) for point in self._asks(load(way))[:1]), None)
+            self._read[way, functions] = read
+        read = self._read[way, functions]
+        return read is not None and read(key)
 
 
-def _read_in(key: str, asks: Asks) -> list[str]:
-    """Return the first shipped scenarios that read a key."""
-    names = []
-    for name in sorted(paths.names("scenario")):
-        with suppress(ConfigError):
-            if _is_read_at(key, asks(Scenarios(name).load({}))[:1]):
-                names.append(name)
-        if len(names) == _NAMED_WAYS:
-            break
-    return names
+def _spelled(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _changes(scenario: Scenario) -> Iterator[tuple[str, Any]]:
