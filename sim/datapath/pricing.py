@@ -13,7 +13,7 @@ from sim.config.scenario.traffic import VNET_HEADER_BYTES
 from sim.config.tables.kernel import StepCount
 from sim.config.tables.quantity import Quantity, unnoted_reads
 from sim.costs import CostTable, Recipes
-from sim.costs.draws import as_in_tables, either, least, most, negated, ratio, somewhere, total, unless
+from sim.costs.draws import as_in_tables, either, least, most, negated, ratio, somewhere, total
 from sim.costs.recipes import LOCKED, Functions, Item, returns
 from sim.costs.table import Component, Spent
 from sim.datapath.applications.messages import is_application
@@ -308,7 +308,7 @@ class Pricer:
             delayed = total(count for _, count in item.refills)
             refill: float = 0.0
             if delayed:
-                refill = unless(delayed == 0, round(item.count) * self.table.refill_ps(item.behind or 0.0))
+                refill = round(item.count) * self.table.refill_ps(item.behind or 0.0)
             for function, count in item.refills:
                 yield Spent(function, ratio(whole_ps * refill * count, delayed))
             whole = total(count for _, count in item.functions)
