@@ -25,6 +25,10 @@ from sim.study.runs.pool import WorkerDiedError
 
 #: What is done when nothing has moved for so long: a slider on its way asks for nothing.
 _SETTLE_SECONDS = 0.03
+#: So long a browser draws rates before it is given what they are made up of.
+_RATES_SECONDS = 0.05
+#: So long a browser that draws has the machine for itself before all its cores go on to the next stage.
+_DRAW_SECONDS = 0.12
 #: What controls without effect would need is looked for when nothing has moved for so long: a move would wait for it.
 _REST_SECONDS = 2.0
 #: What threads say where the program ends.
@@ -248,7 +252,7 @@ class Page:
             answer = await upcoming
             if not wanted() or answer is None:
                 return
-            upcoming = _ahead(stages)  # it goes on while this one is drawn
+            upcoming = _ahead(stages, answer)  # it goes on while this one is drawn
             await self._show(answer, executor, wanted, is_first=True)
             idle = await asyncio.to_thread(self._known.without_effect, question, _effects(self._widgets))
             if not wanted():
@@ -260,7 +264,7 @@ class Page:
                 if answer.is_whole:
                     self._known.keep(answer)
                 answer = await upcoming
-                upcoming = _ahead(stages)
+                upcoming = _ahead(stages, answer)
                 if wanted() and answer is not None:
                     await self._show(answer, executor, wanted)
         finally:
@@ -275,8 +279,13 @@ class Page:
         if answer.has_bands:
             state = answer.question.state
             shipped = await asyncio.to_thread(self._known.shipped, self._tables, state, wanted, executor)
+        if not wanted():
+            return
+        self._draw_rates(answer, shipped)
+        if is_first and answer.stage is Stage.BANDS:  # what is asked for stands there before all of it is drawn
+            await asyncio.sleep(_RATES_SECONDS)
         if wanted():
-            self._draw(answer, shipped, is_first=is_first)
+            self._draw_parts(answer, is_first=is_first)
 
     def _settle(self, question: Question, idle: set[str], place: str, is_addressed: bool) -> None:
         """Let the controls and the address say what is answered."""
@@ -331,7 +340,7 @@ class Page:
 
     # What is shown.
 
-    def _draw(self, answer: StagedAnswer, shipped: Result | None, *, is_first: bool) -> None:
+    def _draw_rates(self, answer: StagedAnswer, shipped: Result | None) -> None:
         self._headline.set_text(show.headline(answer))
         self._status.set_text(
             f"90 % intervals of {answer.draws} draws" + ("" if answer.is_whole else ", more are under way")
@@ -340,6 +349,8 @@ class Page:
         if answer.stage in (Stage.BANDS, Stage.WHOLE):
             self._rates.update_figure(show.rates_figure(answer, shipped))
             self._rates_table.set_content(show.rates_table(answer))
+
+    def _draw_parts(self, answer: StagedAnswer, *, is_first: bool) -> None:
         if answer.stage is not Stage.BANDS or is_first:
             self._fall.update_figure(show.waterfall_figure(answer))
             self._fall_table.set_content(show.parts_table(answer))
@@ -389,6 +400,12 @@ def _effects(widgets: dict[str, tuple[Control, Widget]]) -> list[str]:
     return [key for key in widgets if key not in (SCENARIO, DRAWS)]
 
 
-def _ahead(stages: Iterator[StagedAnswer]) -> asyncio.Task[StagedAnswer | None]:
-    """Begin the next stage of an answer in a thread."""
-    return asyncio.create_task(asyncio.to_thread(next, stages, None))
+def _ahead(stages: Iterator[StagedAnswer], shown: StagedAnswer | None = None) -> asyncio.Task[StagedAnswer | None]:
+    """Begin the next stage of an answer in a thread; a browser of this machine draws numbers of all sizes first."""
+
+    async def begin() -> StagedAnswer | None:
+        if shown is not None and shown.has_bands:
+            await asyncio.sleep(_DRAW_SECONDS)
+        return await asyncio.to_thread(next, stages, None)
+
+    return asyncio.create_task(begin())

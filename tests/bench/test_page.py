@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from statistics import median
 
 import pytest
 from selenium.webdriver.common.keys import Keys
@@ -19,6 +20,8 @@ from tests.live.driving import DRIVER, Reader, browsing, serving
 SEED = "virtio-user-xdp1-tap"
 #: What a test looks at: one size, few packets.
 SHORT = ["traffic.packet_bytes=64", "run.packets=20000"]
+#: Each asks for other Plans than any before.
+SWITCHES = ("SMAP", "retpoline", "HARDENED_USERCOPY", "spectre v1")
 STAGES = (Stage.HEADLINE, Stage.BANDS)
 ROUNDS = 5
 
@@ -57,12 +60,19 @@ def test_seconds_in_a_browser(measuring, figures, tmp_path):
         label = driver.execute_script(
             "return document.querySelector('[role=slider][aria-label^=\"lfence,\"]').getAttribute('aria-label')"
         )
-        waited = [measured.waited(reader, label, Keys.ARROW_RIGHT) for _ in range(8 if measuring else 2)]
-    assert all(0 < one.headline <= one.bands for one in waited)
+        costs = [
+            measured.waited(reader, lambda: reader.slide(label, Keys.ARROW_RIGHT)) for _ in range(8 if measuring else 2)
+        ]
+        switches = [measured.waited(reader, lambda name=name: reader.turn(name)) for name in SWITCHES]
+    assert all(0 < one.headline <= one.bands for one in (*costs, *switches))
     if measuring:
         figures.browser = {
             "first page": first,
-            "a key to the headline": min(one.headline for one in waited),
-            "a key to all intervals": min(one.bands for one in waited),
+            "a moved cost to the headline": min(one.headline for one in costs),
+            "a moved cost to all intervals": min(one.bands for one in costs),
+            "a moved cost to all intervals, median": median(one.bands for one in costs),
+            "a switch to the headline": min(one.headline for one in switches),
+            "a switch to all intervals": min(one.bands for one in switches),
+            "a switch to all intervals, median": median(one.bands for one in switches),
         }
         figures.load = os.getloadavg()[0]

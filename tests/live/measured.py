@@ -40,9 +40,9 @@ def watch(reader):
     reader.driver.execute_script(_WATCH)
 
 
-def waited(reader, label, key):
-    """Press a key on a slider and return how long the answer took; the page is left when it is whole."""
-    reader.slide(label, key)
+def waited(reader, move):
+    """Move a control by keyboard and return how long the answer took; the page is left when it is whole."""
+    move()
     reader.until(lambda: {"headline", "bands"} <= reader.driver.execute_script("return window.seen").keys())
     reader.until_whole()
     seen = reader.driver.execute_script("return window.seen")
