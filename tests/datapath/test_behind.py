@@ -6,7 +6,8 @@ from collections import Counter
 
 import pytest
 
-from sim.config import load_scenario
+import sim
+from sim.config import ConfigError, load_scenario
 from sim.datapath import build_plan
 from sim.engine import simulate
 
@@ -87,6 +88,16 @@ def test_a_doorbell_is_rung_once_for_a_batch_that_is_redirected():
     }
     assert rows[300]["redirect_flush"].cost_ps - rows[0]["redirect_flush"].cost_ps == 300_000
     assert rows[300]["redirect"].unit_ps == rows[0]["redirect"].unit_ps
+
+
+@pytest.mark.parametrize(
+    "name", ["virtio-user-receive-skb", "qemu-rx", "vhost-user-tx", "vhost-user-rx", "af-xdp-tx", "af-xdp-rx"]
+)
+@pytest.mark.parametrize("kind", ["macvtap", "tap-xdp-redirect"])
+def test_a_backend_that_no_packet_reaches_is_refused(name, kind):
+    """What comes out of a TAP, or goes to a process, is sent to no NIC."""
+    with pytest.raises(ConfigError, match="backend.kind=.*is not read in this scenario"):
+        sim.load_scenario(name, overrides=[f"backend.kind={kind}"])
 
 
 # -- rx-frames --------------------------------------------------------------------------------------------------------

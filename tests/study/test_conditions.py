@@ -38,6 +38,14 @@ def test_a_calibration_applies_whole_where_it_was_fitted_and_not_to_what_is_set_
     assert rows("calibration=null")[0]["calibration"] == "none"
 
 
+def test_a_nic_is_said_where_packets_of_the_guest_leave_by_it():
+    """A guest that forwards sends by it what it receives; one that only receives inherits it for nothing."""
+    for name, direction in (("virtio-user-macvtap", "tx"), ("virtio-user-pvp", "rx"), ("virtio-user-pvp", "tx")):
+        assert rows(f"device.direction={direction}", name=name)[0]["datapath"].endswith("NIC of 10 Gbit/s")
+    received = rows("device.direction=rx", "access=copy_user", name="virtio-user-macvtap")[0]["datapath"]
+    assert received.endswith("split ring of 256; burst 32, batch 64")
+
+
 @pytest.mark.parametrize(
     ("overrides", "name", "text"),
     [

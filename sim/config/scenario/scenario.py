@@ -215,6 +215,16 @@ class Scenario(Headed):
         return self.device.direction == "rx" and self.device.kind in ("vhost_net", "qemu")
 
     @property
+    def reaches_backend(self) -> bool:
+        """Whether vhost_net hands packets of the guest to the backend."""
+        return self.device.kind == "vhost_net" and (self.device.direction == "tx" or self.driver.forwards)
+
+    @property
+    def leaves_by_nic(self) -> bool:
+        """Whether packets of the guest leave through a NIC."""
+        return self.reaches_backend and self.backend.has_nic
+
+    @property
     def queue_load(self) -> Load:
         """Load offered to one queue pair: all are loaded alike, and the rate of a load is that of all together."""
         load, pairs = self.traffic.load, self.queues.pairs

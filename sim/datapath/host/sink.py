@@ -22,7 +22,7 @@ def has_sink(scenario: Scenario) -> bool:
     """Return whether something behind the worker has a pace of its own."""
     if is_application(scenario):
         return True
-    return scenario.backend.has_nic or scenario.backend.has_receiver
+    return scenario.reaches_backend and (scenario.backend.has_nic or scenario.backend.has_receiver)
 
 
 def wire_bytes(packet_bytes: int, mtu_bytes: int) -> int:

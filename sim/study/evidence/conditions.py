@@ -91,9 +91,9 @@ def _datapath(scenario: Scenario) -> Premise:
     if scenario.device.kind != "qemu":  # its main loop hands over packets one by one
         batches["batch"] = scenario.device.batch
     parts = [way, ring, ", ".join(f"{name} {packets}" for name, packets in batches.items())]
-    if scenario.backend.has_nic:
+    if scenario.leaves_by_nic:
         parts.append(f"NIC of {scenario.backend.line_gbps:g} Gbit/s")
-    elif scenario.backend.forwards:
+    elif scenario.reaches_backend and scenario.backend.forwards:
         parts.append({"veth": "veth pair", "dummy": "dummy device"}[scenario.backend.port])
     values = {"datapath": way, "ring": queue.layout, "ring_size": queue.size, "iotlb": queue.iotlb}
     return Premise("datapath", "; ".join(parts), {**values, **batches})

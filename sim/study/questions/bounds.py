@@ -161,7 +161,7 @@ def _copies(scenario: Scenario, bound: Bound, points: Sequence[Point], limits: S
 
 def _links(scenario: Scenario, points: Sequence[Point], limits: Sequence[Limit]) -> list[str]:
     """Say which links would be full at which sizes, and what they leave of the first gain, where there is no NIC."""
-    if scenario.backend.has_nic or scenario.device.direction != "tx":
+    if scenario.leaves_by_nic or scenario.device.direction != "tx":
         return []
     full: dict[int, list[int]] = {}
     left: list[str] = []
