@@ -96,7 +96,7 @@ def test_a_doorbell_is_rung_once_for_a_batch_that_is_redirected():
 @pytest.mark.parametrize("kind", ["macvtap", "tap-xdp-redirect"])
 def test_a_backend_that_no_packet_reaches_is_refused(name, kind):
     """What comes out of a TAP, or goes to a process, is sent to no NIC."""
-    with pytest.raises(ConfigError, match="backend.kind=.*is not read in this scenario"):
+    with pytest.raises(ConfigError, match=r"backend\.kind=.*is not read in this scenario"):
         sim.load_scenario(name, overrides=[f"backend.kind={kind}"])
 
 

@@ -194,6 +194,11 @@ class Backend(Strict):
         return self.kind.startswith("tap-") and self.kind not in ("tap-xdp-drop", "tap-xdp-redirect", "tap-down")
 
     @property
+    def takes_skbs(self) -> bool:
+        """Whether packets become skbs: a program that drops or redirects a frame sees it before."""
+        return self.goes_up or self.kind == "macvtap"
+
+    @property
     def ends_in_stack(self) -> bool:
         """Whether a stack receives the packets: that of the host, or the one behind a veth pair."""
         return self.kind in ("tap-xdp-pass", "tap-skb") or (self.forwards and self.port == "veth")

@@ -17,6 +17,7 @@ from sim.datapath.memory.rings import SplitRing
 from sim.datapath.plan.program import Program
 from sim.datapath.plan.registers import R
 from sim.datapath.plan.step import Anchor, Step
+from sim.datapath.vhost_net.allocation import freed_skb
 from sim.datapath.vhost_net.path import next_packet
 from sim.datapath.vhost_net.rx import call, clear_slots
 from sim.datapath.vhost_net.tx import (
@@ -95,6 +96,8 @@ def _read(loop: Program, scenario: Scenario, memory: ReceiveMemory) -> None:
         loop.change(bytes=-(-memory.packet_bytes // pieces), times=pieces)
         freed = memory.packet(R.RECEIVED, 0 if skb else 1, 1, write=True)
         loop.write("free", "free the packet", freed, counted_as="rx_free_skb" if skb else "rx_free_frame")
+        if skb:
+            freed_skb(loop, scenario)
 
 
 def _pop(loop: Program, scenario: Scenario, ring: SplitRing, memory: ReceiveMemory) -> None:

@@ -13,6 +13,7 @@ from sim.config.tables.vocabulary import SYSTEM_CALL
 from sim.datapath.plan.program import Program
 from sim.datapath.plan.registers import R
 from sim.datapath.plan.step import Step
+from sim.datapath.vhost_net.allocation import linear_bytes, new_linear_part, new_pages_of_skb, new_skb
 from sim.datapath.vhost_net.path import largest_xdp_packet
 
 #: What becomes of the frame: the only backends that are counted behind a write.
@@ -71,7 +72,10 @@ def into_tap(writer: Program, scenario: Scenario, packet_bytes: int, shared: boo
     writer.copy("header_copy", "vnet header", "single_header", "single_header", copied=header)
     if becomes_skb(scenario, packet_bytes):
         writer.step("skb", "an skb: allocated, charged to the socket, freed", "write_skb")
-        writer.copy("payload_copy", "frame", "skb_copy", "skb_copy", bytes=packet_bytes, copied=body)
+        new_skb(writer, scenario, "skb", linear_bytes(packet_bytes))
+        pieces = 1 + new_pages_of_skb(writer, scenario, packet_bytes)
+        writer.copy("payload_copy", "frame", "skb_copy", "skb_copy", bytes=-(-packet_bytes // pieces), times=pieces)
+        writer.change(copied=body)
         _behind_skb(writer, scenario, packet_bytes)
     else:
         writer.step("build", "buffer in the page fragment", "single_build")
@@ -86,6 +90,7 @@ def _behind_skb(writer: Program, scenario: Scenario, packet_bytes: int) -> None:
     if backend.kind == "tap-xdp-drop":
         writer.copy("expand", "skb made linear with headroom", "kernel_copy", function="pskb_expand_head")
         writer.change(bytes=packet_bytes)
+        new_linear_part(writer, scenario, "expand", packet_bytes)
         writer.step("program", "XDP program on the skb", "write_generic", extra_function="program")
         writer.change(extra_instructions=backend.program_instructions.value)
     elif backend.kind == "tap-skb":

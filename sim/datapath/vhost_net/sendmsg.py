@@ -15,11 +15,8 @@ from sim.datapath.memory.rings import SplitRing
 from sim.datapath.plan.program import Program
 from sim.datapath.plan.registers import Condition, R
 from sim.datapath.plan.step import Anchor
-from sim.datapath.vhost_net.allocation import new_skb, zero_pages
+from sim.datapath.vhost_net.allocation import linear_bytes, new_linear_part, new_pages_of_skb, new_skb
 from sim.datapath.vhost_net.path import GOOD_COPY_BYTES, Next, TransmitPath
-
-#: Largest linear part of an skb (SKB_MAX_HEAD of one page): more bytes go into page fragments.
-_LINEAR_BYTES = 3584
 
 
 def before_send(tx: Program, ring: SplitRing, path: TransmitPath) -> None:
@@ -57,13 +54,10 @@ def send(tx: Program, scenario: Scenario, path: TransmitPath, label: str = "send
 
 def _copy_into_skb(tx: Program, scenario: Scenario, packet_bytes: int) -> None:
     """tun_alloc_skb, and the copies into its linear part and its pages, one per piece of the guest's buffer."""
-    pages = -(-max(0, packet_bytes - _LINEAR_BYTES) // scenario.kernel.behaviour.page_bytes)
-    pieces = max(1 + pages, scenario.virtqueue.descriptors_per_packet)
     tx.step("skb_alloc", "allocate an skb", "skb_alloc")
-    new_skb(tx, scenario, "skb", min(packet_bytes, _LINEAR_BYTES))
-    if pages:
-        tx.step("skb_pages", "pages of the skb", "skb_page", times=pages)
-        zero_pages(tx, scenario, "skb_pages_zero", pages)
+    new_skb(tx, scenario, "skb", linear_bytes(packet_bytes))
+    pages = new_pages_of_skb(tx, scenario, packet_bytes)
+    pieces = max(1 + pages, scenario.virtqueue.descriptors_per_packet)
     tx.copy("payload_copy", "packet bytes", "skb_copy", "skb_copy", bytes=-(-packet_bytes // pieces), times=pieces)
     tx.change(copied="rest")
 
@@ -74,6 +68,7 @@ def send_pinned(tx: Program, scenario: Scenario, path: TransmitPath) -> None:
     pages = -(-(path.packet_bytes - linear) // scenario.kernel.behaviour.page_bytes)
     tx.step("pin_send", "sendmsg by zero copy", "zerocopy_send", primitives=("lock_rmw",))
     tx.change(condition=room_at_sink(scenario))
+    new_skb(tx, scenario, "pin_skb", linear)
     tx.copy("pin_header", "vnet header", "single_header", "single_header", copied="first")
     tx.copy("pin_linear", "first bytes of the packet", "skb_copy", "skb_copy", bytes=linear)
     tx.change(copied="rest", copied_bytes=linear)
@@ -114,12 +109,13 @@ def after_copy(worker: Program, scenario: Scenario, batched: bool, expand_bytes:
         if backend.runs_xdp and expand_bytes:
             worker.copy(f"{prefix}expand", "skb made linear with headroom", "kernel_copy", function="pskb_expand_head")
             worker.change(bytes=expand_bytes)
+            new_linear_part(worker, scenario, f"{prefix}expand", expand_bytes)
             worker.step(f"{prefix}backend", "XDP program on the skb", "generic_xdp", **each, **program)
         elif backend.runs_xdp:
             worker.step(f"{prefix}backend", "XDP program on each packet", "backend_packet", **each, **program)
         elif not expand_bytes:
             worker.step(f"{prefix}backend", "skb from the packet's buffer", "backend_skb", **each)
-        if backend.goes_up and not expand_bytes:
+        if backend.takes_skbs and not expand_bytes:
             new_skb(worker, scenario, f"{prefix}skb", **each)
         if redirects:
             worker.step(f"{prefix}redirect", "redirect to the NIC", "redirect_packet", **each)

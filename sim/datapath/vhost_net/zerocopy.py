@@ -6,6 +6,7 @@ from sim.config.scenario.scenario import Scenario
 from sim.datapath.plan.program import Program
 from sim.datapath.plan.registers import R
 from sim.datapath.plan.step import Anchor, Scope
+from sim.datapath.vhost_net.allocation import zero_pages
 from sim.datapath.vhost_net.path import GOOD_COPY_BYTES, TransmitPath, next_packet
 from sim.datapath.vhost_net.sendmsg import after_copy, hand_to_sink, send, send_pinned
 
@@ -58,6 +59,7 @@ def select(tx: Program, scenario: Scenario, path: TransmitPath) -> None:
     with tx.each("packet", sometimes="its pages are pinned"):
         send_pinned(tx, scenario, path)
         if not keeps:  # skb_orphan_frags: the packet cannot keep its pages
+            zero_pages(tx, scenario, "pin_orphan_zero", -(-rest // scenario.kernel.behaviour.page_bytes))
             tx.copy("pin_orphan", "pages copied after all", "kernel_copy", "zerocopy_orphan", bytes=rest)
             tx.change(copied="rest", copied_bytes=rest)
         after_copy(tx, scenario, batched=False, expand_bytes=path.packet_bytes, prefix="pin_")
