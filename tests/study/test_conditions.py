@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 import sim
-from sim.study.evidence.conditions import conditions, merged, worth, worth_text
+from sim.study.evidence.conditions import conditions, merged, ring_and_batches, worth, worth_text
 
 SEED = "virtio-user-xdp1-tap"
 
@@ -44,6 +44,32 @@ def test_a_nic_is_said_where_packets_of_the_guest_leave_by_it():
         assert rows(f"device.direction={direction}", name=name)[0]["datapath"].endswith("NIC of 10 Gbit/s")
     received = rows("device.direction=rx", "access=copy_user", name="virtio-user-macvtap")[0]["datapath"]
     assert received.endswith("split ring of 256; burst 32, batch 64")
+
+
+@pytest.mark.parametrize(
+    ("name", "datapath", "read"),
+    [
+        ("tap-write", "tap_write -> tap-xdp-drop", {}),
+        ("qemu-tx", "virtio-net -> qemu; split ring of 256, indirect; burst 8", {"ring": 256, "burst": 8}),
+        ("qemu-rx", "qemu -> virtio-net; split ring of 256", {"ring": 256}),
+        (
+            "tcp-request-response",
+            "virtio-net -> vhost_net -> tap-skb; split ring of 256, indirect; batch 64",
+            {"ring": 256, "batch": 64},
+        ),
+        (SEED, "virtio-user -> vhost_net -> tap-xdp-drop; split ring of 256; burst 32, batch 64", None),
+    ],
+)
+def test_a_ring_and_packets_at_once_are_said_where_they_are_read(name, datapath, read):
+    scenario = sim.load_scenario(name)
+    text, values = rows(name=name)
+    assert text["datapath"] == datapath
+    read = {"ring": 256, "burst": 32, "batch": 64} if read is None else read
+    assert ring_and_batches(scenario) == read
+    assert {key: values[key] for key in ("burst", "batch") if key in values} == {
+        key: value for key, value in read.items() if key != "ring"
+    }
+    assert values.get("ring_size") == read.get("ring")
 
 
 @pytest.mark.parametrize(

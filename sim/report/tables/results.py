@@ -22,6 +22,7 @@ from sim.study.questions.columns import Column, columns_of
 from sim.study.questions.compare import DIFFERENCE_COLUMNS, Comparison, Difference
 from sim.study.questions.limits import LINK_GBIT, Limit
 from sim.study.questions.run import Result, TieCheck
+from sim.study.evidence.conditions import ring_and_batches
 from sim.study.sensitivity.shapley import Decomposition
 from sim.study.sweep.gains import free_axes, gains
 from sim.study.timeline.model import Timeline
@@ -43,12 +44,13 @@ _LEAST_SHOWN_NS = 0.005
 def heading(scenario: Scenario) -> RenderableType:
     """Say in a few lines what is simulated."""
     off = [name for name, on in scenario.mitigations if not on]
+    packets = ring_and_batches(scenario)
+    ring = [_ring(scenario.virtqueue)] if packets.pop("ring", None) else []
     parts = [
         scenario.cpu.title,
         scenario.kernel.title,
-        _ring(scenario.virtqueue),
-        f"burst {scenario.driver.burst}",
-        f"batch {scenario.device.batch}",
+        *ring,
+        *(f"{name} {number}" for name, number in packets.items()),
         *([f"off: {', '.join(off)}"] if off else []),
     ]
     return Text(f"{scenario.name}: {scenario.title}\n{', '.join(parts)}")

@@ -11,6 +11,7 @@ from sim.config.scenario.scenario import Scenario
 from sim.config.tables.calibration import Calibration
 from sim.costs.recipes import without_effect, without_retpolines
 from sim.study.evidence.envelope import way_of
+from sim.study.runs.asked import first_point, unread
 from sim.study.runs.case import value_of
 from sim.study.uncertainty.distributions import calibration_of
 
@@ -87,16 +88,27 @@ def _datapath(scenario: Scenario) -> Premise:
     kinds = {"in order": queue.in_order, "device IOTLB": queue.iotlb, "indirect": queue.indirect}
     layout = f"packed ({queue.packed_access})" if queue.layout == "packed" else queue.layout
     ring = ", ".join([f"{layout} ring of {queue.size}", *(name for name, is_on in kinds.items() if is_on)])
-    batches = {"burst": scenario.driver.burst}
-    if scenario.device.kind != "qemu":  # its main loop hands over packets one by one
-        batches["batch"] = scenario.device.batch
-    parts = [way, ring, ", ".join(f"{name} {packets}" for name, packets in batches.items())]
+    batches = ring_and_batches(scenario)
+    size = batches.pop("ring", None)
+    together = ", ".join(f"{name} {packets}" for name, packets in batches.items())
+    parts = [way, *([ring] if size else []), *([together] if together else [])]
     if scenario.leaves_by_nic:
         parts.append(f"NIC of {scenario.backend.line_gbps:g} Gbit/s")
     elif scenario.reaches_backend and scenario.backend.forwards:
         parts.append({"veth": "veth pair", "dummy": "dummy device"}[scenario.backend.port])
-    values = {"datapath": way, "ring": queue.layout, "ring_size": queue.size, "iotlb": queue.iotlb}
-    return Premise("datapath", "; ".join(parts), {**values, **batches})
+    values = {"ring": queue.layout, "ring_size": size, "iotlb": queue.iotlb} if size else {}
+    return Premise("datapath", "; ".join(parts), {"datapath": way, **values, **batches})
+
+
+def ring_and_batches(scenario: Scenario) -> dict[str, int]:
+    """Return the size of the ring, and how many packets are published and given back at once, where they are read.
+
+    A process that writes has no ring, QEMU gives buffers back one by one, an application sends at its own pace.
+    """
+    sizes = {"virtqueue.size": "ring", "driver.burst": "burst", "device.batch": "batch"}
+    idle = unread(sizes, first_point(scenario))
+    values = {"ring": scenario.virtqueue.size, "burst": scenario.driver.burst, "batch": scenario.device.batch}
+    return {name: values[name] for key, name in sizes.items() if key not in idle}
 
 
 def _queues(scenario: Scenario) -> Premise:

@@ -61,6 +61,8 @@ def way_of(scenario: Scenario) -> str:
         workers = "vhost_net" if scenario.driver.ports == 1 else "vhost_net of another device"
         from_source = [scenario.receive.source.kind, "vhost_net", f"{scenario.driver.kind} (forwards)"]
         return " -> ".join([*from_source, workers, scenario.backend.kind])
+    if scenario.device.kind == "tap_write":  # by a process that is no guest
+        return f"tap_write -> {scenario.backend.kind}"
     from_guest = [scenario.driver.kind, scenario.device.kind]
     beyond = {"tx": scenario.backend.kind, "rx": scenario.receive.source.kind}[scenario.device.direction]
     steps = [*from_guest, beyond] if scenario.device.kind == "vhost_net" else from_guest
