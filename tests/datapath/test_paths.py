@@ -131,6 +131,14 @@ def test_a_slow_line_gives_the_line_rate(kind, size, on_the_wire):
     assert found.bound_by == "nic"
 
 
+def test_each_size_of_a_mix_takes_its_own_time_on_the_line():
+    """A frame of 14 bytes is padded to 60, one of 2000 is cut into two."""
+    mix = "traffic.mix={bytes: [14, 100, 2000], weights: [2, 1, 1]}"
+    on_the_wire = (2 * (60 + WIRE) + 100 + WIRE + 2000 + 54 + 2 * WIRE) / 4
+    found = sink_ns(load("backend.kind=tap-bridge", "backend.line_gbps=10", mix), (2 * 14 + 100 + 2000) // 4)
+    assert found == pytest.approx(8 * on_the_wire / 10)
+
+
 def test_a_line_of_10_gbit_carries_14_2_million_frames_of_64_bytes():
     found = sink_ns(load("backend.kind=tap-bridge", "backend.line_gbps=10"), 64)
     assert 1e9 / found == pytest.approx(14.2e6, rel=1e-3)  # DESIGN 6b.12

@@ -36,7 +36,15 @@ def wire_bytes(packet_bytes: int, mtu_bytes: int) -> int:
 
 
 def sink_ns(scenario: Scenario, packet_bytes: int) -> float:
-    """Time that one packet takes there, in ns; queue pairs are loaded alike, each has its share of one NIC's line."""
+    """Time that one packet takes there, in ns: under a mix of sizes the mean of theirs."""
+    mix = scenario.traffic.mix
+    if mix is None:
+        return _sink_ns(scenario, packet_bytes)
+    return sum(share * _sink_ns(scenario, size) for size, share in zip(mix.bytes, mix.shares, strict=True))
+
+
+def _sink_ns(scenario: Scenario, packet_bytes: int) -> float:
+    """Queue pairs are loaded alike, each has its share of one NIC's line."""
     backend = scenario.backend
     if backend.has_nic:
         return wire_bytes(packet_bytes, backend.mtu_bytes) * 8 * scenario.queues.pairs / backend.line_gbps
