@@ -43,6 +43,18 @@ def test_it_goes_where_there_is_room_and_is_found_wherever_it_lies(tmp_path, mon
     assert kept.kept("some.code") is None
 
 
+def test_the_last_few_versions_stay_and_nothing_of_others_goes(folder):
+    others = [folder / "any.json", folder / "any.0.code", folder / "anybody.0.json"]
+    for other in others:
+        other.write_text("another's")
+    for number in range(6):
+        kept.keep(f"any.{number}.json", CONTENT)
+        os.utime(folder / f"any.{number}.json", ns=(number, number))
+    kept.keep("any.6.json", CONTENT)
+    assert sorted(file.name for file in folder.glob("any.?.json")) == [f"any.{number}.json" for number in (3, 4, 5, 6)]
+    assert all(other.exists() for other in others)
+
+
 @pytest.mark.parametrize("touched", ["module.py", "inner/module.py", "configs/cpus/one.yaml"])
 def test_what_is_installed_changes_with_every_module_and_table(touched, tmp_path, monkeypatch):
     for name in ("module.py", "inner/module.py", "configs/cpus/one.yaml"):

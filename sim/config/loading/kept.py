@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Iterable
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
@@ -16,6 +17,8 @@ from sim.config.loading import paths
 from sim.config.loading.files import write_whole
 
 _PACKAGE = Path(__file__).parents[2]
+#: Versions of what is kept under one name: several checkouts may share a folder.
+_VERSIONS = 4
 
 
 def folders() -> list[Path]:
@@ -39,14 +42,25 @@ def kept(name: str) -> bytes | None:
 
 
 def keep(name: str, content: bytes) -> None:
-    """Keep something in the first folder that takes it; where none does, the next command works it out again."""
+    """Keep something in the first folder that takes it; where none does, the next command works it out again.
+
+    Of what is called NAME.DIGEST.SUFFIX the last few digests stay.
+    """
     for folder in folders():
         try:
             folder.mkdir(parents=True, exist_ok=True)
             write_whole(folder / name, _digest(content) + b"\n" + content)
         except (ConfigError, OSError):
             continue
+        with suppress(OSError):  # another command may remove them at the same time
+            _remove_older(folder, name)
         return
+
+
+def _remove_older(folder: Path, name: str) -> None:
+    versions = folder.glob(f"{name.partition('.')[0]}.*{Path(name).suffix}")
+    for file in sorted(versions, key=lambda file: file.stat().st_mtime_ns, reverse=True)[_VERSIONS:]:
+        file.unlink()
 
 
 @cache
