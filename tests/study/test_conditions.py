@@ -78,6 +78,14 @@ def test_a_ring_and_packets_at_once_are_said_where_they_are_read(name, datapath,
         (["mitigations.smap=false"], "mitigations", "off: smap, hardened_usercopy"),
         (["traffic.load=2e6"], "load", "constant, 2 Mpps"),
         (["placement.smt_siblings=true"], "placement", "driver and worker on two threads of one core"),
+        (
+            [
+                *("kernel=v6.12", "backend.kind=tap-skb"),
+                *(f"kernel.behaviour.{switch}=true" for switch in ("init_on_alloc", "memory_cgroups")),
+            ],
+            "kernel",
+            "Linux 6.12 (v6.12), init_on_alloc, memory_cgroups",
+        ),
         (["queues.pairs=4"], "queues", "4 queue pairs, 1 worker on 1 core"),
         (
             ["backend={kind: tap-ovs, port: veth}"],

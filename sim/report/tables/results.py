@@ -17,12 +17,12 @@ from sim.engine import Point
 from sim.report.tables.evidence import decomposition_table, uncertainty_tables
 from sim.report.tables.stack import LAYERS, stack
 from sim.report.tables.terminal import Columns, Drawing, TextTable, table_of
+from sim.study.evidence.conditions import ring_and_batches
 from sim.study.questions.capacity import Capacities, Capacity, Carried, lost_share
 from sim.study.questions.columns import Column, columns_of
 from sim.study.questions.compare import DIFFERENCE_COLUMNS, Comparison, Difference
 from sim.study.questions.limits import LINK_GBIT, Limit
 from sim.study.questions.run import Result, TieCheck
-from sim.study.evidence.conditions import ring_and_batches
 from sim.study.sensitivity.shapley import Decomposition
 from sim.study.sweep.gains import free_axes, gains
 from sim.study.timeline.model import Timeline

@@ -42,7 +42,7 @@ def conditions(scenario: Scenario, configs: Path | None = None) -> Conditions:
     rows = (
         Premise("question", scenario.title or scenario.name, {"title": scenario.title}),
         _cpu(scenario),
-        Premise("kernel", _titled(scenario.kernel.title, scenario.kernel.name), {"kernel": scenario.kernel.name}),
+        _kernel(scenario),
         _mitigations(scenario),
         _datapath(scenario),
         _queues(scenario),
@@ -65,6 +65,13 @@ def _cpu(scenario: Scenario) -> Premise:
         f"{_titled(scenario.cpu.title, scenario.cpu.name) or scenario.cpu.name} at {clock.value:g} GHz ({clock.grade})"
     )
     return Premise("CPU", text, {"cpu": scenario.cpu.name, "core_ghz": clock.value, "core_ghz_grade": clock.grade})
+
+
+def _kernel(scenario: Scenario) -> Premise:
+    kernel = scenario.kernel
+    switched_on = {name: True for name in ("init_on_alloc", "memory_cgroups") if getattr(kernel.behaviour, name)}
+    text = ", ".join([_titled(kernel.title, kernel.name), *switched_on])
+    return Premise("kernel", text, {"kernel": kernel.name, **switched_on})
 
 
 def _mitigations(scenario: Scenario) -> Premise:
