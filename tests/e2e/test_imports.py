@@ -57,7 +57,6 @@ LARGE_FOLDERS: dict[str, str] = {}
 SHORT = {
     "config/loading/provenance.py": "what made an answer, in every form",
     "config/progress.py": "what a long call tells, in every room",
-    "datapath/vhost_net/allocation.py": "what stands behind three kinds of allocation, in both directions",
     "engine/histogram.py": "buckets that both engines share",
     "engine/order.py": "the order of events that both engines share",
     "study/sweep/together.py": "which points of a sweep go together, not how one is run",
