@@ -37,6 +37,7 @@ def check(scenario: Scenario, packet_bytes: int) -> None:
     _check_queues(scenario)
     _check_interrupts(scenario)
     _check_zeroing(scenario)
+    _check_variants(scenario)
     if device.kind != "vhost_net" or device.direction == "rx":
         _check_simple_ring(scenario)
     if device.kind == "tap_write":
@@ -120,6 +121,25 @@ def _check_zeroing(scenario: Scenario) -> None:
         raise ConfigError(
             f"{kernel.name} has no init_on_alloc (v5.3 and later do)", key="kernel.behaviour.init_on_alloc", got=True
         )
+
+
+#: Devices that do not reach their ring by the accessors of a kernel: why, and the variant that they are.
+_WITHOUT_ACCESSORS = {
+    "qemu": ("QEMU is no kernel", "user_ring"),
+    "vhost_user": ("rte_vhost is no kernel", "plain"),
+    "af_xdp": ("the rings of an AF_XDP socket are the kernel's own memory", "plain"),
+}
+
+
+def _check_variants(scenario: Scenario) -> None:
+    """Refuse variants of a kernel's accessors where none stands between a device and its ring."""
+    why, own = _WITHOUT_ACCESSORS.get(scenario.device.kind, ("", ""))
+    wrong = [variant.name for variant in scenario.access if variant.role == "variant"]
+    if why and wrong:
+        raise ConfigError(f"{why}, and needs none of it: access '{own}'", key="access", got=wrong[0])
+    mapped = [variant.name for variant in scenario.access if variant.mapping.pages != "user"]
+    if scenario.device.kind == "tap_write" and mapped:
+        raise ConfigError("tap_write has no ring to map: access 'copy_user'", key="access", got=mapped[0])
 
 
 def _check_simple_ring(scenario: Scenario) -> None:

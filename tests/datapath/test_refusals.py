@@ -100,7 +100,16 @@ REFUSALS = [
     ),
     Refusal("tap-write", ("backend.kind=tap-bridge",), "backend.kind", "tap-bridge is not modelled behind tap_write"),
     Refusal("tap-write", ("access=uaccess_batched",), "access", "in windows, and tap_write has none"),
-    Refusal("af-xdp-tx", ("access=uaccess_batched",), "access", "in windows, and af_xdp has none"),
+    Refusal("tap-write", ("access=vmap",), "access", "tap_write has no ring to map: access 'copy_user'"),
+    *(
+        Refusal(name, (f"access={access}",), "access", f"needs none of it: access '{own}' (got {access})")
+        for name, own in (
+            *(("qemu-tx", "user_ring"), ("qemu-rx", "user_ring")),
+            *(("vhost-user-tx", "plain"), ("vhost-user-virtio-net-rx", "plain")),
+            *(("af-xdp-tx", "plain"), ("af-xdp-rx", "plain")),
+        )
+        for access in ("copy_user", "vmap", "uaccess_batched")
+    ),
     Refusal("tap-write", ("backend.kind=tap-skb",), "backend.kind", "tap-skb is modelled with device.sndbuf_limited"),
     Refusal("tap-write", ("device.direction=rx",), "device.direction", "is not modelled with device.kind tap_write"),
     Refusal("qemu-tx", ("backend.kind=tap-bridge",), "backend.kind", "tap-bridge is not modelled behind qemu"),
@@ -110,7 +119,6 @@ REFUSALS = [
     ),
     Refusal("qemu-tx", ("driver.kind=virtio-user",), "driver.kind", "its guest is Linux"),
     Refusal("qemu-tx", ("traffic.mix=imix",), "traffic.mix", "is not modelled with device.kind qemu"),
-    Refusal("qemu-tx", ("access=vmap",), "access", "QEMU is no kernel and needs none of it"),
     *(
         Refusal("qemu-tx", (f"{key}={value}",), key, "is not modelled with device.kind qemu")
         for key, value in NOT_FOR_OTHERS.items()

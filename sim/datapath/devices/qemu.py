@@ -67,9 +67,6 @@ def check_emulates(scenario: Scenario) -> None:
         )
     if scenario.traffic.mix is not None:
         raise ConfigError("is not modelled with device.kind qemu", key="traffic.mix")
-    wrong = [variant.name for variant in scenario.access if variant.role == "variant"]
-    if wrong:
-        raise ConfigError("QEMU is no kernel and needs none of it: access 'user_ring'", key="access", got=wrong[0])
     if scenario.device.direction == "tx":
         check_backend(scenario)
 
