@@ -155,7 +155,12 @@ REFUSALS = [
         for name in (SEED, RX, "virtio-user-packed")
     ),
     Refusal("qemu-tx", ("backend.kind=macvtap",), "backend.kind", "macvtap is not modelled behind qemu"),
-    Refusal(SEED, ("backend.rx_frames=64",), "backend.rx_frames", "tap-xdp-drop gives no skbs to the receive path"),
+    Refusal(
+        SEED,
+        ("backend.rx_frames=64",),
+        "backend.rx_frames",
+        "tap-xdp-drop gives no skbs to the receive path, as backend.kind tap-skb does",
+    ),
     *(
         Refusal(
             *(SEED, ("backend={kind: tap-skb, rx_frames: 64}",), "backend.rx_frames"),

@@ -31,6 +31,10 @@ SHORT = ["access=copy_user", "traffic.packet_bytes=64"]
         pytest.param(SEED, "queues.workers=each", "queues.pairs=2", marks=pytest.mark.deep),
         pytest.param(SEED, "virtqueue.iotlb_miss_cost=30", "what virtio-user-iotlb has", marks=pytest.mark.deep),
         ("tap-write", "virtqueue.size=512", "device.kind=vhost_net"),
+        (
+            *("virtio-user-receive-skb", "backend.rx_frames=4"),
+            "what tcp-stream-messages has or what virtio-user-rx-frames has or what virtio-user-sndbuf-limited has",
+        ),
     ],
 )
 def test_a_key_that_nothing_reads_is_refused_with_what_it_would_need(name, text, needs):

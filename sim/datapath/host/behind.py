@@ -59,7 +59,10 @@ def check_gathers(scenario: Scenario, one_by_one: bool) -> None:
     if not scenario.backend.rx_frames:
         return
     if not scenario.backend.goes_up:
-        raise ConfigError(f"{scenario.backend.kind} gives no skbs to the receive path", key="backend.rx_frames")
+        raise ConfigError(
+            f"{scenario.backend.kind} gives no skbs to the receive path, as backend.kind tap-skb does",
+            key="backend.rx_frames",
+        )
     if not one_by_one:
         raise ConfigError(
             "a TAP gathers skbs that are sent one by one (device.sndbuf_limited, or xdp_batching: false)",

@@ -122,7 +122,7 @@ def after_copy(worker: Program, scenario: Scenario, batched: bool, expand_bytes:
             with worker.each("flush" if batched else "packet", sometimes=worker.sometimes):
                 worker.step(f"{prefix}redirect_flush", "doorbell of the NIC", "redirect_flush")
                 worker.change(extra_ns=backend.doorbell_cost.value)
-        if backend.rx_frames and not batched:
+        if backend.goes_up and not batched and backend.rx_frames:
             worker.step(f"{prefix}gather", "gathered with others", "gather_packet")
         if backend.goes_up:
             worker.step(f"{prefix}receive", "skb up the host's stack", "skb_receive", **each)
