@@ -106,6 +106,15 @@ def test_as_many_draws_are_made_as_the_ends_take(monkeypatch):
     assert intervals.uncertainty(pair(), sure.draws).gains == sure.gains
 
 
+def test_no_link_bounds_what_a_guest_receives():
+    scenario = sim.load_scenario("virtio-user-macvtap")
+    received = scenario.model_copy(update={"device": scenario.device.model_copy(update={"direction": "rx"})})
+    for asked, bounded in ((scenario, True), (received, False)):
+        sides = sides_of(asked)[:1]
+        made = intervals.MeasuredDraws(sides, np.ones(1), np.ones((1, 2)), np.zeros(2), np.zeros(2), Spread)
+        assert (made._full_pps(0) < np.inf) is bounded
+
+
 def test_the_error_of_an_end_is_that_of_its_quantile():
     # Of N draws, evenly between 0 and 1, the end at 5 % has the standard error sqrt(0.05 x 0.95 / N); the width is 0.9.
     sample = np.linspace(0, 1, 100_001)

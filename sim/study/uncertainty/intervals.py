@@ -390,10 +390,10 @@ class MeasuredDraws:
 
     def _full_pps(self, number: int) -> float:
         """Return the rate at which the link of a side is full, which no error of model or rig exceeds; inf: no link."""
-        backend = self.sides[number].case.scenario.backend
-        if not backend.has_nic:
+        scenario = self.sides[number].case.scenario
+        if not scenario.leaves_by_nic:
             return np.inf
-        line = line_rate_pps(self.sides[number].packet_bytes, backend.line_gbps)
+        line = line_rate_pps(self.sides[number].packet_bytes, scenario.backend.line_gbps)
         return max(line, float(self.nominal[number]), float(self.table[number].max()))
 
     def rate(self, number: int) -> Rate:
