@@ -44,7 +44,7 @@ def test_it_goes_where_there_is_room_and_is_found_wherever_it_lies(tmp_path, mon
 
 
 def test_the_last_few_versions_stay_and_nothing_of_others_goes(folder):
-    others = [folder / "any.json", folder / "any.0.code", folder / "anybody.0.json"]
+    others = [folder / "any.json", folder / "any.0.code", folder / "anybody.0.json", folder / "any.more.0.json"]
     for other in others:
         other.write_text("another's")
     for number in range(6):

@@ -58,7 +58,8 @@ def keep(name: str, content: bytes) -> None:
 
 
 def _remove_older(folder: Path, name: str) -> None:
-    versions = folder.glob(f"{name.partition('.')[0]}.*{Path(name).suffix}")
+    called, *_, suffix = name.rsplit(".", 2)
+    versions = [file for file in folder.glob(f"{called}.*.{suffix}") if file.name.rsplit(".", 2)[0] == called]
     for file in sorted(versions, key=lambda file: file.stat().st_mtime_ns, reverse=True)[_VERSIONS:]:
         file.unlink()
 
