@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 import time
+from concurrent.futures import BrokenExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import suppress
 
 import pytest
 
@@ -13,7 +16,7 @@ import sim
 from sim.config.errors import ConfigError
 from sim.live.workers import EndedError, Workers
 from sim.study.runs.case import Case, one_point
-from sim.study.runs.pool import Job, run_jobs
+from sim.study.runs.pool import Job, local_executor, run_jobs
 from tests.live.test_state import SEED
 
 
@@ -63,3 +66,24 @@ def test_a_job_that_nobody_waits_for_holds_nothing_up(workers):
     with pytest.raises(BrokenProcessPool):
         asked.submit(os.getpid)
     assert workers.executor().submit(os.getpid).result(60) != os.getpid()
+
+
+def test_a_pool_ends_whose_jobs_were_cancelled_before_its_process_died(monkeypatch):
+    """The thread that tells all jobs of it does not end on one that nobody waits for."""
+    uncaught = []
+    monkeypatch.setattr(threading, "excepthook", uncaught.append)
+    ended = threading.Event()
+
+    def ask():
+        with suppress(BrokenExecutor), local_executor(1) as pool:
+            process = pool.submit(os.getpid).result()
+            pool.submit(time.sleep, 600)
+            waiting = [pool.submit(time.sleep, 600) for _ in range(5)]
+            assert waiting[-1].cancel()
+            os.kill(process, signal.SIGKILL)
+            waiting[0].result()
+        ended.set()
+
+    threading.Thread(target=ask, daemon=True).start()
+    assert ended.wait(60)
+    assert uncaught == []

@@ -6,9 +6,17 @@ import gc
 import os
 import signal
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor, wait
+from concurrent.futures import (
+    FIRST_COMPLETED,
+    Executor,
+    Future,
+    InvalidStateError,
+    ProcessPoolExecutor,
+    ThreadPoolExecutor,
+    wait,
+)
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing import active_children, get_context, parent_process
 from threading import Thread, current_thread, main_thread
@@ -56,13 +64,27 @@ class Outcomes:
 _ENDING = (signal.SIGINT, signal.SIGTERM)
 
 
+class _Given(Future[Any]):
+    """A future that hears of its broken pool even if it was cancelled.
+
+    The thread that tells all of them would end on it with an error, and the pool never.
+    """
+
+    def set_exception(self, exception: BaseException | None) -> None:
+        """Take what went wrong, unless nobody waits for it."""
+        with suppress(InvalidStateError):
+            super().set_exception(exception)
+
+
 class _Pool(ProcessPoolExecutor):
     """A pool that starts its workers undisturbed: one whose start is cut short would end in a traceback of its own."""
 
     def submit(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
         """Send a call out, which may start a worker."""
         with _ending_later():
-            return super().submit(function, *args, **kwargs)
+            future = super().submit(function, *args, **kwargs)
+        future.__class__ = _Given
+        return future
 
 
 @contextmanager
