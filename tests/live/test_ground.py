@@ -35,11 +35,13 @@ def banded(question, known):
 @pytest.mark.parametrize(
     "overrides",
     [
-        ["cpu.primitives.lfence=31"],
+        pytest.param(["cpu.primitives.lfence=31"], marks=pytest.mark.deep),
         ["cpu.primitives.lfence=9000"],  # far outside its range, which is said
         ["cpu.cpi=0.5", "cpu.core_ghz=2.5", "device.reuse_bytes_per_packet=4000"],  # lines come from another cache
-        ["kernel=v6.12", "kernel.object_size_check_instructions=90"],  # a step has no less than this part of it
-        ["kernel.steps.head.instructions=90", "cpu.primitives.stac=12"],
+        pytest.param(  # a step has no less than this part of it
+            ["kernel=v6.12", "kernel.object_size_check_instructions=90"], marks=pytest.mark.deep
+        ),
+        pytest.param(["kernel.steps.head.instructions=90", "cpu.primitives.stac=12"], marks=pytest.mark.deep),
     ],
 )
 def test_an_answer_on_known_ground_is_that_of_a_new_question(overrides):
