@@ -297,7 +297,8 @@ def total(values: Iterable[float]) -> float:
 
 def whole(value: float) -> int:
     """Return a value without its fraction, draw by draw."""
-    return int(_done(_whole, value, 0)) if not isinstance(value, Traced) else _done(_whole, value, 0)
+    made: int = _done(_whole, value, 0)
+    return made
 
 
 def everywhere(holds: Any, surely: bool) -> bool:

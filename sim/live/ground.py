@@ -11,11 +11,10 @@ from dataclasses import dataclass, replace
 
 from sim.config.errors import ConfigError
 from sim.config.scenario.scenario import Scenario
-from sim.config.tables.quantity import Quantity
 from sim.costs.audit import quantities
 from sim.live.questions import Question, Tables
 from sim.live.state import State
-from sim.study.runs.case import Based, Side, sides_of, value_of
+from sim.study.runs.case import Based, Side, entry, sides_of
 
 #: Grounds that are kept.
 _KEPT = 4
@@ -32,7 +31,7 @@ class Ground:
 
     def sides(self, scenario: Scenario, costs: tuple[str, ...]) -> list[Side]:
         """Return the sides of a scenario that differs in some costs alone, each to be run as one of these."""
-        values = {key: entry.value for key in costs if isinstance(entry := value_of(scenario, key), Quantity)}
+        values = {key: entry(scenario, key).value for key in costs}
         return [
             replace(side, case=replace(side.case, base=Based(own.case, values)))
             for side, own in zip(sides_of(scenario), self._sides, strict=True)
@@ -41,7 +40,7 @@ class Ground:
     def carries(self, scenario: Scenario, costs: tuple[str, ...]) -> bool:
         """Return whether a scenario has the values of these sides but for some costs."""
         own, others = (
-            [(key, entry.value) for key, entry in quantities(either) if key not in costs]
+            [(key, known.value) for key, known in quantities(either) if key not in costs]
             for either in (self._scenario, scenario)
         )
         return own == others

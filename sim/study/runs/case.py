@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from math import lcm
 from typing import Any, TypeVar
@@ -114,6 +114,10 @@ class Case:
         """Plan of the case, by function where its figure is of some; built once, and not sent to other processes."""
         scenario, by_function = self.scenario, bool(self.functions)
         return build_plan(scenario, scenario.access[0].name, scenario.traffic.sizes[0], functions=by_function)
+
+    def at(self, values: Mapping[str, float]) -> Case:
+        """Return the case with other values in some of its table entries; `with_values` says which may be."""
+        return replace(self, scenario=with_values(self.scenario, values)) if values else self
 
     def __getstate__(self) -> dict[str, Any]:
         return {name: value for name, value in self.__dict__.items() if name != "plan"}

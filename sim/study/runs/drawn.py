@@ -20,7 +20,7 @@ from sim.config.tables.quantity import Flag, Quantity
 from sim.costs.audit import Itself, with_far_outside
 from sim.costs.draws import Divided
 from sim.engine import Point, simulate
-from sim.study.runs.case import Case, Floats, check_conceivable, entry, observe, value_of, with_values
+from sim.study.runs.case import Case, Floats, check_conceivable, entry, observe, value_of
 from sim.study.runs.functions import shares
 from sim.study.runs.structures import Structures, Turned, structures_of
 
@@ -75,7 +75,7 @@ def _each(
 
 def _built_alone(case: Case, values: Values, of_one: Callable[[Case], Answer]) -> Answer | str:
     try:
-        return of_one(replace(case, scenario=with_values(case.scenario, values)) if values else case)
+        return of_one(case.at(values))
     except Exception as error:  # the error of one point is reported with it, and must not end the study
         return in_words(error)
 

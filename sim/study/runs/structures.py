@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from sim.costs.audit import Itself, quantities
 from sim.costs.draws import tracing
 from sim.datapath import Plan, build_plan
-from sim.study.runs.case import Case, with_values
+from sim.study.runs.case import Case
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -46,8 +45,7 @@ class Structures:
 @lru_cache(maxsize=_KEPT)
 def structures_of(same: Itself[Case], turned: Turned) -> Structures:
     """Return the structures of a case with some of its switches turned."""
-    case = same.table
-    return Structures(replace(case, scenario=with_values(case.scenario, dict(turned))) if turned else case)
+    return Structures(same.table.at(dict(turned)))
 
 
 def read_by(case: Case) -> Plan:
@@ -60,7 +58,7 @@ def read_by(case: Case) -> Plan:
 def _built(case: Case, values: Mapping[str, float]) -> Structure | None:
     from sim.engine.drawn import Structure  # machine code is loaded only when it is needed
 
-    scenario = with_values(case.scenario, values)
+    scenario = case.at(values).scenario
     try:
         with tracing() as formulas:
             plan = build_plan(

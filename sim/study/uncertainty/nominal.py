@@ -15,7 +15,7 @@ from sim.config.tables.calibration import Path as PathClass
 from sim.costs.audit import Itself, far_outside
 from sim.datapath import Plan
 from sim.engine import Point, simulate
-from sim.study.runs.case import Case, entry, with_values
+from sim.study.runs.case import Case, entry
 from sim.study.runs.drawn import Values, in_words, parts, said_of
 from sim.study.runs.pool import Job, answers
 from sim.study.runs.structures import read_by
@@ -110,7 +110,7 @@ def _at(case: Case, values: Values) -> Nominal:
     """Run a case on its structure, which draws will ask for, too."""
     ((_, runs),) = parts(case, [values], least=1)
     if runs is None:
-        changed = replace(case, scenario=with_values(case.scenario, values)) if values else case
+        changed = case.at(values)
         return Nominal(simulate(changed.plan, changed.scenario.run), basis_of(changed))
     return Nominal(said_of(runs.point(0), runs, case.scenario), _known_basis(Itself(case), Itself(runs.plan)))
 
