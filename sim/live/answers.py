@@ -13,9 +13,8 @@ from enum import IntEnum
 from pathlib import Path
 
 from sim.config.scenario.scenario import Scenario
-from sim.config.tables.quantity import Quantity
 from sim.live.ground import Grounded, Grounds
-from sim.live.questions import Question, Tables, as_shipped, reason, ways, without_effect
+from sim.live.questions import Question, Tables, as_shipped, entries_of, reason, ways, without_effect
 from sim.live.state import State
 from sim.study.evidence.envelope import outside
 from sim.study.questions.limits import limits
@@ -25,7 +24,7 @@ from sim.study.review.preface import Preface, preface, with_worth
 from sim.study.review.ranking import ranking
 from sim.study.review.review import Review
 from sim.study.runs.asked import Ways
-from sim.study.runs.case import Side, sides_of, value_of
+from sim.study.runs.case import Side, sides_of
 from sim.study.runs.pool import pool_for
 from sim.study.sensitivity.tornado import Sensitivities, swing_entries
 from sim.study.uncertainty.intervals import FEW_DRAWS, Uncertainty, uncertainty
@@ -171,8 +170,7 @@ class Known:
 
 def _but_for_entries(question: Question) -> State:
     """Return the state of a question with the entries of tables as they are."""
-    entries = (name for name, _ in question.state.changes if isinstance(value_of(question.scenario, name), Quantity))
-    return replace(question.state.without(entries), draws=None)
+    return replace(question.state.without(entries_of(question)), draws=None)
 
 
 class _Asked:

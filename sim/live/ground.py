@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from sim.config.errors import ConfigError
 from sim.config.scenario.scenario import Scenario
 from sim.costs.audit import quantities
-from sim.live.questions import Question, Tables
+from sim.live.questions import Question, Tables, entries_of
 from sim.live.state import State
 from sim.study.runs.case import Based, Side, entry, sides_of
 
@@ -82,5 +82,4 @@ def _without_costs(tables: Tables, state: State, question: Question) -> Ground:
 
 def costs_of(question: Question) -> tuple[str, ...]:
     """Return the keys of a question's changes that are costs, in the order of the tables: prices depend on them."""
-    changed = {key for key, _ in question.state.changes}
-    return tuple(key for key, _ in quantities(question.scenario) if key in changed and not key.startswith(_APART))
+    return tuple(key for key in entries_of(question) if not key.startswith(_APART))

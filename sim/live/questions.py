@@ -17,6 +17,7 @@ from sim.config.loading.overrides import Given
 from sim.config.loading.paths import FOLDERS, names
 from sim.config.scenario.scenario import Scenario
 from sim.config.tables.access import Access
+from sim.costs.audit import quantities
 from sim.live.state import ACCESSOR, SCENARIO, State
 from sim.study.runs.asked import Point, Ways, every_point, idle, unread, ways_to_read
 from sim.study.runs.case import value_of
@@ -139,6 +140,12 @@ def at_ends(scenario: Scenario) -> list[Point]:
 def without_effect(question: Question, keys: Sequence[str]) -> set[str]:
     """Return the keys that nothing in the scenario of a question reads."""
     return set(unread(keys, at_ends(question.scenario)))
+
+
+def entries_of(question: Question) -> tuple[str, ...]:
+    """Return the keys of a question's changes that are entries of tables, in the order of the tables."""
+    changed = {key for key, _ in question.state.changes}
+    return tuple(key for key, _ in quantities(question.scenario) if key in changed)
 
 
 def ways(tables: Tables, question: Question) -> Ways:
