@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import BrokenExecutor, Executor, Future
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import ExitStack, suppress
@@ -12,7 +12,9 @@ from threading import Event, Lock, Thread
 from time import monotonic
 from typing import Any
 
+from sim.study.runs.case import Case
 from sim.study.runs.pool import local_executor
+from sim.study.runs.sent import Given, Knowing, Result, Sent, asked
 
 #: What a process runs first, so that its machine code is there when somebody asks.
 _FIRST, _FIRST_ACCESS, _FIRST_BYTES = "virtio-user-xdp1-tap", "copy_user", 64
@@ -20,6 +22,8 @@ _FIRST, _FIRST_ACCESS, _FIRST_BYTES = "virtio-user-xdp1-tap", "copy_user", 64
 
 #: So long jobs that nobody waits for may keep all processes, in seconds; and how often that is looked at.
 _MOST_IDLE_SECONDS, _LOOK_SECONDS = 0.6, 0.2
+#: Runs that take as long as to open a case and build its Plan; cases that a process is believed to know.
+_RUNS_OF_A_PLAN, _KNOWN = 80, 256
 
 #: Returns whether an answer is still waited for.
 Wanted = Callable[[], bool]
@@ -29,20 +33,65 @@ class EndedError(Exception):
     """The processes were told to end."""
 
 
+class _Process:
+    """One process: its jobs, in the order in which they came, and the cases that it was asked about of late."""
+
+    def __init__(self, pool: Executor) -> None:
+        self._pool = pool
+        self._jobs: dict[Future[Any], tuple[Wanted, int]] = {}
+        self._known: dict[Sent, None] = {}
+        pool.submit(os.getpid)  # it is started now
+
+    @property
+    def is_broken(self) -> bool:
+        """Whether it has died."""
+        try:
+            self._pool.submit(os.getpid)
+        except (BrokenExecutor, RuntimeError):
+            return True
+        return False
+
+    def runs_before(self, case: Sent | None) -> int:
+        """Return about how many runs would be made here before a further job about a case is."""
+        waiting = sum(runs for _, runs in [*self._jobs.values()])
+        return waiting + (0 if case in self._known else _RUNS_OF_A_PLAN)
+
+    def submit(self, function: Callable[..., Any], args: Iterable[Any], wanted: Wanted, runs: int) -> Future[Any]:
+        """Send a job out. BrokenProcessPool where it was ended."""
+        try:
+            future = self._pool.submit(function, *args)
+        except RuntimeError as error:  # it was ended meanwhile
+            raise BrokenProcessPool(str(error)) from None
+        self._jobs[future] = wanted, runs
+        future.add_done_callback(lambda done: self._jobs.pop(done, None))
+        return future
+
+    def note(self, case: Sent) -> None:
+        """Note a case that it knows from now on."""
+        self._known.pop(case, None)
+        self._known[case] = None
+        while len(self._known) > _KNOWN:
+            self._known.pop(next(iter(self._known)), None)
+
+    def at(self) -> tuple[Future[Any], Wanted] | None:
+        """Return the job that it is at, and who waits for it: the next ones count as running, too, at the door."""
+        return next(((job, wanted) for job, (wanted, _) in [*self._jobs.items()] if job.running()), None)
+
+
 class Workers:
     """Processes of this machine, one per core unless told otherwise, that share what pages ask.
 
-    A job cannot be stopped. Where all processes are at jobs that nobody waits for any more, they are ended, and others
-    begin: a slow scenario holds nothing up once its page asks for another.
+    A job goes to a process that knows its case, unless another one is done sooner. It cannot be stopped: where all
+    processes are at jobs that nobody waits for any more, they are ended, and others begin. A slow scenario holds
+    nothing up once its page asks for another.
     """
 
     def __init__(self, number: int | None = None) -> None:
         self._number = number or os.cpu_count() or 1
         self._lock, self._opened, self._closed = Lock(), ExitStack(), Event()
-        self._pool: Executor | None = None
-        self._jobs: dict[Future[Any], Wanted] = {}
+        self._processes: tuple[_Process, ...] = ()
 
-    def executor(self, wanted: Wanted = lambda: True) -> Executor:
+    def executor(self, wanted: Wanted = lambda: True) -> Knowing:
         """Return what runs jobs as long as they are wanted, started anew if a process has died.
 
         EndedError behind `close`.
@@ -50,13 +99,13 @@ class Workers:
         with self._lock:
             if self._closed.is_set():
                 raise EndedError
-            if self._pool is None or _is_broken(self._pool):
+            if not self._processes or any(process.is_broken for process in self._processes):
                 self._end()
-                self._pool = self._opened.enter_context(local_executor(self._number, begin_early))
-                for _ in range(self._number):
-                    self._pool.submit(os.getpid)  # a process is started for each
-                Thread(target=self._watch, args=(self._pool,), daemon=True).start()
-            return _Asking(self, self._pool, wanted)
+                self._processes = tuple(
+                    _Process(self._opened.enter_context(local_executor(1, begin_early))) for _ in range(self._number)
+                )
+                Thread(target=self._watch, args=(self._processes,), daemon=True).start()
+            return _Asking(self._processes, wanted)
 
     def close(self) -> None:
         """End the processes, whatever they are at."""
@@ -64,62 +113,53 @@ class Workers:
             self._closed.set()
             self._end()
 
-    def note(self, future: Future[Any], wanted: Wanted) -> None:
-        """Note who waits for a job."""
-        self._jobs[future] = wanted
-        future.add_done_callback(lambda done: self._jobs.pop(done, None))
-
-    def _watch(self, pool: Executor) -> None:
-        """End the processes of a pool that are at what nobody waits for."""
+    def _watch(self, processes: Sequence[_Process]) -> None:
+        """End some processes that are all at what nobody waits for."""
         held: list[Future[Any]] = []
         since = monotonic()
-        while self._pool is pool and not self._closed.wait(_LOOK_SECONDS):
-            now = self._unwanted()
+        while self._processes is processes and not self._closed.wait(_LOOK_SECONDS):
+            now = _unwanted(processes)
             if now != held:
                 held, since = now, monotonic()
             if held and monotonic() - since > _MOST_IDLE_SECONDS:
                 with self._lock:
-                    if self._pool is pool:
+                    if self._processes is processes:
                         self._end()
 
-    def _unwanted(self) -> list[Future[Any]]:
-        """Return the jobs that all processes are at, where nobody waits for any of them.
-
-        Jobs begin in the order in which they came; the next ones count as running while they wait at the door.
-        """
-        running = [(future, wanted) for future, wanted in [*self._jobs.items()] if future.running()]
-        first = running[: self._number]
-        return [] if len(first) < self._number or any(wanted() for _, wanted in first) else [job for job, _ in first]
-
     def _end(self) -> None:
-        """Leave the pool as an interrupt does: it waits for nothing."""
-        opened, self._opened, self._pool = self._opened, ExitStack(), None
+        """Leave the pools as an interrupt does: it waits for nothing."""
+        opened, self._opened, self._processes = self._opened, ExitStack(), ()
         with suppress(EndedError), opened:
             raise EndedError
 
 
-class _Asking(Executor):
-    """The pool as one question sees it."""
+def _unwanted(processes: Sequence[_Process]) -> list[Future[Any]]:
+    """Return the jobs that all processes are at, where nobody waits for any of them."""
+    at = [process.at() for process in processes]
+    jobs = [job for job, wanted in filter(None, at) if not wanted()]
+    return jobs if len(jobs) == len(processes) else []
 
-    def __init__(self, workers: Workers, pool: Executor, wanted: Wanted) -> None:
-        self._workers, self._pool, self._wanted = workers, pool, wanted
+
+class _Asking(Knowing):
+    """The processes as one question sees them."""
+
+    def __init__(self, processes: Sequence[_Process], wanted: Wanted) -> None:
+        self._processes, self._wanted = processes, wanted
 
     def submit(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
-        """Send a job out."""
-        try:
-            future = self._pool.submit(function, *args, **kwargs)
-        except RuntimeError as error:  # it was ended meanwhile
-            raise BrokenProcessPool(str(error)) from None
-        self._workers.note(future, self._wanted)
+        """Send a job out that is about no case."""
+        assert not kwargs, "jobs are called with what they are about, by place"
+        return self._soonest(None).submit(function, args, self._wanted, 1)
+
+    def ask(self, of: Callable[[Case, Sequence[Given]], Result], case: Sent, given: Sequence[Given]) -> Future[Result]:
+        """Ask a function of a case, in the process that is likely to be done with it first."""
+        process = self._soonest(case)
+        future = process.submit(asked, (of, case, given), self._wanted, len(given))
+        process.note(case)
         return future
 
-
-def _is_broken(pool: Executor) -> bool:
-    try:
-        pool.submit(os.getpid)
-    except (BrokenExecutor, RuntimeError):
-        return True
-    return False
+    def _soonest(self, case: Sent | None) -> _Process:
+        return min(self._processes, key=lambda process: process.runs_before(case))
 
 
 def begin_early() -> None:

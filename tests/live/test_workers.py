@@ -15,8 +15,9 @@ import pytest
 import sim
 from sim.config.errors import ConfigError
 from sim.live.workers import EndedError, Workers
-from sim.study.runs.case import Case, one_point
+from sim.study.runs.case import Case, one_point, sides_of
 from sim.study.runs.pool import Job, local_executor, run_jobs
+from sim.study.runs.sent import Sender
 from tests.live.test_state import SEED
 
 
@@ -66,6 +67,34 @@ def test_a_job_that_nobody_waits_for_holds_nothing_up(workers):
     with pytest.raises(BrokenProcessPool):
         asked.submit(os.getpid)
     assert workers.executor().submit(os.getpid).result(60) != os.getpid()
+
+
+def process_of(case, given):
+    return os.getpid()
+
+
+def slow_process_of(case, given):
+    time.sleep(given[0])
+    return os.getpid()
+
+
+def test_a_job_goes_to_the_process_that_knows_its_case():
+    scenario = sim.load_scenario(SEED, overrides=["traffic.packet_bytes=[64, 256]"])
+    cases = [side.case for side in sides_of(scenario)]
+    workers = Workers(2)
+    try:
+        pool = workers.executor()
+        first = [Sender(cases, pool).submit(process_of, number, [{}]) for number in range(len(cases))]
+        homes = [job.result(60) for job in first]
+        assert sorted(map(homes.count, set(homes))) == [len(cases) // 2] * 2  # they wait for each other at first
+        for order in (range(len(cases)), reversed(range(len(cases)))):
+            sender = Sender(cases, workers.executor())
+            assert all(sender.submit(process_of, number, [{}]).result(60) == homes[number] for number in order)
+        held = Sender(cases[:1], pool).submit(slow_process_of, 0, [2.0] + [0.0] * 200)
+        assert Sender(cases[:1], pool).submit(process_of, 0, [{}]).result(60) not in (homes[0], held)  # that is busy
+        assert held.result(60) == homes[0]
+    finally:
+        workers.close()
 
 
 def test_a_pool_ends_whose_jobs_were_cancelled_before_its_process_died(monkeypatch):

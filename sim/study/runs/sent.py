@@ -1,15 +1,17 @@
 """Cases on their way to other processes: those that share their tables are sent together, and share them there, too.
 
-What is worked out of a table once is then worked out once in each process, not once for each case.
+What is worked out of a table, or of a case, once is then worked out once in each process, not once for each job.
 """
 
 from __future__ import annotations
 
 import pickle
+from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from functools import lru_cache
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from sim.costs.audit import Itself
 from sim.study.runs.case import Case
@@ -18,8 +20,28 @@ Given = TypeVar("Given")
 Result = TypeVar("Result")
 #: So many cases are sent together at most: each job carries all of them.
 _TOGETHER = 32
-#: Packets that a process keeps open: those of a question or two.
-_OPEN = 4
+#: Cases whose packets are kept, and packets that a process keeps open: those of a question or two.
+_KEPT, _OPEN = 256, 16
+
+
+@dataclass(frozen=True)
+class Sent:
+    """A case as it is sent: its place in a packet. It is the same one in a process whenever it is asked about."""
+
+    packet: bytes
+    place: int
+
+    def __call__(self) -> Case:
+        """Return the case, in any process."""
+        return _opened(self.packet)[self.place]
+
+
+class Knowing(Executor):
+    """An executor that is told which case a job is about: one of its processes may know the case."""
+
+    @abstractmethod
+    def ask(self, of: Callable[[Case, Sequence[Given]], Result], case: Sent, given: Sequence[Given]) -> Future[Result]:
+        """Ask a function of a case."""
 
 
 class Sender:
@@ -27,41 +49,52 @@ class Sender:
 
     def __init__(self, cases: Sequence[Case], executor: Executor) -> None:
         self._cases, self._executor = cases, executor
-        self._places: list[tuple[int, int]] = []
-        self._packets: tuple[bytes, ...] = ()
-        if not isinstance(executor, ThreadPoolExecutor):
-            self._pack()
+        self._sent = None if isinstance(executor, ThreadPoolExecutor) else _sent(cases)
 
     def submit(
         self, of: Callable[[Case, Sequence[Given]], Result], number: int, given: Sequence[Given]
     ) -> Future[Result]:
         """Ask a function of a case, by number; the function is one of a module, which another process finds."""
-        if not self._packets:
+        if self._sent is None:
             return self._executor.submit(of, self._cases[number], given)
-        packet, place = self._places[number]
-        return self._executor.submit(_asked, of, self._packets[packet], place, given)
-
-    def _pack(self) -> None:
-        groups: list[list[Case]] = []
-        tables: tuple[int, int] | None = None
-        for case in self._cases:
-            own = id(case.scenario.cpu), id(case.scenario.kernel)
-            if own != tables or len(groups[-1]) == _TOGETHER:
-                groups.append([])
-            tables = own
-            self._places.append((len(groups) - 1, len(groups[-1])))
-            groups[-1].append(case)
-        self._packets = _packed(tuple(tuple(map(Itself, group)) for group in groups))
+        if isinstance(self._executor, Knowing):
+            return self._executor.ask(of, self._sent[number], given)
+        return self._executor.submit(asked, of, self._sent[number], given)
 
 
-@lru_cache(maxsize=_OPEN)
-def _packed(groups: tuple[tuple[Itself[Case], ...], ...]) -> tuple[bytes, ...]:
-    """Return cases as they are sent; those of a question are sent again and again."""
-    return tuple(pickle.dumps([same.table for same in group]) for group in groups)
+def asked(of: Callable[[Case, Sequence[Given]], Result], case: Sent, given: Sequence[Given]) -> Result:
+    """Ask a function of a case that was sent, in the process that it was sent to."""
+    return of(case(), given)
 
 
-def _asked(of: Callable[[Case, Sequence[Given]], Result], packet: bytes, place: int, given: Sequence[Given]) -> Result:
-    return of(_opened(packet)[place], given)
+#: Cases that were sent of late, the latest last.
+_of_late: dict[Itself[Case], Sent] = {}
+
+
+def _sent(cases: Sequence[Case]) -> list[Sent]:
+    """Return cases as they are sent: in the packets that they were in before, the others in new ones."""
+    same = [Itself(case) for case in cases]
+    known = {case: sent for case in same if (sent := _of_late.pop(case, None)) is not None}
+    for group in _groups([case for case in same if case not in known]):
+        packet = pickle.dumps([case.table for case in group])
+        known |= {case: Sent(packet, place) for place, case in enumerate(group)}
+    _of_late.update(known)
+    for case in list(_of_late)[:-_KEPT]:
+        _of_late.pop(case, None)
+    return [known[case] for case in same]
+
+
+def _groups(cases: Sequence[Itself[Case]]) -> list[list[Itself[Case]]]:
+    """Part cases into those that share their tables, not too many each."""
+    groups: list[list[Itself[Case]]] = []
+    tables: Any = None
+    for case in cases:
+        own = case.table.scenario.cpu, case.table.scenario.kernel
+        if tables is None or own[0] is not tables[0] or own[1] is not tables[1] or len(groups[-1]) == _TOGETHER:
+            groups.append([])
+        tables = own
+        groups[-1].append(case)
+    return groups
 
 
 @lru_cache(maxsize=_OPEN)
