@@ -44,14 +44,18 @@ class Formulas:
         self._operations: list[Operation | None] = []
         self._left: list[Any] = []  # numbers, or the value itself where there is no operation
         self._right: list[int] = []
-        self._known: dict[tuple[Any, Any, Any], int] = {}
         self._entries: dict[int, tuple[Quantity, Traced]] = {}
+        self._constants: dict[tuple[type, Any], int] = {}
+        self._done: dict[tuple[Operation, int, int], Traced] = {}
+        self._decided: set[tuple[int, bool]] = set()
         self._open = True
 
     def close(self) -> None:
         """Take no further formulas: several threads may work these out from now on."""
         self._open = False
-        self._known.clear()
+        self._constants.clear()
+        self._done.clear()
+        self._decided.clear()
 
     def entry(self, entry: Any, value: Any) -> Any:
         """Return the value of an entry as a traced number, the same each time that it is read; others as they are."""
@@ -59,7 +63,7 @@ class Formulas:
             return value
         known = self._entries.get(id(entry))
         if known is None:
-            known = self._entries[id(entry)] = entry, Traced(self, self._number(id(entry), value, 0), value)
+            known = self._entries[id(entry)] = entry, Traced(self, self._written(None, value, 0), value)
         return known[1]
 
     def number_of(self, entry: Quantity) -> int | None:
@@ -68,33 +72,43 @@ class Formulas:
         return None if known is None else known[1].number
 
     def done(self, operation: Operation, left: Any, right: Any) -> Traced:
-        """Do an operation to two numbers, traced or not, and write it down."""
+        """Do an operation to two numbers, traced or not, and write it down, once."""
         if type(left) is Traced:
             left_number, left = left.number, left.value
         else:
-            left_number = self._number(type(left), left, 0)
+            left_number = self._constant(left)
         if type(right) is Traced:
             right_number, right = right.number, right.value
         else:
-            right_number = self._number(type(right), right, 0)
-        return Traced(self, self._number(operation, left_number, right_number), operation(left, right))
+            right_number = self._constant(right)
+        known = self._done.get((operation, left_number, right_number))
+        if known is None:
+            number = self._written(operation, left_number, right_number)
+            known = self._done[operation, left_number, right_number] = Traced(self, number, operation(left, right))
+        return known
 
     def decide(self, number: int, holds: bool) -> bool:
         """Write down what a formula has decided on a number."""
-        self._number(_as_decided if holds else _as_not_decided, number, number)
+        if (number, holds) not in self._decided:
+            self._decided.add((number, holds))
+            self._written(_as_decided if holds else _as_not_decided, number, number)
         return holds
 
-    def _number(self, kind: Any, left: Any, right: int) -> int:
-        """Return the number of an operation on two others, or of a value of a kind; each is written down once."""
-        number = self._known.get((kind, left, right))
+    def _constant(self, value: Any) -> int:
+        """Return the number of a value that is no entry's; one of another type is another one."""
+        number = self._constants.get((type(value), value))
         if number is None:
-            if not self._open:
-                raise TypeError("these formulas are closed")
-            number = self._known[kind, left, right] = len(self._operations)
-            self._operations.append(None if isinstance(kind, type | int) else kind)
-            self._left.append(left)
-            self._right.append(right)
+            number = self._constants[type(value), value] = self._written(None, value, 0)
         return number
+
+    def _written(self, operation: Operation | None, left: Any, right: int) -> int:
+        """Write an operation on two numbers down, or a value, and return its number."""
+        if not self._open:
+            raise TypeError("these formulas are closed")
+        self._operations.append(operation)
+        self._left.append(left)
+        self._right.append(right)
+        return len(self._operations) - 1
 
     def at(self, values: Mapping[int, Any]) -> Values:
         """Work everything out with other values of some entries, by their numbers: one for all draws, or one per draw.

@@ -33,7 +33,8 @@ def too_late(plan: Plan) -> ConfigError:
 
 def check_horizon(plan: Plan, packets: int) -> None:
     """Raise ConfigError for a run that may need more simulated time, idle events or arrivals than there can be."""
-    serial_ps = total(_longest_ps(plan, segment) for segment in plan.segments if not _background(plan, segment))
+    line_ps = _slowest_line_ps(plan)
+    serial_ps = total(_longest_ps(segment, line_ps) for segment in plan.segments if not _background(plan, segment))
     gap_ps = 0.0 if plan.arrivals is None else _SECOND_PS / plan.arrivals.load.mean_pps
     each_ps = serial_ps + gap_ps
     if packets * each_ps > LAST_PS:
@@ -78,14 +79,17 @@ def _background(plan: Plan, segment: Segment) -> bool:
     return plan.actors[segment.actor] in BACKGROUND
 
 
-def _longest_ps(plan: Plan, segment: Segment) -> float:
-    """Return the longest that a segment can take, lines and units of a whole batch included."""
+def _slowest_line_ps(plan: Plan) -> int:
+    """Return the longest that an access can wait for a line."""
     latencies = plan.latencies
+    return most(most(latencies.transfer_ps, latencies.clean_ps), most(latencies.far_hit_ps, latencies.near_hit_ps))
+
+
+def _longest_ps(segment: Segment, line_ps: int) -> float:
+    """Return the longest that a segment can take, lines and units of a whole batch included."""
     lines = max((access.bytes for access in (segment.read, segment.write) if access is not None), default=0) // 64 + 2
-    hits, misses = (latencies.far_hit_ps, latencies.near_hit_ps), (latencies.transfer_ps, latencies.clean_ps)
-    waits = lines * most(most(*misses), most(*hits))
     fixed = reduce(most, segment.class_costs, segment.cost_ps)
-    return 1.0 * (fixed + segment.unit_ps + waits) * segment.first.repeats
+    return 1.0 * (fixed + segment.unit_ps + lines * line_ps) * segment.first.repeats
 
 
 def _slowest(plan: Plan) -> tuple[str | None, str]:

@@ -47,9 +47,13 @@ class Ranged:
 
 def ranged(scenario: Scenario, key: str) -> Ranged:
     """Return the entry of a key with its home table."""
+    return _ranged(scenario, key, entry(scenario, key))
+
+
+def _ranged(scenario: Scenario, key: str, quantity: Quantity) -> Ranged:
     root = key.partition(".")[0]
     home = {"cpu": scenario.cpu.name, "kernel": scenario.kernel.name}.get(root, "")
-    return Ranged(key, home, entry(scenario, key))
+    return Ranged(key, home, quantity)
 
 
 def used_entries(scenario: Scenario, plans: Iterable[Plan] | None = None) -> list[Ranged]:
@@ -61,8 +65,8 @@ def used_entries(scenario: Scenario, plans: Iterable[Plan] | None = None) -> lis
     if plans is None:
         plans = [build_plan(scenario, access, size) for access, size in variants_and_sizes(scenario)]
     read = {key for plan in plans for key in plan.inputs.keys() - plan.ledger.only_for_setup()}
-    entries = [ranged(scenario, key) for key, _ in quantities(scenario) if key in read]
-    return [entry for entry in entries if entry.quantity.drawn_from != "fixed"]
+    used = ((key, quantity) for key, quantity in quantities(scenario) if key in read)
+    return [_ranged(scenario, key, quantity) for key, quantity in used if quantity.drawn_from != "fixed"]
 
 
 def at_scores(quantity: Quantity, scores: Floats) -> Floats:
