@@ -81,12 +81,12 @@ class Itself(Generic[Table]):
 
 def quantities(table: BaseModel, prefix: str = "") -> Iterator[tuple[str, Quantity]]:
     """Yield every table entry below a table, with its key, depth first."""
-    large = isinstance(table, Cpu | Kernel)
+    large = isinstance(table, Cpu | Kernel | Scenario)
     yield from ((f"{prefix}{key}", entry) for key, entry in (_listed(Itself(table)) if large else _below(table)))
 
 
-@lru_cache(maxsize=16)
-def _listed(same: Itself[Cpu | Kernel]) -> list[tuple[str, Quantity]]:
+@lru_cache(maxsize=64)
+def _listed(same: Itself[Cpu | Kernel | Scenario]) -> list[tuple[str, Quantity]]:
     """List the hundreds of entries of a table once: tables do not change, and are shared by the sides of a question."""
     return list(_below(same.table))
 

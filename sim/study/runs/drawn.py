@@ -17,7 +17,7 @@ import numpy.typing as npt
 from sim.config.errors import ConfigError
 from sim.config.scenario.scenario import Scenario
 from sim.config.tables.quantity import Flag, Quantity
-from sim.costs.audit import Itself, with_far_outside
+from sim.costs.audit import Itself, quantities, with_far_outside
 from sim.costs.draws import Divided
 from sim.engine import Point, simulate
 from sim.study.runs.case import Case, Floats, check_conceivable, entry, observe, value_of
@@ -107,7 +107,10 @@ def parts(
 
 def said_of(point: Point, runs: DrawnRuns, scenario: Scenario) -> Point:
     """Return a point of a structure with what is to be said of the scenario's own costs."""
-    return replace(point, notes=with_far_outside(point.notes, {key: entry(scenario, key) for key in runs.plan.inputs}))
+    inputs = runs.plan.inputs
+    if runs.plan.ledger.scenario is not scenario:
+        inputs = {key: entry(scenario, key) for key in inputs}
+    return replace(point, notes=with_far_outside(point.notes, inputs))
 
 
 def _columns(case: Case, drawn: Sequence[Values]) -> tuple[dict[str, Floats], dict[str, Floats]]:
@@ -117,16 +120,18 @@ def _columns(case: Case, drawn: Sequence[Values]) -> tuple[dict[str, Floats], di
     """
     columns: dict[str, Floats] = {}
     switches: dict[str, Floats] = {}
+    entries = dict(quantities(case.scenario))
     for key in dict.fromkeys(key for values in drawn for key in values):
-        own = value_of(case.scenario, key)
+        own = entries.get(key) or value_of(case.scenario, key)
         if not isinstance(own, Quantity | Flag):
             raise KeyError(key)
-        column = np.array([values.get(key, own.value) for values in drawn], dtype=np.float64)
+        in_table = own.value
+        column = [values.get(key, in_table) for values in drawn]
         if isinstance(own, Flag):
-            switches[key] = column
+            switches[key] = np.array(column, dtype=np.float64)
         else:
-            columns[key] = column
-            check_conceivable(key, own, column.min(), column.max())
+            check_conceivable(key, own, min(column), max(column))
+            columns[key] = np.array(column, dtype=np.float64)
     return columns, switches
 
 

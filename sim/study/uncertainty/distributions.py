@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -105,15 +106,18 @@ def generator(seed: int, name: str) -> np.random.Generator:
     return np.random.Generator(np.random.Philox(key=[seed, int.from_bytes(digest[:8])]))
 
 
+@lru_cache(maxsize=512)
 def latin_shares(seed: int, name: str, draws: int) -> Floats:
     """Return a column of Latin hypercubes of `BLOCK` draws: one share in each equal stratum, in the order of the name.
 
-    What is left over is a smaller hypercube. The first blocks are the same however many follow.
+    What is left over is a smaller hypercube. The first blocks are the same however many follow. It cannot be changed.
     """
     numbers = generator(seed, name)
     sizes = [BLOCK] * (draws // BLOCK) + ([draws % BLOCK] if draws % BLOCK else [])
     blocks = [(numbers.permutation(size) + numbers.random(size)) / size for size in sizes]
-    return np.concatenate(blocks) if blocks else np.empty(0)
+    shares = np.concatenate(blocks) if blocks else np.empty(0)
+    shares.flags.writeable = False
+    return shares
 
 
 def draw(entries: Sequence[Ranged], draws: int, seed: int) -> dict[str, Floats]:

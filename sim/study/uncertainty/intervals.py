@@ -292,7 +292,7 @@ class Runs:
         self.table: Floats = np.empty((len(sides), 0))
         self.columns: Mapping[str, Floats] = {}
         self._configs, self._executor, self._progress = configs, executor, progress
-        self._spreads: dict[tuple[int, ...], Spread] = {}
+        self._spreads: dict[tuple[Any, ...], Spread] = {}
         known = known or (None if run else self._as_in_tables())
         self._bases = [nominal.basis for nominal in known] if known else None
         if known:
@@ -344,10 +344,13 @@ class Runs:
 
     def spread(self, *numbers: int) -> Spread:
         """Return how far a measurement of a side, or of two compared with each other, lies from the parameters."""
-        if numbers not in self._spreads:
-            path = path_of(self._bases[number].path for number in numbers) if self._bases else None
-            self._spreads[numbers] = spread_of([self.sides[number].case for number in numbers], self._configs, path)
-        return self._spreads[numbers]
+        cases = [self.sides[number].case for number in numbers]
+        path = path_of(self._bases[number].path for number in numbers) if self._bases else None
+        rigs = tuple((case.scenario.calibration, case.scenario.cpu.name) for case in cases)
+        alike = (path, rigs) if path else numbers
+        if alike not in self._spreads:
+            self._spreads[alike] = spread_of(cases, self._configs, path)
+        return self._spreads[alike]
 
 
 @dataclass(frozen=True)
