@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from enum import IntEnum
 from pathlib import Path
+from time import perf_counter
 
 from sim.config.scenario.scenario import Scenario
 from sim.live.ground import Grounded, Grounds
@@ -91,22 +92,38 @@ def answers(
 ) -> Iterator[StagedAnswer]:
     """Yield the answer of a question, each time with more of it.
 
-    First the rates of the first size, with intervals from `few` draws, unless what it is `grounded` on is known: then
-    all sizes take no longer. Then those of all sizes; then what bounds the answer, the ranking and which inputs matter;
+    First the rates of the first size, with intervals from `few` draws, unless what it is `grounded` on lets all sizes
+    be answered at once. Then those of all sizes; then what bounds the answer, the ranking and which inputs matter;
     then the same from `draws` draws (None: until the ends are precise). Runs are made on an executor, or by threads of
     this process. OutdatedError once the answer is not `wanted` any more, ConfigError for what cannot be simulated.
     """
     few = few if draws is None else min(few, draws)
     asked = _Asked(question.scenario, question.folder, wanted, executor, grounded.sides if grounded else None)
-    if grounded is None or not grounded.ground.is_known:
+    if grounded is None or not grounded.ground.at_once:
         yield StagedAnswer(question, asked.headline(few), Stage.HEADLINE)
+    start = perf_counter()
     review = asked.banded(few)
     if grounded is not None:
-        grounded.ground.is_known = True
+        grounded.ground.took(perf_counter() - start)
     yield StagedAnswer(question, review, Stage.BANDS)
     review = asked.bounded(review)
     yield StagedAnswer(question, review, Stage.BOUNDS)
     yield StagedAnswer(question, asked.whole(review, draws), Stage.WHOLE)
+
+
+def prepare(grounded: Grounded, wanted: Wanted, executor: Executor | None) -> None:
+    """Build what a question is grounded on before it is asked: not where it takes long, nor in this process.
+
+    OutdatedError once that is not `wanted` any more.
+    """
+
+    def check(*_: object) -> None:
+        if not wanted():
+            raise OutdatedError
+
+    if executor is not None and grounded.ground.is_quick and not grounded.ground.is_known:
+        nominals([side.case for side in grounded.sides], executor, check)
+        grounded.ground.is_known = True
 
 
 def nominal(scenario: Scenario, wanted: Wanted, executor: Executor | None = None) -> Result:
@@ -159,9 +176,13 @@ class Known:
         """Return the sides of a question on what answers about it stand on whatever its costs are."""
         return self._grounds.of(tables, question)
 
-    def shipped(self, tables: Tables, state: State, wanted: Wanted, executor: Executor | None = None) -> Result | None:
-        """Return the result of a state's scenario as it is shipped, None where that is the state itself."""
+    def shipped(
+        self, tables: Tables, answer: StagedAnswer, wanted: Wanted, executor: Executor | None = None
+    ) -> Result | None:
+        """Return the result of a scenario as it is shipped, None where an answer of all sizes is about that."""
+        state = answer.question.state
         if not state.changes:
+            self._shipped[state.scenario] = answer.review.result
             return None
         if state.scenario not in self._shipped:
             self._shipped[state.scenario] = nominal(as_shipped(tables, state), wanted, executor)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from math import inf
 
 from sim.config.errors import ConfigError
 from sim.config.scenario.scenario import Scenario
@@ -16,18 +17,43 @@ from sim.live.questions import Question, Tables, entries_of
 from sim.live.state import State
 from sim.study.runs.case import Based, Side, entry, sides_of
 
-#: Grounds that are kept.
-_KEPT = 4
+#: Grounds that are kept: those of late, and those that a switch would lead to. Scenarios of which it is known how long
+#: they take.
+_KEPT, _SCENARIOS = 24, 32
+#: Who waits no longer than this for all sizes gets nothing of the first one before, in seconds.
+_AT_ONCE_SECONDS = 1.0
 #: Entries whose draws depend on each other in ways that their value decides: one that is set is another question.
 _APART = "kernel.steps."
 
 
 class Ground:
-    """The sides of a question with none of its costs changed; `is_known` once all of them were answered."""
+    """The sides of a question with none of its costs changed; `is_known` once their Plans are built.
 
-    def __init__(self, scenario: Scenario) -> None:
+    All of them are answered `at_once` where they are known, or will not take long.
+    """
+
+    def __init__(self, scenario: Scenario, seconds_by_side: dict[str, float]) -> None:
         self._scenario, self._sides = scenario, sides_of(scenario)
-        self.is_known = False
+        self._seconds, self.is_known = seconds_by_side, False
+
+    @property
+    def is_quick(self) -> bool:
+        """Whether sides of the same scenario did not take long when their Plans had to be built."""
+        return self._seconds.get(self._scenario.name, inf) * len(self._sides) <= _AT_ONCE_SECONDS
+
+    @property
+    def at_once(self) -> bool:
+        """Whether all sizes are answered at once."""
+        return self.is_known or self.is_quick
+
+    def took(self, seconds: float) -> None:
+        """Note how long all sizes took to be answered."""
+        if not self.is_known:
+            self._seconds.pop(self._scenario.name, None)
+            self._seconds[self._scenario.name] = seconds / len(self._sides)
+            while len(self._seconds) > _SCENARIOS:
+                self._seconds.pop(next(iter(self._seconds)), None)
+        self.is_known = True
 
     def sides(self, scenario: Scenario, costs: tuple[str, ...]) -> list[Side]:
         """Return the sides of a scenario that differs in some costs alone, each to be run as one of these."""
@@ -59,25 +85,28 @@ class Grounds:
 
     def __init__(self) -> None:
         self._known: dict[State, Ground] = {}
+        self._seconds: dict[str, float] = {}  # of each side of a scenario, where its Plans had to be built
 
     def of(self, tables: Tables, question: Question) -> Grounded:
         """Return the sides of a question on what they stand on."""
         costs = costs_of(question)
         state = replace(question.state.without(costs), draws=None)
-        ground = self._known.pop(state, None) or _without_costs(tables, state, question)
+        ground = self._known.pop(state, None) or self._without_costs(tables, state, question)
         if not ground.carries(question.scenario, costs):
-            return Grounded(Ground(question.scenario), tuple(sides_of(question.scenario)))
+            return Grounded(self._new(question.scenario), tuple(sides_of(question.scenario)))
         self._known[state] = ground  # the latest stands last
         while len(self._known) > _KEPT:
             self._known.pop(next(iter(self._known)), None)
         return Grounded(ground, tuple(ground.sides(question.scenario, costs)))
 
+    def _without_costs(self, tables: Tables, state: State, question: Question) -> Ground:
+        """Return a new ground; what cannot be had without the costs stands on itself."""
+        with suppress(ConfigError):
+            return self._new(tables.scenarios(state).load({}, state.overrides))
+        return self._new(question.scenario)
 
-def _without_costs(tables: Tables, state: State, question: Question) -> Ground:
-    """Return a new ground; what cannot be had without the costs stands on itself."""
-    with suppress(ConfigError):
-        return Ground(tables.scenarios(state).load({}, state.overrides))
-    return Ground(question.scenario)
+    def _new(self, scenario: Scenario) -> Ground:
+        return Ground(scenario, self._seconds)
 
 
 def costs_of(question: Question) -> tuple[str, ...]:

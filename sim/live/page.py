@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor
+from contextlib import suppress
 from dataclasses import replace
 
 from nicegui import background_tasks, ui
@@ -13,7 +14,7 @@ from nicegui.events import GenericEventArguments
 from sim.config.errors import ConfigError
 from sim.live import controls as catalogue
 from sim.live import show
-from sim.live.answers import Known, OutdatedError, Stage, StagedAnswer, answers
+from sim.live.answers import Known, OutdatedError, Stage, StagedAnswer, answers, prepare
 from sim.live.controls import Control, MovableInput, keys_of, moved, shown
 from sim.live.leaving import Leaving
 from sim.live.questions import Question, Tables, ask
@@ -23,14 +24,15 @@ from sim.live.workers import EndedError
 from sim.study.questions.run import Result
 from sim.study.runs.pool import WorkerDiedError
 
-#: What is done when nothing has moved for so long: a slider on its way asks for nothing.
+#: A slider has settled when it has not moved for so long: on its way it asks for nothing.
 _SETTLE_SECONDS = 0.03
 #: So long a browser draws rates before it is given what they are made up of.
 _RATES_SECONDS = 0.05
 #: So long a browser that draws has the machine for itself before all its cores go on to the next stage.
 _DRAW_SECONDS = 0.12
-#: What controls without effect would need is looked for when nothing has moved for so long: a move would wait for it.
-_REST_SECONDS = 2.0
+#: A page rests when nothing has moved for so long: then it does what the next move would have to wait for, and what
+#: would hold one up.
+_REST_SECONDS = 1.0
 #: What threads say where the program ends.
 _ENDING = "cannot schedule new futures after"
 #: So often an answer is begun where a process dies: then the scenario itself may be at fault.
@@ -214,7 +216,8 @@ class Page:
 
         with self._answers:
             try:
-                await asyncio.sleep(_SETTLE_SECONDS)
+                if self._slides(place):
+                    await asyncio.sleep(_SETTLE_SECONDS)
                 if wanted():
                     await self._stages(state, place, key, is_addressed, wanted)
             except (OutdatedError, EndedError):
@@ -234,6 +237,10 @@ class Page:
                     return
                 self._status.set_text("an error in the program ended this answer; its terminal says which")
                 raise
+
+    def _slides(self, place: str) -> bool:
+        """Return whether a control is a slider: others are where they are asked to be."""
+        return place in self._entries or (place in self._widgets and self._widgets[place][0].kind == "slide")
 
     async def _stages(
         self, state: State, place: str, key: str | None, is_addressed: bool, wanted: Callable[[], bool]
@@ -269,6 +276,8 @@ class Page:
                     await self._show(answer, executor, wanted)
         finally:
             upcoming.cancel()
+        await asyncio.sleep(_REST_SECONDS)
+        await self._prepare(question, idle, executor, wanted)
         await self._explain_idle(question, idle, wanted)
 
     async def _show(
@@ -277,8 +286,7 @@ class Page:
         """Draw an answer, that of all sizes beside what is shipped."""
         shipped = None
         if answer.has_bands:
-            state = answer.question.state
-            shipped = await asyncio.to_thread(self._known.shipped, self._tables, state, wanted, executor)
+            shipped = await asyncio.to_thread(self._known.shipped, self._tables, answer, wanted, executor)
         if not wanted():
             return
         self._draw_rates(answer, shipped)
@@ -316,9 +324,23 @@ class Page:
         self._wrong_address = f"the address is left: {error}"
         self.go(self._first, is_addressed=True)
 
+    async def _prepare(
+        self, question: Question, idle: set[str], executor: Executor | None, wanted: Callable[[], bool]
+    ) -> None:
+        """Let the Plans that a switch asks for be there before it is turned."""
+
+        def build(state: State) -> None:
+            with suppress(ConfigError):  # it is refused when it is turned
+                prepare(self._known.grounded(self._tables, ask(self._tables, state)), wanted, executor)
+
+        for control, _ in self._widgets.values():
+            if control.kind == "switch" and control.key not in idle and wanted():
+                now = shown(control, question.state, question.scenario)
+                other = next(text for text in control.choices if text != now)
+                await asyncio.to_thread(build, moved(control, question.state, question.scenario, other))
+
     async def _explain_idle(self, question: Question, idle: set[str], wanted: Callable[[], bool]) -> None:
         """Say of each control without effect what it would need: that takes a while to find."""
-        await asyncio.sleep(_REST_SECONDS)
         for key in sorted(idle):
             if not wanted():
                 return

@@ -23,7 +23,7 @@ _FIRST, _FIRST_ACCESS, _FIRST_BYTES = "virtio-user-xdp1-tap", "copy_user", 64
 #: So long jobs that nobody waits for may keep all processes, in seconds; and how often that is looked at.
 _MOST_IDLE_SECONDS, _LOOK_SECONDS = 0.6, 0.2
 #: Runs that take as long as to open a case and build its Plan; cases that a process is believed to know.
-_RUNS_OF_A_PLAN, _KNOWN = 80, 256
+_RUNS_OF_A_PLAN, _KNOWN = 80, 160
 
 #: Returns whether an answer is still waited for.
 Wanted = Callable[[], bool]

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 
 from sim.datapath import build_plan
-from sim.live.answers import Known, Stage, answers
+from sim.live.answers import Known, OutdatedError, Stage, answers, prepare
 from sim.live.ground import costs_of
 from sim.live.questions import Tables, ask
 from sim.live.state import of_command
@@ -54,8 +56,10 @@ def test_an_answer_on_known_ground_is_that_of_a_new_question(overrides):
     assert on_ground[-1].stage is Stage.WHOLE
 
 
-def test_a_moved_cost_builds_nothing_anew_and_all_sizes_are_answered_at_once(monkeypatch):
-    known, built = Known(), []
+@pytest.fixture
+def noted_builds(monkeypatch):
+    """The Plans that are built, as their variants and sizes."""
+    built = []
 
     def noted(scenario, *arguments, **options):
         built.append(arguments)
@@ -63,6 +67,11 @@ def test_a_moved_cost_builds_nothing_anew_and_all_sizes_are_answered_at_once(mon
 
     for module in (case, structures):
         monkeypatch.setattr(module, "build_plan", noted)
+    return built
+
+
+def test_a_moved_cost_builds_nothing_anew_and_all_sizes_are_answered_at_once(noted_builds):
+    known, built = Known(), noted_builds
     first = banded(asked("cpu.primitives.lfence=21"), known)
     assert [answer.stage for answer in first] == [Stage.HEADLINE, Stage.BANDS]
     assert sorted(built) == [("copy_user", 64), ("copy_user", 1500), ("vmap", 64), ("vmap", 1500)]
@@ -70,6 +79,41 @@ def test_a_moved_cost_builds_nothing_anew_and_all_sizes_are_answered_at_once(mon
     assert [answer.stage for answer in second] == [Stage.BANDS]
     assert len(built) == 4
     assert second[-1].review.result != first[-1].review.result
+
+
+def test_a_scenario_that_was_quick_is_answered_at_all_sizes_at_once_on_new_ground_too():
+    known = Known()
+    first, second = asked("mitigations.smap=false"), asked("mitigations.retpoline=false")
+    assert [answer.stage for answer in banded(first, known)] == [Stage.HEADLINE, Stage.BANDS]
+    assert [answer.stage for answer in banded(second, known)] == [Stage.BANDS]
+    ground = Known().grounded(TABLES, first).ground
+    ground.took(0.9)
+    assert ground.at_once
+    slow = Known().grounded(TABLES, first).ground
+    slow.took(1.1)
+    assert slow.at_once  # its Plans are built
+    assert not slow.is_quick
+
+
+def test_what_is_prepared_is_answered_at_once_and_alike(noted_builds):
+    known, question = Known(), asked("mitigations.smap=false", "cpu.primitives.lfence=21")
+    grounded = known.grounded(TABLES, question)
+    with ThreadPoolExecutor(1) as threads:
+        prepare(grounded, lambda: True, threads)
+        assert (grounded.ground.is_known, noted_builds) == (False, [])  # nobody knows yet whether it takes long
+        banded(asked(), known)
+        noted_builds.clear()
+        prepare(grounded, lambda: True, None)
+        assert (grounded.ground.is_known, noted_builds) == (False, [])  # this process has the page to serve
+        with pytest.raises(OutdatedError):
+            prepare(grounded, lambda: False, threads)
+        assert not grounded.ground.is_known
+        prepare(grounded, lambda: True, threads)
+    assert grounded.ground.is_known
+    noted_builds.clear()
+    (answer,) = banded(question, known)
+    assert (answer.stage, noted_builds) == (Stage.BANDS, [])
+    assert answer.review == banded(question, Known())[-1].review
 
 
 def test_what_is_no_cost_stands_on_other_ground_and_finds_its_own_again():

@@ -76,6 +76,6 @@ def test_cases_that_were_sent_long_ago_are_not_kept(cases):
     kept = weakref.ref(old)
     asked([old], Elsewhere())
     del old
-    asked([Case(cases[0].scenario) for _ in range(256)], Elsewhere())
+    asked([Case(cases[0].scenario) for _ in range(512)], Elsewhere())
     gc.collect()
     assert kept() is None

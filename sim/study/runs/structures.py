@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 Turned = tuple[tuple[str, bool], ...]
 #: Cases whose structures are kept: those of a question at many sizes, and of what competes with it. And how many are
 #: kept of each: draws that have yet another one are built by themselves.
-_KEPT, _OF_ONE = 64, 8
+_KEPT, _OF_ONE = 160, 8
 
 
 class Structures:

@@ -24,7 +24,7 @@ from sim.study.uncertainty.least_counts import LeastCount, least_counts
 from sim.study.uncertainty.measured import path_class
 
 #: Cases whose basis is kept.
-_KEPT = 64
+_KEPT = 160
 
 
 @dataclass(frozen=True)
