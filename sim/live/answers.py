@@ -92,14 +92,14 @@ def answers(
 ) -> Iterator[StagedAnswer]:
     """Yield the answer of a question, each time with more of it.
 
-    First the rates of the first size, with intervals from `few` draws, unless what it is `grounded` on lets all sizes
-    be answered at once. Then those of all sizes; then what bounds the answer, the ranking and which inputs matter;
+    First the rates of the first size, with intervals from `few` draws, unless what it is `grounded` on is known: then
+    all sizes take no longer. Then those of all sizes; then what bounds the answer, the ranking and which inputs matter;
     then the same from `draws` draws (None: until the ends are precise). Runs are made on an executor, or by threads of
     this process. OutdatedError once the answer is not `wanted` any more, ConfigError for what cannot be simulated.
     """
     few = few if draws is None else min(few, draws)
     asked = _Asked(question.scenario, question.folder, wanted, executor, grounded.sides if grounded else None)
-    if grounded is None or not grounded.ground.at_once:
+    if grounded is None or not grounded.ground.is_known:
         yield StagedAnswer(question, asked.headline(few), Stage.HEADLINE)
     start = perf_counter()
     review = asked.banded(few)

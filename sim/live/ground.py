@@ -20,17 +20,14 @@ from sim.study.runs.case import Based, Side, entry, sides_of
 #: Grounds that are kept: those of late, and those that a switch would lead to. Scenarios of which it is known how long
 #: they take.
 _KEPT, _SCENARIOS = 24, 32
-#: Who waits no longer than this for all sizes gets nothing of the first one before, in seconds.
-_AT_ONCE_SECONDS = 1.0
+#: What takes no longer is built before it is asked for, in seconds.
+_QUICK_SECONDS = 1.0
 #: Entries whose draws depend on each other in ways that their value decides: one that is set is another question.
 _APART = "kernel.steps."
 
 
 class Ground:
-    """The sides of a question with none of its costs changed; `is_known` once their Plans are built.
-
-    All of them are answered `at_once` where they are known, or will not take long.
-    """
+    """The sides of a question with none of its costs changed; `is_known` once their Plans are built."""
 
     def __init__(self, scenario: Scenario, seconds_by_side: dict[str, float]) -> None:
         self._scenario, self._sides = scenario, sides_of(scenario)
@@ -39,12 +36,7 @@ class Ground:
     @property
     def is_quick(self) -> bool:
         """Whether sides of the same scenario did not take long when their Plans had to be built."""
-        return self._seconds.get(self._scenario.name, inf) * len(self._sides) <= _AT_ONCE_SECONDS
-
-    @property
-    def at_once(self) -> bool:
-        """Whether all sizes are answered at once."""
-        return self.is_known or self.is_quick
+        return self._seconds.get(self._scenario.name, inf) * len(self._sides) <= _QUICK_SECONDS
 
     def took(self, seconds: float) -> None:
         """Note how long all sizes took to be answered."""

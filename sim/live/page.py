@@ -30,9 +30,9 @@ _SETTLE_SECONDS = 0.03
 _RATES_SECONDS = 0.05
 #: So long a browser that draws has the machine for itself before all its cores go on to the next stage.
 _DRAW_SECONDS = 0.12
-#: A page rests when nothing has moved for so long: then it does what the next move would have to wait for, and what
-#: would hold one up.
-_REST_SECONDS = 1.0
+#: When nothing has moved for so long, what a switch would ask for is built; and, later, it is looked for what controls
+#: without effect would need: a move would wait for that.
+_PAUSE_SECONDS, _REST_SECONDS = 0.3, 1.0
 #: What threads say where the program ends.
 _ENDING = "cannot schedule new futures after"
 #: So often an answer is begun where a process dies: then the scenario itself may be at fault.
@@ -276,8 +276,9 @@ class Page:
                     await self._show(answer, executor, wanted)
         finally:
             upcoming.cancel()
-        await asyncio.sleep(_REST_SECONDS)
+        await asyncio.sleep(_PAUSE_SECONDS)
         await self._prepare(question, idle, executor, wanted)
+        await asyncio.sleep(_REST_SECONDS)
         await self._explain_idle(question, idle, wanted)
 
     async def _show(

@@ -81,17 +81,15 @@ def test_a_moved_cost_builds_nothing_anew_and_all_sizes_are_answered_at_once(not
     assert second[-1].review.result != first[-1].review.result
 
 
-def test_a_scenario_that_was_quick_is_answered_at_all_sizes_at_once_on_new_ground_too():
-    known = Known()
-    first, second = asked("mitigations.smap=false"), asked("mitigations.retpoline=false")
-    assert [answer.stage for answer in banded(first, known)] == [Stage.HEADLINE, Stage.BANDS]
-    assert [answer.stage for answer in banded(second, known)] == [Stage.BANDS]
-    ground = Known().grounded(TABLES, first).ground
+def test_what_took_long_is_not_prepared():
+    question = asked("mitigations.smap=false")
+    ground = Known().grounded(TABLES, question).ground
+    assert not ground.is_quick  # nobody knows
     ground.took(0.9)
-    assert ground.at_once
-    slow = Known().grounded(TABLES, first).ground
+    assert ground.is_quick
+    slow = Known().grounded(TABLES, question).ground
     slow.took(1.1)
-    assert slow.at_once  # its Plans are built
+    assert slow.is_known
     assert not slow.is_quick
 
 
