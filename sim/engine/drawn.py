@@ -63,17 +63,25 @@ class Behind:
 class Structure:
     """A Plan whose numbers remember how they came about, packed once, to be run at other values of its entries.
 
-    `entries` are those that may be drawn, by key. Raises ConfigError as `simulate` does.
+    `entries` are those that may be drawn, by key; what `otherwise` says of some of them holds where draws say nothing:
+    their own value was that of a draw. Raises ConfigError as `simulate` does.
     """
 
-    def __init__(self, plan: Plan, run: Run, formulas: Formulas, entries: Mapping[str, Quantity]) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        run: Run,
+        formulas: Formulas,
+        entries: Mapping[str, Quantity],
+        otherwise: Mapping[str, float],
+    ) -> None:
         check_horizon(plan, run.packets)
         self.plan, self.run, self.looks = plan, run, stopping(plan, run)
         self.packed = Packed(plan, TieOrder.stated(len(plan.actors)))
         self.looks_many_times = plan.arrivals is not None or somewhere(plan.period_ps)
         _ = plan.moved_lines  # worked out before the formulas are closed
         formulas.close()
-        self._formulas = formulas
+        self._formulas, self._otherwise = formulas, otherwise
         self._numbers = {key: formulas.number_of(entry) for key, entry in entries.items()}
 
     def at(self, values: Mapping[str, Any], draws: int) -> DrawnRuns:
@@ -81,7 +89,8 @@ class Structure:
 
         Raises Divided where some draws have another structure, or all.
         """
-        read = {number: value for key, value in values.items() if (number := self._numbers[key]) is not None}
+        said = {**self._otherwise, **values}
+        read = {number: value for key, value in said.items() if (number := self._numbers[key]) is not None}
         with np.errstate(divide="raise", invalid="raise", over="raise"):
             return DrawnRuns(self, self._formulas.at(read), draws)
 

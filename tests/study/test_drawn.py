@@ -148,6 +148,16 @@ def test_draws_of_another_structure_are_parted_by_what_decides_it():
         assert figures(own, draws) == [alone(own, values) for values in draws]
 
 
+def test_what_later_draws_do_not_say_is_as_in_the_table_on_a_structure_that_was_built_for_a_draw():
+    """A structure that was built for draws with a dear `lfence` is met again by draws that say nothing of it."""
+    of_table, reuse, lfence = case(), "device.reuse_bytes_per_packet", "cpu.primitives.lfence"
+    from_other_cache = {reuse: 4000.0}
+    figures(of_table, [{**from_other_cache, lfence: 100.0}] * LEAST_DRAWS)
+    figures(of_table, [{reuse: 1.0, lfence: 50.0}] * LEAST_DRAWS)
+    for values in (from_other_cache, {reuse: 1.0}, {}):
+        assert figures(of_table, [values] * LEAST_DRAWS) == [alone(of_table, values)] * LEAST_DRAWS
+
+
 def test_few_draws_of_no_known_structure_and_other_figures_are_built_one_by_one():
     own = Case(case().scenario)
     few = [{"cpu.cpi": 0.4 + number / 100} for number in range(LEAST_DRAWS - 1)]

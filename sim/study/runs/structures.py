@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from sim.costs.audit import Itself, quantities
 from sim.costs.draws import tracing
 from sim.datapath import Plan, build_plan
-from sim.study.runs.case import Case
+from sim.study.runs.case import Case, entry
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -64,6 +64,7 @@ def _built(case: Case, values: Mapping[str, float]) -> Structure | None:
             plan = build_plan(
                 scenario, scenario.access[0].name, scenario.traffic.sizes[0], functions=bool(case.functions)
             )
-        return Structure(plan, scenario.run, formulas, dict(quantities(scenario)))
+        of_table = {key: entry(case.scenario, key).value for key in values}
+        return Structure(plan, scenario.run, formulas, dict(quantities(scenario)), of_table)
     except Exception:  # which draw it is about shows when each is built by itself
         return None
