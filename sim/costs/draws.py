@@ -66,6 +66,10 @@ class Formulas:
             known = self._entries[id(entry)] = entry, Traced(self, self._written(None, value, 0), value)
         return known[1]
 
+    def given(self, value: int) -> Any:
+        """Return a number that is no entry's and may be another one in other draws, as a traced number."""
+        return Traced(self, self._written(None, value, 0), value)
+
     def number_of(self, entry: Quantity) -> int | None:
         """Return the number that the value of an entry has; None for one that was not read."""
         known = self._entries.get(id(entry))
@@ -204,6 +208,15 @@ class Traced:
 
     def __rtruediv__(self, other: Any) -> Traced:
         return self.formulas.done(operator.truediv, other, self)
+
+    def __floordiv__(self, other: Any) -> Traced:
+        return self.formulas.done(operator.floordiv, self, other)
+
+    def __rfloordiv__(self, other: Any) -> Traced:
+        return self.formulas.done(operator.floordiv, other, self)
+
+    def __mod__(self, other: Any) -> Traced:
+        return self.formulas.done(operator.mod, self, other)
 
     def __lt__(self, other: Any) -> Traced:
         return self.formulas.done(operator.lt, self, other)

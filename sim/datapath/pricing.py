@@ -171,12 +171,11 @@ class Pricer:
     def counted(self, step: Step, entry: StepCount) -> list[Item]:
         """Return what the counts of a step hold besides its own work: its calls and the kernel's own accessor."""
         accessor = step.counted_accessor or step.accessor
-        key = step.counted_as, accessor, step.counted_accessor, step.bytes
+        moved = self._counted_bytes(step, accessor) if accessor else 0
+        key = step.counted_as, accessor, moved
         if key not in self._counted:
             items = self.recipes.calls(entry.calls, counted=True)
-            if accessor:
-                items += self.recipes.counted(accessor, self._counted_bytes(step, accessor))
-            self._counted[key] = items
+            self._counted[key] = items + self.recipes.counted(accessor, moved) if accessor else items
         return self._counted[key]
 
     def _returns(self, step: Step, items: list[Item]) -> float:
@@ -204,9 +203,10 @@ class Pricer:
 
     def _counted_bytes(self, step: Step, accessor: str) -> int:
         """Bytes that the counted runs moved: 64-byte frames, 32 used elements."""
-        counted = {"used_elements_write": 256, **dict.fromkeys(_COUNTED_WITH_A_FRAME, 64)}
-        own = self.recipes.kernel.accessor(accessor).bytes if step.counted_accessor else self._bytes(step)
-        return counted.get(accessor, own)
+        counted = {"used_elements_write": 256, **dict.fromkeys(_COUNTED_WITH_A_FRAME, 64)}.get(accessor)
+        if counted is not None:
+            return counted
+        return self.recipes.kernel.accessor(accessor).bytes if step.counted_accessor else self._bytes(step)
 
     def _row(self, step: Step, items: list[Item], hidden_ps: int, new_window: bool) -> Row:
         fixed, unit = self._split_by_unit(step, items)

@@ -7,6 +7,7 @@ registers and cache lines. Where a row has nothing to name, the number is `NOBOD
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from enum import IntEnum
 from typing import Any, NamedTuple
 
@@ -226,11 +227,10 @@ class _Program:
     def _effects(self, effects: tuple[Effect, ...]) -> None:
         """Part the additions of constants that come first, one per register, from the rest."""
         sums: dict[int, int] = {}
-        for number, effect in enumerate(effects):
-            if effect.op != "add" or effect.source is not None:
-                self.changes += [_change(other) for other in effects[number:]]
-                break
+        later = changed(effects)
+        for effect in effects[: len(effects) - len(later)]:
             sums[effect.target] = sums.get(effect.target, 0) + effect.constant
+        self.changes += [_change(effect) for effect in later]
         self.additions += [{"target": int(register), "constant": sums[register]} for register in sums if sums[register]]
 
     def _wakes(self, segment: Segment) -> bool:
@@ -294,6 +294,12 @@ def _test(test: Condition, target: int) -> dict[str, int]:
     return {"left": int(test.left), "right": _register(test.right), "low": low, "span": span, "target": target}
 
 
+def changed(effects: Sequence[Effect]) -> list[Effect]:
+    """Return the effects that are more than additions of constants that come first."""
+    first = next((n for n, effect in enumerate(effects) if effect.op != "add" or effect.source is not None), None)
+    return [] if first is None else list(effects[first:])
+
+
 def _change(effect: Effect) -> dict[str, int]:
     kept, factor = {"set": (0, 1), "copy": (0, 1), "add": (1, 1), "countdown": (1, -1)}[effect.op]
     return {
@@ -301,7 +307,7 @@ def _change(effect: Effect) -> dict[str, int]:
         "kept": kept,
         "source": _register(effect.source),
         "factor": factor,
-        "constant": effect.constant,
+        "constant": 0,
         "limit": 0 if effect.op == "countdown" else NEVER,
     }
 

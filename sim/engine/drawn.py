@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 
 from sim.config.scenario.scenario import Run
-from sim.config.tables.quantity import Quantity
-from sim.costs.draws import Formulas, Values, somewhere
+from sim.costs.draws import Divided, Formulas, Values, somewhere
 from sim.datapath.plan.plan import Plan
 from sim.engine.arrays import Arrays, Integers
 from sim.engine.fast import FastEngine, check_indices, note_draws
@@ -63,8 +62,8 @@ class Behind:
 class Structure:
     """A Plan whose numbers remember how they came about, packed once, to be run at other values of its entries.
 
-    `entries` are those that may be drawn, by key; what `otherwise` says of some of them holds where draws say nothing:
-    their own value was that of a draw. Raises ConfigError as `simulate` does.
+    `numbers` are those of what may be drawn, by key, None for what was not read; what `otherwise` says of some holds
+    where draws say nothing: their own value was that of a draw. Raises ConfigError as `simulate` does.
     """
 
     def __init__(
@@ -72,7 +71,7 @@ class Structure:
         plan: Plan,
         run: Run,
         formulas: Formulas,
-        entries: Mapping[str, Quantity],
+        numbers: Mapping[str, int | None],
         otherwise: Mapping[str, float],
     ) -> None:
         check_horizon(plan, run.packets)
@@ -82,17 +81,28 @@ class Structure:
         _ = plan.moved_lines  # worked out before the formulas are closed
         formulas.close()
         self._formulas, self._otherwise = formulas, otherwise
-        self._numbers = {key: formulas.number_of(entry) for key, entry in entries.items()}
+        self._numbers = numbers
 
     def at(self, values: Mapping[str, Any], draws: int) -> DrawnRuns:
         """Return the runs of some draws: values of entries by key, one for all draws or an array of one per draw.
 
         Raises Divided where some draws have another structure, or all.
         """
+        return DrawnRuns(self, self._at(values), draws)
+
+    def holds(self, values: Mapping[str, Any]) -> bool:
+        """Return whether a run has this structure with other values of some entries."""
+        try:
+            self._at(values)
+        except Divided:
+            return False
+        return True
+
+    def _at(self, values: Mapping[str, Any]) -> Values:
         said = {**self._otherwise, **values}
         read = {number: value for key, value in said.items() if (number := self._numbers[key]) is not None}
         with np.errstate(divide="raise", invalid="raise", over="raise"):
-            return DrawnRuns(self, self._formulas.at(read), draws)
+            return self._formulas.at(read)
 
 
 class DrawnRuns:

@@ -13,7 +13,7 @@ import numpy as np
 from sim.costs.draws import Traced, Values, most
 from sim.datapath.plan.plan import Plan, Wait
 from sim.datapath.plan.registers import Register
-from sim.engine.arrays import Arrays, Integers, pack_structure
+from sim.engine.arrays import Arrays, Integers, changed, pack_structure
 from sim.engine.order import TieOrder
 
 #: Columns of `FIXED` that are prices.
@@ -91,6 +91,7 @@ def _priced(plan: Plan, places: Arrays) -> Iterator[tuple[Integers, list[Any]]]:
     }
     hidden = [(kind, segment.first.hidden_ps) for segment in segments for kind in Wait]
     yield places.exposed_ps, [most(0, waits.get(kind, 0) - hidden_ps) for kind, hidden_ps in hidden]
+    yield places.changes["constant"], [effect.constant for s in segments for effect in changed(s.effects)]
     yield places.class_costs, [cost for segment in segments for cost in segment.class_costs]
     for name in _OF_LATENCIES:
         yield places.fixed[name], [getattr(latencies, name)]

@@ -402,7 +402,7 @@ def point(
     carried = dropped == 0 and span.carries_the_load(elapsed)
     return Point(
         access=plan.access,
-        packet_bytes=plan.packet_bytes,
+        packet_bytes=int(price(plan.packet_bytes)),
         packets=packets,
         elapsed_ps=elapsed + uncore_ps,
         warmup_packets=first.packets,

@@ -15,7 +15,7 @@ from sim.config.scenario.scenario import Scenario
 from sim.costs.audit import quantities
 from sim.live.questions import Question, Tables, entries_of
 from sim.live.state import State
-from sim.study.runs.case import Based, Side, entry, sides_of
+from sim.study.runs.case import Side, entry, sides_of
 
 #: Grounds that are kept: those of late, and those that a switch would lead to. Scenarios of which it is known how long
 #: they take.
@@ -51,7 +51,7 @@ class Ground:
         """Return the sides of a scenario that differs in some costs alone, each to be run as one of these."""
         values = {key: entry(scenario, key).value for key in costs}
         return [
-            replace(side, case=replace(side.case, base=Based(own.case, values)))
+            replace(side, case=replace(side.case, base=own.case.based(values)))
             for side, own in zip(sides_of(scenario), self._sides, strict=True)
         ]
 

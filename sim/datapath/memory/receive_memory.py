@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from operator import index
 
 from sim.config.errors import ConfigError
 from sim.config.scenario.endpoints import Source
@@ -127,7 +128,7 @@ def without_source(scenario: Scenario) -> Scenario:
 
 def buffers_of(scenario: Scenario, packet_bytes: int) -> int:
     """Return how many buffers a packet takes, its vnet header included."""
-    return -(-(packet_bytes + VNET_HEADER_BYTES) // scenario.receive.buffer_bytes)
+    return index(-(-(packet_bytes + VNET_HEADER_BYTES) // scenario.receive.buffer_bytes))
 
 
 def _check_lockstep(scenario: Scenario) -> None:

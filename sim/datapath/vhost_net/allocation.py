@@ -8,6 +8,7 @@ memory cgroup (no cache or flag of it is accounted); its objects pass the hooks 
 
 from __future__ import annotations
 
+from operator import index
 from typing import Any
 
 from sim.config.scenario.scenario import Scenario
@@ -47,7 +48,7 @@ def zero_pages(worker: Program, scenario: Scenario, label: str, pages: int) -> N
 
 def new_pages_of_skb(worker: Program, scenario: Scenario, packet_bytes: int) -> int:
     """Add the pages of an skb that hold what does not fit its linear part; return how many."""
-    pages = -(-(packet_bytes - linear_bytes(packet_bytes)) // scenario.kernel.behaviour.page_bytes)
+    pages = index(-(-(packet_bytes - linear_bytes(packet_bytes)) // scenario.kernel.behaviour.page_bytes))
     if pages:
         worker.step("skb_pages", "pages of the skb", "skb_page", times=pages)
         zero_pages(worker, scenario, "skb_pages_zero", pages)

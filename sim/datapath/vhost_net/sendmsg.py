@@ -5,6 +5,7 @@ That is the XDP program, the host's stack, the way to a NIC, for one packet or f
 
 from __future__ import annotations
 
+from operator import index
 from typing import Any
 
 from sim.config.scenario.scenario import Scenario
@@ -65,7 +66,7 @@ def _copy_into_skb(tx: Program, scenario: Scenario, packet_bytes: int) -> None:
 def send_pinned(tx: Program, scenario: Scenario, path: TransmitPath) -> None:
     """One packet's sendmsg by zero copy: header and first bytes are copied, the pages of the rest are pinned."""
     linear = min(GOOD_COPY_BYTES, path.packet_bytes)
-    pages = -(-(path.packet_bytes - linear) // scenario.kernel.behaviour.page_bytes)
+    pages = index(-(-(path.packet_bytes - linear) // scenario.kernel.behaviour.page_bytes))
     tx.step("pin_send", "sendmsg by zero copy", "zerocopy_send", primitives=("lock_rmw",))
     tx.change(condition=room_at_sink(scenario))
     new_skb(tx, scenario, "pin_skb", linear)

@@ -25,6 +25,8 @@ from sim.study.runs.functions import function_times, instructions_of
 
 #: Numbers of many runs: rates, shares of ranges, draws.
 Floats = npt.NDArray[np.float64]
+#: The key of packet sizes: a case has one, which is a value of it as those of its tables are.
+SIZE = "traffic.packet_bytes"
 
 
 def value_of(scenario: Scenario, key: str) -> object:
@@ -47,9 +49,14 @@ def entry(scenario: Scenario, key: str) -> Quantity:
 def with_values(scenario: Scenario, values: Mapping[str, float]) -> Scenario:
     """Return the scenario with other values in some of its table entries (a switch: 0 or 1); ranges and sources stay.
 
-    Of the tables' rules one is looked at, what its unit can be at all; others hold as far as the values come from the
-    ranges of the entries. KeyError for a key that is no entry, ConfigError for a value that is beyond those bounds.
+    Under `SIZE` stands the only size of a packet. Of the tables' rules one is looked at, what its unit can be at all;
+    others hold as far as the values come from the ranges of the entries. KeyError for a key that is no entry,
+    ConfigError for a value that is beyond those bounds.
     """
+    if SIZE in values:
+        traffic = scenario.traffic.model_copy(update={"packet_bytes": [int(values[SIZE])]})
+        scenario = scenario.model_copy(update={"traffic": traffic})
+        values = {key: value for key, value in values.items() if key != SIZE}
     if not values:
         return scenario
     changed = _changed(scenario, nested(values), "")
@@ -101,7 +108,7 @@ Number = TypeVar("Number", float, Floats)
 class Case:
     """What is looked at in a scenario: its first access variant and size, and the figure that is wanted.
 
-    `base` is the same case but for some costs, where there is one: it is run in its place, at other values.
+    `base` is the same case but for some costs or its size, where there is one: it is run in its place, at other values.
     """
 
     scenario: Scenario
@@ -117,7 +124,14 @@ class Case:
 
     def at(self, values: Mapping[str, float]) -> Case:
         """Return the case with other values in some of its table entries; `with_values` says which may be."""
-        return replace(self, scenario=with_values(self.scenario, values)) if values else self
+        if not values:
+            return self
+        return replace(self, scenario=with_values(self.scenario, values), base=self.base and self.based(values))
+
+    def based(self, values: Mapping[str, float]) -> Based:
+        """Return what is run in the place of the case with other values."""
+        base = self.base or Based(self, {})
+        return Based(base.case, {**base.values, **values})
 
     def __getstate__(self) -> dict[str, Any]:
         return {name: value for name, value in self.__dict__.items() if name != "plan"}
@@ -226,8 +240,14 @@ def one_point(scenario: Scenario, access: str, size: int) -> Scenario:
 def sides_of(scenario: Scenario, accesses: Sequence[str] | None = None) -> list[Side]:
     """Return the sides of one scenario: its access variants (or those named) at each of its sizes."""
     names = accesses or [variant.name for variant in scenario.access]
-    sizes = scenario.traffic.sizes
-    return [Side(name, size, Case(one_point(scenario, name, size))) for name in names for size in sizes]
+    first, *others = scenario.traffic.sizes
+    sides = []
+    for name in names:
+        base = Case(one_point(scenario, name, first))
+        sides.append(Side(name, first, base))
+        for size in others:
+            sides.append(Side(name, size, Case(one_point(scenario, name, size), base=Based(base, {SIZE: size}))))
+    return sides
 
 
 def gain_percent(before_pps: Number, after_pps: Number) -> Number:

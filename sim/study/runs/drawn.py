@@ -20,7 +20,7 @@ from sim.config.tables.quantity import Flag, Quantity
 from sim.costs.audit import Itself, quantities, with_far_outside
 from sim.costs.draws import Divided
 from sim.engine import Point, simulate
-from sim.study.runs.case import Case, Floats, check_conceivable, entry, observe, value_of
+from sim.study.runs.case import SIZE, Case, Floats, check_conceivable, entry, observe, value_of
 from sim.study.runs.functions import shares
 from sim.study.runs.structures import Structures, Turned, structures_of
 
@@ -121,7 +121,9 @@ def _columns(case: Case, drawn: Sequence[Values]) -> tuple[dict[str, Floats], di
     columns: dict[str, Floats] = {}
     switches: dict[str, Floats] = {}
     entries = dict(quantities(case.scenario))
-    for key in dict.fromkeys(key for values in drawn for key in values):
+    sizes = [values.get(SIZE, case.scenario.traffic.sizes[0]) for values in drawn]
+    columns[SIZE] = np.array(sizes)
+    for key in dict.fromkeys(key for values in drawn for key in values if key != SIZE):
         own = entries.get(key) or value_of(case.scenario, key)
         if not isinstance(own, Quantity | Flag):
             raise KeyError(key)
@@ -151,7 +153,7 @@ def _structured(
     left = [(whole, 0)]
     while left:
         part, place = left.pop()
-        first = {key: float(column[part[0]]) for key, column in columns.items()}
+        first = {key: column[part[0]].item() for key, column in columns.items()}
         runs = None
         if place < len(structures) or len(part) >= least:
             try:
@@ -169,4 +171,4 @@ def _structured(
 def _of_part(columns: Mapping[str, Floats], part: Numbers) -> dict[str, Any]:
     """Return the values of some draws by key: one where it is the same in all of them."""
     of_part = {key: column[part] for key, column in columns.items()}
-    return {key: float(column[0]) if (column == column[0]).all() else column for key, column in of_part.items()}
+    return {key: column[0].item() if (column == column[0]).all() else column for key, column in of_part.items()}

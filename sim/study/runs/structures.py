@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from functools import lru_cache
+from operator import index
 from typing import TYPE_CHECKING
 
+from sim.config.scenario.traffic import Traffic
+from sim.config.tables.quantity import Reads, noting_reads
 from sim.costs.audit import Itself, quantities
 from sim.costs.draws import tracing
 from sim.datapath import Plan, build_plan
-from sim.study.runs.case import Case, entry
+from sim.study.runs.case import SIZE, Case, entry
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from sim.config.scenario.scenario import Scenario
+    from sim.costs.draws import Formulas
     from sim.engine.drawn import Structure
 
 #: Switches by key, and how they stand.
 Turned = tuple[tuple[str, bool], ...]
 #: Cases whose structures are kept: those of a question at many sizes, and of what competes with it. And how many are
 #: kept of each: draws that have yet another one are built by themselves.
-_KEPT, _OF_ONE = 160, 8
+_KEPT, _OF_ONE = 160, 16
 
 
 class Structures:
@@ -28,6 +34,8 @@ class Structures:
     def __init__(self, case: Case) -> None:
         self._case = case
         self._known: list[Structure | None] = []
+        traffic = case.scenario.traffic
+        self._of_any_size = traffic.mix is None and traffic.application == "none"
 
     def __len__(self) -> int:
         return len(self._known)
@@ -38,8 +46,27 @@ class Structures:
         None where it cannot be built, and where there are too many.
         """
         if place == len(self._known) < _OF_ONE:
-            self._known.append(_built(self._case, values if place else {}))
+            self._known.append(self._built(values if place else {SIZE: values[SIZE]}))
         return self._known[place] if place < len(self._known) else None
+
+    def as_in_tables(self) -> Structure | None:
+        """Return the one that the case has with its tables as they are, where it is known."""
+        sizes = self._case.scenario.traffic.sizes
+        return next((known for known in self._known if known and known.holds({SIZE: sizes[0]})), None)
+
+    def _built(self, values: Mapping[str, float]) -> Structure | None:
+        """Build a Plan traced, of any size where that is possible; else of the one that is among the values."""
+        from sim.engine.drawn import Structure  # machine code is loaded only when it is needed
+
+        case, scenario = self._case, self._case.at(values).scenario
+        of_table = {key: entry(case.scenario, key).value for key in values if key != SIZE}
+        for any_size in (True, False) if self._of_any_size else (False,):
+            with suppress(Exception):  # which draw it is about shows when each is built by itself
+                plan, formulas, size = _traced(scenario, bool(case.functions), any_size=any_size)
+                numbers = {key: formulas.number_of(known) for key, known in quantities(scenario)} | {SIZE: size}
+                return Structure(plan, scenario.run, formulas, numbers, of_table)
+            self._of_any_size = False
+        return None
 
 
 @lru_cache(maxsize=_KEPT)
@@ -50,21 +77,27 @@ def structures_of(same: Itself[Case], turned: Turned) -> Structures:
 
 def read_by(case: Case) -> Plan:
     """Return the Plan of a case for what it has read and which rows it has: with numbers or traced ones."""
-    structures = structures_of(Itself(case), ())
-    traced = structures.get(0, {}) if len(structures) else None
+    traced = structures_of(Itself(case), ()).as_in_tables()
     return traced.plan if traced else case.plan
 
 
-def _built(case: Case, values: Mapping[str, float]) -> Structure | None:
-    from sim.engine.drawn import Structure  # machine code is loaded only when it is needed
+def _traced(scenario: Scenario, functions: bool, *, any_size: bool) -> tuple[Plan, Formulas, int]:
+    """Return the Plan of a scenario traced, with its formulas and the number that the size of a packet has in them.
 
-    scenario = case.at(values).scenario
-    try:
-        with tracing() as formulas:
-            plan = build_plan(
-                scenario, scenario.access[0].name, scenario.traffic.sizes[0], functions=bool(case.functions)
-            )
-        of_table = {key: entry(case.scenario, key).value for key in values}
-        return Structure(plan, scenario.run, formulas, dict(quantities(scenario)), of_table)
-    except Exception:  # which draw it is about shows when each is built by itself
-        return None
+    Of `any_size` it is unless something looks at the sizes of the traffic itself.
+    """
+    bytes_of_packet = scenario.traffic.sizes[0]
+    with noting_reads() as read, tracing() as formulas:
+        size = formulas.given(bytes_of_packet)
+        if not any_size:
+            index(size)
+        asked = size if any_size else bytes_of_packet
+        plan = build_plan(scenario, scenario.access[0].name, asked, functions=functions)
+        if any(_looks_at_sizes(reads) for reads in (read, *plan.ledger.reads)):
+            index(size)
+    return plan, formulas, size.number
+
+
+def _looks_at_sizes(reads: Reads) -> bool:
+    """Return whether what was read says of which sizes packets are, beside the one that a Plan is asked for."""
+    return any(name == "packet_bytes" and isinstance(table, Traffic) for (_, name), table in reads.items())
