@@ -18,7 +18,7 @@ from sim.config.tables.quantity import Flag, Quantity, Reads
 from sim.config.tables.vocabulary import PRICED_BY_CPI, PRIMITIVES
 from sim.costs.draws import Traced
 
-Table = TypeVar("Table")
+Wrapped = TypeVar("Wrapped")
 Severity = Literal["error", "warning", "guess"]
 
 #: Entries of one CPU that rise from left to right; a table that breaks this order is suspect.
@@ -67,16 +67,16 @@ def audit(table: BaseModel) -> Iterator[Finding]:
 
 
 @dataclass(frozen=True, eq=False)
-class Itself(Generic[Table]):
-    """A table that equals itself only: to compare two by their values takes as long as to look through one."""
+class Itself(Generic[Wrapped]):
+    """A table, case or Plan that equals itself only: to compare two by values takes as long as to look through one."""
 
-    table: Table
+    wrapped: Wrapped
 
     def __hash__(self) -> int:
-        return id(self.table)
+        return id(self.wrapped)
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Itself) and self.table is other.table
+        return isinstance(other, Itself) and self.wrapped is other.wrapped
 
 
 def quantities(table: BaseModel, prefix: str = "") -> Iterator[tuple[str, Quantity]]:
@@ -88,7 +88,7 @@ def quantities(table: BaseModel, prefix: str = "") -> Iterator[tuple[str, Quanti
 @lru_cache(maxsize=64)
 def _listed(same: Itself[Cpu | Kernel | Scenario]) -> list[tuple[str, Quantity]]:
     """List the hundreds of entries of a table once: tables do not change, and are shared by the sides of a question."""
-    return list(_below(same.table))
+    return list(_below(same.wrapped))
 
 
 def _below(table: BaseModel, prefix: str = "") -> Iterator[tuple[str, Quantity]]:

@@ -159,7 +159,7 @@ def observe(case: Case) -> float:
 @lru_cache(maxsize=8)
 def _counted(same: Itself[Scenario], functions: tuple[str, ...]) -> dict[str, float]:
     """Count once what several figures ask of one scenario."""
-    return executed(Case(same.table, functions=functions).plan, same.table, functions)
+    return executed(Case(same.wrapped, functions=functions).plan, same.wrapped, functions)
 
 
 def _share(case: Case) -> float:

@@ -76,7 +76,7 @@ def _sent(cases: Sequence[Case]) -> list[Sent]:
     same = [Itself(case) for case in cases]
     known = {case: sent for case in same if (sent := _of_late.pop(case, None)) is not None}
     for group in _groups([case for case in same if case not in known]):
-        packet = pickle.dumps([case.table for case in group])
+        packet = pickle.dumps([case.wrapped for case in group])
         known |= {case: Sent(packet, place) for place, case in enumerate(group)}
     _of_late.update(known)
     for case in list(_of_late)[:-_KEPT]:
@@ -89,7 +89,7 @@ def _groups(cases: Sequence[Itself[Case]]) -> list[list[Itself[Case]]]:
     groups: list[list[Itself[Case]]] = []
     tables: Any = None
     for case in cases:
-        own = case.table.scenario.cpu, case.table.scenario.kernel
+        own = case.wrapped.scenario.cpu, case.wrapped.scenario.kernel
         if tables is None or own[0] is not tables[0] or own[1] is not tables[1] or len(groups[-1]) == _TOGETHER:
             groups.append([])
         tables = own

@@ -72,7 +72,7 @@ class Structures:
 @lru_cache(maxsize=_KEPT)
 def structures_of(same: Itself[Case], turned: Turned) -> Structures:
     """Return the structures of a case with some of its switches turned."""
-    return Structures(same.table.at(dict(turned)))
+    return Structures(same.wrapped.at(dict(turned)))
 
 
 def read_by(case: Case) -> Plan:

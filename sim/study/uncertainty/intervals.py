@@ -486,7 +486,7 @@ def _tables(scenario: Scenario) -> str:
 
 @lru_cache(maxsize=16)
 def _digest(same: Itself[Cpu | Kernel]) -> str:
-    return str(hash(same.table.model_dump_json()))
+    return str(hash(same.wrapped.model_dump_json()))
 
 
 def interval_of(value: float, drawn: Floats) -> Interval:

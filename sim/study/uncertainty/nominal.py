@@ -117,7 +117,7 @@ def _at(case: Case, values: Values) -> Nominal:
 
 @lru_cache(maxsize=_KEPT)
 def _known_basis(same: Itself[Case], plan: Itself[Plan]) -> Basis:
-    return basis_of(same.table, plan.table)
+    return basis_of(same.wrapped, plan.wrapped)
 
 
 def _tried(case: Case, runs: Sequence[Values]) -> list[Nominal | str]:
