@@ -33,7 +33,7 @@ from sim.report.tables.evidence import interval
 from sim.study.evidence.figures import load_measurements
 from sim.study.runs.case import sides_of
 from sim.study.sensitivity.shapley import decompose
-from sim.study.uncertainty.intervals import uncertainty
+from sim.study.uncertainty.uncertainty import uncertainty
 
 DRAWS = 200
 PAIR = ["copy_user", "vmap"]

@@ -36,7 +36,7 @@ from sim.study.runs.case import sides_of
 from sim.study.sensitivity.breakeven import Target, breakeven
 from sim.study.sensitivity.study import load_sensitivity, sensitivity
 from sim.study.sensitivity.tornado import swing_entries
-from sim.study.uncertainty.intervals import uncertainty
+from sim.study.uncertainty.uncertainty import uncertainty
 
 SCENARIO, PAIR = "virtio-user-xdp1-tap", ("copy_user", "vmap")
 TABLES = {"calibration": None, "traffic.packet_bytes": 64}

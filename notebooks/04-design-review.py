@@ -37,7 +37,7 @@ from sim.report.tables.evidence import interval
 from sim.study.review.alternatives import alternatives, answers
 from sim.study.runs.case import sides_of
 from sim.study.sensitivity.breakeven import Target, breakeven
-from sim.study.uncertainty.intervals import uncertainty
+from sim.study.uncertainty.uncertainty import uncertainty
 
 DRAWS = 30
 SEED = "virtio-user-xdp1-tap"

@@ -33,7 +33,8 @@ from sim.report.plots.comparisons import curves_figure
 from sim.report.tables.evidence import interval
 from sim.study.runs.case import sides_of, with_values
 from sim.study.uncertainty.distributions import draws_of
-from sim.study.uncertainty.intervals import Interval, interval_of, uncertainty
+from sim.study.uncertainty.intervals import Interval, interval_of
+from sim.study.uncertainty.uncertainty import uncertainty
 
 DRAWS = 40
 

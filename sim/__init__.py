@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from sim.study.sensitivity.tornado import Sensitivities
     from sim.study.sweep.run import Outcome
     from sim.study.timeline.model import Timeline
-    from sim.study.uncertainty.intervals import Uncertainty
+    from sim.study.uncertainty.uncertainty import Uncertainty
 
 __all__ = [
     "Answer",
@@ -128,7 +128,7 @@ _HOMES = {
     "study.sensitivity.tornado": ("Sensitivities",),
     "study.sweep.run": ("Outcome",),
     "study.timeline.model": ("Timeline",),
-    "study.uncertainty.intervals": ("Uncertainty",),
+    "study.uncertainty.uncertainty": ("Uncertainty",),
 }
 _HOME = {name: f"sim.{home}" for home, names in _HOMES.items() for name in names}
 

@@ -23,9 +23,10 @@ from sim.study.questions.run import Result
 from sim.study.runs.asked import Asks, every_point, first_point, load_scenario, load_sides, scenarios_of
 from sim.study.runs.case import sides_of
 from sim.study.runs.pool import pool_for
-from sim.study.uncertainty import intervals
+from sim.study.uncertainty import uncertainty as drawing
 from sim.study.uncertainty.capacities import USUAL_DRAWS, capacity_uncertainty
-from sim.study.uncertainty.intervals import Uncertainty
+from sim.study.uncertainty.intervals import FIRST_DRAWS
+from sim.study.uncertainty.uncertainty import Uncertainty
 
 #: What is asked about: a scenario that was loaded, the name of one, or its file.
 Asked = Scenario | str | Path
@@ -333,9 +334,9 @@ def uncertainty(
     sides = sides_of(asked)
     with (
         counting(progress, "runs") as report,
-        pool(len(sides) * (draws or 2 * intervals.FIRST_DRAWS), jobs) as executor,
+        pool(len(sides) * (draws or 2 * FIRST_DRAWS), jobs) as executor,
     ):
-        return intervals.uncertainty(
+        return drawing.uncertainty(
             sides, draws, asked.run.seed, configs=folder(configs), executor=executor, progress=report
         )
 

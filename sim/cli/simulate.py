@@ -17,8 +17,8 @@ from sim.cli.completing import tables, words
 if TYPE_CHECKING:
     from sim.study.questions.capacity import Capacities
     from sim.study.runs.case import Side
-    from sim.study.uncertainty.intervals import Uncertainty
     from sim.study.uncertainty.parts import DrawnParts
+    from sim.study.uncertainty.uncertainty import Uncertainty
 
 
 @opt.command(
@@ -167,7 +167,8 @@ def compare(
 def _uncertainty(sides: Sequence[Side], draws: int, seed: int, configs: Path | None) -> Uncertainty:
     """Draw the costs of every side, with a progress bar, on as many processes as are worth it."""
     from sim.study.runs.pool import pool_for
-    from sim.study.uncertainty.intervals import FIRST_DRAWS, uncertainty
+    from sim.study.uncertainty.intervals import FIRST_DRAWS
+    from sim.study.uncertainty.uncertainty import uncertainty
 
     chosen = None if draws == opt.CHOSEN_DRAWS else draws
     with opt.counted_progress("runs") as report, pool_for(len(sides) * (chosen or 2 * FIRST_DRAWS)) as pool:

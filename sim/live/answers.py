@@ -28,9 +28,10 @@ from sim.study.runs.asked import Ways
 from sim.study.runs.case import Side, sides_of
 from sim.study.runs.pool import pool_for
 from sim.study.sensitivity.tornado import Sensitivities, swing_entries
-from sim.study.uncertainty.intervals import FEW_DRAWS, Uncertainty, uncertainty
+from sim.study.uncertainty.intervals import FEW_DRAWS
 from sim.study.uncertainty.nominal import Nominal, nominals
 from sim.study.uncertainty.parts import DrawnParts, parts_of
+from sim.study.uncertainty.uncertainty import Uncertainty, uncertainty
 
 #: Returns whether an answer is still waited for.
 Wanted = Callable[[], bool]

@@ -35,10 +35,16 @@ import sim
 try:
     from sim.study.runs.case import sides_of
     from sim.study.runs.pool import pool_for
-    from sim.study.uncertainty.intervals import uncertainty
 except ImportError:
     from sim.study.batch import pool_for
-    from sim.study.uncertainty import sides_of, uncertainty
+    from sim.study.uncertainty import sides_of
+try:
+    from sim.study.uncertainty.uncertainty import uncertainty
+except ImportError:
+    try:
+        from sim.study.uncertainty.intervals import uncertainty
+    except ImportError:
+        from sim.study.uncertainty import uncertainty
 wall, busy = [], []
 for cost in range(5):
     changed = ["access=copy_user,vmap", "traffic.packet_bytes=64", f"cpu.primitives.lfence={4 + cost / 10}"]

@@ -10,8 +10,8 @@ import pytest
 
 import sim
 from sim.study.runs.case import sides_of
-from sim.study.uncertainty.intervals import uncertainty
 from sim.study.uncertainty.parts import parts_of
+from sim.study.uncertainty.uncertainty import uncertainty
 
 from .conftest import COMMAND
 

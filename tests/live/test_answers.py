@@ -14,8 +14,8 @@ from sim.live.state import of_command
 from sim.live.workers import Workers
 from sim.study.review.ask import review
 from sim.study.runs.case import sides_of
-from sim.study.uncertainty.intervals import uncertainty
 from sim.study.uncertainty.parts import parts_of
+from sim.study.uncertainty.uncertainty import uncertainty
 from tests.live.test_state import SEED, WINDOW
 
 TABLES = Tables()

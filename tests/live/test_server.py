@@ -22,7 +22,7 @@ from sim.live.questions import Tables
 from sim.live.server import ADDRESS, Guard, Server
 from sim.live.state import State
 from sim.study.runs.case import sides_of
-from sim.study.uncertainty.intervals import uncertainty
+from sim.study.uncertainty.uncertainty import uncertainty
 from tests.live.test_state import SEED
 
 TOKEN = "a" * 32

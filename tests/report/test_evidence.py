@@ -14,7 +14,7 @@ from sim.study.runs.case import sides_of
 from sim.study.sensitivity.breakeven import Target, search
 from sim.study.sensitivity.shapley import MECHANISMS, decompose
 from sim.study.sensitivity.tornado import Index, Sensitivities
-from sim.study.uncertainty.intervals import uncertainty
+from sim.study.uncertainty.uncertainty import uncertainty
 
 SEED = "virtio-user-xdp1-tap"
 

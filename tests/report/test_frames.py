@@ -18,7 +18,8 @@ from sim.report.tables.evidence import interval
 from sim.study.review.alternatives import answers
 from sim.study.runs.case import sides_of
 from sim.study.sensitivity.shapley import decompose
-from sim.study.uncertainty.intervals import Interval, uncertainty
+from sim.study.uncertainty.intervals import Interval
+from sim.study.uncertainty.uncertainty import uncertainty
 
 
 @pytest.fixture(scope="module")

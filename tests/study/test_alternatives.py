@@ -8,7 +8,7 @@ import sim
 from sim.config import ConfigError
 from sim.study.review.alternatives import alternatives, answers, as_measured
 from sim.study.runs.case import sides_of
-from sim.study.uncertainty.intervals import uncertainty
+from sim.study.uncertainty.uncertainty import uncertainty
 
 SEED, PAIR = "virtio-user-xdp1-tap", ("copy_user", "vmap")
 SHORT = {"traffic.packet_bytes": 64, "run.packets": 20000}

@@ -17,7 +17,7 @@ from sim.study.questions.limits import limits
 from sim.study.runs.case import saved_ns, sides_of, worker_ns
 from sim.study.sensitivity.breakeven import Target, breakeven
 from sim.study.sensitivity.shapley import decompose
-from sim.study.uncertainty.intervals import uncertainty
+from sim.study.uncertainty.uncertainty import uncertainty
 
 EIGHT = "eight-workers"
 SATURATE = Load(kind="saturate", pps=0.0)

@@ -15,8 +15,8 @@ from sim.study.evidence.discrepancy import most_likely
 from sim.study.evidence.figures import figures, load_measurements
 from sim.study.runs.case import sides_of
 from sim.study.sensitivity.tornado import turned_over
-from sim.study.uncertainty.intervals import uncertainty
 from sim.study.uncertainty.measured import model_sigma, path_class, rig_sigma, spread_of
+from sim.study.uncertainty.uncertainty import uncertainty
 
 SEED = "virtio-user-xdp1-tap"
 SHORT = ("run.packets=3000", "run.precision=0", "traffic.packet_bytes=64")

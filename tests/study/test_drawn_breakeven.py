@@ -10,7 +10,7 @@ from sim.config import ConfigError
 from sim.study.runs.case import sides_of
 from sim.study.sensitivity.breakeven import Crossing, Target, breakeven
 from sim.study.sensitivity.drawn_breakeven import _crossings, _single, drawn_breakeven
-from sim.study.uncertainty.intervals import uncertainty
+from sim.study.uncertainty.uncertainty import uncertainty
 
 KEY = "cpu.primitives.stac"
 SHORT = ["run.packets=3000", "run.precision=0", "traffic.packet_bytes=64", "access=copy_user,vmap"]

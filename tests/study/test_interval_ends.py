@@ -23,6 +23,7 @@ from sim.study.uncertainty import intervals
 from sim.study.uncertainty.distributions import at_shares, central_90
 from sim.study.uncertainty.measured import Spread
 from sim.study.uncertainty.nominal import Nominal, basis_of
+from sim.study.uncertainty.uncertainty import _widest, uncertainty
 
 Z_95 = 1.6449  # standard normal score with 95 % below it
 
@@ -66,7 +67,7 @@ def test_a_measurement_lies_around_the_draws_as_far_as_model_and_rig_do(monkeypa
     as_modelled(monkeypatch, rate=0.05, ratio=0.03)
     draws = 4000
     given(monkeypatch, intervals, np.concatenate([[1e6, 1.2e6], np.full(draws, 1e6), np.full(draws, 1.2e6)]))
-    sure = intervals.uncertainty(pair(), draws, 1)
+    sure = uncertainty(pair(), draws, 1)
     (gain,), rate = sure.gains, sure.rates[1]
     assert rate.pps_of_parameters.low == rate.pps_of_parameters.high == 1.2e6
     ends = [1.2e6 * exp(sign * Z_95 * 0.05) for sign in (-1, 1)]
@@ -81,10 +82,10 @@ def test_a_sign_has_to_hold_in_a_measurement_too(monkeypatch):
     figures = np.concatenate([[1e6, 1.05e6], np.full(100, 1e6), np.full(100, 1.05e6)])
     as_modelled(monkeypatch)
     given(monkeypatch, intervals, figures)
-    assert intervals.uncertainty(pair(), 100, 1).gains[0].certain
+    assert uncertainty(pair(), 100, 1).gains[0].certain
     as_modelled(monkeypatch, ratio=0.05)
     given(monkeypatch, intervals, figures)
-    (gain,) = intervals.uncertainty(pair(), 100, 1).gains
+    (gain,) = uncertainty(pair(), 100, 1).gains
     assert not gain.certain
     # Lost, or won by less than the 9.5 ns that the runs resolve: below ln(1.05) by 0.8 standard deviations or more.
     assert 0.7 < gain.same_sign < 0.85
@@ -99,11 +100,11 @@ def test_as_many_draws_are_made_as_the_ends_take(monkeypatch):
 
     monkeypatch.setattr(intervals, "run_jobs", run_jobs)
     as_modelled(monkeypatch, ratio=0.05)
-    sure = intervals.uncertainty(pair())
+    sure = uncertainty(pair())
     assert sum(wanted) == 2 * sure.draws
     assert sure.draws in (100, 200, 400)
     assert 0 < sure.precision <= intervals.PRECISION
-    assert intervals.uncertainty(pair(), sure.draws).gains == sure.gains
+    assert uncertainty(pair(), sure.draws).gains == sure.gains
 
 
 def test_no_link_bounds_what_a_guest_receives():
@@ -145,7 +146,7 @@ def test_the_interval_of_a_rate_and_of_a_gain(draws, low, high, monkeypatch):
     percent = np.arange(1.0, draws + 1)
     table = [np.full(draws, 1e6), 1e6 * (1 + percent / 100)]
     given(monkeypatch, intervals, np.concatenate([[1e6, 1.5e6], *table]))
-    sure = intervals.uncertainty(pair(), draws, 1)
+    sure = uncertainty(pair(), draws, 1)
     gain, rate = sure.gains[0].gain_percent_of_parameters, sure.rates[1].pps_of_parameters
     assert (gain.low, gain.value, gain.high) == pytest.approx((low, 50, high))
     assert (rate.low, rate.high) == pytest.approx((1e6 * (1 + low / 100), 1e6 * (1 + high / 100)))
@@ -164,7 +165,7 @@ def test_a_draw_within_what_the_runs_resolve_has_no_sign(monkeypatch):
     as_modelled(monkeypatch)
     before_ns = np.array([1009, 1009.999, 1011, 1500, 500])
     given(monkeypatch, intervals, np.concatenate([[1e9 / 1100, 1e6], 1e9 / before_ns, np.full(5, 1e6)]))
-    (gain,) = intervals.uncertainty(pair(), 5, 1).gains
+    (gain,) = uncertainty(pair(), 5, 1).gains
     assert gain.resolution_ns == pytest.approx(0.01 * 1000)
     assert gain.same_sign == pytest.approx(2 / 5)
     assert gain.resolved
@@ -175,7 +176,7 @@ def test_a_draw_within_what_the_runs_resolve_has_no_sign(monkeypatch):
 def test_a_difference_has_to_be_larger_than_what_the_runs_resolve(saved, resolved, monkeypatch):
     as_modelled(monkeypatch)
     given(monkeypatch, intervals, [1e9 / (1000 + saved), 1e6, 1e9 / 1500, 1e6])
-    (gain,) = intervals.uncertainty(pair(), 1, 1).gains
+    (gain,) = uncertainty(pair(), 1, 1).gains
     assert gain.resolved is resolved
     assert gain.certain is resolved
 
@@ -184,12 +185,12 @@ def test_shares_of_variance_are_those_of_a_straight_line():
     numbers = np.random.default_rng(1)
     columns = {"a": numbers.standard_normal(5000), "b": numbers.standard_normal(5000), "flat": np.ones(5000)}
     every = np.ones(5000, dtype=bool)
-    shares, explained = intervals._widest(columns, every, 3 * columns["a"] + 4 * columns["b"])
+    shares, explained = _widest(columns, every, 3 * columns["a"] + 4 * columns["b"])
     assert shares == pytest.approx({"b": 16 / 25, "a": 9 / 25}, abs=0.02)
     assert explained == pytest.approx(1.0)
     few = {name: column[:9] for name, column in columns.items()}
-    assert intervals._widest(few, every[:9], few["a"])[1] == pytest.approx(1.0)  # 3 x (2 entries + 1) draws
-    assert intervals._widest({name: column[:8] for name, column in few.items()}, every[:8], few["a"][:8]) == ({}, 0.0)
+    assert _widest(few, every[:9], few["a"])[1] == pytest.approx(1.0)  # 3 x (2 entries + 1) draws
+    assert _widest({name: column[:8] for name, column in few.items()}, every[:8], few["a"][:8]) == ({}, 0.0)
 
 
 def test_a_tornado_swings_between_5_and_95_percent_of_a_triangle(monkeypatch):

@@ -8,8 +8,8 @@ import sim
 from sim.config import ConfigError
 from sim.study.runs.case import sides_of, with_values
 from sim.study.uncertainty.distributions import draws_of
-from sim.study.uncertainty.intervals import uncertainty
 from sim.study.uncertainty.parts import MOST_DRAWS, parts_of
+from sim.study.uncertainty.uncertainty import uncertainty
 
 SHORT = ["run.packets=3000", "run.precision=0", "traffic.packet_bytes=64"]
 

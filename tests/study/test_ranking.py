@@ -10,7 +10,7 @@ from sim.config.tables.access import Access
 from sim.datapath import build_plan
 from sim.study.review.ranking import NOT_EXECUTED, needs, ranking
 from sim.study.runs.case import sides_of
-from sim.study.uncertainty.intervals import uncertainty
+from sim.study.uncertainty.uncertainty import uncertainty
 
 SHORT = ["run.packets=3000", "run.precision=0", "traffic.packet_bytes=64", "access=copy_user,vmap"]
 

@@ -12,7 +12,7 @@ from sim.config import ConfigError
 from sim.config.loading.load import load_table
 from sim.study.runs.case import sides_of, with_values
 from sim.study.uncertainty.distributions import draws_of, used_entries
-from sim.study.uncertainty.intervals import uncertainty
+from sim.study.uncertainty.uncertainty import uncertainty
 
 SEED = "virtio-user-xdp1-tap"
 

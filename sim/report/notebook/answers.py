@@ -27,7 +27,8 @@ from sim.study.sensitivity.tornado import Sensitivities
 from sim.study.sweep.gains import GAIN, free_axes
 from sim.study.sweep.run import Outcome
 from sim.study.timeline.model import Timeline
-from sim.study.uncertainty.intervals import Interval, Uncertainty
+from sim.study.uncertainty.intervals import Interval
+from sim.study.uncertainty.uncertainty import Uncertainty
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

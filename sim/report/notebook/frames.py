@@ -12,7 +12,8 @@ from sim.report.tables.explained import executes
 from sim.study.questions.explain import Explanation
 from sim.study.review.alternatives import AlternativeAnswer
 from sim.study.sensitivity.shapley import MECHANISMS, Decomposition
-from sim.study.uncertainty.intervals import Gain, Uncertainty
+from sim.study.uncertainty.intervals import Gain
+from sim.study.uncertainty.uncertainty import Uncertainty
 
 #: Rows executed less often than once in so many packets, or whose cycles differ by less, are not listed.
 _RARE_PER_PACKET, _SAME_CYCLES = 1e-3, 0.05

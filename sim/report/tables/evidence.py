@@ -12,8 +12,9 @@ from sim.config.tables.calibration import Calibration, Correlation, Fitted, Resi
 from sim.config.tables.measurement import Measurements
 from sim.report.tables.terminal import Columns, TextTable, table_of
 from sim.study.sensitivity.shapley import MECHANISMS, Decomposition
-from sim.study.uncertainty.intervals import FEW_DRAWS, Gain, Interval, Rate, Uncertainty
+from sim.study.uncertainty.intervals import FEW_DRAWS, Gain, Interval, Rate
 from sim.study.uncertainty.parts import DrawnParts
+from sim.study.uncertainty.uncertainty import Uncertainty
 
 if TYPE_CHECKING:
     from sim.study.sensitivity.breakeven import BreakEven, DrawnBreakEven, DrawnPlace

@@ -16,8 +16,8 @@ from sim.report.tables.results import basis_line, heading, notes
 from sim.report.tables.sources import cited
 from sim.report.tables.terminal import Drawing, TextTable
 from sim.study.questions.explain import SCOPES, SHOWN, Explanation
-from sim.study.uncertainty.intervals import Uncertainty
 from sim.study.uncertainty.parts import DrawnParts
+from sim.study.uncertainty.uncertainty import Uncertainty
 
 _INDENT = "  "
 SCOPE_TITLES = {

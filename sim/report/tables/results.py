@@ -26,8 +26,9 @@ from sim.study.questions.run import Result, TieCheck
 from sim.study.sensitivity.shapley import Decomposition
 from sim.study.sweep.gains import free_axes, gains
 from sim.study.timeline.model import Timeline
-from sim.study.uncertainty.intervals import Interval, Uncertainty
+from sim.study.uncertainty.intervals import Interval
 from sim.study.uncertainty.parts import DrawnParts
+from sim.study.uncertainty.uncertainty import Uncertainty
 
 if TYPE_CHECKING:
     from sim.study.sweep.run import Outcome

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from sim.study.questions.explain import Explanation
     from sim.study.questions.run import Result
     from sim.study.sweep.run import Outcome
-    from sim.study.uncertainty.intervals import Uncertainty
     from sim.study.uncertainty.parts import DrawnParts
+    from sim.study.uncertainty.uncertainty import Uncertainty
 
 
 def with_origin(rows: Iterable[Record]) -> list[Record]:

@@ -11,7 +11,8 @@ from typing import Any
 from sim.config.loading.load import load_scenario
 from sim.config.scenario.scenario import Scenario
 from sim.study.runs.case import entry, sides_of
-from sim.study.uncertainty.intervals import Gain, Interval, Uncertainty, uncertainty
+from sim.study.uncertainty.intervals import Gain, Interval
+from sim.study.uncertainty.uncertainty import Uncertainty, uncertainty
 
 
 @dataclass(frozen=True)

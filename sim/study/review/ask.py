@@ -25,8 +25,8 @@ from sim.study.runs.case import sides_of
 from sim.study.sensitivity.study import is_study, load_sensitivity, sensitivity
 from sim.study.sensitivity.tornado import Sensitivities, swing_entries, turned_over
 from sim.study.uncertainty.distributions import calibration_of
-from sim.study.uncertainty.intervals import uncertainty
 from sim.study.uncertainty.parts import parts_of
+from sim.study.uncertainty.uncertainty import uncertainty
 
 #: So many variants are compared in the order in which they are named; of more, the headline is about the best.
 _FEW = 3

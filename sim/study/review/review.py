@@ -21,8 +21,9 @@ from sim.study.questions.run import Result
 from sim.study.review.preface import Preface
 from sim.study.review.ranking import Ranking
 from sim.study.sensitivity.tornado import Sensitivities, Switch
-from sim.study.uncertainty.intervals import Gain, Interval, Uncertainty, measured_together
+from sim.study.uncertainty.intervals import Gain, Interval
 from sim.study.uncertainty.parts import DrawnParts
+from sim.study.uncertainty.uncertainty import Uncertainty, measured_together
 
 #: From so many percent on, a gain is written without a decimal.
 _WHOLE_PERCENT = 10

@@ -16,8 +16,8 @@ from sim.study.runs.pool import Job, run_jobs
 from sim.study.sensitivity.screening import screen_by
 from sim.study.sensitivity.tornado import Method, Sensitivities, measure_next, moving_together, swing_entries
 from sim.study.uncertainty.distributions import at_shares
-from sim.study.uncertainty.intervals import measured_together
 from sim.study.uncertainty.least_counts import least_counts, values_fitted_together
+from sim.study.uncertainty.uncertainty import measured_together
 
 #: Base samples of sobol and trajectories of morris, unless they are asked for.
 USUAL_SAMPLES = {"sobol": 256, "morris": 20}

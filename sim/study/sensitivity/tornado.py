@@ -18,8 +18,8 @@ from sim.study.runs.case import Case, Floats, Side, gain_or_rate
 from sim.study.runs.pool import Job, run_jobs
 from sim.study.runs.structures import read_by
 from sim.study.uncertainty.distributions import CENTRAL_90, Ranged, at_shares, used_entries
-from sim.study.uncertainty.intervals import measured_together
 from sim.study.uncertainty.least_counts import least_counts, values_fitted_together
+from sim.study.uncertainty.uncertainty import measured_together
 
 Method = Literal["tornado", "morris", "sobol"]
 

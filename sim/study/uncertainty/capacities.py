@@ -17,7 +17,7 @@ from sim.config.progress import Counted
 from sim.study.questions.capacity import Capacities, Capacity, Carried, carried_near
 from sim.study.runs.case import Case, Side, one_point, with_values
 from sim.study.runs.pool import Job, Outcomes
-from sim.study.uncertainty.intervals import Uncertainty, uncertainty
+from sim.study.uncertainty.uncertainty import Uncertainty, uncertainty
 
 #: How finely a draw is searched at least: a share that is small beside the width of any interval of rates.
 RESOLUTION = 0.02
