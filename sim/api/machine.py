@@ -21,7 +21,7 @@ from sim.study.review import ask
 from sim.study.review.review import Review
 from sim.study.timeline.model import Timeline
 from sim.study.timeline.record import timeline
-from sim.study.uncertainty.intervals import FIRST_DRAWS
+from sim.study.uncertainty.runs import FIRST_DRAWS
 
 
 def report(

@@ -25,7 +25,7 @@ from sim.study.runs.case import sides_of
 from sim.study.runs.pool import pool_for
 from sim.study.uncertainty import uncertainty as drawing
 from sim.study.uncertainty.capacities import USUAL_DRAWS, capacity_uncertainty
-from sim.study.uncertainty.intervals import FIRST_DRAWS
+from sim.study.uncertainty.runs import FIRST_DRAWS
 from sim.study.uncertainty.uncertainty import Uncertainty
 
 #: What is asked about: a scenario that was loaded, the name of one, or its file.

@@ -24,7 +24,7 @@ from sim.study.sensitivity.drawn_breakeven import drawn_breakeven
 from sim.study.sensitivity.shapley import Decomposition
 from sim.study.sensitivity.tornado import METHODS, Method, Sensitivities
 from sim.study.sweep.run import Outcome, load_sweep, run_sweep
-from sim.study.uncertainty.intervals import FIRST_DRAWS
+from sim.study.uncertainty.runs import FIRST_DRAWS
 
 
 def sweep(

@@ -260,7 +260,7 @@ def breakeven(
     from sim.study.runs.pool import pool_for
     from sim.study.sensitivity import breakeven as even
     from sim.study.sensitivity.drawn_breakeven import drawn_breakeven
-    from sim.study.uncertainty.intervals import FIRST_DRAWS
+    from sim.study.uncertainty.runs import FIRST_DRAWS
 
     opt.only_one("breakeven", sizes=sizes)
     wanted = even.Target.parse(target)

@@ -167,7 +167,7 @@ def compare(
 def _uncertainty(sides: Sequence[Side], draws: int, seed: int, configs: Path | None) -> Uncertainty:
     """Draw the costs of every side, with a progress bar, on as many processes as are worth it."""
     from sim.study.runs.pool import pool_for
-    from sim.study.uncertainty.intervals import FIRST_DRAWS
+    from sim.study.uncertainty.runs import FIRST_DRAWS
     from sim.study.uncertainty.uncertainty import uncertainty
 
     chosen = None if draws == opt.CHOSEN_DRAWS else draws
@@ -364,7 +364,7 @@ def report(
     from sim.report.page.page import page
     from sim.study.review.ask import asked, review
     from sim.study.runs.pool import pool_for
-    from sim.study.uncertainty.intervals import FIRST_DRAWS
+    from sim.study.uncertainty.runs import FIRST_DRAWS
 
     opt.at_least("--draws", 1, draws)
     opt.checked_file("--out", out)

@@ -19,10 +19,12 @@ from sim.study.runs.case import gain_or_rate, gain_percent, saved_ns, sides_of
 from sim.study.runs.pool import Job, Outcomes
 from sim.study.sensitivity import study, tornado
 from sim.study.sensitivity.tornado import Index, measure_next, swing_of
-from sim.study.uncertainty import intervals
+from sim.study.uncertainty import runs
 from sim.study.uncertainty.distributions import at_shares, central_90
+from sim.study.uncertainty.intervals import MeasuredDraws
 from sim.study.uncertainty.measured import Spread
 from sim.study.uncertainty.nominal import Nominal, basis_of
+from sim.study.uncertainty.runs import PRECISION, _error_of_ends
 from sim.study.uncertainty.uncertainty import _widest, uncertainty
 
 Z_95 = 1.6449  # standard normal score with 95 % below it
@@ -58,7 +60,7 @@ def given(monkeypatch, module, figures, errors=None):
     return asked
 
 
-def as_modelled(monkeypatch, module=intervals, rate=0.0, ratio=0.0):
+def as_modelled(monkeypatch, module=runs, rate=0.0, ratio=0.0):
     """Let measurements lie this far around what the model gives (standard deviations): default, not at all."""
     monkeypatch.setattr(module, "spread_of", lambda cases, configs=None, path=None: Spread(rate, ratio, "executed"))
 
@@ -66,7 +68,7 @@ def as_modelled(monkeypatch, module=intervals, rate=0.0, ratio=0.0):
 def test_a_measurement_lies_around_the_draws_as_far_as_model_and_rig_do(monkeypatch):
     as_modelled(monkeypatch, rate=0.05, ratio=0.03)
     draws = 4000
-    given(monkeypatch, intervals, np.concatenate([[1e6, 1.2e6], np.full(draws, 1e6), np.full(draws, 1.2e6)]))
+    given(monkeypatch, runs, np.concatenate([[1e6, 1.2e6], np.full(draws, 1e6), np.full(draws, 1.2e6)]))
     sure = uncertainty(pair(), draws, 1)
     (gain,), rate = sure.gains, sure.rates[1]
     assert rate.pps_of_parameters.low == rate.pps_of_parameters.high == 1.2e6
@@ -81,10 +83,10 @@ def test_a_measurement_lies_around_the_draws_as_far_as_model_and_rig_do(monkeypa
 def test_a_sign_has_to_hold_in_a_measurement_too(monkeypatch):
     figures = np.concatenate([[1e6, 1.05e6], np.full(100, 1e6), np.full(100, 1.05e6)])
     as_modelled(monkeypatch)
-    given(monkeypatch, intervals, figures)
+    given(monkeypatch, runs, figures)
     assert uncertainty(pair(), 100, 1).gains[0].certain
     as_modelled(monkeypatch, ratio=0.05)
-    given(monkeypatch, intervals, figures)
+    given(monkeypatch, runs, figures)
     (gain,) = uncertainty(pair(), 100, 1).gains
     assert not gain.certain
     # Lost, or won by less than the 9.5 ns that the runs resolve: below ln(1.05) by 0.8 standard deviations or more.
@@ -98,12 +100,12 @@ def test_as_many_draws_are_made_as_the_ends_take(monkeypatch):
         wanted.append(len(jobs))
         return Outcomes(np.array([1e6 if job.case == 0 else 1.2e6 for job in jobs]), {})
 
-    monkeypatch.setattr(intervals, "run_jobs", run_jobs)
+    monkeypatch.setattr(runs, "run_jobs", run_jobs)
     as_modelled(monkeypatch, ratio=0.05)
     sure = uncertainty(pair())
     assert sum(wanted) == 2 * sure.draws
     assert sure.draws in (100, 200, 400)
-    assert 0 < sure.precision <= intervals.PRECISION
+    assert 0 < sure.precision <= PRECISION
     assert uncertainty(pair(), sure.draws).gains == sure.gains
 
 
@@ -112,15 +114,15 @@ def test_no_link_bounds_what_a_guest_receives():
     received = scenario.model_copy(update={"device": scenario.device.model_copy(update={"direction": "rx"})})
     for asked, bounded in ((scenario, True), (received, False)):
         sides = sides_of(asked)[:1]
-        made = intervals.MeasuredDraws(sides, np.ones(1), np.ones((1, 2)), np.zeros(2), np.zeros(2), Spread)
+        made = MeasuredDraws(sides, np.ones(1), np.ones((1, 2)), np.zeros(2), np.zeros(2), Spread)
         assert (made._full_pps(0) < np.inf) is bounded
 
 
 def test_the_error_of_an_end_is_that_of_its_quantile():
     # Of N draws, evenly between 0 and 1, the end at 5 % has the standard error sqrt(0.05 x 0.95 / N); the width is 0.9.
     sample = np.linspace(0, 1, 100_001)
-    assert intervals._error_of_ends(sample) == pytest.approx(sqrt(0.05 * 0.95 / 100_001) / 0.9, rel=1e-3)
-    assert intervals._error_of_ends(np.ones(50)) == 0.0
+    assert _error_of_ends(sample) == pytest.approx(sqrt(0.05 * 0.95 / 100_001) / 0.9, rel=1e-3)
+    assert _error_of_ends(np.ones(50)) == 0.0
 
 
 def test_gains_and_savings_of_two_rates():
@@ -145,7 +147,7 @@ def test_the_central_90_percent_leaves_5_percent_out_at_each_end():
 def test_the_interval_of_a_rate_and_of_a_gain(draws, low, high, monkeypatch):
     percent = np.arange(1.0, draws + 1)
     table = [np.full(draws, 1e6), 1e6 * (1 + percent / 100)]
-    given(monkeypatch, intervals, np.concatenate([[1e6, 1.5e6], *table]))
+    given(monkeypatch, runs, np.concatenate([[1e6, 1.5e6], *table]))
     sure = uncertainty(pair(), draws, 1)
     gain, rate = sure.gains[0].gain_percent_of_parameters, sure.rates[1].pps_of_parameters
     assert (gain.low, gain.value, gain.high) == pytest.approx((low, 50, high))
@@ -164,7 +166,7 @@ def test_a_draw_within_what_the_runs_resolve_has_no_sign(monkeypatch):
     # After: 1 Mpps, 1000 ns; 1 % of it are 10 ns. Draws save 9, 10 (as much as the runs resolve), 11, 500 and -500 ns.
     as_modelled(monkeypatch)
     before_ns = np.array([1009, 1009.999, 1011, 1500, 500])
-    given(monkeypatch, intervals, np.concatenate([[1e9 / 1100, 1e6], 1e9 / before_ns, np.full(5, 1e6)]))
+    given(monkeypatch, runs, np.concatenate([[1e9 / 1100, 1e6], 1e9 / before_ns, np.full(5, 1e6)]))
     (gain,) = uncertainty(pair(), 5, 1).gains
     assert gain.resolution_ns == pytest.approx(0.01 * 1000)
     assert gain.same_sign == pytest.approx(2 / 5)
@@ -175,7 +177,7 @@ def test_a_draw_within_what_the_runs_resolve_has_no_sign(monkeypatch):
 @pytest.mark.parametrize(("saved", "resolved"), [(9.99, False), (10.01, True)])
 def test_a_difference_has_to_be_larger_than_what_the_runs_resolve(saved, resolved, monkeypatch):
     as_modelled(monkeypatch)
-    given(monkeypatch, intervals, [1e9 / (1000 + saved), 1e6, 1e9 / 1500, 1e6])
+    given(monkeypatch, runs, [1e9 / (1000 + saved), 1e6, 1e9 / 1500, 1e6])
     (gain,) = uncertainty(pair(), 1, 1).gains
     assert gain.resolved is resolved
     assert gain.certain is resolved

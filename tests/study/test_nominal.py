@@ -10,8 +10,8 @@ import sim
 from sim.config.errors import ConfigError
 from sim.study.runs.case import Case, one_point, sides_of
 from sim.study.runs.pool import local_executor
-from sim.study.uncertainty.intervals import draws_by_side
 from sim.study.uncertainty.nominal import nominals, tried
+from sim.study.uncertainty.runs import draws_by_side
 from sim.study.uncertainty.uncertainty import uncertainty
 
 SHORT = ["traffic.packet_bytes=64,1500", "access=copy_user,uaccess_batched", "run.packets=20000"]

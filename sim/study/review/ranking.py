@@ -22,8 +22,9 @@ from sim.config.tables.access import Access
 from sim.study.runs.case import Case, Side, gain_percent, one_point, saved_ns
 from sim.study.runs.pool import Job, run_jobs
 from sim.study.uncertainty.distributions import BLOCK
-from sim.study.uncertainty.intervals import Gain, drawn_runs
+from sim.study.uncertainty.intervals import Gain
 from sim.study.uncertainty.nominal import Nominal, tried
+from sim.study.uncertainty.runs import drawn_runs
 from sim.study.uncertainty.uncertainty import Uncertainty
 
 #: So many draws at most rank the variants: one Latin hypercube, the first of those that the answer rests on.

@@ -19,8 +19,9 @@ from sim.study.runs.case import Side
 from sim.study.runs.drawn import times_ns
 from sim.study.runs.pool import Job, answers
 from sim.study.uncertainty.distributions import BLOCK
-from sim.study.uncertainty.intervals import Interval, draws_by_side, interval_of
+from sim.study.uncertainty.intervals import Interval, interval_of
 from sim.study.uncertainty.nominal import Basis
+from sim.study.uncertainty.runs import draws_by_side
 
 #: So many draws at most show the parts: one Latin hypercube, the first of those that the answer rests on.
 MOST_DRAWS = BLOCK

@@ -15,8 +15,9 @@ import numpy.typing as npt
 from sim.config.answer import Answer, Record, counted
 from sim.config.progress import Counted
 from sim.study.runs.case import Floats, Side, gain_percent
-from sim.study.uncertainty.intervals import FEW_DRAWS, Gain, Rate, Runner, Runs, drawn_runs, pairs_of
+from sim.study.uncertainty.intervals import FEW_DRAWS, Gain, Rate
 from sim.study.uncertainty.nominal import Nominal
+from sim.study.uncertainty.runs import Runner, Runs, drawn_runs, pairs_of
 
 #: So many entries at most are named as those that make an answer wide.
 _SHOWN = 6
