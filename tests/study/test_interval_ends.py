@@ -21,8 +21,7 @@ from sim.study.sensitivity import study, tornado
 from sim.study.sensitivity.tornado import Index, measure_next, swing_of
 from sim.study.uncertainty import runs
 from sim.study.uncertainty.distributions import at_shares, central_90
-from sim.study.uncertainty.intervals import MeasuredDraws
-from sim.study.uncertainty.measured import Spread
+from sim.study.uncertainty.measured import MeasuredDraws, Spread
 from sim.study.uncertainty.nominal import Nominal, basis_of
 from sim.study.uncertainty.runs import PRECISION, _error_of_ends
 from sim.study.uncertainty.uncertainty import _widest, uncertainty

@@ -25,7 +25,8 @@ from sim.study.sensitivity.breakeven import (
     answer,
     looked_at,
 )
-from sim.study.uncertainty.intervals import Interval, MeasuredDraws, interval_of, measured_interval
+from sim.study.uncertainty.intervals import Interval, interval_of, measured_interval
+from sim.study.uncertainty.measured import MeasuredDraws
 from sim.study.uncertainty.runs import drawn_runs
 
 #: So many places of the range are drawn; the draws are interpolated between them.

@@ -20,9 +20,8 @@ from sim.costs.audit import Itself
 from sim.study.runs.case import Case, Floats, Side
 from sim.study.runs.pool import Job, Outcomes, run_jobs
 from sim.study.uncertainty.distributions import CENTRAL_90, Draws, central_90, draws_from, ranged
-from sim.study.uncertainty.intervals import MeasuredDraws
 from sim.study.uncertainty.least_counts import largest
-from sim.study.uncertainty.measured import Spread, path_of, scores, spread_of
+from sim.study.uncertainty.measured import MeasuredDraws, Spread, path_of, scores, spread_of
 from sim.study.uncertainty.nominal import Basis, Nominal, basis_of, tried
 
 #: Draws are doubled from the first number up to the most, until the standard error of each end of the answer's interval
