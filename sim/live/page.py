@@ -16,12 +16,11 @@ from sim.live import controls as catalogue
 from sim.live import show
 from sim.live.answers import Known, OutdatedError, Stage, StagedAnswer, answers, prepare
 from sim.live.controls import Control, MovableInput, keys_of, moved, shown
-from sim.live.leaving import Leaving
 from sim.live.questions import Question, Tables, ask
+from sim.live.sections import Sections
 from sim.live.state import ACCESSOR, DRAWS, SCENARIO, State, named_in, of_query
-from sim.live.widgets import EntrySlider, Pick, Slide, Toggle, Widget, chart, folded, group, section
+from sim.live.widgets import EntrySlider, Pick, Slide, Toggle, Widget, group
 from sim.live.workers import EndedError
-from sim.study.questions.run import Result
 from sim.study.runs.pool import WorkerDiedError
 
 #: A slider has settled when it has not moved for so long: on its way it asks for nothing.
@@ -92,7 +91,7 @@ class Page:
             ):
                 self._build_controls()
             with ui.element("div").classes("answers") as self._answers:
-                self._build_answers()
+                self._sections = Sections(self._tables)
         ui.on("address", self._addressed)
 
     def _build_controls(self) -> None:
@@ -129,27 +128,6 @@ class Page:
         }
         widget: Widget = kinds[control.kind](control, lambda text: self._moved(control, text))
         return widget
-
-    def _build_answers(self) -> None:
-        with section("packets per second against packet size") as self._of_all_sizes:
-            self._rates = chart("packets per second against packet size, with 90 % bands and the rates of full links")
-            with folded("the numbers"):
-                self._rates_table = ui.html("", sanitize=False).classes("rates")
-        with section("what bounds it"):
-            self._sentences = ui.html("", sanitize=False).classes("said")
-        with section("every variant that applies, ranked"):
-            self._ranking = ui.html("", sanitize=False)
-            with folded("what is held against them") as self._held:
-                self._objections = ui.html("", sanitize=False)
-        with section("what makes up the difference"):
-            self._fall = chart("nanoseconds per packet from the first variant to another, by what saves them")
-            self._fall_table = ui.html("", sanitize=False)
-        with section("where the cycles go"):
-            self._stack = chart("worker cycles per packet of each variant, by layer")
-        with section("what the evidence is worth"):
-            self._grades = ui.html("", sanitize=False)
-        with section("take it along"):
-            self._leaving = Leaving(self._tables)
 
     # What moves.
 
@@ -290,11 +268,15 @@ class Page:
             shipped = await asyncio.to_thread(self._known.shipped, self._tables, answer, wanted, executor)
         if not wanted():
             return
-        self._draw_rates(answer, shipped)
+        self._headline.set_text(show.headline(answer))
+        self._status.set_text(
+            f"90 % intervals of {answer.draws} draws" + ("" if answer.is_whole else ", more are under way")
+        )
+        self._sections.draw_rates(answer, shipped)
         if is_first and answer.stage is Stage.BANDS:  # what is asked for stands there before all of it is drawn
             await asyncio.sleep(_RATES_SECONDS)
         if wanted():
-            self._draw_parts(answer, is_first=is_first)
+            self._sections.draw_parts(answer, is_first=is_first)
 
     def _settle(self, question: Question, idle: set[str], place: str, is_addressed: bool) -> None:
         """Let the controls and the address say what is answered."""
@@ -362,30 +344,6 @@ class Page:
             self._widgets.get(place, self._widgets[SCENARIO])[1].say(text, refused=True)
 
     # What is shown.
-
-    def _draw_rates(self, answer: StagedAnswer, shipped: Result | None) -> None:
-        self._headline.set_text(show.headline(answer))
-        self._status.set_text(
-            f"90 % intervals of {answer.draws} draws" + ("" if answer.is_whole else ", more are under way")
-        )
-        self._of_all_sizes.classes(add="" if answer.has_bands else "stale", remove="stale" if answer.has_bands else "")
-        if answer.stage in (Stage.BANDS, Stage.WHOLE):
-            self._rates.update_figure(show.rates_figure(answer, shipped))
-            self._rates_table.set_content(show.rates_table(answer))
-
-    def _draw_parts(self, answer: StagedAnswer, *, is_first: bool) -> None:
-        if answer.stage is not Stage.BANDS or is_first:
-            self._fall.update_figure(show.waterfall_figure(answer))
-            self._fall_table.set_content(show.parts_table(answer))
-        if is_first or answer.is_whole:
-            self._stack.update_figure(show.stack_figure(answer))
-        if answer.has_bounds:
-            self._sentences.set_content(show.sentences(answer))
-            self._ranking.set_content(show.ranking_table(answer))
-            self._objections.set_content(show.objections_table(answer))
-            self._held.set_visibility(answer.review.ranking is not None)
-            self._grades.set_content(show.grades(answer))
-        self._leaving.show(answer)
 
     def _show_inputs(self, answer: StagedAnswer, place: str) -> None:
         """Show sliders of the inputs that matter; those that are there stay, so that one can be held."""

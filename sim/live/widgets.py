@@ -249,25 +249,3 @@ def group(title: str, *, is_open: bool) -> Any:
     with details:
         ui.html(title, tag="summary", sanitize=False)
     return details
-
-
-def section(title: str) -> Any:
-    """Make a part of the answer."""
-    section = ui.element("section")
-    with section:
-        ui.html(title, tag="h2", sanitize=False)
-    return section
-
-
-def folded(title: str) -> Any:
-    """Make a place for what opens on demand."""
-    details = ui.element("details")
-    with details:
-        ui.html(title, tag="summary", sanitize=False)
-    return details
-
-
-def chart(says: str) -> Any:
-    """Make a place for a chart, with what it says to those who do not see it."""
-    with ui.element("div").classes("chart").props(f'role=group aria-label="{says}"'):
-        return ui.plotly({"data": [], "layout": {"height": 300}})
