@@ -1,9 +1,9 @@
-"""One page in one browser: its controls, its answer, and what happens between them."""
+"""One page in one browser: which move is answered, in which stages, and what its address says."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Executor
 from contextlib import suppress
 from dataclasses import replace
@@ -12,14 +12,13 @@ from nicegui import background_tasks, ui
 from nicegui.events import GenericEventArguments
 
 from sim.config.errors import ConfigError
-from sim.live import controls as catalogue
 from sim.live import show
 from sim.live.answers import Known, OutdatedError, Stage, StagedAnswer, answers, prepare
-from sim.live.controls import Control, MovableInput, keys_of, moved, shown
+from sim.live.controls import ACCESS, Control, keys_of, moved, shown
+from sim.live.form import Form
 from sim.live.questions import Question, Tables, ask
 from sim.live.sections import Sections
-from sim.live.state import ACCESSOR, DRAWS, SCENARIO, State, named_in, of_query
-from sim.live.widgets import EntrySlider, Pick, Slide, Toggle, Widget, group
+from sim.live.state import ACCESSOR, SCENARIO, State, named_in, of_query
 from sim.live.workers import EndedError
 from sim.study.runs.pool import WorkerDiedError
 
@@ -36,18 +35,6 @@ _PAUSE_SECONDS, _REST_SECONDS = 0.3, 1.0
 _ENDING = "cannot schedule new futures after"
 #: So often an answer is begun where a process dies: then the scenario itself may be at fault.
 _TIMES = 3
-_NO_EFFECT = "no effect in this scenario"
-
-_EXAMPLE = """\
-schema: 1
-kind: access
-name: one-window
-title: descriptor read without the speculation barrier
-source: my patch
-metadata:
-  recipes:
-    descriptor_read: [branch, stac, load, store, load, store, clac, test]
-"""
 
 
 class Page:
@@ -66,8 +53,6 @@ class Page:
         self._move = 0
         self._question: Question | None = None
         self._pushed: str | None = None
-        self._widgets: dict[str, tuple[Control, Widget]] = {}
-        self._entries: dict[str, EntrySlider] = {}
         self._build()
 
     def close(self) -> None:
@@ -86,48 +71,10 @@ class Page:
                 to_controls = ui.button("to the controls").props("flat dense no-caps").classes("to-controls")
                 to_controls.on("click", js_handler="() => document.querySelector('.controls').scrollIntoView()")
         with ui.element("div").classes("columns"):
-            with (
-                ui.element("form").classes("controls").props('aria-label="controls"').on("submit.prevent", lambda: None)
-            ):
-                self._build_controls()
+            self._form = Form(self._tables, self._moved, self._input_moved, self._add_accessor, self._drop_accessor)
             with ui.element("div").classes("answers") as self._answers:
                 self._sections = Sections(self._tables)
         ui.on("address", self._addressed)
-
-    def _build_controls(self) -> None:
-        scenario = Control(SCENARIO, "scenario", "pick", tuple(self._tables.names("scenario")))
-        groups: dict[str, Iterable[Control]] = {
-            "question": (scenario, *catalogue.tables_of(self._tables), catalogue.PRECISION),
-            "mitigations": catalogue.MITIGATIONS,
-            "ring": catalogue.RING,
-            "host": catalogue.HOST,
-            "traffic": catalogue.TRAFFIC,
-        }
-        for title, members in groups.items():
-            with group(title, is_open=title in ("question", "mitigations")):
-                for control in members:
-                    self._widgets[control.key] = (control, self._widget(control))
-        with group("inputs that matter most here", is_open=True):
-            self._inputs = ui.element("div")
-            with self._inputs:
-                ui.label("not known yet").classes("small")
-        with group("an access variant of your own", is_open=False):
-            self._accessor = ui.textarea("YAML of an access variant", value=_EXAMPLE)
-            self._accessor.props("outlined input-class=yaml autogrow spellcheck=false")
-            self._accessor_note = ui.label("").classes("note").props("role=alert")
-            with ui.element("div").classes("line"):
-                ui.button("add as a variant", on_click=self._add_accessor).props("outline dense no-caps")
-                ui.button("take it away", on_click=self._drop_accessor).props("flat dense no-caps")
-
-    def _widget(self, control: Control) -> Widget:
-        kinds: dict[str, Callable[[Control, Callable[[str], None]], Widget]] = {
-            "pick": Pick,
-            "several": Pick,
-            "switch": Toggle,
-            "slide": Slide,
-        }
-        widget: Widget = kinds[control.kind](control, lambda text: self._moved(control, text))
-        return widget
 
     # What moves.
 
@@ -146,12 +93,20 @@ class Page:
         if self._question is not None:
             self.go(State(self._question.state.scenario, draws=self._chosen_draws))
 
+    def _input_moved(self, key: str, text: str | None) -> None:
+        if self._question is not None:
+            state = self._question.state.changed(key, text)
+            if text is None:
+                self.go(state)
+            else:
+                self.go(state, key, key)
+
     @property
     def _chosen_draws(self) -> int | None:
         return self._question.state.draws if self._question is not None else None
 
-    def _add_accessor(self) -> None:
-        question, text = self._question, self._accessor.value or ""
+    def _add_accessor(self, text: str) -> None:
+        question = self._question
         if question is None:
             return
         try:
@@ -162,12 +117,12 @@ class Page:
         old = question.state.accessor_name
         names = [variant.name for variant in question.scenario.access if variant.name not in (name, old)]
         state = replace(question.state, accessor=text)
-        self.go(state.changed(catalogue.ACCESS, ",".join((*names, name))), ACCESSOR)
+        self.go(state.changed(ACCESS, ",".join((*names, name))), ACCESSOR)
 
     def _drop_accessor(self) -> None:
         question = self._question
         if question is not None and question.state.accessor:
-            self.go(replace(question.state.without([catalogue.ACCESS]), accessor=""), ACCESSOR)
+            self.go(replace(question.state.without([ACCESS]), accessor=""), ACCESSOR)
 
     def _addressed(self, event: GenericEventArguments) -> None:
         """Show what the address says now: the reader went back or forward."""
@@ -194,7 +149,7 @@ class Page:
 
         with self._answers:
             try:
-                if self._slides(place):
+                if self._form.slides(place):
                     await asyncio.sleep(_SETTLE_SECONDS)
                 if wanted():
                     await self._stages(state, place, key, is_addressed, wanted)
@@ -216,10 +171,6 @@ class Page:
                 self._status.set_text("an error in the program ended this answer; its terminal says which")
                 raise
 
-    def _slides(self, place: str) -> bool:
-        """Return whether a control is a slider: others are where they are asked to be."""
-        return place in self._entries or (place in self._widgets and self._widgets[place][0].kind == "slide")
-
     async def _stages(
         self, state: State, place: str, key: str | None, is_addressed: bool, wanted: Callable[[], bool]
     ) -> None:
@@ -239,13 +190,13 @@ class Page:
                 return
             upcoming = _ahead(stages, answer)  # it goes on while this one is drawn
             await self._show(answer, executor, wanted, is_first=True)
-            idle = await asyncio.to_thread(self._known.without_effect, question, _effects(self._widgets))
+            idle = await asyncio.to_thread(self._known.without_effect, question, self._form.keys)
             if not wanted():
                 return
             self._settle(question, idle, place, is_addressed)
             while wanted() and answer is not None:
                 if answer.has_bounds:
-                    self._show_inputs(answer, place)
+                    self._form.show_inputs(answer, place)
                 if answer.is_whole:
                     self._known.keep(answer)
                 answer = await upcoming
@@ -282,17 +233,9 @@ class Page:
         """Let the controls and the address say what is answered."""
         self._question = question
         self._answers.classes(remove="stale")
-        self._accessor_note.set_text("")
-        for control, widget in self._widgets.values():
-            is_scenario = control.key == SCENARIO
-            widget.show(question.state.scenario if is_scenario else shown(control, question.state, question.scenario))
-            widget.enable(control.key not in idle, _NO_EFFECT)
-        if question.state.accessor:
-            self._accessor.set_value(question.state.accessor)
-        if question.dropped and place in self._widgets:
-            self._widgets[place][1].say(f"without effect now, and taken back: {', '.join(question.dropped)}")
+        self._form.settle(question, idle, place)
         if self._wrong_address:
-            self._widgets[SCENARIO][1].say(self._wrong_address, refused=True)
+            self._form.refuse(SCENARIO, self._wrong_address)
             self._wrong_address = ""
         address = f"?{question.state.query()}"
         if not is_addressed:
@@ -316,8 +259,8 @@ class Page:
             with suppress(ConfigError):  # it is refused when it is turned
                 prepare(self._known.grounded(self._tables, ask(self._tables, state)), wanted, executor)
 
-        for control, _ in self._widgets.values():
-            if control.kind == "switch" and control.key not in idle and wanted():
+        for control in self._form.switches:
+            if control.key not in idle and wanted():
                 now = shown(control, question.state, question.scenario)
                 other = next(text for text in control.choices if text != now)
                 await asyncio.to_thread(build, moved(control, question.state, question.scenario, other))
@@ -329,56 +272,13 @@ class Page:
                 return
             text = await asyncio.to_thread(self._known.reason, self._tables, question, key)
             if wanted():
-                self._widgets[key][1].say(text)
+                self._form.explain(key, text)
 
     def _refused(self, place: str, error: ConfigError) -> None:
         """Say beside a control what is wrong with what it asks for; the last good answer stays, greyed."""
         self._answers.classes(add="stale")
         self._status.set_text("refused: the answer is that of the last settings that fit together")
-        text = str(error)
-        if place == ACCESSOR or error.key == ACCESSOR:
-            self._accessor_note.set_text(text)
-        elif place in self._entries:
-            self._entries[place].say(text, refused=True)
-        else:
-            self._widgets.get(place, self._widgets[SCENARIO])[1].say(text, refused=True)
-
-    # What is shown.
-
-    def _show_inputs(self, answer: StagedAnswer, place: str) -> None:
-        """Show sliders of the inputs that matter; those that are there stay, so that one can be held."""
-        question = answer.question
-        known = catalogue.inputs(question.state, question.scenario, answer.review.tornado, self._tables)
-        if place in self._entries and {entry.key for entry in known} >= {place}:
-            for entry in known:
-                if entry.key in self._entries:
-                    self._entries[entry.key].settle(entry)
-                if entry.key in self._entries and entry.key != place:
-                    self._entries[entry.key].show(f"{entry.entry.value:.6g}")
-            return
-        self._inputs.clear()
-        with self._inputs:
-            self._entries = {entry.key: self._entry(entry) for entry in known}
-            if not known:
-                ui.label("no input that it depends on has a range").classes("small")
-
-    def _entry(self, known: MovableInput) -> EntrySlider:
-        key = known.key
-
-        def reset() -> None:
-            if self._question is not None:
-                self.go(self._question.state.changed(key, None))
-
-        def slid(text: str) -> None:
-            if self._question is not None:
-                self.go(self._question.state.changed(key, text), key, key)
-
-        return EntrySlider(known, slid, reset)
-
-
-def _effects(widgets: dict[str, tuple[Control, Widget]]) -> list[str]:
-    """Return the keys whose effect is looked at."""
-    return [key for key in widgets if key not in (SCENARIO, DRAWS)]
+        self._form.refuse(ACCESSOR if error.key == ACCESSOR else place, str(error))
 
 
 def _ahead(stages: Iterator[StagedAnswer], shown: StagedAnswer | None = None) -> asyncio.Task[StagedAnswer | None]:

@@ -239,13 +239,3 @@ def _range_mark(known: MovableInput) -> str:
     reach = max(100 * (known.high - known.low) / width, 1.0)
     colour = escape(grade_class(known.grade))
     return f'<div class="range"><span class="{colour}" style="left:{left:.1f}%;width:{reach:.1f}%"></span></div>'
-
-
-def group(title: str, *, is_open: bool) -> Any:
-    """Make a part of the controls that can be folded away."""
-    details = ui.element("details").classes("group")
-    if is_open:
-        details.props("open")
-    with details:
-        ui.html(title, tag="summary", sanitize=False)
-    return details
