@@ -19,7 +19,8 @@ from sim.cli import simulate, explore, measure, tables, kernels, evidence
 
 # isort: on
 from sim.cli import completing
-from sim.cli.options import app, notice, with_default_draws
+from sim.cli.options import app, with_default_draws
+from sim.cli.output import notice
 
 if TYPE_CHECKING:
     from sim.config.errors import ConfigError

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 from typer import Argument, Option
 
 from sim.cli import options as opt
+from sim.cli import output
 from sim.cli.completing import keys, tables, words
 
 if TYPE_CHECKING:
@@ -65,7 +66,7 @@ def calibrate(
     opt.checked_file("--out", out)
     if study is not None:
         loaded = load_study(study, configs)
-        with opt.counted_progress("runs") as report, pool_for(loaded.trials, jobs) as pool:
+        with output.counted_progress("runs") as report, pool_for(loaded.trials, jobs) as pool:
             calibration = fit(loaded, configs, pool, report)
             if model_error:
                 calibration = with_discrepancies(calibration, loaded, configs=configs, executor=pool, progress=report)
@@ -73,19 +74,19 @@ def calibrate(
         baseline = own.own_baseline(configs)
         if out is not None:
             own.check_place(baseline, out)
-        with opt.counted_progress("runs") as report, pool_for(own.TRIALS, jobs) as pool:
+        with output.counted_progress("runs") as report, pool_for(own.TRIALS, jobs) as pool:
             calibration = own.fit_baseline(baseline, out.stem if out else own.DEFAULT_NAME, pool, report)
-    opt.show_data(
+    output.show_data(
         calibration.to_dict(),
         calibration.records,
         lambda: calibration_tables(calibration),
     )
     if out is not None and study is not None:
         write_calibration(calibration, out)
-        opt.say_written([out])
+        output.say_written([out])
     elif out is not None:
         for file in own.write_baseline(baseline, calibration, out):
-            opt.say_written([file])
+            output.say_written([file])
 
 
 @opt.command("validate", "validate --only seed-vmap --format csv")
@@ -138,14 +139,16 @@ def validate(
     files = opt.checked_folder(out)
     opt.checked_file("--markdown", markdown)
     names = [name.strip() for name in only.split(",")] if only else []
-    with opt.counted_progress("runs") as report, pool_for(20 * draws, jobs) as pool:
+    with output.counted_progress("runs") as report, pool_for(20 * draws, jobs) as pool:
         if left_out is not None:
             folds = leave_one_out(left_out, draws, seed, configs=configs, executor=pool, progress=report)
             data = {"schema": 1, "left_out": {name: fold.to_dict() for name, fold in folds}}
-            opt.show_data(data, lambda: opt.csv_rows().left_out_rows(folds), lambda: printed.left_out_table(folds))
+            output.show_data(
+                data, lambda: output.csv_rows().left_out_rows(folds), lambda: printed.left_out_table(folds)
+            )
             return
         validation = lay_beside(calibration, draws, seed, configs=configs, executor=pool, progress=report, only=names)
-    opt.show_data(
+    output.show_data(
         validation.to_dict(),
         validation.records,
         lambda: printed.validation_tables(validation, everything),
@@ -154,8 +157,8 @@ def validate(
         from sim.config.loading.files import write_whole
 
         write_whole(markdown, printed.validation_page(validation))
-        opt.say_written([markdown])
-    opt.write_files(files, lambda export: export.validation_writers(validation))
+        output.say_written([markdown])
+    output.write_files(files, lambda export: export.validation_writers(validation))
 
 
 @opt.command(
@@ -216,17 +219,17 @@ def sensitivity(
         loaded = loaded.model_copy(update={key: value for key, value in changed.items() if value is not None})
         files = opt.checked_folder(out)
         size = {"sobol": loaded.samples, "morris": loaded.trajectories, "tornado": 2}[method]
-        with opt.counted_progress("runs") as report, pool_for(size * (len(loaded.inputs) + 2), jobs) as pool:
+        with output.counted_progress("runs") as report, pool_for(size * (len(loaded.inputs) + 2), jobs) as pool:
             result = sensitive.sensitivity(loaded, method, configs, pool, report)  # type: ignore[arg-type]
     else:
         asked = opt.load(scenario, sets, configs, entries.asked_of, **short)
         files = opt.checked_folder(out)
         runs = entries.runs_of(asked, method, samples)  # type: ignore[arg-type]
         seed = entries.USUAL_SEED if seed is None else seed
-        with opt.counted_progress("runs") as report, pool_for(runs, jobs) as pool:
+        with output.counted_progress("runs") as report, pool_for(runs, jobs) as pool:
             result = entries.sensitivity_of(asked, method, samples, seed, pool, report)  # type: ignore[arg-type]
-    opt.show_data(result.to_dict(), result.records, lambda: sensitivity_tables(result))
-    opt.write_files(files, lambda export: export.sensitivity_writers(result))
+    output.show_data(result.to_dict(), result.records, lambda: sensitivity_tables(result))
+    output.write_files(files, lambda export: export.sensitivity_writers(result))
 
 
 @opt.command("breakeven virtio-user-xdp1-tap --vary cpu.primitives.stac --target 'gain>=20%' --uncertainty")
@@ -278,12 +281,12 @@ def breakeven(
     points = run(shown).points
     if uncertain is not None:
         chosen = None if uncertain == opt.CHOSEN_DRAWS else uncertain
-        with opt.counted_progress("runs") as report, pool_for(12 * (chosen or 2 * FIRST_DRAWS)) as pool:
+        with output.counted_progress("runs") as report, pool_for(12 * (chosen or 2 * FIRST_DRAWS)) as pool:
             drawn = drawn_breakeven(
                 result, varied, base, chosen, base.run.seed, configs=configs, executor=pool, progress=report
             )
         result = replace(result, drawn=drawn)
-    opt.show_under(
+    output.show_under(
         preface(shown, points, limits(shown, points), configs=configs),
         result.to_dict(),
         result.records,
@@ -342,11 +345,11 @@ def import_trace(
         packets=packets,
         thread=thread or importing.WORKERS,
     )
-    opt.show_data(
+    output.show_data(
         measurements.model_dump(mode="json"),
         measurements.records,
         lambda: measurement_table(measurements),
     )
     if out is not None:
         importing.write_measurements(measurements, out)
-        opt.say_written([out])
+        output.say_written([out])

@@ -12,6 +12,7 @@ from typing import Annotated, Any
 from typer import Option
 
 from sim.cli import options as opt
+from sim.cli import output
 
 #: What is asked about where no scenario is named: the seed's.
 _FIRST = "virtio-user-xdp1-tap"
@@ -55,16 +56,16 @@ def explore(
     server = Server(tables, ask(tables, state).state, Workers())
 
     def started() -> None:
-        opt.show_line("address", server.address())
+        output.show_line("address", server.address())
         sys.stdout.flush()
         if not no_browser:
             threading.Thread(target=webbrowser.open, args=(server.address(),), daemon=True).start()
 
     server.started = started
     listening = server.listen(port or 0)
-    opt.notice("Ctrl-C ends it")
+    output.notice("Ctrl-C ends it")
     with suppress(KeyboardInterrupt):  # there is none where a shell has told its jobs to ignore interrupts
         from sim.live.application import application  # only now, so that a mistake is said at once
 
         server.serve(listening, application(server))
-    opt.notice("stopped")
+    output.notice("stopped")

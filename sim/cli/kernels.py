@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from typer import Option
 
 from sim.cli import options as opt
+from sim.cli import output
 from sim.cli.completing import tables as names
 
 if TYPE_CHECKING:
@@ -89,7 +90,7 @@ def count(
     if out is not None:
         from sim.study.evidence.counted import fit
 
-        with opt.progress() as report:
+        with output.progress() as report:
             fitted = fit(counted, out.stem, configs, report, extends)
     data: dict[str, Any] = {"schema": 1, **counted.to_dict()}
     if fitted is not None:
@@ -100,12 +101,12 @@ def count(
 
         return count_tables(counted, fitted)
 
-    opt.show_data(data, lambda: [each.row() for each in counted.configurations], shown)
+    output.show_data(data, lambda: [each.row() for each in counted.configurations], shown)
     if fitted is not None and out is not None:
         write_whole(out, fitted.to_yaml(counted.kernel))
         written.append(out)
     for _, files in groupby(written, key=lambda file: file.parent):
-        opt.say_written([*files])
+        output.say_written([*files])
 
 
 def _counted(
@@ -120,7 +121,7 @@ def _counted(
     wanted = chosen(only)
     if source is not None:
         return read_recording(source).of(wanted)
-    with opt.progress() as report:
+    with output.progress() as report:
         if release is not None:
             archive = Archive.of_this_host()
             report(0.0, f"fetching kernel {release}")

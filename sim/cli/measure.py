@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from typer import Option
 
 from sim.cli import options as opt
+from sim.cli import output
 
 if TYPE_CHECKING:
     from sim.config.tables.measurement import Measurements
@@ -76,14 +77,14 @@ def measure(
     for option, file in (("--out", out), ("--recording", recording), ("--measurements", measurements)):
         opt.checked_file(option, file)
     _check_together(out, measurements, sets, tap, vhost)
-    with opt.progress() as report:
+    with output.progress() as report:
         wanted = Wanted(ring, tap, vhost, tuple(sets or ()), configs)
         answer = measure_host(wanted, source, out.stem if out else DEFAULT_NAME, report)
     figures = None if measurements is None else answer.measurements(measurements.stem)
     written = _write(answer, out, recording, figures, measurements)
-    opt.show_data(answer.to_dict(), answer.records, lambda: _tables(answer))
+    output.show_data(answer.to_dict(), answer.records, lambda: _tables(answer))
     for file in written:
-        opt.say_written([file])
+        output.say_written([file])
 
 
 def _check_together(

@@ -1,11 +1,9 @@
-"""What several commands share: the application, their options, loading, printing, progress on stderr."""
+"""What several commands share: the application, their options, what is loaded by them and what is refused."""
 
 from __future__ import annotations
 
 import inspect
-import json
 import os
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -19,12 +17,10 @@ import typer
 from typer import Argument, Option
 
 from sim.cli import completing
+from sim.cli.output import FORMS, asked_form, notice
 
 if TYPE_CHECKING:
-    from rich.console import RenderableType
-
     from sim.config import Scenario
-    from sim.study.review.preface import Preface
     from sim.study.runs.asked import Asks
 
 #: Stands for "as many draws as the interval takes to be precise" where `--uncertainty` has no number.
@@ -44,8 +40,6 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
 )
-
-FORMS = ("table", "csv", "json", "md")
 
 
 def _form(context: typer.Context, form: str | None) -> str | None:
@@ -87,8 +81,6 @@ Json = Annotated[bool, Option("--json", callback=_json, help="short for --format
 
 
 Command = Callable[[Callable[..., None]], Callable[..., None]]
-#: The form in which the command that runs prints its answer.
-_asked_form: ContextVar[str] = ContextVar("form", default=FORMS[0])
 #: Whether the sizes that are asked for count the FCS.
 _with_fcs: ContextVar[bool] = ContextVar("fcs", default=False)
 
@@ -106,7 +98,7 @@ def command(*examples: str, name: str | None = None) -> Command:
 
         @wraps(function)
         def with_form(form: str | None, as_json: bool, fcs: bool = False, **options: object) -> None:
-            _asked_form.set("json" if as_json else form or FORMS[0])
+            asked_form.set("json" if as_json else form or FORMS[0])
             _with_fcs.set(fcs)
             if fcs and options.get(_SIZES) is None:
                 refuse("goes with sizes that are asked for (--sizes)", key="--fcs")
@@ -287,85 +279,6 @@ def ablating(names: str | None, asks: Asks) -> Asks:
     return lambda scenario: asks(ablated(scenario, names))
 
 
-def show_under(
-    preface: Preface,
-    data: dict[str, Any],
-    rows: Callable[[], Sequence[dict[str, Any]]],
-    tables: Callable[[], RenderableType],
-) -> None:
-    """Print an answer as `show_data` does, under what was asked and what bounds it, in every form."""
-    from sim.report.tables import conditions
-
-    show_data(
-        preface.to_dict() | data,
-        lambda: conditions.with_asked(rows(), preface),
-        lambda: conditions.under(preface, tables()),
-    )
-
-
-def show_data(
-    data: dict[str, Any], rows: Callable[[], Sequence[dict[str, Any]]], tables: Callable[[], RenderableType]
-) -> None:
-    """Print an answer in the form that is asked for: its data as JSON, its rows as CSV, its tables.
-
-    JSON and CSV say what made them.
-    """
-    form = _asked_form.get()
-    if form == "json":
-        from sim.config.loading.provenance import made_by
-
-        print(json.dumps(data | {"made_by": made_by()}, indent=1, allow_nan=False))
-    elif form == "csv":
-        from sim.report.tables.rows import csv_text, with_origin
-
-        print(csv_text(with_origin(rows())), end="")
-    elif form == "md":
-        from sim.report.tables.markdown import markdown
-
-        print(markdown(tables()), end="")
-    else:
-        from sim.report.tables.terminal import show
-
-        show(tables())
-
-
-def show_line(key: str, line: str) -> None:
-    """Print one text in the form that is asked for, under `key` as data; no terminal breaks the line of a text."""
-    if _asked_form.get() in ("json", "csv"):
-        show_data({key: line}, lambda: [{key: line}], lambda: line)
-    else:
-        print(line)
-
-
-def printed() -> Any:
-    """Return the module of tables of results, imported only when something is shown."""
-    from sim.report.tables import results
-
-    return results
-
-
-def csv_rows() -> Any:
-    """Return the module of CSV rows, imported only when something is shown."""
-    from sim.report.tables import rows
-
-    return rows
-
-
-def write_files(folder: Path | None, writers: Callable[[Any], Any], plots: bool = True) -> None:
-    """Write into a folder, if there is one, what `writers` takes from the module of files; name what was written.
-
-    `plots`: there are some among the files, unless what draws them is missing.
-    """
-    if folder is not None:
-        from sim.config.errors import lacking
-        from sim.report.export import files
-
-        if wanted := writers(files):
-            say_written(files.write_all(folder, wanted))
-        if plots and (problem := lacking("matplotlib")) is not None:
-            notice(f"plots are left out: {problem}")
-
-
 def checked_folder(out: Path | None, option: str = "--out") -> Path | None:
     """Refuse a folder that cannot be written before anything is simulated."""
     if out is not None:
@@ -420,34 +333,3 @@ def one_of(option: str, value: str, valid: tuple[str, ...]) -> None:
     """Refuse a value that an option does not know."""
     if value not in valid:
         refuse(f"unknown '{value}'", key=option, got=value, expected=valid)
-
-
-@contextmanager
-def counted_progress(unit: str) -> Iterator[Callable[[int, int], None]]:
-    """Give a function to call with how many are done of how many; the bar shows their rate and the time left."""
-    from sim.api.progress import counted_by
-
-    with progress() as report:
-        yield counted_by(report, unit)
-
-
-@contextmanager
-def progress() -> Iterator[Callable[[float, str], None]]:
-    """Give a function to call with the share done (0..1) and what is being done; the bar goes when the block ends."""
-    from sim.api.progress import terminal_bar
-
-    with terminal_bar() as report:
-        yield report
-
-
-def notice(text: str, by: str = "vhost-sim: ") -> None:
-    """Say something on stderr: every message leaves here, in a line that no key and no file can make a long one."""
-    from sim.config.errors import one_line
-
-    print(by + one_line(text), file=sys.stderr)
-
-
-def say_written(files: list[Path]) -> None:
-    """Name the files that were written."""
-    names = ", ".join(file.name for file in files)
-    notice(f"written to {files[0].parent}/: {names}", by="")

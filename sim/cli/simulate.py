@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from typer import Argument, Exit, Option
 
 from sim.cli import options as opt
+from sim.cli import output
 from sim.cli.completing import tables, words
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ def run(
     loaded = opt.ablated(opt.load(scenario, sets, configs, asks, access=access, sizes=sizes, seed=seed), without)
     files = opt.checked_folder(out)
     sure = None if uncertain is None else _uncertainty(sides_of(loaded), uncertain, loaded.run.seed, configs)
-    with opt.progress() as report:
+    with output.progress() as report:
         result = simulate(loaded, report)
         ties = [] if tie_fuzz == 0 else check_ties(loaded, tie_fuzz, report)
         bounds = limits(loaded, result.points)
@@ -59,13 +60,13 @@ def run(
     data = {**result.to_dict(), "limits": [bound.to_dict() for bound in bounds]}
     if ties:
         data["tie_fuzz"] = [tie.to_dict() for tie in ties]
-    opt.show_under(
+    output.show_under(
         preface(loaded, result.points, bounds, configs=configs),
         _with(data, sure, outside_note),
-        lambda: opt.csv_rows().result_rows(result, sure),
-        lambda: opt.printed().together(opt.printed().result_tables(result, ties), bounds, sure, outside_note),
+        lambda: output.csv_rows().result_rows(result, sure),
+        lambda: output.printed().together(output.printed().result_tables(result, ties), bounds, sure, outside_note),
     )
-    opt.write_files(files, lambda export: export.result_writers(result))
+    output.write_files(files, lambda export: export.result_writers(result))
 
 
 @opt.command(
@@ -123,7 +124,7 @@ def compare(
     if shapley and second is not None:
         opt.refuse("--shapley shares out the gain between two access variants of one scenario")
     files = opt.checked_folder(out)
-    with opt.progress() as report:
+    with output.progress() as report:
         comparison = compare_scenarios(first, second, progress=report)
         bounds = limits(first, comparison.points())
     both = sides(first, second)
@@ -145,23 +146,23 @@ def compare(
     elif comparison.before != comparison.after:
         pair = comparison.before, comparison.after
         runs = len(names("access", configs)) * min(sure.draws, RANKING_DRAWS) if sure else 0
-        with opt.counted_progress("runs") as counted, pool_for(runs) as pool:
+        with output.counted_progress("runs") as counted, pool_for(runs) as pool:
             ranked = ranking(first, *pair, sure=sure, configs=configs, executor=pool, progress=counted)
         above = replace(above, ranking=ranked)
         if sure is not None:
             at_first = [side for side in both if side.packet_bytes == both[0].packet_bytes]
-            with opt.counted_progress("runs") as counted:
+            with output.counted_progress("runs") as counted:
                 above = with_worth(above, first, swing_entries(at_first, progress=counted), configs)
-    opt.show_under(
+    output.show_under(
         above,
         data,
-        lambda: opt.csv_rows().comparison_rows(comparison, sure, parts),
-        lambda: opt.printed().together(
-            opt.printed().comparison_tables(comparison, parts), bounds, sure, outside_note, shares
+        lambda: output.csv_rows().comparison_rows(comparison, sure, parts),
+        lambda: output.printed().together(
+            output.printed().comparison_tables(comparison, parts), bounds, sure, outside_note, shares
         ),
     )
     scenarios = [first, second] if second else [first]
-    opt.write_files(files, lambda export: export.comparison_writers(comparison, scenarios))
+    output.write_files(files, lambda export: export.comparison_writers(comparison, scenarios))
 
 
 def _uncertainty(sides: Sequence[Side], draws: int, seed: int, configs: Path | None) -> Uncertainty:
@@ -171,7 +172,7 @@ def _uncertainty(sides: Sequence[Side], draws: int, seed: int, configs: Path | N
     from sim.study.uncertainty.uncertainty import uncertainty
 
     chosen = None if draws == opt.CHOSEN_DRAWS else draws
-    with opt.counted_progress("runs") as report, pool_for(len(sides) * (chosen or 2 * FIRST_DRAWS)) as pool:
+    with output.counted_progress("runs") as report, pool_for(len(sides) * (chosen or 2 * FIRST_DRAWS)) as pool:
         return uncertainty(sides, chosen, seed, configs=configs, executor=pool, progress=report)
 
 
@@ -179,7 +180,7 @@ def _parts(sides: Sequence[Side], sure: Uncertainty, configs: Path | None) -> Dr
     """Show with a progress bar how sure the parts are of an answer that was drawn."""
     from sim.study.uncertainty.parts import parts_of
 
-    with opt.counted_progress("runs") as report:
+    with output.counted_progress("runs") as report:
         return parts_of(sides, sure.draws, sure.seed, configs=configs, progress=report)
 
 
@@ -224,7 +225,7 @@ def capacity(
     allowed = None if loss is None else opt.percent("--loss", loss)
     loaded = opt.load(scenario, sets, configs, offered, access=access, sizes=sizes, seed=seed)
     files = opt.checked_folder(out)
-    with opt.progress() as report:
+    with output.progress() as report:
         capacities = search(loaded, resolution, report, loss=allowed)
     sure, with_loss = None, None
     if uncertain is not None:
@@ -234,13 +235,13 @@ def capacity(
         )
     drawn = {"uncertainty": sure, "uncertainty_with_loss": with_loss}
     saturated = [result.saturated for result in capacities.results]
-    opt.show_under(
+    output.show_under(
         preface(loaded, saturated, limits(loaded, saturated), configs=configs),
         capacities.to_dict() | {name: known.to_dict() for name, known in drawn.items() if known},
-        lambda: opt.csv_rows().capacity_rows(capacities, sure, with_loss),
-        lambda: opt.printed().capacity_tables(capacities, sure, with_loss),
+        lambda: output.csv_rows().capacity_rows(capacities, sure, with_loss),
+        lambda: output.printed().capacity_tables(capacities, sure, with_loss),
     )
-    opt.write_files(files, lambda export: export.capacity_writers(capacities), plots=False)
+    output.write_files(files, lambda export: export.capacity_writers(capacities), plots=False)
 
 
 def _capacity_uncertainty(
@@ -252,7 +253,7 @@ def _capacity_uncertainty(
 
     chosen, seed = USUAL_DRAWS if draws == opt.CHOSEN_DRAWS else draws, capacities.scenario.run.seed
     opt.at_least("--uncertainty", 1, chosen)
-    with opt.counted_progress("searches") as report, local_executor() as pool:
+    with output.counted_progress("searches") as report, local_executor() as pool:
         return capacity_uncertainty(
             capacities,
             resolution,
@@ -328,9 +329,9 @@ def explain(
         sure = _uncertainty(sides_of(point), uncertain, loaded.run.seed, configs)
         parts = _parts(sides_of(point), sure, configs)
     data = explanation.to_dict() | ({"parts": parts.to_dict()} if parts else {})
-    opt.show_data(
+    output.show_data(
         _with(data, sure, None),
-        lambda: opt.csv_rows().explanation_rows(explanation, by, actor, sources, skid, sure),
+        lambda: output.csv_rows().explanation_rows(explanation, by, actor, sources, skid, sure),
         lambda: chosen_tables(explanation, by, actor, sources, skid, sure, parts),
     )
 
@@ -372,7 +373,7 @@ def report(
     short = {"access": access, "sizes": sizes, "seed": seed}
     changes = opt.overrides(sets, **short)
     runs = 20 * (draws or FIRST_DRAWS)
-    with opt.counted_progress("runs") as progress, pool_for(runs, jobs, processes=jobs is not None) as pool:
+    with output.counted_progress("runs") as progress, pool_for(runs, jobs, processes=jobs is not None) as pool:
         with opt.named_as_given(**short):
             loaded, question, tornado = asked(scenario, configs, changes, pool)
         answer = review(
@@ -389,10 +390,12 @@ def report(
     made_by += ["--draws", str(draws)] if draws else []
     made_by += [*(["--configs", str(configs)] if configs else []), "-o", "report.html"]
     write_whole(out, page(answer, shlex.join(made_by)))
-    opt.show_data(
-        answer.to_dict(), lambda: opt.csv_rows().rate_rows(answer.sure, answer.scenario.queues.basis), answer.sentence
+    output.show_data(
+        answer.to_dict(),
+        lambda: output.csv_rows().rate_rows(answer.sure, answer.scenario.queues.basis),
+        answer.sentence,
     )
-    opt.say_written([out])
+    output.say_written([out])
 
 
 @opt.command("trace virtio-user-xdp1-tap --packets 256 -o trace.json")
@@ -426,8 +429,8 @@ def trace(
     loaded = opt.load(scenario, sets, configs, first_point, access=access, sizes=sizes, seed=seed)
     recorded = timeline(loaded, packets, skip=skip)
     write_whole(out, trace_text(recorded))
-    opt.show_data(recorded.to_dict(), recorded.records, lambda: timeline_table(recorded))
-    opt.say_written([out])
+    output.show_data(recorded.to_dict(), recorded.records, lambda: timeline_table(recorded))
+    output.say_written([out])
 
 
 @opt.command("sweep cost-ranges --out out/sweep", "sweep cost-ranges --out out/sweep --resume")
@@ -467,7 +470,7 @@ def sweep(
     loaded = sweeps.load_sweep(study, configs)
     executor = dask_executor(dask) if dask else local_executor(jobs)
     try:
-        with executor as pool, opt.counted_progress("points") as report:
+        with executor as pool, output.counted_progress("points") as report:
             outcome = sweeps.run_sweep(
                 loaded,
                 pool,
@@ -476,19 +479,19 @@ def sweep(
                 configs=configs,
                 jobs=jobs or 2,
                 progress=report,
-                notice=opt.notice,
+                notice=output.notice,
             )
     except KeyboardInterrupt:
-        opt.notice("stopped" + (f"; what {out} holds is kept, and --resume goes on" if out else ""))
+        output.notice("stopped" + (f"; what {out} holds is kept, and --resume goes on" if out else ""))
         raise
-    table = partial(opt.printed().sweep_table, loaded, outcome, hint="--out DIR keeps them all")
-    opt.show_data(outcome.to_dict(), lambda: opt.csv_rows().sweep_rows(outcome), table)
+    table = partial(output.printed().sweep_table, loaded, outcome, hint="--out DIR keeps them all")
+    output.show_data(outcome.to_dict(), lambda: output.csv_rows().sweep_rows(outcome), table)
     if outcome.failed + outcome.refused < outcome.points:
-        opt.write_files(out, lambda export: export.sweep_writers(outcome))
+        output.write_files(out, lambda export: export.sweep_writers(outcome))
     if outcome.failed:
         again = "; --resume computes them again" if out else ""
-        opt.notice(f"{outcome.failed} of {counted(outcome.points, 'point')} failed ({outcome.first_error}){again}")
+        output.notice(f"{outcome.failed} of {counted(outcome.points, 'point')} failed ({outcome.first_error}){again}")
     elif outcome.refused == outcome.points:
-        opt.notice(f"every point is refused ({outcome.first_error})")
+        output.notice(f"every point is refused ({outcome.first_error})")
     if outcome.failed or outcome.refused == outcome.points:
         raise Exit(1)

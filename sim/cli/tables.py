@@ -10,6 +10,7 @@ from typing import Annotated, Any
 from typer import Argument, Exit, Option
 
 from sim.cli import options as opt
+from sim.cli import output
 from sim.cli.completing import tables as names
 from sim.cli.completing import words
 
@@ -68,7 +69,7 @@ def compare_cpu(
 
     opt.only_one("compare-cpu", access=access, sizes=sizes)
     short = {"access": access, "sizes": sizes}
-    with opt.progress() as report, opt.named_as_given(**short):
+    with output.progress() as report, opt.named_as_given(**short):
         comparison = compare_cpus(first, second, scenario, opt.overrides(None, **short), configs, report)
 
     def tables() -> Any:
@@ -76,7 +77,7 @@ def compare_cpu(
 
         return cpu_table(comparison)
 
-    opt.show_data(comparison.to_dict(), comparison.records, tables)
+    output.show_data(comparison.to_dict(), comparison.records, tables)
 
 
 @opt.command("list cpus", "list scenarios --format md", name="list")
@@ -92,7 +93,7 @@ def list_tables(
 
     opt.one_of("list", kinds, tuple(KINDS))
     listed = listing(kinds, configs)
-    opt.show_data(listed.to_dict(), listed.records, lambda: listings(listed.by_kind))
+    output.show_data(listed.to_dict(), listed.records, lambda: listings(listed.by_kind))
 
 
 @opt.command("check", "check mine/cpus/this-host.yaml --guesses")
@@ -116,7 +117,7 @@ def check(
     from sim.study.catalogue import check as check_tables
 
     checked = check_tables(tables or (), configs)
-    opt.show_data(
+    output.show_data(
         checked.to_dict(),
         checked.records,
         lambda: findings(checked, guesses, "--guesses lists them"),
@@ -148,5 +149,5 @@ def init(
     filled = [re.sub(r"NAME|DIR|FILE", lambda place: words[place[0]], line) for line in (_CHECKED, BEGUN[kind])]
     commands = [f"vhost-sim {line}" for line in filled]
     data = {"schema": 1, "kind": kind, "name": name, "file": str(begun.file), "commands": commands}
-    opt.show_data(data, lambda: [{"command": line} for line in commands], lambda: "\n".join(commands))
-    opt.say_written([begun.file])
+    output.show_data(data, lambda: [{"command": line} for line in commands], lambda: "\n".join(commands))
+    output.say_written([begun.file])

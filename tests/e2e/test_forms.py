@@ -114,8 +114,7 @@ def call(empty, compiled, monkeypatch, capfd):
 
     An answer that is wanted in another form only is shown again, and not computed again.
     """
-    from sim.cli.options import _asked_form as forms
-    from sim.cli.options import show_data
+    from sim.cli.output import asked_form, show_data
 
     answers = {}
 
@@ -135,10 +134,10 @@ def call(empty, compiled, monkeypatch, capfd):
     def run(name, *options, columns="80"):
         monkeypatch.setenv("COLUMNS", columns)
         if name in answers and len(options) == 2 and options[0] == "--format":
-            forms.set(options[1])
+            asked_form.set(options[1])
             show_data(*answers[name])
             return capfd.readouterr().out
-        monkeypatch.setattr("sim.cli.options.show_data", remembered(name))
+        monkeypatch.setattr("sim.cli.output.show_data", remembered(name))
         monkeypatch.setattr("sys.argv", ["vhost-sim", *(str(word) for word in (*CALLS[name][0], *options))])
         with pytest.raises(SystemExit) as ended:
             main()
