@@ -15,7 +15,7 @@ import typer
 
 # In the order of the help.
 # isort: off
-from sim.cli import simulate, explore, measure, tables, kernels, evidence
+from sim.cli import simulate, files, explore, measure, tables, kernels, evidence
 
 # isort: on
 from sim.cli import completing
@@ -25,7 +25,7 @@ from sim.cli.output import notice
 if TYPE_CHECKING:
     from sim.config.errors import ConfigError
 
-__all__ = ["app", "completing", "evidence", "explore", "kernels", "main", "measure", "simulate", "tables"]
+__all__ = ["app", "completing", "evidence", "explore", "files", "kernels", "main", "measure", "simulate", "tables"]
 
 
 def _version(wanted: bool) -> None:
