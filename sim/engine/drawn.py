@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from sim.config.progress import Counted
 from sim.config.scenario.scenario import Run
 from sim.costs.draws import Divided, Formulas, Values, somewhere
 from sim.datapath.plan.plan import Plan
@@ -137,9 +138,9 @@ class DrawnRuns:
         number, packets, elapsed_ps = np.array([[draw], [last.packets - first.packets], [last.time_ps - first.time_ps]])
         return Behind(self._span((last.counts - first.counts)[None], number), number, packets, elapsed_ps)
 
-    def point(self, draw: int) -> Point:
+    def point(self, draw: int, progress: Counted | None = None) -> Point:
         """Return all that one draw says, run as long as it takes. Raises what its run does."""
-        engine, rate = self._ran(draw)
+        engine, rate = self._ran(draw, progress)
         return point(self.plan, engine.checkpoints.taken, rate, engine.machine, self._prices_of(draw))
 
     def _span(self, counts: Integers, draws: Integers) -> Span:
@@ -154,9 +155,9 @@ class DrawnRuns:
 
         return price
 
-    def _ran(self, draw: int) -> tuple[FastEngine, Estimate]:
-        engine = FastEngine(self.plan, self._looks.every, arrays=self.packed(draw))
-        return engine, until_precise(engine, self._run, self._looks, self._prices_of(draw)(self.plan.period_ps))
+    def _ran(self, draw: int, progress: Counted | None = None) -> tuple[FastEngine, Estimate]:
+        engine, period_ps = FastEngine(self.plan, self._looks.every, arrays=self.packed(draw)), self.plan.period_ps
+        return engine, until_precise(engine, self._run, self._looks, self._prices_of(draw)(period_ps), progress)
 
     def _at_look(self, draws: Integers, packets: int) -> Iterator[Behind]:
         """Run some draws from the start until so many packets are used, and yield those that are precise."""

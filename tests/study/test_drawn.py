@@ -10,12 +10,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import sim
+from sim.costs.audit import Itself
+from sim.datapath import build_plan
 from sim.engine import simulate
 from sim.engine.arrays import Arrays
 from sim.engine.order import TieOrder
 from sim.engine.packed import pack
-from sim.study.runs.case import Case, observe, one_point, variants_and_sizes, with_values
-from sim.study.runs.drawn import LEAST_DRAWS, figures, parts
+from sim.study.runs import structures as structures_module
+from sim.study.runs.case import SIZE, Case, observe, one_point, sides_of, variants_and_sizes, with_values
+from sim.study.runs.drawn import LEAST_DRAWS, figures, on_structure, parts
+from sim.study.runs.structures import structures_of
 from tests.properties.scenarios import any_scenario
 from tests.shipped import NAMES, every_third
 
@@ -123,6 +127,83 @@ def _compare_draws_of_any_scenario(data):
     keys = data.draw(st.lists(st.sampled_from(sorted(entries)), min_size=1, unique=True))
     shares = st.lists(st.floats(0, 1), min_size=len(keys), max_size=len(keys))
     assert_as_alone(own, [between(entries, dict(zip(keys, data.draw(shares), strict=True))) for _ in range(5)])
+
+
+#: Small and large, of one page, of several, and of several descriptors or buffers.
+SIZES = (64, 60, 200, 300, 1500, 2100, 9000)
+
+
+def of_sizes(name, *sizes):
+    """The sides of a scenario at some sizes, in short runs."""
+    overrides = ["run.packets=3000", *([f"traffic.packet_bytes={list(sizes)}"] if sizes else [])]
+    return sides_of(sim.load_scenario(name, overrides=overrides))
+
+
+def run_alone(case):
+    """The point of a case that is built by itself, or what is wrong with it."""
+    try:
+        return simulate(Case(case.scenario).plan, case.scenario.run)
+    except sim.ConfigError as error:
+        return str(error)
+
+
+def structures(case):
+    """How many structures are known of a case, at all sizes."""
+    return len(structures_of(Itself((case.base or case.based({})).case), ()))
+
+
+def assert_sizes_as_alone(sides):
+    for side in sides:
+        runs, alone = on_structure(side.case), run_alone(side.case)
+        assert isinstance(alone, str) if runs is None else runs.point(0) == alone, (side.label, side.packet_bytes)
+
+
+@pytest.mark.parametrize(
+    ("name", "of_one_variant"),
+    [
+        (SEED, 4),  # in one page, of one page, and sent one by one
+        ("virtio-user-zerocopy-xdp1-tap", 6),
+        ("vhost-user-tx", 1),
+        ("virtio-net-receive-gso", 7),  # buffers lie otherwise for each size
+    ],
+)
+def test_sizes_that_go_one_way_share_a_structure(name, of_one_variant):
+    sides = of_sizes(name, *SIZES)
+    assert_sizes_as_alone(sides)
+    assert structures(sides[0].case) <= of_one_variant
+    assert {side.packet_bytes for side in sides} == set(SIZES)
+
+
+def test_all_sizes_of_the_seed_share_one_structure():
+    sides = of_sizes(SEED)
+    assert len({side.packet_bytes for side in sides}) == 6
+    assert_sizes_as_alone(sides)
+    assert [structures(side.case) for side in sides] == [1] * len(sides)
+
+
+@pytest.mark.deep
+@pytest.mark.parametrize("name", NAMES)
+def test_every_size_of_a_shipped_scenario_is_run_as_alone(name):
+    traffic = sim.load_scenario(name).traffic
+    assert_sizes_as_alone(of_sizes(name, *(SIZES if traffic.mix is None and traffic.application == "none" else ())))
+
+
+def test_draws_of_several_sizes_have_the_rates_that_they_have_alone():
+    own = case()
+    draws = [values | {SIZE: SIZES[number % 7]} for number, values in enumerate(drawn(own, 28, seed=2))]
+    assert figures(own, draws) == [alone(own, values) for values in draws]
+
+
+def test_a_plan_that_looks_at_the_sizes_of_its_traffic_is_of_its_own_size(monkeypatch):
+    def looks(scenario, *arguments, **options):
+        plan = build_plan(scenario, *arguments, **options)
+        assert scenario.traffic.packet_bytes
+        return plan
+
+    monkeypatch.setattr(structures_module, "build_plan", looks)
+    sides = of_sizes(SEED, 64, 200)
+    assert_sizes_as_alone(sides)
+    assert structures(sides[0].case) == 2
 
 
 @pytest.mark.parametrize("name", [SEED, "vhost-user-tx", "af-xdp-tx", "virtio-net-receive-gso"])

@@ -9,10 +9,11 @@ from sim.config.answer import Answer
 from sim.config.errors import ConfigError
 from sim.config.progress import Progress
 from sim.config.scenario.scenario import Scenario
-from sim.datapath import build_plan
+from sim.datapath import Plan, build_plan
 from sim.engine import Point, simulate
 from sim.study.questions.columns import columns_of, row_of
-from sim.study.runs.case import variants_and_sizes
+from sim.study.runs.case import Side, sides_of, variants_and_sizes
+from sim.study.runs.drawn import on_structure, said_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -89,16 +90,19 @@ def run(scenario: Scenario, progress: Progress | None = None) -> Result:
 
     ConfigError when a packet size or driver does not fit the modelled path, before anything is simulated.
     """
-    plans = [build_plan(scenario, access, size) for access, size in variants_and_sizes(scenario)]
+    sides, share_plans = sides_of(scenario), len(scenario.traffic.sizes) > 1
+    built = [(side, (share_plans and on_structure(side.case)) or side.case.plan) for side in sides]
     points = []
-    for number, plan in enumerate(plans):
-        label = f"{plan.access}, {plan.packet_bytes} B"
+    for number, (side, plan) in enumerate(built):
 
-        def report(done: int, most: int, number: int = number, label: str = label) -> None:
+        def report(done: int, most: int, number: int = number, side: Side = side) -> None:
             if progress is not None:
-                progress((number + done / most) / len(plans), label)
+                progress((number + done / most) / len(sides), f"{side.label}, {side.packet_bytes} B")
 
-        points.append(simulate(plan, scenario.run, report))
+        if isinstance(plan, Plan):
+            points.append(simulate(plan, scenario.run, report))
+        else:
+            points.append(said_of(plan.point(0, report), plan, side.case.scenario))
     return Result(scenario, tuple(points))
 
 

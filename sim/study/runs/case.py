@@ -25,6 +25,8 @@ from sim.study.runs.functions import function_times, instructions_of
 
 #: Numbers of many runs: rates, shares of ranges, draws.
 Floats = npt.NDArray[np.float64]
+#: Variants of scenarios whose sides are kept.
+_SIDES_KEPT = 64
 #: The key of packet sizes: a case has one, which is a value of it as those of its tables are.
 SIZE = "traffic.packet_bytes"
 
@@ -238,16 +240,22 @@ def one_point(scenario: Scenario, access: str, size: int) -> Scenario:
 
 
 def sides_of(scenario: Scenario, accesses: Sequence[str] | None = None) -> list[Side]:
-    """Return the sides of one scenario: its access variants (or those named) at each of its sizes."""
+    """Return the sides of one scenario: its access variants (or those named) at each of its sizes.
+
+    Each is the same one whoever asks for it: what is known of it serves all.
+    """
     names = accesses or [variant.name for variant in scenario.access]
+    return [side for name in names for side in _sides_of(Itself(scenario), name)]
+
+
+@lru_cache(maxsize=_SIDES_KEPT)
+def _sides_of(same: Itself[Scenario], access: str) -> tuple[Side, ...]:
+    """Return the sides of one access variant, those of further sizes based on the first."""
+    scenario = same.wrapped
     first, *others = scenario.traffic.sizes
-    sides = []
-    for name in names:
-        base = Case(one_point(scenario, name, first))
-        sides.append(Side(name, first, base))
-        for size in others:
-            sides.append(Side(name, size, Case(one_point(scenario, name, size), base=Based(base, {SIZE: size}))))
-    return sides
+    base = Case(one_point(scenario, access, first))
+    further = (Case(one_point(scenario, access, size), base=Based(base, {SIZE: size})) for size in others)
+    return tuple(Side(access, case.scenario.traffic.sizes[0], case) for case in (base, *further))
 
 
 def gain_percent(before_pps: Number, after_pps: Number) -> Number:

@@ -20,7 +20,7 @@ from sim.config.tables.quantity import Flag, Quantity
 from sim.costs.audit import Itself, quantities, with_far_outside
 from sim.costs.draws import Divided
 from sim.engine import Point, simulate
-from sim.study.runs.case import SIZE, Case, Floats, check_conceivable, entry, observe, value_of
+from sim.study.runs.case import SIZE, Based, Case, Floats, check_conceivable, entry, observe, value_of
 from sim.study.runs.functions import shares
 from sim.study.runs.structures import Structures, Turned, structures_of
 
@@ -103,6 +103,13 @@ def parts(
         return
     for turned, numbers in _turned(switches, whole):
         yield from _structured(structures_of(Itself(case), turned), columns, numbers, least)
+
+
+def on_structure(case: Case) -> DrawnRuns | None:
+    """Return the run of a case with its tables as they are on its structure; None where it is built by itself."""
+    base = case.base or Based(case, {})
+    ((_, runs),) = parts(base.case, [base.values], least=1)
+    return runs
 
 
 def said_of(point: Point, runs: DrawnRuns, scenario: Scenario) -> Point:

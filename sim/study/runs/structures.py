@@ -12,7 +12,7 @@ from sim.config.tables.quantity import Reads, noting_reads
 from sim.costs.audit import Itself, quantities
 from sim.costs.draws import tracing
 from sim.datapath import Plan, build_plan
-from sim.study.runs.case import SIZE, Case, entry
+from sim.study.runs.case import SIZE, Based, Case, entry
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -49,10 +49,10 @@ class Structures:
             self._known.append(self._built(values if place else {SIZE: values[SIZE]}))
         return self._known[place] if place < len(self._known) else None
 
-    def as_in_tables(self) -> Structure | None:
-        """Return the one that the case has with its tables as they are, where it is known."""
-        sizes = self._case.scenario.traffic.sizes
-        return next((known for known in self._known if known and known.holds({SIZE: sizes[0]})), None)
+    def known(self, values: Mapping[str, float]) -> Structure | None:
+        """Return the one that the case has at some values of its entries and its size, where it is known."""
+        values = {SIZE: self._case.scenario.traffic.sizes[0], **values}
+        return next((known for known in self._known if known and known.holds(values)), None)
 
     def _built(self, values: Mapping[str, float]) -> Structure | None:
         """Build a Plan traced, of any size where that is possible; else of the one that is among the values."""
@@ -77,7 +77,8 @@ def structures_of(same: Itself[Case], turned: Turned) -> Structures:
 
 def read_by(case: Case) -> Plan:
     """Return the Plan of a case for what it has read and which rows it has: with numbers or traced ones."""
-    traced = structures_of(Itself(case), ()).as_in_tables()
+    base = case.base or Based(case, {})
+    traced = structures_of(Itself(base.case), ()).known(base.values)
     return traced.plan if traced else case.plan
 
 
