@@ -19,7 +19,7 @@ from sim.datapath.plan.step import Step
 
 #: So many instructions fill every buffer of a core: nobody looks further back than that.
 ENOUGH_WORK = 1000
-#: No draw has so many times less work than the tables say.
+#: Few draws have so many times less, or more, work than the tables say: they are parted from the others.
 _SURELY = 2.0
 
 #: Where the core stands still, so that a sample without precise events finds what runs next.
@@ -78,17 +78,19 @@ class InFlight:
         """
         before = (executed for step in self._usually_before(number) for executed in reversed(self._work(step)))
         passed: list[Item] = []
-        work = reach = 0.0
+        work = reach = unsure = 0.0
         for item, instructions in chain(reversed(self._own[number][:place]), before):
-            enough = work > ENOUGH_WORK if _SURELY * reach > ENOUGH_WORK else False
+            is_surely_less = _SURELY * reach <= ENOUGH_WORK
+            enough = False if is_surely_less else work > ENOUGH_WORK
             if item.primitive in alike or everywhere(enough, reach > _SURELY * ENOUGH_WORK):
                 break
+            if is_surely_less:
+                unsure = work
             if self._functions:
                 passed.append(replace(item, count=unless(enough, item.count)) if somewhere(enough) else item)
             work = work + unless(enough, instructions)
             reach += as_in_tables(instructions)
-        if _SURELY * reach <= ENOUGH_WORK:  # so it was all the way
-            everywhere(work <= ENOUGH_WORK, True)
+        everywhere(unsure <= ENOUGH_WORK, True)
         return work, passed
 
     def _delayed(self, passed: list[Item]) -> Iterator[tuple[str, float]]:
