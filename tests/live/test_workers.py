@@ -9,6 +9,7 @@ import time
 from concurrent.futures import BrokenExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import suppress
+from multiprocessing import get_context
 
 import pytest
 
@@ -116,3 +117,18 @@ def test_a_pool_ends_whose_jobs_were_cancelled_before_its_process_died(monkeypat
     threading.Thread(target=ask, daemon=True).start()
     assert ended.wait(60)
     assert uncaught == []
+
+
+def test_an_end_leaves_other_processes_of_this_one_alone():
+    """A notebook has its own: they may have been started at any time."""
+    with suppress(EndedError), local_executor(1) as pool:
+        pool.submit(os.getpid).result(60)
+        other = get_context("spawn").Process(target=time.sleep, args=(600,))
+        other.start()
+        raise EndedError
+    try:
+        other.join(0.5)
+        assert other.is_alive()
+    finally:
+        other.kill()
+        other.join()

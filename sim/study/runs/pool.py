@@ -18,7 +18,7 @@ from concurrent.futures import (
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from multiprocessing import active_children, get_context, parent_process
+from multiprocessing import get_context, parent_process
 from threading import Thread, current_thread, main_thread
 from typing import Any
 
@@ -86,6 +86,11 @@ class _Pool(ProcessPoolExecutor):
         future.__class__ = _Given
         return future
 
+    def kill(self) -> None:
+        """End the workers, whatever they are at."""
+        for worker in [*(self._processes or {}).values()]:
+            worker.kill()
+
 
 @contextmanager
 def _ending_later() -> Iterator[None]:
@@ -114,13 +119,11 @@ def local_executor(jobs: int | None = None, begin: Callable[[], object] | None =
     jobs = os.cpu_count() or 1 if jobs is None else jobs
     if jobs < 1:
         raise ConfigError("at least 1 is needed", key="jobs", got=jobs)
-    others = set(active_children())
     with _Pool(jobs, mp_context=get_context("spawn"), initializer=_begin, initargs=(begin, gc.get_threshold())) as pool:
         try:
             yield pool
         except BaseException:  # nobody waits for what is under way; the pool ends when its workers are gone
-            for worker in set(active_children()) - others:
-                worker.kill()
+            pool.kill()
             raise
 
 
