@@ -9,7 +9,7 @@ import time
 from concurrent.futures import BrokenExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import suppress
-from multiprocessing import get_context
+from multiprocessing import connection, get_context
 
 import pytest
 
@@ -132,3 +132,27 @@ def test_an_end_leaves_other_processes_of_this_one_alone():
     finally:
         other.kill()
         other.join()
+
+
+def die_while_answering():
+    """Let the answer be sent by half."""
+
+    def send_half(sender, content, *_):
+        os.write(sender.fileno(), content[: len(content) // 2])
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    connection.Connection._send = send_half
+    return "an answer of some length"
+
+
+def test_a_pool_ends_whose_process_died_while_it_answered():
+    """The other half of the answer never comes."""
+    ended = threading.Event()
+
+    def ask():
+        with suppress(BrokenExecutor), local_executor(1) as pool:
+            pool.submit(die_while_answering).result()
+        ended.set()
+
+    threading.Thread(target=ask, daemon=True).start()
+    assert ended.wait(20)

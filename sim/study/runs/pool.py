@@ -77,12 +77,21 @@ class _Given(Future[Any]):
 
 
 class _Pool(ProcessPoolExecutor):
-    """A pool that starts its workers undisturbed: one whose start is cut short would end in a traceback of its own."""
+    """A pool that starts its workers undisturbed: one whose start is cut short would end in a traceback of its own.
+
+    Its end does not wait for the rest of an answer whose worker has died: nobody else can write it.
+    """
+
+    def __init__(self, workers: int, **how: Any) -> None:
+        super().__init__(workers, **how)
+        self._most = workers
 
     def submit(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
         """Send a call out, which may start a worker."""
         with _ending_later():
             future = super().submit(function, *args, **kwargs)
+        if len(self._processes) == self._most:  # no other one will be given this end of the pipe
+            self._result_queue._writer.close()  # type: ignore[attr-defined]
         future.__class__ = _Given
         return future
 
