@@ -424,7 +424,7 @@ def point(
         },
         utilisation=utilisation,
         bound_by="uncore" if uncore_ps else _bound_by(plan, utilisation, carried, price),
-        notes=plan.notes + _part_of_period(plan, elapsed),
+        notes=_part_of_period(plan, elapsed) + plan.notes,
         lanes=plan.lanes,
         basis=plan.basis,
         offered_pps=offered_pps,

@@ -40,6 +40,7 @@ def banded(question, known):
     [
         pytest.param(["cpu.primitives.lfence=31"], marks=pytest.mark.deep),
         ["cpu.primitives.lfence=9000"],  # far outside its range, which is said
+        pytest.param(["kernel.steps.head.instructions=9000", "cpu.cpi=9"], marks=pytest.mark.deep),  # both are
         ["cpu.cpi=0.5", "cpu.core_ghz=2.5", "device.reuse_bytes_per_packet=4000"],  # lines come from another cache
         pytest.param(  # a step has no less than this part of it
             ["kernel=v6.12", "kernel.object_size_check_instructions=90"], marks=pytest.mark.deep

@@ -8,6 +8,7 @@ import pytest
 
 import sim
 from sim.config.errors import ConfigError
+from sim.engine import simulate
 from sim.study.runs.case import Case, one_point, sides_of
 from sim.study.runs.pool import local_executor
 from sim.study.uncertainty.nominal import nominals, tried
@@ -70,3 +71,13 @@ def test_what_cannot_be_run_does_not_end_the_others(sides):
             first, said, last = tried(cases, executor)
             assert [first, last] == nominals([sides[0].case, sides[1].case])
             assert "of one packet size" in said
+
+
+def test_what_is_said_of_a_point_stands_in_the_order_of_a_plain_run():
+    """What its load and its costs are said to be."""
+    overrides = ["driver.packet_cost=1", "run.packets=300"]
+    scenario = sim.load_scenario("virtio-user-receive-back-pressure", overrides=overrides)
+    case = Case(one_point(scenario, "copy_user", scenario.traffic.sizes[0]))
+    (nominal,) = nominals([case])
+    assert ["period" in note for note in nominal.point.notes] == [True, False]
+    assert nominal.point == simulate(case.plan, scenario.run)

@@ -12,7 +12,7 @@ from functools import lru_cache
 
 from sim.config.progress import Counted
 from sim.config.tables.calibration import Path as PathClass
-from sim.costs.audit import Itself, far_outside
+from sim.costs.audit import Itself, with_far_outside
 from sim.datapath import Plan
 from sim.engine import Point, simulate
 from sim.study.runs.case import Case, entry
@@ -90,9 +90,10 @@ def _said_of(case: Case, nominal: Nominal) -> Nominal:
     if case.base is None or not case.base.values:
         return nominal
     point, basis = nominal.point, nominal.basis
-    own = {key: entry(case.scenario, key) for key in case.base.values if key in basis.read}
+    read = {key: entry(case.scenario, key) for key in basis.read}
+    own = {key: read[key] for key in case.base.values if key in read}
     return Nominal(
-        replace(point, notes=(*point.notes, *far_outside(own))),
+        replace(point, notes=with_far_outside(point.notes, read)),
         Basis(
             tuple(key for key in basis.keys if key not in own or own[key].drawn_from != "fixed"),
             basis.read,
