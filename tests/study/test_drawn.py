@@ -279,6 +279,15 @@ def test_a_value_that_cannot_be_goes_wrong_for_its_own_draw_only():
     assert results == [alone(own, values) for values in draws]
 
 
+def test_a_value_that_is_no_number_goes_wrong_whether_it_is_read_or_not():
+    own, key = case(), "cpu.primitives.spin_lock"
+    assert key not in own.plan.inputs
+    draws = [{key: value} for value in (30.0, float("nan"), 31.0, 32.0, 33.0)]
+    results = figures(own, draws)
+    assert "nan cycles is beyond what is conceivable" in results[1]
+    assert results == [alone(own, values) for values in draws]
+
+
 def test_a_key_that_is_no_entry_is_an_error_of_the_draw_that_names_it():
     results = figures(case(), [{"cpu.cpi": 0.4}, {"cpu.none": 1.0}, {"cpu.cpi": 0.4}, {}, {}])
     assert isinstance(results[1], str)

@@ -135,12 +135,12 @@ def _columns(case: Case, drawn: Sequence[Values]) -> tuple[dict[str, Floats], di
         if not isinstance(own, Quantity | Flag):
             raise KeyError(key)
         in_table = own.value
-        column = [values.get(key, in_table) for values in drawn]
+        column = np.array([values.get(key, in_table) for values in drawn], dtype=np.float64)
         if isinstance(own, Flag):
-            switches[key] = np.array(column, dtype=np.float64)
+            switches[key] = column
         else:
-            check_conceivable(key, own, min(column), max(column))
-            columns[key] = np.array(column, dtype=np.float64)
+            check_conceivable(key, own, column.min(), column.max())  # either is no number where any is none
+            columns[key] = column
     return columns, switches
 
 
