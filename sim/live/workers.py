@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import os
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import BrokenExecutor, Executor, Future
+from concurrent.futures import BrokenExecutor, Future
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import ExitStack, suppress
 from threading import Event, Lock, Thread
@@ -18,9 +18,7 @@ from sim.study.runs.sent import Given, Knowing, Result, Sent, asked
 
 #: What a process runs first, so that its machine code is there when somebody asks.
 _FIRST, _FIRST_ACCESS, _FIRST_BYTES = "virtio-user-xdp1-tap", "copy_user", 64
-
-
-#: So long jobs that nobody waits for may keep all processes, in seconds; and how often that is looked at.
+#: So long a job that nobody waits for may keep its process from others, in seconds; and how often that is looked at.
 _MOST_IDLE_SECONDS, _LOOK_SECONDS = 0.6, 0.2
 #: Runs that take as long as to open a case and build its Plan; cases that a process is believed to know.
 _RUNS_OF_A_PLAN, _KNOWN = 80, 160
@@ -36,11 +34,12 @@ class EndedError(Exception):
 class _Process:
     """One process: its jobs, in the order in which they came, and the cases that it was asked about of late."""
 
-    def __init__(self, pool: Executor) -> None:
-        self._pool = pool
+    def __init__(self) -> None:
+        self._opened = ExitStack()
+        self._pool = self._opened.enter_context(local_executor(1, begin_early))
         self._jobs: dict[Future[Any], tuple[Wanted, int]] = {}
         self._known: dict[Sent, None] = {}
-        pool.submit(os.getpid)  # it is started now
+        self._pool.submit(os.getpid)  # it is started now
 
     @property
     def is_broken(self) -> bool:
@@ -73,71 +72,72 @@ class _Process:
         while len(self._known) > _KNOWN:
             self._known.pop(next(iter(self._known)), None)
 
-    def at(self) -> tuple[Future[Any], Wanted] | None:
-        """Return the job that it is at, and who waits for it: the next ones count as running, too, at the door."""
-        return next(((job, wanted) for job, (wanted, _) in [*self._jobs.items()] if job.running()), None)
+    def unwanted(self) -> Future[Any] | None:
+        """Return the job that it is at, where nobody waits for it: the next ones count as running, too, at the door."""
+        at = next(((job, wanted) for job, (wanted, _) in [*self._jobs.items()] if job.running()), None)
+        return at[0] if at is not None and not at[1]() else None
+
+    def is_waited_for(self) -> bool:
+        """Return whether somebody waits for one of its jobs."""
+        return any(wanted() for wanted, _ in [*self._jobs.values()])
+
+    def end(self) -> None:
+        """Leave the pool as an interrupt does: it waits for nothing."""
+        with suppress(EndedError), self._opened:
+            raise EndedError
 
 
 class Workers:
     """Processes of this machine, one per core unless told otherwise, that share what pages ask.
 
-    A job goes to a process that knows its case, unless another one is done sooner. It cannot be stopped: where all
-    processes are at jobs that nobody waits for any more, they are ended, and others begin. A slow scenario holds
-    nothing up once its page asks for another.
+    A job goes to a process that knows its case, unless another one is done sooner. It cannot be stopped: a process is
+    ended where nobody waits for what it is at and somebody for what stands behind that, or where all are at such jobs,
+    and another one begins. A slow scenario holds nothing up once its page asks for another.
     """
 
     def __init__(self, number: int | None = None) -> None:
         self._number = number or os.cpu_count() or 1
-        self._lock, self._opened, self._closed = Lock(), ExitStack(), Event()
+        self._lock, self._closed = Lock(), Event()
         self._processes: tuple[_Process, ...] = ()
 
     def executor(self, wanted: Wanted = lambda: True) -> Knowing:
-        """Return what runs jobs as long as they are wanted, started anew if a process has died.
+        """Return what runs jobs as long as they are wanted; a process that has died is started anew.
 
         EndedError behind `close`.
         """
         with self._lock:
             if self._closed.is_set():
                 raise EndedError
-            if not self._processes or any(process.is_broken for process in self._processes):
-                self._end()
-                self._processes = tuple(
-                    _Process(self._opened.enter_context(local_executor(1, begin_early))) for _ in range(self._number)
-                )
-                Thread(target=self._watch, args=(self._processes,), daemon=True).start()
+            if not self._processes:
+                self._processes = tuple(_Process() for _ in range(self._number))
+                Thread(target=self._watch, daemon=True).start()
+            self._processes = tuple(_anew(process) if process.is_broken else process for process in self._processes)
             return _Asking(self._processes, wanted)
 
     def close(self) -> None:
         """End the processes, whatever they are at."""
         with self._lock:
             self._closed.set()
-            self._end()
+            for process in self._processes:
+                process.end()
 
-    def _watch(self, processes: Sequence[_Process]) -> None:
-        """End some processes that are all at what nobody waits for."""
-        held: list[Future[Any]] = []
-        since = monotonic()
-        while self._processes is processes and not self._closed.wait(_LOOK_SECONDS):
-            now = _unwanted(processes)
-            if now != held:
-                held, since = now, monotonic()
-            if held and monotonic() - since > _MOST_IDLE_SECONDS:
-                with self._lock:
-                    if self._processes is processes:
-                        self._end()
-
-    def _end(self) -> None:
-        """Leave the pools as an interrupt does: it waits for nothing."""
-        opened, self._opened, self._processes = self._opened, ExitStack(), ()
-        with suppress(EndedError), opened:
-            raise EndedError
+    def _watch(self) -> None:
+        """End processes that hold others up with what nobody waits for."""
+        since: dict[Future[Any], float] = {}
+        while not self._closed.wait(_LOOK_SECONDS):
+            now, processes = monotonic(), self._processes
+            held = {process: job for process in processes if (job := process.unwanted()) is not None}
+            since = {job: since.get(job, now) for job in held.values()}
+            for process, job in held.items():
+                is_in_the_way = len(held) == len(processes) or process.is_waited_for()
+                if is_in_the_way and now - since[job] > _MOST_IDLE_SECONDS:
+                    with self._lock:
+                        process.end()
 
 
-def _unwanted(processes: Sequence[_Process]) -> list[Future[Any]]:
-    """Return the jobs that all processes are at, where nobody waits for any of them."""
-    at = [process.at() for process in processes]
-    jobs = [job for job, wanted in filter(None, at) if not wanted()]
-    return jobs if len(jobs) == len(processes) else []
+def _anew(process: _Process) -> _Process:
+    process.end()
+    return _Process()
 
 
 class _Asking(Knowing):

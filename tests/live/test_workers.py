@@ -74,6 +74,30 @@ def process_of(case, given):
     return os.getpid()
 
 
+def test_a_job_that_nobody_waits_for_holds_up_no_other_of_its_process():
+    """The other processes are free, and go on."""
+    cases = [side.case for side in sides_of(sim.load_scenario(SEED, overrides=["traffic.packet_bytes=[64, 256]"]))]
+    workers, waiting = Workers(2), [True]
+    try:
+        pool = workers.executor()
+        first = [Sender(cases, pool).submit(process_of, number, [{}]) for number in range(len(cases))]
+        homes = [job.result(60) for job in first]
+        held = Sender(cases, workers.executor(lambda: waiting[0])).submit(slow_process_of, 0, [600.0])
+        behind = Sender(cases, pool).submit(process_of, 0, [{}])
+        with pytest.raises(TimeoutError):
+            behind.result(2)  # somebody still waits for what is slow
+        waiting[0] = False
+        with pytest.raises(BrokenProcessPool):
+            behind.result(60)
+        with pytest.raises(BrokenProcessPool):
+            held.result(60)
+        anew = Sender(cases, workers.executor())
+        now = [anew.submit(process_of, number, [{}]).result(60) for number in range(len(cases))]
+        assert [process for process in now if process in homes] == [home for home in homes if home != homes[0]]
+    finally:
+        workers.close()
+
+
 def slow_process_of(case, given):
     time.sleep(given[0])
     return os.getpid()
