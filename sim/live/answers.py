@@ -143,9 +143,13 @@ class Known:
         self._idle: dict[tuple[State, tuple[str, ...]], set[str]] = {}
         self._grounds = Grounds()
 
-    def answer(self, state: State) -> StagedAnswer | None:
-        """Return the whole answer of a state that was asked before, None where it was not or long ago."""
-        return self._answers.get(state)
+    def answer(self, question: Question) -> StagedAnswer | None:
+        """Return the whole answer of a question that was asked before, None where it was not or long ago.
+
+        A state whose tables were edited since then is another question.
+        """
+        answer = self._answers.get(question.state)
+        return answer if answer is not None and answer.question.scenario == question.scenario else None
 
     def keep(self, answer: StagedAnswer) -> None:
         """Keep a whole answer in the place of the oldest, also for who names the draws that it has."""
@@ -182,12 +186,17 @@ class Known:
     ) -> Result | None:
         """Return the result of a scenario as it is shipped, None where an answer of all sizes is about that."""
         state = answer.question.state
-        if not state.changes:
-            self._shipped[state.scenario] = answer.review.result
-            return None
-        if state.scenario not in self._shipped:
-            self._shipped[state.scenario] = nominal(as_shipped(tables, state), wanted, executor)
-        return self._shipped[state.scenario]
+        scenario = as_shipped(tables, state) if state.changes else answer.question.scenario
+        known = self._shipped.get(state.scenario)
+        if known is not None and known.scenario != scenario:  # its tables were edited
+            known = None
+            self._reasons.clear()
+            self._idle.clear()
+            self._ways = None, None
+        if known is None:
+            known = nominal(scenario, wanted, executor) if state.changes else answer.review.result
+            self._shipped[state.scenario] = known
+        return known if state.changes else None
 
 
 def _but_for_entries(question: Question) -> State:

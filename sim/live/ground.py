@@ -30,19 +30,19 @@ class Ground:
     """The sides of a question with none of its costs changed; `is_known` once their Plans are built."""
 
     def __init__(self, scenario: Scenario, seconds_by_side: dict[str, float]) -> None:
-        self._scenario, self._sides = scenario, sides_of(scenario)
+        self.scenario, self._sides = scenario, sides_of(scenario)
         self._seconds, self.is_known = seconds_by_side, False
 
     @property
     def is_quick(self) -> bool:
         """Whether sides of the same scenario did not take long when their Plans had to be built."""
-        return self._seconds.get(self._scenario.name, inf) * len(self._sides) <= _QUICK_SECONDS
+        return self._seconds.get(self.scenario.name, inf) * len(self._sides) <= _QUICK_SECONDS
 
     def took(self, seconds: float) -> None:
         """Note how long all sizes took to be answered."""
         if not self.is_known:
-            self._seconds.pop(self._scenario.name, None)
-            self._seconds[self._scenario.name] = seconds / len(self._sides)
+            self._seconds.pop(self.scenario.name, None)
+            self._seconds[self.scenario.name] = seconds / len(self._sides)
             while len(self._seconds) > _SCENARIOS:
                 self._seconds.pop(next(iter(self._seconds)), None)
         self.is_known = True
@@ -59,7 +59,7 @@ class Ground:
         """Return whether a scenario has the values of these sides but for some costs."""
         own, others = (
             [(key, known.value) for key, known in quantities(either) if key not in costs]
-            for either in (self._scenario, scenario)
+            for either in (self.scenario, scenario)
         )
         return own == others
 
@@ -83,7 +83,10 @@ class Grounds:
         """Return the sides of a question on what they stand on."""
         costs = costs_of(question)
         state = replace(question.state.without(costs), draws=None)
-        ground = self._known.pop(state, None) or self._without_costs(tables, state, question)
+        scenario = _without_costs(tables, state, question) if costs else question.scenario
+        ground = self._known.pop(state, None)
+        if ground is None or ground.scenario != scenario:  # its tables were edited
+            ground = self._new(scenario)
         if not ground.carries(question.scenario, costs):
             return Grounded(self._new(question.scenario), tuple(sides_of(question.scenario)))
         self._known[state] = ground  # the latest stands last
@@ -91,14 +94,15 @@ class Grounds:
             self._known.pop(next(iter(self._known)), None)
         return Grounded(ground, tuple(ground.sides(question.scenario, costs)))
 
-    def _without_costs(self, tables: Tables, state: State, question: Question) -> Ground:
-        """Return a new ground; what cannot be had without the costs stands on itself."""
-        with suppress(ConfigError):
-            return self._new(tables.scenarios(state).load({}, state.overrides))
-        return self._new(question.scenario)
-
     def _new(self, scenario: Scenario) -> Ground:
         return Ground(scenario, self._seconds)
+
+
+def _without_costs(tables: Tables, state: State, question: Question) -> Scenario:
+    """Return the scenario of a question without its costs; what cannot be had without them stands on itself."""
+    with suppress(ConfigError):
+        return tables.scenarios(state).load({}, state.overrides)
+    return question.scenario
 
 
 def costs_of(question: Question) -> tuple[str, ...]:

@@ -82,7 +82,7 @@ def _whole(server: Server, known: Known, question: Question) -> StagedAnswer:
     def running() -> bool:
         return not server.stopping.is_set()
 
-    answer = known.answer(question.state)
+    answer = known.answer(question)
     if answer is None:
         *_, answer = answers(question, running, draws=question.state.draws, executor=server.executor(running))
         known.keep(answer)

@@ -176,7 +176,7 @@ class Page:
     ) -> None:
         has_key = key is not None and state.text(key) is not None
         question = await asyncio.to_thread(ask, self._tables, state, key if has_key else None)
-        whole = self._known.answer(question.state)
+        whole = self._known.answer(question)
         executor = self._executor(wanted)
         if whole is None:
             grounded = await asyncio.to_thread(self._known.grounded, self._tables, question)

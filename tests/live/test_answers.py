@@ -94,10 +94,10 @@ def test_processes_answer_what_this_one_does(question, stages):
 
 
 def test_an_answer_is_kept_for_who_names_its_draws(question, stages):
-    known, state = Known(), question.state
+    known = Known()
     known.keep(stages[-1])
-    assert known.answer(state) is known.answer(replace(state, draws=12)) is stages[-1]
-    assert known.answer(replace(state, draws=13)) is None
+    asked = [replace(question, state=replace(question.state, draws=draws)) for draws in (None, 12, 13)]
+    assert [known.answer(each) for each in asked] == [stages[-1], stages[-1], None]
 
 
 @pytest.mark.parametrize(

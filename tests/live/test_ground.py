@@ -116,6 +116,39 @@ def test_what_is_prepared_is_answered_at_once_and_alike(noted_builds):
     assert answer.review == banded(question, Known())[-1].review
 
 
+def test_what_stood_in_a_table_before_it_was_edited_is_answered_no_more(tmp_path):
+    file, known = tmp_path / "own.yaml", Known()
+    text = f"{{schema: 1, kind: scenario, name: own, extends: {SEED}, access: [copy_user], virtqueue: {{size: 256}}, "
+    text += "traffic: {packet_bytes: [64]}, run: {packets: 20000}}"
+    tables = Tables(opened=[str(file)])
+
+    def question(*overrides):
+        return ask(tables, of_command(str(file), overrides))
+
+    def answered(asked):
+        grounded = known.grounded(tables, asked)
+        *_, answer = answers(asked, lambda: True, few=6, draws=6, grounded=grounded)
+        return answer
+
+    def is_without_effect(key):
+        return known.without_effect(question(), [key]) == {key}
+
+    file.write_text(text)
+    first = answered(question())
+    known.keep(first)
+    assert known.answer(question()) is first
+    assert known.shipped(tables, answered(question("driver.burst=16")), lambda: True) == first.review.result
+    assert is_without_effect("backend.line_gbps")
+    file.write_text(text.replace("size: 256", "size: 64}, backend: {kind: tap-xdp-redirect"))
+    assert known.answer(question()) is None
+    moved = answered(question("cpu.primitives.lfence=21"))
+    assert moved.review == list(answers(moved.question, lambda: True, few=6, draws=6))[-1].review
+    shipped = known.shipped(tables, moved, lambda: True)
+    assert shipped.scenario == question().scenario
+    assert shipped != first.review.result
+    assert not is_without_effect("backend.line_gbps")
+
+
 def test_what_is_no_cost_stands_on_other_ground_and_finds_its_own_again():
     known = Known()
     grounds = [
