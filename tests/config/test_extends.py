@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 
 import sim
@@ -17,6 +19,21 @@ def test_a_scenario_that_extends_the_seed_keeps_what_it_does_not_say(write):
     assert mine.name == "mine"
     assert mine.virtqueue == seed.virtqueue.model_copy(update={"size": 1024})
     assert (mine.cpu, mine.kernel, mine.access, mine.run) == (seed.cpu, seed.kernel, seed.access, seed.run)
+
+
+def test_a_table_that_takes_the_place_of_another_is_read_whatever_its_time(write, tmp_path):
+    """Tables of one archive have one time."""
+    link, prices = tmp_path / "cpu.yaml", []
+    for value in (41, 42, 43):
+        entry = f"{{value: {value}, unit: cycles, low: 1, high: 99, source: s, grade: guess}}"
+        text = f"schema: 1\nextends: broadwell-2.6ghz\nname: own\nprimitives: {{stac: {entry}}}\n"
+        file = write(f"{value}.yaml", text)
+        os.utime(file, ns=(10**18, 10**18))
+        link.unlink(missing_ok=True)
+        link.symlink_to(file)
+        cpus = load_scenario(SEED, overrides=[f"cpu={link}"]).cpu, load_table("cpu", str(link))
+        prices += [cpu.primitives["stac"].value for cpu in cpus]
+    assert prices == [41, 41, 42, 42, 43, 43]
 
 
 def test_extends_reaches_through_several_files_and_the_nearest_wins(write):

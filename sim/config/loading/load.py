@@ -17,7 +17,7 @@ from sim.config.loading import paths
 from sim.config.loading.files import NotYamlError, Table
 from sim.config.loading.meaning import unknown_name
 from sim.config.loading.overrides import Given, as_list, is_entry, keys_below, override, split_assignment
-from sim.config.loading.reading import read_yaml
+from sim.config.loading.reading import read_yaml, state_of
 from sim.config.scenario.scenario import Scenario, switched
 from sim.config.scenario.traffic import read_mix
 from sim.config.tables.access import Access
@@ -228,8 +228,7 @@ _MOST_VALIDATED = 256
 
 def _validated(model: type[Model], layers: Sequence[tuple[Path, Table]]) -> Model:
     """Validate a table and what it extends once, as long as their files do not change: tables are frozen."""
-    states = [(file, file.stat()) for file, _ in layers]
-    key = (model, *((file, state.st_mtime_ns, state.st_size) for file, state in states))
+    key = (model, *((file, state_of(file)) for file, _ in layers))
     known: Model | None = _VALIDATED.get(key)
     if known is None:
         known = validate(model, _merged(layers), str(layers[0][0]))

@@ -17,8 +17,14 @@ from sim.config.loading.files import MOST_OF_A_TABLE, NotYamlError, Table, parse
 from sim.config.loading.kept import keep, kept
 
 
+def state_of(file: Path) -> tuple[int, ...]:
+    """Return what is another one whenever a file has changed, also for one that was put there with its old time."""
+    state = file.stat()
+    return state.st_dev, state.st_ino, state.st_mtime_ns, state.st_ctime_ns, state.st_size
+
+
 @lru_cache(maxsize=256)
-def _parsed(file: Path, modified_ns: int, size: int) -> Any:
+def _parsed(file: Path, state: tuple[int, ...]) -> Any:
     """Parse a file once as long as it does not change: a sweep resolves its tables thousands of times.
 
     What is parsed is shared by all who read the file: they replace what is below its first keys, and change nothing.
@@ -56,8 +62,7 @@ def _as_json(table: Any) -> bytes | None:
 def read_yaml(file: Path) -> Table:
     """Read one mapping with text keys from a YAML file; every failure is a ConfigError that names the file."""
     try:
-        state = file.stat()
-        data = copy.copy(_parsed(file, state.st_mtime_ns, state.st_size))
+        data = copy.copy(_parsed(file, state_of(file)))
     except OSError as error:
         raise ConfigError(f"cannot be read: {error.strerror}", file=file) from None
     except NotYamlError as error:
