@@ -324,3 +324,11 @@ def test_draws_of_the_share_of_a_function_are_run_together_and_have_the_share_th
     assert figures(shared, draws) == [
         observe(Case(with_values(own.scenario, values), "share", shared.functions)) for values in draws
     ]
+
+
+def test_a_share_is_added_up_alike_whichever_rows_run_in_other_draws():
+    own = case("virtio-user-tc-drop")
+    draws = [{"cpu.primitives.line_transfer": value} for value in (1.0, 30.0, 66.0, 900.0, 2000.0)]
+    for function in ("get_tx_bufs", "clear_page_erms", "free_unref_page"):
+        shared = Case(own.scenario, "share", (function,))
+        assert figures(shared, draws) == [observe(shared.at(values)) for values in draws]

@@ -21,7 +21,7 @@ from sim.datapath import Plan, build_plan
 from sim.datapath.plan.step import Row
 from sim.datapath.vhost_net.path import PageFragment
 from sim.engine import simulate
-from sim.study.runs.functions import function_times, instructions_of
+from sim.study.runs.functions import function_times, instructions_of, share
 
 #: Numbers of many runs: rates, shares of ranges, draws.
 Floats = npt.NDArray[np.float64]
@@ -167,8 +167,7 @@ def _counted(same: Itself[Scenario], functions: tuple[str, ...]) -> dict[str, fl
 def _share(case: Case) -> float:
     """Share of the worker's busy time in some kernel functions."""
     plan = case.plan
-    times = function_times(plan, simulate(plan, case.scenario.run))
-    return sum(times.get(name, 0.0) for name in case.functions) / sum(times.values())
+    return float(share(function_times(plan, simulate(plan, case.scenario.run)), case.functions))
 
 
 def executed(plan: Plan, scenario: Scenario, functions: Collection[str] = ()) -> dict[str, float]:

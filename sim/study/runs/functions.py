@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sim.costs.draws import ratio
+from sim.costs.draws import ratio, total
 from sim.costs.table import Component
 from sim.datapath import Plan
 from sim.datapath.plan.step import Row
@@ -59,8 +59,15 @@ def shares(behind: Behind, functions: Collection[str]) -> list[float]:
         for function, ps in _times(span.plan, rates, times, waits, False, span.price).items()
         if function
     }
-    whole = sum(spent.values())
-    return list(map(float, np.asarray(sum(spent.get(name, 0.0) for name in functions) / whole)))
+    return list(map(float, np.asarray(share(spent, functions))))
+
+
+def share(spent: Mapping[str, Any], functions: Collection[str]) -> Any:
+    """Return the share of some functions in what all have spent.
+
+    Added up in the order of names: that of rows depends on which of them run in any draw.
+    """
+    return total(spent.get(name, 0.0) for name in functions) / total(spent[name] for name in sorted(spent))
 
 
 def _times(
