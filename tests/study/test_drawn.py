@@ -239,7 +239,9 @@ def test_what_later_draws_do_not_say_is_as_in_the_table_on_a_structure_that_was_
         assert figures(of_table, [values] * LEAST_DRAWS) == [alone(of_table, values)] * LEAST_DRAWS
 
 
-@pytest.mark.parametrize(("step", "work"), [("disable_notify", 900.0), ("get_descriptor", 900.0), ("send_batch", 1100.0)])
+@pytest.mark.parametrize(
+    ("step", "work"), [("disable_notify", 900.0), ("get_descriptor", 900.0), ("send_batch", 1100.0)]
+)
 def test_draws_with_far_more_work_than_the_tables_have_what_is_in_flight_alone(step, work):
     """What stands further back than enough work for every buffer is not in flight, however large a scheduler is."""
     own = case()
