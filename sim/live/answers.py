@@ -156,8 +156,8 @@ class Known:
         state = answer.question.state
         for asked in (state, replace(state, draws=answer.draws)):
             self._answers[asked] = answer
-        while len(self._answers) > 2 * _KEPT:
-            self._answers.pop(next(iter(self._answers)), None)
+        for old in list(self._answers)[: -2 * _KEPT]:
+            self._answers.pop(old, None)
 
     def reason(self, tables: Tables, question: Question, key: str) -> str:
         """Say why a key has no effect in a question; how large its table entries are does not matter to that."""

@@ -43,8 +43,8 @@ class Ground:
         if not self.is_known:
             self._seconds.pop(self.scenario.name, None)
             self._seconds[self.scenario.name] = seconds / len(self._sides)
-            while len(self._seconds) > _SCENARIOS:
-                self._seconds.pop(next(iter(self._seconds)), None)
+            for name in list(self._seconds)[:-_SCENARIOS]:
+                self._seconds.pop(name, None)
         self.is_known = True
 
     def sides(self, scenario: Scenario, costs: tuple[str, ...]) -> list[Side]:
@@ -90,8 +90,8 @@ class Grounds:
         if not ground.carries(question.scenario, costs):
             return Grounded(self._new(question.scenario), tuple(sides_of(question.scenario)))
         self._known[state] = ground  # the latest stands last
-        while len(self._known) > _KEPT:
-            self._known.pop(next(iter(self._known)), None)
+        for old in list(self._known)[:-_KEPT]:
+            self._known.pop(old, None)
         return Grounded(ground, tuple(ground.sides(question.scenario, costs)))
 
     def _new(self, scenario: Scenario) -> Ground:

@@ -69,8 +69,8 @@ class _Process:
         """Note a case that it knows from now on."""
         self._known.pop(case, None)
         self._known[case] = None
-        while len(self._known) > _KNOWN:
-            self._known.pop(next(iter(self._known)), None)
+        for old in list(self._known)[:-_KNOWN]:
+            self._known.pop(old, None)
 
     def unwanted(self) -> Future[Any] | None:
         """Return the job that it is at, where nobody waits for it: the next ones count as running, too, at the door."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import replace
+from threading import Thread
 
 import pytest
 
@@ -178,3 +180,28 @@ def test_a_scenario_without_competing_variants_has_an_answer(question):
     assert show.waterfall_figure(whole)["data"] == []
     assert "variants compete where" in show.ranking_table(whole)
     assert "carries" in show.headline(whole)
+
+
+def test_answers_are_kept_by_several_threads_at_once(stages):
+    """Files of a page are made in threads of their own."""
+    known, failures = Known(), []
+
+    def keep(thread):
+        for number in range(20_000):
+            asked = replace(stages[-1].question, state=of_command(f"{thread}-{number}"))
+            try:
+                known.keep(replace(stages[-1], question=asked))
+            except RuntimeError as error:
+                failures.append(error)
+
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        threads = [Thread(target=keep, args=(number,)) for number in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    finally:
+        sys.setswitchinterval(before)
+    assert failures == []

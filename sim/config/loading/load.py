@@ -232,9 +232,9 @@ def _validated(model: type[Model], layers: Sequence[tuple[Path, Table]]) -> Mode
     known: Model | None = _VALIDATED.get(key)
     if known is None:
         known = validate(model, _merged(layers), str(layers[0][0]))
-        while len(_VALIDATED) >= _MOST_VALIDATED:
-            _VALIDATED.pop(next(iter(_VALIDATED)), None)
         _VALIDATED[key] = known
+        for old in list(_VALIDATED)[:-_MOST_VALIDATED]:
+            _VALIDATED.pop(old, None)
     return known
 
 
