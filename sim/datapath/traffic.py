@@ -5,6 +5,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from dataclasses import dataclass
 from functools import cached_property
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -44,19 +45,21 @@ class Arrivals:
         self._seed = seed
         self._ends: list[int] = []  # time of the last packet of each block so far
         self._kept: dict[int, npt.NDArray[np.int64]] = {}
+        self._making = Lock()
         self.block(0)
 
     def block(self, number: int) -> npt.NDArray[np.int64]:
         """Return the arrival times of the packets `number * BLOCK` to `(number + 1) * BLOCK - 1` in ps, in order."""
-        for before in range(len(self._ends), number):
-            self._ends.append(int(self._times(before)[-1]))
-        if number not in self._kept:
-            if len(self._kept) == _KEPT:
-                del self._kept[next(iter(self._kept))]
-            self._kept[number] = self._times(number)
-        if number == len(self._ends):
-            self._ends.append(int(self._kept[number][-1]))
-        return self._kept[number]
+        with self._making:  # draws that share a Plan run in several threads
+            for before in range(len(self._ends), number):
+                self._ends.append(int(self._times(before)[-1]))
+            if number not in self._kept:
+                if len(self._kept) == _KEPT:
+                    del self._kept[next(iter(self._kept))]
+                self._kept[number] = self._times(number)
+            if number == len(self._ends):
+                self._ends.append(int(self._kept[number][-1]))
+            return self._kept[number]
 
     @property
     def period_ps(self) -> int:

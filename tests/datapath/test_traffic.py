@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from threading import Event, Thread, get_ident
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -114,3 +116,28 @@ def test_bursts_above_capacity_need_a_backlog():
     burst = "traffic.load={{kind: on-off, pps: 20000000, on_us: 20, off_us: 180, backlog: {}}}"
     assert offered(burst.format(1)).dropped > 0  # 400 packets at once, of which a ring of 256 and a little more fit
     assert offered(burst.format(512)).dropped == 0
+
+
+def test_arrivals_are_the_same_whoever_else_asks_for_them_at_that_moment(monkeypatch):
+    """Draws that share a Plan run in several threads: here one looks ahead while another comes up to the same place."""
+    load, begun, other_asked, own = Load(kind="poisson", pps=1e6), Event(), Event(), get_ident()
+    alone, shared, times = Arrivals(load, 1), Arrivals(load, 1), Arrivals._times
+    expected = [alone.block(number).tolist() for number in range(5)]
+
+    def wait_for_another(arrivals, number):
+        if get_ident() == own:
+            begun.set()
+            other_asked.wait(0.3)
+        return times(arrivals, number)
+
+    def ask():
+        begun.wait(10)
+        shared.block(1)
+        other_asked.set()
+
+    monkeypatch.setattr(Arrivals, "_times", wait_for_another)
+    other = Thread(target=ask)
+    other.start()
+    shared.block(2)
+    other.join()
+    assert [shared.block(number).tolist() for number in range(5)] == expected
