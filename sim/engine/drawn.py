@@ -125,9 +125,9 @@ class DrawnRuns:
         left = np.arange(self._draws)
         for look in range(_LOOKS):
             packets = self._looks.packets(look, self._run)
-            precise = [behind for part in self._parts(left, packets) for behind in self._at_look(part, packets)]
-            yield from precise
-            left = np.setdiff1d(left, [draw for behind in precise for draw in behind.draws])
+            looked = [self._at_look(part, packets) for part in self._parts(left, packets)]
+            yield from (behind for precise, _ in looked for behind in precise)
+            left = np.concatenate([others for _, others in looked])
             if packets == self._run.packets or not len(left):
                 return
 
@@ -159,22 +159,28 @@ class DrawnRuns:
         engine, period_ps = FastEngine(self.plan, self._looks.every, arrays=self.packed(draw)), self.plan.period_ps
         return engine, until_precise(engine, self._run, self._looks, self._prices_of(draw)(period_ps), progress)
 
-    def _at_look(self, draws: Integers, packets: int) -> Iterator[Behind]:
-        """Run some draws from the start until so many packets are used, and yield those that are precise."""
+    def _at_look(self, draws: Integers, packets: int) -> tuple[list[Behind], Integers]:
+        """Run some draws from the start until so many packets are used; return those that are precise, and the others.
+
+        One that has come to a single checkpoint is in neither: alone it is measured from the start of time then.
+        """
         noted = note_draws(self._structure.packed, self._prices[draws], packets, self._looks.every)
         check_indices(self.plan, noted.ends[noted.checkpoints > 0])
+        precise, others = [], [draws[:0]]
         for checkpoints in np.unique(noted.checkpoints[noted.checkpoints > 1]).tolist():
             rows = np.flatnonzero(noted.checkpoints == checkpoints)
             times, used = noted.times_ps[rows, :checkpoints], noted.packets[rows, :checkpoints]
             rates = estimates(times, used)
-            enough = [packets == self._run.packets or self._looks.enough(rate, self._run) for rate in rates]
+            enough = np.array([packets == self._run.packets or self._looks.enough(rate, self._run) for rate in rates])
+            others.append(draws[rows[~enough]])
             firsts = np.array([rate.first for rate in rates])
             for first in np.unique(firsts[enough]).tolist():
                 these = np.flatnonzero(enough & (firsts == first))
                 last, counts = checkpoints - 1, noted.counts[rows[these]]
                 numbers, span_packets = draws[rows[these]], used[these, last] - used[these, first]
                 span = self._span(counts[:, last] - counts[:, first], numbers)
-                yield Behind(span, numbers, span_packets, times[these, last] - times[these, first])
+                precise.append(Behind(span, numbers, span_packets, times[these, last] - times[these, first]))
+        return precise, np.concatenate(others)
 
     def _parts(self, draws: Integers, packets: int) -> Iterator[Integers]:
         """Part draws of so many packets into as many as are run at a time."""
