@@ -20,8 +20,9 @@ from sim.study.runs.sent import Given, Knowing, Result, Sent, asked
 _FIRST, _FIRST_ACCESS, _FIRST_BYTES = "virtio-user-xdp1-tap", "copy_user", 64
 #: So long a job that nobody waits for may keep its process from others, in seconds; and how often that is looked at.
 _MOST_IDLE_SECONDS, _LOOK_SECONDS = 0.6, 0.2
-#: Runs that take as long as to open a case and build its Plan; cases that a process is believed to know.
-_RUNS_OF_A_PLAN, _KNOWN = 80, 160
+#: Runs that take as long as to build a Plan, and as what a job takes besides its own; cases that a process is believed
+#: to know.
+_RUNS_OF_A_PLAN, _RUNS_OF_A_JOB, _KNOWN = 35, 8, 160
 
 #: Returns whether an answer is still waited for.
 Wanted = Callable[[], bool]
@@ -149,12 +150,12 @@ class _Asking(Knowing):
     def submit(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
         """Send a job out that is about no case."""
         assert not kwargs, "jobs are called with what they are about, by place"
-        return self._soonest(None).submit(function, args, self._wanted, 1)
+        return self._soonest(None).submit(function, args, self._wanted, _RUNS_OF_A_JOB)
 
     def ask(self, of: Callable[[Case, Sequence[Given]], Result], case: Sent, given: Sequence[Given]) -> Future[Result]:
         """Ask a function of a case, in the process that is likely to be done with it first."""
         process = self._soonest(case)
-        future = process.submit(asked, (of, case, given), self._wanted, len(given))
+        future = process.submit(asked, (of, case, given), self._wanted, len(given) + _RUNS_OF_A_JOB)
         process.note(case)
         return future
 
