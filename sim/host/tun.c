@@ -27,7 +27,18 @@
 #define MOST_CPUS 8192
 #define PROTOCOLS 256 /* entries of the map of xdp1 */
 
-int enter_namespace(void) { return unshare(CLONE_NEWNET); }
+int enter_namespace(void)
+{
+	int file, failed;
+	if (unshare(CLONE_NEWNET))
+		return -1;
+	file = open("/proc/sys/net/ipv6/conf/default/disable_ipv6", O_WRONLY | O_CLOEXEC);
+	if (file < 0) /* without IPv6 no interface that comes up sends frames of its own */
+		return 0;
+	failed = write(file, "1", 1) != 1;
+	close(file);
+	return failed ? -1 : 0;
+}
 
 static int change(const struct tun *tun, unsigned long operation, struct ifreq *request)
 {
