@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from enum import IntEnum
 from pathlib import Path
-from time import perf_counter
+from time import perf_counter, sleep
 
 from sim.config.scenario.scenario import Scenario
 from sim.live.ground import Grounded, Grounds
@@ -37,6 +37,8 @@ from sim.study.uncertainty.uncertainty import Uncertainty, uncertainty
 Wanted = Callable[[], bool]
 #: Whole answers that are kept, of all pages together.
 _KEPT = 32
+#: About as long as a Plan takes to build.
+_LEFT_SECONDS = 0.01
 #: Runs of a stage that several threads share.
 _MANY_RUNS = 1000
 
@@ -159,15 +161,25 @@ class Known:
         for old in list(self._answers)[: -2 * _KEPT]:
             self._answers.pop(old, None)
 
-    def reason(self, tables: Tables, question: Question, key: str) -> str:
-        """Say why a key has no effect in a question; how large its table entries are does not matter to that."""
+    def reason(self, tables: Tables, question: Question, key: str, wanted: Wanted = lambda: True) -> str:
+        """Say why a key has no effect in a question; how large its table entries are does not matter to that.
+
+        It takes seconds, of which it leaves every other to whoever else runs in this process. OutdatedError once it is
+        not `wanted` any more.
+        """
+
+        def looking() -> None:
+            if not wanted():
+                raise OutdatedError
+            sleep(_LEFT_SECONDS)
+
         about = (_but_for_entries(question), key)
         if about not in self._reasons:
             state, known = self._ways
             if known is None or state != about[0]:
                 known = ways(tables, question)
                 self._ways = about[0], known
-            self._reasons[about] = reason(known, key)
+            self._reasons[about] = reason(known, key, looking)
         return self._reasons[about]
 
     def without_effect(self, question: Question, keys: Sequence[str]) -> set[str]:

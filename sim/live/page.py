@@ -270,7 +270,7 @@ class Page:
         for key in sorted(idle):
             if not wanted():
                 return
-            text = await asyncio.to_thread(self._known.reason, self._tables, question, key)
+            text = await asyncio.to_thread(self._known.reason, self._tables, question, key, wanted)
             if wanted():
                 self._form.explain(key, text)
 

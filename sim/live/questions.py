@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -153,8 +153,8 @@ def ways(tables: Tables, question: Question) -> Ways:
     return Ways(tables.scenarios(question.state), question.scenario, {}, question.state.overrides, at_ends)
 
 
-def reason(needed: Ways, key: str) -> str:
-    """Say why a key has no effect here, and what it would need."""
-    keys = needed.of(key)
+def reason(needed: Ways, key: str, looking: Callable[[], object] = bool) -> str:
+    """Say why a key has no effect here, and what it would need; `looking` is called before each scenario is built."""
+    keys = needed.of(key, looking)
     needs = f"; it would need {' or '.join(keys)}" if keys else ""
     return f"no effect in this scenario{needs}"

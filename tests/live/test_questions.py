@@ -5,10 +5,13 @@ from __future__ import annotations
 import pytest
 
 from sim.config.errors import ConfigError
+from sim.datapath import build_plan
 from sim.live import controls
+from sim.live.answers import Known, OutdatedError
 from sim.live.controls import Control, keys_of, moved, shown
 from sim.live.questions import Tables, as_shipped, ask, reason, ways, without_effect
 from sim.live.state import State, of_command
+from sim.study.runs import asked as searched
 from tests.live.test_state import SEED, WINDOW
 
 TABLES = Tables()
@@ -47,6 +50,24 @@ def test_what_is_without_effect_says_what_it_would_need():
     assert without_effect(question, keys) == {"backend.line_gbps", "queues.workers"}
     said = reason(ways(TABLES, question), "backend.line_gbps")
     assert said.startswith("no effect in this scenario; it would need backend.kind=tap-xdp-redirect or ")
+
+
+def test_a_search_for_what_a_key_would_need_that_is_broken_off_knows_what_it_has_found(monkeypatch):
+    built, known, question = [], Known(), asked()
+
+    def noted(*arguments, **options):
+        built.append(arguments)
+        return build_plan(*arguments, **options)
+
+    monkeypatch.setattr(searched, "build_plan", noted)
+    looks = iter([True] * 3)
+    with pytest.raises(OutdatedError):
+        known.reason(TABLES, question, "backend.line_gbps", lambda: next(looks, False))
+    broken_off, whole = len(built), reason(ways(TABLES, question), "backend.line_gbps")
+    alone = len(built) - broken_off
+    assert 0 < broken_off < alone
+    assert known.reason(TABLES, question, "backend.line_gbps") == whole
+    assert len(built) - broken_off - alone == alone - broken_off
 
 
 def test_a_variant_of_ones_own_is_one_of_the_variants():

@@ -291,9 +291,15 @@ class Ways:
         self._scenarios, self._scenario, self._settings = scenarios, scenario, settings
         self._overrides, self._asks = overrides, asks
         self._read: dict[tuple[str, bool], Callable[[str], bool] | None] = {}
+        self._looking: Callable[[], object] = bool
 
-    def of(self, key: str) -> list[str]:
-        """Return what a key would need: one other key, else what shipped scenarios have."""
+    def of(self, key: str, looking: Callable[[], object] = bool) -> list[str]:
+        """Return what a key would need: one other key, else what shipped scenarios have.
+
+        `looking` is called before each scenario that is built: what it raises ends the search, which knows what it has
+        found when it is asked again.
+        """
+        self._looking = looking
         texts = (f"{other}={_spelled(value)}" for other, value in _changes(self._scenario))
         ways = [*islice((text for text in texts if self._reads(key, text, self._changed)), _NAMED_WAYS)]
         if ways:
@@ -311,6 +317,7 @@ class Ways:
         """Return whether the first point that is asked for reads a key in a scenario; what cannot be had reads none."""
         functions = key.startswith(_OF_FUNCTIONS)
         if (way, functions) not in self._read:
+            self._looking()
             read = None
             with suppress(ConfigError):
                 read = next((_read_at(*point, functions=functions) for point in self._asks(load(way))[:1]), None)
