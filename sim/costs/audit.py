@@ -229,11 +229,6 @@ class Ledger:
     read: Reads = field(default_factory=dict)
     read_for_setup: Reads = field(default_factory=dict)
 
-    @property
-    def reads(self) -> tuple[Reads, Reads]:
-        """All that was read: for the Plan, and for the set-up of its rings."""
-        return self.read, self.read_for_setup
-
     def entries(self) -> dict[str, Quantity]:
         """Return the entries that were read by their keys in the scenario, in the order of its tables."""
         return dict(self._entries)

@@ -9,11 +9,11 @@ from sim.config.answer import Answer
 from sim.config.errors import ConfigError
 from sim.config.progress import Progress
 from sim.config.scenario.scenario import Scenario
-from sim.datapath import Plan, build_plan
+from sim.datapath import build_plan
 from sim.engine import Point, simulate
 from sim.study.questions.columns import columns_of, row_of
 from sim.study.runs.case import Side, sides_of, variants_and_sizes
-from sim.study.runs.drawn import on_structure, said_of
+from sim.study.runs.drawn import on_structure, ran
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -91,18 +91,17 @@ def run(scenario: Scenario, progress: Progress | None = None) -> Result:
     ConfigError when a packet size or driver does not fit the modelled path, before anything is simulated.
     """
     sides, share_plans = sides_of(scenario), len(scenario.traffic.sizes) > 1
-    built = [(side, (share_plans and on_structure(side.case)) or side.case.plan) for side in sides]
+    built = [(side, on_structure(side.case) if share_plans else None) for side in sides]
+    for side, runs in built:
+        _ = runs or side.case.plan  # what cannot be built is refused before anything is simulated
     points = []
-    for number, (side, plan) in enumerate(built):
+    for number, (side, runs) in enumerate(built):
 
         def report(done: int, most: int, number: int = number, side: Side = side) -> None:
             if progress is not None:
                 progress((number + done / most) / len(sides), f"{side.label}, {side.packet_bytes} B")
 
-        if isinstance(plan, Plan):
-            points.append(simulate(plan, scenario.run, report))
-        else:
-            points.append(said_of(plan.point(0, report), plan, side.case.scenario))
+        points.append(ran(side.case, runs, report))
     return Result(scenario, tuple(points))
 
 

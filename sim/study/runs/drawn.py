@@ -15,12 +15,13 @@ import numpy as np
 import numpy.typing as npt
 
 from sim.config.errors import ConfigError
+from sim.config.progress import Counted
 from sim.config.scenario.scenario import Scenario
 from sim.config.tables.quantity import Flag, Quantity
 from sim.costs.audit import Itself, quantities, with_far_outside
 from sim.costs.draws import Divided
 from sim.engine import Point, simulate
-from sim.study.runs.case import SIZE, Based, Case, Floats, check_conceivable, entry, observe, value_of
+from sim.study.runs.case import SIZE, Case, Floats, check_conceivable, entry, observe, value_of
 from sim.study.runs.functions import shares
 from sim.study.runs.structures import Structures, Turned, structures_of
 
@@ -105,11 +106,18 @@ def parts(
         yield from _structured(structures_of(Itself(case), turned), columns, numbers, least)
 
 
-def on_structure(case: Case) -> DrawnRuns | None:
-    """Return the run of a case with its tables as they are on its structure; None where it is built by itself."""
-    base = case.base or Based(case, {})
+def on_structure(case: Case, values: Values | None = None) -> DrawnRuns | None:
+    """Return the run of a case at some values on its structure; None where it is built by itself."""
+    base = case.based(values or {})
     ((_, runs),) = parts(base.case, [base.values], least=1)
     return runs
+
+
+def ran(case: Case, runs: DrawnRuns | None, progress: Counted | None = None) -> Point:
+    """Run a case with its tables as they are, on its structure or on a Plan of its own."""
+    if runs is None:
+        return simulate(case.plan, case.scenario.run, progress)
+    return said_of(runs.point(0, progress), runs, case.scenario)
 
 
 def said_of(point: Point, runs: DrawnRuns, scenario: Scenario) -> Point:

@@ -12,7 +12,7 @@ from sim.config.tables.quantity import Reads, noting_reads
 from sim.costs.audit import Itself, quantities
 from sim.costs.draws import tracing
 from sim.datapath import Plan, build_plan
-from sim.study.runs.case import SIZE, Based, Case, entry
+from sim.study.runs.case import SIZE, Case, entry
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -77,7 +77,7 @@ def structures_of(same: Itself[Case], turned: Turned) -> Structures:
 
 def read_by(case: Case) -> Plan:
     """Return the Plan of a case for what it has read and which rows it has: with numbers or traced ones."""
-    base = case.base or Based(case, {})
+    base = case.based({})
     traced = structures_of(Itself(base.case), ()).known(base.values)
     return traced.plan if traced else case.plan
 
@@ -94,7 +94,7 @@ def _traced(scenario: Scenario, functions: bool, *, any_size: bool) -> tuple[Pla
             index(size)
         asked = size if any_size else bytes_of_packet
         plan = build_plan(scenario, scenario.access[0].name, asked, functions=functions)
-        if any(_looks_at_sizes(reads) for reads in (read, *plan.ledger.reads)):
+        if any(_looks_at_sizes(reads) for reads in (read, plan.ledger.read, plan.ledger.read_for_setup)):
             index(size)
     return plan, formulas, size.number
 

@@ -14,9 +14,9 @@ from sim.config.progress import Counted
 from sim.config.tables.calibration import Path as PathClass
 from sim.costs.audit import Itself, with_far_outside
 from sim.datapath import Plan
-from sim.engine import Point, simulate
+from sim.engine import Point
 from sim.study.runs.case import Case, entry
-from sim.study.runs.drawn import Values, in_words, parts, said_of
+from sim.study.runs.drawn import Values, in_words, on_structure, ran
 from sim.study.runs.pool import Job, answers
 from sim.study.runs.structures import read_by
 from sim.study.uncertainty.distributions import used_entries
@@ -109,11 +109,11 @@ def _nominal(case: Case, runs: Sequence[Values]) -> list[Nominal | str]:
 
 def _at(case: Case, values: Values) -> Nominal:
     """Run a case on its structure, which draws will ask for, too."""
-    ((_, runs),) = parts(case, [values], least=1)
+    runs = on_structure(case, values)
     if runs is None:
         changed = case.at(values)
-        return Nominal(simulate(changed.plan, changed.scenario.run), basis_of(changed))
-    return Nominal(said_of(runs.point(0), runs, case.scenario), _known_basis(Itself(case), Itself(runs.plan)))
+        return Nominal(ran(changed, None), basis_of(changed))
+    return Nominal(ran(case, runs), _known_basis(Itself(case), Itself(runs.plan)))
 
 
 @lru_cache(maxsize=_KEPT)
