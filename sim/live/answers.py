@@ -10,9 +10,11 @@ from concurrent.futures import Executor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from enum import IntEnum
+from functools import partial
 from pathlib import Path
 from time import perf_counter, sleep
 
+from sim.config.loading.kept import keep_latest
 from sim.config.scenario.scenario import Scenario
 from sim.live.ground import Grounded, Grounds
 from sim.live.questions import Question, Tables, as_shipped, entries_of, reason, ways, without_effect
@@ -45,6 +47,11 @@ _MANY_RUNS = 1000
 
 class OutdatedError(Exception):
     """Nobody waits for the answer any more."""
+
+
+def _check(wanted: Wanted, *_: object) -> None:
+    if not wanted():
+        raise OutdatedError
 
 
 class Stage(IntEnum):
@@ -119,13 +126,8 @@ def prepare(grounded: Grounded, wanted: Wanted, executor: Executor | None) -> No
 
     OutdatedError once that is not `wanted` any more.
     """
-
-    def check(*_: object) -> None:
-        if not wanted():
-            raise OutdatedError
-
     if executor is not None and grounded.ground.is_quick and not grounded.ground.is_known:
-        nominals([side.case for side in grounded.sides], executor, check)
+        nominals([side.case for side in grounded.sides], executor, partial(_check, wanted))
         grounded.ground.is_known = True
 
 
@@ -157,9 +159,7 @@ class Known:
         """Keep a whole answer in the place of the oldest, also for who names the draws that it has."""
         state = answer.question.state
         for asked in (state, replace(state, draws=answer.draws)):
-            self._answers[asked] = answer
-        for old in list(self._answers)[: -2 * _KEPT]:
-            self._answers.pop(old, None)
+            keep_latest(self._answers, asked, answer, 2 * _KEPT)
 
     def reason(self, tables: Tables, question: Question, key: str, wanted: Wanted = lambda: True) -> str:
         """Say why a key has no effect in a question; how large its table entries are does not matter to that.
@@ -169,8 +169,7 @@ class Known:
         """
 
         def looking() -> None:
-            if not wanted():
-                raise OutdatedError
+            _check(wanted)
             sleep(_LEFT_SECONDS)
 
         about = (_but_for_entries(question), key)
@@ -233,8 +232,7 @@ class _Asked:
         self._known: dict[int, Nominal] = {}
 
     def _check(self, *_: object) -> None:
-        if not self._wanted():
-            raise OutdatedError
+        _check(self._wanted)
 
     @contextmanager
     def _pool(self) -> Iterator[Executor | None]:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from math import inf
 
 from sim.config.errors import ConfigError
+from sim.config.loading.kept import keep_latest
 from sim.config.scenario.scenario import Scenario
 from sim.costs.audit import quantities
 from sim.live.questions import Question, Tables, entries_of
@@ -41,10 +42,7 @@ class Ground:
     def took(self, seconds: float) -> None:
         """Note how long all sizes took to be answered."""
         if not self.is_known:
-            self._seconds.pop(self.scenario.name, None)
-            self._seconds[self.scenario.name] = seconds / len(self._sides)
-            for name in list(self._seconds)[:-_SCENARIOS]:
-                self._seconds.pop(name, None)
+            keep_latest(self._seconds, self.scenario.name, seconds / len(self._sides), _SCENARIOS)
         self.is_known = True
 
     def sides(self, scenario: Scenario, costs: tuple[str, ...]) -> list[Side]:
@@ -84,14 +82,12 @@ class Grounds:
         costs = costs_of(question)
         state = replace(question.state.without(costs), draws=None)
         scenario = _without_costs(tables, state, question) if costs else question.scenario
-        ground = self._known.pop(state, None)
+        ground = self._known.get(state)
         if ground is None or ground.scenario != scenario:  # its tables were edited
             ground = self._new(scenario)
         if not ground.carries(question.scenario, costs):
             return Grounded(self._new(question.scenario), tuple(sides_of(question.scenario)))
-        self._known[state] = ground  # the latest stands last
-        for old in list(self._known)[:-_KEPT]:
-            self._known.pop(old, None)
+        keep_latest(self._known, state, ground, _KEPT)
         return Grounded(ground, tuple(ground.sides(question.scenario, costs)))
 
     def _new(self, scenario: Scenario) -> Ground:

@@ -12,6 +12,7 @@ from threading import Event, Lock, Thread
 from time import monotonic
 from typing import Any
 
+from sim.config.loading.kept import keep_latest
 from sim.study.runs.case import Case
 from sim.study.runs.pool import local_executor
 from sim.study.runs.sent import Given, Knowing, Result, Sent, asked
@@ -68,10 +69,7 @@ class _Process:
 
     def note(self, case: Sent) -> None:
         """Note a case that it knows from now on."""
-        self._known.pop(case, None)
-        self._known[case] = None
-        for old in list(self._known)[:-_KNOWN]:
-            self._known.pop(old, None)
+        keep_latest(self._known, case, None, _KNOWN)
 
     def unwanted(self) -> Future[Any] | None:
         """Return the job that it is at, where nobody waits for it: the next ones count as running, too, at the door."""

@@ -1,6 +1,7 @@
 """What takes long to work out and depends on the installed files alone: kept on the disk from one command to the next.
 
-What is read back is what was written, or nothing: each file begins with the digest of the rest.
+What is read back is what was written, or nothing: each file begins with the digest of the rest. What one process alone
+needs again is kept in it, the latest of it.
 """
 
 from __future__ import annotations
@@ -11,11 +12,14 @@ from collections.abc import Iterable
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
+from typing import TypeVar
 
 from sim.config.errors import ConfigError
 from sim.config.loading import paths
 from sim.config.loading.files import write_whole
 
+Key = TypeVar("Key")
+Value = TypeVar("Value")
 _PACKAGE = Path(__file__).parents[2]
 #: Versions of what is kept under one name: several checkouts may share a folder.
 _VERSIONS = 4
@@ -79,3 +83,14 @@ def _stamps(files: Iterable[Path], under: Path) -> Iterable[tuple[str, int, int]
 
 def _digest(content: bytes) -> bytes:
     return hashlib.sha256(content).hexdigest().encode()
+
+
+def keep_latest(known: dict[Key, Value], key: Key, value: Value, most: int) -> None:
+    """Put a value last among those that a process knows, and let the first ones go where there are more than `most`.
+
+    Several threads may do so at once.
+    """
+    known.pop(key, None)
+    known[key] = value
+    for old in list(known)[:-most]:
+        known.pop(old, None)

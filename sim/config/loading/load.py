@@ -15,6 +15,7 @@ from pydantic import BaseModel, ValidationError
 from sim.config.errors import ConfigError
 from sim.config.loading import paths
 from sim.config.loading.files import NotYamlError, Table
+from sim.config.loading.kept import keep_latest
 from sim.config.loading.meaning import unknown_name
 from sim.config.loading.overrides import Given, as_list, is_entry, keys_below, override, split_assignment
 from sim.config.loading.reading import read_yaml, state_of
@@ -232,9 +233,7 @@ def _validated(model: type[Model], layers: Sequence[tuple[Path, Table]]) -> Mode
     known: Model | None = _VALIDATED.get(key)
     if known is None:
         known = validate(model, _merged(layers), str(layers[0][0]))
-        _VALIDATED[key] = known
-        for old in list(_VALIDATED)[:-_MOST_VALIDATED]:
-            _VALIDATED.pop(old, None)
+        keep_latest(_VALIDATED, key, known, _MOST_VALIDATED)
     return known
 
 

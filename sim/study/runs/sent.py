@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, TypeVar
 
+from sim.config.loading.kept import keep_latest
 from sim.costs.audit import Itself
 from sim.study.runs.case import Case
 
@@ -74,13 +75,12 @@ _of_late: dict[Itself[Case], Sent] = {}
 def _sent(cases: Sequence[Case]) -> list[Sent]:
     """Return cases as they are sent: in the packets that they were in before, the others in new ones."""
     same = [Itself(case) for case in cases]
-    known = {case: sent for case in same if (sent := _of_late.pop(case, None)) is not None}
+    known = {case: sent for case in same if (sent := _of_late.get(case)) is not None}
     for group in _groups([case for case in same if case not in known]):
         packet = pickle.dumps([case.wrapped for case in group])
         known |= {case: Sent(packet, place) for place, case in enumerate(group)}
-    _of_late.update(known)
-    for case in list(_of_late)[:-_KEPT]:
-        _of_late.pop(case, None)
+    for case, sent in known.items():
+        keep_latest(_of_late, case, sent, _KEPT)
     return [known[case] for case in same]
 
 
