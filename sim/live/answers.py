@@ -5,12 +5,11 @@ This is the one place of the page that asks the studies.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from enum import IntEnum
-from functools import partial
 from pathlib import Path
 from time import perf_counter, sleep
 
@@ -37,8 +36,8 @@ from sim.study.uncertainty.uncertainty import Uncertainty, uncertainty
 
 #: Returns whether an answer is still waited for.
 Wanted = Callable[[], bool]
-#: Whole answers that are kept, of all pages together.
-_KEPT = 32
+#: Whole answers that are kept, and begun ones, of all pages together.
+_KEPT, _BEGUN = 32, 48
 #: About as long as a Plan takes to build.
 _LEFT_SECONDS = 0.01
 #: Runs of a stage that several threads share.
@@ -92,6 +91,14 @@ class StagedAnswer:
         return self.stage is Stage.WHOLE
 
 
+@dataclass(frozen=True)
+class Begun:
+    """An answer of all sizes, and what each side of it gives with its tables as they are: further stages need both."""
+
+    answer: StagedAnswer
+    nominals: Mapping[int, Nominal]
+
+
 def answers(
     question: Question,
     wanted: Wanted,
@@ -99,36 +106,27 @@ def answers(
     draws: int | None = None,
     executor: Executor | None = None,
     grounded: Grounded | None = None,
+    begun: Begun | None = None,
 ) -> Iterator[StagedAnswer]:
     """Yield the answer of a question, each time with more of it.
 
-    First the rates of the first size, with intervals from `few` draws, unless what it is `grounded` on is known: then
-    all sizes take no longer. Then those of all sizes; then what bounds the answer, the ranking and which inputs matter;
-    then the same from `draws` draws (None: until the ends are precise). Runs are made on an executor, or by threads of
-    this process. OutdatedError once the answer is not `wanted` any more, ConfigError for what cannot be simulated.
+    First the rates of the first size, with intervals from `few` draws, unless all sizes of what it is `grounded` on are
+    there almost as soon. Then those of all sizes, which may be `begun`; then what bounds the answer, the ranking and
+    which inputs matter; then the same from `draws` draws (None: until the ends are precise). Runs are made on an
+    executor, or by threads of this process. OutdatedError once the answer is not `wanted` any more, ConfigError for
+    what cannot be simulated.
     """
     few = few if draws is None else min(few, draws)
-    asked = _Asked(question.scenario, question.folder, wanted, executor, grounded.sides if grounded else None)
-    if grounded is None or not grounded.ground.is_known:
-        yield StagedAnswer(question, asked.headline(few), Stage.HEADLINE)
-    start = perf_counter()
-    review = asked.banded(few)
-    if grounded is not None:
-        grounded.ground.took(perf_counter() - start)
-    yield StagedAnswer(question, review, Stage.BANDS)
-    review = asked.bounded(review)
+    sides = grounded.sides if grounded else None
+    asked = _Asked(question.scenario, question.folder, wanted, executor, sides, begun.nominals if begun else None)
+    if begun is None:
+        if grounded is None or not grounded.ground.is_prompt:
+            yield StagedAnswer(question, asked.headline(few), Stage.HEADLINE)
+        begun = asked.begun(question, few, grounded)
+    yield begun.answer
+    review = asked.bounded(begun.answer.review)
     yield StagedAnswer(question, review, Stage.BOUNDS)
     yield StagedAnswer(question, asked.whole(review, draws), Stage.WHOLE)
-
-
-def prepare(grounded: Grounded, wanted: Wanted, executor: Executor | None) -> None:
-    """Build what a question is grounded on before it is asked: not where it takes long, nor in this process.
-
-    OutdatedError once that is not `wanted` any more.
-    """
-    if executor is not None and grounded.ground.is_quick and not grounded.ground.is_known:
-        nominals([side.case for side in grounded.sides], executor, partial(_check, wanted))
-        grounded.ground.is_known = True
 
 
 def nominal(scenario: Scenario, wanted: Wanted, executor: Executor | None = None) -> Result:
@@ -146,6 +144,33 @@ class Known:
         self._ways: tuple[State | None, Ways | None] = None, None
         self._idle: dict[tuple[State, tuple[str, ...]], set[str]] = {}
         self._grounds = Grounds()
+        self._begun: dict[State, Begun] = {}
+
+    def stages(
+        self, tables: Tables, question: Question, wanted: Wanted, executor: Executor | None = None
+    ) -> Iterator[StagedAnswer]:
+        """Return the answer of a question in stages, from what is known of it on."""
+        whole = self.answer(question)
+        if whole is not None:
+            return iter([whole])
+        grounded, begun = self._grounds.of(tables, question), self._begun_of(question)
+        return answers(question, wanted, draws=question.state.draws, executor=executor, grounded=grounded, begun=begun)
+
+    def prepare(self, tables: Tables, question: Question, wanted: Wanted, executor: Executor | None) -> None:
+        """Answer a question at all sizes before it is asked: not where that takes long, nor in this process.
+
+        OutdatedError once that is not `wanted` any more.
+        """
+        grounded, few = self._grounds.of(tables, question), min(FEW_DRAWS, question.state.draws or FEW_DRAWS)
+        is_known = self._begun_of(question) is not None or self.answer(question) is not None
+        if executor is not None and grounded.ground.is_quick and not is_known:
+            asked = _Asked(question.scenario, question.folder, wanted, executor, grounded.sides)
+            keep_latest(self._begun, question.state, asked.begun(question, few, grounded), _BEGUN)
+
+    def _begun_of(self, question: Question) -> Begun | None:
+        """Return what is begun of a question; not where its tables were edited since then."""
+        begun = self._begun.get(question.state)
+        return begun if begun is not None and begun.answer.question.scenario == question.scenario else None
 
     def answer(self, question: Question) -> StagedAnswer | None:
         """Return the whole answer of a question that was asked before, None where it was not or long ago.
@@ -188,10 +213,6 @@ class Known:
             self._idle[about] = without_effect(question, keys)
         return self._idle[about]
 
-    def grounded(self, tables: Tables, question: Question) -> Grounded:
-        """Return the sides of a question on what answers about it stand on whatever its costs are."""
-        return self._grounds.of(tables, question)
-
     def shipped(
         self, tables: Tables, answer: StagedAnswer, wanted: Wanted, executor: Executor | None = None
     ) -> Result | None:
@@ -225,11 +246,12 @@ class _Asked:
         wanted: Wanted,
         executor: Executor | None = None,
         sides: Sequence[Side] | None = None,
+        nominals: Mapping[int, Nominal] | None = None,
     ) -> None:
         self._scenario, self._configs, self._wanted, self._executor = scenario, configs, wanted, executor
         self._sides = sides or sides_of(scenario)
         self._size = scenario.traffic.sizes[0]
-        self._known: dict[int, Nominal] = {}
+        self._known = {**(nominals or {})}
 
     def _check(self, *_: object) -> None:
         _check(self._wanted)
@@ -261,9 +283,13 @@ class _Asked:
         """Return rates and intervals at the first size."""
         return self._reviewed(self._size, draws)
 
-    def banded(self, draws: int) -> Review:
-        """Return rates and intervals at all sizes."""
-        return self._reviewed(None, draws)
+    def begun(self, question: Question, draws: int, grounded: Grounded | None) -> Begun:
+        """Return rates and intervals at all sizes; note what a question is `grounded` on for the next ones."""
+        start = perf_counter()
+        review = self._reviewed(None, draws)
+        if grounded is not None:
+            grounded.ground.took(perf_counter() - start)
+        return Begun(StagedAnswer(question, review, Stage.BANDS), self._known)
 
     def _reviewed(self, size: int | None, draws: int) -> Review:
         result = self.run(size)

@@ -149,6 +149,13 @@ def moved(control: Control, state: State, scenario: Scenario, text: str) -> Stat
     return state.changed(key, text)
 
 
+def turned(switch: Control, state: State, scenario: Scenario) -> tuple[State, str]:
+    """Return the state that a switch gives when it is turned, and the key that it moves: what `ask` takes."""
+    now = shown(switch, state, scenario)
+    other = next(text for text in switch.choices if text != now)
+    return moved(switch, state, scenario, other), keys_of(switch)[0]
+
+
 def _load(load: Load, name: str, text: str) -> str:
     """Return the offered load with another kind or another rate; a rate of its own is needed but for saturate."""
     kind = text if name == "kind" else load.kind

@@ -18,11 +18,11 @@ from sim.live.questions import Question, Tables, entries_of
 from sim.live.state import State
 from sim.study.runs.case import Side, entry, sides_of
 
-#: Grounds that are kept: those of late, and those that a switch would lead to. Scenarios of which it is known how long
-#: they take.
-_KEPT, _SCENARIOS = 24, 32
-#: What takes no longer is built before it is asked for, in seconds.
-_QUICK_SECONDS = 1.0
+#: Grounds that are kept: those of late, and those that a switch would lead to. Kinds of which it is known how long they
+#: take.
+_KEPT, _KINDS = 48, 32
+#: What takes no longer is answered before it is asked for; and is answered at all sizes at once, in seconds.
+_QUICK_SECONDS, _PROMPT_SECONDS = 1.0, 0.4
 #: Entries whose draws depend on each other in ways that their value decides: one that is set is another question.
 _APART = "kernel.steps."
 
@@ -30,19 +30,29 @@ _APART = "kernel.steps."
 class Ground:
     """The sides of a question with none of its costs changed; `is_known` once their Plans are built."""
 
-    def __init__(self, scenario: Scenario, seconds_by_side: dict[str, float]) -> None:
+    def __init__(self, scenario: Scenario, seconds_by_kind: dict[str, float]) -> None:
         self.scenario, self._sides = scenario, sides_of(scenario)
-        self._seconds, self.is_known = seconds_by_side, False
+        self._seconds_by_kind, self._kind, self.is_known = seconds_by_kind, _kind(scenario), False
 
     @property
     def is_quick(self) -> bool:
-        """Whether sides of the same scenario did not take long when their Plans had to be built."""
-        return self._seconds.get(self.scenario.name, inf) * len(self._sides) <= _QUICK_SECONDS
+        """Whether all sizes are likely to be answered soon enough to be answered before they are asked about."""
+        return self._seconds <= _QUICK_SECONDS
+
+    @property
+    def is_prompt(self) -> bool:
+        """Whether all sizes are likely to be answered about as soon as one."""
+        return self.is_known or self._seconds <= _PROMPT_SECONDS
+
+    @property
+    def _seconds(self) -> float:
+        """How long all sides would take, by others of their kind whose Plans had to be built."""
+        return self._seconds_by_kind.get(self._kind, inf) * len(self._sides)
 
     def took(self, seconds: float) -> None:
         """Note how long all sizes took to be answered."""
         if not self.is_known:
-            keep_latest(self._seconds, self.scenario.name, seconds / len(self._sides), _SCENARIOS)
+            keep_latest(self._seconds_by_kind, self._kind, seconds / len(self._sides), _KINDS)
         self.is_known = True
 
     def sides(self, scenario: Scenario, costs: tuple[str, ...]) -> list[Side]:
@@ -62,6 +72,12 @@ class Ground:
         return own == others
 
 
+def _kind(scenario: Scenario) -> str:
+    """Return what says about how long each side of a scenario takes: its name, its load, how long it is run."""
+    load = scenario.traffic.model_dump_json(exclude={"packet_bytes"})
+    return "\0".join((scenario.name, load, scenario.queues.model_dump_json(), scenario.run.model_dump_json()))
+
+
 @dataclass(frozen=True)
 class Grounded:
     """The sides of a question, and what they stand on."""
@@ -75,7 +91,7 @@ class Grounds:
 
     def __init__(self) -> None:
         self._known: dict[State, Ground] = {}
-        self._seconds: dict[str, float] = {}  # of each side of a scenario, where its Plans had to be built
+        self._seconds_by_kind: dict[str, float] = {}  # of each side, where its Plans had to be built
 
     def of(self, tables: Tables, question: Question) -> Grounded:
         """Return the sides of a question on what they stand on."""
@@ -91,7 +107,7 @@ class Grounds:
         return Grounded(ground, tuple(ground.sides(question.scenario, costs)))
 
     def _new(self, scenario: Scenario) -> Ground:
-        return Ground(scenario, self._seconds)
+        return Ground(scenario, self._seconds_by_kind)
 
 
 def _without_costs(tables: Tables, state: State, question: Question) -> Scenario:

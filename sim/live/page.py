@@ -7,14 +7,16 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Executor
 from contextlib import suppress
 from dataclasses import replace
+from math import inf
+from time import monotonic
 
 from nicegui import background_tasks, ui
 from nicegui.events import GenericEventArguments
 
 from sim.config.errors import ConfigError
 from sim.live import show
-from sim.live.answers import Known, OutdatedError, Stage, StagedAnswer, answers, prepare
-from sim.live.controls import ACCESS, Control, keys_of, moved, shown
+from sim.live.answers import Known, OutdatedError, Stage, StagedAnswer
+from sim.live.controls import ACCESS, Control, keys_of, moved, turned
 from sim.live.form import Form
 from sim.live.questions import Question, Tables, ask
 from sim.live.sections import Sections
@@ -22,12 +24,14 @@ from sim.live.state import ACCESSOR, SCENARIO, State, named_in, of_query
 from sim.live.workers import EndedError
 from sim.study.runs.pool import WorkerDiedError
 
-#: A slider has settled when it has not moved for so long: on its way it asks for nothing.
-_SETTLE_SECONDS = 0.03
+#: A slider that moves again so soon is on its way: it asks for something once it has not moved for so long.
+_SLIDING_SECONDS, _SETTLE_SECONDS = 0.2, 0.03
 #: So long a browser draws rates before it is given what they are made up of.
 _RATES_SECONDS = 0.05
 #: So long a browser that draws has the machine for itself before all its cores go on to the next stage.
 _DRAW_SECONDS = 0.12
+#: So long controls wait for all sizes, which come first, before it is looked for what has no effect now.
+_SIZES_SECONDS = 1.0
 #: When nothing has moved for so long, what a switch would ask for is built; and, later, it is looked for what controls
 #: without effect would need: a move would wait for that.
 _PAUSE_SECONDS, _REST_SECONDS = 0.3, 1.0
@@ -50,7 +54,7 @@ class Page:
     ) -> None:
         self._tables, self._known, self._running, self._executor = tables, known, running, executor
         self._first, self._wrong_address = first, ""
-        self._move = 0
+        self._move, self._moved_at = 0, -inf
         self._question: Question | None = None
         self._pushed: str | None = None
         self._build()
@@ -135,21 +139,31 @@ class Page:
 
     def go(self, state: State, place: str = "", key: str | None = None, *, is_addressed: bool = False) -> None:
         """Answer another state; `place` is the control that was moved, `key` the key that it changes."""
-        self._move += 1
+        now = monotonic()
+        is_sliding = self._form.slides(place) and now - self._moved_at < _SLIDING_SECONDS
+        self._move, self._moved_at = self._move + 1, now
         self._status.set_text("computing")
-        background_tasks.create(self._answer(self._move, state, place, key, is_addressed))
+        background_tasks.create(self._answer(self._move, state, place, key, is_addressed, is_sliding=is_sliding))
 
     # What follows.
 
     async def _answer(
-        self, move: int, state: State, place: str, key: str | None, is_addressed: bool, times: int = 1
+        self,
+        move: int,
+        state: State,
+        place: str,
+        key: str | None,
+        is_addressed: bool,
+        times: int = 1,
+        *,
+        is_sliding: bool = False,
     ) -> None:
         def wanted() -> bool:
             return move == self._move and self._running()
 
         with self._answers:
             try:
-                if self._form.slides(place):
+                if is_sliding:
                     await asyncio.sleep(_SETTLE_SECONDS)
                 if wanted():
                     await self._stages(state, place, key, is_addressed, wanted)
@@ -174,37 +188,33 @@ class Page:
     async def _stages(
         self, state: State, place: str, key: str | None, is_addressed: bool, wanted: Callable[[], bool]
     ) -> None:
-        has_key = key is not None and state.text(key) is not None
-        question = await asyncio.to_thread(ask, self._tables, state, key if has_key else None)
-        whole = self._known.answer(question)
+        question = await asyncio.to_thread(ask, self._tables, state, key)
         executor = self._executor(wanted)
-        if whole is None:
-            grounded = await asyncio.to_thread(self._known.grounded, self._tables, question)
-            stages = answers(question, wanted, draws=state.draws, executor=executor, grounded=grounded)
-        else:
-            stages = iter([whole])
-        upcoming = _ahead(stages)
+        stages = await asyncio.to_thread(self._known.stages, self._tables, question, wanted, executor)
+        upcoming, drawn = _ahead(stages), asyncio.Event()
+        settling: asyncio.Task[set[str]] | None = None
         try:
             answer = await upcoming
-            if not wanted() or answer is None:
-                return
-            upcoming = _ahead(stages, answer)  # it goes on while this one is drawn
-            await self._show(answer, executor, wanted, is_first=True)
-            idle = await asyncio.to_thread(self._known.without_effect, question, self._form.keys)
-            if not wanted():
-                return
-            self._settle(question, idle, place, is_addressed)
             while wanted() and answer is not None:
-                if answer.has_bounds:
+                upcoming = _ahead(stages, answer)  # it goes on while this one is drawn
+                await self._show(answer, executor, wanted, is_first=settling is None)
+                if settling is None and wanted():
+                    self._accept(question, place, is_addressed)
+                    settling = asyncio.create_task(self._settle(question, place, drawn, wanted))
+                if answer.has_bands:
+                    drawn.set()
+                if answer.has_bounds and wanted():
                     self._form.show_inputs(answer, place)
                 if answer.is_whole:
                     self._known.keep(answer)
                 answer = await upcoming
-                upcoming = _ahead(stages, answer)
-                if wanted() and answer is not None:
-                    await self._show(answer, executor, wanted)
+            if settling is None or not wanted():
+                return
+            idle = await settling
         finally:
             upcoming.cancel()
+            if settling is not None:
+                settling.cancel()
         await asyncio.sleep(_PAUSE_SECONDS)
         await self._prepare(question, idle, executor, wanted)
         await asyncio.sleep(_REST_SECONDS)
@@ -229,14 +239,10 @@ class Page:
         if wanted():
             self._sections.draw_parts(answer, is_first=is_first)
 
-    def _settle(self, question: Question, idle: set[str], place: str, is_addressed: bool) -> None:
-        """Let the controls and the address say what is answered."""
+    def _accept(self, question: Question, place: str, is_addressed: bool) -> None:
+        """Let the address say what is answered, and what moves next start from it."""
         self._question = question
         self._answers.classes(remove="stale")
-        self._form.settle(question, idle, place)
-        if self._wrong_address:
-            self._form.refuse(SCENARIO, self._wrong_address)
-            self._wrong_address = ""
         address = f"?{question.state.query()}"
         if not is_addressed:
             if place and place == self._pushed:
@@ -244,6 +250,20 @@ class Page:
             else:
                 ui.navigate.history.push(address)
         self._pushed = place
+
+    async def _settle(
+        self, question: Question, place: str, drawn: asyncio.Event, wanted: Callable[[], bool]
+    ) -> set[str]:
+        """Let the controls say what is answered once rates of all sizes are drawn; return those without effect."""
+        with suppress(TimeoutError):
+            await asyncio.wait_for(drawn.wait(), _SIZES_SECONDS)
+        idle = await asyncio.to_thread(self._known.without_effect, question, self._form.keys)
+        if wanted():
+            self._form.settle(question, idle, place)
+            if self._wrong_address:
+                self._form.refuse(SCENARIO, self._wrong_address)
+                self._wrong_address = ""
+        return idle
 
     def refuse_address(self, error: ConfigError) -> None:
         """Say what is wrong with the address that the page was opened with, and answer what a plain one says."""
@@ -253,17 +273,16 @@ class Page:
     async def _prepare(
         self, question: Question, idle: set[str], executor: Executor | None, wanted: Callable[[], bool]
     ) -> None:
-        """Let the Plans that a switch asks for be there before it is turned."""
+        """Let rates of all sizes be there before a switch is turned."""
 
-        def build(state: State) -> None:
+        def build(control: Control) -> None:
             with suppress(ConfigError):  # it is refused when it is turned
-                prepare(self._known.grounded(self._tables, ask(self._tables, state)), wanted, executor)
+                asked = ask(self._tables, *turned(control, question.state, question.scenario))
+                self._known.prepare(self._tables, asked, wanted, executor)
 
         for control in self._form.switches:
             if control.key not in idle and wanted():
-                now = shown(control, question.state, question.scenario)
-                other = next(text for text in control.choices if text != now)
-                await asyncio.to_thread(build, moved(control, question.state, question.scenario, other))
+                await asyncio.to_thread(build, control)
 
     async def _explain_idle(self, question: Question, idle: set[str], wanted: Callable[[], bool]) -> None:
         """Say of each control without effect what it would need: that takes a while to find."""

@@ -8,8 +8,8 @@ import pytest
 
 from sim.costs.draws import as_in_tables
 from sim.datapath import build_plan
-from sim.live.answers import Known, OutdatedError, Stage, answers, prepare
-from sim.live.ground import costs_of
+from sim.live.answers import Known, OutdatedError, Stage, answers
+from sim.live.ground import Grounds, costs_of
 from sim.live.questions import Tables, ask
 from sim.live.state import of_command
 from sim.study.runs import case, structures
@@ -21,18 +21,24 @@ TABLES = Tables()
 SHORT = ["traffic.packet_bytes=64,1500", "access=copy_user,vmap", "run.packets=20000"]
 
 
-def asked(*overrides):
-    return ask(TABLES, of_command(SEED, [*SHORT, *overrides]))
+def asked(*overrides, draws=6):
+    return ask(TABLES, of_command(SEED, [*SHORT, *overrides], draws=draws))
 
 
 def banded(question, known):
     """The stages up to all sizes."""
     seen = []
-    for answer in answers(question, lambda: True, few=6, draws=6, grounded=known.grounded(TABLES, question)):
+    for answer in known.stages(TABLES, question, lambda: True):
         seen.append(answer)
         if answer.has_bands:
             break
     return seen
+
+
+def whole(question, known):
+    """The last stage."""
+    *_, answer = known.stages(TABLES, question, lambda: True)
+    return answer
 
 
 @pytest.mark.parametrize(
@@ -49,13 +55,11 @@ def banded(question, known):
     ],
 )
 def test_an_answer_on_known_ground_is_that_of_a_new_question(overrides):
-    known, question = Known(), asked(*overrides)
+    known, question = Known(), asked(*overrides, draws=8)
     banded(ask(TABLES, question.state.without(costs_of(question))), known)
-    grounded = known.grounded(TABLES, question)
-    on_ground = list(answers(question, lambda: True, few=6, draws=8, grounded=grounded))
-    anew = list(answers(question, lambda: True, few=6, draws=8))
-    assert on_ground[-1].review == anew[-1].review
-    assert on_ground[-1].stage is Stage.WHOLE
+    on_ground, (*_, anew) = whole(question, known), answers(question, lambda: True, draws=8)
+    assert on_ground.review == anew.review
+    assert on_ground.stage is Stage.WHOLE
 
 
 @pytest.fixture
@@ -83,37 +87,57 @@ def test_a_moved_cost_builds_nothing_anew_and_all_sizes_are_answered_at_once(not
     assert second[-1].review.result != first[-1].review.result
 
 
-def test_what_took_long_is_not_prepared():
-    question = asked("mitigations.smap=false")
-    ground = Known().grounded(TABLES, question).ground
-    assert not ground.is_quick  # nobody knows
-    ground.took(0.9)
-    assert ground.is_quick
-    slow = Known().grounded(TABLES, question).ground
-    slow.took(1.1)
-    assert slow.is_known
-    assert not slow.is_quick
+def test_how_long_another_of_its_kind_took_says_what_is_answered_first_and_what_is_prepared():
+    grounds = Grounds()
+
+    def ground(*overrides):
+        return grounds.of(TABLES, asked(*overrides)).ground
+
+    def said(*overrides):
+        new = ground(*overrides)
+        return new.is_prompt, new.is_quick
+
+    first = ground()
+    assert said() == (False, False)  # nobody knows
+    first.took(0.3)
+    assert said() == (True, True)
+    assert said("mitigations.smap=false") == (True, True)
+    assert said("traffic.packet_bytes=[64, 128, 256]") == (False, True)  # 0.45 s
+    assert said("traffic.load={kind: constant, pps: 1e6}") == (False, False)  # that may take another time
+    ground("mitigations.smap=false").took(1.1)
+    assert said("mitigations.retpoline=false") == (False, False)
+    assert said() == (True, False)  # its Plans are there
 
 
-def test_what_is_prepared_is_answered_at_once_and_alike(noted_builds):
-    known, question = Known(), asked("mitigations.smap=false", "cpu.primitives.lfence=21")
-    grounded = known.grounded(TABLES, question)
-    with ThreadPoolExecutor(1) as threads:
-        prepare(grounded, lambda: True, threads)
-        assert (grounded.ground.is_known, noted_builds) == (False, [])  # nobody knows yet whether it takes long
-        banded(asked(), known)
+def test_a_kind_that_is_prompt_is_answered_at_all_sizes_at_once():
+    known = Known()
+    banded(asked(), known)
+    (answer,) = banded(asked("mitigations.smap=false"), known)
+    assert answer.stage is Stage.BANDS
+    assert answer.review == banded(asked("mitigations.smap=false"), Known())[-1].review
+
+
+def test_what_is_prepared_is_there_when_it_is_asked_and_alike(noted_builds, monkeypatch):
+    known, question = Known(), asked("mitigations.smap=false", "cpu.primitives.lfence=21", draws=8)
+
+    def prepared(executor, wanted=lambda: True):
         noted_builds.clear()
-        prepare(grounded, lambda: True, None)
-        assert (grounded.ground.is_known, noted_builds) == (False, [])  # this process has the page to serve
+        known.prepare(TABLES, question, wanted, executor)
+        return len(noted_builds)
+
+    with ThreadPoolExecutor(1) as threads:
+        assert prepared(threads) == 0  # nobody knows yet whether it takes long
+        banded(asked(), known)
+        assert prepared(None) == 0  # this process has the page to serve
         with pytest.raises(OutdatedError):
-            prepare(grounded, lambda: False, threads)
-        assert not grounded.ground.is_known
-        prepare(grounded, lambda: True, threads)
-    assert grounded.ground.is_known
-    noted_builds.clear()
+            prepared(threads, lambda: False)
+        assert prepared(threads) == 2
+        assert prepared(threads) == 0  # it is there
+    monkeypatch.setattr("sim.study.uncertainty.runs.run_jobs", None)
     (answer,) = banded(question, known)
-    assert (answer.stage, noted_builds) == (Stage.BANDS, [])
-    assert answer.review == banded(question, Known())[-1].review
+    assert answer.stage is Stage.BANDS
+    monkeypatch.undo()
+    assert whole(question, known).review == whole(question, Known()).review
 
 
 def test_what_stood_in_a_table_before_it_was_edited_is_answered_no_more(tmp_path):
@@ -123,12 +147,15 @@ def test_what_stood_in_a_table_before_it_was_edited_is_answered_no_more(tmp_path
     tables = Tables(opened=[str(file)])
 
     def question(*overrides):
-        return ask(tables, of_command(str(file), overrides))
+        return ask(tables, of_command(str(file), overrides, draws=6))
 
     def answered(asked):
-        grounded = known.grounded(tables, asked)
-        *_, answer = answers(asked, lambda: True, few=6, draws=6, grounded=grounded)
+        *_, answer = known.stages(tables, asked, lambda: True)
         return answer
+
+    def prepared(asked):
+        with ThreadPoolExecutor(1) as threads:
+            known.prepare(tables, asked, lambda: True, threads)
 
     def is_without_effect(key):
         return known.without_effect(question(), [key]) == {key}
@@ -139,6 +166,7 @@ def test_what_stood_in_a_table_before_it_was_edited_is_answered_no_more(tmp_path
     assert known.answer(question()) is first
     assert known.shipped(tables, answered(question("driver.burst=16")), lambda: True) == first.review.result
     assert is_without_effect("backend.line_gbps")
+    prepared(question("cpu.primitives.lfence=21"))
     file.write_text(text.replace("size: 256", "size: 64}, backend: {kind: tap-xdp-redirect"))
     assert known.answer(question()) is None
     moved = answered(question("cpu.primitives.lfence=21"))
@@ -150,9 +178,9 @@ def test_what_stood_in_a_table_before_it_was_edited_is_answered_no_more(tmp_path
 
 
 def test_what_is_no_cost_stands_on_other_ground_and_finds_its_own_again():
-    known = Known()
+    kept = Grounds()
     grounds = [
-        known.grounded(TABLES, asked(*overrides)).ground
+        kept.of(TABLES, asked(*overrides)).ground
         for overrides in (
             [],
             ["cpu.primitives.lfence=21"],
