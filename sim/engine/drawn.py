@@ -147,11 +147,13 @@ class DrawnRuns:
         return Span(self.plan, counts, self._prices_of(draws))
 
     def _prices_of(self, draws: Integers | int) -> Callable[[Any], Any]:
-        """Return what says what a price of the Plan is in some draws."""
+        """Return what says what a price of the Plan is in some draws; in one, it is a plain number."""
 
         def price(value: Any) -> Any:
             values = self._at(value)
-            return values[draws] if isinstance(values, np.ndarray) else values
+            if not isinstance(values, np.ndarray):
+                return values
+            return values[draws].item() if isinstance(draws, int) else values[draws]
 
         return price
 

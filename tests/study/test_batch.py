@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import sim
-from sim.study.runs.case import Case, executed, observe, one_point
+from sim.study.runs.case import SIZE, Case, executed, observe, one_point, sides_of
 from sim.study.runs.functions import known_functions
 from sim.study.runs.pool import Job, answers, local_executor, pool_for, run_jobs
 
@@ -51,12 +51,35 @@ def test_who_no_longer_waits_ends_the_jobs_that_have_not_begun():
     jobs = [Job(number, {}) for number in range(3)]
     with ThreadPoolExecutor(1) as pool:
         with pytest.raises(KeyboardInterrupt):
-            answers(held, [case()] * 3, jobs, pool, progress)
+            answers(held, [case() for _ in jobs], jobs, pool, progress)
         later = pool.submit(lambda: "the pool goes on")
         begun.clear()
         goes_on.set()
         assert later.result(60) == "the pool goes on"
     assert not begun.is_set()
+
+
+def test_what_is_run_in_the_place_of_several_cases_is_asked_of_together():
+    """Sizes of a variant: a third of all runs is two chunks where six are wanted, one where each is too small."""
+    cases = [side.case for side in sides_of(sim.load_scenario(SEED))]
+    assert [len(chunk) for chunk in _noted(cases, 20)] == [60] * 6
+    assert [len(chunk) for chunk in _noted(cases[:6], 20)] == [30] * 4
+    assert [len(chunk) for chunk in _noted(cases, 1)] == [6] * 3
+    assert [len(chunk) for chunk in _noted(cases, 1, weight=10)] == [3] * 6
+    assert [len(chunk) for chunk in _noted(cases, 1000)] == [400] * 45
+    sizes = [value[SIZE] for chunk in _noted(cases, 20)[:2] for value in chunk if SIZE in value]
+    assert sizes == [size for size in (128, 256, 512, 1024, 1518) for _ in range(20)]
+
+
+def _noted(cases, each, **how):
+    chunks = []
+
+    def noting(case, values):
+        chunks.append(values)
+        return [0.0] * len(values)
+
+    answers(noting, cases, [Job(number, {}) for number in range(len(cases)) for _ in range(each)], **how)
+    return chunks
 
 
 def test_a_process_begins_as_it_is_told():

@@ -20,6 +20,7 @@ from sim.study.runs import structures as structures_module
 from sim.study.runs.case import SIZE, Case, observe, one_point, sides_of, variants_and_sizes, with_values
 from sim.study.runs.drawn import LEAST_DRAWS, figures, on_structure, parts
 from sim.study.runs.structures import structures_of
+from sim.study.uncertainty.nominal import tried
 from tests.properties.scenarios import any_scenario
 from tests.shipped import NAMES, every_third
 
@@ -153,9 +154,12 @@ def structures(case):
 
 
 def assert_sizes_as_alone(sides):
-    for side in sides:
+    """One by one, and run together: to the last bit, and in plain numbers."""
+    together = tried([side.case for side in sides])
+    for side, one in zip(sides, together, strict=True):
         runs, alone = on_structure(side.case), run_alone(side.case)
         assert isinstance(alone, str) if runs is None else runs.point(0) == alone, (side.label, side.packet_bytes)
+        assert repr(one if isinstance(one, str) else one.point) == repr(alone), (side.label, side.packet_bytes)
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,9 @@ import sim
 from sim.config.errors import ConfigError
 from sim.engine import simulate
 from sim.study.runs.case import Case, one_point, sides_of
+from sim.study.runs.drawn import ran
 from sim.study.runs.pool import local_executor
+from sim.study.uncertainty import nominal
 from sim.study.uncertainty.nominal import nominals, tried
 from sim.study.uncertainty.runs import draws_by_side
 from sim.study.uncertainty.uncertainty import uncertainty
@@ -29,12 +31,12 @@ def test_another_process_gives_what_this_one_does(sides):
     here = nominals(cases)
     with local_executor(1) as pool:
         assert nominals(cases, pool) == here
-    assert tuple(nominal.point for nominal in here) == sim.run(scenario).points
+    assert tuple(each.point for each in here) == sim.run(scenario).points
 
 
 def test_the_class_of_a_path_is_that_of_its_accessors(sides):
     known = nominals([side.case for side in sides])
-    assert [nominal.basis.path for nominal in known] == ["executed"] * 2 + ["by analogy"] * 2
+    assert [each.basis.path for each in known] == ["executed"] * 2 + ["by analogy"] * 2
 
 
 def test_what_is_known_is_not_run_again_and_changes_nothing(sides, monkeypatch):
@@ -50,7 +52,7 @@ def test_what_is_known_is_not_run_again_and_changes_nothing(sides, monkeypatch):
 
     assert uncertainty(sides, 6, 1, run=run, known=known) == plain
     assert len(asked) == 6 * len(sides)
-    again = draws_by_side(sides, 6, 1, bases=[nominal.basis for nominal in known])
+    again = draws_by_side(sides, 6, 1, bases=[each.basis for each in known])
     assert [draws.row(5) for draws in again] == [draws.row(5) for draws in rows]
 
 
@@ -73,11 +75,25 @@ def test_what_cannot_be_run_does_not_end_the_others(sides):
             assert "of one packet size" in said
 
 
+def test_a_size_that_cannot_be_run_does_not_end_the_others(sides, monkeypatch):
+    cases = [side.case for side in sides]
+    others = nominals(cases)
+
+    def failing(case, runs, draw=0):
+        point = ran(case, runs, draw=draw)
+        if (point.access, point.packet_bytes) == ("copy_user", 1500):
+            raise ConfigError("too long")
+        return point
+
+    monkeypatch.setattr(nominal, "ran", failing)
+    assert tried(cases) == [others[0], "too long", *others[2:]]
+
+
 def test_what_is_said_of_a_point_stands_in_the_order_of_a_plain_run():
     """What its load and its costs are said to be."""
     overrides = ["driver.packet_cost=1", "run.packets=300"]
     scenario = sim.load_scenario("virtio-user-receive-back-pressure", overrides=overrides)
     case = Case(one_point(scenario, "copy_user", scenario.traffic.sizes[0]))
-    (nominal,) = nominals([case])
-    assert ["period" in note for note in nominal.point.notes] == [True, False]
-    assert nominal.point == simulate(case.plan, scenario.run)
+    (given,) = nominals([case])
+    assert ["period" in note for note in given.point.notes] == [True, False]
+    assert given.point == simulate(case.plan, scenario.run)

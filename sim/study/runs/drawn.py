@@ -113,11 +113,11 @@ def on_structure(case: Case, values: Values | None = None) -> DrawnRuns | None:
     return runs
 
 
-def ran(case: Case, runs: DrawnRuns | None, progress: Counted | None = None) -> Point:
-    """Run a case with its tables as they are, on its structure or on a Plan of its own."""
+def ran(case: Case, runs: DrawnRuns | None, progress: Counted | None = None, draw: int = 0) -> Point:
+    """Run a case with its tables as they are, as one draw on its structure or on a Plan of its own."""
     if runs is None:
         return simulate(case.plan, case.scenario.run, progress)
-    return said_of(runs.point(0, progress), runs, case.scenario)
+    return said_of(runs.point(draw, progress), runs, case.scenario)
 
 
 def said_of(point: Point, runs: DrawnRuns, scenario: Scenario) -> Point:

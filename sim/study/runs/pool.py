@@ -26,13 +26,15 @@ import numpy as np
 
 from sim.config.errors import ConfigError
 from sim.config.progress import Counted
-from sim.study.runs.case import Case, Floats
+from sim.costs.audit import Itself
+from sim.study.runs.case import Based, Case, Floats
 from sim.study.runs.drawn import Answer, Values, figures
 from sim.study.runs.sent import Sender
 
 DASK_TIMEOUT_SECONDS = 10
-#: Runs of one chunk: a structure is built in the time of some hundred runs, and progress is told between chunks.
-_CHUNK = 400
+#: Runs of one chunk: a structure is built in the time of some hundred runs, and progress is told between chunks. Fewer
+#: where there would not be so many chunks, down to what is worth being sent.
+_CHUNK, _CHUNKS, _WORTH_SENDING = 400, 6, 30
 #: Below this many runs, starting threads, or processes, takes longer than they save.
 _WORTH_THREADS = 60
 _WORTH_PROCESSES = 2000
@@ -212,11 +214,13 @@ def answers(
     jobs: Sequence[Job],
     executor: Executor | None = None,
     progress: Counted | None = None,
+    weight: int = 1,
 ) -> list[Answer | str]:
     """Return what is asked of each job, in their order, on an executor or here; a text is what went wrong with it.
 
-    `of` answers for one case at several values; it is a function of a module, which another process finds. `progress`
-    is called whenever some are done, and while none are: what it raises ends the jobs that have not begun.
+    `of` answers for one case at several values; it is a function of a module, which another process finds. Each takes
+    as long as `weight` runs. `progress` is called whenever some are done, and while none are: what it raises ends the
+    jobs that have not begun.
     """
     cases, jobs = _on_their_bases(cases, jobs)
     results: dict[int, Answer | str] = {}
@@ -226,7 +230,9 @@ def answers(
         if progress is not None:
             progress(len(results), len(jobs))
 
-    chunks = [(jobs[chunk[0]].case, [jobs[number].values for number in chunk], chunk) for chunk in _chunks(jobs)]
+    chunks = [
+        (jobs[chunk[0]].case, [jobs[number].values for number in chunk], chunk) for chunk in _chunks(jobs, weight)
+    ]
     if executor is None:
         for case, values, chunk in chunks:
             settle(chunk, of(cases[case], values))
@@ -252,23 +258,26 @@ def answers(
 
 
 def _on_their_bases(cases: Sequence[Case], jobs: Sequence[Job]) -> tuple[Sequence[Case], Sequence[Job]]:
-    """Return the cases that are run in the place of some, and the jobs with the values that this takes."""
-    bases = [case.base for case in cases]
-    if not any(bases):
-        return cases, jobs
-    values = [base.values if base else {} for base in bases]
-    run = [base.case if base else case for base, case in zip(bases, cases, strict=True)]
-    return run, [Job(job.case, {**values[job.case], **job.values}) for job in jobs]
+    """Return the cases that are run in the place of some, each once, and the jobs with the values that this takes."""
+    bases = [case.base or Based(case, {}) for case in cases]
+    run = {Itself(base.case): None for base in bases}
+    numbers = {case: number for number, case in enumerate(run)}
+    moved = [
+        Job(numbers[Itself(base.case)], {**base.values, **job.values} if base.values else job.values)
+        for job in jobs
+        for base in (bases[job.case],)
+    ]
+    return [case.wrapped for case in run], moved
 
 
-def _chunks(jobs: Sequence[Job]) -> list[list[int]]:
+def _chunks(jobs: Sequence[Job], weight: int) -> list[list[int]]:
     """Part the numbers of jobs into chunks, each of one case, whose runs share a structure."""
     of_cases: dict[int, list[int]] = {}
     for number, job in enumerate(jobs):
         of_cases.setdefault(job.case, []).append(number)
-    return [
-        numbers[first : first + _CHUNK] for numbers in of_cases.values() for first in range(0, len(numbers), _CHUNK)
-    ]
+    runs = min(max(len(jobs) * weight // _CHUNKS, _WORTH_SENDING), _CHUNK)
+    most = max(runs // weight, 1)
+    return [numbers[first : first + most] for numbers in of_cases.values() for first in range(0, len(numbers), most)]
 
 
 def run_cases(cases: Sequence[Case]) -> Floats:

@@ -16,15 +16,15 @@ from sim.costs.audit import Itself, with_far_outside
 from sim.datapath import Plan
 from sim.engine import Point
 from sim.study.runs.case import Case, entry
-from sim.study.runs.drawn import Values, in_words, on_structure, ran
+from sim.study.runs.drawn import Values, in_words, parts, ran
 from sim.study.runs.pool import Job, answers
 from sim.study.runs.structures import read_by
 from sim.study.uncertainty.distributions import used_entries
 from sim.study.uncertainty.least_counts import LeastCount, least_counts
 from sim.study.uncertainty.measured import path_class
 
-#: Cases whose basis is kept.
-_KEPT = 160
+#: Cases whose basis is kept. Runs of draws that a whole Point takes as long as.
+_KEPT, _RUNS_OF_A_POINT = 160, 10
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ def basis_of(case: Case, plan: Plan | None = None) -> Basis:
 
 def nominals(cases: Sequence[Case], executor: Executor | None = None, progress: Counted | None = None) -> list[Nominal]:
     """Return what each case gives with its tables as they are. Raises what goes wrong with any of them."""
-    given = answers(_nominal, cases, _once(cases), executor, progress)
+    given = answers(_nominal, cases, _once(cases), executor, progress, _RUNS_OF_A_POINT)
     return [_said_of(case, nominal) for case, nominal in zip(cases, given, strict=True) if not isinstance(nominal, str)]
 
 
@@ -74,7 +74,7 @@ def tried(
     cases: Sequence[Case], executor: Executor | None = None, progress: Counted | None = None
 ) -> list[Nominal | str]:
     """Return what each case gives with its tables as they are, or what goes wrong with it."""
-    given = answers(_tried, cases, _once(cases), executor, progress)
+    given = answers(_tried, cases, _once(cases), executor, progress, _RUNS_OF_A_POINT)
     return [
         nominal if isinstance(nominal, str) else _said_of(case, nominal)
         for case, nominal in zip(cases, given, strict=True)
@@ -104,16 +104,16 @@ def _said_of(case: Case, nominal: Nominal) -> Nominal:
 
 
 def _nominal(case: Case, runs: Sequence[Values]) -> list[Nominal | str]:
-    return [_at(case, values) for values in runs]
-
-
-def _at(case: Case, values: Values) -> Nominal:
-    """Run a case on its structure, which draws will ask for, too."""
-    runs = on_structure(case, values)
-    if runs is None:
-        changed = case.at(values)
-        return Nominal(ran(changed, None), basis_of(changed))
-    return Nominal(ran(case, runs), _known_basis(Itself(case), Itself(runs.plan)))
+    """Run a case on its structures, which draws will ask for, too."""
+    given: dict[int, Nominal] = {}
+    for numbers, drawn in parts(case, runs, least=1):
+        for draw, number in enumerate(numbers):
+            if drawn is None:
+                changed = case.at(runs[number])
+                given[number] = Nominal(ran(changed, None), basis_of(changed))
+            else:
+                given[number] = Nominal(ran(case, drawn, draw=draw), _known_basis(Itself(case), Itself(drawn.plan)))
+    return [given[number] for number in range(len(runs))]
 
 
 @lru_cache(maxsize=_KEPT)
@@ -124,5 +124,5 @@ def _known_basis(same: Itself[Case], plan: Itself[Plan]) -> Basis:
 def _tried(case: Case, runs: Sequence[Values]) -> list[Nominal | str]:
     try:
         return _nominal(case, runs)
-    except Exception as error:  # that of one case does not end the others
-        return [in_words(error) for _ in runs]
+    except Exception as error:  # that of one does not end the others
+        return [in_words(error)] if len(runs) == 1 else [each for values in runs for each in _tried(case, [values])]
