@@ -23,7 +23,7 @@ _FIRST, _FIRST_ACCESS, _FIRST_BYTES = "virtio-user-xdp1-tap", "copy_user", 64
 _MOST_IDLE_SECONDS, _LOOK_SECONDS = 0.6, 0.2
 #: Runs that take as long as to build a Plan, and as what a job takes besides its own; cases that a process is believed
 #: to know.
-_RUNS_OF_A_PLAN, _RUNS_OF_A_JOB, _KNOWN = 35, 8, 160
+_RUNS_OF_A_PLAN, _RUNS_OF_A_JOB, _KNOWN = 60, 12, 160
 
 #: Returns whether an answer is still waited for.
 Wanted = Callable[[], bool]
@@ -53,23 +53,27 @@ class _Process:
         return False
 
     def runs_before(self, case: Sent | None) -> int:
-        """Return about how many runs would be made here before a further job about a case is."""
-        waiting = sum(runs for _, runs in [*self._jobs.values()])
-        return waiting + (0 if case in self._known else _RUNS_OF_A_PLAN)
+        """Return about how many runs would be made here before those of a further job about a case are."""
+        return sum(runs for _, runs in [*self._jobs.values()]) + self._runs_of_plan(case)
 
-    def submit(self, function: Callable[..., Any], args: Iterable[Any], wanted: Wanted, runs: int) -> Future[Any]:
-        """Send a job out. BrokenProcessPool where it was ended."""
+    def _runs_of_plan(self, case: Sent | None) -> int:
+        return 0 if case is None or case in self._known else _RUNS_OF_A_PLAN
+
+    def ask(self, of: Callable[..., Any], case: Sent, given: Sequence[Any], wanted: Wanted, runs: int) -> Future[Any]:
+        """Ask a function of a case, which is known here from now on. BrokenProcessPool where it was ended."""
+        future = self.submit(asked, (of, case, given), wanted, self._runs_of_plan(case) + runs)
+        keep_latest(self._known, case, None, _KNOWN)
+        return future
+
+    def submit(self, function: Callable[..., Any], args: Iterable[Any], wanted: Wanted, runs: int = 0) -> Future[Any]:
+        """Send a job out, of about so many runs. BrokenProcessPool where it was ended."""
         try:
             future = self._pool.submit(function, *args)
         except RuntimeError as error:  # it was ended meanwhile
             raise BrokenProcessPool(str(error)) from None
-        self._jobs[future] = wanted, runs
+        self._jobs[future] = wanted, runs + _RUNS_OF_A_JOB
         future.add_done_callback(lambda done: self._jobs.pop(done, None))
         return future
-
-    def note(self, case: Sent) -> None:
-        """Note a case that it knows from now on."""
-        keep_latest(self._known, case, None, _KNOWN)
 
     def unwanted(self) -> Future[Any] | None:
         """Return the job that it is at, where nobody waits for it: the next ones count as running, too, at the door."""
@@ -148,14 +152,13 @@ class _Asking(Knowing):
     def submit(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
         """Send a job out that is about no case."""
         assert not kwargs, "jobs are called with what they are about, by place"
-        return self._soonest(None).submit(function, args, self._wanted, _RUNS_OF_A_JOB)
+        return self._soonest(None).submit(function, args, self._wanted)
 
-    def ask(self, of: Callable[[Case, Sequence[Given]], Result], case: Sent, given: Sequence[Given]) -> Future[Result]:
+    def ask(
+        self, of: Callable[[Case, Sequence[Given]], Result], case: Sent, given: Sequence[Given], weight: int = 1
+    ) -> Future[Result]:
         """Ask a function of a case, in the process that is likely to be done with it first."""
-        process = self._soonest(case)
-        future = process.submit(asked, (of, case, given), self._wanted, len(given) + _RUNS_OF_A_JOB)
-        process.note(case)
-        return future
+        return self._soonest(case).ask(of, case, given, self._wanted, len(given) * weight)
 
     def _soonest(self, case: Sent | None) -> _Process:
         return min(self._processes, key=lambda process: process.runs_before(case))

@@ -122,6 +122,23 @@ def test_a_job_goes_to_the_process_that_knows_its_case():
         workers.close()
 
 
+def test_three_cases_in_parts_are_shared_evenly_with_two_known_in_each_process():
+    """A third case is built in both, which takes less time than one process waiting for the other."""
+    scenario = sim.load_scenario(SEED, overrides=["traffic.packet_bytes=[64]"])
+    cases = [side.case for side in sides_of(scenario)]
+    assert len(cases) == 3
+    workers = Workers(2)
+    try:
+        sender = Sender(cases, workers.executor())
+        jobs = [sender.submit(slow_process_of, number, [0.3, 0.0, 0.0], weight=10) for number in (0, 1, 2) * 2]
+        homes = [job.result(60) for job in jobs]
+        assert {home: homes.count(home) for home in homes} == dict.fromkeys(homes, 3)
+        known = {home: {number % 3 for number in range(6) if homes[number] == home} for home in homes}
+        assert sorted(map(len, known.values())) == [2, 2]
+    finally:
+        workers.close()
+
+
 def test_a_pool_ends_whose_jobs_were_cancelled_before_its_process_died(monkeypatch):
     """The thread that tells all jobs of it does not end on one that nobody waits for."""
     uncaught = []

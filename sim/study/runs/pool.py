@@ -241,7 +241,7 @@ def answers(
         sender = Sender(cases, executor)
         try:
             for case, values, chunk in chunks:
-                waiting[sender.submit(of, case, values)] = chunk
+                waiting[sender.submit(of, case, values, weight)] = chunk
             left = set(waiting)
             while left:
                 done, left = wait(left, timeout=_LOOK_SECONDS, return_when=FIRST_COMPLETED)
@@ -271,13 +271,18 @@ def _on_their_bases(cases: Sequence[Case], jobs: Sequence[Job]) -> tuple[Sequenc
 
 
 def _chunks(jobs: Sequence[Job], weight: int) -> list[list[int]]:
-    """Part the numbers of jobs into chunks, each of one case, whose runs share a structure."""
+    """Part the numbers of jobs into chunks, each of one case, whose runs share a structure; the first of each first.
+
+    So each process of several begins with another case, and builds its structure alone.
+    """
     of_cases: dict[int, list[int]] = {}
     for number, job in enumerate(jobs):
         of_cases.setdefault(job.case, []).append(number)
     runs = min(max(len(jobs) * weight // _CHUNKS, _WORTH_SENDING), _CHUNK)
     most = max(runs // weight, 1)
-    return [numbers[first : first + most] for numbers in of_cases.values() for first in range(0, len(numbers), most)]
+    longest = max(map(len, of_cases.values()), default=0)
+    parts = (numbers[first : first + most] for first in range(0, longest, most) for numbers in of_cases.values())
+    return [part for part in parts if part]
 
 
 def run_cases(cases: Sequence[Case]) -> Floats:

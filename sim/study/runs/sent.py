@@ -41,8 +41,10 @@ class Knowing(Executor):
     """An executor that is told which case a job is about: one of its processes may know the case."""
 
     @abstractmethod
-    def ask(self, of: Callable[[Case, Sequence[Given]], Result], case: Sent, given: Sequence[Given]) -> Future[Result]:
-        """Ask a function of a case."""
+    def ask(
+        self, of: Callable[[Case, Sequence[Given]], Result], case: Sent, given: Sequence[Given], weight: int = 1
+    ) -> Future[Result]:
+        """Ask a function of a case; each of what is given takes as long as `weight` runs."""
 
 
 class Sender:
@@ -53,13 +55,16 @@ class Sender:
         self._sent = None if isinstance(executor, ThreadPoolExecutor) else _sent(cases)
 
     def submit(
-        self, of: Callable[[Case, Sequence[Given]], Result], number: int, given: Sequence[Given]
+        self, of: Callable[[Case, Sequence[Given]], Result], number: int, given: Sequence[Given], weight: int = 1
     ) -> Future[Result]:
-        """Ask a function of a case, by number; the function is one of a module, which another process finds."""
+        """Ask a function of a case, by number; the function is one of a module, which another process finds.
+
+        Each of what is given takes as long as `weight` runs.
+        """
         if self._sent is None:
             return self._executor.submit(of, self._cases[number], given)
         if isinstance(self._executor, Knowing):
-            return self._executor.ask(of, self._sent[number], given)
+            return self._executor.ask(of, self._sent[number], given, weight)
         return self._executor.submit(asked, of, self._sent[number], given)
 
 
