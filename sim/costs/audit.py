@@ -203,7 +203,8 @@ _FAR = "FAR OUTSIDE ITS RANGE: "
 
 def _is_far(entry: Quantity) -> bool:
     """Return whether a value is far outside the range of its table; of several draws each is looked at by itself."""
-    return not isinstance(entry.value, Traced) and entry.far_outside is not None
+    is_set = entry.table_range is not None  # asked first: few are
+    return is_set and not isinstance(entry.value, Traced) and entry.far_outside is not None
 
 
 def far_outside(entries: Mapping[str, Quantity]) -> tuple[str, ...]:

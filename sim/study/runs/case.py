@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from math import lcm
@@ -46,6 +46,12 @@ def entry(scenario: Scenario, key: str) -> Quantity:
         known = [name for name, _ in quantities(scenario)] if value is None else ()
         raise ConfigError(f"'{key}' is not a table entry with a range", got=key, expected=known)
     return value
+
+
+def entries(scenario: Scenario, keys: Iterable[str]) -> dict[str, Quantity]:
+    """Return the table entries of many keys that are entries, in their order."""
+    known = dict(quantities(scenario))
+    return {key: known[key] for key in keys}
 
 
 def with_values(scenario: Scenario, values: Mapping[str, float]) -> Scenario:

@@ -21,7 +21,7 @@ from sim.config.tables.quantity import Flag, Quantity
 from sim.costs.audit import Itself, quantities, with_far_outside
 from sim.costs.draws import Divided
 from sim.engine import Point, simulate
-from sim.study.runs.case import SIZE, Case, Floats, check_conceivable, entry, observe, value_of
+from sim.study.runs.case import SIZE, Case, Floats, check_conceivable, entries, observe, value_of
 from sim.study.runs.functions import shares
 from sim.study.runs.structures import Structures, Turned, structures_of
 
@@ -124,7 +124,7 @@ def said_of(point: Point, runs: DrawnRuns, scenario: Scenario) -> Point:
     """Return a point of a structure with what is to be said of the scenario's own costs."""
     inputs = runs.plan.inputs
     if runs.plan.ledger.scenario is not scenario:
-        inputs = {key: entry(scenario, key) for key in inputs}
+        inputs = entries(scenario, inputs)
     return replace(point, notes=with_far_outside(point.notes, inputs))
 
 
@@ -135,11 +135,11 @@ def _columns(case: Case, drawn: Sequence[Values]) -> tuple[dict[str, Floats], di
     """
     columns: dict[str, Floats] = {}
     switches: dict[str, Floats] = {}
-    entries = dict(quantities(case.scenario))
+    known = dict(quantities(case.scenario))
     sizes = [values.get(SIZE, case.scenario.traffic.sizes[0]) for values in drawn]
     columns[SIZE] = np.array(sizes)
     for key in dict.fromkeys(key for values in drawn for key in values if key != SIZE):
-        own = entries.get(key) or value_of(case.scenario, key)
+        own = known.get(key) or value_of(case.scenario, key)
         if not isinstance(own, Quantity | Flag):
             raise KeyError(key)
         in_table = own.value

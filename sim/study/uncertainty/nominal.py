@@ -15,7 +15,7 @@ from sim.config.tables.calibration import Path as PathClass
 from sim.costs.audit import Itself, with_far_outside
 from sim.datapath import Plan
 from sim.engine import Point
-from sim.study.runs.case import Case, entry
+from sim.study.runs.case import Case, entries
 from sim.study.runs.drawn import Values, in_words, parts, ran
 from sim.study.runs.pool import Job, answers
 from sim.study.runs.structures import read_by
@@ -90,7 +90,7 @@ def _said_of(case: Case, nominal: Nominal) -> Nominal:
     if case.base is None or not case.base.values:
         return nominal
     point, basis = nominal.point, nominal.basis
-    read = {key: entry(case.scenario, key) for key in basis.read}
+    read = entries(case.scenario, basis.read)
     own = {key: read[key] for key in case.base.values if key in read}
     return Nominal(
         replace(point, notes=with_far_outside(point.notes, read)),
