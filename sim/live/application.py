@@ -39,8 +39,16 @@ def application(server: Server) -> FastAPI:
         ui.colors(primary=_PRIMARY)
         ui.add_css(style)
         ui.add_body_html(f"<script>{script}</script>")
-        shown = Page(server.tables, known, lambda: not server.stopping.is_set(), server.executor, server.first)
-        ui.context.client.on_delete(shown.close)
+        client = ui.context.client
+        shown = Page(
+            server.tables,
+            known,
+            lambda: not server.stopping.is_set(),
+            server.executor,
+            server.first,
+            lambda: client.has_socket_connection,
+        )
+        client.on_delete(shown.close)
         try:
             state = of_query(request.url.query, server.first.scenario) if request.url.query else server.first
         except ConfigError as error:

@@ -42,7 +42,10 @@ _TIMES = 3
 
 
 class Page:
-    """A page: its last good state and answer, its controls, and the number of the move that is answered."""
+    """A page: its last good state and answer, its controls, and the number of the move that is answered.
+
+    Of one that no browser shows (`is_seen`), since it was left or cannot be reached, nothing more is begun.
+    """
 
     def __init__(
         self,
@@ -51,8 +54,10 @@ class Page:
         running: Callable[[], bool],
         executor: Callable[[Callable[[], bool]], Executor | None],
         first: State,
+        is_seen: Callable[[], bool],
     ) -> None:
         self._tables, self._known, self._running, self._executor = tables, known, running, executor
+        self._is_seen = is_seen
         self._first, self._wrong_address = first, ""
         self._move, self._moved_at = 0, -inf
         self._question: Question | None = None
@@ -191,12 +196,12 @@ class Page:
         question = await asyncio.to_thread(ask, self._tables, state, key)
         executor = self._executor(wanted)
         stages = await asyncio.to_thread(self._known.stages, self._tables, question, wanted, executor)
-        upcoming, drawn = _ahead(stages), asyncio.Event()
+        upcoming, drawn = asyncio.create_task(asyncio.to_thread(next, stages, None)), asyncio.Event()
         settling: asyncio.Task[set[str]] | None = None
         try:
             answer = await upcoming
             while wanted() and answer is not None:
-                upcoming = _ahead(stages, answer)  # it goes on while this one is drawn
+                upcoming = asyncio.create_task(self._ahead(stages, answer, wanted))  # while this one is drawn
                 await self._show(answer, executor, wanted, is_first=settling is None)
                 if settling is None and wanted():
                     self._accept(question, place, is_addressed)
@@ -215,9 +220,7 @@ class Page:
             upcoming.cancel()
             if settling is not None:
                 settling.cancel()
-        await asyncio.sleep(_PAUSE_SECONDS)
         await self._prepare(question, idle, executor, wanted)
-        await asyncio.sleep(_REST_SECONDS)
         await self._explain_idle(question, idle, wanted)
 
     async def _show(
@@ -280,32 +283,43 @@ class Page:
                 asked = ask(self._tables, *turned(control, question.state, question.scenario))
                 self._known.prepare(self._tables, asked, wanted, executor)
 
+        await asyncio.sleep(_PAUSE_SECONDS)
         for control in self._form.switches:
+            await self._until_seen(wanted)
             if control.key not in idle and wanted():
                 await asyncio.to_thread(build, control)
 
     async def _explain_idle(self, question: Question, idle: set[str], wanted: Callable[[], bool]) -> None:
         """Say of each control without effect what it would need: that takes a while to find."""
-        for key in sorted(idle):
+        await asyncio.sleep(_REST_SECONDS)
+        left = sorted(idle)
+        while left:
+            await self._until_seen(wanted)
             if not wanted():
                 return
-            text = await asyncio.to_thread(self._known.reason, self._tables, question, key, wanted)
-            if wanted():
-                self._form.explain(key, text)
+            with suppress(OutdatedError):  # the page is not seen any more: what was found is known later
+                text = await asyncio.to_thread(
+                    self._known.reason, self._tables, question, left[0], lambda: wanted() and self._is_seen()
+                )
+                if wanted():
+                    self._form.explain(left.pop(0), text)
+
+    async def _ahead(
+        self, stages: Iterator[StagedAnswer], shown: StagedAnswer, wanted: Callable[[], bool]
+    ) -> StagedAnswer | None:
+        """Return the stage behind one that is shown; a browser of this machine draws numbers of all sizes first."""
+        if shown.has_bands:
+            await asyncio.sleep(_DRAW_SECONDS)
+        await self._until_seen(wanted)
+        return await asyncio.to_thread(next, stages, None)
+
+    async def _until_seen(self, wanted: Callable[[], bool]) -> None:
+        """Wait while no browser shows the page: it may come back."""
+        while wanted() and not self._is_seen():
+            await asyncio.sleep(_PAUSE_SECONDS)
 
     def _refused(self, place: str, error: ConfigError) -> None:
         """Say beside a control what is wrong with what it asks for; the last good answer stays, greyed."""
         self._answers.classes(add="stale")
         self._status.set_text("refused: the answer is that of the last settings that fit together")
         self._form.refuse(ACCESSOR if error.key == ACCESSOR else place, str(error))
-
-
-def _ahead(stages: Iterator[StagedAnswer], shown: StagedAnswer | None = None) -> asyncio.Task[StagedAnswer | None]:
-    """Begin the next stage of an answer in a thread; a browser of this machine draws numbers of all sizes first."""
-
-    async def begin() -> StagedAnswer | None:
-        if shown is not None and shown.has_bands:
-            await asyncio.sleep(_DRAW_SECONDS)
-        return await asyncio.to_thread(next, stages, None)
-
-    return asyncio.create_task(begin())

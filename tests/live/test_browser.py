@@ -6,6 +6,8 @@ import json
 import os
 import shlex
 import subprocess
+import time
+from pathlib import Path
 
 import pytest
 from selenium.webdriver.common.by import By
@@ -303,6 +305,27 @@ def test_a_slow_scenario_is_dropped_for_another(watched, first_headline, served)
 
 
 @pytest.mark.deep
+@pytest.mark.deep
+def test_a_page_that_was_left_asks_for_nothing_more(folder, reader):
+    """What was under way ends; of some seconds of work for what may be moved next nothing is begun."""
+    with serving("--draws", "100", folder=folder) as (process, address):
+        reader.driver.get(address)
+        reader.until_some()
+        reader.driver.get("about:blank")
+        time.sleep(3)
+        before = _busy_seconds(process.pid)
+        time.sleep(2)
+        assert _busy_seconds(process.pid) - before < 0.5
+
+
+def _busy_seconds(process):
+    """Processor time of a process and of those that it has started."""
+    folder = Path(f"/proc/{process}")
+    user, system = (folder / "stat").read_text().rpartition(")")[2].split()[11:13]
+    children = (folder / "task" / str(process) / "children").read_text().split()
+    return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK") + sum(map(_busy_seconds, children))
+
+
 @pytest.mark.parametrize("is_busy", [pytest.param(False, id="idle"), pytest.param(True, id="computing")])
 def test_a_dead_server_is_said(folder, reader, is_busy):
     with serving(*SHORT, folder=folder) as (process, address):
