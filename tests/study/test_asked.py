@@ -12,7 +12,9 @@ from sim.config.loading.paths import names
 from sim.costs.audit import fields
 from sim.datapath import build_plan
 from sim.study.questions.capacity import offered
+from sim.study.runs import asked, structures
 from sim.study.runs.asked import every_point, first_point, load_scenario, load_sides, unread
+from sim.study.runs.structures import ledger_of
 from sim.study.sensitivity.study import load_sensitivity
 from sim.study.sweep.run import load_sweep
 
@@ -26,7 +28,9 @@ SHORT = ["access=copy_user", "traffic.packet_bytes=64"]
         (LINUX, "driver.packet_cost=30", "driver.kind=virtio-user or driver.kind=lockstep"),
         (SEED, "driver.stack_cost=300", "driver.kind=virtio-net"),
         pytest.param(SEED, "driver.napi_tx=true", "driver.kind=virtio-net", marks=pytest.mark.deep),
-        pytest.param(SEED, "receive.buffer_bytes=4096", "device.direction=rx", marks=pytest.mark.deep),
+        pytest.param(
+            *(SEED, "receive.buffer_bytes=4096", "device.direction=rx or driver.forwards=true"), marks=pytest.mark.deep
+        ),
         (SEED, "backend.stack_cost=30", "backend.kind=tap-xdp-pass or backend.kind=tap-skb"),
         pytest.param(SEED, "queues.workers=each", "queues.pairs=2", marks=pytest.mark.deep),
         pytest.param(SEED, "virtqueue.iotlb_miss_cost=30", "what virtio-user-iotlb has", marks=pytest.mark.deep),
@@ -145,6 +149,45 @@ def test_what_names_a_shipped_scenario_is_read(name):
         [],
         ["driver.kind"] if scenario.device.kind == "tap_write" else [],
     )
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=() if name == SEED else pytest.mark.deep) for name in sorted(names("scenario"))]
+)
+def test_sizes_that_go_one_way_have_read_the_same(name):
+    sizes = [64, 60, 300, 1500, 2100, 9000]
+    scenario = Scenarios(name).load({"traffic.packet_bytes": sizes})
+    for variant in scenario.access[:2]:
+        plain = {size: _read_by_plan(scenario, variant.name, size) for size in sizes}
+        for size in filter(plain.get, (64, 1500, 9000)):
+            ledger, is_alike = ledger_of(scenario, variant.name, size)
+            alike = [plain[other] for other in sizes if is_alike(other)]
+            assert alike
+            assert all(read == ledger.keys_read() for read in alike)
+
+
+def _read_by_plan(scenario, access, size):
+    """The keys that a Plan of one size reads; None where there is none."""
+    try:
+        return build_plan(scenario, access, size).ledger.keys_read()
+    except ConfigError:
+        return None
+
+
+def test_a_key_that_nothing_reads_is_looked_for_once_for_sizes_that_go_one_way(monkeypatch):
+    built = []
+
+    def noted(scenario, access, *arguments, **options):
+        built.append(access)
+        return build_plan(scenario, access, *arguments, **options)
+
+    for module in (asked, structures):
+        monkeypatch.setattr(module, "build_plan", noted)
+    scenario = Scenarios(SEED).load({})
+    assert len(every_point(scenario)) == 18
+    assert unread(["cpu.cpi", "driver.stack_cost"], every_point(scenario)) == ["driver.stack_cost"]
+    first, *others = [variant.name for variant in scenario.access]
+    assert built == [first, first, *others]
 
 
 def test_a_key_of_a_file_may_be_made_idle_by_what_is_set_over_it(tmp_path):

@@ -19,9 +19,10 @@ from sim.config.loading.load import Scenarios, as_table
 from sim.config.loading.overrides import TABLES, Given, as_assignments
 from sim.config.scenario.scenario import Scenario
 from sim.config.tables.quantity import Quantity, noting_reads
-from sim.costs.audit import fields, is_near
+from sim.costs.audit import Ledger, fields, is_near
 from sim.datapath import build_plan
 from sim.study.runs.case import variants_and_sizes
+from sim.study.runs.structures import ledger_of
 
 #: Keys that say what a table is called and how long to run, not what is asked.
 NOT_ASKED = ("schema", "kind", "extends", "name", "title", "source", "calibration", "run")
@@ -232,12 +233,22 @@ def unread(keys: Iterable[str], points: Iterable[Point]) -> list[str]:
     All are read if no point can be built: what is wrong with those is said when they are run.
     """
     left = [key for key in keys if _is_asked(key)]
+    looked_at: list[tuple[Scenario, str, Callable[[int], bool]]] = []
     built = False
     for scenario, access, size in points:
         if not left:
             break
+        if any(of is scenario and variant == access and is_alike(size) for of, variant, is_alike in looked_at):
+            continue
+        functions = any(key.startswith(_OF_FUNCTIONS) for key in left)
         with suppress(ConfigError):
-            left = _left_unread(left, scenario, access, size)
+            if built:  # most often the first point has read all
+                ledger, is_alike = ledger_of(scenario, access, size, functions=functions)
+                looked_at.append((scenario, access, is_alike))
+            else:
+                ledger = build_plan(scenario, access, size, functions=functions).ledger
+            read = _reading(scenario, ledger)
+            left = [key for key in left if not read(key)]
             built = True
     return left if built else []
 
@@ -247,21 +258,14 @@ def _is_asked(key: str) -> bool:
     return key not in TABLES and section not in NOT_ASKED and below.rpartition(".")[2] not in _LABELS
 
 
-def _left_unread(keys: Sequence[str], scenario: Scenario, access: str, size: int) -> list[str]:
-    """Return which of some keys the Plan of a point does not read; ConfigError where there is none."""
-    read = _read_at(scenario, access, size, functions=any(key.startswith(_OF_FUNCTIONS) for key in keys))
-    return [key for key in keys if not read(key)]
-
-
-def _read_at(scenario: Scenario, access: str, size: int, *, functions: bool) -> Callable[[str], bool]:
-    """Return what says whether the Plan of a point reads a key; ConfigError where there is none.
+def _reading(scenario: Scenario, ledger: Ledger) -> Callable[[str], bool]:
+    """Return what says whether a Plan of a scenario reads a key, by its ledger.
 
     A key is read where it is, or what is below it, or the list or table of plain values that it is in.
     """
     with noting_reads() as noted:
         variants_and_sizes(scenario)  # the Plan of one size does not read which there are
     sizes = {key for key, table, name in fields(scenario.traffic, "traffic.") if (id(table), name) in noted}
-    ledger = build_plan(scenario, access, size, functions=functions).ledger
     return lambda key: bool(ledger.keys_read(near=key)) or any(is_near(key, name) for name in sizes)
 
 
@@ -320,10 +324,16 @@ class Ways:
             self._looking()
             read = None
             with suppress(ConfigError):
-                read = next((_read_at(*point, functions=functions) for point in self._asks(load(way))[:1]), None)
+                read = self._read_by_first(load(way), functions)
             self._read[way, functions] = read
         read = self._read[way, functions]
         return read is not None and read(key)
+
+    def _read_by_first(self, scenario: Scenario, functions: bool) -> Callable[[str], bool] | None:
+        """Return what says whether the first point that is asked for reads a key; ConfigError where it has no Plan."""
+        for of, access, size in self._asks(scenario)[:1]:
+            return _reading(of, build_plan(of, access, size, functions=functions).ledger)
+        return None
 
 
 def _spelled(value: Any) -> str:

@@ -12,12 +12,13 @@ from sim.config.tables.quantity import Reads, noting_reads
 from sim.costs.audit import Itself, quantities
 from sim.costs.draws import tracing
 from sim.datapath import Plan, build_plan
-from sim.study.runs.case import SIZE, Case, entry
+from sim.study.runs.case import SIZE, Case, entry, one_point
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from sim.config.scenario.scenario import Scenario
+    from sim.costs.audit import Ledger
     from sim.costs.draws import Formulas
     from sim.engine.drawn import Structure
 
@@ -34,8 +35,7 @@ class Structures:
     def __init__(self, case: Case) -> None:
         self._case = case
         self._known: list[Structure | None] = []
-        traffic = case.scenario.traffic
-        self._of_any_size = traffic.mix is None and traffic.application == "none"
+        self._of_any_size = _is_of_any_size(case.scenario)
 
     def __len__(self) -> int:
         return len(self._known)
@@ -80,6 +80,32 @@ def read_by(case: Case) -> Plan:
     base = case.based({})
     traced = structures_of(Itself(base.case), ()).known(base.values)
     return traced.plan if traced else case.plan
+
+
+def ledger_of(
+    scenario: Scenario, access: str, size: int, *, functions: bool = False
+) -> tuple[Ledger, Callable[[int], bool]]:
+    """Return what the Plan of a point has read, and what says whether that of another size goes the same way.
+
+    One that does has read the same. ConfigError where there is no Plan.
+    """
+    if _is_of_any_size(scenario):
+        with suppress(Exception):  # what is wrong is said by a Plan with numbers
+            plan, formulas, number = _traced(one_point(scenario, access, size), functions, any_size=True)
+            formulas.close()
+            return plan.ledger, lambda other: _holds(formulas, number, other)
+    return build_plan(scenario, access, size, functions=functions).ledger, lambda other: other == size
+
+
+def _holds(formulas: Formulas, number: int, size: int) -> bool:
+    with suppress(Exception):
+        formulas.at({number: size})
+        return True
+    return False
+
+
+def _is_of_any_size(scenario: Scenario) -> bool:
+    return scenario.traffic.mix is None and scenario.traffic.application == "none"
 
 
 def _traced(scenario: Scenario, functions: bool, *, any_size: bool) -> tuple[Plan, Formulas, int]:
