@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any, ClassVar
 
 if TYPE_CHECKING:
@@ -37,6 +38,17 @@ def counted(number: int, noun: str, plural: str | None = None) -> str:
     ('1 table', '0 tables', '2 entries')
     """
     return f"{number} {noun if number == 1 else plural or noun + 's'}"
+
+
+def rounded(number: float, digits: int) -> str:
+    """Return a number with so many digits that are not zeros in front, without an exponent.
+
+    Examples
+    --------
+    >>> rounded(12.7, 1), rounded(0.3012, 1), rounded(1234.5, 2), rounded(0.0, 1), rounded(0.00001234, 2)
+    ('10', '0.3', '1200', '0', '0.000012')
+    """
+    return f"{Decimal(f'{number:.{digits}g}'):f}"
 
 
 class Answer:

@@ -182,6 +182,7 @@ def test_a_difference_below_what_runs_resolve_has_no_sign():
     (gain,) = uncertainty(sides_of(scenario), 5, 1).gains
     assert gain.resolution_ns == pytest.approx(0.002 * 1e9 / sim.run(scenario).points[1].pps)
     assert gain.sentence(5) == "no difference that the runs resolve (0.3 ns)"
+    assert replace(gain, resolution_ns=12.7).sentence(5) == "no difference that the runs resolve (10 ns)"
     assert not gain.certain
 
 

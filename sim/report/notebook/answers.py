@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from sim.config.answer import Answer, counted
+from sim.config.answer import Answer, counted, rounded
 from sim.config.errors import lacking
 from sim.config.tables.calibration import Calibration
 from sim.report.notebook.show import chart
@@ -157,7 +157,7 @@ def _calibration(answer: Calibration) -> Frame:
     return Frame(
         {
             "entry": each.key,
-            "value": f"{each.value:.4g} ± {each.error:.2g} {each.unit}",
+            "value": f"{each.value:.4g} ± {rounded(each.error, 2)} {each.unit}",
             "prior": f"{each.prior.value:.4g} [{each.prior.low:.4g}, {each.prior.high:.4g}]",
             "pull": round(each.pull, 2),
         }

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from sim.config.answer import counted
+from sim.config.answer import counted, rounded
 from sim.config.tables.calibration import Calibration, Correlation, Fitted, Residual
 from sim.config.tables.measurement import Measurements
 from sim.report.tables.terminal import Columns, TextTable, table_of
@@ -95,7 +95,7 @@ _PARAMETER_COLUMNS: Columns[Fitted] = (
     ("parameter", lambda fitted: fitted.key),
     ("for", lambda fitted: ", ".join((*fitted.cpus[:1], *fitted.kernels[:1])) or "all"),
     ("value", lambda fitted: f"{fitted.value:.4g}"),
-    ("+/-", lambda fitted: f"{fitted.error:.2g}"),
+    ("+/-", lambda fitted: rounded(fitted.error, 2)),
     ("", lambda fitted: f"({fitted.error / fitted.value:.0%})" if fitted.value else ""),
     ("90 %", lambda fitted: f"[{fitted.low:.4g}, {fitted.high:.4g}]"),
     ("init", lambda fitted: f"{fitted.prior.value:g}"),

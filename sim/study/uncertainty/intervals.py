@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from sim.config.answer import Record
+from sim.config.answer import Record, rounded
 from sim.study.runs.case import Floats
 from sim.study.uncertainty.distributions import central_90
 
@@ -122,7 +122,7 @@ class Gain:
     def sentence(self, draws: int) -> str:
         """Say whether the sign is certain."""
         if not self.resolved:
-            return f"no difference that the runs resolve ({self.resolution_ns:.1g} ns)"
+            return f"no difference that the runs resolve ({rounded(self.resolution_ns, 1)} ns)"
         if self.certain:
             return f"the sign is certain: all of {draws} draws have it" if draws > 1 else _ONE_DRAW
         share = f"{self.same_sign:.0%}"
