@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from os import environ, getenv
 from threading import Event
 
@@ -13,6 +13,7 @@ import sim
 from sim.study.runs.case import SIZE, Case, executed, observe, one_point, sides_of
 from sim.study.runs.functions import known_functions
 from sim.study.runs.pool import Job, answers, local_executor, pool_for, run_jobs
+from sim.study.runs.sent import Knowing
 
 SEED = "virtio-user-xdp1-tap"
 
@@ -60,16 +61,32 @@ def test_who_no_longer_waits_ends_the_jobs_that_have_not_begun():
 
 
 def test_what_is_run_in_the_place_of_several_cases_is_asked_of_together():
-    """Sizes of a variant: a third of all runs is two chunks where six are wanted, one where each is too small."""
     cases = [side.case for side in sides_of(sim.load_scenario(SEED))]
-    assert [len(chunk) for chunk in _noted(cases, 20)] == [60] * 6
-    assert [len(chunk) for chunk in _noted(cases[:6], 20)] == [30] * 4
-    assert [len(chunk) for chunk in _noted(cases, 1)] == [6] * 3
-    assert [len(chunk) for chunk in _noted(cases, 1, weight=10)] == [3] * 6
-    assert [len(chunk) for chunk in _noted(cases, 1000)] == [400] * 45
-    of_first_variant = _noted(cases, 20)[::3]
-    sizes = [value[SIZE] for chunk in of_first_variant for value in chunk if SIZE in value]
-    assert sizes == [size for size in (128, 256, 512, 1024, 1518) for _ in range(20)]
+    assert [len(chunk) for chunk in _noted(cases, 20)] == [120] * 3
+    assert [len(chunk) for chunk in _noted(cases, 1, weight=10)] == [6] * 3
+    assert [len(chunk) for chunk in _noted(cases, 100)] == [400] * 3 + [200] * 3
+    sizes = [value.get(SIZE, 64) for chunk in _noted(cases[:6], 20) for value in chunk]
+    assert sizes == [size for size in (64, 128, 256, 512, 1024, 1518) for _ in range(20)]
+
+
+def test_processes_that_stay_share_even_little():
+    """A third of all runs is two chunks where six are wanted; one where each half would not be worth being sent."""
+    cases = [side.case for side in sides_of(sim.load_scenario(SEED))]
+    stay = _Here()
+    assert [len(chunk) for chunk in _noted(cases, 20, executor=stay)] == [60] * 6
+    assert [len(chunk) for chunk in _noted(cases[:6], 20, executor=stay)] == [30] * 4
+    assert [len(chunk) for chunk in _noted(cases, 1, executor=stay)] == [6] * 3
+    assert [len(chunk) for chunk in _noted(cases, 1, executor=stay, weight=10)] == [3] * 6
+    assert [len(chunk) for chunk in _noted(cases, 1000, executor=stay)] == [400] * 45
+
+
+class _Here(Knowing):
+    """Asks in this process."""
+
+    def ask(self, of, case, given, weight=1):
+        future = Future()
+        future.set_result(of(case(), given))
+        return future
 
 
 def _noted(cases, each, **how):

@@ -29,11 +29,11 @@ from sim.config.progress import Counted
 from sim.costs.audit import Itself
 from sim.study.runs.case import Based, Case, Floats
 from sim.study.runs.drawn import Answer, Values, figures
-from sim.study.runs.sent import Sender
+from sim.study.runs.sent import Knowing, Sender
 
 DASK_TIMEOUT_SECONDS = 10
 #: Runs of one chunk: a structure is built in the time of some hundred runs, and progress is told between chunks. Fewer
-#: where there would not be so many chunks, down to what is worth being sent.
+#: where processes that stay would not have so many chunks to share, down to what is worth being sent.
 _CHUNK, _CHUNKS, _WORTH_SENDING = 400, 6, 30
 #: Below this many runs, starting threads, or processes, takes longer than they save.
 _WORTH_THREADS = 60
@@ -230,9 +230,8 @@ def answers(
         if progress is not None:
             progress(len(results), len(jobs))
 
-    chunks = [
-        (jobs[chunk[0]].case, [jobs[number].values for number in chunk], chunk) for chunk in _chunks(jobs, weight)
-    ]
+    of_cases = _chunks(jobs, weight, _CHUNKS if isinstance(executor, Knowing) else 1)
+    chunks = [(jobs[chunk[0]].case, [jobs[number].values for number in chunk], chunk) for chunk in of_cases]
     if executor is None:
         for case, values, chunk in chunks:
             settle(chunk, of(cases[case], values))
@@ -270,15 +269,16 @@ def _on_their_bases(cases: Sequence[Case], jobs: Sequence[Job]) -> tuple[Sequenc
     return [case.wrapped for case in run], moved
 
 
-def _chunks(jobs: Sequence[Job], weight: int) -> list[list[int]]:
+def _chunks(jobs: Sequence[Job], weight: int, least: int) -> list[list[int]]:
     """Part the numbers of jobs into chunks, each of one case, whose runs share a structure; the first of each first.
 
-    So each process of several begins with another case, and builds its structure alone.
+    So each process of several begins with another case, and builds its structure alone. There are at least so many, if
+    each is worth being sent.
     """
     of_cases: dict[int, list[int]] = {}
     for number, job in enumerate(jobs):
         of_cases.setdefault(job.case, []).append(number)
-    runs = min(max(len(jobs) * weight // _CHUNKS, _WORTH_SENDING), _CHUNK)
+    runs = min(max(len(jobs) * weight // least, _WORTH_SENDING), _CHUNK)
     most = max(runs // weight, 1)
     longest = max(map(len, of_cases.values()), default=0)
     parts = (numbers[first : first + most] for first in range(0, longest, most) for numbers in of_cases.values())
