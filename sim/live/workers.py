@@ -24,6 +24,8 @@ _MOST_IDLE_SECONDS, _LOOK_SECONDS = 0.6, 0.2
 #: Runs that take as long as to build a Plan, and as what a job takes besides its own; cases that a process is believed
 #: to know.
 _RUNS_OF_A_PLAN, _RUNS_OF_A_JOB, _KNOWN = 60, 12, 160
+#: Chunks of each process: where three cases are shared by two, each builds two of them and has as much to do.
+_CHUNKS = 3
 
 #: Returns whether an answer is still waited for.
 Wanted = Callable[[], bool]
@@ -147,7 +149,7 @@ class _Asking(Knowing):
     """The processes as one question sees them."""
 
     def __init__(self, processes: Sequence[_Process], wanted: Wanted) -> None:
-        self._processes, self._wanted = processes, wanted
+        self._processes, self._wanted, self.chunks = processes, wanted, _CHUNKS * len(processes)
 
     def submit(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
         """Send a job out that is about no case."""

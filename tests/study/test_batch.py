@@ -78,10 +78,14 @@ def test_processes_that_stay_share_even_little():
     assert [len(chunk) for chunk in _noted(cases, 1, executor=stay)] == [6] * 3
     assert [len(chunk) for chunk in _noted(cases, 1, executor=stay, weight=10)] == [3] * 6
     assert [len(chunk) for chunk in _noted(cases, 1000, executor=stay)] == [400] * 45
+    stay.chunks = 24
+    assert [len(chunk) for chunk in _noted(cases, 20, executor=stay)] == [30] * 12
 
 
 class _Here(Knowing):
     """Asks in this process."""
+
+    chunks = 6
 
     def ask(self, of, case, given, weight=1):
         future = Future()

@@ -33,8 +33,8 @@ from sim.study.runs.sent import Knowing, Sender
 
 DASK_TIMEOUT_SECONDS = 10
 #: Runs of one chunk: a structure is built in the time of some hundred runs, and progress is told between chunks. Fewer
-#: where processes that stay would not have so many chunks to share, down to what is worth being sent.
-_CHUNK, _CHUNKS, _WORTH_SENDING = 400, 6, 30
+#: where an executor wants more chunks to share out, down to what is worth being sent.
+_CHUNK, _WORTH_SENDING = 400, 30
 #: Below this many runs, starting threads, or processes, takes longer than they save.
 _WORTH_THREADS = 60
 _WORTH_PROCESSES = 2000
@@ -230,7 +230,7 @@ def answers(
         if progress is not None:
             progress(len(results), len(jobs))
 
-    of_cases = _chunks(jobs, weight, _CHUNKS if isinstance(executor, Knowing) else 1)
+    of_cases = _chunks(jobs, weight, executor.chunks if isinstance(executor, Knowing) else 1)
     chunks = [(jobs[chunk[0]].case, [jobs[number].values for number in chunk], chunk) for chunk in of_cases]
     if executor is None:
         for case, values, chunk in chunks:

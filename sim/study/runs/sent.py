@@ -38,7 +38,12 @@ class Sent:
 
 
 class Knowing(Executor):
-    """An executor that is told which case a job is about: one of its processes may know the case."""
+    """An executor that is told which case a job is about: one of its processes may know the case.
+
+    It wants `chunks` of what is asked, or more, to share them out evenly.
+    """
+
+    chunks: int
 
     @abstractmethod
     def ask(
