@@ -22,7 +22,13 @@ NO_CAPACITY = {
     "four-queues-one-worker": "queues",
     "workers-share-cores": "queues",
     "tap-write": "traffic.load",
+    **dict.fromkeys(
+        ("tcp-request-response", "tcp-stream-messages", "tcp-stream-to-guest", "udp-datagrams"), "traffic.application"
+    ),
 }
+#: Where nobody is full the rate jumps by phase: offered more slowly, more may be carried than by a sender that never
+#: waits (mismatch 42).
+JUMPS = ("virtio-net-routing",)
 
 
 @pytest.fixture(params=[pytest.param(name, marks=() if name in FEW else pytest.mark.deep) for name in NAMES])
@@ -36,7 +42,8 @@ def answers(name, vhost_sim):
     scenario = sim.load_scenario(name)
     size, cpu = str(scenario.traffic.sizes[0]), scenario.cpu.name
     two = len(scenario.access) > 1
-    short = ("--sizes", size, *SHORT)
+    sizes = ("--sizes", size) if scenario.traffic.application == "none" else ()
+    short = (*sizes, *SHORT)
     cost = scenario.cpu.cpi.value
     at = ("--vary", "cpu.cpi", "--low", cost, "--high", cost)
     calls = {
@@ -44,7 +51,7 @@ def answers(name, vhost_sim):
         "uncertainty": ("compare" if two else "run", name, *short, "--uncertainty", "1"),
         "capacity": ("capacity", name, *short, "--resolution", COARSE, "--loss", "10%"),
         "explain": ("explain", name, *short),
-        "compare-cpu": ("compare-cpu", cpu, cpu, "--scenario", name, "--sizes", size),
+        "compare-cpu": ("compare-cpu", cpu, cpu, "--scenario", name, *sizes),
         "trace": ("trace", name, "--packets", "300", *short, "-o", "trace.json"),
         "pps": ("breakeven", name, *at, "--target", "pps>=1", *short),
         "ns_per_packet": ("breakeven", name, *at, "--target", "ns_per_packet>=1", *short),
@@ -113,7 +120,8 @@ def _searched(name, capacities, points, saturated):
         return
     for capacity, point in zip(capacities["results"], points, strict=True):
         assert capacity["basis"] == point["basis"]
-        assert capacity["capacity_pps"] <= capacity["saturated_pps"] * (1 + COARSE)
+        if name not in JUMPS:
+            assert capacity["capacity_pps"] <= capacity["saturated_pps"] * (1 + COARSE)
         assert capacity["capacity_pps"] <= capacity["capacity_with_loss_pps"] * (1 + COARSE)
         if saturated:
             same(capacity["saturated_pps"], point["pps"])
