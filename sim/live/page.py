@@ -6,7 +6,8 @@ import asyncio
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from itertools import count
 from math import inf
 from time import monotonic
 
@@ -14,6 +15,7 @@ from nicegui import background_tasks, ui
 from nicegui.events import GenericEventArguments
 
 from sim.config.errors import ConfigError
+from sim.config.scenario.scenario import Scenario
 from sim.live import show
 from sim.live.answers import Known, OutdatedError, Stage, StagedAnswer
 from sim.live.controls import ACCESS, Control, keys_of, moved, turned
@@ -41,8 +43,25 @@ _ENDING = "cannot schedule new futures after"
 _TIMES = 3
 
 
+@dataclass(frozen=True)
+class _Move:
+    """A state that is asked for, the control that was moved, and the key that it changes; no place: no control.
+
+    `before` is the one that it started from, where controls did not say yet that it is answered.
+    """
+
+    state: State
+    place: str = ""
+    key: str | None = None
+    is_addressed: bool = False
+    before: _Move | None = None
+
+
 class Page:
     """A page: its last good state and answer, its controls, and the number of the move that is answered.
+
+    What is moved starts from what was asked for last, which controls say, be it answered or not. A move ends the answer
+    of the one before once it is known to fit.
 
     Of one that no browser shows (`is_seen`), since it was left or cannot be reached, nothing more is begun.
     """
@@ -58,15 +77,21 @@ class Page:
     ) -> None:
         self._tables, self._known, self._running, self._executor = tables, known, running, executor
         self._is_seen = is_seen
-        self._first, self._wrong_address = first, ""
-        self._move, self._moved_at = 0, -inf
-        self._question: Question | None = None
+        self._first = first
+        self._numbers = count(1)
+        self._move, self._answered, self._moved_at = 0, 0, -inf
+        self._last = _Move(first)  # that is not refused
+        self._at: _Move | None = None  # that is answered, if so far nothing is wrong with it
+        self._scenario: Scenario | None = None  # of the last one that has one
+        self._question: Question | None = None  # that is answered
+        self._is_settled = False  # controls and rates of all sizes are those of the question
+        self._said: tuple[str, str] | None = None  # what is said beside a control once they are
         self._pushed: str | None = None
         self._build()
 
     def close(self) -> None:
         """Let what is computed for the page end."""
-        self._move += 1
+        self._move = self._answered = 0
 
     # The layout.
 
@@ -90,21 +115,21 @@ class Page:
     def _moved(self, control: Control, text: str) -> None:
         if control.key == SCENARIO:
             self.go(State(text, draws=self._chosen_draws), control.key, control.key)
-        elif self._question is not None:
+        elif self._question is not None and self._scenario is not None:
             try:
-                state = moved(control, self._question.state, self._question.scenario, text)
+                state = moved(control, self._last.state, self._scenario, text)
             except ConfigError as error:
-                self._refused(control.key, error)
+                self._refuse(control.key, error)
                 return
             self.go(state, control.key, keys_of(control)[0])
 
     def _reset(self) -> None:
         if self._question is not None:
-            self.go(State(self._question.state.scenario, draws=self._chosen_draws))
+            self.go(State(self._last.state.scenario, draws=self._chosen_draws))
 
     def _input_moved(self, key: str, text: str | None) -> None:
         if self._question is not None:
-            state = self._question.state.changed(key, text)
+            state = self._last.state.changed(key, text)
             if text is None:
                 self.go(state)
             else:
@@ -112,88 +137,100 @@ class Page:
 
     @property
     def _chosen_draws(self) -> int | None:
-        return self._question.state.draws if self._question is not None else None
+        return self._last.state.draws if self._question is not None else None
 
     def _add_accessor(self, text: str) -> None:
-        question = self._question
-        if question is None:
+        if self._question is None or self._scenario is None:
             return
         try:
             name = named_in(text)
         except ConfigError as error:
-            self._refused(ACCESSOR, error)
+            self._refuse(ACCESSOR, error)
             return
-        old = question.state.accessor_name
-        names = [variant.name for variant in question.scenario.access if variant.name not in (name, old)]
-        state = replace(question.state, accessor=text)
+        old = self._last.state.accessor_name
+        names = [variant.name for variant in self._scenario.access if variant.name not in (name, old)]
+        state = replace(self._last.state, accessor=text)
         self.go(state.changed(ACCESS, ",".join((*names, name))), ACCESSOR)
 
     def _drop_accessor(self) -> None:
-        question = self._question
-        if question is not None and question.state.accessor:
-            self.go(replace(question.state.without([ACCESS]), accessor=""), ACCESSOR)
+        state = self._last.state
+        if self._question is not None and state.accessor:
+            self.go(replace(state.without([ACCESS]), accessor=""), ACCESSOR)
 
     def _addressed(self, event: GenericEventArguments) -> None:
         """Show what the address says now: the reader went back or forward."""
         try:
             state = of_query(str(event.args).removeprefix("?"), self._question.state.scenario if self._question else "")
         except ConfigError as error:
-            self._refused(SCENARIO, error)
+            self._refuse(SCENARIO, error)
             return
         self.go(state, is_addressed=True)
 
     def go(self, state: State, place: str = "", key: str | None = None, *, is_addressed: bool = False) -> None:
         """Answer another state; `place` is the control that was moved, `key` the key that it changes."""
-        now = monotonic()
-        is_sliding = self._form.slides(place) and now - self._moved_at < _SLIDING_SECONDS
-        self._move, self._moved_at = self._move + 1, now
-        self._status.set_text("computing")
-        background_tasks.create(self._answer(self._move, state, place, key, is_addressed, is_sliding=is_sliding))
+        self._said = None
+        last = self._last
+        before = last.before if last.place == place and last is not self._at else last  # a slider on its way
+        self._begin(_Move(state, place, key, is_addressed, before if self._is_under_way else None))
 
     # What follows.
 
-    async def _answer(
-        self,
-        move: int,
-        state: State,
-        place: str,
-        key: str | None,
-        is_addressed: bool,
-        times: int = 1,
-        *,
-        is_sliding: bool = False,
-    ) -> None:
-        def wanted() -> bool:
-            return move == self._move and self._running()
+    @property
+    def _is_under_way(self) -> bool:
+        """Whether what was asked for last is not what the whole page says."""
+        return self._question is None or not self._is_settled or self._question.state != self._last.state
+
+    def _begin(self, move: _Move) -> None:
+        now = monotonic()
+        is_sliding = self._form.slides(move.place) and now - self._moved_at < _SLIDING_SECONDS
+        self._move, self._moved_at, self._last = next(self._numbers), now, move
+        self._status.set_text("computing")
+        background_tasks.create(self._answer(self._move, move, is_sliding=is_sliding))
+
+    async def _answer(self, number: int, move: _Move, *, is_sliding: bool) -> None:
+        def is_last() -> bool:
+            return number == self._move and self._running()
 
         with self._answers:
             try:
                 if is_sliding:
                     await asyncio.sleep(_SETTLE_SECONDS)
-                if wanted():
-                    await self._stages(state, place, key, is_addressed, wanted)
+                if is_last():
+                    question = await asyncio.to_thread(ask, self._tables, move.state, move.key)
+                if is_last():
+                    self._answered, self._scenario = number, question.scenario
+                    self._last = self._at = replace(move, state=question.state)
+                    await self._tries(question, move, lambda: number == self._answered and self._running())
             except (OutdatedError, EndedError):
                 return
-            except WorkerDiedError as error:
-                if wanted() and times < _TIMES:
-                    await self._answer(move, state, place, key, is_addressed, times + 1)
-                elif wanted():
-                    self._refused(place or SCENARIO, error)
             except ConfigError as error:
-                if wanted() and self._question is None and state != self._first:
+                if number == self._answered:
+                    self._at = None
+                if is_last() and self._question is None and move.state != self._first:
                     self.refuse_address(error)
-                elif wanted():
-                    self._refused(place or SCENARIO, error)
+                elif is_last():
+                    self._refused(move, error)
             except Exception as error:
                 if _ENDING in str(error):
                     return
+                self._move = self._answered if is_last() else self._move
                 self._status.set_text("an error in the program ended this answer; its terminal says which")
                 raise
 
-    async def _stages(
-        self, state: State, place: str, key: str | None, is_addressed: bool, wanted: Callable[[], bool]
-    ) -> None:
-        question = await asyncio.to_thread(ask, self._tables, state, key)
+    async def _tries(self, question: Question, move: _Move, wanted: Callable[[], bool]) -> None:
+        """Answer a question, anew where a process dies."""
+        for left in reversed(range(_TIMES)):
+            try:
+                await self._stages(question, move, wanted)
+            except WorkerDiedError:
+                if wanted() and not left:
+                    raise
+            else:
+                return
+            if not wanted():
+                return
+
+    async def _stages(self, question: Question, move: _Move, wanted: Callable[[], bool]) -> None:
         executor = self._executor(wanted)
         stages = await asyncio.to_thread(self._known.stages, self._tables, question, wanted, executor)
         upcoming, drawn = asyncio.create_task(asyncio.to_thread(next, stages, None)), asyncio.Event()
@@ -204,18 +241,21 @@ class Page:
                 upcoming = asyncio.create_task(self._ahead(stages, answer, wanted))  # while this one is drawn
                 await self._show(answer, executor, wanted, is_first=settling is None)
                 if settling is None and wanted():
-                    self._accept(question, place, is_addressed)
-                    settling = asyncio.create_task(self._settle(question, place, drawn, wanted))
+                    self._accept(question, move)
+                    settling = asyncio.create_task(self._settle(question, move.place, drawn, wanted))
                 if answer.has_bands:
                     drawn.set()
+                if answer.has_bounds:
+                    await self._until_asked(wanted)
                 if answer.has_bounds and wanted():
-                    self._form.show_inputs(answer, place)
+                    self._form.show_inputs(answer, move.place)
                 if answer.is_whole:
                     self._known.keep(answer)
                 answer = await upcoming
             if settling is None or not wanted():
                 return
             idle = await settling
+            self._is_settled = True
         finally:
             upcoming.cancel()
             if settling is not None:
@@ -233,26 +273,27 @@ class Page:
         if not wanted():
             return
         self._headline.set_text(show.headline(answer))
-        self._status.set_text(
-            f"90 % intervals of {answer.draws} draws" + ("" if answer.is_whole else ", more are under way")
-        )
+        if is_first or "stale" not in self._answers.classes:  # else something is refused
+            self._status.set_text(
+                f"90 % intervals of {answer.draws} draws" + ("" if answer.is_whole else ", more are under way")
+            )
         self._sections.draw_rates(answer, shipped)
         if is_first and answer.stage is Stage.BANDS:  # what is asked for stands there before all of it is drawn
             await asyncio.sleep(_RATES_SECONDS)
         if wanted():
             self._sections.draw_parts(answer, is_first=is_first)
 
-    def _accept(self, question: Question, place: str, is_addressed: bool) -> None:
-        """Let the address say what is answered, and what moves next start from it."""
-        self._question = question
+    def _accept(self, question: Question, move: _Move) -> None:
+        """Let the address say what is answered."""
+        self._question, self._is_settled = question, False
         self._answers.classes(remove="stale")
         address = f"?{question.state.query()}"
-        if not is_addressed:
-            if place and place == self._pushed:
+        if not move.is_addressed:
+            if move.place and move.place == self._pushed:
                 ui.navigate.history.replace(address)
             else:
                 ui.navigate.history.push(address)
-        self._pushed = place
+        self._pushed = move.place
 
     async def _settle(
         self, question: Question, place: str, drawn: asyncio.Event, wanted: Callable[[], bool]
@@ -261,17 +302,18 @@ class Page:
         with suppress(TimeoutError):
             await asyncio.wait_for(drawn.wait(), _SIZES_SECONDS)
         idle = await asyncio.to_thread(self._known.without_effect, question, self._form.keys)
+        await self._until_asked(wanted)
         if wanted():
             self._form.settle(question, idle, place)
-            if self._wrong_address:
-                self._form.refuse(SCENARIO, self._wrong_address)
-                self._wrong_address = ""
+            if self._said is not None:
+                self._form.refuse(*self._said)
+            self._is_settled, self._said = drawn.is_set(), None
         return idle
 
     def refuse_address(self, error: ConfigError) -> None:
         """Say what is wrong with the address that the page was opened with, and answer what a plain one says."""
-        self._wrong_address = f"the address is left: {error}"
         self.go(self._first, is_addressed=True)
+        self._said = SCENARIO, f"the address is left: {error}"
 
     async def _prepare(
         self, question: Question, idle: set[str], executor: Executor | None, wanted: Callable[[], bool]
@@ -313,13 +355,44 @@ class Page:
         await self._until_seen(wanted)
         return await asyncio.to_thread(next, stages, None)
 
+    async def _until_asked(self, wanted: Callable[[], bool]) -> None:
+        """Wait while it is looked whether a later move fits."""
+        while wanted() and self._move != self._answered:
+            await asyncio.sleep(_SETTLE_SECONDS)
+
     async def _until_seen(self, wanted: Callable[[], bool]) -> None:
         """Wait while no browser shows the page: it may come back."""
         while wanted() and not self._is_seen():
             await asyncio.sleep(_PAUSE_SECONDS)
 
-    def _refused(self, place: str, error: ConfigError) -> None:
-        """Say beside a control what is wrong with what it asks for; the last good answer stays, greyed."""
-        self._answers.classes(add="stale")
-        self._status.set_text("refused: the answer is that of the last settings that fit together")
-        self._form.refuse(ACCESSOR if error.key == ACCESSOR else place, str(error))
+    def _refuse(self, place: str, error: ConfigError) -> None:
+        """Refuse what a control asks for, which is no state: what is under way goes on."""
+        self._say(place, error, self._is_under_way)
+
+    def _say(self, place: str, error: ConfigError, goes_on: bool) -> None:
+        """Say beside a control why it is refused: also behind what goes on, which sets it back; else in grey."""
+        place, text = ACCESSOR if error.key == ACCESSOR else place or SCENARIO, str(error)
+        self._form.refuse(place, text)
+        if goes_on:
+            self._said = place, text
+        else:
+            self._answers.classes(add="stale")
+            self._status.set_text("refused: the answer is that of the last settings that fit together")
+
+    def _refused(self, move: _Move, error: ConfigError) -> None:
+        """Say beside a control what is wrong with what it asks for; the last good answer stays, greyed.
+
+        Where what was asked for before is not answered yet, it is now.
+        """
+        before, question = move.before, self._question
+        if before is not None and before is not self._at:
+            is_there = question is not None and question.state == before.state
+            self._begin(replace(before, is_addressed=before.is_addressed or is_there))
+            self._say(move.place, error, True)
+            return
+        self._move = self._answered
+        if self._at is not None:
+            self._last = self._at
+        elif question is not None:
+            self._last, self._scenario = _Move(question.state), question.scenario
+        self._say(move.place, error, self._at is not None and self._is_under_way)

@@ -292,6 +292,42 @@ def test_of_many_moves_the_last_is_answered(page, folder):
     assert_agrees(page, folder)
 
 
+def at_once(page, *moves):
+    """Move several controls before the page has answered any."""
+    turned = "document.querySelector(`[role=switch][aria-label='${name}']`).click()"
+    typed = (
+        "const field = document.querySelector(`input[aria-label='${name}']`); "
+        "field.value = text; field.dispatchEvent(new Event('input', {bubbles: true}))"
+    )
+    page.driver.execute_script(
+        f"for (const [name, text] of arguments[0]) {{ if (text === null) {{ {turned} }} else {{ {typed} }} }}", moves
+    )
+
+
+def test_moves_in_quick_succession_are_all_answered(page):
+    page.unfold("mitigations")
+    at_once(page, ("SMAP", None), ("page-table isolation", None))
+    page.until(lambda: "mitigations.pti=false&mitigations.smap=false" in query(page))
+    page.until_whole()
+    for name in ("SMAP", "page-table isolation"):
+        assert page.element(name, "switch").get_attribute("aria-checked") == "false"
+
+
+def test_a_refused_move_leaves_what_was_asked_before_it(page):
+    """Also where that was not answered yet: then it is, and controls say so."""
+    page.unfold("ring")
+    page.pick("scenario", "virtio-user-receive-skb")
+    at_once(page, ("ring, entries", "100"))
+    page.until(lambda: "scenario=virtio-user-receive-skb" in query(page))
+    page.until_whole()
+    picker = page.driver.find_element(By.CSS_SELECTOR, 'input[aria-label="scenario"]')
+    page.until(lambda: picker.get_attribute("value") == "virtio-user-receive-skb")
+    ring = page.driver.find_element(By.CSS_SELECTOR, 'input[aria-label="ring, entries"]')
+    page.until(lambda: ring.get_attribute("value") == "256")
+    page.until(lambda: any("100 is not a power of two" in note.text for note in notes(page)))
+    assert "stale" not in page.driver.find_element(By.CSS_SELECTOR, ".answers").get_attribute("class")
+
+
 @pytest.mark.deep
 def test_a_slow_scenario_is_dropped_for_another(watched, first_headline, served):
     """On the reference engine this one would take minutes."""
@@ -304,7 +340,6 @@ def test_a_slow_scenario_is_dropped_for_another(watched, first_headline, served)
     page.until(lambda: "scenario=virtio-user-receive-skb" in query(page))
 
 
-@pytest.mark.deep
 @pytest.mark.deep
 def test_a_page_that_was_left_asks_for_nothing_more(folder, reader):
     """What was under way ends; of some seconds of work for what may be moved next nothing is begun."""
