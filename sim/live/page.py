@@ -56,6 +56,11 @@ class _Move:
     is_addressed: bool = False
     before: _Move | None = None
 
+    @property
+    def earlier(self) -> set[str]:
+        """The keys that were moved before and not answered yet."""
+        return {self.before.key or "", *self.before.earlier} - {""} if self.before is not None else set()
+
 
 class Page:
     """A page: its last good state and answer, its controls, and the number of the move that is answered.
@@ -196,7 +201,7 @@ class Page:
                 if is_sliding:
                     await asyncio.sleep(_SETTLE_SECONDS)
                 if is_last():
-                    question = await asyncio.to_thread(ask, self._tables, move.state, move.key)
+                    question = await asyncio.to_thread(ask, self._tables, move.state, move.key, move.earlier)
                 if is_last():
                     self._answered, self._scenario = number, question.scenario
                     self._last = self._at = replace(move, state=question.state)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import tempfile
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -95,15 +95,17 @@ class Question:
     dropped: tuple[str, ...] = ()
 
 
-def ask(tables: Tables, state: State, moved: str | None = None) -> Question:
+def ask(tables: Tables, state: State, moved: str | None = None, earlier: Collection[str] = ()) -> Question:
     """Return what is run for a state. A change that has no effect is taken back, but for one just `moved`: ConfigError.
 
-    A key moved to what it is without a change is changed no more. ConfigError for whatever else a scenario refuses.
+    A key moved to what it is without a change, now or `earlier`, is changed no more. ConfigError for whatever else a
+    scenario refuses.
     """
     scenarios, folder = tables.scenarios(state), tables.folder(state)
     scenario = scenarios.load({}, state.overrides)
-    if moved is not None and _is_by_itself(scenarios, state, scenario, moved):
-        state = state.without([moved])
+    for key in dict.fromkeys((moved, *sorted(earlier))):
+        if key is not None and _is_by_itself(scenarios, state, scenario, key):
+            state = state.without([key])
     left = unread([key for key, _ in state.changes], every_point(scenario))
     if moved in left:
         given = Given(moved, text=f"{moved}={state.text(moved)}")

@@ -44,6 +44,12 @@ def test_a_control_moved_back_is_no_change():
     assert asked("kernel=v5.0").state.overrides == ["kernel=v5.0"]  # an address stays what it is
 
 
+def test_what_was_moved_back_before_it_was_answered_is_no_change_either():
+    state = of_command(SEED, ["mitigations.smap=false", "mitigations.pti=true", "virtqueue.layout=split"])
+    question = ask(TABLES, state, "mitigations.smap", ["virtqueue.layout"])
+    assert question.state == of_command(SEED, ["mitigations.smap=false", "mitigations.pti=true"])
+
+
 def test_a_switch_that_is_turned_back_asks_for_what_was_there_before():
     smap = next(control for control in controls.MITIGATIONS if control.key == "mitigations.smap")
     both = asked("mitigations.smap=false", "mitigations.retpoline=false")
