@@ -170,7 +170,7 @@ class Known:
     def _begun_of(self, question: Question) -> Begun | None:
         """Return what is begun of a question; not where its tables were edited since then."""
         begun = self._begun.get(question.state)
-        return begun if begun is not None and begun.answer.question.scenario == question.scenario else None
+        return begun if begun is not None and begun.answer.question.asks_alike(question) else None
 
     def answer(self, question: Question) -> StagedAnswer | None:
         """Return the whole answer of a question that was asked before, None where it was not or long ago.
@@ -178,7 +178,7 @@ class Known:
         A state whose tables were edited since then is another question.
         """
         answer = self._answers.get(question.state)
-        return answer if answer is not None and answer.question.scenario == question.scenario else None
+        return answer if answer is not None and answer.question.asks_alike(question) else None
 
     def keep(self, answer: StagedAnswer) -> None:
         """Keep a whole answer in the place of the oldest, also for who names the draws that it has."""

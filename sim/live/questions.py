@@ -17,10 +17,12 @@ from sim.config.loading.overrides import Given
 from sim.config.loading.paths import FOLDERS, names
 from sim.config.scenario.scenario import Scenario
 from sim.config.tables.access import Access
+from sim.config.tables.calibration import Calibration
 from sim.costs.audit import quantities
 from sim.live.state import ACCESSOR, SCENARIO, State
 from sim.study.runs.asked import Point, Ways, every_point, idle, unread, ways_to_read
 from sim.study.runs.case import value_of
+from sim.study.uncertainty.distributions import calibration_of
 
 #: Characters of an accessor that somebody types.
 _MOST_OF_AN_ACCESSOR = 20_000
@@ -87,12 +89,20 @@ class Tables:
 
 @dataclass(frozen=True)
 class Question:
-    """What is run for a state, and which of its changes were taken back since they have no effect in it."""
+    """What is run for a state, and which of its changes were taken back since they have no effect in it.
+
+    `calibration` is what its draws are taken from, where the scenario names one.
+    """
 
     state: State
     scenario: Scenario
     folder: Path | None
     dropped: tuple[str, ...] = ()
+    calibration: Calibration | None = None
+
+    def asks_alike(self, other: Question) -> bool:
+        """Return whether another question of the same state finds tables as they were: no one was edited."""
+        return self.scenario == other.scenario and self.calibration == other.calibration
 
 
 def ask(tables: Tables, state: State, moved: str | None = None, earlier: Collection[str] = ()) -> Question:
@@ -113,7 +123,7 @@ def ask(tables: Tables, state: State, moved: str | None = None, earlier: Collect
     if left:
         state = state.without(left)
         scenario = scenarios.load({}, state.overrides)
-    return Question(state, scenario, folder, tuple(left))
+    return Question(state, scenario, folder, tuple(left), calibration_of(scenario, folder))
 
 
 def _is_by_itself(scenarios: Scenarios, state: State, scenario: Scenario, key: str) -> bool:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+import yaml
 
+from sim.config.loading.paths import shipped
 from sim.costs.draws import as_in_tables
 from sim.datapath import build_plan
 from sim.live.answers import Known, OutdatedError, Stage, answers
@@ -175,6 +177,30 @@ def test_what_stood_in_a_table_before_it_was_edited_is_answered_no_more(tmp_path
     assert shipped.scenario == question().scenario
     assert shipped != first.review.result
     assert not is_without_effect("backend.line_gbps")
+
+
+def test_draws_of_a_calibration_that_was_edited_are_drawn_anew(tmp_path):
+    """Its values may stay: then the scenario is the same."""
+    table = yaml.safe_load((shipped() / "calibrations" / "seed-copy-user.yaml").read_text(encoding="utf-8"))
+    folder, known, tables = tmp_path / "calibrations", Known(), Tables(tmp_path)
+    folder.mkdir()
+
+    def question(factor):
+        draws = "\n".join(f"{factor * float(draw):.5f}" for draw in table["draws"].split())
+        (folder / "mine.yaml").write_text(yaml.safe_dump({**table, "name": "mine", "draws": draws}), encoding="utf-8")
+        return ask(tables, of_command(SEED, [*SHORT, "calibration=mine"], draws=6))
+
+    first = question(1.0)
+    *_, answer = known.stages(tables, first, lambda: True)
+    known.keep(answer)
+    with ThreadPoolExecutor(1) as threads:
+        known.prepare(tables, question(1.0), lambda: True, threads)
+    assert known.answer(question(1.0)) is answer
+    second = question(1.02)
+    assert second.scenario == first.scenario
+    assert known.answer(second) is None
+    *_, anew = known.stages(tables, second, lambda: True)
+    assert anew.review.sure != answer.review.sure
 
 
 def test_what_is_no_cost_stands_on_other_ground_and_finds_its_own_again():
