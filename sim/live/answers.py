@@ -38,6 +38,8 @@ from sim.study.uncertainty.uncertainty import Uncertainty, uncertainty
 Wanted = Callable[[], bool]
 #: Whole answers that are kept, and begun ones, of all pages together.
 _KEPT, _BEGUN = 32, 48
+#: States of which it is kept which controls have no effect; and reasons why.
+_STATES, _REASONS = 256, 2048
 #: About as long as a Plan takes to build.
 _LEFT_SECONDS = 0.01
 #: Runs of a stage that several threads share.
@@ -198,20 +200,24 @@ class Known:
             sleep(_LEFT_SECONDS)
 
         about = (_but_for_entries(question), key)
-        if about not in self._reasons:
+        text = self._reasons.get(about)
+        if text is None:
             state, known = self._ways
             if known is None or state != about[0]:
                 known = ways(tables, question)
                 self._ways = about[0], known
-            self._reasons[about] = reason(known, key, looking)
-        return self._reasons[about]
+            text = reason(known, key, looking)
+            keep_latest(self._reasons, about, text, _REASONS)
+        return text
 
     def without_effect(self, question: Question, keys: Sequence[str]) -> set[str]:
         """Return the keys without effect in a question; how large its table entries are does not matter to that."""
         about = (_but_for_entries(question), tuple(keys))
-        if about not in self._idle:
-            self._idle[about] = without_effect(question, keys)
-        return self._idle[about]
+        idle = self._idle.get(about)
+        if idle is None:
+            idle = without_effect(question, keys)
+            keep_latest(self._idle, about, idle, _STATES)
+        return idle
 
     def shipped(
         self, tables: Tables, answer: StagedAnswer, wanted: Wanted, executor: Executor | None = None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from sim.config.errors import ConfigError
@@ -203,3 +205,16 @@ def test_what_keys_would_need_is_looked_for_once_for_all_of_them(monkeypatch):
     assert len(built) == number
     assert known.of("backend.line_gbps")[0] == "backend.kind=tap-xdp-redirect"
     assert len(built) <= number + 1
+
+
+def test_what_is_known_of_controls_is_that_of_the_last_states_alone(monkeypatch):
+    """A page may be open for days."""
+    monkeypatch.setattr("sim.live.answers.without_effect", lambda question, keys: set(keys))
+    monkeypatch.setattr("sim.live.answers.ways", lambda tables, question: question)
+    monkeypatch.setattr("sim.live.answers.reason", lambda known, key, looking: f"{key} in {known.state.scenario}")
+    known, first = Known(), asked()
+    for number in range(3000):
+        question = replace(first, state=State(str(number)))
+        assert known.without_effect(question, ["cpu"]) == {"cpu"}
+        assert known.reason(TABLES, question, "cpu") == f"cpu in {number}"
+    assert (len(known._idle), len(known._reasons)) == (256, 2048)
