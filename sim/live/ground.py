@@ -22,7 +22,7 @@ from sim.study.runs.case import Side, entry, sides_of
 #: take.
 _KEPT, _KINDS = 48, 32
 #: What takes no longer is answered before it is asked for; and is answered at all sizes at once, in seconds.
-_QUICK_SECONDS, _PROMPT_SECONDS = 1.0, 0.4
+_QUICK_SECONDS, _PROMPT_SECONDS = 1.0, 0.5
 #: Entries whose draws depend on each other in ways that their value decides: one that is set is another question.
 _APART = "kernel.steps."
 

@@ -101,10 +101,10 @@ def test_how_long_another_of_its_kind_took_says_what_is_answered_first_and_what_
 
     first = ground()
     assert said() == (False, False)  # nobody knows
-    first.took(0.3)
+    first.took(0.4)
     assert said() == (True, True)
     assert said("mitigations.smap=false") == (True, True)
-    assert said("traffic.packet_bytes=[64, 128, 256]") == (False, True)  # 0.45 s
+    assert said("traffic.packet_bytes=[64, 128, 256]") == (False, True)  # 0.6 s
     assert said("traffic.load={kind: constant, pps: 1e6}") == (False, False)  # that may take another time
     ground("mitigations.smap=false").took(1.1)
     assert said("mitigations.retpoline=false") == (False, False)
