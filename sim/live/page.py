@@ -47,7 +47,8 @@ _TIMES = 3
 class _Move:
     """A state that is asked for, the control that was moved, and the key that it changes; no place: no control.
 
-    `before` is the one that it started from, where controls did not say yet that it is answered.
+    `before` is the one that it started from, as long as it is not known whether that fits; `earlier` are the keys that
+    were moved since controls last said what is answered.
     """
 
     state: State
@@ -55,11 +56,12 @@ class _Move:
     key: str | None = None
     is_addressed: bool = False
     before: _Move | None = None
+    earlier: frozenset[str] = frozenset()
 
     @property
-    def earlier(self) -> set[str]:
-        """The keys that were moved before and not answered yet."""
-        return {self.before.key or "", *self.before.earlier} - {""} if self.before is not None else set()
+    def moved(self) -> frozenset[str]:
+        """The keys that were moved, its own among them."""
+        return self.earlier if self.key is None else self.earlier | {self.key}
 
 
 class Page:
@@ -176,7 +178,10 @@ class Page:
         self._said = None
         last = self._last
         before = last.before if last.place == place and last is not self._at else last  # a slider on its way
-        self._begin(_Move(state, place, key, is_addressed, before if self._is_under_way else None))
+        earlier = last.moved
+        if not self._is_under_way:
+            before, earlier = None, frozenset()
+        self._begin(_Move(state, place, key, is_addressed, before, earlier))
 
     # What follows.
 
@@ -204,7 +209,7 @@ class Page:
                     question = await asyncio.to_thread(ask, self._tables, move.state, move.key, move.earlier)
                 if is_last():
                     self._answered, self._scenario = number, question.scenario
-                    self._last = self._at = replace(move, state=question.state)
+                    self._last = self._at = replace(move, state=question.state, before=None)
                     await self._tries(question, move, lambda: number == self._answered and self._running())
             except (OutdatedError, EndedError):
                 return

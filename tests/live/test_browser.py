@@ -304,6 +304,13 @@ def at_once(page, *moves):
     )
 
 
+@pytest.mark.deep
+def test_more_moves_than_calls_can_be_nested_are_answered(page):
+    page.unfold("mitigations")
+    at_once(page, *(("SMAP", None), ("page-table isolation", None)) * 1201)
+    page.until(lambda: "mitigations.pti=false&mitigations.smap=false" in query(page))
+
+
 def test_moves_in_quick_succession_are_all_answered(page):
     page.unfold("mitigations")
     at_once(page, ("SMAP", None), ("page-table isolation", None))
