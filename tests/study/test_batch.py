@@ -52,7 +52,7 @@ def test_who_no_longer_waits_ends_the_jobs_that_have_not_begun():
     jobs = [Job(number, {}) for number in range(3)]
     with ThreadPoolExecutor(1) as pool:
         with pytest.raises(KeyboardInterrupt):
-            answers(held, [case() for _ in jobs], jobs, pool, progress)
+            answers(held, [case()] * 3, jobs, pool, progress)
         later = pool.submit(lambda: "the pool goes on")
         begun.clear()
         goes_on.set()

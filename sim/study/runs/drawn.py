@@ -106,9 +106,9 @@ def parts(
         yield from _structured(structures_of(Itself(case), turned), columns, numbers, least)
 
 
-def on_structure(case: Case, values: Values | None = None) -> DrawnRuns | None:
-    """Return the run of a case at some values on its structure; None where it is built by itself."""
-    base = case.based(values or {})
+def on_structure(case: Case) -> DrawnRuns | None:
+    """Return the run of a case with its tables as they are on its structure; None where it is built by itself."""
+    base = case.based({})
     ((_, runs),) = parts(base.case, [base.values], least=1)
     return runs
 

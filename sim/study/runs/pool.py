@@ -27,7 +27,7 @@ import numpy as np
 from sim.config.errors import ConfigError
 from sim.config.progress import Counted
 from sim.costs.audit import Itself
-from sim.study.runs.case import Based, Case, Floats
+from sim.study.runs.case import Case, Floats
 from sim.study.runs.drawn import Answer, Values, figures
 from sim.study.runs.sent import Knowing, Sender
 
@@ -258,15 +258,13 @@ def answers(
 
 def _on_their_bases(cases: Sequence[Case], jobs: Sequence[Job]) -> tuple[Sequence[Case], Sequence[Job]]:
     """Return the cases that are run in the place of some, each once, and the jobs with the values that this takes."""
-    bases = [case.base or Based(case, {}) for case in cases]
-    run = {Itself(base.case): None for base in bases}
-    numbers = {case: number for number, case in enumerate(run)}
-    moved = [
-        Job(numbers[Itself(base.case)], {**base.values, **job.values} if base.values else job.values)
-        for job in jobs
-        for base in (bases[job.case],)
-    ]
-    return [case.wrapped for case in run], moved
+    if not any(case.base for case in cases):
+        return cases, jobs
+    bases = [case.based({}) for case in cases]
+    same = [Itself(base.case) for base in bases]
+    numbers = {case: number for number, case in enumerate(dict.fromkeys(same))}
+    moved = [Job(numbers[same[job.case]], {**bases[job.case].values, **job.values}) for job in jobs]
+    return [case.wrapped for case in numbers], moved
 
 
 def _chunks(jobs: Sequence[Job], weight: int, least: int) -> list[list[int]]:
