@@ -118,7 +118,7 @@ def answers(
     executor, or by threads of this process. OutdatedError once the answer is not `wanted` any more, ConfigError for
     what cannot be simulated.
     """
-    few = few if draws is None else min(few, draws)
+    few = _few(few, draws)
     sides = grounded.sides if grounded else None
     asked = _Asked(question.scenario, question.folder, wanted, executor, sides, begun.nominals if begun else None)
     if begun is None:
@@ -129,6 +129,11 @@ def answers(
     review = asked.bounded(begun.answer.review)
     yield StagedAnswer(question, review, Stage.BOUNDS)
     yield StagedAnswer(question, asked.whole(review, draws), Stage.WHOLE)
+
+
+def _few(few: int, draws: int | None) -> int:
+    """Return the draws of the first stages: not more than are asked for."""
+    return few if draws is None else min(few, draws)
 
 
 def nominal(scenario: Scenario, wanted: Wanted, executor: Executor | None = None) -> Result:
@@ -163,11 +168,13 @@ class Known:
 
         OutdatedError once that is not `wanted` any more.
         """
-        grounded, few = self._grounds.of(tables, question), min(FEW_DRAWS, question.state.draws or FEW_DRAWS)
-        is_known = self._begun_of(question) is not None or self.answer(question) is not None
-        if executor is not None and grounded.ground.is_quick and not is_known:
+        if executor is None or self._begun_of(question) is not None or self.answer(question) is not None:
+            return
+        grounded = self._grounds.of(tables, question)
+        if grounded.ground.is_quick:
             asked = _Asked(question.scenario, question.folder, wanted, executor, grounded.sides)
-            keep_latest(self._begun, question.state, asked.begun(question, few, grounded), _BEGUN)
+            begun = asked.begun(question, _few(FEW_DRAWS, question.state.draws), grounded)
+            keep_latest(self._begun, question.state, begun, _BEGUN)
 
     def _begun_of(self, question: Question) -> Begun | None:
         """Return what is begun of a question; not where its tables were edited since then."""

@@ -257,8 +257,8 @@ class Page:
                     drawn.set()
                 if answer.has_bounds:
                     await self._until_asked(wanted)
-                if answer.has_bounds and wanted():
-                    self._form.show_inputs(answer, move.place)
+                    if wanted():
+                        self._form.show_inputs(answer, move.place)
                 if answer.is_whole:
                     self._known.keep(answer)
                 answer = await upcoming
