@@ -368,7 +368,9 @@ def _busy_seconds(process):
     return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK") + sum(map(_busy_seconds, children))
 
 
-@pytest.mark.parametrize("is_busy", [pytest.param(False, id="idle"), pytest.param(True, id="computing")])
+@pytest.mark.parametrize(
+    "is_busy", [pytest.param(False, id="idle"), pytest.param(True, id="computing", marks=pytest.mark.deep)]
+)
 def test_a_dead_server_is_said(folder, reader, is_busy):
     with serving(*SHORT, folder=folder) as (process, address):
         reader.open(address)
