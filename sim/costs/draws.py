@@ -287,6 +287,10 @@ def _not(holds: Any, _: Any) -> Any:
     return np.logical_not(holds) if _of_draws(holds) else not holds
 
 
+def _and(left: Any, right: Any) -> Any:
+    return np.logical_and(left, right) if _of_draws(left, right) else bool(left and right)
+
+
 def _or(left: Any, right: Any) -> Any:
     return np.logical_or(left, right) if _of_draws(left, right) else bool(left or right)
 
@@ -356,6 +360,12 @@ def either(comparisons: Iterable[bool]) -> bool:
         elif holds:
             return True
     return result
+
+
+def both(holds: bool, too: bool) -> bool:
+    """Return whether two comparisons hold, draw by draw."""
+    made: bool = _done(_and, holds, too)
+    return made
 
 
 def unless(holds: Any, value: Any) -> Any:

@@ -301,7 +301,7 @@ def _latencies(scenario: Scenario, variant: Access, table: CostTable) -> Latenci
     left_behind = variant.mapping.pinned and scenario.placement.numa_rebalancing
     return Latencies(
         near_hit_ps=table.whole_ps("l1_hit"),
-        far_hit_ps=table.whole_ps(_reuse_level(scenario, table)),
+        far_hit_ps=table.reuse_hit_ps(_reuse_hits(scenario, table)),
         transfer_ps=table.whole_ps(table.transfer_primitive),
         clean_ps=table.whole_ps("memory_remote" if left_behind else "l3_hit"),
         stream_ps=table.whole_ps("line_stream"),
@@ -309,20 +309,19 @@ def _latencies(scenario: Scenario, variant: Access, table: CostTable) -> Latenci
     )
 
 
-def _reuse_level(scenario: Scenario, table: CostTable) -> str:
-    footprint = scenario.virtqueue.size * scenario.device.reuse_bytes_per_packet.value
-    return table.reuse_hit(footprint)
+def _reuse_hits(scenario: Scenario, table: CostTable) -> dict[str, bool]:
+    return table.reuse_hits(scenario.virtqueue.size, scenario.device.reuse_bytes_per_packet)
 
 
-def _wait_names(scenario: Scenario, table: CostTable) -> dict[Wait, str]:
-    return {
+def _wait_names(scenario: Scenario, table: CostTable) -> dict[Wait, dict[str, bool]]:
+    always = {
         Wait.NEAR_HIT: "l1_hit",
-        Wait.FAR_HIT: _reuse_level(scenario, table),
         Wait.TRANSFER: table.transfer_primitive,
         Wait.CLEAN: "l3_hit",
         Wait.STORES: "store_drain",
         Wait.BLOCKED: "idle",
     }
+    return {kind: {name: True} for kind, name in always.items()} | {Wait.FAR_HIT: _reuse_hits(scenario, table)}
 
 
 def _setup(scenario: Scenario, variant: Access) -> tuple[Component, ...]:

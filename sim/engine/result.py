@@ -232,8 +232,9 @@ class Span:
                 for parts, factor in ((row.components, times), (row.unit_components, count)):
                     for part in parts:
                         totals[part.primitive] = totals.get(part.primitive, 0) + self.price(part.cost_ps) * factor
-            for kind, name in self.plan.wait_names.items():
-                totals[name] = totals.get(name, 0) + self.waits_ps(segment.index, kind)
+            for kind, names in self.plan.wait_names.items():
+                for name, holds in names.items():
+                    totals[name] = totals.get(name, 0) + self.price(holds) * self.waits_ps(segment.index, kind)
         return totals
 
     def executed_rows(self, segment: Segment) -> Iterator[tuple[Row, Any]]:

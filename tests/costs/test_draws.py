@@ -12,6 +12,7 @@ from sim.costs.draws import (
     Divided,
     Formulas,
     as_in_tables,
+    both,
     either,
     everywhere,
     least,
@@ -47,6 +48,7 @@ FORMULAS = [
     lambda x, other: whole(x * 1e-6),
     lambda x, other: unless(x > other, x),
     lambda x, other: ratio(other, whole(x * 1e-12)),
+    lambda x, other: both(x > 1, negated(x >= other)) * 3,
     lambda x, other: either([x > other, x < 1]) * 1 + negated(x >= other) * 2 + (x == other) * 4 + (x != 1) * 8,
 ]
 

@@ -18,7 +18,7 @@ def row(plan, label):
 
 def paid_ps(plan, label):
     """Picoseconds that a copy pays for the line that the driver has written."""
-    transfer = plan.wait_names[Wait.TRANSFER]
+    (transfer,) = plan.wait_names[Wait.TRANSFER]
     return sum(part.cost_ps for part in row(plan, label).components if part.primitive == transfer)
 
 

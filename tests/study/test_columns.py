@@ -30,7 +30,7 @@ def test_everything_that_a_plan_is_made_of_is_a_time_part(plans):
     for plan in built:
         for rows in plan.class_rows.values():
             parts |= {part.primitive for row in rows for part in (*row.components, *row.unit_components)}
-        parts |= set(plan.wait_names.values())
+        parts |= {name for names in plan.wait_names.values() for name in names}
     assert parts <= set(TIME_PARTS)
 
 

@@ -211,13 +211,21 @@ def test_a_plan_that_looks_at_the_sizes_of_its_traffic_is_of_its_own_size(monkey
 
 
 @pytest.mark.parametrize("name", [SEED, "vhost-user-tx", "af-xdp-tx", "virtio-net-receive-gso"])
-def test_all_draws_within_the_ranges_share_one_structure(name):
+@pytest.mark.parametrize("ring", [256, 512])
+def test_all_draws_within_the_ranges_share_one_structure(name, ring):
     """So that a decision that is new in a formula, and parts them, is seen."""
-    scenario = sim.load_scenario(name)
-    own = case(name, scenario.access[0].name, scenario.traffic.sizes[0])
-    parting = ("cpu.l1_bytes", "cpu.l2_bytes", "device.reuse_bytes_per_packet")  # another level of cache
-    draws = [{key: value for key, value in values.items() if key not in parting} for values in drawn(own, 50)]
+    scenario = sim.load_scenario(name, overrides=[f"virtqueue.size={ring}"])
+    own = Case(one_point(scenario, scenario.access[0].name, scenario.traffic.sizes[0]))
+    draws = drawn(own, 50)
     assert [len(part) for part, runs in parts(own, draws) if runs is not None] == [50]
+    assert figures(own, draws[:4]) == [alone(own, values) for values in draws[:4]]
+
+
+def test_all_levels_are_drawn_that_a_line_met_again_may_come_from():
+    """1024 packets with 384 bytes each do not fit L2, and those with the least of their range, 192, do."""
+    scenario = sim.load_scenario(SEED, overrides=["virtqueue.size=1024"])
+    assert 1024 * 192 < scenario.cpu.l2_bytes.value < 1024 * 384
+    assert {"cpu.primitives.l2_hit", "cpu.primitives.l3_hit"} <= set(Case(one_point(scenario, "copy_user", 64)).plan.inputs)
 
 
 def test_draws_of_another_structure_are_parted_by_what_decides_it():

@@ -97,8 +97,9 @@ class Plan:
     `bounding` are the actors that may bound the rate, the last on the way of a packet first, where packets are lost
     between them (else all, in any order).
     `banks` of registers are simulated: one for each queue, and for both rings of a guest that forwards.
-    `wait_names` are what a breakdown calls each kind of waiting, `line_moves` the parts of a breakdown that move a line
-    from one cache to another. `first_owner` is the actor that has written every line at the start of time.
+    `wait_names` are what a breakdown calls each kind of waiting: the name that holds, of those that may hold in a draw.
+    `line_moves` are the parts of a breakdown that move a line from one cache to another. `first_owner` is the actor
+    that has written every line at the start of time.
     """
 
     access: str
@@ -110,7 +111,7 @@ class Plan:
     regions: dict[str, int]
     initial: dict[int, int]
     latencies: Latencies
-    wait_names: dict[Wait, str]
+    wait_names: dict[Wait, dict[str, bool]]
     line_moves: tuple[str, ...]
     first_owner: int
     cycle_ps: float

@@ -173,7 +173,7 @@ class _Recorder:
             yield Part("idle", True, 1, begun.start_ps - begun.arrived_ps)
         number, at_ps = begun.segment.index, begun.start_ps
         for kind in (Wait.STORES, Wait.NEAR_HIT, Wait.FAR_HIT, Wait.TRANSFER, Wait.CLEAN):
-            name = self.plan.wait_names[kind]
+            name = next(name for name, holds in self.plan.wait_names[kind].items() if holds)
             time_ps = machine.waits_ps[number][kind] - begun.waits_ps[kind]
             count = machine.wait_events[number][kind] - begun.events[kind]
             if time_ps:
