@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from sim.costs.draws import total
 from sim.datapath.host.queues import MARK
 from sim.datapath.plan.plan import BACKGROUND, Plan, Segment, Wait
 from sim.datapath.plan.registers import Register
@@ -209,17 +211,21 @@ class Span:
     counts: npt.NDArray[np.int64]
     price: Callable[[Any], Any]
 
+    def count(self, segment: int, column: int) -> Any:
+        """Return what was counted of a segment, draw by draw."""
+        return self.counts[..., segment, column]
+
     def executions(self, segment: int) -> Any:
         """Return how often a segment ran, draw by draw."""
-        return self.counts[..., segment, Count.EXECUTIONS]
+        return self.count(segment, Count.EXECUTIONS)
 
     def units(self, segment: int) -> Any:
         """Return for how many units a segment ran, draw by draw."""
-        return self.counts[..., segment, Count.UNITS]
+        return self.count(segment, Count.UNITS)
 
     def waits_ps(self, segment: int, kind: Wait) -> Any:
         """Return how long a segment waited, draw by draw."""
-        return self.counts[..., segment, Count.WAITS_PS + kind]
+        return self.count(segment, Count.WAITS_PS + kind)
 
     def breakdown_ps(self, actor: int) -> dict[str, Any]:
         """Add up count x cost of every row, and the waits, by primitive, draw by draw."""
@@ -247,30 +253,30 @@ class Span:
         if number not in self.plan.class_rows:
             return [(self.plan.rows[number], self.executions(segment.index))]
         rows = self.plan.class_rows[number]
-        return [(row, self.counts[..., segment.index, Count.CLASSES + place]) for place, row in enumerate(rows)]
+        return [(row, self.count(segment.index, Count.CLASSES + place)) for place, row in enumerate(rows)]
 
     def rows(self, packets: Any) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any], Any]:
         """Return executions, time and waiting in ps per packet, by `actor.row`, and worker instructions per packet."""
-        waits = self.counts[..., Count.WAITS_PS : Count.WAIT_EVENTS].sum(axis=-1)
         rates: dict[str, Any] = {}
         times: dict[str, Any] = {}
         waits_of: dict[str, Any] = {}
         instructions: Any = 0.0
         for segment in self.plan.segments:
             run, count = self.executions(segment.index), self.units(segment.index)
+            waited_ps = sum(self.waits_ps(segment.index, kind) for kind in Wait)
             for position, number in enumerate(segment.rows):
                 row = self.plan.rows[number]
                 name = f"{row.actor}.{row.label}"
                 executed = count if row.per_unit else run
                 rates[name] = rates.get(name, 0.0) + executed / packets
-                waited = waits[..., segment.index] if position == 0 else 0
+                waited = waited_ps if position == 0 else 0
                 waits_of[name] = waits_of.get(name, 0.0) + waited / packets
                 executed_rows = self.executed(segment, number)
                 priced = sum(self.price(ran.cost_ps) * often for ran, often in executed_rows)
                 spent = priced + count * self.price(row.unit_ps) + waited
                 times[name] = times.get(name, 0.0) + spent / packets
                 if segment.actor == WORKER:
-                    own = sum(self.price(ran.instructions) * often for ran, often in executed_rows)
+                    own = total(self.price(ran.instructions) * often for ran, often in executed_rows)
                     instructions = instructions + own + count * self.price(row.unit_instructions)
         return rates, times, waits_of, instructions / packets
 
@@ -297,12 +303,21 @@ class _MeasuredSpan(Span):
     first: Checkpoint
     last: Checkpoint
 
+    @cached_property
+    def _counts(self) -> list[list[int]]:
+        counts: list[list[int]] = self.counts.tolist()
+        return counts
+
+    def count(self, segment: int, column: int) -> int:
+        """Return what was counted of a segment, as a plain number: those are added up in a fraction of the time."""
+        return self._counts[segment][column]
+
     def transfers(self, packets: int) -> dict[str, float]:
         """Return modified lines that the worker fetched from the driver's cache, per packet, by region."""
         lines: dict[str, float] = {}
         for segment in self.plan.segments:
             if segment.actor == WORKER and segment.read is not None:
-                moved = float(self.counts[segment.index, Count.WAIT_EVENTS + Wait.TRANSFER]) / packets
+                moved = self.count(segment.index, Count.WAIT_EVENTS + Wait.TRANSFER) / packets
                 region = segment.read.region.partition(MARK)[0]
                 lines[region] = lines.get(region, 0.0) + moved
         return lines

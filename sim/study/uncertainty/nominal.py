@@ -15,7 +15,7 @@ from sim.config.tables.calibration import Path as PathClass
 from sim.costs.audit import Itself, with_far_outside
 from sim.datapath import Plan
 from sim.engine import Point
-from sim.study.runs.case import Case, entries
+from sim.study.runs.case import SIZE, Case, entries
 from sim.study.runs.drawn import Values, in_words, parts, ran
 from sim.study.runs.pool import Job, answers
 from sim.study.runs.structures import read_by
@@ -87,7 +87,7 @@ def _once(cases: Sequence[Case]) -> list[Job]:
 
 def _said_of(case: Case, nominal: Nominal) -> Nominal:
     """Return what a case gives that another one was run for: with what is to be said of its own costs."""
-    if case.base is None or not case.base.values:
+    if case.base is None or case.base.values.keys() <= {SIZE}:
         return nominal
     point, basis = nominal.point, nominal.basis
     read = entries(case.scenario, basis.read)
