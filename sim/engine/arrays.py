@@ -91,6 +91,7 @@ class Arrays(NamedTuple):
 
     `arrivals` are the times of the packets from `arrivals_from` on; those before have arrived.
     Rows of `exposed_ps` (latency that nothing hides, by `Wait`), `counts` and `last_lines` are segments.
+    The histogram is the last: nothing that happens depends on it.
     """
 
     segments: Records
@@ -109,8 +110,8 @@ class Arrays(NamedTuple):
     counts: Integers
     last_lines: Integers
     totals: Records
-    histogram: Integers
     posted_at_ps: Integers
+    histogram: Integers
 
 
 class Stop(IntEnum):
@@ -137,7 +138,7 @@ class Until(NamedTuple):
 class Noted(NamedTuple):
     """What is noted of draws: how many checkpoints, what at each, totals in the end; the first axis is that of draws.
 
-    Axes of `counts` are draws, checkpoints, segments, columns of `Count`.
+    Axes of `counts` are draws, checkpoints, segments, columns of `Count`. Rows of `states` are what draws go on from.
     """
 
     checkpoints: Integers
@@ -145,6 +146,7 @@ class Noted(NamedTuple):
     packets: Integers
     counts: Integers
     ends: Records
+    states: Integers
 
 
 #: The columns of the arrays of records.

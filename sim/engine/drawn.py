@@ -12,8 +12,8 @@ from sim.config.progress import Counted
 from sim.config.scenario.scenario import Run
 from sim.costs.draws import Divided, Formulas, Values, somewhere
 from sim.datapath.plan.plan import Plan
-from sim.engine.arrays import Arrays, Integers
-from sim.engine.fast import FastEngine, check_indices, note_draws
+from sim.engine.arrays import Arrays, Integers, Noted
+from sim.engine.fast import FastDraws, FastEngine, check_indices
 from sim.engine.horizon import check_horizon
 from sim.engine.order import TieOrder
 from sim.engine.packed import Packed
@@ -122,14 +122,17 @@ class DrawnRuns:
         """Run the draws together up to the first looks, and yield those that are precise by then."""
         if self._structure.looks_many_times:
             return
-        left = np.arange(self._draws)
-        for look in range(_LOOKS):
-            packets = self._looks.packets(look, self._run)
-            looked = [self._at_look(part, packets) for part in self._parts(left, packets)]
-            yield from (behind for precise, _ in looked for behind in precise)
-            left = np.concatenate([others for _, others in looked])
-            if packets == self._run.packets or not len(left):
-                return
+        most_packets = self._looks.packets(_LOOKS - 1, self._run)
+        for part in self._parts(most_packets):
+            runs = FastDraws(self._structure.packed, self._prices[part], len(part), most_packets, self._looks.every)
+            left = np.arange(len(part))
+            for look in range(_LOOKS):
+                packets = self._looks.packets(look, self._run)
+                runs.run(left, packets)
+                precise, left = self._at_look(runs.noted, part, left, is_last=packets == self._run.packets)
+                yield from precise
+                if packets == self._run.packets or not len(left):
+                    break
 
     def alone(self, draw: int) -> Behind:
         """Run one draw as long as it takes. Raises what its run does."""
@@ -161,32 +164,34 @@ class DrawnRuns:
         engine, period_ps = FastEngine(self.plan, self._looks.every, arrays=self.packed(draw)), self.plan.period_ps
         return engine, until_precise(engine, self._run, self._looks, self._prices_of(draw)(period_ps), progress)
 
-    def _at_look(self, draws: Integers, packets: int) -> tuple[list[Behind], Integers]:
-        """Run some draws from the start until so many packets are used; return those that are precise, and the others.
+    def _at_look(self, noted: Noted, part: Integers, left: Integers, *, is_last: bool) -> tuple[list[Behind], Integers]:
+        """Return those of a part's draws that are precise by now, and the numbers in it of the others.
 
         One that has come to a single checkpoint is in neither: alone it is measured from the start of time then.
         """
-        noted = note_draws(self._structure.packed, self._prices[draws], packets, self._looks.every)
-        check_indices(self.plan, noted.ends[noted.checkpoints > 0])
-        precise, others = [], [draws[:0]]
-        for checkpoints in np.unique(noted.checkpoints[noted.checkpoints > 1]).tolist():
-            rows = np.flatnonzero(noted.checkpoints == checkpoints)
-            times, used = noted.times_ps[rows, :checkpoints], noted.packets[rows, :checkpoints]
+        checkpoints = noted.checkpoints[left]
+        check_indices(self.plan, noted.ends[left[checkpoints > 0]])
+        precise, others = [], [left[:0]]
+        for number in np.unique(checkpoints[checkpoints > 1]).tolist():
+            rows = left[checkpoints == number]
+            times, used = noted.times_ps[rows, :number], noted.packets[rows, :number]
             rates = estimates(times, used)
-            enough = np.array([packets == self._run.packets or self._looks.enough(rate, self._run) for rate in rates])
-            others.append(draws[rows[~enough]])
+            enough = np.array([is_last or self._looks.enough(rate, self._run) for rate in rates])
+            others.append(rows[~enough])
             firsts = np.array([rate.first for rate in rates])
             for first in np.unique(firsts[enough]).tolist():
                 these = np.flatnonzero(enough & (firsts == first))
-                last, counts = checkpoints - 1, noted.counts[rows[these]]
-                numbers, span_packets = draws[rows[these]], used[these, last] - used[these, first]
-                span = self._span(counts[:, last] - counts[:, first], numbers)
-                precise.append(Behind(span, numbers, span_packets, times[these, last] - times[these, first]))
+                last, draws = number - 1, part[rows[these]]
+                counts = noted.counts[rows[these], last] - noted.counts[rows[these], first]
+                packets = used[these, last] - used[these, first]
+                behind = Behind(self._span(counts, draws), draws, packets, times[these, last] - times[these, first])
+                precise.append(behind)
         return precise, np.concatenate(others)
 
-    def _parts(self, draws: Integers, packets: int) -> Iterator[Integers]:
-        """Part draws of so many packets into as many as are run at a time."""
-        noted = (packets // self._looks.every + 2) * self._structure.packed.counted
+    def _parts(self, packets: int) -> Iterator[Integers]:
+        """Part the draws, of so many packets at most, into as many as are run at a time."""
+        packed = self._structure.packed
+        noted = (packets // self._looks.every + 2) * packed.counted + packed.live
         at_a_time = max(1, min(_DRAWS_AT_A_TIME, _PACKETS_AT_A_TIME // packets, _NOTED_AT_A_TIME // noted))
-        for first in range(0, len(draws), at_a_time):
-            yield draws[first : first + at_a_time]
+        for first in range(0, self._draws, at_a_time):
+            yield np.arange(first, min(first + at_a_time, self._draws))

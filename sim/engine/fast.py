@@ -79,27 +79,32 @@ def check_indices(plan: Plan, totals: Records, registers: Integers | None = None
             raise RuntimeError(f"{name}: {outside[0]} is not within 0 to {most}; the model is at fault")
 
 
-def note_draws(packed: Packed, prices: Integers, packets: int, every: int) -> Noted:
-    """Simulate draws from the start of time until so many packets are used, with a checkpoint after each `every`.
+class FastDraws:
+    """Draws of a Plan from the start of time, with a checkpoint after each `every` packets, and at most so many.
 
-    Rows of `prices` are draws.
+    Rows of `prices` are draws, or there is one for all of them.
     """
-    draws = len(prices)
-    buffer = np.empty_like(packed.start)
-    arrays = packed.views(buffer)
-    checkpoints = packets // every + 2
-    noted = Noted(
-        checkpoints=np.zeros(draws, dtype=np.int64),
-        times_ps=np.empty((draws, checkpoints), dtype=np.int64),
-        packets=np.empty((draws, checkpoints), dtype=np.int64),
-        counts=np.empty((draws, checkpoints, *arrays.counts.shape), dtype=np.int64),
-        ends=np.zeros(draws, dtype=TOTAL),
-    )
-    until = Until(
-        np.empty((0, len(TraceEvent.__annotations__)), dtype=np.int64), packets, every, _EVENTS_BETWEEN_SIGNALS
-    )
-    _draws(arrays, buffer, packed.start, packed.places, prices, until, noted)
-    return noted
+
+    def __init__(self, packed: Packed, prices: Integers, draws: int, most_packets: int, every: int) -> None:
+        self._packed, self._prices, self._every = packed, prices, every
+        self._buffer = np.empty_like(packed.start)
+        self._arrays = packed.views(self._buffer)
+        checkpoints = most_packets // every + 2
+        self.noted = Noted(
+            checkpoints=np.zeros(draws, dtype=np.int64),
+            times_ps=np.empty((draws, checkpoints), dtype=np.int64),
+            packets=np.empty((draws, checkpoints), dtype=np.int64),
+            counts=np.empty((draws, checkpoints, *self._arrays.counts.shape), dtype=np.int64),
+            ends=np.zeros(draws, dtype=TOTAL),
+            states=np.empty((draws, packed.live), dtype=np.int64),
+        )
+
+    def run(self, draws: Integers, packets: int) -> None:
+        """Simulate some of them, by number, until so many packets are used; each goes on from where it stopped."""
+        trace = np.empty((0, len(TraceEvent.__annotations__)), dtype=np.int64)
+        until = Until(trace, packets, self._every, _EVENTS_BETWEEN_SIGNALS)
+        packed = self._packed
+        _draws(self._arrays, self._buffer, draws, packed.start, packed.places, self._prices, until, self.noted)
 
 
 class FastEngine:

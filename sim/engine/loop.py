@@ -420,20 +420,34 @@ def simulate_events(a: Arrays, trace: Integers, target: int, checkpoint_at: int,
 
 @_entry
 def simulate_draws(
-    a: Arrays, buffer: Integers, start: Integers, places: Integers, prices: Integers, until: Until, noted: Noted
+    a: Arrays,
+    buffer: Integers,
+    draws: Integers,
+    start: Integers,
+    places: Integers,
+    prices: Integers,
+    until: Until,
+    noted: Noted,
 ) -> int:
-    """Simulate draws one after the other, each from the start of time until enough packets are used; return 0.
+    """Simulate some draws, one after the other, until enough packets are used; return 0.
 
-    `a` is the buffer as arrays. Each draw begins with what is in `start`, and its row of `prices` (or the only one) in
-    their places. Where one stops for another reason than a checkpoint, no checkpoint of it is left.
+    `a` is the buffer as arrays. A draw goes on from where it stopped. Where it has no checkpoint it begins with what is
+    in `start`, and its row of `prices` (or the only one) in their places. Where one stops for another reason than a
+    checkpoint, no checkpoint of it is left.
     """
-    for draw in range(len(noted.ends)):
-        for place in range(len(start)):
-            buffer[_at(place)] = start[_at(place)]
-        row = draw if len(prices) > 1 else 0
-        for price in range(len(places)):
-            buffer[_at(places[_at(price)])] = prices[row, _at(price)]
-        totals, due_at, checkpoint = a.totals[0], 0, 0
+    for number in range(len(draws)):
+        draw = draws[_at(number)]
+        totals, due_at, checkpoint = a.totals[0], 0, noted.checkpoints[draw]
+        if checkpoint:
+            due_at = (noted.packets[draw, checkpoint - 1] // until.every + 1) * until.every
+            for place in range(noted.states.shape[1]):
+                buffer[_at(place)] = noted.states[draw, place]
+        else:
+            for place in range(noted.states.shape[1]):
+                buffer[_at(place)] = start[_at(place)]
+            row = draw if len(prices) > 1 else 0
+            for price in range(len(places)):
+                buffer[_at(places[_at(price)])] = prices[row, _at(price)]
         stop = simulate_events(a, until.trace, until.packets, due_at, until.most_events)
         while stop == Stop.CHECKPOINT and checkpoint < noted.times_ps.shape[1]:
             noted.times_ps[draw, checkpoint] = totals.now_ps
@@ -446,4 +460,6 @@ def simulate_draws(
             stop = simulate_events(a, until.trace, until.packets, due_at, until.most_events)
         noted.checkpoints[draw] = checkpoint if stop == Stop.REACHED else 0
         noted.ends[draw] = a.totals[0]
+        for place in range(noted.states.shape[1]):
+            noted.states[draw, place] = buffer[_at(place)]
     return 0

@@ -46,10 +46,12 @@ def _examples() -> dict[str, tuple[Any, ...]]:
         for name in Arrays._fields
     }
     until = Until(integers[2], 0, 0, 0)
-    noted = Noted(integers[1], integers[2], integers[2], integers[4], np.zeros(0, dtype=arrays.TOTAL))
+    noted = Noted(
+        integers[1], integers[2], integers[2], integers[4], np.zeros(0, dtype=arrays.TOTAL), states=integers[2]
+    )
     return {
         "simulate_events": (Arrays(**fields), integers[2], 0, 0, 0),
-        "simulate_draws": (Arrays(**fields), *[integers[1]] * 3, integers[2], until, noted),
+        "simulate_draws": (Arrays(**fields), *[integers[1]] * 4, integers[2], until, noted),
     }
 
 

@@ -39,11 +39,14 @@ class Packed:
         Where prices stand in it, shape (prices,).
     counted
         Integers that are counted of a run.
+    live
+        Integers, the first ones, that what happens next depends on.
     """
 
     def __init__(self, plan: Plan, ties: TieOrder) -> None:
         self._like = pack_structure(plan, ties)
         self.counted = self._like.counts.size
+        self.live = sum(a.nbytes for n, a in enumerate(self._like[:-1]) if n != _ARRIVALS) // np.int64().nbytes
         buffered = [array for number, array in enumerate(self._like) if number != _ARRIVALS]
         self.start: Integers = np.concatenate([array.view(np.int64).ravel() for array in buffered])
         priced = list(_priced(plan, self.views(np.arange(len(self.start)))))

@@ -156,5 +156,3 @@ def test_levels_that_a_range_reaches_are_all_said(low, high, levels):
         hits = table(*CACHES).reuse_hits(256, apart(value, low, high))
         assert set(hits) == levels
         assert sum(hits.values()) == 1
-
-

@@ -14,6 +14,7 @@ from sim.costs.audit import Itself
 from sim.datapath import build_plan
 from sim.engine import simulate
 from sim.engine.arrays import Arrays
+from sim.engine.fast import FastDraws
 from sim.engine.order import TieOrder
 from sim.engine.packed import pack
 from sim.study.runs import structures as structures_module
@@ -225,7 +226,26 @@ def test_all_levels_are_drawn_that_a_line_met_again_may_come_from():
     """1024 packets with 384 bytes each do not fit L2, and those with the least of their range, 192, do."""
     scenario = sim.load_scenario(SEED, overrides=["virtqueue.size=1024"])
     assert 1024 * 192 < scenario.cpu.l2_bytes.value < 1024 * 384
-    assert {"cpu.primitives.l2_hit", "cpu.primitives.l3_hit"} <= set(Case(one_point(scenario, "copy_user", 64)).plan.inputs)
+    assert {"cpu.primitives.l2_hit", "cpu.primitives.l3_hit"} <= set(
+        Case(one_point(scenario, "copy_user", 64)).plan.inputs
+    )
+
+
+def test_draws_that_are_not_precise_at_a_look_go_on_from_there(monkeypatch):
+    """On kernels of today many are not at the first, nor the second; each has the figures that it has alone."""
+    looked = []
+
+    def run(runs, draws, packets, plain=FastDraws.run):
+        looked.append((packets, len(draws)))
+        plain(runs, draws, packets)
+
+    monkeypatch.setattr(FastDraws, "run", run)
+    own = Case(one_point(sim.load_scenario(SEED, overrides=["kernel=v6.12"]), "vmap", 64))
+    draws = drawn(own, 24, seed=4)
+    assert figures(own, draws) == [alone(own, values) for values in draws]
+    packets, left = zip(*looked, strict=True)
+    assert packets[:2] == (1536, 2560)  # of 256 packets each: 2 to warm up and 4 batches; 4 more
+    assert left[0] > left[1] > left[2] > 0
 
 
 def test_draws_of_another_structure_are_parted_by_what_decides_it():
