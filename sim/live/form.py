@@ -94,6 +94,13 @@ class Form:
         """The controls that are off or on."""
         return [control for control, _ in self._widgets.values() if control.kind == "switch"]
 
+    def looked_at(self, label: str, name: str) -> tuple[Control, str] | None:
+        """Return the control of a label that somebody looks at, and the text of the name there; None for no choice."""
+        for control, widget in self._widgets.values():
+            if control.label == label and not widget.idle and (text := widget.choice(name)) is not None:
+                return control, text
+        return None
+
     def slides(self, place: str) -> bool:
         """Return whether a control is a slider: others are where they are asked to be."""
         return place in self._entries or (place in self._widgets and self._widgets[place][0].kind == "slide")

@@ -18,7 +18,7 @@ from sim.config.errors import ConfigError
 from sim.config.scenario.scenario import Scenario
 from sim.live import show
 from sim.live.answers import Known, OutdatedError, Stage, StagedAnswer
-from sim.live.controls import ACCESS, Control, keys_of, moved, turned
+from sim.live.controls import ACCESS, Control, chosen, keys_of, moved
 from sim.live.form import Form
 from sim.live.questions import Question, Tables, ask
 from sim.live.sections import Sections
@@ -87,6 +87,7 @@ class Page:
         self._first = first
         self._numbers = count(1)
         self._move, self._answered, self._moved_at = 0, 0, -inf
+        self._look = 0  # whose control or option somebody looks at is answered before it is moved; 0: none is
         self._last = _Move(first)  # that is not refused
         self._at: _Move | None = None  # that is answered, if so far nothing is wrong with it
         self._scenario: Scenario | None = None  # of the last one that has one
@@ -116,6 +117,7 @@ class Page:
             with ui.element("div").classes("answers") as self._answers:
                 self._sections = Sections(self._tables)
         ui.on("address", self._addressed)
+        ui.on("looked", self._looked)
 
     # What moves.
 
@@ -172,6 +174,27 @@ class Page:
             self._refuse(SCENARIO, error)
             return
         self.go(state, is_addressed=True)
+
+    def _looked(self, event: GenericEventArguments) -> None:
+        """Answer a control's move while somebody looks at it, or at an option of it: it is likely to come."""
+        question = self._question
+        at = self._form.looked_at(*map(str, event.args)) if question is not None and not self._is_under_way else None
+        if question is None or at is None:
+            return
+        look, move = next(self._numbers), self._move
+        self._look = look
+
+        def wanted() -> bool:
+            return (look, move) == (self._look, self._move) and self._running()
+
+        async def answer() -> None:
+            try:
+                await self._likely(question, *at, wanted)
+            finally:
+                if self._look == look:
+                    self._look = 0
+
+        background_tasks.create(answer())
 
     def go(self, state: State, place: str = "", key: str | None = None, *, is_addressed: bool = False) -> None:
         """Answer another state; `place` is the control that was moved, `key` the key that it changes."""
@@ -270,7 +293,7 @@ class Page:
             upcoming.cancel()
             if settling is not None:
                 settling.cancel()
-        await self._prepare(question, idle, executor, wanted)
+        await self._prepare(question, idle, wanted)
         await self._explain_idle(question, idle, wanted)
 
     async def _show(
@@ -325,21 +348,32 @@ class Page:
         self.go(self._first, is_addressed=True)
         self._said = SCENARIO, f"the address is left: {error}"
 
-    async def _prepare(
-        self, question: Question, idle: set[str], executor: Executor | None, wanted: Callable[[], bool]
-    ) -> None:
-        """Let rates of all sizes be there before a switch is turned."""
-
-        def build(control: Control) -> None:
-            with suppress(ConfigError):  # it is refused when it is turned
-                asked = ask(self._tables, *turned(control, question.state, question.scenario))
-                self._known.prepare(self._tables, asked, wanted, executor)
-
+    async def _prepare(self, question: Question, idle: set[str], wanted: Callable[[], bool]) -> None:
+        """Let rates of all sizes be there before a switch is turned; what somebody looks at comes first."""
         await asyncio.sleep(_PAUSE_SECONDS)
-        for control in self._form.switches:
+        left = [control for control in self._form.switches if control.key not in idle]
+        while left:
             await self._until_seen(wanted)
-            if control.key not in idle and wanted():
-                await asyncio.to_thread(build, control)
+            if not wanted():
+                return
+            if self._look:
+                await asyncio.sleep(_SETTLE_SECONDS)
+            elif await self._likely(question, left[0], "", lambda: wanted() and not self._look):
+                left.pop(0)
+
+    async def _likely(self, question: Question, control: Control, text: str, wanted: Callable[[], bool]) -> bool:
+        """Answer what choosing a text would ask for, at all sizes; return whether that was wanted to the end."""
+
+        def prepare() -> None:
+            asked = ask(self._tables, *chosen(control, question.state, question.scenario, text))
+            self._known.prepare(self._tables, asked, wanted, self._executor(wanted))
+
+        with suppress(ConfigError):  # it is refused when it is moved
+            try:
+                await asyncio.to_thread(prepare)
+            except (OutdatedError, EndedError):
+                return False
+        return True
 
     async def _explain_idle(self, question: Question, idle: set[str], wanted: Callable[[], bool]) -> None:
         """Say of each control without effect what it would need: that takes a while to find."""

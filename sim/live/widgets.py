@@ -44,6 +44,10 @@ class Widget(ABC):
             self._set(text)
         self.say("")
 
+    def choice(self, name: str) -> str | None:
+        """Return the text that somebody chooses who looks at a name (none, "": at the control); None for no choice."""
+        return None
+
     def move(self, text: str) -> None:
         """Tell the page where the control was moved to."""
         if not self._is_quiet:
@@ -92,6 +96,12 @@ class Pick(Widget):
         self._select.props("outlined dense options-dense" + (" use-chips" if several else ""))
         return [self._select]
 
+    def choice(self, name: str) -> str | None:
+        """Return the text of a name; None where several are chosen: one more or less of them."""
+        if self._control.kind == "several":
+            return None
+        return next((text for text, shown in _options(self._control.choices).items() if shown == name), None)
+
     def _set(self, text: str) -> None:
         chosen = text.split(",") if self._control.kind == "several" else [text]
         lacking = [name for name in chosen if name not in self._control.choices]
@@ -116,6 +126,10 @@ class Toggle(Widget):
             self.label, on_change=lambda event: self.move(self._control.choices[bool(event.value)])
         )
         return [self._switch.props(f"dense {_named(self.label)}")]
+
+    def choice(self, name: str) -> str | None:
+        """Return nothing to choose from: it is turned."""
+        return None if name else ""
 
     def _set(self, text: str) -> None:
         self._switch.set_value(text == self._control.choices[1])

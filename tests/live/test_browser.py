@@ -10,9 +10,11 @@ import time
 from pathlib import Path
 
 import pytest
+from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 
+from sim.config.loading import paths
 from tests.browser import BROWSER
 from tests.live.driving import COMMAND, DRIVER, Reader, browsing, serving
 from tests.live.test_state import WINDOW
@@ -278,6 +280,42 @@ def test_a_wrong_address_is_said_and_the_page_answers_all_the_same(watched, firs
     page.until_other(right)
     page.until(lambda: "mitigations.smap=false" in query(page))
     assert not [note.text for note in page.driver.find_elements(By.CSS_SELECTOR, ".refused .note") if note.text]
+
+
+def test_what_is_looked_at_is_told_before_it_is_moved(page):
+    """A switch or an option that the pointer rests on, or a key has come to; not one that it passes over."""
+    said = (
+        "const e = emitEvent; window.said = []; window.emitEvent = (...what) => { window.said.push(what); e(...what); }"
+    )
+    page.driver.execute_script(said)
+
+    def looked():
+        return page.driver.execute_script("return window.said.splice(0).map(([name, what]) => [name, ...what])")
+
+    def point(*elements, rest):
+        chain = ActionChains(page.driver, duration=0)
+        for element in elements:
+            chain.move_to_element(element)
+        chain.pause(rest).perform()
+
+    switches = [page.element(name, "switch") for name in ("SMAP", "page-table isolation")]
+    point(*switches, rest=0.3)
+    assert looked() == [["looked", "page-table isolation", ""]]
+    old = page.headline
+    switches[0].send_keys(Keys.NULL)
+    page.until(lambda: ["looked", "SMAP", ""] in looked())
+    picker = page.element("CPU", "combobox")
+    picker.send_keys(Keys.ARROW_DOWN)
+    page.until(lambda: page.driver.find_elements(By.CSS_SELECTOR, "[role=option]"))
+    picker.send_keys(Keys.ARROW_DOWN)
+    page.until(lambda: (told := looked()) and told[-1][:2] == ["looked", "CPU"] and told[-1][2] in paths.names("cpu"))
+    (option,) = page.driver.find_elements(By.XPATH, '//div[@role="option"][normalize-space()="broadwell-ep-e5-2650v4"]')
+    point(option, rest=1)
+    assert looked()[-1] == ["looked", "CPU", "broadwell-ep-e5-2650v4"]
+    assert page.headline == old  # nothing has moved
+    option.click()
+    page.until_other(old)
+    assert "Broadwell" in page.headline
 
 
 @pytest.mark.deep
