@@ -24,8 +24,11 @@ SHORT = ["traffic.packet_bytes=64", "run.packets=20000"]
 SWITCHES = ("SMAP", "retpoline", "HARDENED_USERCOPY", "spectre v1")
 STAGES = (Stage.HEADLINE, Stage.BANDS)
 ROUNDS = 5
-#: So long a reader looks at an answer; the page prepares what a switch asks for meanwhile.
-LOOKS_SECONDS = 8.0
+#: Each step asks for other Plans than any before; that of the ring for longer runs, too.
+SLIDERS = ("burst, packets", "batch, packets", "packet size, bytes", "ring, entries")
+CPUS = ("sapphire-rapids", "zen4", "zen3")
+#: So long a reader looks at an answer; the page prepares what a switch asks for meanwhile. And so long at an option.
+LOOKS_SECONDS, LOOKS_AT_AN_OPTION_SECONDS = 8.0, 0.4
 
 
 def test_processor_time_of_the_stages(measuring, figures):
@@ -48,38 +51,59 @@ def test_processor_time_of_the_stages(measuring, figures):
         figures.page |= {key if key == "run" else key.name.lower(): min(seconds) for key, seconds in times.items()}
 
 
+def moved_cost(reader):
+    labels = "[...document.querySelectorAll('[role=slider]')].map((slider) => slider.ariaLabel)"
+    label = next(name for name in reader.driver.execute_script(f"return {labels}") if name.startswith("lfence,"))
+    reader.slide(label, Keys.ARROW_RIGHT)
+
+
+def slid(name):
+    return lambda reader: reader.slide(f"{name}, slider", Keys.ARROW_RIGHT)
+
+
+def turned(name):
+    return lambda reader: reader.turn(name)
+
+
+def picked(name):
+    return lambda reader: reader.pick("CPU", name, LOOKS_AT_AN_OPTION_SECONDS)
+
+
+#: Kinds of moves, each on a server of its own that knows nothing yet.
+MOVES = {
+    "a moved cost": [moved_cost] * 8,
+    "a switch": list(map(turned, SWITCHES)),
+    "a switch right behind another": list(map(turned, SWITCHES)),
+    "a slider of other Plans": list(map(slid, SLIDERS)),
+    "another CPU that was looked at": list(map(picked, CPUS)),
+}
+
+
 @pytest.mark.deep
 @pytest.mark.skipif(
     (BROWSER is None or DRIVER is None) and "CI" not in os.environ, reason="no Chromium with its driver"
 )
-def test_seconds_in_a_browser(measuring, figures, tmp_path):
+@pytest.mark.parametrize("what", MOVES)
+def test_seconds_in_a_browser(what, measuring, figures, tmp_path):
     options = [] if measuring else ["--draws", "4", *(word for key in SHORT for word in ("--set", key))]
+    waited = []
     with serving(*options, folder=tmp_path) as (_, address), browsing() as driver:
         reader = Reader(driver)
         first = min(measured.first_seconds(reader, address) for _ in range(3 if measuring else 1))
         reader.until_whole()
         measured.watch(reader)
-        label = driver.execute_script(
-            "return document.querySelector('[role=slider][aria-label^=\"lfence,\"]').getAttribute('aria-label')"
-        )
-        costs = [
-            measured.waited(reader, lambda: reader.slide(label, Keys.ARROW_RIGHT)) for _ in range(8 if measuring else 2)
-        ]
-        switches = [measured.waited(reader, lambda name=name: reader.turn(name)) for name in SWITCHES]
-        rested = []
-        for name in SWITCHES if measuring else SWITCHES[:1]:
-            time.sleep(LOOKS_SECONDS if measuring else 0)
-            rested.append(measured.waited(reader, lambda name=name: reader.turn(name)))
-    assert all(0 < one.headline <= one.bands for one in (*costs, *switches, *rested))
+        reader.unfold("ring")
+        reader.unfold("traffic")
+        for move in MOVES[what] if measuring else MOVES[what][:1]:
+            time.sleep(LOOKS_SECONDS if measuring and what == "a switch" else 0)
+            waited.append(measured.waited(reader, lambda move=move: move(reader)))
+    assert all(0 < one.headline <= one.bands for one in waited)
     if measuring:
-        figures.browser = {
-            "first page": first,
-            "a moved cost to the headline": min(one.headline for one in costs),
-            "a moved cost to all intervals": min(one.bands for one in costs),
-            "a moved cost to all intervals, median": median(one.bands for one in costs),
-            "a switch to all intervals": min(one.bands for one in rested),
-            "a switch to all intervals, median": median(one.bands for one in rested),
-            "a switch right behind another to all intervals": min(one.bands for one in switches),
-            "a switch right behind another to all intervals, median": median(one.bands for one in switches),
+        seconds = [one.bands for one in waited]
+        figures.browser["first page"] = min(first, figures.browser.get("first page", first))
+        figures.browser |= {
+            f"{what} to all intervals": min(seconds),
+            f"{what} to all intervals, median": median(seconds),
+            f"{what} to all intervals, longest": max(seconds),
         }
         figures.load = os.getloadavg()[0]

@@ -13,6 +13,7 @@ from pathlib import Path
 from selenium.common.exceptions import StaleElementReferenceException
 from selenium.webdriver import Chrome, ChromeOptions
 from selenium.webdriver.chrome.service import Service
+from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import WebDriverWait
@@ -113,16 +114,14 @@ class Reader:
             if summary.text == title and summary.find_element(By.XPATH, "..").get_attribute("open") is None:
                 summary.send_keys(Keys.ENTER)
 
-    def pick(self, label, name):
-        """Choose a name in a picker, by keyboard and mouse."""
-        field = self.element(label, "combobox")
-        self.driver.execute_script("arguments[0].scrollIntoView({block: 'center'})", field)
-        field.click()
+    def pick(self, label, name, looks_seconds=0.0):
+        """Choose a name in a picker, by keyboard and mouse, which rests on it while its reader looks."""
+        self.element(label, "combobox").send_keys(Keys.ARROW_DOWN)
         option = f'//div[@role="option"][.//span[normalize-space()="{name}"] or normalize-space()="{name}"]'
         self.until(lambda: self.driver.find_elements(By.XPATH, option))
         choice = self.driver.find_element(By.XPATH, option)
         self.driver.execute_script("arguments[0].scrollIntoView()", choice)
-        choice.click()
+        ActionChains(self.driver, duration=0).move_to_element(choice).pause(looks_seconds).click().perform()
 
     def turn(self, label):
         """Turn a switch over, by keyboard."""

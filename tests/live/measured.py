@@ -1,4 +1,4 @@
-"""How long a page takes to answer, as its reader sees it: from a key pressed to what has changed, in a real browser."""
+"""How long a page takes to answer, as its reader sees it: from a key or a click to what has changed, in a browser."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from time import perf_counter
 
 from selenium.webdriver.common.by import By
 
-#: Notes when a key was pressed, and when what a reader waits for became another.
+#: Notes when a key or the mouse was pressed, and when what a reader waits for became another.
 _WATCH = """
 const seen = window.seen = {};
 const watched = {headline: '.top .status', bands: '.rates table'};
 const text = (name) => document.querySelector(watched[name])?.textContent ?? '';
 const texts = Object.fromEntries(Object.keys(watched).map((name) => [name, text(name)]));
-addEventListener('keydown', () => {
+for (const pressed of ['keydown', 'pointerdown']) addEventListener(pressed, () => {
   for (const name in watched) delete seen[name];
   seen.pressed = performance.now();
 }, true);
@@ -29,7 +29,7 @@ new MutationObserver(() => requestAnimationFrame(() => {
 
 @dataclass(frozen=True)
 class Waited:
-    """Seconds from a key to the new headline with its interval, and to new numbers with intervals at all sizes."""
+    """Seconds from a key or a click to the new headline with its interval, and to new intervals at all sizes."""
 
     headline: float
     bands: float
@@ -41,7 +41,7 @@ def watch(reader):
 
 
 def waited(reader, move):
-    """Move a control by keyboard and return how long the answer took; the page is left when it is whole."""
+    """Move a control and return how long the answer took; the page is left when it is whole."""
     move()
     reader.until(lambda: {"headline", "bands"} <= reader.driver.execute_script("return window.seen").keys())
     reader.until_whole()
