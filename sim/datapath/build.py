@@ -84,7 +84,7 @@ def _build(scenario: Scenario, access: str, packet_bytes: int, apart: bool, func
         regions=regions_of_queues(ring.regions(), queues.per_core),
         initial=_initial(scenario, ring, packet_bytes),
         latencies=_latencies(scenario, variant, table),
-        wait_names=_wait_names(scenario, table),
+        wait_names=_wait_names(scenario, variant, table),
         line_moves=(table.transfer_primitive, "line_stream", "clean_line"),
         first_owner=actors.index("driver"),  # it has just initialised the rings
         cycle_ps=table.cycle_ps,
@@ -298,26 +298,31 @@ def _polls_per_timeout(plan: Plan, timeout_us: float) -> int:
 
 
 def _latencies(scenario: Scenario, variant: Access, table: CostTable) -> Latencies:
-    left_behind = variant.mapping.pinned and scenario.placement.numa_rebalancing
     return Latencies(
         near_hit_ps=table.whole_ps("l1_hit"),
         far_hit_ps=table.reuse_hit_ps(_reuse_hits(scenario, table)),
         transfer_ps=table.whole_ps(table.transfer_primitive),
-        clean_ps=table.whole_ps("memory_remote" if left_behind else "l3_hit"),
+        clean_ps=table.whole_ps(_clean_level(scenario, variant)),
         stream_ps=table.whole_ps("line_stream"),
         store_buffer=whole(scenario.cpu.store_buffer.value),
     )
+
+
+def _clean_level(scenario: Scenario, variant: Access) -> str:
+    """Name the level that a line comes from which its owner has not written; pinned pages stay on another node."""
+    left_behind = variant.mapping.pinned and scenario.placement.numa_rebalancing
+    return "memory_remote" if left_behind else "l3_hit"
 
 
 def _reuse_hits(scenario: Scenario, table: CostTable) -> dict[str, bool]:
     return table.reuse_hits(scenario.virtqueue.size, scenario.device.reuse_bytes_per_packet)
 
 
-def _wait_names(scenario: Scenario, table: CostTable) -> dict[Wait, dict[str, bool]]:
+def _wait_names(scenario: Scenario, variant: Access, table: CostTable) -> dict[Wait, dict[str, bool]]:
     always = {
         Wait.NEAR_HIT: "l1_hit",
         Wait.TRANSFER: table.transfer_primitive,
-        Wait.CLEAN: "l3_hit",
+        Wait.CLEAN: _clean_level(scenario, variant),
         Wait.STORES: "store_drain",
         Wait.BLOCKED: "idle",
     }

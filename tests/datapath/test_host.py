@@ -145,8 +145,9 @@ def test_numa_rebalancing_brings_all_together_but_pinned_pages():
     together = load(apart, "placement.numa_rebalancing=true")
     plans = {access: build_plan(together, access, 64) for access in ("copy_user", "vmap")}
     assert all(list(plan.wait_names[Wait.TRANSFER]) == ["line_transfer"] for plan in plans.values())
-    assert plans["vmap"].latencies.clean_ps == 130_000  # memory of another node
-    assert plans["copy_user"].latencies.clean_ps == 17_700  # L3
+    assert plans["vmap"].latencies.clean_ps == 130_000
+    assert plans["copy_user"].latencies.clean_ps == 17_700
+    assert [list(plan.wait_names[Wait.CLEAN]) for plan in plans.values()] == [["l3_hit"], ["memory_remote"]]
     assert list(build_plan(load(apart), "vmap", 64).wait_names[Wait.TRANSFER]) == ["line_transfer_cross_socket"]
 
 
