@@ -13,9 +13,8 @@ from functools import cached_property, partial
 from sim.config.errors import ConfigError
 from sim.config.scenario.scenario import Placement
 from sim.config.tables.cpu import Cpu
-from sim.config.tables.quantity import Quantity
 from sim.config.tables.vocabulary import PRICED_BY_CPI, PRIMITIVES
-from sim.costs.draws import as_in_tables, both, either, everywhere, least, most, negated, total, unless
+from sim.costs.draws import as_in_tables, both, either, least, most, negated, total, unless
 from sim.costs.recipes import LOCKED, Item
 
 
@@ -194,23 +193,14 @@ class CostTable:
         window = least(self.cpu.reorder_buffer.value, instructions)
         return round(self.cpu.overlap.value * window * self.cpi * self.cycle_ps)
 
-    def reuse_hits(self, packets: int, bytes_per_packet: Quantity) -> dict[str, bool]:
-        """Say from which level a line comes that is met again after so many packets' other data (DESIGN 6b.5).
-
-        Returns the levels that it may come from, as far as the ranges of what decides it reach, and whether it does.
-        """
-        l1, l2 = self.cpu.l1_bytes, self.cpu.l2_bytes
-        footprint = packets * bytes_per_packet.value
-        least_bytes, most_bytes = packets * bytes_per_packet.low, packets * bytes_per_packet.high
-        in_l1, in_l2 = footprint <= l1.value, footprint <= l2.value
-        may_come = {
-            "l1_hit": (in_l1, least_bytes <= l1.high),
-            "l2_hit": (both(negated(in_l1), in_l2), most_bytes > l1.low and least_bytes <= l2.high),
-            "l3_hit": (negated(either((in_l1, in_l2))), most_bytes > l1.low and most_bytes > l2.low),
+    def reuse_hits(self, footprint_bytes: float) -> dict[str, bool]:
+        """Say of each level whether a line comes from it that is met again after so much other data (DESIGN 6b.5)."""
+        in_l1, in_l2 = footprint_bytes <= self.cpu.l1_bytes.value, footprint_bytes <= self.cpu.l2_bytes.value
+        return {
+            "l1_hit": in_l1,
+            "l2_hit": both(negated(in_l1), in_l2),
+            "l3_hit": negated(either((in_l1, in_l2))),
         }
-        hits = {name: comes for name, (comes, may) in may_come.items() if may or as_in_tables(comes)}
-        everywhere(either(hits.values()), True)  # not so in draws from beyond the ranges
-        return hits
 
     def reuse_hit_ps(self, hits: Mapping[str, bool]) -> int:
         """Return the price of a line that is met again, of the level that it comes from."""

@@ -315,7 +315,7 @@ def _clean_level(scenario: Scenario, variant: Access) -> str:
 
 
 def _reuse_hits(scenario: Scenario, table: CostTable) -> dict[str, bool]:
-    return table.reuse_hits(scenario.virtqueue.size, scenario.device.reuse_bytes_per_packet)
+    return table.reuse_hits(scenario.virtqueue.size * scenario.device.reuse_bytes_per_packet.value)
 
 
 def _wait_names(scenario: Scenario, variant: Access, table: CostTable) -> dict[Wait, dict[str, bool]]:

@@ -7,7 +7,6 @@ import pytest
 import sim
 from sim.config import ConfigError, load_scenario
 from sim.config.scenario.scenario import Placement
-from sim.config.tables.quantity import Quantity
 from sim.costs import CostTable
 
 SEED = "virtio-user-xdp1-tap"
@@ -119,12 +118,6 @@ def test_the_ends_of_overlap_hide_nothing_and_the_whole_window(overlap):
     assert table(f"cpu.overlap={overlap}").hidden_ps(1000) == overlap * 200 * 0.5 * 500
 
 
-def apart(value, low=None, high=None):
-    """Bytes per packet between two meetings of a line."""
-    ends = {"low": value if low is None else low, "high": value if high is None else high}
-    return Quantity(value=value, **ends, unit="bytes", source="-", grade="guess")
-
-
 CACHES = ("cpu.l1_bytes=32768", "cpu.l2_bytes=262144")
 
 
@@ -134,25 +127,6 @@ CACHES = ("cpu.l1_bytes=32768", "cpu.l2_bytes=262144")
 )
 def test_a_line_met_again_comes_from_the_first_level_that_holds_what_lay_between(footprint, level):
     priced = table(*CACHES, "cpu.primitives.l1_hit=4", "cpu.primitives.l2_hit=12", "cpu.primitives.l3_hit=20")
-    hits = priced.reuse_hits(1, apart(footprint))
-    assert hits == {level: True}
+    hits = priced.reuse_hits(footprint)
+    assert [name for name, comes in hits.items() if comes] == [level]
     assert priced.reuse_hit_ps(hits) == {"l1_hit": 4 * 500, "l2_hit": 12 * 500, "l3_hit": 20 * 1000}[level]
-
-
-@pytest.mark.parametrize(
-    ("low", "high", "levels"),
-    [
-        (1, 128, {"l1_hit"}),
-        (1, 129, {"l1_hit", "l2_hit"}),
-        (129, 1024, {"l2_hit"}),
-        (129, 1025, {"l2_hit", "l3_hit"}),
-        (128, 1025, {"l1_hit", "l2_hit", "l3_hit"}),
-        (1025, 9999, {"l3_hit"}),
-    ],
-)
-def test_levels_that_a_range_reaches_are_all_said(low, high, levels):
-    """Of 256 packets: 128 bytes each fill the first level, 1024 the second."""
-    for value in (low, high):
-        hits = table(*CACHES).reuse_hits(256, apart(value, low, high))
-        assert set(hits) == levels
-        assert sum(hits.values()) == 1

@@ -248,26 +248,36 @@ def test_draws_that_are_not_precise_at_a_look_go_on_from_there(monkeypatch):
     assert left[0] > left[1] > left[2] > 0
 
 
+#: Steps with far more work than their tables say, each of another structure.
+FAR_MORE = {"kernel.steps.get_descriptor.instructions": 900.0}, {"kernel.steps.disable_notify.instructions": 2000.0}
+
+
 def test_draws_of_another_structure_are_parted_by_what_decides_it():
     own = case()
-    footprint = 256 * own.scenario.device.reuse_bytes_per_packet.value
-    levels = [
-        {"cpu.l2_bytes": footprint + (1 if number % 2 else -1), "cpu.cpi": 0.4 + number / 100} for number in range(8)
-    ]
-    assert sorted(sorted(part) for part, _ in parts(own, levels)) == [[0, 2, 4, 6], [1, 3, 5, 7]]
+    far = [{"cpu.cpi": 0.4 + number / 100, **(FAR_MORE[0] if number % 2 else {})} for number in range(8)]
+    assert sorted(sorted(part) for part, _ in parts(own, far)) == [[0, 2, 4, 6], [1, 3, 5, 7]]
     switched = [{"cpu.features.smap_waits_for_loads": number < 4, "cpu.cpi": 0.4 + number / 100} for number in range(8)]
     assert sorted(sorted(part) for part, _ in parts(own, switched)) == [[0, 1, 2, 3], [4, 5, 6, 7]]
-    for draws in (levels, switched):
+    for draws in (far, switched):
         assert figures(own, draws) == [alone(own, values) for values in draws]
+
+
+def test_draws_whose_lines_come_from_other_caches_share_a_structure():
+    own = case()
+    footprint = 256 * own.scenario.device.reuse_bytes_per_packet.value
+    sizes = [("l1_bytes", 1), ("l1_bytes", -1), ("l2_bytes", 1), ("l2_bytes", -1)]
+    draws = [{f"cpu.{name}": footprint + more, "cpu.cpi": 0.4 + more / 100} for name, more in sizes]
+    assert [part for part, runs in parts(own, draws) if runs is not None] == [[0, 1, 2, 3]]
+    assert figures(own, draws) == [alone(own, values) for values in draws]
+    assert len(set(figures(own, draws))) == 4
 
 
 def test_what_later_draws_do_not_say_is_as_in_the_table_on_a_structure_that_was_built_for_a_draw():
     """A structure that was built for draws with a dear `lfence` is met again by draws that say nothing of it."""
-    of_table, reuse, lfence = case(), "device.reuse_bytes_per_packet", "cpu.primitives.lfence"
-    from_other_cache = {reuse: 4000.0}
-    figures(of_table, [{**from_other_cache, lfence: 100.0}] * LEAST_DRAWS)
-    figures(of_table, [{reuse: 1.0, lfence: 50.0}] * LEAST_DRAWS)
-    for values in (from_other_cache, {reuse: 1.0}, {}):
+    of_table, lfence = case(), "cpu.primitives.lfence"
+    for values, cycles in zip(FAR_MORE, (100.0, 50.0), strict=True):
+        figures(of_table, [{**values, lfence: cycles}] * LEAST_DRAWS)
+    for values in (*FAR_MORE, {}):
         assert figures(of_table, [values] * LEAST_DRAWS) == [alone(of_table, values)] * LEAST_DRAWS
 
 
