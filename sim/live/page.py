@@ -64,6 +64,15 @@ class _Move:
         return self.earlier if self.key is None else self.earlier | {self.key}
 
 
+@dataclass
+class _Look:
+    """What somebody looks at would ask for: answered until something else than that is moved, a `move` by number."""
+
+    state: State
+    move: int
+    task: asyncio.Task[bool] | None = None
+
+
 class Page:
     """A page: its last good state and answer, its controls, and the number of the move that is answered.
 
@@ -87,7 +96,7 @@ class Page:
         self._first = first
         self._numbers = count(1)
         self._move, self._answered, self._moved_at = 0, 0, -inf
-        self._look = 0  # whose control or option somebody looks at is answered before it is moved; 0: none is
+        self._look: _Look | None = None  # that is being answered
         self._last = _Move(first)  # that is not refused
         self._at: _Move | None = None  # that is answered, if so far nothing is wrong with it
         self._scenario: Scenario | None = None  # of the last one that has one
@@ -181,20 +190,21 @@ class Page:
         at = self._form.looked_at(*map(str, event.args)) if question is not None and not self._is_under_way else None
         if question is None or at is None:
             return
-        look, move = next(self._numbers), self._move
-        self._look = look
+        control, text = at
+        state, key = chosen(control, question.state, question.scenario, text)
+        look = self._look = _Look(state, self._move)
 
         def wanted() -> bool:
-            return (look, move) == (self._look, self._move) and self._running()
+            return self._look is look and look.move == self._move and self._running()
 
-        async def answer() -> None:
+        async def answer() -> bool:
             try:
-                await self._likely(question, *at, wanted)
+                return await self._likely(state, key, wanted)
             finally:
-                if self._look == look:
-                    self._look = 0
+                if self._look is look:
+                    self._look = None
 
-        background_tasks.create(answer())
+        look.task = background_tasks.create(answer())
 
     def go(self, state: State, place: str = "", key: str | None = None, *, is_addressed: bool = False) -> None:
         """Answer another state; `place` is the control that was moved, `key` the key that it changes."""
@@ -217,6 +227,8 @@ class Page:
         now = monotonic()
         is_sliding = self._form.slides(move.place) and now - self._moved_at < _SLIDING_SECONDS
         self._move, self._moved_at, self._last = next(self._numbers), now, move
+        if self._look is not None and self._look.state == move.state:
+            self._look.move = self._move
         self._status.set_text("computing")
         background_tasks.create(self._answer(self._move, move, is_sliding=is_sliding))
 
@@ -264,7 +276,9 @@ class Page:
                 return
 
     async def _stages(self, question: Question, move: _Move, wanted: Callable[[], bool]) -> None:
-        executor = self._executor(wanted)
+        look, executor = self._look, self._executor(wanted)
+        if look is not None and look.task is not None and look.state == move.state:
+            await asyncio.wait([look.task])
         stages = await asyncio.to_thread(self._known.stages, self._tables, question, wanted, executor)
         upcoming, drawn = asyncio.create_task(asyncio.to_thread(next, stages, None)), asyncio.Event()
         settling: asyncio.Task[set[str]] | None = None
@@ -358,17 +372,18 @@ class Page:
                 return
             if self._look:
                 await asyncio.sleep(_SETTLE_SECONDS)
-            elif await self._likely(question, left[0], "", lambda: wanted() and not self._look):
+            elif await self._likely(
+                *chosen(left[0], question.state, question.scenario), lambda: wanted() and not self._look
+            ):
                 left.pop(0)
 
-    async def _likely(self, question: Question, control: Control, text: str, wanted: Callable[[], bool]) -> bool:
-        """Answer what choosing a text would ask for, at all sizes; return whether that was wanted to the end."""
+    async def _likely(self, state: State, key: str, wanted: Callable[[], bool]) -> bool:
+        """Answer what may be asked for, by the key that would move, at all sizes; return whether it was to the end."""
 
         def prepare() -> None:
-            asked = ask(self._tables, *chosen(control, question.state, question.scenario, text))
-            self._known.prepare(self._tables, asked, wanted, self._executor(wanted))
+            self._known.prepare(self._tables, ask(self._tables, state, key), wanted, self._executor(wanted))
 
-        with suppress(ConfigError):  # it is refused when it is moved
+        with suppress(ConfigError):  # it is refused when it is moved; also where a process dies
             try:
                 await asyncio.to_thread(prepare)
             except (OutdatedError, EndedError):

@@ -26,7 +26,7 @@ STAGES = (Stage.HEADLINE, Stage.BANDS)
 ROUNDS = 5
 #: Each step asks for other Plans than any before; that of the ring for longer runs, too.
 SLIDERS = ("burst, packets", "batch, packets", "packet size, bytes", "ring, entries")
-CPUS = ("sapphire-rapids", "zen4", "zen3")
+CPUS, KERNELS = ("sapphire-rapids", "zen4", "zen3"), ("v5.10", "v6.1", "v6.18")
 #: So long a reader looks at an answer; the page prepares what a switch asks for meanwhile. And so long at an option.
 LOOKS_SECONDS, LOOKS_AT_AN_OPTION_SECONDS = 8.0, 0.4
 
@@ -65,8 +65,8 @@ def turned(name):
     return lambda reader: reader.turn(name)
 
 
-def picked(name):
-    return lambda reader: reader.pick("CPU", name, LOOKS_AT_AN_OPTION_SECONDS)
+def picked(label):
+    return lambda name: lambda reader: reader.pick(label, name, LOOKS_AT_AN_OPTION_SECONDS)
 
 
 #: Kinds of moves, each on a server of its own that knows nothing yet.
@@ -75,7 +75,8 @@ MOVES = {
     "a switch": list(map(turned, SWITCHES)),
     "a switch right behind another": list(map(turned, SWITCHES)),
     "a slider of other Plans": list(map(slid, SLIDERS)),
-    "another CPU that was looked at": list(map(picked, CPUS)),
+    "another CPU that was looked at": list(map(picked("CPU"), CPUS)),
+    "another kernel that was looked at": list(map(picked("kernel"), KERNELS)),
 }
 
 
