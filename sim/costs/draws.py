@@ -48,6 +48,7 @@ class Formulas:
         self._constants: dict[tuple[type, Any], int] = {}
         self._done: dict[tuple[Operation, int, int], Traced] = {}
         self._decided: set[tuple[int, bool]] = set()
+        self._reading: dict[int, bool] = {}
         self._open = True
 
     def close(self) -> None:
@@ -98,6 +99,11 @@ class Formulas:
             self._written(_as_decided if holds else _as_not_decided, number, number)
         return holds
 
+    def read_where(self, number: int, holds: bool) -> bool:
+        """Write down that what a formula reads depends on a number: another value of it may read something else."""
+        self._reading[number] = holds
+        return holds
+
     def _constant(self, value: Any) -> int:
         """Return the number of a value that is no entry's; one of another type is another one."""
         number = self._constants.get((type(value), value))
@@ -114,10 +120,11 @@ class Formulas:
         self._right.append(right)
         return len(self._operations) - 1
 
-    def at(self, values: Mapping[int, Any]) -> Values:
+    def at(self, values: Mapping[int, Any], *, reading_alike: bool = False) -> Values:
         """Work everything out with other values of some entries, by their numbers: one for all draws, or one per draw.
 
-        Raises Divided where a decision comes out otherwise in some draws, or in all.
+        Raises Divided where a decision comes out otherwise in some draws, or in all; where they have to be
+        `reading_alike`, also where something else is read.
         """
         first, numbers = self._left, list[Any]()
         if values:
@@ -126,6 +133,8 @@ class Formulas:
                 first[number] = value
         for operation, left, right in zip(self._operations, first, self._right, strict=True):
             numbers.append(left if operation is None else operation(numbers[left], numbers[right]))
+        for number, reads in self._reading.items() if reading_alike else ():
+            _check_decision(numbers[number] == reads)
         return Values(numbers)
 
 
@@ -338,6 +347,11 @@ def everywhere(holds: Any, surely: bool) -> bool:
     A traced one only where that is so `surely`: it is not tried in vain, and parts no draws that are near.
     """
     return surely and bool(holds) if isinstance(holds, Traced) else bool(holds)
+
+
+def read_where(holds: Any) -> bool:
+    """Return whether something is read where a comparison holds: as in the tables, and no draw is told apart by it."""
+    return holds.formulas.read_where(holds.number, bool(holds.value)) if isinstance(holds, Traced) else bool(holds)
 
 
 def somewhere(holds: Any) -> bool:

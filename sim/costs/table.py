@@ -13,8 +13,9 @@ from functools import cached_property, partial
 from sim.config.errors import ConfigError
 from sim.config.scenario.scenario import Placement
 from sim.config.tables.cpu import Cpu
+from sim.config.tables.quantity import unnoted_reads
 from sim.config.tables.vocabulary import PRICED_BY_CPI, PRIMITIVES
-from sim.costs.draws import as_in_tables, both, either, least, most, negated, total, unless
+from sim.costs.draws import as_in_tables, both, either, least, most, negated, read_where, somewhere, total, unless
 from sim.costs.recipes import LOCKED, Item
 
 
@@ -204,4 +205,11 @@ class CostTable:
 
     def reuse_hit_ps(self, hits: Mapping[str, bool]) -> int:
         """Return the price of a line that is met again, of the level that it comes from."""
-        return sum(unless(negated(comes), self.whole_ps(name)) for name, comes in hits.items())
+        return sum(unless(negated(comes), self._whole_where(comes, name)) for name, comes in hits.items())
+
+    def _whole_where(self, holds: bool, primitive: str) -> int:
+        """Return the whole price of one for where something holds; it is not read, but for other draws, where not."""
+        if read_where(holds):
+            return self.whole_ps(primitive)
+        with unnoted_reads():
+            return round(self._price_ps(primitive)) if somewhere(holds) else 0

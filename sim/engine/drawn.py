@@ -84,26 +84,26 @@ class Structure:
         self._formulas, self._otherwise = formulas, otherwise
         self._numbers = numbers
 
-    def at(self, values: Mapping[str, Any], draws: int) -> DrawnRuns:
+    def at(self, values: Mapping[str, Any], draws: int, *, reading_alike: bool = False) -> DrawnRuns:
         """Return the runs of some draws: values of entries by key, one for all draws or an array of one per draw.
 
-        Raises Divided where some draws have another structure, or all.
+        Raises Divided where some draws have another structure, or all; or, `reading_alike`, read something else.
         """
-        return DrawnRuns(self, self._at(values), draws)
+        return DrawnRuns(self, self._at(values, reading_alike), draws)
 
     def holds(self, values: Mapping[str, Any]) -> bool:
-        """Return whether a run has this structure with other values of some entries."""
+        """Return whether a run has this structure with other values of some entries, and reads the same."""
         try:
-            self._at(values)
+            self._at(values, reading_alike=True)
         except Divided:
             return False
         return True
 
-    def _at(self, values: Mapping[str, Any]) -> Values:
+    def _at(self, values: Mapping[str, Any], reading_alike: bool) -> Values:
         said = {**self._otherwise, **values}
         read = {number: value for key, value in said.items() if (number := self._numbers[key]) is not None}
         with np.errstate(divide="raise", invalid="raise", over="raise"):
-            return self._formulas.at(read)
+            return self._formulas.at(read, reading_alike=reading_alike)
 
 
 class DrawnRuns:

@@ -222,13 +222,17 @@ def test_all_draws_within_the_ranges_share_one_structure(name, ring):
     assert figures(own, draws[:4]) == [alone(own, values) for values in draws[:4]]
 
 
-def test_all_levels_are_drawn_that_a_line_met_again_may_come_from():
+def test_a_plan_says_what_was_read_of_its_own_values():
     """1024 packets with 384 bytes each do not fit L2, and those with the least of their range, 192, do."""
     scenario = sim.load_scenario(SEED, overrides=["virtqueue.size=1024"])
+    own, reuse = Case(one_point(scenario, "copy_user", 64)), "device.reuse_bytes_per_packet"
     assert 1024 * 192 < scenario.cpu.l2_bytes.value < 1024 * 384
-    assert {"cpu.primitives.l2_hit", "cpu.primitives.l3_hit"} <= set(
-        Case(one_point(scenario, "copy_user", 64)).plan.inputs
-    )
+    draws = [{}, {reuse: 192.0}] * LEAST_DRAWS
+    assert len([runs for _, runs in parts(own, draws)]) == 1
+    read = [set(runs.plan.inputs) for _, runs in parts(own, draws, reading_alike=True)]
+    assert len(read) == 2
+    assert read == [set(Case(with_values(scenario, values)).plan.inputs) for values in draws[:2]]
+    assert read[0] ^ read[1] == {"cpu.primitives.l2_hit"}  # l3_hit is also that of a line which nobody has written
 
 
 def test_draws_that_are_not_precise_at_a_look_go_on_from_there(monkeypatch):

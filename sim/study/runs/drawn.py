@@ -87,11 +87,12 @@ def in_words(error: Exception) -> str:
 
 
 def parts(
-    case: Case, drawn: Sequence[Values], least: int = LEAST_DRAWS
+    case: Case, drawn: Sequence[Values], least: int = LEAST_DRAWS, *, reading_alike: bool = False
 ) -> Iterator[tuple[list[int], DrawnRuns | None]]:
     """Yield the numbers of the draws that share a structure, with their runs; None where each is built by itself.
 
-    So are fewer than `least`, unless their structure is known.
+    So are fewer than `least`, unless their structure is known. Where they have to be `reading_alike`, a Plan says what
+    each of its draws reads.
     """
     whole = np.arange(len(drawn))
     if case.quantity not in ("pps", "share") or case.scenario.run.engine != "fast":
@@ -103,13 +104,13 @@ def parts(
         yield whole.tolist(), None
         return
     for turned, numbers in _turned(switches, whole):
-        yield from _structured(structures_of(Itself(case), turned), columns, numbers, least)
+        yield from _structured(structures_of(Itself(case), turned), columns, numbers, least, reading_alike)
 
 
 def on_structure(case: Case) -> DrawnRuns | None:
     """Return the run of a case with its tables as they are on its structure; None where it is built by itself."""
     base = case.based({})
-    ((_, runs),) = parts(base.case, [base.values], least=1)
+    ((_, runs),) = parts(base.case, [base.values], least=1, reading_alike=True)
     return runs
 
 
@@ -162,7 +163,7 @@ def _turned(switches: Mapping[str, Floats], whole: Numbers) -> Iterator[tuple[Tu
 
 
 def _structured(
-    structures: Structures, columns: Mapping[str, Floats], whole: Numbers, least: int
+    structures: Structures, columns: Mapping[str, Floats], whole: Numbers, least: int, reading_alike: bool
 ) -> Iterator[tuple[list[int], DrawnRuns | None]]:
     """Yield the numbers of the draws that share a structure, with their runs."""
     left = [(whole, 0)]
@@ -173,7 +174,8 @@ def _structured(
         if place < len(structures) or len(part) >= least:
             try:
                 structure = structures.get(place, first)
-                runs = structure.at(_of_part(columns, part), len(part)) if structure else None
+                values = _of_part(columns, part)
+                runs = structure.at(values, len(part), reading_alike=reading_alike) if structure else None
             except Divided as divided:
                 holds = np.broadcast_to(divided.holds, part.shape)
                 left += [(others, n) for others, n in ((part[~holds], place + 1), (part[holds], place)) if len(others)]

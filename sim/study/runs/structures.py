@@ -99,7 +99,7 @@ def ledger_of(
 
 def _holds(formulas: Formulas, number: int, size: int) -> bool:
     with suppress(Exception):
-        formulas.at({number: size})
+        formulas.at({number: size}, reading_alike=True)
         return True
     return False
 

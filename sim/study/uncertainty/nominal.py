@@ -106,7 +106,7 @@ def _said_of(case: Case, nominal: Nominal) -> Nominal:
 def _nominal(case: Case, runs: Sequence[Values]) -> list[Nominal | str]:
     """Run a case on its structures, which draws will ask for, too."""
     given: dict[int, Nominal] = {}
-    for numbers, drawn in parts(case, runs, least=1):
+    for numbers, drawn in parts(case, runs, least=1, reading_alike=True):
         for draw, number in enumerate(numbers):
             if drawn is None:
                 changed = case.at(runs[number])
