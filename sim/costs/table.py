@@ -7,6 +7,7 @@ numbers; rounding to whole picoseconds happens once, in `Component`.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 
@@ -15,7 +16,7 @@ from sim.config.scenario.scenario import Placement
 from sim.config.tables.cpu import Cpu
 from sim.config.tables.quantity import unnoted_reads
 from sim.config.tables.vocabulary import PRICED_BY_CPI, PRIMITIVES
-from sim.costs.draws import as_in_tables, both, either, least, most, negated, read_where, somewhere, total, unless
+from sim.costs.draws import as_in_tables, both, least, most, negated, read_where, somewhere, total, unless
 from sim.costs.recipes import LOCKED, Item
 
 
@@ -196,20 +197,22 @@ class CostTable:
 
     def reuse_hits(self, footprint_bytes: float) -> dict[str, bool]:
         """Say of each level whether a line comes from it that is met again after so much other data (DESIGN 6b.5)."""
-        in_l1, in_l2 = footprint_bytes <= self.cpu.l1_bytes.value, footprint_bytes <= self.cpu.l2_bytes.value
-        return {
-            "l1_hit": in_l1,
-            "l2_hit": both(negated(in_l1), in_l2),
-            "l3_hit": negated(either((in_l1, in_l2))),
-        }
+        in_l1 = footprint_bytes <= self.cpu.l1_bytes.value
+        beyond = negated(in_l1)
+        with _read_where(beyond):
+            in_l2 = footprint_bytes <= self.cpu.l2_bytes.value
+        return {"l1_hit": in_l1, "l2_hit": both(beyond, in_l2), "l3_hit": both(beyond, negated(in_l2))}
 
     def reuse_hit_ps(self, hits: Mapping[str, bool]) -> int:
         """Return the price of a line that is met again, of the level that it comes from."""
-        return sum(unless(negated(comes), self._whole_where(comes, name)) for name, comes in hits.items())
+        return sum(unless(negated(comes), self._where(comes, name)) for name, comes in hits.items() if somewhere(comes))
 
-    def _whole_where(self, holds: bool, primitive: str) -> int:
-        """Return the whole price of one for where something holds; it is not read, but for other draws, where not."""
-        if read_where(holds):
-            return self.whole_ps(primitive)
-        with unnoted_reads():
-            return round(self._price_ps(primitive)) if somewhere(holds) else 0
+    def _where(self, holds: bool, primitive: str) -> int:
+        """Return the price of one, rounded to whole picoseconds, which is read where something holds."""
+        with _read_where(holds):
+            return round(self._price_ps(primitive))
+
+
+def _read_where(holds: bool) -> AbstractContextManager[None]:
+    """Note what is read inside only where something holds with the tables as they are: else it is for other draws."""
+    return nullcontext() if read_where(holds) else unnoted_reads()

@@ -432,13 +432,15 @@ def simulate_draws(
     """Simulate some draws, one after the other, until enough packets are used; return 0.
 
     `a` is the buffer as arrays. A draw goes on from where it stopped. Where it has no checkpoint it begins with what is
-    in `start`, and its row of `prices` (or the only one) in their places. Where one stops for another reason than a
-    checkpoint, no checkpoint of it is left.
+    in `start`, and its row of `prices` (or the only one) in their places. Where one stops for another reason than that
+    enough packets are used, no checkpoint of it is left.
     """
     for number in range(len(draws)):
         draw = draws[_at(number)]
         totals, due_at, checkpoint = a.totals[0], 0, noted.checkpoints[draw]
         if checkpoint:
+            if noted.ends[draw].marked_used >= until.packets:
+                continue  # the last flush has reached it
             due_at = (noted.packets[draw, checkpoint - 1] // until.every + 1) * until.every
             for place in range(noted.states.shape[1]):
                 buffer[_at(place)] = noted.states[draw, place]

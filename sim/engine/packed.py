@@ -18,8 +18,9 @@ from sim.engine.order import TieOrder
 
 #: Columns of `FIXED` that are prices.
 _OF_LATENCIES = ("transfer_ps", "stream_ps", "store_buffer")
-#: The field of `Arrays` that is no part of the buffer: the loop is given other arrivals as it goes on.
-_ARRIVALS = Arrays._fields.index("arrivals")
+#: The field of `Arrays` that is no part of the buffer: the loop is given other arrivals as it goes on. And the last one
+#: of it, which nothing that happens depends on.
+_ARRIVALS, _HISTOGRAM = Arrays._fields.index("arrivals"), Arrays._fields.index("histogram")
 
 
 def pack(plan: Plan, ties: TieOrder) -> Arrays:
@@ -46,9 +47,9 @@ class Packed:
     def __init__(self, plan: Plan, ties: TieOrder) -> None:
         self._like = pack_structure(plan, ties)
         self.counted = self._like.counts.size
-        self.live = sum(a.nbytes for n, a in enumerate(self._like[:-1]) if n != _ARRIVALS) // np.int64().nbytes
         buffered = [array for number, array in enumerate(self._like) if number != _ARRIVALS]
         self.start: Integers = np.concatenate([array.view(np.int64).ravel() for array in buffered])
+        self.live = len(self.start) - self._like[_HISTOGRAM].size
         priced = list(_priced(plan, self.views(np.arange(len(self.start)))))
         self.places: Integers = np.concatenate([np.ravel(places) for places, _ in priced])
         values = [value for _, values in priced for value in values]

@@ -176,6 +176,10 @@ class Known:
             begun = asked.begun(question, _few(FEW_DRAWS, question.state.draws), grounded)
             keep_latest(self._begun, question.state, begun, _BEGUN)
 
+    def is_prompt(self, tables: Tables, question: Question) -> bool:
+        """Return whether a question is likely to be answered at all sizes about as soon as at one."""
+        return self._grounds.of(tables, question).ground.is_prompt
+
     def _begun_of(self, question: Question) -> Begun | None:
         """Return what is begun of a question; not where its tables were edited since then."""
         begun = self._begun.get(question.state)

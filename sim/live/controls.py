@@ -149,12 +149,11 @@ def moved(control: Control, state: State, scenario: Scenario, text: str) -> Stat
     return state.changed(key, text)
 
 
-def chosen(control: Control, state: State, scenario: Scenario, text: str = "") -> tuple[State, str]:
-    """Return the state that choosing a text gives (of a switch: turning it), and the key that it moves: for `ask`."""
-    if control.kind == "switch":
-        now = shown(control, state, scenario)
-        text = next(text for text in control.choices if text != now)
-    return moved(control, state, scenario, text), keys_of(control)[0]
+def turned(switch: Control, state: State, scenario: Scenario) -> tuple[State, str]:
+    """Return the state that a switch gives when it is turned, and the key that it moves: what `ask` takes."""
+    now = shown(switch, state, scenario)
+    other = next(text for text in switch.choices if text != now)
+    return moved(switch, state, scenario, other), keys_of(switch)[0]
 
 
 def _load(load: Load, name: str, text: str) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Executor
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import count
 from math import inf
 from time import monotonic
@@ -18,7 +19,7 @@ from sim.config.errors import ConfigError
 from sim.config.scenario.scenario import Scenario
 from sim.live import show
 from sim.live.answers import Known, OutdatedError, Stage, StagedAnswer
-from sim.live.controls import ACCESS, Control, chosen, keys_of, moved
+from sim.live.controls import ACCESS, Control, keys_of, moved, turned
 from sim.live.form import Form
 from sim.live.questions import Question, Tables, ask
 from sim.live.sections import Sections
@@ -131,15 +132,21 @@ class Page:
     # What moves.
 
     def _moved(self, control: Control, text: str) -> None:
+        try:
+            asked = self._asked(control, text)
+        except ConfigError as error:
+            self._refuse(control.key, error)
+        else:
+            if asked is not None:
+                self.go(asked[0], control.key, asked[1])
+
+    def _asked(self, control: Control, text: str) -> tuple[State, str] | None:
+        """Return the state that a control asks for at a text, and the key that moves; None before the first answer."""
         if control.key == SCENARIO:
-            self.go(State(text, draws=self._chosen_draws), control.key, control.key)
-        elif self._question is not None and self._scenario is not None:
-            try:
-                state = moved(control, self._last.state, self._scenario, text)
-            except ConfigError as error:
-                self._refuse(control.key, error)
-                return
-            self.go(state, control.key, keys_of(control)[0])
+            return State(text, draws=self._chosen_draws), control.key
+        if self._question is None or self._scenario is None:
+            return None
+        return moved(control, self._last.state, self._scenario, text), keys_of(control)[0]
 
     def _reset(self) -> None:
         if self._question is not None:
@@ -186,12 +193,16 @@ class Page:
 
     def _looked(self, event: GenericEventArguments) -> None:
         """Answer a control's move while somebody looks at it, or at an option of it: it is likely to come."""
-        question = self._question
-        at = self._form.looked_at(*map(str, event.args)) if question is not None and not self._is_under_way else None
-        if question is None or at is None:
+        if self._is_under_way:
             return
-        control, text = at
-        state, key = chosen(control, question.state, question.scenario, text)
+        label, name = map(str, event.args)
+        choice = self._form.looked_at(label, name)
+        with suppress(ConfigError):  # it is refused when it is moved
+            asked = self._asked(*choice) if choice else None
+            if asked is not None and (self._look is None or self._look.state != asked[0]):
+                self._answer_ahead(*asked)
+
+    def _answer_ahead(self, state: State, key: str) -> None:
         look = self._look = _Look(state, self._move)
 
         def wanted() -> bool:
@@ -199,7 +210,7 @@ class Page:
 
         async def answer() -> bool:
             try:
-                return await self._likely(state, key, wanted)
+                return await self._likely(lambda: (state, key), wanted)
             finally:
                 if self._look is look:
                     self._look = None
@@ -278,7 +289,9 @@ class Page:
     async def _stages(self, question: Question, move: _Move, wanted: Callable[[], bool]) -> None:
         look, executor = self._look, self._executor(wanted)
         if look is not None and look.task is not None and look.state == move.state:
-            await asyncio.wait([look.task])
+            if self._known.is_prompt(self._tables, question):
+                await asyncio.wait([look.task])
+            self._look = None  # else its headline comes first
         stages = await asyncio.to_thread(self._known.stages, self._tables, question, wanted, executor)
         upcoming, drawn = asyncio.create_task(asyncio.to_thread(next, stages, None)), asyncio.Event()
         settling: asyncio.Task[set[str]] | None = None
@@ -373,15 +386,15 @@ class Page:
             if self._look:
                 await asyncio.sleep(_SETTLE_SECONDS)
             elif await self._likely(
-                *chosen(left[0], question.state, question.scenario), lambda: wanted() and not self._look
+                partial(turned, left[0], question.state, question.scenario), lambda: wanted() and not self._look
             ):
                 left.pop(0)
 
-    async def _likely(self, state: State, key: str, wanted: Callable[[], bool]) -> bool:
+    async def _likely(self, asks: Callable[[], tuple[State, str]], wanted: Callable[[], bool]) -> bool:
         """Answer what may be asked for, by the key that would move, at all sizes; return whether it was to the end."""
 
         def prepare() -> None:
-            self._known.prepare(self._tables, ask(self._tables, state, key), wanted, self._executor(wanted))
+            self._known.prepare(self._tables, ask(self._tables, *asks()), wanted, self._executor(wanted))
 
         with suppress(ConfigError):  # it is refused when it is moved; also where a process dies
             try:

@@ -128,8 +128,8 @@ class Toggle(Widget):
         return [self._switch.props(f"dense {_named(self.label)}")]
 
     def choice(self, name: str) -> str | None:
-        """Return nothing to choose from: it is turned."""
-        return None if name else ""
+        """Return the other text: a switch has no names."""
+        return None if name else self._control.choices[not self._switch.value]
 
     def _set(self, text: str) -> None:
         self._switch.set_value(text == self._control.choices[1])

@@ -10,7 +10,7 @@ from sim.config.errors import ConfigError
 from sim.datapath import build_plan
 from sim.live import controls
 from sim.live.answers import Known, OutdatedError
-from sim.live.controls import Control, chosen, keys_of, moved, shown
+from sim.live.controls import Control, keys_of, moved, shown, turned
 from sim.live.questions import Tables, as_shipped, ask, reason, ways, without_effect
 from sim.live.state import State, of_command
 from sim.study.runs import asked as searched
@@ -55,7 +55,7 @@ def test_what_was_moved_back_before_it_was_answered_is_no_change_either():
 def test_a_switch_that_is_turned_back_asks_for_what_was_there_before():
     smap = next(control for control in controls.MITIGATIONS if control.key == "mitigations.smap")
     both = asked("mitigations.smap=false", "mitigations.retpoline=false")
-    assert ask(TABLES, *chosen(smap, both.state, both.scenario)).state == asked("mitigations.retpoline=false").state
+    assert ask(TABLES, *turned(smap, both.state, both.scenario)).state == asked("mitigations.retpoline=false").state
 
 
 def test_what_is_without_effect_says_what_it_would_need():

@@ -6,12 +6,14 @@ from collections import Counter
 
 import pytest
 
+import sim
 from sim.config.tables.vocabulary import PRIMITIVES
+from sim.datapath import build_plan
 from sim.datapath.plan.plan import Wait
 from sim.engine.result import Point
 from sim.report.tables.stack import LAYER_OF, LAYERS, REST, drawn, stack
 
-WAITS = ("store_drain", "idle", "l1_hit", "l2_hit", "l3_hit", "line_transfer")
+WAITS = ("store_drain", "idle", "l1_hit", "l2_hit", "l3_hit", "memory_remote", "line_transfer")
 
 
 @pytest.mark.parametrize("name", [*PRIMITIVES, *WAITS, "driver_work"])
@@ -33,7 +35,10 @@ def test_layers_can_be_told_apart():
 
 
 def test_there_is_a_name_for_each_kind_of_waiting():
-    assert len(WAITS) == len(Wait)  # a near hit is l1_hit, a far hit one of the three, a clean line l3_hit
+    """Near and far hits and stores share the names of levels in a plan; on another node a pinned line is remote."""
+    plans = [build_plan(sim.load_scenario(name), "vmap", 64) for name in ("virtio-user-xdp1-tap", "rebalanced")]
+    assert all(set(plan.wait_names) == set(Wait) for plan in plans)
+    assert {name for plan in plans for names in plan.wait_names.values() for name in names} == set(WAITS)
 
 
 def test_a_stack_adds_up_by_layer_in_the_order_of_layers():

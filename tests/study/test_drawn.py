@@ -235,6 +235,30 @@ def test_a_plan_says_what_was_read_of_its_own_values():
     assert read[0] ^ read[1] == {"cpu.primitives.l2_hit"}  # l3_hit is also that of a line which nobody has written
 
 
+def test_what_lies_behind_the_first_level_is_not_read_where_that_holds_all():
+    """64 packets with 384 bytes each fit L1, and the others do not."""
+    scenario = sim.load_scenario(SEED, overrides=["virtqueue.size=64"])
+    assert 64 * 384 < scenario.cpu.l1_bytes.value < 256 * 384
+    read = Case(one_point(scenario, "copy_user", 64)).plan.inputs
+    assert not {"cpu.l2_bytes", "cpu.primitives.l2_hit"} & set(read)
+    assert {"cpu.l2_bytes", "cpu.primitives.l2_hit"} <= set(case().plan.inputs)
+
+
+def test_draws_go_on_from_all_but_the_histogram_which_is_the_last():
+    own = case()
+    ((_, runs),) = parts(own, drawn(own, 8))
+    packed = runs._structure.packed
+    assert Arrays._fields[-1] == "histogram"
+    assert packed.live == len(packed.start) - runs.packed(0).histogram.size
+
+
+@pytest.mark.parametrize("packets", [100, 1100])
+def test_a_flush_that_overshoots_the_next_look_ends_a_draw_there(packets):
+    own = case(packets=packets)
+    draws = drawn(own, 12, seed=5)
+    assert figures(own, draws) == [alone(own, values) for values in draws]
+
+
 def test_draws_that_are_not_precise_at_a_look_go_on_from_there(monkeypatch):
     """On kernels of today many are not at the first, nor the second; each has the figures that it has alone."""
     looked = []

@@ -35,6 +35,17 @@ def test_points_are_those_of_runs_alone_notes_and_all():
     assert 0 < sum(notes) < len(notes)
 
 
+def test_points_whose_lines_come_from_other_caches_say_what_they_read():
+    """Lines of 1024 packets with 192 bytes each come from L2, whose price is far outside, and with 384 they do not."""
+    axes = {"device.reuse_bytes_per_packet": {"low": 192, "high": 384}}
+    dear = {"virtqueue.size": 1024, "cpu.primitives.l2_hit": 200}
+    together, alone = together_and_alone(sweep(axes, points=12, **dear))
+    assert together == {place: alone[place] for place in together}
+    assert len(together) > 4
+    notes = [any("l2_hit" in note for point in points for note in point.notes) for points in alone.values()]
+    assert 0 < sum(notes) < len(notes)
+
+
 def test_other_axes_part_the_points():
     axes = {
         "cpu.primitives.lfence": {"low": 3, "high": 6},

@@ -1,6 +1,6 @@
 """Runs of one case at many values of its tables: one structure, built once, priced and run draw by draw.
 
-Draws that have another structure (a switch, the cache that a line comes from) are parted from the others, and a
+Draws that have another structure (a switch, far more work than the tables say) are parted from the others, and a
 draw that goes wrong is run alone, so that it ends as it would have without company.
 """
 

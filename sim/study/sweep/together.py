@@ -45,7 +45,7 @@ def _of_group(places: Sequence[int], scenarios: Mapping[int, Scenario], costs: S
     answers: dict[int, list[Point]] = {place: [] for place in places}
     asked = variants_and_sizes(first)
     for access, size in asked:
-        for numbers, runs in parts(Case(one_point(first, access, size)), drawn):
+        for numbers, runs in parts(Case(one_point(first, access, size)), drawn, reading_alike=True):
             if runs is None:
                 continue
             for number, place in enumerate(numbers):
