@@ -391,7 +391,7 @@ class Page:
                 left.pop(0)
 
     async def _likely(self, asks: Callable[[], tuple[State, str]], wanted: Callable[[], bool]) -> bool:
-        """Answer what may be asked for, by the key that would move, at all sizes; return whether it was to the end."""
+        """Answer at all sizes what is likely to be asked, a state and the key that moves; return whether to the end."""
 
         def prepare() -> None:
             self._known.prepare(self._tables, ask(self._tables, *asks()), wanted, self._executor(wanted))
