@@ -208,7 +208,10 @@ class CostTable:
         return sum(unless(negated(comes), self._where(comes, name)) for name, comes in hits.items() if somewhere(comes))
 
     def _where(self, holds: bool, primitive: str) -> int:
-        """Return the price of one, rounded to whole picoseconds, which is read where something holds."""
+        """Return the price of one, rounded to whole picoseconds, which is read where something holds.
+
+        It is worked out each time: one that is kept would not be read by who asks for it next.
+        """
         with _read_where(holds):
             return round(self._price_ps(primitive))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 from sim.config.scenario.scenario import Scenario
@@ -74,6 +75,7 @@ def _build(scenario: Scenario, access: str, packet_bytes: int, apart: bool, func
     segments = [_with_classes(segment, rows, class_rows) for segment in fuse(rows, apart)]
     arrivals = arrivals_of(scenario.queue_load, scenario.run.seed)
     ring, queues, actors = ring_of(scenario.virtqueue), scenario.queues, actors_of(rows)
+    hits = table.reuse_hits(scenario.virtqueue.size * scenario.device.reuse_bytes_per_packet.value)
     plan = Plan(
         access=access,
         packet_bytes=packet_bytes,
@@ -83,8 +85,8 @@ def _build(scenario: Scenario, access: str, packet_bytes: int, apart: bool, func
         entry=tuple(next(s.index for s in segments if s.actor == number) for number in range(len(actors))),
         regions=regions_of_queues(ring.regions(), queues.per_core),
         initial=_initial(scenario, ring, packet_bytes),
-        latencies=_latencies(scenario, variant, table),
-        wait_names=_wait_names(scenario, variant, table),
+        latencies=_latencies(scenario, variant, table, hits),
+        wait_names=_wait_names(scenario, variant, table, hits),
         line_moves=(table.transfer_primitive, "line_stream", "clean_line"),
         first_owner=actors.index("driver"),  # it has just initialised the rings
         cycle_ps=table.cycle_ps,
@@ -297,10 +299,10 @@ def _polls_per_timeout(plan: Plan, timeout_us: float) -> int:
     return limit
 
 
-def _latencies(scenario: Scenario, variant: Access, table: CostTable) -> Latencies:
+def _latencies(scenario: Scenario, variant: Access, table: CostTable, hits: Mapping[str, bool]) -> Latencies:
     return Latencies(
         near_hit_ps=table.whole_ps("l1_hit"),
-        far_hit_ps=table.reuse_hit_ps(_reuse_hits(scenario, table)),
+        far_hit_ps=table.reuse_hit_ps(hits),
         transfer_ps=table.whole_ps(table.transfer_primitive),
         clean_ps=table.whole_ps(_clean_level(scenario, variant)),
         stream_ps=table.whole_ps("line_stream"),
@@ -314,11 +316,9 @@ def _clean_level(scenario: Scenario, variant: Access) -> str:
     return "memory_remote" if left_behind else "l3_hit"
 
 
-def _reuse_hits(scenario: Scenario, table: CostTable) -> dict[str, bool]:
-    return table.reuse_hits(scenario.virtqueue.size * scenario.device.reuse_bytes_per_packet.value)
-
-
-def _wait_names(scenario: Scenario, variant: Access, table: CostTable) -> dict[Wait, dict[str, bool]]:
+def _wait_names(
+    scenario: Scenario, variant: Access, table: CostTable, hits: Mapping[str, bool]
+) -> dict[Wait, Mapping[str, bool]]:
     always = {
         Wait.NEAR_HIT: "l1_hit",
         Wait.TRANSFER: table.transfer_primitive,
@@ -326,7 +326,7 @@ def _wait_names(scenario: Scenario, variant: Access, table: CostTable) -> dict[W
         Wait.STORES: "store_drain",
         Wait.BLOCKED: "idle",
     }
-    return {kind: {name: True} for kind, name in always.items()} | {Wait.FAR_HIT: _reuse_hits(scenario, table)}
+    return {**{kind: {name: True} for kind, name in always.items()}, Wait.FAR_HIT: hits}
 
 
 def _setup(scenario: Scenario, variant: Access) -> tuple[Component, ...]:

@@ -128,10 +128,11 @@ class DrawnRuns:
             left = np.arange(len(part))
             for look in range(_LOOKS):
                 packets = self._looks.packets(look, self._run)
+                is_last = packets == self._run.packets
                 runs.run(left, packets)
-                precise, left = self._at_look(runs.noted, part, left, is_last=packets == self._run.packets)
+                precise, left = self._at_look(runs.noted, part, left, is_last=is_last)
                 yield from precise
-                if packets == self._run.packets or not len(left):
+                if is_last or not len(left):
                     break
 
     def alone(self, draw: int) -> Behind:

@@ -289,9 +289,10 @@ class Page:
     async def _stages(self, question: Question, move: _Move, wanted: Callable[[], bool]) -> None:
         look, executor = self._look, self._executor(wanted)
         if look is not None and look.task is not None and look.state == move.state:
-            if self._known.is_prompt(self._tables, question):
+            if await asyncio.to_thread(self._known.is_prompt, self._tables, question):
                 await asyncio.wait([look.task])
-            self._look = None  # else its headline comes first
+            else:
+                self._look = None  # its headline comes first
         stages = await asyncio.to_thread(self._known.stages, self._tables, question, wanted, executor)
         upcoming, drawn = asyncio.create_task(asyncio.to_thread(next, stages, None)), asyncio.Event()
         settling: asyncio.Task[set[str]] | None = None

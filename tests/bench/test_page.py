@@ -84,8 +84,8 @@ MOVES = {
 @pytest.mark.skipif(
     (BROWSER is None or DRIVER is None) and "CI" not in os.environ, reason="no Chromium with its driver"
 )
-@pytest.mark.parametrize("what", MOVES)
-def test_seconds_in_a_browser(what, measuring, figures, tmp_path):
+@pytest.mark.parametrize("kind", MOVES)
+def test_seconds_in_a_browser(kind, measuring, figures, tmp_path):
     options = [] if measuring else ["--draws", "4", *(word for key in SHORT for word in ("--set", key))]
     waited = []
     with serving(*options, folder=tmp_path) as (_, address), browsing() as driver:
@@ -95,16 +95,16 @@ def test_seconds_in_a_browser(what, measuring, figures, tmp_path):
         measured.watch(reader)
         reader.unfold("ring")
         reader.unfold("traffic")
-        for move in MOVES[what] if measuring else MOVES[what][:1]:
-            time.sleep(LOOKS_SECONDS if measuring and what == "a switch" else 0)
+        for move in MOVES[kind] if measuring else MOVES[kind][:1]:
+            time.sleep(LOOKS_SECONDS if measuring and kind == "a switch" else 0)
             waited.append(measured.waited(reader, lambda move=move: move(reader)))
     assert all(0 < one.headline <= one.bands for one in waited)
     if measuring:
         seconds = [one.bands for one in waited]
         figures.browser["first page"] = min(first, figures.browser.get("first page", first))
         figures.browser |= {
-            f"{what} to all intervals": min(seconds),
-            f"{what} to all intervals, median": median(seconds),
-            f"{what} to all intervals, longest": max(seconds),
+            f"{kind} to all intervals": min(seconds),
+            f"{kind} to all intervals, median": median(seconds),
+            f"{kind} to all intervals, longest": max(seconds),
         }
         figures.load = os.getloadavg()[0]

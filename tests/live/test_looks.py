@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from types import SimpleNamespace
 
 import pytest
@@ -40,7 +41,7 @@ class Known:
     def prepare(self, tables, question, wanted, executor):
         self.begun.append(question.state)
         while wanted() and not self.is_let_go:
-            pass
+            time.sleep(0.002)
         self.ended.append(("answered" if wanted() else "dropped", question.state))
 
 

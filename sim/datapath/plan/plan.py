@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
 from functools import cached_property
@@ -111,7 +111,7 @@ class Plan:
     regions: dict[str, int]
     initial: dict[int, int]
     latencies: Latencies
-    wait_names: dict[Wait, dict[str, bool]]
+    wait_names: dict[Wait, Mapping[str, bool]]
     line_moves: tuple[str, ...]
     first_owner: int
     cycle_ps: float
