@@ -14,6 +14,7 @@ from sim.config.errors import ConfigError
 from sim.config.loading.kept import keep_latest
 from sim.config.scenario.scenario import Scenario
 from sim.costs.audit import quantities
+from sim.datapath.host.interference import period_ps
 from sim.live.questions import Question, Tables, entries_of
 from sim.live.state import State
 from sim.study.runs.case import Side, entry, sides_of
@@ -73,9 +74,13 @@ class Ground:
 
 
 def _kind(scenario: Scenario) -> str:
-    """Return what says about how long each side of a scenario takes: its name, its load, how long it is run."""
+    """Return what says about how long each side of a scenario takes: its name, its load, how long it is run.
+
+    A run lasts for several periods of what the host does: some 50 million packets where that comes once a second.
+    """
     load = scenario.traffic.model_dump_json(exclude={"packet_bytes"})
-    return "\0".join((scenario.name, load, scenario.queues.model_dump_json(), scenario.run.model_dump_json()))
+    queues, run = scenario.queues.model_dump_json(), scenario.run.model_dump_json()
+    return "\0".join((scenario.name, load, queues, run, str(period_ps(scenario))))
 
 
 @dataclass(frozen=True)

@@ -106,6 +106,8 @@ def test_how_long_another_of_its_kind_took_says_what_is_answered_first_and_what_
     assert said("mitigations.smap=false") == (True, True)
     assert said("traffic.packet_bytes=[64, 128, 256]") == (False, True)  # 0.6 s
     assert said("traffic.load={kind: constant, pps: 1e6}") == (False, False)  # that may take another time
+    assert said("memory.invalidations_per_second=1") == (False, False)  # ten seconds of simulated time
+    assert said("placement.preempted_every_us=5e6", "placement.preempted_us=9") == (False, False)
     ground("mitigations.smap=false").took(1.1)
     assert said("mitigations.retpoline=false") == (False, False)
     assert said() == (True, False)  # its Plans are there
