@@ -149,11 +149,25 @@ def moved(control: Control, state: State, scenario: Scenario, text: str) -> Stat
     return state.changed(key, text)
 
 
-def turned(switch: Control, state: State, scenario: Scenario) -> tuple[State, str]:
-    """Return the state that a switch gives when it is turned, and the key that it moves: what `ask` takes."""
-    now = shown(switch, state, scenario)
-    other = next(text for text in switch.choices if text != now)
-    return moved(switch, state, scenario, other), keys_of(switch)[0]
+def beside(control: Control, state: State, scenario: Scenario) -> list[str]:
+    """Return the texts one step from where a control stands: a switch turned, a slider at the stops next to its own."""
+    now = shown(control, state, scenario)
+    if control.kind == "switch":
+        return [text for text in control.choices if text != now]
+    if control.kind != "slide":
+        return []
+    place = nearest(control.stops, float(now))
+    return [plain(stop) for stop in (*control.stops[place + 1 : place + 2], *control.stops[:place][-1:])]
+
+
+def nearest(stops: Sequence[float], number: float) -> int:
+    """Return the place of the stop that is nearest to a number."""
+    return min(range(len(stops)), key=lambda place: abs(stops[place] - number))
+
+
+def plain(number: float) -> str:
+    """Return the text of a number as a slider gives it."""
+    return f"{number:.0f}" if float(number).is_integer() else f"{number:.6g}"
 
 
 def _load(load: Load, name: str, text: str) -> str:

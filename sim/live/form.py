@@ -90,14 +90,15 @@ class Form:
         return [key for key in self._widgets if key not in (SCENARIO, DRAWS)]
 
     @property
-    def switches(self) -> list[Control]:
-        """The controls that are off or on."""
-        return [control for control, _ in self._widgets.values() if control.kind == "switch"]
+    def controls(self) -> list[Control]:
+        """The controls that are there whatever is answered, switches first."""
+        return sorted((control for control, _ in self._widgets.values()), key=lambda control: control.kind != "switch")
 
-    def looked_at(self, label: str, name: str) -> tuple[Control, str] | None:
-        """Return the control of a label that somebody looks at, and the text of the name there; None for no choice."""
-        for control, widget in self._widgets.values():
-            if control.label == label and not widget.idle and (text := widget.choice(name)) is not None:
+    def looked_at(self, spoken: str, name: str) -> tuple[Control, str] | None:
+        """Return the control that somebody looks at, and the text of the name there; None for no choice."""
+        inputs = ((Control(key, slider.label, "slide"), slider) for key, slider in self._entries.items())
+        for control, widget in (*self._widgets.values(), *inputs):
+            if widget.spoken == spoken and not widget.idle and (text := widget.choice(name)) is not None:
                 return control, text
         return None
 

@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Executor
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from functools import partial
 from itertools import count
 from math import inf
 from time import monotonic
@@ -19,7 +18,7 @@ from sim.config.errors import ConfigError
 from sim.config.scenario.scenario import Scenario
 from sim.live import show
 from sim.live.answers import Known, OutdatedError, Stage, StagedAnswer
-from sim.live.controls import ACCESS, Control, keys_of, moved, turned
+from sim.live.controls import ACCESS, Control, beside, keys_of, moved
 from sim.live.form import Form
 from sim.live.questions import Question, Tables, ask
 from sim.live.sections import Sections
@@ -210,7 +209,7 @@ class Page:
 
         async def answer() -> bool:
             try:
-                return await self._likely(lambda: (state, key), wanted)
+                return await self._likely(state, key, wanted)
             finally:
                 if self._look is look:
                     self._look = None
@@ -377,25 +376,32 @@ class Page:
         self._said = SCENARIO, f"the address is left: {error}"
 
     async def _prepare(self, question: Question, idle: set[str], wanted: Callable[[], bool]) -> None:
-        """Let rates of all sizes be there before a switch is turned; what somebody looks at comes first."""
+        """Let rates of all sizes be there before a switch is turned, or a slider moved by one stop.
+
+        What somebody looks at comes first.
+        """
         await asyncio.sleep(_PAUSE_SECONDS)
-        left = [control for control in self._form.switches if control.key not in idle]
-        while left:
+        state, scenario = question.state, question.scenario
+        moves = [
+            (moved(control, state, scenario, text), keys_of(control)[0])
+            for control in self._form.controls
+            if control.key not in idle
+            for text in beside(control, state, scenario)
+        ]
+        while moves:
             await self._until_seen(wanted)
             if not wanted():
                 return
             if self._look:
                 await asyncio.sleep(_SETTLE_SECONDS)
-            elif await self._likely(
-                partial(turned, left[0], question.state, question.scenario), lambda: wanted() and not self._look
-            ):
-                left.pop(0)
+            elif await self._likely(*moves[0], lambda: wanted() and not self._look):
+                moves.pop(0)
 
-    async def _likely(self, asks: Callable[[], tuple[State, str]], wanted: Callable[[], bool]) -> bool:
+    async def _likely(self, state: State, key: str, wanted: Callable[[], bool]) -> bool:
         """Answer at all sizes what is likely to be asked, a state and the key that moves; return whether to the end."""
 
         def prepare() -> None:
-            self._known.prepare(self._tables, ask(self._tables, *asks()), wanted, self._executor(wanted))
+            self._known.prepare(self._tables, ask(self._tables, state, key), wanted, self._executor(wanted))
 
         with suppress(ConfigError):  # it is refused when it is moved; also where a process dies
             try:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from html import escape
 from typing import Any
 
 from nicegui import ui
 
-from sim.live.controls import OWN_MIX, Control, MovableInput
+from sim.live.controls import OWN_MIX, Control, MovableInput, nearest, plain
 from sim.live.show import grade_class
 
 #: Milliseconds without a further key before a number that is typed counts.
@@ -30,6 +30,11 @@ class Widget(ABC):
             self._note = ui.label("").classes("note")
         self.idle = False
 
+    @property
+    def spoken(self) -> str:
+        """What a screen reader calls what is moved."""
+        return self.label
+
     @abstractmethod
     def _build(self) -> list[Any]:
         """Make the elements that are moved."""
@@ -45,7 +50,10 @@ class Widget(ABC):
         self.say("")
 
     def choice(self, name: str) -> str | None:
-        """Return the text that somebody chooses who looks at a name (none, "": at the control); None for no choice."""
+        """Return the text that somebody chooses who looks at a name; None for no choice.
+
+        At the control itself that is "", at a slider the part of its length that the pointer is at, 0 to 1.
+        """
         return None
 
     def move(self, text: str) -> None:
@@ -142,21 +150,32 @@ class Slide(Widget):
         self._stops, self._unit = control.stops, control.unit
         super().__init__(control.label, moved)
 
-    def _build(self) -> list[Any]:
-        self._heading = ui.label(self._title()).classes("heading")
-        with ui.element("div").classes("slide"):
-            self._slider = ui.slider(
-                min=0, max=len(self._stops) - 1, step=1, on_change=lambda event: self._slid(event.value)
-            ).props(_named(f"{self._title()}, slider"))
-            self._number = _number(self._title(), lambda number: self._typed(number))
-        return [self._slider, self._number]
-
+    @property
     def _title(self) -> str:
         return f"{self.label}, {self._unit}" if self._unit else self.label
 
+    @property
+    def spoken(self) -> str:
+        """What a screen reader calls the slider."""
+        return f"{self._title}, slider"
+
+    def _build(self) -> list[Any]:
+        self._heading = ui.label(self._title).classes("heading")
+        with ui.element("div").classes("slide"):
+            self._slider = ui.slider(
+                min=0, max=len(self._stops) - 1, step=1, on_change=lambda event: self._slid(event.value)
+            ).props(_named(self.spoken))
+            self._number = _number(self._title, lambda number: self._typed(number))
+        return [self._slider, self._number]
+
+    def choice(self, name: str) -> str | None:
+        """Return the text of the stop that the pointer is at."""
+        part = _part(name)
+        return None if part is None else plain(self._stops[_rounded(part * (len(self._stops) - 1))])
+
     def _slid(self, place: Any) -> None:
         if not self._is_quiet and place is not None:
-            text = _plain(self._stops[int(place)])
+            text = plain(self._stops[int(place)])
             with self._quiet():
                 self._set(text)
             self.move(text)
@@ -164,11 +183,8 @@ class Slide(Widget):
     def _typed(self, number: float) -> None:
         if not self._is_quiet:
             with self._quiet():
-                self._place(_plain(number))
-            self.move(_plain(number))
-
-    def _nearest(self, number: float) -> int:
-        return min(range(len(self._stops)), key=lambda place: abs(self._stops[place] - number))
+                self._place(plain(number))
+            self.move(plain(number))
 
     def _set(self, text: str) -> None:
         self._number.set_value(float(text))
@@ -176,8 +192,8 @@ class Slide(Widget):
 
     def _place(self, text: str) -> None:
         """Put the slider at the stop that is nearest to a number, and let it say the number itself."""
-        self._slider.set_value(self._nearest(float(text)))
-        self._slider.props(f'aria-valuetext="{_plain(float(text))}"')
+        self._slider.set_value(nearest(self._stops, float(text)))
+        self._slider.props(f'aria-valuetext="{plain(float(text))}"')
 
 
 class EntrySlider(Widget):
@@ -188,11 +204,19 @@ class EntrySlider(Widget):
         self._number: Any = None
         super().__init__(known.label, moved)
 
+    @property
+    def _title(self) -> str:
+        return f"{self.label}, {self.known.entry.unit}"
+
+    @property
+    def spoken(self) -> str:
+        """What a screen reader calls the slider."""
+        return f"{self._title}, slider, {self.known.range_text}"
+
     def _build(self) -> list[Any]:
         known = self.known
-        title = f"{self.label}, {known.entry.unit}"
         with ui.element("div").classes("heading"):
-            ui.label(title)
+            ui.label(self._title)
             ui.label(known.grade).classes(f"grade {grade_class(known.grade)}")
             self._back = ui.button("as in the table", on_click=lambda: self._reset())
             self._back.props(f"flat dense no-caps size=sm {_named(f'{self.label} as in the table')}")
@@ -206,12 +230,20 @@ class EntrySlider(Widget):
                     step=known.step,
                     value=known.entry.value,
                     on_change=lambda event: self._follow(self._number, event.value),
-                ).props(_named(f"{title}, slider, {known.range_text}"))
-            self._number = _number(title, lambda number: self._follow(self._slider, number))
+                ).props(_named(self.spoken))
+            self._number = _number(self._title, lambda number: self._follow(self._slider, number))
             with self._quiet():
                 self._number.set_value(float(f"{known.entry.value:.6g}"))
         ui.label(f"table: {known.range_text}").classes("small")
         return [self._slider, self._number]
+
+    def choice(self, name: str) -> str | None:
+        """Return the text of the step that the pointer is at."""
+        known, part = self.known, _part(name)
+        if part is None:
+            return None
+        steps = _rounded(part * (known.most - known.least) / known.step)
+        return plain(min(known.least + steps * known.step, known.most))
 
     def settle(self, known: MovableInput) -> None:
         """Offer the way back where the entry is set."""
@@ -221,7 +253,7 @@ class EntrySlider(Widget):
         if not self._is_quiet and number is not None:
             with self._quiet():
                 other.set_value(number)
-            self.move(_plain(number))
+            self.move(plain(number))
 
     def _set(self, text: str) -> None:
         self._number.set_value(float(text))
@@ -243,8 +275,17 @@ def _named(title: str) -> str:
     return f'aria-label="{text}"'
 
 
-def _plain(number: float) -> str:
-    return f"{number:.0f}" if float(number).is_integer() else f"{number:.6g}"
+def _part(name: str) -> float | None:
+    """Return the part of its length that the pointer is at on a slider; None where it is on none."""
+    with suppress(ValueError):
+        part = float(name)
+        return part if 0 <= part <= 1 else None
+    return None
+
+
+def _rounded(number: float) -> int:
+    """Return the nearest whole number, of two the higher one, as a browser does."""
+    return int(number + 0.5)
 
 
 def _range_mark(known: MovableInput) -> str:

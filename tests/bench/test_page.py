@@ -27,7 +27,8 @@ ROUNDS = 5
 #: Each step asks for other Plans than any before; that of the ring for longer runs, too.
 SLIDERS = ("burst, packets", "batch, packets", "packet size, bytes", "ring, entries")
 CPUS, KERNELS = ("sapphire-rapids", "zen4", "zen3"), ("v5.10", "v6.1", "v6.18")
-#: So long a reader looks at an answer; the page prepares what a switch asks for meanwhile. And so long at an option.
+#: Kinds of moves that a page prepares while its reader looks at an answer, so long; and so long at an option.
+RESTED = ("a switch", "a slider of other Plans")
 LOOKS_SECONDS, LOOKS_AT_AN_OPTION_SECONDS = 8.0, 0.4
 
 
@@ -75,6 +76,7 @@ MOVES = {
     "a switch": list(map(turned, SWITCHES)),
     "a switch right behind another": list(map(turned, SWITCHES)),
     "a slider of other Plans": list(map(slid, SLIDERS)),
+    "a slider of other Plans right behind another": list(map(slid, SLIDERS)),
     "another CPU that was looked at": list(map(picked("CPU"), CPUS)),
     "another kernel that was looked at": list(map(picked("kernel"), KERNELS)),
 }
@@ -96,7 +98,7 @@ def test_seconds_in_a_browser(kind, measuring, figures, tmp_path):
         reader.unfold("ring")
         reader.unfold("traffic")
         for move in MOVES[kind] if measuring else MOVES[kind][:1]:
-            time.sleep(LOOKS_SECONDS if measuring and kind == "a switch" else 0)
+            time.sleep(LOOKS_SECONDS if measuring and kind in RESTED else 0)
             waited.append(measured.waited(reader, lambda move=move: move(reader)))
     assert all(0 < one.headline <= one.bands for one in waited)
     if measuring:

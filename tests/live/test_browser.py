@@ -15,6 +15,7 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 
 from sim.config.loading import paths
+from sim.live.controls import RING
 from tests.browser import BROWSER
 from tests.live.driving import COMMAND, DRIVER, Reader, browsing, serving
 from tests.live.test_state import WINDOW
@@ -282,15 +283,18 @@ def test_a_wrong_address_is_said_and_the_page_answers_all_the_same(watched, firs
     assert not [note.text for note in page.driver.find_elements(By.CSS_SELECTOR, ".refused .note") if note.text]
 
 
-def test_what_is_looked_at_is_told_before_it_is_moved(page):
-    """A switch or an option that the pointer rests on, or a key has come to; not one that it passes over."""
+@pytest.fixture
+def looked(page):
+    """Returns what the page has told of looks since it was asked last."""
     said = (
         "const e = emitEvent; window.said = []; window.emitEvent = (...what) => { window.said.push(what); e(...what); }"
     )
     page.driver.execute_script(said)
+    return lambda: page.driver.execute_script("return window.said.splice(0).map(([name, what]) => [name, ...what])")
 
-    def looked():
-        return page.driver.execute_script("return window.said.splice(0).map(([name, what]) => [name, ...what])")
+
+def test_what_is_looked_at_is_told_before_it_is_moved(page, looked):
+    """A switch or an option that the pointer rests on, or a key has come to; not one that it passes over."""
 
     def point(*elements, rest):
         chain = ActionChains(page.driver, duration=0)
@@ -316,6 +320,30 @@ def test_what_is_looked_at_is_told_before_it_is_moved(page):
     option.click()
     page.until_other(old)
     assert "Broadwell" in page.headline
+
+
+@pytest.mark.parametrize(
+    ("label", "key"), [("burst, packets", "driver.burst"), ("lfence, cycles", "cpu.primitives.lfence")]
+)
+def test_a_slider_is_looked_at_where_it_is_pressed_then(page, looked, label, key):
+    """Where the pointer rests on it, not where it passes: the number there is the one that a press gives."""
+    page.unfold("ring")
+    slider = page.driver.find_element(By.CSS_SELECTOR, f'[role=slider][aria-label^="{label}, slider"]')
+    chain = ActionChains(page.driver, duration=0).move_to_element_with_offset(slider, -30, 0)
+    chain.move_to_element_with_offset(slider, 80, 0).pause(0.3).perform()
+    ((event, spoken, part),) = looked()
+    assert (event, spoken) == ("looked", slider.get_attribute("aria-label"))
+    width = slider.rect["width"]
+    assert float(part) == pytest.approx((width / 2 + 80) / width, abs=0.01)
+    ActionChains(page.driver, duration=0).click().perform()
+    page.until(lambda: f"{key}=" in query(page))
+    page.until_whole()
+    least, most = (float(slider.get_attribute(f"aria-value{end}")) for end in ("min", "max"))
+    right = least + float(part) * (most - least)
+    if key == "driver.burst":
+        right = next(control for control in RING if control.key == key).stops[int(right + 0.5)]
+    number = page.driver.find_element(By.CSS_SELECTOR, f'input[aria-label="{label}"]')
+    assert float(number.get_attribute("value")) == pytest.approx(right, rel=0.01)
 
 
 @pytest.mark.deep

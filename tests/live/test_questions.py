@@ -10,7 +10,7 @@ from sim.config.errors import ConfigError
 from sim.datapath import build_plan
 from sim.live import controls
 from sim.live.answers import Known, OutdatedError
-from sim.live.controls import Control, keys_of, moved, shown, turned
+from sim.live.controls import Control, beside, keys_of, moved, nearest, shown
 from sim.live.questions import Tables, as_shipped, ask, reason, ways, without_effect
 from sim.live.state import State, of_command
 from sim.study.runs import asked as searched
@@ -55,7 +55,32 @@ def test_what_was_moved_back_before_it_was_answered_is_no_change_either():
 def test_a_switch_that_is_turned_back_asks_for_what_was_there_before():
     smap = next(control for control in controls.MITIGATIONS if control.key == "mitigations.smap")
     both = asked("mitigations.smap=false", "mitigations.retpoline=false")
-    assert ask(TABLES, *turned(smap, both.state, both.scenario)).state == asked("mitigations.retpoline=false").state
+    (back,) = beside(smap, both.state, both.scenario)
+    state = moved(smap, both.state, both.scenario, back)
+    assert ask(TABLES, state, "mitigations.smap").state == asked("mitigations.retpoline=false").state
+
+
+def test_a_slider_stands_between_the_stops_that_it_is_moved_to():
+    burst, ring = (
+        next(control for control in controls.RING if control.key == key) for key in ("driver.burst", "virtqueue.size")
+    )
+    for value, others in ((1, ["2"]), (256, ["128"]), (32, ["64", "16"]), (100, ["256", "64"])):  # 100 is next to 128
+        question = asked(f"driver.burst={value}")
+        assert beside(burst, question.state, question.scenario) == others
+    assert nearest(burst.stops, 100.0) == 7
+    question = asked()
+    assert beside(ring, question.state, question.scenario) == ["512", "128"]
+    (cpu, *_) = controls.tables_of(TABLES)
+    assert beside(cpu, question.state, question.scenario) == []
+
+
+@pytest.mark.parametrize("scenario", TABLES.names("scenario"))
+def test_every_control_of_every_scenario_says_what_is_beside_it(scenario):
+    question = ask(TABLES, State(scenario))
+    for control in (*controls.MITIGATIONS, *controls.RING, *controls.HOST, *controls.TRAFFIC):
+        texts = beside(control, question.state, question.scenario)
+        assert len(texts) in {"switch": {1}, "slide": {1, 2}}.get(control.kind, {0})
+        assert shown(control, question.state, question.scenario) not in texts
 
 
 def test_what_is_without_effect_says_what_it_would_need():
