@@ -12,7 +12,7 @@ from sim.live.answers import StagedAnswer
 from sim.live.controls import Control, MovableInput, shown
 from sim.live.questions import Question, Tables
 from sim.live.state import ACCESSOR, DRAWS, SCENARIO
-from sim.live.widgets import EntrySlider, Moved, Pick, Slide, Toggle, Widget
+from sim.live.widgets import Echo, EntrySlider, Moved, Pick, Slide, Toggle, Widget
 
 _NO_EFFECT = "no effect in this scenario"
 
@@ -32,6 +32,7 @@ class Form:
     """The controls of a page. What moves them is told to the page: a control, an input, a variant of the reader's own.
 
     `input_moved` is told the key of a table entry and a text, None for the way back; `accessor_added` the variant.
+    Controls stand where they were moved to once `echo` says so.
     """
 
     def __init__(
@@ -41,8 +42,9 @@ class Form:
         input_moved: Callable[[str, str | None], None],
         accessor_added: Callable[[str], None],
         accessor_dropped: Callable[[], None],
+        echo: Echo,
     ) -> None:
-        self._tables, self._moved, self._input_moved = tables, moved, input_moved
+        self._tables, self._moved, self._input_moved, self._echo = tables, moved, input_moved, echo
         self._widgets: dict[str, tuple[Control, Widget]] = {}
         self._entries: dict[str, EntrySlider] = {}
         with ui.element("form").classes("controls").props('aria-label="controls"').on("submit.prevent", lambda: None):
@@ -75,13 +77,13 @@ class Form:
                     self._widgets[control.key] = (control, self._widget(control))
 
     def _widget(self, control: Control) -> Widget:
-        kinds: dict[str, Callable[[Control, Moved], Widget]] = {
+        kinds: dict[str, Callable[[Control, Moved, Echo], Widget]] = {
             "pick": Pick,
             "several": Pick,
             "switch": Toggle,
             "slide": Slide,
         }
-        widget: Widget = kinds[control.kind](control, lambda text: self._moved(control, text))
+        widget: Widget = kinds[control.kind](control, lambda text: self._moved(control, text), self._echo)
         return widget
 
     @property
@@ -137,7 +139,10 @@ class Form:
 
     def _entry(self, known: MovableInput) -> EntrySlider:
         return EntrySlider(
-            known, lambda text: self._input_moved(known.key, text), lambda: self._input_moved(known.key, None)
+            known,
+            lambda text: self._input_moved(known.key, text),
+            lambda: self._input_moved(known.key, None),
+            self._echo,
         )
 
     def explain(self, key: str, text: str) -> None:

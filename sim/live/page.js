@@ -7,7 +7,7 @@ const RESTS_MS = 60;
 let resting;
 
 function look(at) {
-  const seen = at?.closest?.("[role=switch], [role=option]");
+  const seen = at?.closest?.("[role=switch], [role=combobox], [role=option]");
   rest(seen && (() => looked(seen)));
 }
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Executor
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import count
 from math import inf
 from time import monotonic
@@ -23,6 +24,7 @@ from sim.live.form import Form
 from sim.live.questions import Question, Tables, ask
 from sim.live.sections import Sections
 from sim.live.state import ACCESSOR, SCENARIO, State, named_in, of_query
+from sim.live.widgets import Echo
 from sim.live.workers import EndedError
 from sim.study.runs.pool import WorkerDiedError
 
@@ -37,6 +39,8 @@ _SIZES_SECONDS = 1.0
 #: When nothing has moved for so long, what a switch would ask for is built; and, later, it is looked for what controls
 #: without effect would need: a move would wait for that.
 _PAUSE_SECONDS, _REST_SECONDS = 0.3, 1.0
+#: So long a reader who looks at something is likely to move it next: the machine is left to that.
+_ATTENTION_SECONDS = 1.0
 #: What threads say where the program ends.
 _ENDING = "cannot schedule new futures after"
 #: So often an answer is begun where a process dies: then the scenario itself may be at fault.
@@ -97,6 +101,7 @@ class Page:
         self._numbers = count(1)
         self._move, self._answered, self._moved_at = 0, 0, -inf
         self._look: _Look | None = None  # that is being answered
+        self._looked_at = -inf  # when somebody did so last
         self._last = _Move(first)  # that is not refused
         self._at: _Move | None = None  # that is answered, if so far nothing is wrong with it
         self._scenario: Scenario | None = None  # of the last one that has one
@@ -104,6 +109,7 @@ class Page:
         self._is_settled = False  # controls and rates of all sizes are those of the question
         self._said: tuple[str, str] | None = None  # what is said beside a control once they are
         self._pushed: str | None = None
+        self._echo = Echo()
         self._build()
 
     def close(self) -> None:
@@ -122,7 +128,9 @@ class Page:
                 to_controls = ui.button("to the controls").props("flat dense no-caps").classes("to-controls")
                 to_controls.on("click", js_handler="() => document.querySelector('.controls').scrollIntoView()")
         with ui.element("div").classes("columns"):
-            self._form = Form(self._tables, self._moved, self._input_moved, self._add_accessor, self._drop_accessor)
+            self._form = Form(
+                self._tables, self._moved, self._input_moved, self._add_accessor, self._drop_accessor, self._echo
+            )
             with ui.element("div").classes("answers") as self._answers:
                 self._sections = Sections(self._tables)
         ui.on("address", self._addressed)
@@ -192,6 +200,7 @@ class Page:
 
     def _looked(self, event: GenericEventArguments) -> None:
         """Answer a control's move while somebody looks at it, or at an option of it: it is likely to come."""
+        self._looked_at = monotonic()
         if self._is_under_way:
             return
         label, name = map(str, event.args)
@@ -229,6 +238,16 @@ class Page:
     # What follows.
 
     @property
+    def _is_looked_at(self) -> bool:
+        """Whether somebody looks at a control, or did so just now."""
+        return self._look is not None or monotonic() - self._looked_at < _ATTENTION_SECONDS
+
+    @property
+    def _is_left_alone(self) -> bool:
+        """Whether a browser shows the page, and its reader moves nothing soon."""
+        return self._is_seen() and not self._is_looked_at
+
+    @property
     def _is_under_way(self) -> bool:
         """Whether what was asked for last is not what the whole page says."""
         return self._question is None or not self._is_settled or self._question.state != self._last.state
@@ -239,7 +258,7 @@ class Page:
         self._move, self._moved_at, self._last = next(self._numbers), now, move
         if self._look is not None and self._look.state == move.state:
             self._look.move = self._move
-        self._status.set_text("computing")
+        self._echo.later(partial(self._status.set_text, "computing"))
         background_tasks.create(self._answer(self._move, move, is_sliding=is_sliding))
 
     async def _answer(self, number: int, move: _Move, *, is_sliding: bool) -> None:
@@ -269,6 +288,7 @@ class Page:
                 if _ENDING in str(error):
                     return
                 self._move = self._answered if is_last() else self._move
+                self._echo.now()
                 self._status.set_text("an error in the program ended this answer; its terminal says which")
                 raise
 
@@ -332,6 +352,7 @@ class Page:
             shipped = await asyncio.to_thread(self._known.shipped, self._tables, answer, wanted, executor)
         if not wanted():
             return
+        self._echo.now()
         self._headline.set_text(show.headline(answer))
         if is_first or "stale" not in self._answers.classes:  # else something is refused
             self._status.set_text(
@@ -389,12 +410,10 @@ class Page:
             for text in beside(control, state, scenario)
         ]
         while moves:
-            await self._until_seen(wanted)
+            await self._until_left_alone(wanted)
             if not wanted():
                 return
-            if self._look:
-                await asyncio.sleep(_SETTLE_SECONDS)
-            elif await self._likely(*moves[0], lambda: wanted() and not self._look):
+            if await self._likely(*moves[0], lambda: wanted() and not self._is_looked_at):
                 moves.pop(0)
 
     async def _likely(self, state: State, key: str, wanted: Callable[[], bool]) -> bool:
@@ -415,12 +434,12 @@ class Page:
         await asyncio.sleep(_REST_SECONDS)
         left = sorted(idle)
         while left:
-            await self._until_seen(wanted)
+            await self._until_left_alone(wanted)
             if not wanted():
                 return
-            with suppress(OutdatedError):  # the page is not seen any more: what was found is known later
+            with suppress(OutdatedError):  # the page is not left alone any more: what was found is known later
                 text = await asyncio.to_thread(
-                    self._known.reason, self._tables, question, left[0], lambda: wanted() and self._is_seen()
+                    self._known.reason, self._tables, question, left[0], lambda: wanted() and self._is_left_alone
                 )
                 if wanted():
                     self._form.explain(left.pop(0), text)
@@ -439,6 +458,11 @@ class Page:
         while wanted() and self._move != self._answered:
             await asyncio.sleep(_SETTLE_SECONDS)
 
+    async def _until_left_alone(self, wanted: Callable[[], bool]) -> None:
+        """Wait while no browser shows the page, or its reader looks at something: only then there is time to spare."""
+        while wanted() and not self._is_left_alone:
+            await asyncio.sleep(_SETTLE_SECONDS if self._is_seen() else _PAUSE_SECONDS)
+
     async def _until_seen(self, wanted: Callable[[], bool]) -> None:
         """Wait while no browser shows the page: it may come back."""
         while wanted() and not self._is_seen():
@@ -450,6 +474,7 @@ class Page:
 
     def _say(self, place: str, error: ConfigError, goes_on: bool) -> None:
         """Say beside a control why it is refused: also behind what goes on, which sets it back; else in grey."""
+        self._echo.now()
         place, text = ACCESSOR if error.key == ACCESSOR else place or SCENARIO, str(error)
         self._form.refuse(place, text)
         if goes_on:

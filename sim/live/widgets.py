@@ -2,28 +2,57 @@
 
 from __future__ import annotations
 
+import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from html import escape
 from typing import Any
 
-from nicegui import ui
+from nicegui import background_tasks, ui
 
 from sim.live.controls import OWN_MIX, Control, MovableInput, nearest, plain
 from sim.live.show import grade_class
 
 #: Milliseconds without a further key before a number that is typed counts.
 _TYPING_MS = 350
+#: So long a control may take to stand where it was moved to.
+_ECHO_SECONDS = 0.05
 #: Called with the text that a control was moved to.
 Moved = Callable[[str], None]
+
+
+class Echo:
+    """What a page says of a move before it is answered: together with the answer where that comes soon.
+
+    A browser draws all of a page anew for each message, and has little left of a core that it shares.
+    """
+
+    def __init__(self) -> None:
+        self._left: list[Callable[[], object]] = []
+
+    def later(self, say: Callable[[], object]) -> None:
+        """Say something soon, or with the answer."""
+        self._left.append(say)
+        if len(self._left) == 1:
+            background_tasks.create(self._soon())
+
+    def now(self) -> None:
+        """Say what is left to be said, in its order."""
+        left, self._left = self._left, []
+        for say in left:
+            say()
+
+    async def _soon(self) -> None:
+        await asyncio.sleep(_ECHO_SECONDS)
+        self.now()
 
 
 class Widget(ABC):
     """A control on the page. `show` sets its value and is no move of it."""
 
-    def __init__(self, label: str, moved: Moved) -> None:
-        self.label, self._moved, self._is_quiet = label, moved, False
+    def __init__(self, label: str, moved: Moved, echo: Echo) -> None:
+        self.label, self._moved, self._echo, self._is_quiet = label, moved, echo, False
         self.box = ui.element("div").classes("control")
         with self.box:
             self.elements = self._build()
@@ -57,8 +86,9 @@ class Widget(ABC):
         return None
 
     def move(self, text: str) -> None:
-        """Tell the page where the control was moved to."""
+        """Tell the page where the control was moved to, and let what was moved stand there."""
         if not self._is_quiet:
+            self._echo.later(self.elements[0].update)
             self._moved(text)
 
     def say(self, text: str, *, refused: bool = False) -> None:
@@ -76,6 +106,15 @@ class Widget(ABC):
         if not wanted:
             self.say(reason)
 
+    def _follow(self, let: Callable[[Any], object], value: Any) -> None:
+        """Let what was not moved itself follow soon, which is no move."""
+
+        def follow() -> None:
+            with self._quiet():
+                let(value)
+
+        self._echo.later(follow)
+
     @contextmanager
     def _quiet(self) -> Iterator[None]:
         self._is_quiet = True
@@ -88,9 +127,9 @@ class Widget(ABC):
 class Pick(Widget):
     """One of some names, or several of them in the order in which they are chosen."""
 
-    def __init__(self, control: Control, moved: Moved) -> None:
+    def __init__(self, control: Control, moved: Moved, echo: Echo) -> None:
         self._control = control
-        super().__init__(control.label, moved)
+        super().__init__(control.label, moved, echo)
 
     def _build(self) -> list[Any]:
         several = self._control.kind == "several"
@@ -102,7 +141,7 @@ class Pick(Widget):
             on_change=lambda event: self.move(",".join(event.value) if several else event.value),
         )
         self._select.props("outlined dense options-dense" + (" use-chips" if several else ""))
-        return [self._select]
+        return [_without_echo(self._select)]
 
     def choice(self, name: str) -> str | None:
         """Return the text of a name; None where several are chosen: one more or less of them."""
@@ -125,15 +164,15 @@ def _options(choices: tuple[str, ...]) -> dict[str, str]:
 class Toggle(Widget):
     """Off or on."""
 
-    def __init__(self, control: Control, moved: Moved) -> None:
+    def __init__(self, control: Control, moved: Moved, echo: Echo) -> None:
         self._control = control
-        super().__init__(control.label, moved)
+        super().__init__(control.label, moved, echo)
 
     def _build(self) -> list[Any]:
         self._switch = ui.switch(
             self.label, on_change=lambda event: self.move(self._control.choices[bool(event.value)])
         )
-        return [self._switch.props(f"dense {_named(self.label)}")]
+        return [_without_echo(self._switch.props(f"dense {_named(self.label)}"))]
 
     def choice(self, name: str) -> str | None:
         """Return the other text: a switch has no names."""
@@ -146,9 +185,9 @@ class Toggle(Widget):
 class Slide(Widget):
     """A slider between some stops, and a field for any other number."""
 
-    def __init__(self, control: Control, moved: Moved) -> None:
+    def __init__(self, control: Control, moved: Moved, echo: Echo) -> None:
         self._stops, self._unit = control.stops, control.unit
-        super().__init__(control.label, moved)
+        super().__init__(control.label, moved, echo)
 
     @property
     def _title(self) -> str:
@@ -166,7 +205,7 @@ class Slide(Widget):
                 min=0, max=len(self._stops) - 1, step=1, on_change=lambda event: self._slid(event.value)
             ).props(_named(self.spoken))
             self._number = _number(self._title, lambda number: self._typed(number))
-        return [self._slider, self._number]
+        return [_without_echo(self._slider), self._number]
 
     def choice(self, name: str) -> str | None:
         """Return the text of the stop that the pointer is at."""
@@ -176,14 +215,12 @@ class Slide(Widget):
     def _slid(self, place: Any) -> None:
         if not self._is_quiet and place is not None:
             text = plain(self._stops[int(place)])
-            with self._quiet():
-                self._set(text)
+            self._follow(self._set, text)
             self.move(text)
 
     def _typed(self, number: float) -> None:
         if not self._is_quiet:
-            with self._quiet():
-                self._place(plain(number))
+            self._follow(self._place, plain(number))
             self.move(plain(number))
 
     def _set(self, text: str) -> None:
@@ -199,10 +236,10 @@ class Slide(Widget):
 class EntrySlider(Widget):
     """A table entry: a slider with its range marked in the colour of its grade, a field, and the way back."""
 
-    def __init__(self, known: MovableInput, moved: Moved, reset: Callable[[], None]) -> None:
+    def __init__(self, known: MovableInput, moved: Moved, reset: Callable[[], None], echo: Echo) -> None:
         self.known, self._reset = known, reset
         self._number: Any = None
-        super().__init__(known.label, moved)
+        super().__init__(known.label, moved, echo)
 
     @property
     def _title(self) -> str:
@@ -229,13 +266,13 @@ class EntrySlider(Widget):
                     max=known.most,
                     step=known.step,
                     value=known.entry.value,
-                    on_change=lambda event: self._follow(self._number, event.value),
+                    on_change=lambda event: self._changed(self._number, event.value),
                 ).props(_named(self.spoken))
-            self._number = _number(self._title, lambda number: self._follow(self._slider, number))
+            self._number = _number(self._title, lambda number: self._changed(self._slider, number))
             with self._quiet():
                 self._number.set_value(float(f"{known.entry.value:.6g}"))
         ui.label(f"table: {known.range_text}").classes("small")
-        return [self._slider, self._number]
+        return [_without_echo(self._slider), self._number]
 
     def choice(self, name: str) -> str | None:
         """Return the text of the step that the pointer is at."""
@@ -249,15 +286,20 @@ class EntrySlider(Widget):
         """Offer the way back where the entry is set."""
         self._back.set_visibility(known.entry.table_range is not None)
 
-    def _follow(self, other: Any, number: float | None) -> None:
+    def _changed(self, other: Any, number: float | None) -> None:
         if not self._is_quiet and number is not None:
-            with self._quiet():
-                other.set_value(number)
+            self._follow(other.set_value, number)
             self.move(plain(number))
 
     def _set(self, text: str) -> None:
         self._number.set_value(float(text))
         self._slider.set_value(float(text))
+
+
+def _without_echo(element: Any) -> Any:
+    """Let an element not tell the browser by itself what it was told by that: an `Echo` does."""
+    element.LOOPBACK = None
+    return element
 
 
 def _number(title: str, typed: Callable[[float], None]) -> Any:

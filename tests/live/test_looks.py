@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from math import inf
 from types import SimpleNamespace
 
 import pytest
@@ -13,6 +14,7 @@ from sim.live.controls import MITIGATIONS, Control, moved, tables_of
 from sim.live.page import Page, _Move
 from sim.live.questions import Tables, ask
 from sim.live.state import SCENARIO, of_command
+from sim.live.widgets import Echo
 from tests.live.test_state import SEED
 
 TABLES = Tables()
@@ -50,7 +52,7 @@ def page():
     page = Page.__new__(Page)
     page._question = ask(TABLES, of_command(SEED, []))
     page._scenario, page._is_settled, page._move = page._question.scenario, True, 1
-    page._last, page._look = _Move(page._question.state), None
+    page._last, page._look, page._looked_at = _Move(page._question.state), None, -inf
     page._form, page._known, page._tables = Form(), Known(), TABLES
     page._running, page._executor = lambda: True, lambda wanted: None
     return page
@@ -110,7 +112,7 @@ def test_the_move_that_was_looked_at_lets_it_go_on(page, monkeypatch):
         look(page, "CPU", "zen4")
         await until(lambda: page._known.begun)
         page._numbers, page._moved_at = iter((2,)), 0.0
-        page._status, page._answer = SimpleNamespace(set_text=print), answer
+        page._status, page._echo, page._answer = SimpleNamespace(set_text=print), Echo(), answer
         page._moved(CPU, "zen4")
         await asyncio.sleep(0.05)
 
