@@ -91,7 +91,7 @@ class Page:
         tables: Tables,
         known: Known,
         running: Callable[[], bool],
-        executor: Callable[[Callable[[], bool]], Executor | None],
+        executor: Callable[..., Executor | None],
         first: State,
         is_seen: Callable[[], bool],
     ) -> None:
@@ -413,14 +413,18 @@ class Page:
             await self._until_left_alone(wanted)
             if not wanted():
                 return
-            if await self._likely(*moves[0], lambda: wanted() and not self._is_looked_at):
+            if await self._likely(*moves[0], lambda: wanted() and not self._is_looked_at, is_ahead=True):
                 moves.pop(0)
 
-    async def _likely(self, state: State, key: str, wanted: Callable[[], bool]) -> bool:
-        """Answer at all sizes what is likely to be asked, a state and the key that moves; return whether to the end."""
+    async def _likely(self, state: State, key: str, wanted: Callable[[], bool], *, is_ahead: bool = False) -> bool:
+        """Answer at all sizes what is likely to be asked, a state and the key that moves; return whether to the end.
+
+        It `is_ahead` of somebody who looks at nothing yet: what is asked meanwhile goes first.
+        """
 
         def prepare() -> None:
-            self._known.prepare(self._tables, ask(self._tables, state, key), wanted, self._executor(wanted))
+            question = ask(self._tables, state, key)
+            self._known.prepare(self._tables, question, wanted, self._executor(wanted, is_ahead=is_ahead))
 
         with suppress(ConfigError):  # it is refused when it is moved; also where a process dies
             try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hmac
 import secrets
 import socket
+import sys
 import threading
 from collections.abc import Awaitable, Callable, MutableMapping
 from concurrent.futures import Executor
@@ -34,6 +35,8 @@ _POLICY = (
 )
 #: How long a page that is open keeps a server that stops, in seconds.
 _GRACE_SECONDS = 1
+#: So long a thread has the interpreter while another waits for it: what answers waits often, for what only prepares.
+_SWITCH_SECONDS = 0.0005
 
 
 class Guard:
@@ -134,17 +137,20 @@ class Server:
             timeout_graceful_shutdown=_GRACE_SECONDS,
         )
         self._server = uvicorn.Server(config)
+        interval = sys.getswitchinterval()
+        sys.setswitchinterval(_SWITCH_SECONDS)
         try:
             self._server.run(sockets=[listening])
         finally:
+            sys.setswitchinterval(interval)
             self.stopping.set()
             listening.close()
             if self.workers is not None:
                 self.workers.close()
 
-    def executor(self, wanted: Callable[[], bool]) -> Executor | None:
-        """Return what runs jobs as long as they are wanted; None: in this process."""
-        return self.workers.executor(wanted) if self.workers is not None else None
+    def executor(self, wanted: Callable[[], bool], *, is_ahead: bool = False) -> Executor | None:
+        """Return what runs jobs as long as they are wanted, of what nobody has asked for yet; None: in this process."""
+        return self.workers.executor(wanted, is_ahead=is_ahead) if self.workers is not None else None
 
     def stop(self) -> None:
         """Let the server end, and what it computes."""

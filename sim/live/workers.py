@@ -24,8 +24,9 @@ _MOST_IDLE_SECONDS, _LOOK_SECONDS = 0.6, 0.2
 #: Runs that take as long as to build a Plan, and as what a job takes besides its own; cases that a process is believed
 #: to know.
 _RUNS_OF_A_PLAN, _RUNS_OF_A_JOB, _KNOWN = 60, 12, 160
-#: Chunks of each process: where three cases are shared by two, each builds two of them and has as much to do.
-_CHUNKS = 3
+#: Chunks of each process: where three cases are shared by two, each builds two of them and has as much to do. And of
+#: what nobody has asked for yet, in smaller jobs.
+_CHUNKS, _CHUNKS_AHEAD = 3, 9
 
 #: Returns whether an answer is still waited for.
 Wanted = Callable[[], bool]
@@ -105,8 +106,10 @@ class Workers:
         self._lock, self._closed = Lock(), Event()
         self._processes: tuple[_Process, ...] = ()
 
-    def executor(self, wanted: Wanted = lambda: True) -> Knowing:
+    def executor(self, wanted: Wanted = lambda: True, *, is_ahead: bool = False) -> Knowing:
         """Return what runs jobs as long as they are wanted; a process that has died is started anew.
+
+        What nobody has asked for yet, `is_ahead`, comes in small jobs: what somebody asks for waits for few of them.
 
         EndedError behind `close`.
         """
@@ -117,7 +120,7 @@ class Workers:
                 self._processes = tuple(_Process() for _ in range(self._number))
                 Thread(target=self._watch, daemon=True).start()
             self._processes = tuple(_anew(process) if process.is_broken else process for process in self._processes)
-            return _Asking(self._processes, wanted)
+            return _Asking(self._processes, wanted, _CHUNKS_AHEAD if is_ahead else _CHUNKS)
 
     def close(self) -> None:
         """End the processes, whatever they are at."""
@@ -148,8 +151,8 @@ def _anew(process: _Process) -> _Process:
 class _Asking(Knowing):
     """The processes as one question sees them."""
 
-    def __init__(self, processes: Sequence[_Process], wanted: Wanted) -> None:
-        self._processes, self._wanted, self.chunks = processes, wanted, _CHUNKS * len(processes)
+    def __init__(self, processes: Sequence[_Process], wanted: Wanted, chunks: int) -> None:
+        self._processes, self._wanted, self.chunks = processes, wanted, chunks * len(processes)
 
     def submit(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
         """Send a job out that is about no case."""

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import time
+from functools import partial
 from math import inf
 from types import SimpleNamespace
 
 import pytest
 from nicegui import core
 
+from sim.live.answers import OutdatedError
 from sim.live.controls import MITIGATIONS, Control, moved, tables_of
 from sim.live.page import Page, _Move
 from sim.live.questions import Tables, ask
@@ -45,6 +47,13 @@ class Known:
         while wanted() and not self.is_let_go:
             time.sleep(0.002)
         self.ended.append(("answered" if wanted() else "dropped", question.state))
+        if not wanted():
+            raise OutdatedError
+
+
+def executor(wanted, *, is_ahead):
+    assert not is_ahead  # somebody waits for it
+    return None
 
 
 @pytest.fixture
@@ -54,7 +63,7 @@ def page():
     page._scenario, page._is_settled, page._move = page._question.scenario, True, 1
     page._last, page._look, page._looked_at = _Move(page._question.state), None, -inf
     page._form, page._known, page._tables = Form(), Known(), TABLES
-    page._running, page._executor = lambda: True, lambda wanted: None
+    page._running, page._executor = lambda: True, executor
     return page
 
 
@@ -76,8 +85,9 @@ def look(page, label, name=""):
 
 
 async def until(condition):
-    while not condition():
-        await asyncio.sleep(0.01)
+    async with asyncio.timeout(20):
+        while not condition():
+            await asyncio.sleep(0.01)
 
 
 def test_a_look_is_answered_once_however_often_it_is_told(page, monkeypatch):
@@ -142,3 +152,46 @@ def test_what_is_refused_or_unknown_or_comes_while_something_is_asked_is_left(pa
 
     looking(page, reader, monkeypatch)
     assert page._known.begun == []
+
+
+def test_what_nobody_looks_at_is_prepared_once_the_page_is_left_alone(page, monkeypatch):
+    """In small jobs; a look, at whatever, ends it until a while after."""
+    monkeypatch.setattr("sim.live.page._PAUSE_SECONDS", 0.01)
+    monkeypatch.setattr("sim.live.page._ATTENTION_SECONDS", 0.2)
+    page._form.controls = [PICKER, SMAP]
+    page._is_seen, said = (lambda: True), []
+    page._executor = lambda wanted, *, is_ahead: said.append(is_ahead)
+
+    async def reader():
+        preparing = asyncio.create_task(page._prepare(page._question, {"cpu"}, lambda: True))
+        await until(lambda: page._known.begun)
+        look(page, "a picker that is opened")
+        await until(lambda: page._known.ended)
+        await asyncio.sleep(0.05)
+        assert len(page._known.begun) == 1
+        await until(lambda: len(page._known.begun) == 2)
+        page._known.is_let_go = True
+        await preparing
+
+    looking(page, reader, monkeypatch)
+    state = moved(SMAP, page._question.state, page._scenario, "false")
+    assert page._known.ended == [("dropped", state), ("answered", state)]
+    assert said == [True, True]
+
+
+def test_a_move_is_said_back_soon_or_with_its_answer(page, monkeypatch):
+    said, echo = [], Echo()
+
+    async def reader():
+        for word in ("slider", "computing"):
+            echo.later(partial(said.append, word))
+        assert said == []
+        await until(lambda: said)
+        assert said == ["slider", "computing"]
+        echo.later(partial(said.append, "picker"))
+        echo.now()
+        assert said[2:] == ["picker"]
+        await asyncio.sleep(0.1)
+
+    looking(page, reader, monkeypatch)
+    assert said == ["slider", "computing", "picker"]

@@ -34,6 +34,10 @@ def test_one_pool_serves_all_questions(workers):
     assert pool.submit(os.getpid).result() == workers.executor().submit(os.getpid).result() != os.getpid()
 
 
+def test_what_nobody_has_asked_for_comes_in_smaller_jobs(workers):
+    assert workers.executor(is_ahead=True).chunks > workers.executor().chunks
+
+
 def test_a_process_that_dies_is_said_and_replaced(workers):
     case = Case(one_point(sim.load_scenario(SEED, overrides=["run.packets=20000"]), "copy_user", 64))
     pool = workers.executor()
