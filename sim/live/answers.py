@@ -37,7 +37,7 @@ from sim.study.uncertainty.uncertainty import Uncertainty, uncertainty
 #: Returns whether an answer is still waited for.
 Wanted = Callable[[], bool]
 #: Whole answers that are kept, and begun ones, of all pages together.
-_KEPT, _BEGUN = 32, 48
+_KEPT, _BEGUN = 32, 64
 #: States of which it is kept which controls have no effect; and reasons why.
 _STATES, _REASONS = 256, 2048
 #: About as long as a Plan takes to build.

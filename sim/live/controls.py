@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from math import floor
 from typing import Literal
 
 from sim.config.scenario.scenario import Mitigations, Scenario
@@ -165,6 +166,11 @@ def nearest(stops: Sequence[float], number: float) -> int:
     return min(range(len(stops)), key=lambda place: abs(stops[place] - number))
 
 
+def half_up(number: float) -> int:
+    """Return the nearest whole number, of two the higher one, as a browser does."""
+    return floor(number + 0.5)
+
+
 def plain(number: float) -> str:
     """Return the text of a number as a slider gives it."""
     return f"{number:.0f}" if float(number).is_integer() else f"{number:.6g}"
@@ -200,6 +206,13 @@ class MovableInput:
     def step(self) -> float:
         """A step of its slider: a round number."""
         return float(f"{(self.most - self.least) / _STEPS:.0e}") or 1e-6
+
+    def at(self, part: float) -> float:
+        """Return the number at a part of its slider's length, 0 to 1: a step from the least on, as a browser rounds."""
+        decimals = len(f"{self.step:.12f}".rstrip("0").partition(".")[2])
+        number = self.least + half_up(part * (self.most - self.least) / self.step) * self.step
+        shifted = 10.0**decimals
+        return min(max(half_up(number * shifted) / shifted, self.least), self.most)
 
     @property
     def label(self) -> str:

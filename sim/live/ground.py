@@ -19,9 +19,9 @@ from sim.live.questions import Question, Tables, entries_of
 from sim.live.state import State
 from sim.study.runs.case import Side, entry, sides_of
 
-#: Grounds that are kept: those of late, and those that a switch would lead to. Kinds of which it is known how long they
-#: take.
-_KEPT, _KINDS = 48, 32
+#: Grounds that are kept: those of late, and those that a step of a control would lead to. Kinds of which it is known
+#: how long they take.
+_KEPT, _KINDS = 64, 32
 #: What takes no longer is answered before it is asked for; and is answered at all sizes at once, in seconds.
 _QUICK_SECONDS, _PROMPT_SECONDS = 1.0, 0.5
 #: Entries whose draws depend on each other in ways that their value decides: one that is set is another question.

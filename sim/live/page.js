@@ -2,17 +2,17 @@
 // The address changes as controls move; going back in it is a move, too.
 addEventListener("popstate", () => emitEvent("address", location.search));
 // What somebody looks at is likely to be moved: a switch, or an option of a picker, that the pointer or a key rests on;
-// a slider to where the pointer rests on it.
+// a slider to where the pointer rests on it. Of a picker itself it is told that somebody is there.
 const RESTS_MS = 60;
 let resting;
 
 function look(at) {
-  const seen = at?.closest?.("[role=switch], [role=combobox], [role=option]");
+  const seen = at?.closest?.("[role=switch]:not([aria-disabled=true]), [role=option], .q-select:not(.q-field--disabled)");
   rest(seen && (() => looked(seen)));
 }
 
 function lookAlong(event) {
-  const slider = event.target.closest?.("[role=slider]");
+  const slider = event.target.closest?.("[role=slider]:not([aria-disabled=true])");
   if (slider && !event.buttons) rest(() => told(slider, partOf(slider.getBoundingClientRect(), event.clientX)));
 }
 
@@ -24,7 +24,7 @@ function rest(tell) {
 function looked(seen) {
   const list = seen.closest("[role=listbox]");
   if (list) told(document.querySelector(`[role=combobox][aria-controls="${list.id}"]`), seen.innerText.trim());
-  else told(seen, "");
+  else told(seen.querySelector("[role=combobox]") ?? seen, "");
 }
 
 function partOf(box, x) {

@@ -36,8 +36,8 @@ _RATES_SECONDS = 0.05
 _DRAW_SECONDS = 0.12
 #: So long controls wait for all sizes, which come first, before it is looked for what has no effect now.
 _SIZES_SECONDS = 1.0
-#: When nothing has moved for so long, what a switch would ask for is built; and, later, it is looked for what controls
-#: without effect would need: a move would wait for that.
+#: When nothing has moved for so long, what a step of each control would ask for is answered; and, later, it is looked
+#: for what controls without effect would need: a move would wait for that.
 _PAUSE_SECONDS, _REST_SECONDS = 0.3, 1.0
 #: So long a reader who looks at something is likely to move it next: the machine is left to that.
 _ATTENTION_SECONDS = 1.0
@@ -199,12 +199,12 @@ class Page:
         self.go(state, is_addressed=True)
 
     def _looked(self, event: GenericEventArguments) -> None:
-        """Answer a control's move while somebody looks at it, or at an option of it: it is likely to come."""
+        """Answer a control's move while somebody looks at it, or at a part of it: it is likely to come."""
         self._looked_at = monotonic()
         if self._is_under_way:
             return
-        label, name = map(str, event.args)
-        choice = self._form.looked_at(label, name)
+        spoken, name = map(str, event.args)
+        choice = self._form.looked_at(spoken, name)
         with suppress(ConfigError):  # it is refused when it is moved
             asked = self._asked(*choice) if choice else None
             if asked is not None and (self._look is None or self._look.state != asked[0]):
@@ -419,7 +419,7 @@ class Page:
     async def _likely(self, state: State, key: str, wanted: Callable[[], bool], *, is_ahead: bool = False) -> bool:
         """Answer at all sizes what is likely to be asked, a state and the key that moves; return whether to the end.
 
-        It `is_ahead` of somebody who looks at nothing yet: what is asked meanwhile goes first.
+        Where it `is_ahead`, nobody looks at it yet: its jobs are small, so that what is asked waits for few of them.
         """
 
         def prepare() -> None:

@@ -137,19 +137,18 @@ class Server:
             timeout_graceful_shutdown=_GRACE_SECONDS,
         )
         self._server = uvicorn.Server(config)
-        interval = sys.getswitchinterval()
-        sys.setswitchinterval(_SWITCH_SECONDS)
+        if threading.current_thread() is threading.main_thread():  # a notebook has other threads of its own
+            sys.setswitchinterval(_SWITCH_SECONDS)
         try:
             self._server.run(sockets=[listening])
         finally:
-            sys.setswitchinterval(interval)
             self.stopping.set()
             listening.close()
             if self.workers is not None:
                 self.workers.close()
 
     def executor(self, wanted: Callable[[], bool], *, is_ahead: bool = False) -> Executor | None:
-        """Return what runs jobs as long as they are wanted, of what nobody has asked for yet; None: in this process."""
+        """Return what runs jobs as long as they are wanted, small ones `is_ahead`; None: in this process."""
         return self.workers.executor(wanted, is_ahead=is_ahead) if self.workers is not None else None
 
     def stop(self) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 from nicegui import background_tasks, ui
 
-from sim.live.controls import OWN_MIX, Control, MovableInput, nearest, plain
+from sim.live.controls import OWN_MIX, Control, MovableInput, half_up, nearest, plain
 from sim.live.show import grade_class
 
 #: Milliseconds without a further key before a number that is typed counts.
@@ -23,9 +23,10 @@ Moved = Callable[[str], None]
 
 
 class Echo:
-    """What a page says of a move before it is answered: together with the answer where that comes soon.
+    """What a page says of a move before it is answered: at once, or together with an answer that comes soon.
 
-    A browser draws all of a page anew for each message, and has little left of a core that it shares.
+    A browser draws all of a page anew for each message, and has little left of a core that it shares. What can be moved
+    again at once cannot wait: the browser would count from where it stood.
     """
 
     def __init__(self) -> None:
@@ -86,10 +87,10 @@ class Widget(ABC):
         return None
 
     def move(self, text: str) -> None:
-        """Tell the page where the control was moved to, and let what was moved stand there."""
+        """Tell the page where the control was moved to, and let it stand there."""
         if not self._is_quiet:
-            self._echo.later(self.elements[0].update)
             self._moved(text)
+            self._echo.now()
 
     def say(self, text: str, *, refused: bool = False) -> None:
         """Say something beside the control: why it was refused, or why it has no effect."""
@@ -105,15 +106,6 @@ class Widget(ABC):
             element.set_enabled(wanted)
         if not wanted:
             self.say(reason)
-
-    def _follow(self, let: Callable[[Any], object], value: Any) -> None:
-        """Let what was not moved itself follow soon, which is no move."""
-
-        def follow() -> None:
-            with self._quiet():
-                let(value)
-
-        self._echo.later(follow)
 
     @contextmanager
     def _quiet(self) -> Iterator[None]:
@@ -141,7 +133,17 @@ class Pick(Widget):
             on_change=lambda event: self.move(",".join(event.value) if several else event.value),
         )
         self._select.props("outlined dense options-dense" + (" use-chips" if several else ""))
-        return [_without_echo(self._select)]
+        if not several:
+            self._select.LOOPBACK = None  # it says back by itself nothing of what it was told: see `move`
+        return [self._select]
+
+    def move(self, text: str) -> None:
+        """Tell the page what was chosen: of one choice it stands there soon, its list is closed."""
+        if self._control.kind == "several":
+            super().move(text)
+        elif not self._is_quiet:
+            self._echo.later(self._select.update)
+            self._moved(text)
 
     def choice(self, name: str) -> str | None:
         """Return the text of a name; None where several are chosen: one more or less of them."""
@@ -172,7 +174,7 @@ class Toggle(Widget):
         self._switch = ui.switch(
             self.label, on_change=lambda event: self.move(self._control.choices[bool(event.value)])
         )
-        return [_without_echo(self._switch.props(f"dense {_named(self.label)}"))]
+        return [self._switch.props(f"dense {_named(self.label)}")]
 
     def choice(self, name: str) -> str | None:
         """Return the other text: a switch has no names."""
@@ -205,22 +207,24 @@ class Slide(Widget):
                 min=0, max=len(self._stops) - 1, step=1, on_change=lambda event: self._slid(event.value)
             ).props(_named(self.spoken))
             self._number = _number(self._title, lambda number: self._typed(number))
-        return [_without_echo(self._slider), self._number]
+        return [self._slider, self._number]
 
     def choice(self, name: str) -> str | None:
         """Return the text of the stop that the pointer is at."""
         part = _part(name)
-        return None if part is None else plain(self._stops[_rounded(part * (len(self._stops) - 1))])
+        return None if part is None else plain(self._stops[half_up(part * (len(self._stops) - 1))])
 
     def _slid(self, place: Any) -> None:
         if not self._is_quiet and place is not None:
             text = plain(self._stops[int(place)])
-            self._follow(self._set, text)
+            with self._quiet():
+                self._set(text)
             self.move(text)
 
     def _typed(self, number: float) -> None:
         if not self._is_quiet:
-            self._follow(self._place, plain(number))
+            with self._quiet():
+                self._place(plain(number))
             self.move(plain(number))
 
     def _set(self, text: str) -> None:
@@ -266,40 +270,32 @@ class EntrySlider(Widget):
                     max=known.most,
                     step=known.step,
                     value=known.entry.value,
-                    on_change=lambda event: self._changed(self._number, event.value),
+                    on_change=lambda event: self._follow(self._number, event.value),
                 ).props(_named(self.spoken))
-            self._number = _number(self._title, lambda number: self._changed(self._slider, number))
+            self._number = _number(self._title, lambda number: self._follow(self._slider, number))
             with self._quiet():
                 self._number.set_value(float(f"{known.entry.value:.6g}"))
         ui.label(f"table: {known.range_text}").classes("small")
-        return [_without_echo(self._slider), self._number]
+        return [self._slider, self._number]
 
     def choice(self, name: str) -> str | None:
         """Return the text of the step that the pointer is at."""
-        known, part = self.known, _part(name)
-        if part is None:
-            return None
-        steps = _rounded(part * (known.most - known.least) / known.step)
-        return plain(min(known.least + steps * known.step, known.most))
+        part = _part(name)
+        return None if part is None else plain(self.known.at(part))
 
     def settle(self, known: MovableInput) -> None:
         """Offer the way back where the entry is set."""
         self._back.set_visibility(known.entry.table_range is not None)
 
-    def _changed(self, other: Any, number: float | None) -> None:
+    def _follow(self, other: Any, number: float | None) -> None:
         if not self._is_quiet and number is not None:
-            self._follow(other.set_value, number)
+            with self._quiet():
+                other.set_value(number)
             self.move(plain(number))
 
     def _set(self, text: str) -> None:
         self._number.set_value(float(text))
         self._slider.set_value(float(text))
-
-
-def _without_echo(element: Any) -> Any:
-    """Let an element not tell the browser by itself what it was told by that: an `Echo` does."""
-    element.LOOPBACK = None
-    return element
 
 
 def _number(title: str, typed: Callable[[float], None]) -> Any:
@@ -323,11 +319,6 @@ def _part(name: str) -> float | None:
         part = float(name)
         return part if 0 <= part <= 1 else None
     return None
-
-
-def _rounded(number: float) -> int:
-    """Return the nearest whole number, of two the higher one, as a browser does."""
-    return int(number + 0.5)
 
 
 def _range_mark(known: MovableInput) -> str:

@@ -28,7 +28,7 @@ ROUNDS = 5
 SLIDERS = ("burst, packets", "batch, packets", "packet size, bytes", "ring, entries")
 CPUS, KERNELS = ("sapphire-rapids", "zen4", "zen3"), ("v5.10", "v6.1", "v6.18")
 #: Kinds of moves that a page prepares while its reader looks at an answer, so long; and so long at an option.
-RESTED = ("a switch", "a slider of other Plans")
+RESTED = ("a switch", "a slider of other Plans after a rest")
 LOOKS_SECONDS, LOOKS_AT_AN_OPTION_SECONDS = 8.0, 0.4
 
 
@@ -75,7 +75,7 @@ MOVES = {
     "a moved cost": [moved_cost] * 8,
     "a switch": list(map(turned, SWITCHES)),
     "a switch right behind another": list(map(turned, SWITCHES)),
-    "a slider of other Plans": list(map(slid, SLIDERS)),
+    "a slider of other Plans after a rest": list(map(slid, SLIDERS)),
     "a slider of other Plans right behind another": list(map(slid, SLIDERS)),
     "another CPU that was looked at": list(map(picked("CPU"), CPUS)),
     "another kernel that was looked at": list(map(picked("kernel"), KERNELS)),

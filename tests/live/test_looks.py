@@ -74,8 +74,7 @@ def looking(page, reads, monkeypatch):
         monkeypatch.setattr(core, "loop", asyncio.get_running_loop())
         await reads()
         page._known.is_let_go = True
-        while page._look is not None:
-            await asyncio.sleep(0.01)
+        await until(lambda: page._look is None)
 
     asyncio.run(all_of_it())
 
@@ -157,7 +156,7 @@ def test_what_is_refused_or_unknown_or_comes_while_something_is_asked_is_left(pa
 def test_what_nobody_looks_at_is_prepared_once_the_page_is_left_alone(page, monkeypatch):
     """In small jobs; a look, at whatever, ends it until a while after."""
     monkeypatch.setattr("sim.live.page._PAUSE_SECONDS", 0.01)
-    monkeypatch.setattr("sim.live.page._ATTENTION_SECONDS", 0.2)
+    monkeypatch.setattr("sim.live.page._ATTENTION_SECONDS", 1.0)
     page._form.controls = [PICKER, SMAP]
     page._is_seen, said = (lambda: True), []
     page._executor = lambda wanted, *, is_ahead: said.append(is_ahead)

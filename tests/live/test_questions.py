@@ -10,7 +10,7 @@ from sim.config.errors import ConfigError
 from sim.datapath import build_plan
 from sim.live import controls
 from sim.live.answers import Known, OutdatedError
-from sim.live.controls import Control, beside, keys_of, moved, nearest, shown
+from sim.live.controls import Control, MovableInput, beside, keys_of, moved, nearest, shown
 from sim.live.questions import Tables, as_shipped, ask, reason, ways, without_effect
 from sim.live.state import State, of_command
 from sim.study.runs import asked as searched
@@ -58,6 +58,16 @@ def test_a_switch_that_is_turned_back_asks_for_what_was_there_before():
     (back,) = beside(smap, both.state, both.scenario)
     state = moved(smap, both.state, both.scenario, back)
     assert ask(TABLES, state, "mitigations.smap").state == asked("mitigations.retpoline=false").state
+
+
+def test_a_place_on_a_slider_is_the_number_that_a_press_there_gives():
+    """Whole steps from the least on, then as many decimals as a step has, and never beyond the ends."""
+    lfence = ask(TABLES, of_command(SEED, [])).scenario.cpu.primitives["lfence"]
+    slider = MovableInput("cpu.primitives.lfence", lfence, "guess", 300.0, 401.0, 249.5, 451.5)
+    assert slider.step == 1.0
+    assert [slider.at(part) for part in (0.0, 0.1, 0.5, 1.0)] == [250.0, 270.0, 351.0, 451.5]
+    fine = MovableInput("cpu.primitives.lfence", lfence, "guess", 4.0, 5.0, 3.5, 5.5)
+    assert (fine.step, fine.at(0.501)) == (0.01, 4.5)
 
 
 def test_a_slider_stands_between_the_stops_that_it_is_moved_to():

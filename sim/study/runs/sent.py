@@ -22,7 +22,7 @@ Result = TypeVar("Result")
 #: So many cases are sent together at most: each job carries all of them.
 _TOGETHER = 32
 #: Cases whose packets are kept, and packets that a process keeps open: those of a question or two.
-_KEPT, _OPEN = 512, 32
+_KEPT, _OPEN = 512, 64
 
 
 @dataclass(frozen=True)
