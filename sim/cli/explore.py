@@ -16,6 +16,8 @@ from sim.cli import output
 
 #: What is asked about where no scenario is named: the seed's.
 _FIRST = "virtio-user-xdp1-tap"
+#: So long a thread has the interpreter while another waits for it: what answers waits often, for what only prepares.
+_SWITCH_SECONDS = 0.0005
 _Port = Annotated[int | None, Option("--port", metavar="N", help="port of 127.0.0.1 (default: a free one)")]
 _NoBrowser = Annotated[bool, Option("--no-browser", help="only print the address")]
 
@@ -67,5 +69,6 @@ def explore(
     with suppress(KeyboardInterrupt):  # there is none where a shell has told its jobs to ignore interrupts
         from sim.live.application import application  # only now, so that a mistake is said at once
 
+        sys.setswitchinterval(_SWITCH_SECONDS)
         server.serve(listening, application(server))
     output.notice("stopped")

@@ -25,7 +25,7 @@ from sim.live.questions import Question, Tables, ask
 from sim.live.sections import Sections
 from sim.live.state import ACCESSOR, SCENARIO, State, named_in, of_query
 from sim.live.widgets import Echo
-from sim.live.workers import EndedError
+from sim.live.workers import EndedError, Executing
 from sim.study.runs.pool import WorkerDiedError
 
 #: A slider that moves again so soon is on its way: it asks for something once it has not moved for so long.
@@ -91,7 +91,7 @@ class Page:
         tables: Tables,
         known: Known,
         running: Callable[[], bool],
-        executor: Callable[..., Executor | None],
+        executor: Executing,
         first: State,
         is_seen: Callable[[], bool],
     ) -> None:

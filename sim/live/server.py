@@ -5,7 +5,6 @@ from __future__ import annotations
 import hmac
 import secrets
 import socket
-import sys
 import threading
 from collections.abc import Awaitable, Callable, MutableMapping
 from concurrent.futures import Executor
@@ -35,8 +34,6 @@ _POLICY = (
 )
 #: How long a page that is open keeps a server that stops, in seconds.
 _GRACE_SECONDS = 1
-#: So long a thread has the interpreter while another waits for it: what answers waits often, for what only prepares.
-_SWITCH_SECONDS = 0.0005
 
 
 class Guard:
@@ -137,8 +134,6 @@ class Server:
             timeout_graceful_shutdown=_GRACE_SECONDS,
         )
         self._server = uvicorn.Server(config)
-        if threading.current_thread() is threading.main_thread():  # a notebook has other threads of its own
-            sys.setswitchinterval(_SWITCH_SECONDS)
         try:
             self._server.run(sockets=[listening])
         finally:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import gc
 import os
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import BrokenExecutor, Future
+from concurrent.futures import BrokenExecutor, Executor, Future
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import ExitStack, suppress
 from threading import Event, Lock, Thread
 from time import monotonic
-from typing import Any
+from typing import Any, Protocol
 
 from sim.config.loading.kept import keep_latest
 from sim.study.runs.case import Case
@@ -30,6 +30,13 @@ _CHUNKS, _CHUNKS_AHEAD = 3, 9
 
 #: Returns whether an answer is still waited for.
 Wanted = Callable[[], bool]
+
+
+class Executing(Protocol):
+    """Gives what runs jobs as long as they are wanted, small ones where nobody has asked for them yet; or nothing."""
+
+    def __call__(self, wanted: Wanted, *, is_ahead: bool = False) -> Executor | None:
+        """Return an executor, None for this process."""
 
 
 class EndedError(Exception):
