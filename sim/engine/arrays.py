@@ -27,6 +27,8 @@ Records = npt.NDArray[Any]
 
 #: A register that is always 0, for what a row leaves out.
 ZERO = BANK - 1
+#: The number of an access that stands in its segment.
+IN_SEGMENT = -2
 NEVER = int(np.iinfo(np.int64).max)
 #: What taking arrived packets changes.
 TAKING = (Register.ARRIVED, Register.TAKEN, Register.DROPPED, Register.BURST_LEFT)
@@ -38,13 +40,20 @@ def _columns(names: str) -> np.dtype[Any]:
 
 
 #: One row per segment; `*_from` to `*_to` are rows of another array, `condition`, `read` and `write` are one. `wakes`
-#: is 1 where the end of the row can make true what another actor waits for.
+#: is 1 where the end of the row can make true what another actor waits for. A row whose cost is that of a size class
+#: has a `cost_ps` of 0. Most rows are plain: `asks_at_start` is 1 where the start looks at a condition, arrivals, units
+#: or size classes, `more_at_end` where the end does more than write, add and jump. An access whose place a mask finds
+#: (`IN_SEGMENT`) stands here, in bytes of its region, which begins with the line `read_line`: from `read_offset +
+#: ((register read_index x read_scale + read_plus) & read_mask)` to `read_last` bytes behind that.
 SEGMENT = _columns(
     "actor cost_ps unit unit_ps waits_before waits_after drains_stores sample_target sample_source takes_arrivals "
     "marks fills_ring wakes condition read write adds_from adds_to changes_from changes_to jumps_from jumps_to "
-    "following classes_from"
+    "following classes_from asks_at_start more_at_end "
+    "read_line read_offset read_index read_scale read_plus read_mask read_last "
+    "write_line write_offset write_index write_scale write_plus write_mask write_last"
 )
-#: One row per access to ring memory: see `LineAccess`; `end` is the offset behind the last stride.
+#: One row per access to ring memory that a mask does not find: see `LineAccess`; `end` is the offset behind the last
+#: stride.
 ACCESS = _columns("first_line offset bytes index counted count times plus modulo stride end")
 #: `left - right` is one of the `span + 1` values from `low` on, which go on behind the highest one with the lowest.
 TEST = _columns("left right low span target")
@@ -58,10 +67,10 @@ FIXED = _columns("transfer_ps stream_ps store_buffer backlog posted used handled
 LINE = _columns("owner holders")
 #: One row per actor.
 ACTOR = _columns("segment phase due_ps priority rank arrived_ps overlap_paid_ps stores_done_ps store_stall_ps")
-#: One row.
+#: One row; buckets of the histogram that are not empty are from `first_bucket` to `last_bucket`.
 TOTAL = _columns(
-    "now_ps started scheduled sequence recorded marked_posted marked_used most_in_flight "
-    "occupied occupied_since_ps occupied_high occupied_low most_occupied arrivals_from"
+    "now_ps started scheduled sequence recorded noted marked_posted marked_used most_in_flight "
+    "occupied occupied_since_ps occupied_high occupied_low most_occupied arrivals_from first_bucket last_bucket"
 )
 #: The integral of the ring's occupancy over time is `high << OCCUPIED_SHIFT` plus `low`: too large for one 64-bit
 #: integer in long runs.
@@ -126,6 +135,18 @@ class Stop(IntEnum):
     LATE = 6  # simulated time is over, nothing has happened
 
 
+class Snapshots(NamedTuple):
+    """What is noted at checkpoints of one run; the first axis is theirs, `totals.noted` says how many there are.
+
+    Axes of `counts` are checkpoints, segments, columns of `Count`; in `histograms` the buckets from first to last hold.
+    """
+
+    totals: Records
+    dropped: Integers
+    counts: Integers
+    histograms: Integers
+
+
 class Until(NamedTuple):
     """When draws are done, and when checkpoints are due; `trace` has no rows."""
 
@@ -170,12 +191,16 @@ LAYOUT = int.from_bytes(
                 [(names.__name__, name, int(value)) for name, value in names.__members__.items()]
                 for names in (Mark, Phase, Stop, Count, Wait, Register)
             ]
-            + [ZERO, NEVER, NOBODY, LINE_SHIFT, histogram.SUB_BITS, histogram.buckets()]
+            + [ZERO, NEVER, NOBODY, IN_SEGMENT, LINE_SHIFT, histogram.SUB_BITS, histogram.buckets()]
             + [traffic.GAMMA, traffic.FIRST_FACTOR, traffic.SECOND_FACTOR, traffic.SHIFTS, traffic.DRAW_BITS]
             + [order.PRIORITY_SHIFT, OCCUPIED_SHIFT, traffic.LAST_PS]
         ).encode()
     ).digest()[:7]
 )
+
+
+#: What stands in a segment that has none there.
+_NO_ACCESS = LineAccess("", write=False, bytes=1)
 
 
 class _Program:
@@ -194,11 +219,15 @@ class _Program:
         self.segments = [self._segment(segment) for segment in plan.segments]
 
     def _segment(self, segment: Segment) -> dict[str, int]:
-        sample_target, sample_source = segment.first.sample or (ZERO, ZERO)
+        first, last = segment.first, segment.last
+        sample_target, sample_source = first.sample or (ZERO, ZERO)
         adds_from, changes_from, jumps_from = len(self.additions), len(self.changes), len(self.tests)
         self._effects(segment.effects)
         self.tests += [_test(jump, target) for jump, target in segment.jumps]
         jumps_to = len(self.tests)
+        takes_arrivals = first.takes_arrivals and self.plan.arrivals is not None
+        is_asked = first.condition is not None or takes_arrivals
+        has_changes = len(self.changes) > changes_from
         return {
             "actor": segment.actor,
             "cost_ps": 0,
@@ -206,16 +235,14 @@ class _Program:
             "unit_ps": 0,
             "waits_before": 0,
             "waits_after": 0,
-            "drains_stores": segment.first.drains_stores,
+            "drains_stores": first.drains_stores,
             "sample_target": sample_target,
             "sample_source": sample_source,
-            "takes_arrivals": segment.first.takes_arrivals and self.plan.arrivals is not None,
-            "marks": Mark[segment.last.marks.upper()] if segment.last.marks else Mark.NOTHING,
+            "takes_arrivals": takes_arrivals,
+            "marks": Mark[last.marks.upper()] if last.marks else Mark.NOTHING,
             "fills_ring": segment.fills_ring,
             "wakes": self._wakes(segment),
-            "condition": self._condition(segment.first.condition),
-            "read": self._access(segment.read),
-            "write": self._access(segment.write),
+            "condition": self._condition(first.condition),
             "adds_from": adds_from,
             "adds_to": len(self.additions),
             "changes_from": changes_from,
@@ -224,6 +251,10 @@ class _Program:
             "jumps_to": jumps_to,
             "following": segment.following,
             "classes_from": self._classes(segment),
+            "asks_at_start": is_asked or segment.unit is not None or bool(segment.class_costs),
+            "more_at_end": has_changes or segment.fills_ring or takes_arrivals or bool(last.marks),
+            **self._access("read", segment.read),
+            **self._access("write", segment.write),
         }
 
     def _effects(self, effects: tuple[Effect, ...]) -> None:
@@ -259,15 +290,19 @@ class _Program:
         self.tests.append(_test(condition, NOBODY))
         return len(self.tests) - 1
 
-    def _access(self, access: LineAccess | None) -> int:
+    def _access(self, name: str, access: LineAccess | None) -> dict[str, int]:
+        """Return the columns of an access; one that a mask does not find goes into the table of those."""
         if access is None:
-            return NOBODY
+            return {name: NOBODY, **in_segment(name, _NO_ACCESS)}
+        first_line, index = self.plan.first_line(access.region), _register(access.index)
+        if is_masked(access):
+            return {name: IN_SEGMENT, **in_segment(name, access, first_line)}
         self.accesses.append(
             {
-                "first_line": self.plan.first_line(access.region),
+                "first_line": first_line,
                 "offset": access.offset,
                 "bytes": access.bytes,
-                "index": _register(access.index),
+                "index": index,
                 "counted": access.count is not None,
                 "count": _register(access.count),
                 "times": access.times,
@@ -277,7 +312,27 @@ class _Program:
                 "end": access.offset + access.modulo * access.stride if access.stride else NEVER,
             }
         )
-        return len(self.accesses) - 1
+        return {name: len(self.accesses) - 1, **in_segment(name, _NO_ACCESS)}
+
+
+def is_masked(access: LineAccess) -> bool:
+    """Return whether a mask of bits finds an access: to two lines at most, never round the end of its ring."""
+    is_round = not access.modulo & (access.modulo - 1) and not access.stride & (access.stride - 1)
+    line = 1 << LINE_SHIFT
+    return is_round and access.count is None and access.bytes <= (min(access.stride, line) if access.stride else line)
+
+
+def in_segment(name: str, access: LineAccess, first_line: int = 0) -> dict[str, int]:
+    """Return an access that a mask finds as columns of its segment."""
+    return {
+        f"{name}_line": first_line,
+        f"{name}_offset": access.offset,
+        f"{name}_index": _register(access.index),
+        f"{name}_scale": access.times * access.stride,
+        f"{name}_plus": access.plus * access.stride,
+        f"{name}_mask": max(0, access.modulo * access.stride - 1),
+        f"{name}_last": access.bytes - 1,
+    }
 
 
 def _register(register: int | None) -> int:
@@ -336,10 +391,13 @@ def pack_structure(plan: Plan, ties: TieOrder) -> Arrays:
     }
     actors = np.zeros(len(plan.actors), dtype=ACTOR)
     actors["segment"], actors["rank"], actors["due_ps"] = plan.entry, ties.ranks, NEVER
+    actors["priority"] = actors["rank"] + 1
     rows, classes = len(plan.segments), len(plan.classes.sizes) if plan.classes else 0
     lines = np.zeros(plan.lines, dtype=LINE)
     lines["owner"], lines["holders"] = plan.first_owner, 1 << plan.first_owner
     arrivals = np.zeros(0, dtype=np.int64) if plan.arrivals is None else plan.arrivals.block(0)
+    totals = np.zeros(1, dtype=TOTAL)
+    totals["first_bucket"], totals["last_bucket"] = histogram.buckets(), -1
     return Arrays(
         segments=_records(program.segments, SEGMENT),
         accesses=_records(program.accesses, ACCESS),
@@ -356,7 +414,7 @@ def pack_structure(plan: Plan, ties: TieOrder) -> Arrays:
         actors=actors,
         counts=np.zeros((rows, Count.CLASSES + classes), dtype=np.int64),
         last_lines=np.full(rows, NOBODY),
-        totals=np.zeros(1, dtype=TOTAL),
+        totals=totals,
         histogram=np.zeros(histogram.buckets(), dtype=np.int64),
         posted_at_ps=np.zeros(1 << (2 * plan.in_flight - 1).bit_length(), dtype=np.int64),
     )

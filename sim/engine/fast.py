@@ -2,22 +2,38 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from sim.datapath.plan.plan import Plan
 from sim.datapath.plan.registers import Register
 from sim.datapath.traffic import BLOCK, LAST_PS, Arrivals
-from sim.engine.arrays import NEVER, OCCUPIED_SHIFT, TOTAL, Arrays, Integers, Noted, Phase, Records, Stop, Until
+from sim.engine.arrays import (
+    NEVER,
+    OCCUPIED_SHIFT,
+    TOTAL,
+    Arrays,
+    Integers,
+    Noted,
+    Phase,
+    Records,
+    Snapshots,
+    Stop,
+    Until,
+)
 from sim.engine.horizon import too_late
 from sim.engine.machine import Count
 from sim.engine.machine_code import MachineCode, flat
 from sim.engine.order import TieOrder
 from sim.engine.packed import Packed, pack
-from sim.engine.record import Checkpoints, DeadlockError, TraceEvent
+from sim.engine.record import Checkpoint, Checkpoints, DeadlockError, TraceEvent
 
 _TRACE_ROWS = 1 << 16
 _EVENTS_BETWEEN_SIGNALS = 1 << 22
-_loop, _draws = MachineCode("simulate_events"), MachineCode("simulate_draws")
+#: Checkpoints that the loop notes before it comes back.
+_SNAPSHOTS = 32
+_loop, _draws = MachineCode("simulate_run"), MachineCode("simulate_draws")
 
 
 class FastMachine:
@@ -55,9 +71,13 @@ class FastMachine:
 
     def occupied_ps(self, now_ps: int) -> int:
         """Return the integral of the ring's occupancy up to now, in entries x ps."""
-        totals = self._totals
-        noted = (int(totals["occupied_high"]) << OCCUPIED_SHIFT) + int(totals["occupied_low"])
-        return noted + int(totals["occupied"]) * (now_ps - int(totals["occupied_since_ps"]))
+        return occupied_ps(self._totals, now_ps)
+
+
+def occupied_ps(totals: Any, now_ps: int) -> int:
+    """Return the integral of the ring's occupancy up to now, in entries x ps, as totals say it."""
+    noted = (int(totals["occupied_high"]) << OCCUPIED_SHIFT) + int(totals["occupied_low"])
+    return noted + int(totals["occupied"]) * (now_ps - int(totals["occupied_since_ps"]))
 
 
 def check_indices(plan: Plan, totals: Records, registers: Integers | None = None) -> None:
@@ -122,6 +142,12 @@ class FastEngine:
         self._arrays = arrays or pack(plan, ties or TieOrder.stated(len(plan.actors)))
         self._flat = flat(self._arrays)
         self._totals = self._arrays.totals[0]
+        self._noted = Snapshots(
+            totals=np.empty(_SNAPSHOTS, dtype=TOTAL),
+            dropped=np.empty(_SNAPSHOTS, dtype=np.int64),
+            counts=np.empty((_SNAPSHOTS, *self._arrays.counts.shape), dtype=np.int64),
+            histograms=np.empty((_SNAPSHOTS, len(self._arrays.histogram)), dtype=np.int64),
+        )
         self.machine = FastMachine(self._arrays)
 
     @property
@@ -151,11 +177,13 @@ class FastEngine:
         trace = np.empty((0 if self.trace is None else _TRACE_ROWS, len(TraceEvent.__annotations__)), dtype=np.int64)
         flat_trace, stop = flat(trace), Stop.PAUSED
         while stop != Stop.REACHED:
-            stop = Stop(_loop(self._flat, flat_trace, packets, self.checkpoints.due_at, _EVENTS_BETWEEN_SIGNALS))
+            due_at, every, room = self.checkpoints.due_at, self.checkpoints.every, self.checkpoints.room
+            noted = flat(Snapshots(*(array[:room] for array in self._noted)))
+            stop = Stop(_loop(self._flat, flat_trace, packets, due_at, every, _EVENTS_BETWEEN_SIGNALS, noted))
+            self._take_noted()
             if self.trace is not None:
                 self.trace += self._recorded(trace)
             if stop == Stop.CHECKPOINT:
-                self.checkpoints.reach(self.machine, self.now_ps)
                 continue  # indices are looked at where the loop stops for longer: they stay what they are
             if stop == Stop.DEADLOCK:
                 where = [self.plan.segments[segment] for segment in self._arrays.actors["segment"]]
@@ -173,6 +201,28 @@ class FastEngine:
         times = np.require(arrivals.block(number), requirements=["C", "W"])
         self._arrays = self._arrays._replace(arrivals=times)
         self._flat = flat(self._arrays)
+
+    def _take_noted(self) -> None:
+        """Take the checkpoints that the loop has noted."""
+        noted = self._noted
+        rows = noted.totals[: int(self._totals["noted"])].tolist()
+        for number, row in enumerate(rows):
+            totals = dict(zip(TOTAL.names or (), row, strict=True))
+            now_ps, first = totals["now_ps"], totals["first_bucket"]
+            histogram = noted.histograms[number, first : totals["last_bucket"] + 1]
+            filled = histogram.nonzero()[0]
+            self.checkpoints.take(
+                Checkpoint(
+                    time_ps=now_ps,
+                    packets=totals["marked_used"],
+                    counts=noted.counts[number].copy(),
+                    buckets=filled + first,
+                    latencies=histogram[filled],
+                    occupied_ps=occupied_ps(totals, now_ps),
+                    dropped=int(noted.dropped[number]),
+                )
+            )
+        self._totals["noted"] = 0
 
     def _recorded(self, trace: Integers) -> list[TraceEvent]:
         """Take what the loop has recorded."""

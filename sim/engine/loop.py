@@ -16,7 +16,20 @@ from sim.datapath.plan.plan import Wait
 from sim.datapath.plan.registers import Register
 from sim.datapath.traffic import DRAW_BITS, FIRST_FACTOR, GAMMA, LAST_PS, SECOND_FACTOR, SHIFTS
 from sim.engine import order
-from sim.engine.arrays import NEVER, OCCUPIED_SHIFT, Arrays, Integers, Mark, Noted, Phase, Stop, Until, signed
+from sim.engine.arrays import (
+    IN_SEGMENT,
+    NEVER,
+    OCCUPIED_SHIFT,
+    Arrays,
+    Integers,
+    Mark,
+    Noted,
+    Phase,
+    Snapshots,
+    Stop,
+    Until,
+    signed,
+)
 from sim.engine.histogram import SUB_BITS, buckets
 from sim.engine.machine import LINE_SHIFT, NOBODY, Count
 
@@ -62,24 +75,25 @@ def _mixed(word: int) -> int:
 def _schedule(a: Arrays, me: Any, due_ps: int, phase: int) -> None:
     me.phase = phase
     me.due_ps = due_ps
-    priority = me.rank + 1
-    fixed, totals = a.fixed[0], a.totals[0]
+    fixed = a.fixed[0]
     if fixed.fuzz:
+        totals = a.totals[0]
         word = _mixed(fixed.fuzz_start + totals.scheduled * _GAMMA)
-        priority += ((word >> _SHIFT_4) & _MASK_4) * len(a.actors)
-    totals.scheduled += 1
-    me.priority = priority
+        me.priority = me.rank + 1 + ((word >> _SHIFT_4) & _MASK_4) * len(a.actors)
+        totals.scheduled += 1
 
 
 @_inner
-def _next_actor(a: Arrays) -> int:
-    """Return the actor of the next event: the lowest time, then the lowest priority."""
-    first, due_ps, priority = NOBODY, NEVER, NEVER
+def _next_actor(a: Arrays) -> tuple[int, int]:
+    """Return the actor of the next event (the lowest time, then the lowest priority), and when another's is due."""
+    first, due_ps, priority, second_ps = NOBODY, NEVER, NEVER, NEVER
     for actor in range(len(a.actors)):
         other = a.actors[_at(actor)]
         if other.due_ps < due_ps or (other.due_ps == due_ps and other.priority < priority and due_ps != NEVER):
-            first, due_ps, priority = actor, other.due_ps, other.priority
-    return first
+            first, due_ps, priority, second_ps = actor, other.due_ps, other.priority, due_ps
+        else:
+            second_ps = min(second_ps, other.due_ps)
+    return first, second_ps
 
 
 @_inner
@@ -116,24 +130,25 @@ def _size_class(a: Arrays, packet: int) -> int:
 
 
 @_inner
-def _go_on(a: Arrays, actor: int, now: int, phase: int) -> None:
-    """Bring an actor as far into its row as it gets now."""
-    me = a.actors[_at(actor)]
-    number = me.segment
+def _go_on(a: Arrays, me: Any, actor: int, number: int, now: int, phase: int) -> bool:
+    """Bring an actor as far into its next row as it gets now; return whether the row runs."""
     segment = a.segments[_at(number)]
-    if phase != Phase.EXPECTING:
+    if segment.asks_at_start and phase != Phase.EXPECTING:
+        if phase == Phase.RUNNING:
+            me.arrived_ps = now
         if not _ready(a, segment):
             me.phase = Phase.ASLEEP
             me.due_ps = NEVER
-            return
+            return False
         if segment.takes_arrivals:
             due_ps = _due_at(a)
             if due_ps > now:
                 _schedule(a, me, due_ps, Phase.EXPECTING)
-                return
+                return False
     if phase != Phase.RUNNING:
         a.counts[_at(number), _WAITS_PS + Wait.BLOCKED] += now - me.arrived_ps
     _schedule(a, me, now + _begin(a, me, actor, segment, number, now), Phase.RUNNING)
+    return True
 
 
 # -- one row ----------------------------------------------------------------------------------------------------------
@@ -142,32 +157,38 @@ def _go_on(a: Arrays, actor: int, now: int, phase: int) -> None:
 @_inner
 def _begin(a: Arrays, me: Any, actor: int, segment: Any, number: int, now: int) -> int:
     """Start a row; return how long it takes."""
-    stall = me.store_stall_ps
-    me.store_stall_ps = 0
+    duration = me.store_stall_ps
     if segment.drains_stores:
-        stall += max(0, me.stores_done_ps - now)
-    if stall:
-        a.counts[_at(number), _WAITS_PS + Wait.STORES] += stall
+        duration += max(0, me.stores_done_ps - now)
+    if duration:
+        me.store_stall_ps = 0
+        a.counts[_at(number), _WAITS_PS + Wait.STORES] += duration
         a.counts[_at(number), _WAIT_EVENTS + Wait.STORES] += 1
+    duration += segment.cost_ps
     if segment.waits_before:
         me.overlap_paid_ps = 0
-    # A row that samples nothing copies the register of zeros onto itself.
-    a.registers[_at(segment.sample_target)] = a.registers[_at(segment.sample_source)]
-    duration = stall
-    if segment.classes_from == NOBODY:
-        duration += segment.cost_ps
-    else:
-        size_class = _size_class(a, a.registers[_at(a.fixed[0].handled)])
-        duration += a.class_costs[_at(segment.classes_from + size_class)]
-        a.counts[_at(number), _at(_CLASSES + size_class)] += 1
+    if segment.sample_target != segment.sample_source:
+        a.registers[_at(segment.sample_target)] = a.registers[_at(segment.sample_source)]
+    if segment.asks_at_start:
+        duration += _units_and_class_ps(a, segment, number)
     if segment.read != NOBODY:
         duration += _read(a, me, actor, segment, number)
     if segment.waits_after:
         me.overlap_paid_ps = 0
-    units = a.registers[_at(segment.unit)]
     a.counts[_at(number), _EXECUTIONS] += 1
+    return duration
+
+
+@_inner
+def _units_and_class_ps(a: Arrays, segment: Any, number: int) -> int:
+    """Count the units of a row and the size class of its packet; return what both cost."""
+    units, class_ps = a.registers[_at(segment.unit)], 0
     a.counts[_at(number), _UNITS] += units
-    return duration + units * segment.unit_ps
+    if segment.classes_from != NOBODY:
+        size_class = _size_class(a, a.registers[_at(a.fixed[0].handled)])
+        class_ps = a.class_costs[_at(segment.classes_from + size_class)]
+        a.counts[_at(number), _at(_CLASSES + size_class)] += 1
+    return class_ps + units * segment.unit_ps
 
 
 @_inner
@@ -178,6 +199,19 @@ def _finish(a: Arrays, me: Any, actor: int, segment: Any, now: int) -> int:
         _write(a, me, actor, segment, now)
     for row in range(segment.adds_from, segment.adds_to):
         registers[_at(a.additions[_at(row)].target)] += a.additions[_at(row)].constant
+    if segment.more_at_end:
+        _finish_more(a, segment, now)
+    for row in range(segment.jumps_from, segment.jumps_to):
+        jump = a.tests[_at(row)]
+        if _holds(a, jump):
+            return jump.target
+    return segment.following
+
+
+@_inner
+def _finish_more(a: Arrays, segment: Any, now: int) -> None:
+    """Do at the end of a row what few rows do."""
+    registers = a.registers
     for row in range(segment.changes_from, segment.changes_to):
         change = a.changes[_at(row)]
         value = registers[_at(change.target)] * change.kept + registers[_at(change.source)] * change.factor
@@ -190,11 +224,6 @@ def _finish(a: Arrays, me: Any, actor: int, segment: Any, now: int) -> int:
         _mark_posted(a, now)
     elif segment.marks == Mark.USED:
         _mark_used(a, now)
-    for row in range(segment.jumps_from, segment.jumps_to):
-        jump = a.tests[_at(row)]
-        if _holds(a, jump):
-            return jump.target
-    return segment.following
 
 
 # -- cache lines ------------------------------------------------------------------------------------------------------
@@ -230,10 +259,18 @@ def _front(access: Any, first: int, over: int) -> range:
 
 @_inner
 def _read(a: Arrays, me: Any, actor: int, segment: Any, number: int) -> int:
-    access = a.accesses[_at(segment.read)]
+    """Read the lines of a row; return the latency that nothing hides."""
+    if segment.read == IN_SEGMENT:
+        place = (a.registers[_at(segment.read_index)] * segment.read_scale + segment.read_plus) & segment.read_mask
+        start, line = segment.read_offset + place, segment.read_line
+        first, last = line + (start >> LINE_SHIFT), line + ((start + segment.read_last) >> LINE_SHIFT)
+        total = _read_line(a, me, actor, number, first)
+        if first != last:
+            total += _read_line(a, me, actor, number, last)
+        return total
+    access, total = a.accesses[_at(segment.read)], 0
     first, last, over = _span(a, access)
-    total = _read_line(a, me, actor, number, first)
-    for line in range(first + 1, last + 1):
+    for line in range(first, last + 1):
         total += _read_line(a, me, actor, number, line)
     if over > 0:
         for line in _front(access, first, over):
@@ -243,20 +280,30 @@ def _read(a: Arrays, me: Any, actor: int, segment: Any, number: int) -> int:
 
 @_inner
 def _read_line(a: Arrays, me: Any, actor: int, number: int, line: int) -> int:
-    """Read one line; return the latency that nothing hides."""
+    """Read one line; return the latency that nothing hides.
+
+    Kinds are told apart by where the code goes: a processor guesses that, and need not wait for the line's number.
+    """
     state, mine = a.lines[_at(line)], 1 << actor
-    if state.holders & mine:
-        kind = Wait.NEAR_HIT if a.last_lines[_at(number)] == line else Wait.FAR_HIT
-    elif state.owner != NOBODY:
-        kind = Wait.TRANSFER
-        state.owner = NOBODY
-    else:
-        kind = Wait.CLEAN
-    state.holders |= mine
+    before = a.last_lines[_at(number)]
     a.last_lines[_at(number)] = line
+    if state.holders & mine:
+        if before == line:
+            return _waited(a, me, number, Wait.NEAR_HIT)
+        return _waited(a, me, number, Wait.FAR_HIT)
+    state.holders |= mine
+    if state.owner == NOBODY:
+        return _waited(a, me, number, Wait.CLEAN)
+    state.owner = NOBODY
+    return _waited(a, me, number, Wait.TRANSFER)
+
+
+@_inner
+def _waited(a: Arrays, me: Any, number: int, kind: int) -> int:
+    """Count a wait for a line; return how long it is beside those that it overlaps."""
     exposed, paid = a.exposed_ps[_at(number), _at(kind)], me.overlap_paid_ps
     wait = max(0, exposed - paid)
-    if paid and kind == Wait.TRANSFER:
+    if kind == Wait.TRANSFER and paid:
         wait = max(wait, a.fixed[0].stream_ps)
     me.overlap_paid_ps = max(paid, exposed)
     a.counts[_at(number), _at(_WAITS_PS + kind)] += wait
@@ -266,14 +313,22 @@ def _read_line(a: Arrays, me: Any, actor: int, number: int, line: int) -> int:
 
 @_inner
 def _write(a: Arrays, me: Any, actor: int, segment: Any, now: int) -> None:
-    access = a.accesses[_at(segment.write)]
-    first, last, over = _span(a, access)
-    _write_line(a, me, actor, first, now)
-    for line in range(first + 1, last + 1):
-        _write_line(a, me, actor, line, now)
-    if over > 0:
-        for line in _front(access, first, over):
+    """Write the lines of a row; let the next one wait where more are under way than the store buffer holds."""
+    if segment.write == IN_SEGMENT:
+        place = (a.registers[_at(segment.write_index)] * segment.write_scale + segment.write_plus) & segment.write_mask
+        start, line = segment.write_offset + place, segment.write_line
+        first, last = line + (start >> LINE_SHIFT), line + ((start + segment.write_last) >> LINE_SHIFT)
+        _write_line(a, me, actor, first, now)
+        if first != last:
+            _write_line(a, me, actor, last, now)
+    else:
+        access = a.accesses[_at(segment.write)]
+        first, last, over = _span(a, access)
+        for line in range(first, last + 1):
             _write_line(a, me, actor, line, now)
+        if over > 0:
+            for line in _front(access, first, over):
+                _write_line(a, me, actor, line, now)
     fixed = a.fixed[0]
     full_at = now + fixed.transfer_ps + (fixed.store_buffer - 1) * fixed.stream_ps
     me.store_stall_ps += max(0, me.stores_done_ps - full_at)
@@ -344,6 +399,8 @@ def _mark_used(a: Arrays, now: int) -> None:
         latency = now - a.posted_at_ps[_at(packet & mask)]
         if latency != before:  # packets of one burst were posted together
             before, place = latency, _bucket(latency)
+            totals.first_bucket = min(totals.first_bucket, place)
+            totals.last_bucket = max(totals.last_bucket, place)
         a.histogram[_at(place)] += 1
     totals.marked_used = used
 
@@ -383,39 +440,82 @@ def simulate_events(a: Arrays, trace: Integers, target: int, checkpoint_at: int,
     if not totals.started:
         totals.started = 1
         for actor in range(len(a.actors)):
-            _go_on(a, actor, 0, Phase.ARRIVED)
+            me = a.actors[_at(actor)]
+            _go_on(a, me, actor, me.segment, 0, Phase.ARRIVED)
     recording, known_arrivals = len(trace) > 0, len(a.arrivals)
     too_late = a.arrivals[_at(known_arrivals - 1)] if known_arrivals else LAST_PS + 1
-    for _ in range(most_events):
-        if recording and totals.recorded == len(trace):
-            return Stop.TRACE_FULL
-        actor = _next_actor(a)
+    if recording and totals.recorded == len(trace):
+        return Stop.TRACE_FULL
+    left = most_events
+    while left > 0:
+        actor, another_ps = _next_actor(a)
         if actor == NOBODY:
             return Stop.DEADLOCK
         me = a.actors[_at(actor)]
-        now, phase = me.due_ps, me.phase
+        now, phase, number = me.due_ps, me.phase, me.segment
         if now >= too_late:
             return Stop.LATE if now > LAST_PS else Stop.NO_ARRIVALS
-        totals.now_ps = now
-        wakes = phase == Phase.ENDED
-        if phase == Phase.RUNNING:
-            number = me.segment
-            segment = a.segments[_at(number)]
-            me.segment = _finish(a, me, actor, segment, now)
-            me.arrived_ps = now
-            if recording:
-                _record(a, trace, me.priority, actor, number)
-            totals.sequence += 1
-            if segment.marks == Mark.USED and totals.marked_used >= checkpoint_at:
-                me.phase, me.priority = Phase.ENDED, 0  # goes on before anything else happens
-                return Stop.CHECKPOINT
-            wakes = segment.wakes != 0
-        if wakes:
-            _wake_others(a, actor, now)
-        _go_on(a, actor, now, phase)
-        if totals.marked_used >= target:
-            return Stop.REACHED
+        alone_until = min(another_ps, too_late)
+        runs = True
+        while runs:  # on and on, for as long as nobody else has an event
+            totals.now_ps = now
+            wakes = phase == Phase.ENDED
+            if phase == Phase.RUNNING:
+                segment, ended = a.segments[_at(number)], number
+                number = _finish(a, me, actor, segment, now)
+                me.segment = number
+                if recording:
+                    _record(a, trace, me.priority, actor, ended)
+                totals.sequence += 1
+                if segment.marks == Mark.USED and totals.marked_used >= checkpoint_at:
+                    me.arrived_ps, me.phase, me.priority = now, Phase.ENDED, 0  # goes on before anything else happens
+                    return Stop.CHECKPOINT
+                wakes = segment.wakes != 0
+            elif wakes:
+                me.priority = me.rank + 1
+            if wakes:
+                _wake_others(a, actor, now)
+                alone_until = now
+            runs = _go_on(a, me, actor, number, now, phase)
+            if totals.marked_used >= target:
+                return Stop.REACHED
+            if recording and totals.recorded == len(trace):
+                return Stop.TRACE_FULL
+            left -= 1
+            now, phase = me.due_ps, Phase.RUNNING
+            runs = runs and now < alone_until and left > 0
     return Stop.PAUSED
+
+
+@_inner
+def _snap(a: Arrays, noted: Snapshots) -> None:
+    """Note what is so at a checkpoint."""
+    totals = a.totals[0]
+    row = totals.noted
+    noted.totals[row] = totals
+    noted.dropped[row] = a.registers[_DROPPED]
+    for segment in range(len(a.counts)):
+        for column in range(a.counts.shape[1]):
+            noted.counts[row, segment, column] = a.counts[segment, column]
+    for bucket in range(totals.first_bucket, totals.last_bucket + 1):
+        noted.histograms[row, bucket] = a.histogram[bucket]
+    totals.noted = row + 1
+
+
+@_entry
+def simulate_run(
+    a: Arrays, trace: Integers, target: int, checkpoint_at: int, every: int, most_events: int, noted: Snapshots
+) -> int:
+    """Simulate as `simulate_events` does, and note a checkpoint after each `every` packets as long as there is room."""
+    totals = a.totals[0]
+    stop = simulate_events(a, trace, target, checkpoint_at, most_events)
+    while stop == Stop.CHECKPOINT:
+        _snap(a, noted)
+        if totals.noted == len(noted.totals):
+            break
+        checkpoint_at = (totals.marked_used // every + 1) * every
+        stop = simulate_events(a, trace, target, checkpoint_at, most_events)
+    return stop
 
 
 @_entry

@@ -24,7 +24,7 @@ import numpy as np
 from sim.config.errors import ConfigError
 from sim.config.loading.kept import keep, kept
 from sim.engine import arrays
-from sim.engine.arrays import LAYOUT, Arrays, Noted, Until
+from sim.engine.arrays import LAYOUT, Arrays, Noted, Snapshots, Until
 
 COMPILE_SECONDS = 9
 
@@ -37,7 +37,7 @@ _engines: list[Any] = []
 
 def _examples() -> dict[str, tuple[Any, ...]]:
     """Return, for each function, arguments of the types that it is compiled for."""
-    integers = {dimensions: np.zeros((0,) * dimensions, dtype=np.int64) for dimensions in (1, 2, 4)}
+    integers = {dimensions: np.zeros((0,) * dimensions, dtype=np.int64) for dimensions in (1, 2, 3, 4)}
     planes = ("exposed_ps", "counts")
     fields = {
         name: np.zeros(0, dtype=arrays.RECORDS[name])
@@ -46,11 +46,11 @@ def _examples() -> dict[str, tuple[Any, ...]]:
         for name in Arrays._fields
     }
     until = Until(integers[2], 0, 0, 0)
-    noted = Noted(
-        integers[1], integers[2], integers[2], integers[4], np.zeros(0, dtype=arrays.TOTAL), states=integers[2]
-    )
+    totals = np.zeros(0, dtype=arrays.TOTAL)
+    noted = Noted(integers[1], integers[2], integers[2], integers[4], totals, states=integers[2])
+    snapshots = Snapshots(totals, integers[1], integers[3], integers[2])
     return {
-        "simulate_events": (Arrays(**fields), integers[2], 0, 0, 0),
+        "simulate_run": (Arrays(**fields), integers[2], 0, 0, 0, 0, snapshots),
         "simulate_draws": (Arrays(**fields), *[integers[1]] * 4, integers[2], until, noted),
     }
 
@@ -147,7 +147,7 @@ def _key() -> str:
     host = [llvm.get_host_cpu_name(), llvm.get_host_cpu_features().flatten(), llvm.get_process_triple()]
     made_with = [*host, version("numba"), version("llvmlite"), np.__version__]
     records = [(name, str(dtype)) for name, dtype in arrays.RECORDS.items()]
-    depends = repr([LAYOUT, records, Arrays._fields, Noted._fields, Until._fields, made_with])
+    depends = repr([LAYOUT, records, *(kind._fields for kind in (Arrays, Noted, Snapshots, Until)), made_with])
     texts = [file.read_bytes() for file in (_LOOP, Path(__file__))]
     return hashlib.sha256(b"\0".join([depends.encode(), *texts])).hexdigest()[:24]
 

@@ -83,7 +83,7 @@ class Packed:
 def _priced(plan: Plan, places: Arrays) -> Iterator[tuple[Integers, list[Any]]]:
     """Yield what depends on prices: where it stands, and the values, each one for all draws or one per draw."""
     segments, latencies, initial = plan.segments, plan.latencies, plan.initial
-    yield places.segments["cost_ps"], [segment.cost_ps for segment in segments]
+    yield places.segments["cost_ps"], [0 if segment.class_costs else segment.cost_ps for segment in segments]
     yield places.segments["unit_ps"], [segment.unit_ps for segment in segments]
     yield places.segments["waits_before"], [segment.first.waits_before for segment in segments]
     yield places.segments["waits_after"], [segment.waits_after for segment in segments]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -83,8 +83,7 @@ class Engine(Protocol):
         """
 
 
-@dataclass(frozen=True, slots=True)
-class Checkpoint:
+class Checkpoint(NamedTuple):
     """Totals since the start of the run, taken at the end of the flush that reached the checkpoint."""
 
     time_ps: int
@@ -146,12 +145,20 @@ class Checkpoints:
         if used < self.due_at:
             return
         histogram = np.asarray(machine.histogram)
-        filled = (histogram != 0).nonzero()[0]  # few: copies of the whole would be most of the cost of a checkpoint
+        filled = (histogram != 0).nonzero()[0]
         counts, dropped = machine.counts.copy(), int(machine.registers[Register.DROPPED])
         latencies = histogram[filled]
-        occupied_ps = machine.occupied_ps(now_ps)
-        self.taken.append(Checkpoint(now_ps, used, counts, filled, latencies, occupied_ps, dropped))
-        self._pass(used)
+        self.take(Checkpoint(now_ps, used, counts, filled, latencies, machine.occupied_ps(now_ps), dropped))
+
+    @property
+    def room(self) -> int:
+        """Checkpoints that can be taken before `every` doubles, with the one that makes it."""
+        return MOST_CHECKPOINTS + 1 - len(self.taken)
+
+    def take(self, checkpoint: Checkpoint) -> None:
+        """Take a checkpoint that was due."""
+        self.taken.append(checkpoint)
+        self._pass(checkpoint.packets)
         while len(self.taken) > MOST_CHECKPOINTS:
             self.every *= 2
             before, self.taken, self.due_at = self.taken, [], 0

@@ -40,6 +40,7 @@ def header() -> str:
     }
     numbers |= {
         "NOBODY": NOBODY,
+        "IN_SEGMENT": arrays.IN_SEGMENT,
         "NEVER": arrays.NEVER,
         "LINE_SHIFT": LINE_SHIFT,
         "SUB_BITS": histogram.SUB_BITS,

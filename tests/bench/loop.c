@@ -26,26 +26,30 @@ static uint64_t mixed(uint64_t word)
 
 INLINE void schedule(struct arrays *a, struct actor *me, int64_t due_ps, int64_t phase)
 {
-	struct total *totals = a->totals;
 	me->phase = phase;
 	me->due_ps = due_ps;
-	me->priority = me->rank + 1;
-	if (a->fixed->fuzz)
-		me->priority += (int64_t)(mixed((uint64_t)a->fixed->fuzz_start + (uint64_t)totals->scheduled * GAMMA) >> PRIORITY_SHIFT) * a->actor_rows;
-	totals->scheduled++;
+	if (a->fixed->fuzz) {
+		uint64_t word = mixed((uint64_t)a->fixed->fuzz_start + (uint64_t)a->totals->scheduled++ * GAMMA);
+		me->priority = me->rank + 1 + (int64_t)(word >> PRIORITY_SHIFT) * a->actor_rows;
+	}
 }
 
-INLINE int64_t next_actor(const struct arrays *a)
+/* The actor of the next event; `another_ps` becomes when one of another actor is due. */
+INLINE int64_t next_actor(const struct arrays *a, int64_t *another_ps)
 {
-	int64_t first = NOBODY, due_ps = NEVER, priority = NEVER;
+	int64_t first = NOBODY, due_ps = NEVER, priority = NEVER, second_ps = NEVER;
 	for (int64_t number = 0; number < a->actor_rows; number++) {
 		const struct actor *other = a->actors + number;
 		if (other->due_ps < due_ps || (other->due_ps == due_ps && other->priority < priority && due_ps != NEVER)) {
+			second_ps = due_ps;
 			first = number;
 			due_ps = other->due_ps;
 			priority = other->priority;
+		} else {
+			second_ps = min64(second_ps, other->due_ps);
 		}
 	}
+	*another_ps = second_ps;
 	return first;
 }
 
@@ -80,6 +84,12 @@ static int64_t size_class(const struct arrays *a, int64_t packet)
 
 /* -- cache lines -- */
 
+/* The place of an access that a mask finds, in bytes of its region. */
+INLINE int64_t masked(const struct arrays *a, int64_t index, int64_t scale, int64_t plus, int64_t mask)
+{
+	return (a->registers[index] * scale + plus) & mask;
+}
+
 /* The lines of an access up to the end of the ring, and those at its front that it meets behind it. */
 struct span {
 	int64_t first, last, front, front_last;
@@ -111,21 +121,11 @@ INLINE struct span span_of(const struct arrays *a, const struct access *access)
 	return span;
 }
 
-INLINE int64_t read_line(struct arrays *a, struct actor *me, int64_t mine, int64_t number, int64_t line)
+INLINE int64_t waited(struct arrays *a, struct actor *me, int64_t number, int64_t kind)
 {
-	struct line *state = a->lines + line;
-	int64_t kind = WAIT_CLEAN;
-	if (state->holders & mine) {
-		kind = a->last_lines[number] == line ? WAIT_NEAR_HIT : WAIT_FAR_HIT;
-	} else if (state->owner != NOBODY) {
-		kind = WAIT_TRANSFER;
-		state->owner = NOBODY;
-	}
-	state->holders |= mine;
-	a->last_lines[number] = line;
 	int64_t exposed = a->exposed_ps[number * a->exposed_columns + kind], paid = me->overlap_paid_ps;
 	int64_t wait = max64(0, exposed - paid);
-	if (paid && kind == WAIT_TRANSFER)
+	if (kind == WAIT_TRANSFER && paid)
 		wait = max64(wait, a->fixed->stream_ps);
 	me->overlap_paid_ps = max64(paid, exposed);
 	*count_of(a, number, COUNT_WAITS_PS + kind) += wait;
@@ -133,8 +133,33 @@ INLINE int64_t read_line(struct arrays *a, struct actor *me, int64_t mine, int64
 	return wait;
 }
 
+/* Kinds are told apart by where the code goes, which a compiler must not turn into a choice of numbers. */
+INLINE int64_t read_line(struct arrays *a, struct actor *me, int64_t mine, int64_t number, int64_t line)
+{
+	struct line *state = a->lines + line;
+	int64_t before = a->last_lines[number];
+	a->last_lines[number] = line;
+	if (state->holders & mine) {
+		if (before != line)
+			return waited(a, me, number, WAIT_FAR_HIT);
+		__asm__ volatile("");
+		return waited(a, me, number, WAIT_NEAR_HIT);
+	}
+	state->holders |= mine;
+	if (state->owner == NOBODY)
+		return waited(a, me, number, WAIT_CLEAN);
+	state->owner = NOBODY;
+	return waited(a, me, number, WAIT_TRANSFER);
+}
+
 INLINE int64_t read_lines(struct arrays *a, struct actor *me, int64_t mine, const struct segment *segment, int64_t number)
 {
+	if (segment->read == IN_SEGMENT) {
+		int64_t start = segment->read_offset + masked(a, segment->read_index, segment->read_scale, segment->read_plus, segment->read_mask);
+		int64_t first = segment->read_line + (start >> LINE_SHIFT), last = segment->read_line + ((start + segment->read_last) >> LINE_SHIFT);
+		int64_t wait = read_line(a, me, mine, number, first);
+		return first == last ? wait : wait + read_line(a, me, mine, number, last);
+	}
 	struct span span = span_of(a, a->accesses + segment->read);
 	int64_t total = 0;
 	for (int64_t line = span.first; line <= span.last; line++)
@@ -159,11 +184,19 @@ INLINE void write_line(struct arrays *a, struct actor *me, int64_t actor, int64_
 INLINE void write_lines(struct arrays *a, struct actor *me, int64_t actor, const struct segment *segment, int64_t now)
 {
 	const struct fixed *fixed = a->fixed;
-	struct span span = span_of(a, a->accesses + segment->write);
-	for (int64_t line = span.first; line <= span.last; line++)
-		write_line(a, me, actor, line, now);
-	for (int64_t line = span.front; line <= span.front_last; line++)
-		write_line(a, me, actor, line, now);
+	if (segment->write == IN_SEGMENT) {
+		int64_t start = segment->write_offset + masked(a, segment->write_index, segment->write_scale, segment->write_plus, segment->write_mask);
+		int64_t first = segment->write_line + (start >> LINE_SHIFT), last = segment->write_line + ((start + segment->write_last) >> LINE_SHIFT);
+		write_line(a, me, actor, first, now);
+		if (first != last)
+			write_line(a, me, actor, last, now);
+	} else {
+		struct span span = span_of(a, a->accesses + segment->write);
+		for (int64_t line = span.first; line <= span.last; line++)
+			write_line(a, me, actor, line, now);
+		for (int64_t line = span.front; line <= span.front_last; line++)
+			write_line(a, me, actor, line, now);
+	}
 	int64_t full_at = now + fixed->transfer_ps + (fixed->store_buffer - 1) * fixed->stream_ps;
 	me->store_stall_ps += max64(0, me->stores_done_ps - full_at);
 }
@@ -220,8 +253,11 @@ INLINE void mark_used(struct arrays *a, int64_t now)
 	int64_t used = a->registers[a->fixed->used], mask = a->posted_at_ps_rows - 1, before = -1, place = 0;
 	for (int64_t packet = totals->marked_used; packet < used; packet++) {
 		int64_t latency = now - a->posted_at_ps[packet & mask];
-		if (latency != before)
+		if (latency != before) {
 			place = bucket_of(before = latency);
+			totals->first_bucket = min64(totals->first_bucket, place);
+			totals->last_bucket = max64(totals->last_bucket, place);
+		}
 		a->histogram[place]++;
 	}
 	totals->marked_used = used;
@@ -229,43 +265,46 @@ INLINE void mark_used(struct arrays *a, int64_t now)
 
 /* -- one row -- */
 
+static int64_t units_and_class_ps(struct arrays *a, const struct segment *segment, int64_t number)
+{
+	int64_t units = a->registers[segment->unit], class_ps = 0;
+	*count_of(a, number, COUNT_UNITS) += units;
+	if (segment->classes_from != NOBODY) {
+		int64_t of_packet = size_class(a, a->registers[a->fixed->handled]);
+		class_ps = a->class_costs[segment->classes_from + of_packet];
+		++*count_of(a, number, COUNT_CLASSES + of_packet);
+	}
+	return class_ps + units * segment->unit_ps;
+}
+
 INLINE int64_t begin(struct arrays *a, struct actor *me, int64_t actor, const struct segment *segment, int64_t number, int64_t now)
 {
 	int64_t duration = me->store_stall_ps;
-	me->store_stall_ps = 0;
 	if (segment->drains_stores)
 		duration += max64(0, me->stores_done_ps - now);
 	if (duration) {
+		me->store_stall_ps = 0;
 		*count_of(a, number, COUNT_WAITS_PS + WAIT_STORES) += duration;
 		++*count_of(a, number, COUNT_WAIT_EVENTS + WAIT_STORES);
 	}
+	duration += segment->cost_ps;
 	if (segment->waits_before)
 		me->overlap_paid_ps = 0;
-	a->registers[segment->sample_target] = a->registers[segment->sample_source];
-	if (segment->classes_from == NOBODY) {
-		duration += segment->cost_ps;
-	} else {
-		int64_t of_packet = size_class(a, a->registers[a->fixed->handled]);
-		duration += a->class_costs[segment->classes_from + of_packet];
-		++*count_of(a, number, COUNT_CLASSES + of_packet);
-	}
+	if (segment->sample_target != segment->sample_source)
+		a->registers[segment->sample_target] = a->registers[segment->sample_source];
+	if (segment->asks_at_start)
+		duration += units_and_class_ps(a, segment, number);
 	if (segment->read != NOBODY)
 		duration += read_lines(a, me, (int64_t)1 << actor, segment, number);
 	if (segment->waits_after)
 		me->overlap_paid_ps = 0;
-	int64_t units = a->registers[segment->unit];
 	++*count_of(a, number, COUNT_EXECUTIONS);
-	*count_of(a, number, COUNT_UNITS) += units;
-	return duration + units * segment->unit_ps;
+	return duration;
 }
 
-INLINE int64_t finish(struct arrays *a, struct actor *me, int64_t actor, const struct segment *segment, int64_t now)
+static void finish_more(struct arrays *a, const struct segment *segment, int64_t now)
 {
 	int64_t *registers = a->registers;
-	if (segment->write != NOBODY)
-		write_lines(a, me, actor, segment, now);
-	for (int64_t row = segment->adds_from; row < segment->adds_to; row++)
-		registers[a->additions[row].target] += a->additions[row].constant;
 	for (int64_t row = segment->changes_from; row < segment->changes_to; row++) {
 		const struct change *change = a->changes + row;
 		int64_t value = registers[change->target] * change->kept + registers[change->source] * change->factor;
@@ -279,35 +318,47 @@ INLINE int64_t finish(struct arrays *a, struct actor *me, int64_t actor, const s
 		mark_posted(a, now);
 	else if (segment->marks == MARK_USED)
 		mark_used(a, now);
+}
+
+INLINE int64_t finish(struct arrays *a, struct actor *me, int64_t actor, const struct segment *segment, int64_t now)
+{
+	if (segment->write != NOBODY)
+		write_lines(a, me, actor, segment, now);
+	for (int64_t row = segment->adds_from; row < segment->adds_to; row++)
+		a->registers[a->additions[row].target] += a->additions[row].constant;
+	if (segment->more_at_end)
+		finish_more(a, segment, now);
 	for (int64_t row = segment->jumps_from; row < segment->jumps_to; row++)
 		if (holds(a, a->tests + row))
 			return a->tests[row].target;
 	return segment->following;
 }
 
-INLINE void go_on(struct arrays *a, int64_t actor, int64_t now, int64_t phase)
+/* Bring an actor as far into its next row as it gets now; 1 where the row runs. */
+INLINE int go_on(struct arrays *a, struct actor *me, int64_t actor, int64_t number, int64_t now, int64_t phase)
 {
-	struct actor *me = a->actors + actor;
-	int64_t number = me->segment;
 	const struct segment *segment = a->segments + number;
-	if (phase != PHASE_EXPECTING) {
+	if (segment->asks_at_start && phase != PHASE_EXPECTING) {
+		if (phase == PHASE_RUNNING)
+			me->arrived_ps = now;
 		if (!ready(a, segment)) {
 			me->phase = PHASE_ASLEEP;
 			me->due_ps = NEVER;
-			return;
+			return 0;
 		}
 		if (segment->takes_arrivals) {
 			int64_t place = a->registers[REGISTER_TAKEN] - a->totals->arrivals_from;
 			int64_t due_ps = place >= 0 ? a->arrivals[place] : 0;
 			if (due_ps > now) {
 				schedule(a, me, due_ps, PHASE_EXPECTING);
-				return;
+				return 0;
 			}
 		}
 	}
 	if (phase != PHASE_RUNNING)
 		*count_of(a, number, COUNT_WAITS_PS + WAIT_BLOCKED) += now - me->arrived_ps;
 	schedule(a, me, now + begin(a, me, actor, segment, number, now), PHASE_RUNNING);
+	return 1;
 }
 
 /* Simulate until `target` packets are used; 0, or 1 where no actor can go on or the known arrivals are over. */
@@ -318,24 +369,30 @@ int simulate(struct arrays *a, int64_t target)
 	if (!totals->started) {
 		totals->started = 1;
 		for (int64_t actor = 0; actor < a->actor_rows; actor++)
-			go_on(a, actor, 0, PHASE_ARRIVED);
+			go_on(a, a->actors + actor, actor, a->actors[actor].segment, 0, PHASE_ARRIVED);
 	}
 	while (totals->marked_used < target) {
-		int64_t actor = next_actor(a);
+		int64_t another_ps, actor = next_actor(a, &another_ps);
 		if (actor == NOBODY || a->actors[actor].due_ps >= too_late)
 			return 1;
 		struct actor *me = a->actors + actor;
-		int64_t now = me->due_ps, phase = me->phase;
-		totals->now_ps = now;
-		if (phase == PHASE_RUNNING) {
-			const struct segment *segment = a->segments + me->segment;
-			me->segment = finish(a, me, actor, segment, now);
-			me->arrived_ps = now;
-			totals->sequence++;
-			if (segment->wakes)
-				wake_others(a, actor, now);
-		}
-		go_on(a, actor, now, phase);
+		int64_t now = me->due_ps, phase = me->phase, number = me->segment, alone_until = min64(another_ps, too_late);
+		int runs;
+		do {
+			totals->now_ps = now;
+			if (phase == PHASE_RUNNING) {
+				const struct segment *segment = a->segments + number;
+				number = me->segment = finish(a, me, actor, segment, now);
+				totals->sequence++;
+				if (segment->wakes) {
+					wake_others(a, actor, now);
+					alone_until = now;
+				}
+			}
+			runs = go_on(a, me, actor, number, now, phase);
+			now = me->due_ps;
+			phase = PHASE_RUNNING;
+		} while (runs && now < alone_until && totals->marked_used < target);
 	}
 	return 0;
 }

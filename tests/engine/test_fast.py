@@ -87,7 +87,7 @@ def test_the_loop_is_compiled_for_what_it_is_given():
     """Addresses, sizes and strides are passed by position: the arrays must have the types of the examples."""
     plan = build_plan(base("v5.0"), "vmap", 64)
     arrays, examples = pack(plan, TieOrder.stated(2)), machine_code._examples()
-    for name, given, example in zip(arrays._fields, arrays, examples["simulate_events"][0], strict=True):
+    for name, given, example in zip(arrays._fields, arrays, examples["simulate_run"][0], strict=True):
         assert (given.dtype, given.ndim) == (example.dtype, example.ndim), name
         assert given.flags.c_contiguous, name
     for name, function in machine_code._examples().items():

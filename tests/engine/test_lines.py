@@ -6,12 +6,19 @@ Latencies are round numbers put into a real plan, so that each expected value is
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from sim.config import load_scenario
 from sim.datapath import build_plan
 from sim.datapath.plan.plan import Wait
+from sim.datapath.plan.registers import Register
+from sim.datapath.plan.step import LineAccess
+from sim.engine.arrays import in_segment, is_masked
+from sim.engine.machine import Machine
 from tests.engine.scenarios import ENGINES, SEED
 
 TRANSFER, STREAM = 1_000_000, 10_000
@@ -107,3 +114,53 @@ def test_lines_of_one_window_stream_behind_the_first(kind, burst, lines):
     plan = plan_of("uaccess_batched", f"driver.burst={burst}")
     waited = waits(kind, plan, burst)["window_descriptors"]
     assert waited[Wait.TRANSFER] == TRANSFER - hidden(plan, "window_descriptors") + (lines - 1) * STREAM
+
+
+# -- where an access lies ---------------------------------------------------------------------------------------------
+
+
+@settings(deadline=None)
+@given(
+    access=st.builds(
+        LineAccess,
+        region=st.just("avail_ring"),
+        write=st.just(False),
+        bytes=st.integers(1, 130),
+        offset=st.integers(0, 200),
+        index=st.just(Register.TAKEN),
+        times=st.integers(1, 17),
+        plus=st.integers(0, 40),
+        modulo=st.integers(1, 9).map(lambda bits: 1 << bits) | st.integers(1, 700),
+        stride=st.sampled_from([0, 1, 2, 4, 8, 12, 16, 64, 128]),
+    ),
+    index=st.integers(0, 10**9),
+)
+def test_a_mask_finds_an_access_where_the_machine_does(access, index):
+    (low, length), place = extent(access, index), in_segment("read", access)
+    found = place["read_offset"] + ((index * place["read_scale"] + place["read_plus"]) & place["read_mask"])
+    if is_masked(access):
+        assert (found, found + place["read_last"]) == (low, low + length - 1)
+        assert (low + length - 1) // 64 - low // 64 <= 1, "two lines at most"
+        assert not access.stride or low + length <= access.offset + access.modulo * access.stride, "not round the end"
+
+
+def extent(access, index):
+    """Return offset and length of an access, as the machine has them."""
+    machine = SimpleNamespace(registers={Register.TAKEN: index})
+    return Machine.extent(machine, access)
+
+
+@pytest.mark.parametrize(
+    ("changed", "is_found"),
+    [
+        ({}, True),
+        ({"modulo": 96}, False),  # a ring of odd size
+        ({"stride": 12, "bytes": 8}, False),
+        ({"bytes": 32}, False),  # longer than a stride: the last one goes round
+        ({"bytes": 65, "stride": 128}, False),  # up to three lines
+        ({"count": Register.TAKEN}, False),  # several at once
+    ],
+)
+def test_other_accesses_are_left_to_the_general_way(changed, is_found):
+    element = LineAccess("used_ring", write=False, bytes=8, offset=4, index=Register.TAKEN, modulo=256, stride=8)
+    assert is_masked(replace(element, **changed)) == is_found

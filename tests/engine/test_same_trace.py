@@ -57,8 +57,8 @@ def assert_same(case: Case) -> None:
 def assert_same_checkpoints(slow, fast):
     assert (len(slow.taken), slow.every, slow.due_at) == (len(fast.taken), fast.every, fast.due_at)
     for expected, actual in zip(slow.taken, fast.taken, strict=True):
-        for field in fields(expected):
-            assert np.array_equal(getattr(expected, field.name), getattr(actual, field.name)), field.name
+        for name in expected._fields:
+            assert np.array_equal(getattr(expected, name), getattr(actual, name)), name
 
 
 # Parts, so that two workers share them.
