@@ -67,11 +67,32 @@ FIXED = _columns("transfer_ps stream_ps store_buffer backlog posted used handled
 LINE = _columns("owner holders")
 #: One row per actor.
 ACTOR = _columns("segment phase due_ps priority rank arrived_ps overlap_paid_ps stores_done_ps store_stall_ps")
-#: One row; buckets of the histogram that are not empty are from `first_bucket` to `last_bucket`.
-TOTAL = _columns(
-    "now_ps started scheduled sequence recorded noted marked_posted marked_used most_in_flight "
-    "occupied occupied_since_ps occupied_high occupied_low most_occupied arrivals_from first_bucket last_bucket"
-)
+
+
+class TotalsRow(NamedTuple):
+    """What is so of the whole simulation; buckets of the histogram that are not empty are from first to last."""
+
+    now_ps: int
+    started: int
+    scheduled: int
+    sequence: int
+    recorded: int
+    noted: int
+    marked_posted: int
+    marked_used: int
+    most_in_flight: int
+    occupied: int
+    occupied_since_ps: int
+    occupied_high: int
+    occupied_low: int
+    most_occupied: int
+    arrivals_from: int
+    first_bucket: int
+    last_bucket: int
+
+
+#: One row.
+TOTAL = _columns(" ".join(TotalsRow._fields))
 #: The integral of the ring's occupancy over time is `high << OCCUPIED_SHIFT` plus `low`: too large for one 64-bit
 #: integer in long runs.
 OCCUPIED_SHIFT = 32
@@ -199,10 +220,6 @@ LAYOUT = int.from_bytes(
 )
 
 
-#: What stands in a segment that has none there.
-_NO_ACCESS = LineAccess("", write=False, bytes=1)
-
-
 class _Program:
     """Collects the records that segments point into."""
 
@@ -230,11 +247,7 @@ class _Program:
         has_changes = len(self.changes) > changes_from
         return {
             "actor": segment.actor,
-            "cost_ps": 0,
             "unit": _register(segment.unit),
-            "unit_ps": 0,
-            "waits_before": 0,
-            "waits_after": 0,
             "drains_stores": first.drains_stores,
             "sample_target": sample_target,
             "sample_source": sample_source,
@@ -293,7 +306,7 @@ class _Program:
     def _access(self, name: str, access: LineAccess | None) -> dict[str, int]:
         """Return the columns of an access; one that a mask does not find goes into the table of those."""
         if access is None:
-            return {name: NOBODY, **in_segment(name, _NO_ACCESS)}
+            return {name: NOBODY}
         first_line, index = self.plan.first_line(access.region), _register(access.index)
         if is_masked(access):
             return {name: IN_SEGMENT, **in_segment(name, access, first_line)}
@@ -312,7 +325,7 @@ class _Program:
                 "end": access.offset + access.modulo * access.stride if access.stride else NEVER,
             }
         )
-        return {name: len(self.accesses) - 1, **in_segment(name, _NO_ACCESS)}
+        return {name: len(self.accesses) - 1}
 
 
 def is_masked(access: LineAccess) -> bool:
@@ -370,17 +383,15 @@ def _change(effect: Effect) -> dict[str, int]:
 
 
 def _records(rows: list[dict[str, int]], columns: np.dtype[Any]) -> Records:
+    """Return rows as records; columns that a row says nothing of are 0."""
     names = columns.names or ()
-    return np.array([tuple(row[name] for name in names) for row in rows], dtype=columns)
+    return np.array([tuple(row.get(name, 0) for name in names) for row in rows], dtype=columns)
 
 
 def pack_structure(plan: Plan, ties: TieOrder) -> Arrays:
     """Return the arrays of a Plan at the start of time but for its prices, which are 0."""
     program = _Program(plan)
     fixed = {
-        "transfer_ps": 0,
-        "stream_ps": 0,
-        "store_buffer": 0,
         "backlog": plan.backlog,
         "posted": int(plan.posted),
         "used": int(plan.used),

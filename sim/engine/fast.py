@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from sim.datapath.plan.plan import Plan
@@ -20,6 +18,7 @@ from sim.engine.arrays import (
     Records,
     Snapshots,
     Stop,
+    TotalsRow,
     Until,
 )
 from sim.engine.horizon import too_late
@@ -71,13 +70,13 @@ class FastMachine:
 
     def occupied_ps(self, now_ps: int) -> int:
         """Return the integral of the ring's occupancy up to now, in entries x ps."""
-        return occupied_ps(self._totals, now_ps)
+        return _occupied_ps(TotalsRow._make(self._totals.tolist()), now_ps)
 
 
-def occupied_ps(totals: Any, now_ps: int) -> int:
-    """Return the integral of the ring's occupancy up to now, in entries x ps, as totals say it."""
-    noted = (int(totals["occupied_high"]) << OCCUPIED_SHIFT) + int(totals["occupied_low"])
-    return noted + int(totals["occupied"]) * (now_ps - int(totals["occupied_since_ps"]))
+def _occupied_ps(totals: TotalsRow, now_ps: int) -> int:
+    """Return the integral of the ring's occupancy up to now, in entries x ps, as a row of totals says it."""
+    noted = (totals.occupied_high << OCCUPIED_SHIFT) + totals.occupied_low
+    return noted + totals.occupied * (now_ps - totals.occupied_since_ps)
 
 
 def check_indices(plan: Plan, totals: Records, registers: Integers | None = None) -> None:
@@ -206,19 +205,17 @@ class FastEngine:
         """Take the checkpoints that the loop has noted."""
         noted = self._noted
         rows = noted.totals[: int(self._totals["noted"])].tolist()
-        for number, row in enumerate(rows):
-            totals = dict(zip(TOTAL.names or (), row, strict=True))
-            now_ps, first = totals["now_ps"], totals["first_bucket"]
-            histogram = noted.histograms[number, first : totals["last_bucket"] + 1]
+        for number, totals in enumerate(map(TotalsRow._make, rows)):
+            histogram = noted.histograms[number, totals.first_bucket : totals.last_bucket + 1]
             filled = histogram.nonzero()[0]
             self.checkpoints.take(
                 Checkpoint(
-                    time_ps=now_ps,
-                    packets=totals["marked_used"],
+                    time_ps=totals.now_ps,
+                    packets=totals.marked_used,
                     counts=noted.counts[number].copy(),
-                    buckets=filled + first,
+                    buckets=filled + totals.first_bucket,
                     latencies=histogram[filled],
-                    occupied_ps=occupied_ps(totals, now_ps),
+                    occupied_ps=_occupied_ps(totals, totals.now_ps),
                     dropped=int(noted.dropped[number]),
                 )
             )
