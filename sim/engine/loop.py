@@ -456,33 +456,40 @@ def simulate_events(a: Arrays, trace: Integers, target: int, checkpoint_at: int,
         if now >= too_late:
             return Stop.LATE if now > LAST_PS else Stop.NO_ARRIVALS
         alone_until = min(another_ps, too_late)
-        runs = True
-        while runs:  # on and on, for as long as nobody else has an event
-            totals.now_ps = now
-            wakes = phase == Phase.ENDED
-            if phase == Phase.RUNNING:
-                segment, ended = a.segments[_at(number)], number
-                number = _finish(a, me, actor, segment, now)
-                me.segment = number
-                if recording:
-                    _record(a, trace, me.priority, actor, ended)
-                totals.sequence += 1
-                if segment.marks == Mark.USED and totals.marked_used >= checkpoint_at:
-                    me.arrived_ps, me.phase, me.priority = now, Phase.ENDED, 0  # goes on before anything else happens
-                    return Stop.CHECKPOINT
-                wakes = segment.wakes != 0
-            elif wakes:
+        totals.now_ps = now
+        runs = phase == Phase.RUNNING
+        if not runs:  # a row begins: at the start of time, woken, with a packet, or behind a checkpoint
+            if phase == Phase.ENDED:
                 me.priority = me.rank + 1
-            if wakes:
                 _wake_others(a, actor, now)
                 alone_until = now
             runs = _go_on(a, me, actor, number, now, phase)
             if totals.marked_used >= target:
                 return Stop.REACHED
+            left -= 1
+            now = me.due_ps
+            runs = runs and now < alone_until and left > 0
+        while runs:  # row by row, for as long as nobody else has an event
+            totals.now_ps = now
+            segment, ended = a.segments[_at(number)], number
+            number = _finish(a, me, actor, segment, now)
+            me.segment = number
+            if recording:
+                _record(a, trace, me.priority, actor, ended)
+            totals.sequence += 1
+            if segment.marks == Mark.USED and totals.marked_used >= checkpoint_at:
+                me.arrived_ps, me.phase, me.priority = now, Phase.ENDED, 0  # goes on before anything else happens
+                return Stop.CHECKPOINT
+            if segment.wakes:
+                _wake_others(a, actor, now)
+                alone_until = now
+            runs = _go_on(a, me, actor, number, now, Phase.RUNNING)
+            if totals.marked_used >= target:
+                return Stop.REACHED
             if recording and totals.recorded == len(trace):
                 return Stop.TRACE_FULL
             left -= 1
-            now, phase = me.due_ps, Phase.RUNNING
+            now = me.due_ps
             runs = runs and now < alone_until and left > 0
     return Stop.PAUSED
 

@@ -376,23 +376,27 @@ int simulate(struct arrays *a, int64_t target)
 		if (actor == NOBODY || a->actors[actor].due_ps >= too_late)
 			return 1;
 		struct actor *me = a->actors + actor;
-		int64_t now = me->due_ps, phase = me->phase, number = me->segment, alone_until = min64(another_ps, too_late);
-		int runs;
-		do {
-			totals->now_ps = now;
-			if (phase == PHASE_RUNNING) {
-				const struct segment *segment = a->segments + number;
-				number = me->segment = finish(a, me, actor, segment, now);
-				totals->sequence++;
-				if (segment->wakes) {
-					wake_others(a, actor, now);
-					alone_until = now;
-				}
-			}
-			runs = go_on(a, me, actor, number, now, phase);
+		int64_t now = me->due_ps, number = me->segment, alone_until = min64(another_ps, too_late);
+		totals->now_ps = now;
+		int runs = me->phase == PHASE_RUNNING;
+		if (!runs) {
+			runs = go_on(a, me, actor, number, now, me->phase);
 			now = me->due_ps;
-			phase = PHASE_RUNNING;
-		} while (runs && now < alone_until && totals->marked_used < target);
+			runs = runs && now < alone_until;
+		}
+		while (runs && totals->marked_used < target) {
+			totals->now_ps = now;
+			const struct segment *segment = a->segments + number;
+			number = me->segment = finish(a, me, actor, segment, now);
+			totals->sequence++;
+			if (segment->wakes) {
+				wake_others(a, actor, now);
+				alone_until = now;
+			}
+			runs = go_on(a, me, actor, number, now, PHASE_RUNNING);
+			now = me->due_ps;
+			runs = runs && now < alone_until;
+		}
 	}
 	return 0;
 }
