@@ -10,7 +10,7 @@ from sim.config.scenario.scenario import Run
 from sim.datapath.plan.plan import Plan
 from sim.engine.horizon import check_horizon
 from sim.engine.order import TieOrder
-from sim.engine.record import Engine
+from sim.engine.record import MOST_CHECKPOINTS, Engine
 from sim.engine.result import Point, point
 from sim.engine.statistics import MIN_BATCHES, STEADY_BATCHES, Estimate, estimate, precise_enough
 
@@ -44,7 +44,10 @@ def stopping(plan: Plan, run: Run, tie_fuzz: int = 0) -> Stopping:
         every, least = max(_STEADY_PACKETS, plan.in_flight), STEADY_BATCHES
     else:
         every, least = max(_BATCH_PACKETS, 4 * plan.ring_packets), MIN_BATCHES
-    return Stopping(max(1, min(every, run.packets // (2 * least))), least)
+    every = max(1, min(every, run.packets // (2 * least)))
+    while not run.precision and run.packets // every >= MOST_CHECKPOINTS:
+        every *= 2  # as it would become, since every packet is simulated
+    return Stopping(every, least)
 
 
 def _engine(plan: Plan, name: Literal["fast", "reference"], every: int, ties: TieOrder) -> Engine:

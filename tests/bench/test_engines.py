@@ -31,7 +31,7 @@ def plan():
 @pytest.mark.parametrize(("name", "packets"), SIZES)
 def test_packets_per_second(benchmark, measuring, figures, plan, name, packets):
     packets = packets if measuring else packets // 10
-    every = stopping(plan, Run(packets=packets)).every
+    every = stopping(plan, Run(packets=packets, precision=0)).every
 
     def run():
         engine = ENGINES[name](plan, every)

@@ -59,7 +59,7 @@ def test_the_loop_in_c_ends_in_the_state_of_the_engines(loop, name, overrides):
 
 def test_the_fast_engine_against_the_loop_in_c(loop, measuring, figures):
     plan, packets = plan_of("virtio-user-xdp1-tap"), PACKETS if measuring else 2000
-    every = stopping(plan, Run(packets=packets)).every
+    every = stopping(plan, Run(packets=packets, precision=0)).every
     FastEngine(plan, every).run(1)
     seconds = {"fast engine": [], "loop in C": []}
     events = set()

@@ -11,8 +11,9 @@ import pytest
 from sim.config.scenario.endpoints import Driver
 from sim.config.scenario.scenario import Run
 from sim.datapath import build_plan
+from sim.engine.fast import FastEngine
 from sim.engine.record import MOST_CHECKPOINTS, Checkpoints
-from sim.engine.simulate import simulate
+from sim.engine.simulate import simulate, stopping
 from tests.engine.scenarios import ENGINES, base
 from tests.engine.test_same_trace import assert_same_checkpoints
 
@@ -66,6 +67,19 @@ def test_what_stays_is_what_the_doubled_distance_would_have_given(burst):
     sparse = ENGINES[1](plan, 16)
     sparse.run(6000)
     assert_same_checkpoints(thinned.checkpoints, sparse.checkpoints)
+
+
+@pytest.mark.parametrize("packets", [131_007, 131_008, 131_071, 131_072, 262_143, 262_144, 700_000])
+def test_where_every_packet_is_simulated_checkpoints_lie_as_they_would_become(packets):
+    """512 lie up to 256 x 512 = 131 072 packets; the last flush may bring a run up to 63 packets beyond its end."""
+    plan = build_plan(base("v5.0"), "copy_user", 64)
+    looks = stopping(plan, Run(packets=packets, precision=0))
+    doubled, distant = FastEngine(plan, 256), FastEngine(plan, looks.every)
+    for engine in (doubled, distant):
+        engine.run(packets)
+    assert_same_checkpoints(doubled.checkpoints, distant.checkpoints)
+    assert looks.every == 256 << max(0, (packets // 131_072).bit_length())
+    assert stopping(plan, Run(packets=packets)).every == 256, "a run may end before it has so many"
 
 
 def test_a_long_run_still_gives_a_point():
