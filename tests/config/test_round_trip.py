@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+import yaml
 
 from sim.config import dump_scenario, load_scenario
 
@@ -28,6 +29,14 @@ def test_dump_and_load_give_the_same_scenario_and_the_same_bytes(overrides, writ
     again = load_scenario(file)
     assert again == scenario
     assert dump_scenario(again).encode() == file.read_bytes()
+
+
+@pytest.mark.parametrize("overrides", VARIED, ids=lambda overrides: " ".join(overrides) or "as shipped")
+def test_the_text_is_the_same_without_libyaml(overrides, monkeypatch):
+    scenario = load_scenario(SEED, overrides=overrides)
+    text = dump_scenario(scenario)
+    monkeypatch.setattr("sim.config.loading.load.DUMPER", yaml.SafeDumper)
+    assert dump_scenario(scenario) == text
 
 
 def test_a_resolved_scenario_needs_no_other_table(write):

@@ -60,8 +60,9 @@ def read_json(file: Path) -> Any:
         raise ConfigError("is no JSON file", file=file) from None
 
 
-#: PyYAML's own reader is ten times as slow as libyaml, which most builds of it have.
+#: PyYAML's own reader is ten times as slow as libyaml, which most builds of it have; its writer five times.
 _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+DUMPER = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 _MERGE = "tag:yaml.org,2002:merge"
 
 

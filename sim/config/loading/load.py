@@ -14,7 +14,7 @@ from pydantic import BaseModel, ValidationError
 
 from sim.config.errors import ConfigError
 from sim.config.loading import paths
-from sim.config.loading.files import NotYamlError, Table
+from sim.config.loading.files import DUMPER, NotYamlError, Table
 from sim.config.loading.kept import keep_latest
 from sim.config.loading.meaning import unknown_name
 from sim.config.loading.overrides import Given, as_list, is_entry, keys_below, override, split_assignment
@@ -399,7 +399,7 @@ def as_table(scenario: Scenario) -> Table:
 
 def dump_scenario(scenario: Scenario) -> str:
     """Return the resolved scenario as YAML text that loads to the same scenario."""
-    return yaml.safe_dump(as_table(scenario), sort_keys=False, allow_unicode=True, width=120)
+    return str(yaml.dump(as_table(scenario), Dumper=DUMPER, sort_keys=False, allow_unicode=True, width=120))
 
 
 def _plain(value: Any) -> Any:
