@@ -259,7 +259,7 @@ def drawn_figures(
     spans: dict[_CaseKey, slice] = {}
     for number, (key, case) in enumerate(cases.items()):
         column = draws_of([case], draws, seed, configs) if key in is_drawn else None
-        rows = [] if column is None else [column.row(row) for row in range(draws)]
+        rows = [] if column is None else column.rows(range(draws))
         spans[key] = slice(len(jobs), len(jobs) + 1 + len(rows))
         jobs += [Job(number, values) for values in ({}, *rows)]
     outcomes = run_jobs(list(cases.values()), jobs, executor, progress)

@@ -138,7 +138,15 @@ class Draws:
 
     def row(self, number: int) -> dict[str, float]:
         """Return the values of one draw."""
-        return {key: float(column[number]) for key, column in self.columns.items()}
+        (values,) = self.rows(range(number, number + 1))
+        return values
+
+    def rows(self, numbers: range) -> list[dict[str, float]]:
+        """Return the values of some draws."""
+        of_keys = [column[numbers.start : numbers.stop].tolist() for column in self.columns.values()]
+        return [dict(zip(self.columns, row, strict=True)) for row in zip(*of_keys, strict=True)] or [
+            {} for _ in numbers
+        ]
 
 
 def calibration_of(scenario: Scenario, configs: Path | None = None) -> Calibration | None:

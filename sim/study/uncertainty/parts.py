@@ -82,11 +82,7 @@ def parts_of(
     wanted = [0, *others[:1]]
     number = min(draws, MOST_DRAWS)
     drawn = draws_by_side(sides, number, seed, configs, bases)
-    jobs = [
-        Job(case, values)
-        for case, side in enumerate(wanted)
-        for values in ({}, *(drawn[side].row(row) for row in range(number)))
-    ]
+    jobs = [Job(case, values) for case, side in enumerate(wanted) for values in ({}, *drawn[side].rows(range(number)))]
     times = answers(times_ns, [sides[side].case for side in wanted], jobs, executor, progress)
     of_sides = [times[first : first + number + 1] for first in range(0, len(times), number + 1)]
     both = [_difference(*good) for draw in zip(*of_sides, strict=True) if (good := _good(draw))]

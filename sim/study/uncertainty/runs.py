@@ -98,7 +98,8 @@ class Runs:
         self._bases = self._bases or [basis_of(side.case) for side in self.sides]
         drawn = draws_by_side(self.sides, number, self.seed, self._configs, self._bases)
         further = range(self.number, number)
-        figures = self._run([Job(side, drawn[side].row(row)) for side in range(len(self.sides)) for row in further])
+        jobs = [Job(side, values) for side in range(len(self.sides)) for values in drawn[side].rows(further)]
+        figures = self._run(jobs)
         self.table = np.concatenate([self.table, figures.reshape(len(self.sides), len(further))], axis=1)
         self.number = number
         self.columns = drawn[0].columns if all(draws is drawn[0] for draws in drawn) else {}
