@@ -87,15 +87,22 @@ def test_packets_used_are_packets_dropped_and_runs_of_the_program(kernel, tmp_pa
 
 def test_what_a_packet_executes_behind_its_tap_is_what_is_kept(kernel):
     names = ("txn_bridge_veth_b32_s64", "txn_tc_dummy_b1_s64", "txn_ovs_dummy_b32_s64", "txn_macvtap_dummy_b32_s64")
-    counted = count(*kernel, [configurations()[name] for name in names])
-    assert counted.refused == {}  # and every packet has reached its port
     with (FOLDER.parent / "counts" / "behind.csv").open(encoding="utf-8") as file:
         kept = {row["configuration"]: row for row in csv.DictReader(file) if row["kernel"] == KERNEL}
-    for each in counted.configurations:
-        row = kept[each.configuration.name]
-        # Beside a loaded machine one of five counts had 1.3 % more than what is kept.
-        assert each.counts.instructions == pytest.approx(float(row["instructions"]), rel=0.02)
-        assert each.counts.kinds["indirect_call"] == pytest.approx(float(row["indirect_calls"]), abs=0.1)
+    expected = {name: pytest.approx(float(kept[name]["instructions"]), rel=0.01) for name in names}
+    # Beside a loaded machine one of five counts had 1.3 % more than what is kept: the least of up to three counts.
+    least = dict.fromkeys(names, float("inf"))
+    for _ in range(3):
+        asked = [name for name in names if least[name] != expected[name]]
+        if not asked:
+            break
+        counted = count(*kernel, [configurations()[name] for name in asked])
+        assert counted.refused == {}  # and every packet has reached its port
+        for each in counted.configurations:
+            name = each.configuration.name
+            least[name] = min(least[name], each.counts.instructions)
+            assert each.counts.kinds["indirect_call"] == pytest.approx(float(kept[name]["indirect_calls"]), abs=0.1)
+    assert least == expected
 
 
 def test_a_machine_without_its_modules_says_so(kernel, tmp_path):

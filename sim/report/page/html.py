@@ -78,10 +78,11 @@ def table_of(columns: Columns[Record], records: Iterable[Record], left: int = 1)
 
 
 def _content(cell: Cell) -> str:
+    """Return a cell; a narrow column parts names like `direct_map_rcu` behind their words, not within them."""
     if isinstance(cell, str):
-        return isolated(cell)
+        return isolated(cell).replace("_", "_<wbr>")
     links = (cell,) if isinstance(cell, Link) else cell
-    return ", ".join(f'<a href="#{link.target}">{isolated(link.text)}</a>' for link in links)
+    return ", ".join(f'<a href="#{link.target}">{_content(link.text)}</a>' for link in links)
 
 
 def chart(name: str, says: str) -> str:
