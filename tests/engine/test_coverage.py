@@ -25,7 +25,8 @@ PACKETS = 200_000
 
 
 def checkpoints(overrides, seed):
-    fixed = ("access=copy_user", "traffic.packet_bytes=64", f"run.packets={PACKETS}")
+    sizes = () if any("mix" in override for override in overrides) else ("traffic.packet_bytes=64",)
+    fixed = ("access=copy_user", *sizes, f"run.packets={PACKETS}")
     scenario = sim.load_scenario("virtio-user-xdp1-tap", overrides=[*fixed, f"run.seed={seed}", *overrides])
     plan = build_plan(scenario, "copy_user", scenario.traffic.sizes[0])
     engine = FastEngine(plan, stopping(plan, scenario.run).every)

@@ -54,7 +54,7 @@ def test_says_once_that_it_compiles(tmp_path):
 @pytest.mark.parametrize("damage", [emptied, cut, changed])
 def test_damaged_machine_code_is_compiled_anew(damage, tmp_path):
     right = run_in_a_new_process("fast", tmp_path).stdout
-    (file,) = tmp_path.glob("simulate_events.*.code")
+    (file,) = tmp_path.glob("simulate_run.*.code")
     damage(file)
     again, third = (run_in_a_new_process("fast", tmp_path) for _ in range(2))
     assert (again.stdout, third.stdout) == (right, "False\n")
