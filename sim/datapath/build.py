@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import lru_cache
 
 from sim.config.scenario.scenario import Scenario
 from sim.config.tables.access import Access
-from sim.config.tables.quantity import noting_reads
+from sim.config.tables.quantity import is_watched, noting_reads
 from sim.costs import CostTable, Recipes
-from sim.costs.audit import Ledger
+from sim.costs.audit import Itself, Ledger
 from sim.costs.draws import most, whole
 from sim.costs.table import Component
 from sim.datapath.applications.messages import is_application
@@ -38,17 +39,31 @@ from sim.datapath.pricing import Pricer
 from sim.datapath.traffic import SizeClasses, arrivals_of, size_classes
 from sim.datapath.vhost_net.path import transmit_path
 
+#: Plans that are kept: of what was asked last, whose keys have been looked at by a Plan of their own.
+_KEPT = 16
+
 
 def build_plan(
     scenario: Scenario, access: str, packet_bytes: int, *, apart: bool = False, functions: bool = False
 ) -> Plan:
-    """Return the Plan that engines run; `apart` keeps each row a segment of its own.
+    """Return the Plan that engines run; `apart` keeps each row a segment of its own. The last ones are kept.
 
     With `functions` each component also says which kernel functions spend its time; the Plan is the same otherwise.
 
     Raises ConfigError for an access variant that the scenario does not list, sizes of a mix that take different paths,
     a ring too small for the driver, and a cost that a table lacks.
     """
+    if is_watched():
+        return _plan_of(scenario, access, packet_bytes, apart, functions)
+    return _kept_plan(Itself(scenario), access, packet_bytes, apart, functions)
+
+
+@lru_cache(maxsize=_KEPT, typed=True)
+def _kept_plan(same: Itself[Scenario], access: str, packet_bytes: int, apart: bool, functions: bool) -> Plan:
+    return _plan_of(same.wrapped, access, packet_bytes, apart, functions)
+
+
+def _plan_of(scenario: Scenario, access: str, packet_bytes: int, apart: bool, functions: bool) -> Plan:
     with noting_reads() as read:
         sized = at_size(scenario, packet_bytes)
     check(sized, packet_bytes)  # what it looks at and does not refuse may still move nothing

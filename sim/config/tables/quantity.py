@@ -54,6 +54,11 @@ _READ: ContextVar[Reads | None] = ContextVar("read", default=None)
 _STANDS_FOR: ContextVar[Callable[[Any, Any], Any] | None] = ContextVar("stands_for", default=None)
 
 
+def is_watched() -> bool:
+    """Return whether somebody notes what is read, or wants another thing in the place of a value."""
+    return _READ.get() is not None or _STANDS_FOR.get() is not None
+
+
 class Strict(BaseModel):
     """Base of every table: unknown keys are refused, values cannot be changed after loading.
 
