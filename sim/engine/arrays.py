@@ -39,11 +39,11 @@ def _columns(names: str) -> np.dtype[Any]:
     return np.dtype([(name, np.int64) for name in names.split()])
 
 
-#: One row per segment; `*_from` to `*_to` are rows of another array, `condition`, `read` and `write` are one. `wakes`
-#: is 1 where the end of the row can make true what another actor waits for. A row whose cost is that of a size class
-#: has a `cost_ps` of 0. Most rows are plain: `asks_at_start` is 1 where the start looks at a condition, arrivals, units
-#: or size classes, `more_at_end` where the end does more than write, add and jump. An access whose place a mask finds
-#: (`IN_SEGMENT`) stands here, in bytes of its region, which begins with the line `read_line`: from `read_offset +
+#: One row per segment; `*_from` to `*_to` are rows of another array, `condition`, `read` and `write` can be one.
+#: `wakes` is 1 where the end of the row can make true what another actor waits for. A row whose cost is that of a size
+#: class has a `cost_ps` of 0. Most rows are plain: `asks_at_start` is 1 where the start looks at a condition, arrivals,
+#: units or size classes, `more_at_end` where the end does more than write, add and jump. An access whose place a mask
+#: finds (`IN_SEGMENT`) stands here, in bytes of its region, which begins with the line `read_line`: from `read_offset +
 #: ((register read_index x read_scale + read_plus) & read_mask)` to `read_last` bytes behind that.
 SEGMENT = _columns(
     "actor cost_ps unit unit_ps waits_before waits_after drains_stores sample_target sample_source takes_arrivals "
@@ -70,14 +70,17 @@ ACTOR = _columns("segment phase due_ps priority rank arrived_ps overlap_paid_ps 
 
 
 class TotalsRow(NamedTuple):
-    """What is so of the whole simulation; buckets of the histogram that are not empty are from first to last."""
+    """What is so of the whole simulation; buckets of the histogram that are not empty are from first to last.
+
+    `recorded` and `snapshots` are rows that wait for Python to take them; `scheduled` goes on under fuzz only.
+    """
 
     now_ps: int
     started: int
     scheduled: int
     sequence: int
     recorded: int
-    noted: int
+    snapshots: int
     marked_posted: int
     marked_used: int
     most_in_flight: int
@@ -148,7 +151,7 @@ class Stop(IntEnum):
     """Why the loop came back."""
 
     REACHED = 0  # enough packets are used
-    CHECKPOINT = 1  # a checkpoint is due, before anything else happens
+    CHECKPOINT = 1  # at a checkpoint, before anything else happens
     TRACE_FULL = 2
     PAUSED = 3  # so that Python sees signals
     DEADLOCK = 4
@@ -157,7 +160,7 @@ class Stop(IntEnum):
 
 
 class Snapshots(NamedTuple):
-    """What is noted at checkpoints of one run; the first axis is theirs, `totals.noted` says how many there are.
+    """What is noted at checkpoints of one run; the first axis is theirs, the run's totals say how many there are.
 
     Axes of `counts` are checkpoints, segments, columns of `Count`; in `histograms` the buckets from first to last hold.
     """
@@ -383,8 +386,9 @@ def _change(effect: Effect) -> dict[str, int]:
 
 
 def _records(rows: list[dict[str, int]], columns: np.dtype[Any]) -> Records:
-    """Return rows as records; columns that a row says nothing of are 0."""
+    """Return rows as records; columns that a row says nothing of are 0, those that there are not are an error."""
     names = columns.names or ()
+    assert all(row.keys() <= set(names) for row in rows), "a row has a column that records have not"
     return np.array([tuple(row.get(name, 0) for name in names) for row in rows], dtype=columns)
 
 

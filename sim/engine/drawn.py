@@ -120,9 +120,10 @@ class DrawnRuns:
 
     def together(self) -> Iterator[Behind]:
         """Run the draws together up to the first looks, and yield those that are precise by then."""
-        if self._structure.looks_many_times:
-            return
         most_packets = self._looks.packets(_LOOKS - 1, self._run)
+        never_precise = not self._run.precision and most_packets < self._run.packets
+        if self._structure.looks_many_times or never_precise:
+            return
         for part in self._parts(most_packets):
             runs = FastDraws(self._structure.packed, self._prices[part], len(part), most_packets, self._looks.every)
             left = np.arange(len(part))

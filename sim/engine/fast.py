@@ -141,7 +141,7 @@ class FastEngine:
         self._arrays = arrays or pack(plan, ties or TieOrder.stated(len(plan.actors)))
         self._flat = flat(self._arrays)
         self._totals = self._arrays.totals[0]
-        self._noted = Snapshots(
+        self._snapshots = Snapshots(
             totals=np.empty(_SNAPSHOTS, dtype=TOTAL),
             dropped=np.empty(_SNAPSHOTS, dtype=np.int64),
             counts=np.empty((_SNAPSHOTS, *self._arrays.counts.shape), dtype=np.int64),
@@ -177,13 +177,15 @@ class FastEngine:
         flat_trace, stop = flat(trace), Stop.PAUSED
         while stop != Stop.REACHED:
             due_at, every, room = self.checkpoints.due_at, self.checkpoints.every, self.checkpoints.room
-            noted = flat(Snapshots(*(array[:room] for array in self._noted)))
-            stop = Stop(_loop(self._flat, flat_trace, packets, due_at, every, _EVENTS_BETWEEN_SIGNALS, noted))
-            self._take_noted()
-            if self.trace is not None:
-                self.trace += self._recorded(trace)
+            snapshots = flat(Snapshots(*(array[:room] for array in self._snapshots)))
+            try:
+                stop = Stop(_loop(self._flat, flat_trace, packets, due_at, every, _EVENTS_BETWEEN_SIGNALS, snapshots))
+            finally:  # where somebody interrupts, too: the loop has come to its end by then
+                self._take_snapshots()
+                if self.trace is not None:
+                    self.trace += self._recorded(trace)
             if stop == Stop.CHECKPOINT:
-                continue  # indices are looked at where the loop stops for longer: they stay what they are
+                continue  # indices are looked at where the loop stops for another reason
             if stop == Stop.DEADLOCK:
                 where = [self.plan.segments[segment] for segment in self._arrays.actors["segment"]]
                 raise DeadlockError(self.plan, where)
@@ -201,10 +203,10 @@ class FastEngine:
         self._arrays = self._arrays._replace(arrivals=times)
         self._flat = flat(self._arrays)
 
-    def _take_noted(self) -> None:
+    def _take_snapshots(self) -> None:
         """Take the checkpoints that the loop has noted."""
-        noted = self._noted
-        rows = noted.totals[: int(self._totals["noted"])].tolist()
+        noted = self._snapshots
+        rows = noted.totals[: int(self._totals["snapshots"])].tolist()
         for number, totals in enumerate(map(TotalsRow._make, rows)):
             histogram = noted.histograms[number, totals.first_bucket : totals.last_bucket + 1]
             filled = histogram.nonzero()[0]
@@ -219,7 +221,7 @@ class FastEngine:
                     dropped=int(noted.dropped[number]),
                 )
             )
-        self._totals["noted"] = 0
+        self._totals["snapshots"] = 0
 
     def _recorded(self, trace: Integers) -> list[TraceEvent]:
         """Take what the loop has recorded."""

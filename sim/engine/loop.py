@@ -56,7 +56,7 @@ def _inner(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _entry(function: Callable[..., Any]) -> Any:
-    """Compile what is called from outside, by address: nothing of Python is needed to do so."""
+    """Compile a function that can be called from outside, by address: nothing of Python is needed to do so."""
     return njit(error_model="numpy", _nrt=False, no_cpython_wrapper=True, no_cfunc_wrapper=True)(function)
 
 
@@ -282,7 +282,7 @@ def _read(a: Arrays, me: Any, actor: int, segment: Any, number: int) -> int:
 def _read_line(a: Arrays, me: Any, actor: int, number: int, line: int) -> int:
     """Read one line; return the latency that nothing hides.
 
-    Kinds are told apart by where the code goes: a processor guesses that, and need not wait for the line's number.
+    Kinds are told apart by where the code goes: a processor guesses that, and need not wait for the line's state.
     """
     state, mine = a.lines[_at(line)], 1 << actor
     before = a.last_lines[_at(number)]
@@ -458,7 +458,7 @@ def simulate_events(a: Arrays, trace: Integers, target: int, checkpoint_at: int,
         alone_until = min(another_ps, too_late)
         totals.now_ps = now
         runs = phase == Phase.RUNNING
-        if not runs:  # a row begins: at the start of time, woken, with a packet, or behind a checkpoint
+        if not runs:  # a row begins: woken, with a packet, or behind a checkpoint
             if phase == Phase.ENDED:
                 me.priority = me.rank + 1
                 _wake_others(a, actor, now)
@@ -469,7 +469,7 @@ def simulate_events(a: Arrays, trace: Integers, target: int, checkpoint_at: int,
             left -= 1
             now = me.due_ps
             runs = runs and now < alone_until and left > 0
-        while runs:  # row by row, for as long as nobody else has an event
+        while runs:  # row by row, for as long as no other actor's event comes first
             totals.now_ps = now
             segment, ended = a.segments[_at(number)], number
             number = _finish(a, me, actor, segment, now)
@@ -495,34 +495,43 @@ def simulate_events(a: Arrays, trace: Integers, target: int, checkpoint_at: int,
 
 
 @_inner
-def _snap(a: Arrays, noted: Snapshots) -> None:
-    """Note what is so at a checkpoint."""
-    totals = a.totals[0]
-    row = totals.noted
-    noted.totals[row] = totals
-    noted.dropped[row] = a.registers[_DROPPED]
+def _copy_counts(a: Arrays, noted: Integers) -> None:
     for segment in range(len(a.counts)):
         for column in range(a.counts.shape[1]):
-            noted.counts[row, segment, column] = a.counts[segment, column]
+            noted[segment, column] = a.counts[segment, column]
+
+
+@_inner
+def _snap(a: Arrays, snapshots: Snapshots) -> None:
+    """Note what is so at a checkpoint."""
+    totals = a.totals[0]
+    row = totals.snapshots
+    snapshots.totals[row] = totals
+    snapshots.dropped[row] = a.registers[_DROPPED]
+    _copy_counts(a, snapshots.counts[row])
     for bucket in range(totals.first_bucket, totals.last_bucket + 1):
-        noted.histograms[row, bucket] = a.histogram[bucket]
-    totals.noted = row + 1
+        snapshots.histograms[row, bucket] = a.histogram[bucket]
+    totals.snapshots = row + 1
 
 
 @_entry
 def simulate_run(
-    a: Arrays, trace: Integers, target: int, checkpoint_at: int, every: int, most_events: int, noted: Snapshots
+    a: Arrays, trace: Integers, target: int, checkpoint_at: int, every: int, most_events: int, snapshots: Snapshots
 ) -> int:
-    """Simulate as `simulate_events` does, and note a checkpoint after each `every` packets as long as there is room."""
+    """Simulate as `simulate_events` does, and note a checkpoint after each `every` packets.
+
+    It stops at one, with `Stop.CHECKPOINT`, where there is no room for more, and where `most_events` rows have ended.
+    """
     totals = a.totals[0]
-    stop = simulate_events(a, trace, target, checkpoint_at, most_events)
-    while stop == Stop.CHECKPOINT:
-        _snap(a, noted)
-        if totals.noted == len(noted.totals):
-            break
-        checkpoint_at = (totals.marked_used // every + 1) * every
+    begun = totals.sequence
+    while True:
         stop = simulate_events(a, trace, target, checkpoint_at, most_events)
-    return stop
+        if stop != Stop.CHECKPOINT:
+            return stop
+        _snap(a, snapshots)
+        if totals.snapshots >= len(snapshots.totals) or totals.sequence - begun >= most_events:
+            return stop
+        checkpoint_at = (totals.marked_used // every + 1) * every
 
 
 @_entry
@@ -561,9 +570,7 @@ def simulate_draws(
         while stop == Stop.CHECKPOINT and checkpoint < noted.times_ps.shape[1]:
             noted.times_ps[draw, checkpoint] = totals.now_ps
             noted.packets[draw, checkpoint] = totals.marked_used
-            for segment in range(len(a.counts)):
-                for column in range(a.counts.shape[1]):
-                    noted.counts[draw, checkpoint, segment, column] = a.counts[segment, column]
+            _copy_counts(a, noted.counts[draw, checkpoint])
             checkpoint += 1
             due_at = (totals.marked_used // until.every + 1) * until.every
             stop = simulate_events(a, until.trace, until.packets, due_at, until.most_events)

@@ -145,7 +145,7 @@ class Checkpoints:
         if used < self.due_at:
             return
         histogram = np.asarray(machine.histogram)
-        filled = (histogram != 0).nonzero()[0]
+        filled = (histogram != 0).nonzero()[0]  # few: copies of the whole would be most of what is kept
         counts, dropped = machine.counts.copy(), int(machine.registers[Register.DROPPED])
         latencies = histogram[filled]
         self.take(Checkpoint(now_ps, used, counts, filled, latencies, machine.occupied_ps(now_ps), dropped))

@@ -90,4 +90,4 @@ def simulate(loop: ctypes.CDLL, packed: arrays.Arrays, packets: int) -> None:
     pointers = [array.ctypes.data for array in packed]
     sizes = [getattr(packed, name).shape[axis] for name, axis in SIZES.values()]
     if loop.simulate(ctypes.byref(_Arrays(*pointers, *sizes)), ctypes.c_int64(packets)):
-        raise RuntimeError("nobody can go on, or the arrivals that are known are over")
+        raise RuntimeError("nobody can go on, or known arrivals or simulated time are over")

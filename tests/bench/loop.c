@@ -361,7 +361,7 @@ INLINE int go_on(struct arrays *a, struct actor *me, int64_t actor, int64_t numb
 	return 1;
 }
 
-/* Simulate until `target` packets are used; 0, or 1 where no actor can go on or the known arrivals are over. */
+/* Simulate until `target` packets are used; 0, or 1 where no actor can go on, or known arrivals or simulated time are over. */
 int simulate(struct arrays *a, int64_t target)
 {
 	struct total *totals = a->totals;

@@ -19,6 +19,8 @@ VARIED = [
     ("driver.packet_cost=60", "driver.kind=lockstep", "driver.burst=1"),
     ("run.seed=0", "run.precision=0"),
     ("title='Ω: naïve # not a comment'",),
+    (f"title='{'a ' * 80}\U0001f600 {'b ' * 80}'",),
+    (f'title="{"a " * 80}\\t{"b " * 80}"',),
 ]
 
 
@@ -35,7 +37,7 @@ def test_dump_and_load_give_the_same_scenario_and_the_same_bytes(overrides, writ
 def test_the_text_is_the_same_without_libyaml(overrides, monkeypatch):
     scenario = load_scenario(SEED, overrides=overrides)
     text = dump_scenario(scenario)
-    monkeypatch.setattr("sim.config.loading.load.DUMPER", yaml.SafeDumper)
+    monkeypatch.setattr("sim.config.loading.files._Dumper", yaml.SafeDumper)
     assert dump_scenario(scenario) == text
 
 

@@ -69,8 +69,18 @@ def test_what_stays_is_what_the_doubled_distance_would_have_given(burst):
     assert_same_checkpoints(thinned.checkpoints, sparse.checkpoints)
 
 
-@pytest.mark.parametrize("packets", [131_007, 131_008, 131_071, 131_072, 262_143, 262_144, 700_000])
-def test_where_every_packet_is_simulated_checkpoints_lie_as_they_would_become(packets):
+@pytest.mark.parametrize(
+    ("packets", "begins", "becomes"),
+    [
+        (131_007, 256, 256),
+        (131_008, 256, 256),  # ends with a flush at 131 008
+        (131_009, 256, 512),  # the flush behind it is the 513th checkpoint
+        (131_072, 512, 512),
+        (262_144, 1024, 1024),
+        (700_000, 2048, 2048),
+    ],
+)
+def test_where_every_packet_is_simulated_checkpoints_lie_as_they_would_become(packets, begins, becomes):
     """512 lie up to 256 x 512 = 131 072 packets; the last flush may bring a run up to 63 packets beyond its end."""
     plan = build_plan(base("v5.0"), "copy_user", 64)
     looks = stopping(plan, Run(packets=packets, precision=0))
@@ -78,7 +88,7 @@ def test_where_every_packet_is_simulated_checkpoints_lie_as_they_would_become(pa
     for engine in (doubled, distant):
         engine.run(packets)
     assert_same_checkpoints(doubled.checkpoints, distant.checkpoints)
-    assert looks.every == 256 << max(0, (packets // 131_072).bit_length())
+    assert (looks.every, doubled.checkpoints.every) == (begins, becomes)
     assert stopping(plan, Run(packets=packets)).every == 256, "a run may end before it has so many"
 
 

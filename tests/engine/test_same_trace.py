@@ -10,13 +10,16 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 
+from sim.config import load_scenario
 from sim.datapath import build_plan
+from sim.engine import fast
 from sim.engine.fast import FastEngine
+from sim.engine.order import TieOrder
 from sim.engine.record import TraceEvent
 from sim.engine.reference import ReferenceEngine
 from sim.engine.simulate import simulate
 from tests.engine.combined import combined, main, run_numbers
-from tests.engine.scenarios import ENGINES, Case, base, cases, competitors
+from tests.engine.scenarios import ENGINES, SEED, Case, base, cases, competitors
 
 EVERY = 50
 TOTALS = ("executions", "units", "class_executions", "waits_ps", "wait_events", "histogram")
@@ -52,6 +55,15 @@ def assert_same(case: Case) -> None:
         for name in ("reference", "fast")
     ]
     assert repr(points[0]) == repr(points[1])  # repr, because a latency may be nan
+
+
+def assert_same_state(one, other):
+    """Two runs on the fast engine: everything that it keeps is equal, array by array."""
+    assert one.trace == other.trace
+    assert (one.now_ps, one.events, one.accounted_ps) == (other.now_ps, other.events, other.accounted_ps)
+    for name, ours, theirs in zip(one._arrays._fields, one._arrays, other._arrays, strict=True):
+        assert np.array_equal(ours, theirs), name
+    assert_same_checkpoints(one.checkpoints, other.checkpoints)
 
 
 def assert_same_checkpoints(slow, fast):
@@ -166,12 +178,53 @@ def test_a_run_in_pieces_is_the_run_in_one_piece(kind):
     assert_same_checkpoints(whole.checkpoints, pieces.checkpoints)
 
 
-def test_returning_to_python_after_each_event_changes_nothing(monkeypatch):
+STOPPED = {
+    "saturated": ((), 0),
+    "shuffled": ((), 3),
+    "poisson": (("traffic.load={kind: poisson, pps: 3000000}",), 0),
+    "four queues": (("queues.pairs=4",), 1),
+    "an odd ring": (("virtqueue.layout=packed", "virtqueue.size=96"), 0),
+}
+
+
+@pytest.mark.parametrize("events", [1, 7])
+@pytest.mark.parametrize(("rows", "snapshots"), [(3, 1), (5, 3)])
+@pytest.mark.parametrize("name", STOPPED)
+def test_returning_to_python_again_and_again_changes_nothing(name, events, rows, snapshots, monkeypatch):
+    overrides, fuzz = STOPPED[name]
+    plan = build_plan(load_scenario(SEED, overrides=("access=copy_user", *overrides)), "copy_user", 64)
+    ties = TieOrder.stated(len(plan.actors), fuzz)
+    whole = run(FastEngine, plan, 700, ties, every=1)
+    monkeypatch.setattr("sim.engine.fast._EVENTS_BETWEEN_SIGNALS", events)
+    monkeypatch.setattr("sim.engine.fast._TRACE_ROWS", rows)
+    monkeypatch.setattr("sim.engine.fast._SNAPSHOTS", snapshots)
+    pieces = run(FastEngine, plan, 700, ties, every=1)
+    assert_same_state(pieces, whole)
+    assert len(whole.checkpoints.taken) > 3 * snapshots
+
+
+def test_a_run_that_is_interrupted_goes_on_as_if_it_was_not(monkeypatch):
     plan = build_plan(base("v5.0"), "copy_user", 64)
-    whole = run(FastEngine, plan, 300)
-    monkeypatch.setattr("sim.engine.fast._EVENTS_BETWEEN_SIGNALS", 1)
-    monkeypatch.setattr("sim.engine.fast._TRACE_ROWS", 3)
-    assert run(FastEngine, plan, 300).trace == whole.trace
+    whole = run(FastEngine, plan, 3000, every=1)
+    calls, loop = [], fast._loop
+
+    def interrupted(*arguments):
+        stop = loop(*arguments)
+        calls.append(stop)
+        if len(calls) in (1, 4):
+            raise KeyboardInterrupt
+        return stop
+
+    monkeypatch.setattr("sim.engine.fast._loop", interrupted)
+    monkeypatch.setattr("sim.engine.fast._SNAPSHOTS", 7)
+    engine = FastEngine(plan, 1)
+    engine.trace = []
+    for _ in range(2):
+        with pytest.raises(KeyboardInterrupt):
+            engine.run(3000)
+    engine.run(3000)
+    assert_same_state(engine, whole)
+    assert len(calls) > 4
 
 
 def test_a_run_without_trace_has_the_same_totals():

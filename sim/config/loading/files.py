@@ -62,7 +62,9 @@ def read_json(file: Path) -> Any:
 
 #: PyYAML's own reader is ten times as slow as libyaml, which most builds of it have; its writer five times.
 _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-DUMPER = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
+_Dumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
+#: What the two writers write in ways of their own: control characters, surrogates, what lies beyond U+FFFF.
+_WRITTEN_APART = re.compile(r"[^\x20-\x7e\xa0-\u2027\u202a-\ud7ff\ue000-\ufefe\uff00-\ufffd]")
 _MERGE = "tag:yaml.org,2002:merge"
 
 
@@ -129,6 +131,26 @@ def parsed_yaml(text: str) -> Any:
         raise NotYamlError(str(getattr(error, "problem", None) or error), mark.line + 1 if mark else None) from None
     except RecursionError:
         raise NotYamlError("lists or mappings stand too deep inside each other") from None
+
+
+def written_yaml(table: Table) -> str:
+    """Return a table as YAML text, the same bytes with libyaml and without."""
+    is_apart = any(_WRITTEN_APART.search(text) for text in _texts(table))
+    dumper = yaml.SafeDumper if is_apart else _Dumper
+    return str(yaml.dump(table, Dumper=dumper, sort_keys=False, allow_unicode=True, width=120))
+
+
+def _texts(node: Any) -> Iterator[str]:
+    """Yield every text of a table, keys too."""
+    if isinstance(node, str):
+        yield node
+    elif isinstance(node, dict):
+        for key, below in node.items():
+            yield from _texts(key)
+            yield from _texts(below)
+    elif isinstance(node, list):
+        for below in node:
+            yield from _texts(below)
 
 
 @contextmanager

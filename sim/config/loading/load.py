@@ -9,12 +9,11 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
-import yaml
 from pydantic import BaseModel, ValidationError
 
 from sim.config.errors import ConfigError
 from sim.config.loading import paths
-from sim.config.loading.files import DUMPER, NotYamlError, Table
+from sim.config.loading.files import NotYamlError, Table, written_yaml
 from sim.config.loading.kept import keep_latest
 from sim.config.loading.meaning import unknown_name
 from sim.config.loading.overrides import Given, as_list, is_entry, keys_below, override, split_assignment
@@ -399,7 +398,7 @@ def as_table(scenario: Scenario) -> Table:
 
 def dump_scenario(scenario: Scenario) -> str:
     """Return the resolved scenario as YAML text that loads to the same scenario."""
-    return str(yaml.dump(as_table(scenario), Dumper=DUMPER, sort_keys=False, allow_unicode=True, width=120))
+    return written_yaml(as_table(scenario))
 
 
 def _plain(value: Any) -> Any:

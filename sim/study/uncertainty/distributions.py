@@ -143,10 +143,10 @@ class Draws:
 
     def rows(self, numbers: range) -> list[dict[str, float]]:
         """Return the values of some draws."""
-        of_keys = [column[numbers.start : numbers.stop].tolist() for column in self.columns.values()]
-        return [dict(zip(self.columns, row, strict=True)) for row in zip(*of_keys, strict=True)] or [
-            {} for _ in numbers
-        ]
+        if not self.columns:
+            return [{} for _ in numbers]
+        of_keys = [column[list(numbers)].tolist() for column in self.columns.values()]
+        return [dict(zip(self.columns, row, strict=True)) for row in zip(*of_keys, strict=True)]
 
 
 def calibration_of(scenario: Scenario, configs: Path | None = None) -> Calibration | None:
