@@ -6,8 +6,9 @@ import pytest
 
 from sim.config import load_scenario
 from sim.config.errors import ConfigError
-from sim.config.tables.quantity import inconceivable
+from sim.config.tables.quantity import inconceivable, noting_reads
 from sim.costs.audit import quantities
+from sim.costs.draws import tracing
 from sim.datapath import build_plan
 from sim.study.runs.case import with_values
 from tests.shipped import NAMES, every_third
@@ -85,3 +86,23 @@ def test_what_only_the_set_up_costs_is_told_apart():
     plan = build_plan(scenario, "vmap", 64)
     assert {"cpu.primitives.vmap_fixed", "cpu.primitives.vmap_page"} <= plan.ledger.only_for_setup() <= set(plan.inputs)
     assert "cpu.core_ghz" not in plan.ledger.only_for_setup()  # cycles per packet become time too
+
+
+def test_a_plan_is_kept_for_the_scenario_that_it_was_built_of():
+    scenario = load_scenario(NAMES[0])
+    access, size = scenario.access[0].name, scenario.traffic.sizes[0]
+    plan = build_plan(scenario, access, size)
+    assert build_plan(scenario, access, size) is plan
+    assert build_plan(scenario, access, size, apart=True) is not plan
+    assert build_plan(load_scenario(NAMES[0]), access, size) is not plan, "another one, even if it says the same"
+
+
+def test_a_plan_is_built_anew_where_somebody_notes_what_is_read_or_puts_other_values_in():
+    scenario = load_scenario(NAMES[0])
+    access, size = scenario.access[0].name, scenario.traffic.sizes[0]
+    plan = build_plan(scenario, access, size)
+    with noting_reads():
+        assert build_plan(scenario, access, size) is not plan
+    with tracing():
+        assert build_plan(scenario, access, size) is not plan
+    assert build_plan(scenario, access, size) is plan

@@ -388,6 +388,19 @@ def test_draws_of_the_seed_are_all_run_together():
     assert together(runs).keys() == set(range(150))
 
 
+def test_draws_that_are_never_precise_are_not_run_for_looks_in_vain(monkeypatch):
+    own = case(packets=60_000)  # the last look together is before 5 000
+    run = own.scenario.run.model_copy(update={"precision": 0.0})
+    endless = Case(own.scenario.model_copy(update={"run": run}))
+    ((_, runs),) = parts(endless, drawn(own, LEAST_DRAWS))
+    with monkeypatch.context() as patched:
+        patched.setattr(FastDraws, "run", None)
+        assert together(runs) == {}
+    shorter = Case(endless.scenario.model_copy(update={"run": run.model_copy(update={"packets": 3000})}))
+    ((_, runs),) = parts(shorter, drawn(own, LEAST_DRAWS))
+    assert together(runs).keys() == set(range(LEAST_DRAWS)), "the last look is the end"
+
+
 def test_draws_of_the_share_of_a_function_are_run_together_and_have_the_share_that_they_have_alone():
     own = case(packets=3000)
     shared = Case(own.scenario, "share", ("tun_sendmsg", "tun_xdp_act"))

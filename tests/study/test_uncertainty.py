@@ -190,3 +190,14 @@ def test_a_difference_below_what_runs_resolve_has_no_sign():
 def test_no_draws_is_refused(draws):
     with pytest.raises(ConfigError, match="draws: at least 1 draw is needed"):
         uncertainty(sides_of(load()), draws, 1)
+
+
+def test_rows_of_draws_are_the_columns_the_other_way_round():
+    (first, *_) = sides_of(sim.load_scenario("virtio-user-xdp1-tap"))
+    drawn = draws_of([first.case], 5, 1)
+    rows = drawn.rows(range(1, 5, 2))
+    assert rows == [{key: column[number].item() for key, column in drawn.columns.items()} for number in (1, 3)]
+    assert drawn.row(3) == rows[1]
+    assert replace(drawn, columns={}).rows(range(3)) == [{}, {}, {}]
+    with pytest.raises(IndexError):
+        drawn.rows(range(6))
