@@ -39,7 +39,7 @@ from sim.datapath.pricing import Pricer
 from sim.datapath.traffic import SizeClasses, arrivals_of, size_classes
 from sim.datapath.vhost_net.path import transmit_path
 
-#: Plans that are kept: of what was asked last, whose keys have been looked at by a Plan of their own.
+#: Plans that are kept: one that was built to see which keys are read is asked for again by the run.
 _KEPT = 16
 
 

@@ -78,7 +78,8 @@ class Structure:
         check_horizon(plan, run.packets)
         self.plan, self.run, self.looks = plan, run, stopping(plan, run)
         self.packed = Packed(plan, TieOrder.stated(len(plan.actors)))
-        self.looks_many_times = plan.arrivals is not None or somewhere(plan.period_ps)
+        never_precise = not run.precision and self.looks.packets(_LOOKS - 1, run) < run.packets
+        self.looks_many_times = plan.arrivals is not None or somewhere(plan.period_ps) or never_precise
         _ = plan.moved_lines  # worked out before the formulas are closed
         formulas.close()
         self._formulas, self._otherwise = formulas, otherwise
@@ -120,10 +121,9 @@ class DrawnRuns:
 
     def together(self) -> Iterator[Behind]:
         """Run the draws together up to the first looks, and yield those that are precise by then."""
-        most_packets = self._looks.packets(_LOOKS - 1, self._run)
-        never_precise = not self._run.precision and most_packets < self._run.packets
-        if self._structure.looks_many_times or never_precise:
+        if self._structure.looks_many_times:
             return
+        most_packets = self._looks.packets(_LOOKS - 1, self._run)
         for part in self._parts(most_packets):
             runs = FastDraws(self._structure.packed, self._prices[part], len(part), most_packets, self._looks.every)
             left = np.arange(len(part))

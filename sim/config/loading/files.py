@@ -148,7 +148,7 @@ def _texts(node: Any) -> Iterator[str]:
         for key, below in node.items():
             yield from _texts(key)
             yield from _texts(below)
-    elif isinstance(node, list):
+    elif isinstance(node, list | tuple):
         for below in node:
             yield from _texts(below)
 

@@ -8,11 +8,10 @@ from functools import reduce
 from pathlib import Path
 
 import numpy as np
-import yaml
 
 from sim.config.errors import ConfigError
 from sim.config.loading import paths
-from sim.config.loading.files import write_whole
+from sim.config.loading.files import write_whole, written_yaml
 from sim.config.loading.load import load_of
 from sim.config.progress import Counted
 from sim.config.tables.calibration import Calibration
@@ -165,5 +164,5 @@ def write_baseline(baseline: HostBaseline, calibration: Calibration, file: Path)
     table |= nested(settings)
     text = "# Written by `vhost-sim calibrate`: the configuration that was measured, with the costs fitted to it.\n"
     scenario = baseline.configs / "scenarios" / f"{calibration.name}.yaml"
-    write_whole(scenario, text + yaml.safe_dump(table, sort_keys=False, width=120, allow_unicode=True))
+    write_whole(scenario, text + written_yaml(table))
     return [file, scenario]

@@ -10,10 +10,8 @@ from math import sqrt
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from sim.config.errors import ConfigError
-from sim.config.loading.files import read_bytes, write_whole
+from sim.config.loading.files import read_bytes, write_whole, written_yaml
 from sim.config.loading.load import validate
 from sim.config.loading.overrides import assigned
 from sim.config.tables.measurement import Measurements
@@ -221,5 +219,4 @@ def write_measurements(measurements: Measurements, file: Path, made_by: str = IM
     data = {"schema": data.pop("schema_"), "kind": "measurement", **data, "scenario": measurements.scenario}
     entries = data.pop("entries")
     text = f"# Written by {made_by}.\n"
-    text += yaml.safe_dump({**data, "entries": entries}, sort_keys=False, width=120, allow_unicode=True)
-    write_whole(file, text)
+    write_whole(file, text + written_yaml({**data, "entries": entries}))
