@@ -190,6 +190,11 @@ class CostTable:
         """Return the price of one, rounded to whole picoseconds."""
         return round(self.price_ps(primitive))
 
+    @property
+    def copy_tail_ps(self) -> float:
+        """Return how much of a copy does not go on while its first dirty line travels (serialisation.md 2)."""
+        return self.cpu.copy_tail.value * self.cycle_ps
+
     def hidden_ps(self, instructions: float) -> int:
         """Latency of a load that work behind it can hide (DESIGN 6b.3): overlap x min(reorder buffer, work) x CPI."""
         window = least(self.cpu.reorder_buffer.value, instructions)

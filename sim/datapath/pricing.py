@@ -347,7 +347,9 @@ class Pricer:
             moved = [part for part in items if part.primitive == "copy_bytes"]
             transfer, transfer_ps = table.transfer_primitive, table.whole_ps(table.transfer_primitive)
             waits = self.scenario.cpu.payload_exposed.value * most(0, transfer_ps - hidden_ps)
-            beside = sum(part.cost_ps for part in [*rest, *moved])
+            beside: float = sum(part.cost_ps for part in [*rest, *moved])
+            if somewhere(waits) and somewhere(beside):
+                beside = most(0.0, beside - most(0.0, table.copy_tail_ps - hidden_ps))
             exposed = most(0.0, waits - beside) / most(1, transfer_ps)
             components.append(table.component(transfer, 1, exposed, "of the first line, beyond the rest of its copy"))
         return (*components, *rest)

@@ -7,7 +7,7 @@ import statistics
 
 from sim.config.tables.cpu import Cpu
 from sim.host.entries import RULES, DerivedEntry, combine, line_fit, middles, per_round, present, primitive
-from sim.host.programs import CALLS_IN_KERNEL, LONG_COPIES, SHORT_COPIES, sizes
+from sim.host.programs import CALLS_IN_KERNEL, HEAD_COPIES, LONG_COPIES, SHORT_COPIES, sizes
 from sim.host.recording import Recording
 from sim.host.serialisation import serialising
 
@@ -145,6 +145,7 @@ def _lines(recording: Recording, nearest: Cpu) -> list[DerivedEntry]:
             "clean_line", pool, "copies of 1500 bytes out of 256 clean buffers in turn, less the same in L1, per line"
         ),
         *_exposure(recording, nearest),
+        *_tail(recording),
     ]
 
 
@@ -213,6 +214,26 @@ def _exposure(recording: Recording, nearest: Cpu) -> list[DerivedEntry]:
         DerivedEntry("payload_exposed", fenced, of_copy),
         DerivedEntry("overlap", hidden, overlapping, spans, grade="derived"),
     ]
+
+
+def _tail(recording: Recording) -> list[DerivedEntry]:
+    """Return what copies of more than their first, dirty line take longer than one of that line alone.
+
+    Rounds count in which the line takes longer than any of the copies warm, so that only their tails are left.
+    """
+    line, *longer = (recording.cycles(f"copy_dirty_head {size}") for size in HEAD_COPIES)
+    warm = recording.cycles(f"copy_warm_fenced {HEAD_COPIES[-1]}")
+    rounds = [values for values in zip(line, warm, *longer, strict=True) if None not in values]
+    tails = [[copy - alone for copy in copies] for alone, whole, *copies in rounds if alone > whole]
+    if not tails:
+        return []
+    sizes = " and ".join(str(size) for size in HEAD_COPIES[1:])
+    source = (
+        f"copies of {sizes} bytes whose first line is modified in the other core, a fence behind, less such of 64 "
+        "bytes (mean; range holds each), where the line takes longer than all of them warm"
+    )
+    means = [statistics.mean(each) for each in tails]
+    return [DerivedEntry("copy_tail", means, source, middles(*zip(*tails, strict=True)))]
 
 
 def _mean(first: float, second: float) -> float:

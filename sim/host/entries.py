@@ -41,6 +41,7 @@ _OF_PRIMITIVES = {
 RULES = {
     "core_ghz": Rule("GHz", 0.05),
     "payload_exposed": Rule("fraction", 0.1, 0.05),
+    "copy_tail": Rule("cycles", 0.2, 3.0),
     "overlap": Rule("fraction", 0.15, 0.05),
     "serialisation.drain_tail": Rule("cycles", 0.1, 1.0),
     "serialisation.refill": Rule("cycles/instruction", 0.1, 0.05),

@@ -27,14 +27,31 @@ def ring():
     return load_scenario("user-ring")
 
 
+@pytest.mark.parametrize("tail_cycles", [0, 20, 1000])
 @pytest.mark.parametrize("packet_bytes", [64, 512, 1518])
-def test_the_first_line_is_paid_beside_the_rest_of_the_copy(ring, packet_bytes):
+def test_the_first_line_is_paid_beside_the_rest_of_the_copy_but_for_its_tail(packet_bytes, tail_cycles):
+    ring = load_scenario("user-ring", overrides=[f"cpu.copy_tail={tail_cycles}"])
     cpu, plan = ring.cpu, build_plan(ring, "ring_fenced", packet_bytes)
     copy = row(plan, "payload_copy")
-    waits_ns = cpu.payload_exposed.value * max(0.0, cpu.primitives["line_transfer"].value - copy.hidden_ps / 1e3)
-    beside = ("copy_bytes", "line_stream_copy", "clean_line")
-    beside_ns = sum(part.cost_ps for part in copy.components if part.primitive in beside) / 1e3
-    assert paid_ps(plan, "payload_copy") == pytest.approx(1e3 * max(0.0, waits_ns - beside_ns), abs=3)
+    hidden_ns = copy.hidden_ps / 1e3
+    waits_ns = cpu.payload_exposed.value * max(0.0, cpu.primitives["line_transfer"].value - hidden_ns)
+    rest = ("copy_bytes", "line_stream_copy", "clean_line")
+    rest_ns = sum(part.cost_ps for part in copy.components if part.primitive in rest) / 1e3
+    tail_ns = min(rest_ns, max(0.0, tail_cycles / cpu.core_ghz.value - hidden_ns))
+    assert paid_ps(plan, "payload_copy") == pytest.approx(1e3 * max(0.0, waits_ns + tail_ns - rest_ns), abs=3)
+
+
+def test_work_behind_a_copy_covers_its_tail(ring):
+    # Nothing waits in the plain ring, so that as much work runs behind a copy as the reorder buffer holds.
+    with_tail = load_scenario("user-ring", overrides=["cpu.copy_tail=20"])
+    cpu = ring.cpu
+    full_ns = cpu.overlap.value * cpu.reorder_buffer.value * cpu.cpi.value / cpu.core_ghz.value
+    assert full_ns > 20 / cpu.core_ghz.value
+    without = load_scenario("user-ring", overrides=["cpu.copy_tail=0"])
+    paid = [paid_ps(build_plan(one, "ring_plain", 512), "payload_copy") for one in (without, with_tail)]
+    assert paid[0] == paid[1]
+    fenced = [paid_ps(build_plan(one, "ring_fenced", 512), "payload_copy") for one in (without, with_tail)]
+    assert fenced[0] < fenced[1]
 
 
 def test_a_header_copied_by_itself_pays_the_same_for_any_packet():

@@ -36,7 +36,7 @@ def others(key, value):
     yield value * 0.3
     yield value * 20 + 50
     yield 1.0 if key in ("cpu.core_ghz", "cpu.uncore_bandwidth") else 0.0
-    yield value * 1e4
+    yield max(value, 1.0) * 1e4
 
 
 def changes(scenario, access, key, value, before):

@@ -13,6 +13,8 @@ from sim.host.derive import derive
 from sim.host.entries import combine, line_fit
 from sim.host.programs import LONG_COPIES, SHORT_COPIES, benchmarks, sizes
 
+from .conftest import recording_of
+
 
 @pytest.fixture(scope="module")
 def nearest():
@@ -128,6 +130,27 @@ def test_exposure_of_a_dirty_first_line_with_a_fence_and_without(made_up, neares
     overlap, entry = value(entries, "overlap")
     assert overlap == pytest.approx((50 - 15 / 0.8) / full_ns)
     assert entry.grade == "derived"
+
+
+def test_the_tail_of_a_copy_is_what_runs_behind_its_first_line(made_up, nearest):
+    # A clock of 4 GHz at 2 ticks per ns: 8 ticks of 512 bytes are 16 cycles, 12 of 1500 bytes 24.
+    ticks = {**DIRTY_LINE, "copy_dirty_head 64": 90.0, "copy_dirty_head 512": 98.0, "copy_dirty_head 1500": 102.0}
+    tail, entry = value(derive(made_up({**ticks, "copy_warm_fenced 1500": 80.0}), nearest), "copy_tail")
+    assert tail == pytest.approx((16 + 24) / 2)
+    assert entry.spans == (pytest.approx(16), pytest.approx(24))
+    # Where a line is there before the rest of a copy is done, more than the tail is left of the copy: no entry.
+    near = derive(made_up({**ticks, "copy_warm_fenced 1500": 90.0}), nearest)
+    assert "copy_tail" not in {entry.key for entry in near}
+
+
+@pytest.mark.parametrize(
+    ("name", "cpu"), [("zen3-vm", "zen3"), ("zen3-vm-tap", "zen3"), ("zen5-vm", "zen5"), ("zen5-vm-far", "zen5")]
+)
+def test_tables_hold_the_tails_that_were_measured(name, cpu):
+    table = load_table("cpu", cpu)
+    tail, entry = value(derive(recording_of(name), table), "copy_tail")
+    assert table.copy_tail.low <= min(entry.spans) < max(entry.spans) <= table.copy_tail.high
+    assert tail == pytest.approx(table.copy_tail.value, rel=0.1)
 
 
 def test_fractions_stay_fractions(made_up, nearest):

@@ -146,6 +146,9 @@ class Cpu(Headed):
     serialisation: Serialisation = Field(description="what barriers and locked operations wait for, and hide")
     store_buffer: Entries = Field(description="entries of the store buffer; stores wait for lines when it is full")
     payload_exposed: Fraction = Field(description="share of a packet's first dirty line that its copy waits for")
+    copy_tail: Cycles = Field(
+        description="of a copy, run only once its first dirty line has arrived, at most; what is before runs beside it"
+    )
     l1_bytes: Bytes = Field(description="size of the first-level data cache, in bytes")
     l2_bytes: Bytes = Field(description="size of the core's second-level cache, in bytes")
     l3_bytes: Bytes = Field(description="size of the last-level cache, in bytes")
