@@ -235,6 +235,20 @@ def test_an_unstable_entry_that_decides_the_prediction_refuses_it_and_others_do_
     assert compared.to_dict()["refused"] == ["cpu.primitives.lfence"]
 
 
+def test_lines_that_travel_together_refuse_a_ring_without_fences_and_no_other(short):
+    # Copies without fences hide three times as long as a reorder buffer lasts: lines of several packets are under way.
+    cpu = short.cpu
+    buffer_ns = cpu.reorder_buffer.value * cpu.cpi.value / cpu.core_ghz.value
+    place = replace(NEAR, line_transfer=5 * buffer_ns, hidden=3 * buffer_ns)
+    plain = study.compare(short, RingPoint(replace(SETTINGS, fenced=False), (a_window(40, place),) * 5))
+    assert plain.verdict == "refused: overlap"
+    assert plain.unstable["cpu.overlap"].startswith("copies without fences hide 3 times what a reorder buffer lasts")
+    fenced = study.compare(short, RingPoint(SETTINGS, (a_window(140, place),) * 5))
+    assert fenced.unstable == {}
+    within = replace(place, hidden=0.9 * buffer_ns)
+    assert study.compare(short, RingPoint(replace(SETTINGS, fenced=False), (a_window(40, within),) * 5)).unstable == {}
+
+
 def test_without_a_window_that_counts_nothing_is_compared(short):
     moved = study.compare(short, RingPoint(SETTINGS, (a_window(140, NEAR, FAR),)))
     assert (moved.error, moved.verdict) == (None, "CPUs moved")
