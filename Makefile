@@ -61,7 +61,8 @@ KERNELS ?= 5.10.262 6.1.192 6.12.95 6.18.15 7.3.4
 
 counts: $(READY)         ## count again what the tabulated kernels execute, under emulation, beside what is cited (KERNELS=6.1.192: ten minutes each)
 	for kernel in $(KERNELS); do \
-	    $(BIN)/vhost-sim count --release $$kernel --tables out/counts/$$kernel --recording out/counts/$$kernel.json || exit; \
+	    build=$$($(BIN)/python -m tests.count.cited --build $$kernel) || exit; \
+	    $(BIN)/vhost-sim count --release $$build --tables out/counts/$$kernel --recording out/counts/$$kernel.json || exit; \
 	done
 	$(BIN)/python -m tests.count.cited out/counts
 

@@ -28,7 +28,11 @@ def count(
     ] = None,
     release: Annotated[
         str | None,
-        Option("--release", metavar="VERSION", help="instead: a kernel of the host's Debian archive (6.1.192; 6.1)"),
+        Option(
+            "--release",
+            metavar="VERSION",
+            help="instead: a kernel of the host's Debian archive (6.1; 6.1.192; 6.1.0-56-amd64)",
+        ),
     ] = None,
     only: Annotated[
         str | None, Option("--only", metavar="NAME,NAME", help="configurations whose names begin so (default: all)")

@@ -16,7 +16,7 @@ from sim.config.scenario.scenario import Placement
 from sim.config.tables.cpu import Cpu
 from sim.config.tables.quantity import unnoted_reads
 from sim.config.tables.vocabulary import PRICED_BY_CPI, PRIMITIVES
-from sim.costs.draws import as_in_tables, both, least, most, negated, read_where, somewhere, total, unless
+from sim.costs.draws import as_in_tables, both, least, most, negated, ratio, read_where, somewhere, total, unless
 from sim.costs.recipes import LOCKED, Item
 
 
@@ -190,10 +190,16 @@ class CostTable:
         """Return the price of one, rounded to whole picoseconds."""
         return round(self.price_ps(primitive))
 
-    @property
-    def copy_tail_ps(self) -> float:
-        """Return how much of a copy does not go on while its first dirty line travels (serialisation.md 2)."""
-        return self.cpu.copy_tail.value * self.cycle_ps
+    def copy_tail_ps(self, hidden_ps: float, pays: bool) -> float:
+        """Return what of a copy runs only behind its first dirty line, where it pays for one (serialisation.md 2).
+
+        Of the work behind it `hidden_ps` of the line is hidden: the more of a reorder buffer that is before anything
+        waits, the more of the tail goes on beside it.
+        """
+        beside: float = ratio(hidden_ps, self.hidden_ps(self.cpu.reorder_buffer.value))
+        with _read_where(both(pays, beside < 1)):
+            tail_ps = self.cpu.copy_tail.value * self.cycle_ps
+        return tail_ps * (1.0 - least(1.0, beside))
 
     def hidden_ps(self, instructions: float) -> int:
         """Latency of a load that work behind it can hide (DESIGN 6b.3): overlap x min(reorder buffer, work) x CPI."""

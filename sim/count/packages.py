@@ -43,10 +43,19 @@ def run_tool(command: Sequence[str | Path], **options: Any) -> bytes:
 
 @dataclass(frozen=True)
 class KernelPackage:
-    """Packages that hold one kernel: an image, and since 7.2 its modules apart."""
+    """One build of a kernel: its release as `uname -r` says it, and the version of its source.
+
+    Debian builds a version more than once: 6.1.192-1 is `6.1.0-55-amd64`, 6.1.192-2 `6.1.0-56-amd64`.
+    """
 
     release: str
-    names: tuple[str, ...]
+    version: str
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The packages that hold it: an image, and since 7.2 its modules apart."""
+        parts = ("binary", "modules") if _order(self.version) >= SPLIT_SINCE else ("image",)
+        return tuple(f"linux-{part}-{self.release}" for part in parts)
 
 
 @dataclass(frozen=True)
@@ -93,12 +102,13 @@ class Archive:
         return place
 
     def kernel(self, wanted: str) -> KernelPackage:
-        """Return the package of a kernel by version.
+        """Return the package of a kernel by version or by the release of one build.
 
         Parameters
         ----------
         wanted
-            A version (`6.1.192`) or the beginning of one (`6.1`: the newest of it).
+            A version (`6.1.192`) or the beginning of one (`6.1`: the newest of it); of several builds of it, the first
+            by name. Or the release of a build, as `uname -r` says it (`6.1.0-56-amd64`).
 
         Raises
         ------
@@ -106,27 +116,25 @@ class Archive:
             The archive has none.
         """
         kernels = self._kernels()
-        fitting = [kernel for kernel in kernels if _begins(kernel, wanted)]
+        exact = [kernel for kernel in kernels if kernel.release == wanted]
+        fitting = exact or [kernel for kernel in kernels if _begins(kernel.version, wanted)]
         if not fitting:
-            have = sorted({".".join(kernel.split(".")[:2]) for kernel in kernels}, key=_order)
-            raise ConfigError(f"the archive has no kernel {wanted}; it has {', '.join(have)}")
-        newest = max(fitting, key=_order)
-        return KernelPackage(newest, kernels[newest])
+            versions = sorted({".".join(kernel.version.split(".")[:2]) for kernel in kernels}, key=_order)
+            alike = [kernel.release for kernel in kernels if wanted.split("-")[0] == kernel.release.split("-")[0]]
+            raise ConfigError(f"the archive has no kernel {wanted}; it has {', '.join(alike or versions)}")
+        return max(fitting, key=lambda kernel: _order(kernel.version))  # the first of those with equal versions
 
-    def _kernels(self) -> dict[str, tuple[str, ...]]:
-        """Return the packages of each kernel version; of several builds of one, the first by name."""
+    def _kernels(self) -> list[KernelPackage]:
+        """Return every build of a kernel, by name."""
         lists = self._kernel_lists()
         shown = self._run("apt-cache", lists, "show", "-oAPT::Cache::AllVersions=0", *self._images(lists))
-        kernels: dict[str, tuple[str, ...]] = {}
-        for paragraph in sorted(shown.split("\n\n")):
-            fields = dict(re.findall(r"^(Package|Version): (\S+)", paragraph, re.MULTILINE))
-            if not fields:
-                continue
-            version = re.split(r"[-~+]", fields["Version"])[0]
-            build = fields["Package"].removeprefix("linux-image-")
-            parts = ("binary", "modules") if _order(version) >= SPLIT_SINCE else ("image",)
-            kernels.setdefault(version, tuple(f"linux-{part}-{build}" for part in parts))
-        return kernels
+        described = [dict(re.findall(r"^(Package|Version): (\S+)", text, re.MULTILINE)) for text in shown.split("\n\n")]
+        builds = {
+            fields["Package"].removeprefix("linux-image-"): re.split(r"[-~+]", fields["Version"])[0]
+            for fields in described
+            if fields
+        }
+        return [KernelPackage(release, version) for release, version in sorted(builds.items())]
 
     def _images(self, lists: Path) -> list[str]:
         names = self._run("apt-cache", lists, "pkgnames", "linux-image-").split()

@@ -13,7 +13,7 @@ from sim.config.scenario.traffic import VNET_HEADER_BYTES
 from sim.config.tables.kernel import StepCount
 from sim.config.tables.quantity import Quantity, unnoted_reads
 from sim.costs import CostTable, Recipes
-from sim.costs.draws import as_in_tables, either, least, most, negated, ratio, somewhere, total
+from sim.costs.draws import as_in_tables, both, either, least, most, negated, ratio, somewhere, total
 from sim.costs.recipes import LOCKED, Functions, Item, returns
 from sim.costs.table import Component, Spent
 from sim.datapath.applications.messages import is_application
@@ -348,8 +348,8 @@ class Pricer:
             transfer, transfer_ps = table.transfer_primitive, table.whole_ps(table.transfer_primitive)
             waits = self.scenario.cpu.payload_exposed.value * most(0, transfer_ps - hidden_ps)
             beside: float = sum(part.cost_ps for part in [*rest, *moved])
-            if somewhere(waits) and somewhere(beside):
-                beside = most(0.0, beside - most(0.0, table.copy_tail_ps - hidden_ps))
+            tail = table.copy_tail_ps(hidden_ps, both(waits > 0, beside > 0))
+            beside = most(0.0, beside - tail)
             exposed = most(0.0, waits - beside) / most(1, transfer_ps)
             components.append(table.component(transfer, 1, exposed, "of the first line, beyond the rest of its copy"))
         return (*components, *rest)

@@ -13,6 +13,8 @@ from sim.host.serialisation import serialising
 
 LINE = 64
 _TRAVEL_TOLERANCE = 0.1
+#: So far a copy's wait for its first line may be from the travel of lines before the CPUs are taken for moved.
+_PLACE_TOLERANCE = 0.25
 #: Entries whose series older recordings lack.
 LATER = ("serialisation.drain_tail", "serialisation.refill", "serialisation.lock_hidden")
 _PROCESS = " (differs from process to process)"
@@ -217,20 +219,30 @@ def _exposure(recording: Recording, nearest: Cpu) -> list[DerivedEntry]:
 
 
 def _tail(recording: Recording) -> list[DerivedEntry]:
-    """Return what copies of more than their first, dirty line take longer than one of that line alone.
+    """Return what of a copy runs only behind its first, dirty line.
 
-    Rounds count in which the line takes longer than any of the copies warm, so that only their tails are left.
+    A copy with such a line takes longer than one of that line alone by its tail and by what starting a long copy takes
+    longer than a short one; the line's own bytes are part of the tail. Rounds count in which the line takes longer than
+    any of the copies warm, and about as long as between them: so only tails are left, and the CPUs were not moved.
     """
-    line, *longer = (recording.cycles(f"copy_dirty_head {size}") for size in HEAD_COPIES)
-    warm = recording.cycles(f"copy_warm_fenced {HEAD_COPIES[-1]}")
-    rounds = [values for values in zip(line, warm, *longer, strict=True) if None not in values]
-    tails = [[copy - alone for copy in copies] for alone, whole, *copies in rounds if alone > whole]
+    copies = {entry.key.removeprefix("primitives."): middles(entry.repeats) for entry in _copies(recording)}
+    if not all(copies.values()):
+        return []
+    (started,), (short,), (rate,) = copies["copy_startup"], copies["copy_startup_short"], copies["copy_bytes"]
+    cycles, (first, *longer) = recording.cycles, HEAD_COPIES
+    names = ("transfer 0", "transfer 1", f"copy_warm_fenced {first}", f"copy_warm_fenced {longer[-1]}")
+    series = [cycles(name) for name in (*names, *(f"copy_dirty_head {size}" for size in HEAD_COPIES))]
+    tails = [
+        [whole - line - (started - short) + first / rate for whole in wholes]
+        for there, back, warm, longest, line, *wholes in per_round(series, list)
+        if line > longest and abs((line - warm) / _mean(there, back) - 1) <= _PLACE_TOLERANCE
+    ]
     if not tails:
         return []
-    sizes = " and ".join(str(size) for size in HEAD_COPIES[1:])
     source = (
-        f"copies of {sizes} bytes whose first line is modified in the other core, a fence behind, less such of 64 "
-        "bytes (mean; range holds each), where the line takes longer than all of them warm"
+        f"copies of {' and '.join(map(str, longer))} bytes whose first line is modified in the other core, a fence "
+        f"behind, less such of {first} and the difference of their start-ups (mean; range holds each), where the line "
+        "takes longer than all of them warm"
     )
     means = [statistics.mean(each) for each in tails]
     return [DerivedEntry("copy_tail", means, source, middles(*zip(*tails, strict=True)))]

@@ -1,5 +1,7 @@
 """Lay what was counted beside the counts that the kernels' tables cite: `python -m tests.count.cited FOLDER`.
 
+`python -m tests.count.cited --build VERSION` says which build of a version was executed for them.
+
 The folder holds `VERSION.json`, recordings of `vhost-sim count`, and `VERSION/traces`. Windows and fences have to be
 equal, instructions within the allocators' share; traces have to be equal but for what a compiler appends to names. Of
 5.10 and 6.18 no numbers are cited but those that their tables were made of: their traces are compared.
@@ -19,6 +21,8 @@ from sim.host.experiments.symbols import source_name
 from tests.facts.traces import FOLDER, MODELS
 
 CITED = "counts-distribution-kernels"
+#: The builds that were executed (facts/executed-counts.md); the archive has others of the same versions.
+BUILDS = {"6.1.192": "6.1.0-56-amd64", "6.12.95": "6.12.95+deb12-amd64", "7.3.4": "7.3.4+deb13-amd64"}
 #: What the allocators do differently from one run to the next: the noise that the measurement states.
 ALLOCATORS = 0.004
 
@@ -59,8 +63,11 @@ def main(folder: Path) -> bool:
     """Print what differs and how much is the same; return whether all agrees."""
     good = True
     for file in sorted(folder.glob("*.json")):
-        version = file.stem
-        rows = [*cited(version, read_recording(file))]
+        version, recorded = file.stem, read_recording(file)
+        if recorded.release != BUILDS.get(version, recorded.release):
+            print(f"{version}: counted of {recorded.release}, cited of {BUILDS[version]}")
+            good = False
+        rows = [*cited(version, recorded)]
         exact = f"{sum(row.exact for row in rows)} of {len(rows)} cited numbers to the digit"
         print(f"{version}: {exact if rows else 'no numbers of it are cited: its table was made of such counts'}")
         for row in rows:
@@ -77,4 +84,7 @@ def main(folder: Path) -> bool:
 
 
 if __name__ == "__main__":
-    sys.exit(0 if main(Path(sys.argv[1])) else 1)
+    if sys.argv[1] == "--build":
+        print(BUILDS.get(sys.argv[2], sys.argv[2]))
+    else:
+        sys.exit(0 if main(Path(sys.argv[1])) else 1)

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from sim.count.count import read_recording
-from tests.count.cited import ALLOCATORS, Cited, cited, main, same_trace
+from tests.count.cited import ALLOCATORS, BUILDS, Cited, cited, main, same_trace
 from tests.facts.traces import FOLDER, MODELS
 
 RECORDING = FOLDER.parent / "counts" / "v6.1.192.json"
@@ -56,6 +56,15 @@ def test_the_comparison_says_what_differs(tmp_path, capsys):
     again.write_text(kept.read_text().replace("1728,stac", "1729,stac"))
     assert not main(tmp_path)
     assert "trace v6.1.192.tx_xdp_ev0_d1_b1_s64.csv: DIFFERS" in capsys.readouterr().out
+
+
+def test_another_build_of_a_version_is_said_and_not_taken_for_it(tmp_path, capsys):
+    recorded = read_recording(RECORDING)
+    assert recorded.release == BUILDS["6.1.192"]
+    other = replace(recorded, kernel=recorded.kernel.replace("6.1.0-56-amd64", "6.1.0-55-amd64"), configurations=())
+    (tmp_path / "6.1.192.json").write_text(other.to_json())
+    assert not main(tmp_path)
+    assert capsys.readouterr().out.startswith("6.1.192: counted of 6.1.0-55-amd64, cited of 6.1.0-56-amd64\n")
 
 
 def test_a_kernel_without_cited_numbers_is_compared_by_its_traces(tmp_path, capsys):

@@ -17,7 +17,7 @@ from sim.count import emulator, packages
 from sim.count.configurations import configurations
 from sim.count.count import check_sides
 from sim.count.emulator import find_emulator, find_files
-from sim.count.packages import Archive
+from sim.count.packages import Archive, KernelPackage
 
 
 @pytest.fixture
@@ -75,13 +75,27 @@ def test_the_host_s_own_emulator_is_taken_if_it_is_new_enough(version, own, monk
 
 
 def test_a_version_is_the_newest_that_begins_so(monkeypatch, tmp_path):
-    have = {version: (f"linux-image-{version}",) for version in ("6.1.99", "6.1.192", "6.12.95")}
+    versions = {"6.1.0-50-amd64": "6.1.99", "6.1.0-55-amd64": "6.1.192", "6.12.95+deb12-amd64": "6.12.95"}
+    have = [KernelPackage(release, version) for release, version in versions.items()]
     monkeypatch.setattr(Archive, "_kernels", lambda self: have)
     archive = Archive(tmp_path)
-    assert archive.kernel("6.1").release == "6.1.192"
-    assert archive.kernel("6.1.99").names == ("linux-image-6.1.99",)
+    assert archive.kernel("6.1").version == "6.1.192"
+    assert archive.kernel("6.1.99").names == ("linux-image-6.1.0-50-amd64",)
     with pytest.raises(ConfigError, match=r"the archive has no kernel 6\.6; it has 6\.1, 6\.12$"):
         archive.kernel("6.6")
+
+
+def test_a_build_is_asked_for_by_its_release(monkeypatch, tmp_path):
+    """6.1.192 was built three times, and what one build executes is not what is cited of another."""
+    have = [KernelPackage(f"6.1.0-{number}-amd64", "6.1.192") for number in (55, 56, 57)]
+    monkeypatch.setattr(Archive, "_kernels", lambda self: have)
+    archive = Archive(tmp_path)
+    assert archive.kernel("6.1.0-56-amd64").names == ("linux-image-6.1.0-56-amd64",)
+    assert archive.kernel("6.1.192").release == "6.1.0-55-amd64"
+    with pytest.raises(
+        ConfigError, match=r"no kernel 6\.1\.0-58-amd64; it has 6\.1\.0-55-amd64, .*-56-amd64, .*-57-amd64$"
+    ):
+        archive.kernel("6.1.0-58-amd64")
 
 
 SIDES = {"packets": 64, "used": 64, "rx_dropped": 64, "rx_packets": 0, "tx_packets": 0}

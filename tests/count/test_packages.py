@@ -103,7 +103,7 @@ def test_a_package_that_is_gone_is_said_with_the_age_of_the_lists_which_are_fetc
     answers = f'*indextargets*) cat {tmp_path / "targets"};; *download*) echo "E: 404 Not Found" >&2; exit 100;;'
     tools.write("apt-get", f'case "$*" in {answers} esac')
     with pytest.raises(ConfigError) as error:
-        archive.fetch_kernel(KernelPackage("6.1.1", ("linux-image-6.1.1",)))
+        archive.fetch_kernel(KernelPackage("6.1.1-amd64", "6.1.1"))
     said = str(error.value)
     assert said.startswith("apt-get download failed: 404 Not Found; the archive's lists are of ")
     assert said.endswith(" and will be fetched anew: run it again")

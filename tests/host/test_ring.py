@@ -242,7 +242,7 @@ def test_lines_that_travel_together_refuse_a_ring_without_fences_and_no_other(sh
     place = replace(NEAR, line_transfer=5 * buffer_ns, hidden=3 * buffer_ns)
     plain = study.compare(short, RingPoint(replace(SETTINGS, fenced=False), (a_window(40, place),) * 5))
     assert plain.verdict == "refused: overlap"
-    assert plain.unstable["cpu.overlap"].startswith("copies without fences hide 3 times what a reorder buffer lasts")
+    assert plain.unstable["cpu.overlap"].startswith("copies of 64 bytes without fences hide 3 times what")
     fenced = study.compare(short, RingPoint(SETTINGS, (a_window(140, place),) * 5))
     assert fenced.unstable == {}
     within = replace(place, hidden=0.9 * buffer_ns)

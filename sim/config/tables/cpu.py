@@ -147,7 +147,7 @@ class Cpu(Headed):
     store_buffer: Entries = Field(description="entries of the store buffer; stores wait for lines when it is full")
     payload_exposed: Fraction = Field(description="share of a packet's first dirty line that its copy waits for")
     copy_tail: Cycles = Field(
-        description="of a copy, run only once its first dirty line has arrived, at most; what is before runs beside it"
+        description="end of a copy that runs only once its first dirty line is there, at most; the rest runs meanwhile"
     )
     l1_bytes: Bytes = Field(description="size of the first-level data cache, in bytes")
     l2_bytes: Bytes = Field(description="size of the core's second-level cache, in bytes")

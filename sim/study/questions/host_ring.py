@@ -156,8 +156,9 @@ def compare(scenario: Scenario, measured: RingPoint) -> RingComparison:
     """Predict each window of a setting by itself, and see what the prediction cannot be relied on for.
 
     An entry is refused when the middle half of its repeats moves the prediction by more than `SWAY`: `clean_line` by
-    what was read at this size, others when the profile calls them unstable. `overlap` is refused where copies without
-    fences hide so much more than a reorder buffer lasts that the prediction moves as far: packets share their waits.
+    what was read at this size, others when the profile calls them unstable. `overlap` is refused where copies of 64
+    bytes without fences hide so much more than a reorder buffer lasts that the prediction may move as far: packets
+    share their waits, long ones less than these copies do.
     """
     access = next(name for name, fenced in FENCES.items() if fenced == measured.settings.fenced)
     windows = measured.counted
@@ -189,8 +190,8 @@ def compare(scenario: Scenario, measured: RingPoint) -> RingComparison:
         sway = abs(predict({**middle, **as_hidden})[0].ns_per_packet / base.ns_per_packet - 1)
         if sway > SWAY:
             refused[_OVERLAP] = (
-                f"copies without fences hide {buffers:.2g} times what a reorder buffer lasts, the model once at most, "
-                f"which moves the prediction by {sway:.0%} (docs/mismatches.md 21)"
+                f"copies of 64 bytes without fences hide {buffers:.2g} times what a reorder buffer lasts (table's "
+                f"cpi), the model once at most: up to {sway:.0%} of the prediction (docs/mismatches.md 21)"
             )
     times = [window.ns_per_packet or math.nan for window in windows]
     ratios = [time / point.ns_per_packet for time, point in zip(times, points, strict=True)]
