@@ -129,12 +129,12 @@ class Archive:
         lists = self._kernel_lists()
         shown = self._run("apt-cache", lists, "show", "-oAPT::Cache::AllVersions=0", *self._images(lists))
         described = [dict(re.findall(r"^(Package|Version): (\S+)", text, re.MULTILINE)) for text in shown.split("\n\n")]
-        builds = {
-            fields["Package"].removeprefix("linux-image-"): re.split(r"[-~+]", fields["Version"])[0]
+        kernels = [
+            KernelPackage(fields["Package"].removeprefix("linux-image-"), re.split(r"[-~+]", fields["Version"])[0])
             for fields in described
             if fields
-        }
-        return [KernelPackage(release, version) for release, version in sorted(builds.items())]
+        ]
+        return sorted(kernels, key=lambda kernel: kernel.release)
 
     def _images(self, lists: Path) -> list[str]:
         names = self._run("apt-cache", lists, "pkgnames", "linux-image-").split()

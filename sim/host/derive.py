@@ -31,12 +31,14 @@ BACK_TO_BACK = (
 
 def derive(recording: Recording, nearest: Cpu) -> list[DerivedEntry]:
     """Return every entry that needs no system call; `nearest` gives the CPI and reorder buffer of derived ones."""
+    copies = _copies(recording)
     return [
         *_clock(recording),
         *_instructions(recording),
         *_caches(recording),
         *_lines(recording, nearest),
-        *_copies(recording),
+        *_tail(recording, copies),
+        *copies,
     ]
 
 
@@ -147,7 +149,6 @@ def _lines(recording: Recording, nearest: Cpu) -> list[DerivedEntry]:
             "clean_line", pool, "copies of 1500 bytes out of 256 clean buffers in turn, less the same in L1, per line"
         ),
         *_exposure(recording, nearest),
-        *_tail(recording),
     ]
 
 
@@ -191,11 +192,11 @@ def _exposure(recording: Recording, nearest: Cpu) -> list[DerivedEntry]:
     if not fenced:
         return []
     buffer, cpi = nearest.reorder_buffer.value, nearest.cpi
-    lookahead_ns = buffer * cpi.value / statistics.median(recording.core_ghz())
+    full_ns = lookahead_ns(nearest, statistics.median(recording.core_ghz()))
     share = statistics.median(fenced)
 
     def overlap(dirty: float, warm: float, there: float, back: float) -> float:
-        return fraction(hidden_ns(dirty, warm, _mean(there, back), share) / lookahead_ns)
+        return fraction(hidden_ns(dirty, warm, _mean(there, back), share) / full_ns)
 
     hidden = combine(overlap, ns("copy_dirty_head_open 64"), ns("copy_warm 64"), *travel)
     cpi_low, cpi_high = (bound / cpi.value for bound in (cpi.low, cpi.high))
@@ -218,17 +219,17 @@ def _exposure(recording: Recording, nearest: Cpu) -> list[DerivedEntry]:
     ]
 
 
-def _tail(recording: Recording) -> list[DerivedEntry]:
-    """Return what of a copy runs only behind its first, dirty line.
+def _tail(recording: Recording, warm_copies: list[DerivedEntry]) -> list[DerivedEntry]:
+    """Return what of a copy runs only behind its first, dirty line, beside what warm ones cost.
 
     A copy with such a line takes longer than one of that line alone by its tail and by what starting a long copy takes
     longer than a short one; the line's own bytes are part of the tail. Rounds count in which the line takes longer than
     any of the copies warm, and about as long as between them: so only tails are left, and the CPUs were not moved.
     """
-    copies = {entry.key.removeprefix("primitives."): middles(entry.repeats) for entry in _copies(recording)}
-    if not all(copies.values()):
+    costs = {entry.key.removeprefix("primitives."): middles(entry.repeats) for entry in warm_copies}
+    if not all(costs.values()):
         return []
-    (started,), (short,), (rate,) = copies["copy_startup"], copies["copy_startup_short"], copies["copy_bytes"]
+    (started,), (short,), (rate,) = costs["copy_startup"], costs["copy_startup_short"], costs["copy_bytes"]
     cycles, (first, *longer) = recording.cycles, HEAD_COPIES
     names = ("transfer 0", "transfer 1", f"copy_warm_fenced {first}", f"copy_warm_fenced {longer[-1]}")
     series = [cycles(name) for name in (*names, *(f"copy_dirty_head {size}" for size in HEAD_COPIES))]
@@ -250,6 +251,11 @@ def _tail(recording: Recording) -> list[DerivedEntry]:
 
 def _mean(first: float, second: float) -> float:
     return (first + second) / 2
+
+
+def lookahead_ns(cpu: Cpu, core_ghz: float) -> float:
+    """Return how long the instructions of a full reorder buffer take at some clock."""
+    return cpu.reorder_buffer.value * cpu.cpi.value / core_ghz
 
 
 def exposed(dirty: float, warm: float, travel: float) -> float:

@@ -15,7 +15,7 @@ from sim.config.progress import Progress
 from sim.config.tables.vocabulary import SYSTEM_CALL
 from sim.datapath import build_plan
 from sim.engine import Point, simulate
-from sim.host.derive import fraction
+from sim.host.derive import fraction, lookahead_ns
 from sim.host.quality import summarise
 from sim.host.ring import RingPoint, RingSettings, Surroundings, run_rings
 from sim.study.runs.case import with_values
@@ -184,7 +184,8 @@ def compare(scenario: Scenario, measured: RingPoint) -> RingComparison:
         if sway > SWAY:
             spread = f"{low:.3g} to {high:.3g}"
             refused[key] = f"the middle half of its repeats, {spread}, moves the prediction by {sway:.0%}"
-    buffers = statistics.median(window.place.hidden for window in windows) / _lookahead_ns(scenario)
+    full_ns = lookahead_ns(scenario.cpu, scenario.cpu.core_ghz.value)
+    buffers = statistics.median(window.place.hidden for window in windows) / full_ns
     if buffers > 1:
         as_hidden = {_OVERLAP: 1.0, "cpu.reorder_buffer": buffers * scenario.cpu.reorder_buffer.value}
         sway = abs(predict({**middle, **as_hidden})[0].ns_per_packet / base.ns_per_packet - 1)
@@ -202,19 +203,13 @@ def compare(scenario: Scenario, measured: RingPoint) -> RingComparison:
 def _place(scenario: Scenario, place: Surroundings, clean_line: float) -> dict[str, float]:
     """Return the entries of one window, by their keys in the scenario; waking up takes a line."""
     return {
-        _OVERLAP: fraction(place.hidden / _lookahead_ns(scenario)),
+        _OVERLAP: fraction(place.hidden / lookahead_ns(scenario.cpu, scenario.cpu.core_ghz.value)),
         "cpu.payload_exposed": place.exposed,
         "cpu.primitives.line_transfer": place.line_transfer,
         "cpu.primitives.line_stream": place.line_stream,
         "cpu.primitives.clean_line": clean_line,
         "cpu.primitives.worker_wakeup": place.line_transfer / 1000,
     }
-
-
-def _lookahead_ns(scenario: Scenario) -> float:
-    """Return how long the instructions of a full reorder buffer take."""
-    cpu = scenario.cpu
-    return cpu.reorder_buffer.value * cpu.cpi.value / cpu.core_ghz.value
 
 
 def _doubtful(scenario: Scenario, measured: RingPoint, of_window: Collection[str]) -> dict[str, list[float]]:
