@@ -28,13 +28,13 @@ from sim.datapath.host.sink import WAKE_EVERY, has_sink, sink_steps
 from sim.datapath.host.source import source_steps
 from sim.datapath.memory.receive_memory import ReceiveMemory, without_source
 from sim.datapath.memory.ring_memory import KERNEL_OWN, RingMemory, effective_variant
-from sim.datapath.memory.rings import LINE_BYTES, PackedRing, SplitRing, ring_of
+from sim.datapath.memory.rings import PackedRing, SplitRing, ring_of
 from sim.datapath.memory.xsk_rings import XskRings
 from sim.datapath.plan.fuse import actors_of, fuse
 from sim.datapath.plan.plan import Latencies, Plan, Segment, Wait
 from sim.datapath.plan.program import link
 from sim.datapath.plan.registers import BANK, Register
-from sim.datapath.plan.step import Anchor, Row, Step
+from sim.datapath.plan.step import LINE_BYTES, Anchor, Row, Step
 from sim.datapath.pricing import Pricer
 from sim.datapath.traffic import SizeClasses, arrivals_of, size_classes
 from sim.datapath.vhost_net.path import transmit_path

@@ -13,10 +13,9 @@ from typing import Literal, cast
 from sim.config.scenario.traffic import VNET_HEADER_BYTES
 from sim.costs import Recipes
 from sim.costs.recipes import Item
-from sim.datapath.memory.rings import LINE_BYTES
 from sim.datapath.plan.plan import Segment
 from sim.datapath.plan.registers import Register
-from sim.datapath.plan.step import Row
+from sim.datapath.plan.step import LINE_BYTES, Row
 from sim.engine.machine import Machine
 from sim.engine.reference import ReferenceEngine
 

@@ -16,11 +16,11 @@ from sim.config.tables.vocabulary import INTERRUPT
 from sim.datapath.applications.messages import answer_bytes, calls
 from sim.datapath.host.queues import asleep, kicked_again, unless_kicked
 from sim.datapath.memory.receive_memory import PACKET_LINES, POINTER_BYTES
-from sim.datapath.memory.rings import LINE_BYTES, SplitRing, lines_of
+from sim.datapath.memory.rings import SplitRing, lines_of
 from sim.datapath.plan.lock import producer_lock
 from sim.datapath.plan.program import Program, index_of, retarget
 from sim.datapath.plan.registers import Effect, R, Register
-from sim.datapath.plan.step import Anchor, Jump, LineAccess, Step, Target
+from sim.datapath.plan.step import LINE_BYTES, Anchor, Jump, LineAccess, Step, Target
 from sim.datapath.vhost_net.rx import HEADER_BYTES
 
 _SKB_LINES = PACKET_LINES["skb"]

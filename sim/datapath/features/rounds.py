@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from sim.config.scenario.scenario import Scenario
 from sim.datapath.memory.ring_memory import PAGE_BYTES
-from sim.datapath.memory.rings import LINE_BYTES, ring_of
+from sim.datapath.memory.rings import ring_of
 from sim.datapath.plan.program import Program
 from sim.datapath.plan.registers import Effect, R
-from sim.datapath.plan.step import Step
+from sim.datapath.plan.step import LINE_BYTES, Step
 
 #: Descriptor area, driver area, device area.
 RING_AREAS = 3

@@ -9,10 +9,10 @@ from sim.config.errors import ConfigError
 from sim.config.scenario.endpoints import Source
 from sim.config.scenario.scenario import Scenario
 from sim.config.scenario.traffic import VNET_HEADER_BYTES
-from sim.datapath.memory.rings import LINE_BYTES, SplitRing, lines_of
+from sim.datapath.memory.rings import SplitRing, lines_of
 from sim.datapath.plan.lock import producer_lock
 from sim.datapath.plan.registers import Register
-from sim.datapath.plan.step import LineAccess
+from sim.datapath.plan.step import LINE_BYTES, LineAccess
 
 R = Register
 

@@ -8,7 +8,8 @@ from sim.costs import CostTable
 from sim.costs.draws import most, somewhere
 from sim.costs.recipes import Item
 from sim.costs.table import Component
-from sim.datapath.memory.rings import LINE_BYTES, ring_of
+from sim.datapath.memory.rings import ring_of
+from sim.datapath.plan.step import LINE_BYTES
 
 PAGE_BYTES = 4096
 

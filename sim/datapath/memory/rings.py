@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from sim.config.scenario.virtqueue import Virtqueue
-from sim.datapath.plan.step import LineAccess
+from sim.datapath.plan.step import LINE_BYTES, LineAccess
 
-LINE_BYTES = 64
 DESCRIPTOR_BYTES = 16
 USED_ELEMENT_BYTES = 8
 #: Bytes of a packed descriptor before its flags: address, length, id.

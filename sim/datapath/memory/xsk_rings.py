@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from sim.config.errors import ConfigError
 from sim.config.scenario.scenario import Scenario
 from sim.config.scenario.virtqueue import Virtqueue
-from sim.datapath.memory.rings import LINE_BYTES, lines_of
+from sim.datapath.memory.rings import lines_of
 from sim.datapath.plan.registers import Register
-from sim.datapath.plan.step import LineAccess
+from sim.datapath.plan.step import LINE_BYTES, LineAccess
 
 #: struct xdp_desc (addr, len, options) of the tx and rx rings; the fill and completion rings hold addresses.
 XDP_DESCRIPTOR_BYTES = 16

@@ -15,6 +15,7 @@ from typing import Literal
 from sim.costs.table import Component
 from sim.datapath.plan.registers import Condition, Effect
 
+LINE_BYTES = 64
 #: What a step runs once per.
 Scope = Literal[
     "packet",
