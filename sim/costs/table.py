@@ -206,6 +206,15 @@ class CostTable:
         window = least(self.cpu.reorder_buffer.value, instructions)
         return round(self.cpu.overlap.value * window * self.cpi * self.cycle_ps)
 
+    def prefetch_saves_ps(self, transfer_ps: int, hit_ps: int) -> int:
+        """Return what a transfer takes less whose line comes with the one before: up to what makes it a hit.
+
+        Siblings share the caches that it would come into.
+        """
+        if self.transfer_primitive == "line_transfer_smt":
+            return 0
+        return round(self.cpu.next_line_prefetch.value * most(0, transfer_ps - hit_ps))
+
     def reuse_hits(self, footprint_bytes: float) -> dict[str, bool]:
         """Say of each level whether a line comes from it that is met again after so much other data (DESIGN 6b.5)."""
         in_l1 = footprint_bytes <= self.cpu.l1_bytes.value

@@ -46,10 +46,10 @@ def _columns(names: str) -> np.dtype[Any]:
 #: finds (`IN_SEGMENT`) stands here, in bytes of its region, which begins with the line `read_line`: from `read_offset +
 #: ((register read_index x read_scale + read_plus) & read_mask)` to `read_last` bytes behind that.
 SEGMENT = _columns(
-    "actor cost_ps unit unit_ps waits_before waits_after drains_stores sample_target sample_source takes_arrivals "
+    "cost_ps unit unit_ps waits_before waits_after drains_stores sample_target sample_source takes_arrivals "
     "marks fills_ring wakes condition read write adds_from adds_to changes_from changes_to jumps_from jumps_to "
     "following classes_from asks_at_start more_at_end "
-    "read_line read_offset read_index read_scale read_plus read_mask read_last "
+    "brings_next read_line read_offset read_index read_scale read_plus read_mask read_last "
     "write_line write_offset write_index write_scale write_plus write_mask write_last"
 )
 #: One row per access to ring memory that a mask does not find: see `LineAccess`; `end` is the offset behind the last
@@ -65,8 +65,14 @@ CHANGE = _columns("target kept source factor constant limit")
 FIXED = _columns("transfer_ps stream_ps store_buffer backlog posted used handled fuzz fuzz_start sizes_start")
 #: One row per cache line.
 LINE = _columns("owner holders")
+#: Who owns a line: an actor; where the line comes to another one, that one plus 1 stands above so many bits.
+COMING_SHIFT = 16
 #: One row per actor.
 ACTOR = _columns("segment phase due_ps priority rank arrived_ps overlap_paid_ps stores_done_ps store_stall_ps")
+
+
+#: Column of `exposed_ps` of a transfer whose line comes with the one before it: no line is waited for in its own kind.
+PREFETCHED = Wait.STORES
 
 
 class TotalsRow(NamedTuple):
@@ -123,7 +129,7 @@ class Arrays(NamedTuple):
     """Program (down to `class_costs`) and state of one simulation.
 
     `arrivals` are the times of the packets from `arrivals_from` on; those before have arrived.
-    Rows of `exposed_ps` (latency that nothing hides, by `Wait`), `counts` and `last_lines` are segments.
+    Rows of `exposed_ps` (latency that nothing hides, by `Wait`, and `PREFETCHED`), `counts`, `last_lines` are segments.
     The histogram is the last: nothing that happens depends on it.
     """
 
@@ -249,7 +255,6 @@ class _Program:
         is_asked = first.condition is not None or takes_arrivals
         has_changes = len(self.changes) > changes_from
         return {
-            "actor": segment.actor,
             "unit": _register(segment.unit),
             "drains_stores": first.drains_stores,
             "sample_target": sample_target,
@@ -408,7 +413,7 @@ def pack_structure(plan: Plan, ties: TieOrder) -> Arrays:
     actors["segment"], actors["rank"], actors["due_ps"] = plan.entry, ties.ranks, NEVER
     actors["priority"] = actors["rank"] + 1
     rows, classes = len(plan.segments), len(plan.classes.sizes) if plan.classes else 0
-    lines = np.zeros(plan.lines, dtype=LINE)
+    lines = np.zeros(plan.lines + 1, dtype=LINE)  # one more, that comes with the last one
     lines["owner"], lines["holders"] = plan.first_owner, 1 << plan.first_owner
     arrivals = np.zeros(0, dtype=np.int64) if plan.arrivals is None else plan.arrivals.block(0)
     totals = np.zeros(1, dtype=TOTAL)

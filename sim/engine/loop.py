@@ -17,9 +17,11 @@ from sim.datapath.plan.registers import Register
 from sim.datapath.traffic import DRAW_BITS, FIRST_FACTOR, GAMMA, LAST_PS, SECOND_FACTOR, SHIFTS
 from sim.engine import order
 from sim.engine.arrays import (
+    COMING_SHIFT,
     IN_SEGMENT,
     NEVER,
     OCCUPIED_SHIFT,
+    PREFETCHED,
     Arrays,
     Integers,
     Mark,
@@ -46,7 +48,8 @@ _at = np.uint64
 
 _ARRIVED, _TAKEN, _DROPPED, _BURST_LEFT = Register.ARRIVED, Register.TAKEN, Register.DROPPED, Register.BURST_LEFT
 _RING_AVAIL_IDX, _RING_USED_IDX = Register.RING_AVAIL_IDX, Register.RING_USED_IDX
-_LOW = (1 << OCCUPIED_SHIFT) - 1
+_LOW, _OWNER = (1 << OCCUPIED_SHIFT) - 1, (1 << COMING_SHIFT) - 1
+_TRANSFER = int(Wait.TRANSFER)
 _EXECUTIONS, _UNITS, _WAITS_PS, _WAIT_EVENTS, _CLASSES = (int(column) for column in Count)
 
 
@@ -264,22 +267,22 @@ def _read(a: Arrays, me: Any, actor: int, segment: Any, number: int) -> int:
         place = (a.registers[_at(segment.read_index)] * segment.read_scale + segment.read_plus) & segment.read_mask
         start, line = segment.read_offset + place, segment.read_line
         first, last = line + (start >> LINE_SHIFT), line + ((start + segment.read_last) >> LINE_SHIFT)
-        total = _read_line(a, me, actor, number, first)
+        total = _read_line(a, me, actor, segment, number, first)
         if first != last:
-            total += _read_line(a, me, actor, number, last)
+            total += _read_line(a, me, actor, segment, number, last)
         return total
     access, total = a.accesses[_at(segment.read)], 0
     first, last, over = _span(a, access)
     for line in range(first, last + 1):
-        total += _read_line(a, me, actor, number, line)
+        total += _read_line(a, me, actor, segment, number, line)
     if over > 0:
         for line in _front(access, first, over):
-            total += _read_line(a, me, actor, number, line)
+            total += _read_line(a, me, actor, segment, number, line)
     return total
 
 
 @_inner
-def _read_line(a: Arrays, me: Any, actor: int, number: int, line: int) -> int:
+def _read_line(a: Arrays, me: Any, actor: int, segment: Any, number: int, line: int) -> int:
     """Read one line; return the latency that nothing hides.
 
     Kinds are told apart by where the code goes: a processor guesses that, and need not wait for the line's state.
@@ -289,19 +292,32 @@ def _read_line(a: Arrays, me: Any, actor: int, number: int, line: int) -> int:
     a.last_lines[_at(number)] = line
     if state.holders & mine:
         if before == line:
-            return _waited(a, me, number, Wait.NEAR_HIT)
-        return _waited(a, me, number, Wait.FAR_HIT)
+            return _waited(a, me, number, Wait.NEAR_HIT, Wait.NEAR_HIT)
+        return _waited(a, me, number, Wait.FAR_HIT, Wait.FAR_HIT)
     state.holders |= mine
     if state.owner == NOBODY:
-        return _waited(a, me, number, Wait.CLEAN)
+        return _waited(a, me, number, Wait.CLEAN, Wait.CLEAN)
+    owner = state.owner
     state.owner = NOBODY
-    return _waited(a, me, number, Wait.TRANSFER)
+    if owner >> COMING_SHIFT == actor + 1:
+        return _waited(a, me, number, Wait.TRANSFER, PREFETCHED)
+    if segment.brings_next:
+        _bring(a, actor, line + 1)
+    return _waited(a, me, number, Wait.TRANSFER, Wait.TRANSFER)
 
 
 @_inner
-def _waited(a: Arrays, me: Any, number: int, kind: int) -> int:
-    """Count a wait for a line; return how long it is beside those that it overlaps."""
-    exposed, paid = a.exposed_ps[_at(number), _at(kind)], me.overlap_paid_ps
+def _bring(a: Arrays, actor: int, line: int) -> None:
+    """Let a line that somebody has modified come to an actor, until that one writes it again."""
+    state = a.lines[_at(line)]
+    if state.owner != NOBODY:
+        state.owner = (state.owner & _OWNER) | ((actor + 1) << COMING_SHIFT)
+
+
+@_inner
+def _waited(a: Arrays, me: Any, number: int, kind: int, price: int) -> int:
+    """Count a wait for a line at the price of a column; return how long it is beside those that it overlaps."""
+    exposed, paid = a.exposed_ps[_at(number), _at(price)], me.overlap_paid_ps
     wait = max(0, exposed - paid)
     if kind == Wait.TRANSFER and paid:
         wait = max(wait, a.fixed[0].stream_ps)

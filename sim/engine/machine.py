@@ -68,6 +68,7 @@ class Machine:
         self.first_line = {region: plan.first_line(region) for region in plan.regions}
         self.owner = [plan.first_owner] * plan.lines
         self.holders = [1 << plan.first_owner] * plan.lines
+        self.coming_to = [NOBODY] * (plan.lines + 1)
         self.last_line = [NOBODY] * len(plan.segments)
         self.overlap_paid_ps = [0] * len(plan.actors)
         self.stores_done_ps = [0] * len(plan.actors)
@@ -213,6 +214,10 @@ class Machine:
             elif self.owner[line] != NOBODY:
                 kind, latency = Wait.TRANSFER, latencies.transfer_ps
                 self.owner[line] = NOBODY
+                if self.coming_to[line] == actor:
+                    latency = min(latencies.transfer_ps, latencies.prefetched_ps)
+                elif segment.brings_next:
+                    self.coming_to[line + 1] = actor  # until somebody writes it again
             else:
                 kind, latency = Wait.CLEAN, latencies.clean_ps
             self.holders[line] |= mine
@@ -239,6 +244,7 @@ class Machine:
                 self.stores_done_ps[actor] = done + latencies.stream_ps if done > now else now + latencies.transfer_ps
             self.owner[line] = actor
             self.holders[line] = mine
+            self.coming_to[line] = NOBODY
         full_at = now + latencies.transfer_ps + (latencies.store_buffer - 1) * latencies.stream_ps
         self.store_stall_ps[actor] += max(0, self.stores_done_ps[actor] - full_at)
 

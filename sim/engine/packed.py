@@ -13,7 +13,7 @@ import numpy as np
 from sim.costs.draws import Traced, Values, most
 from sim.datapath.plan.plan import Plan, Wait
 from sim.datapath.plan.registers import Register
-from sim.engine.arrays import Arrays, Integers, changed, pack_structure
+from sim.engine.arrays import PREFETCHED, Arrays, Integers, changed, pack_structure
 from sim.engine.order import TieOrder
 
 #: Columns of `FIXED` that are prices.
@@ -87,11 +87,14 @@ def _priced(plan: Plan, places: Arrays) -> Iterator[tuple[Integers, list[Any]]]:
     yield places.segments["unit_ps"], [segment.unit_ps for segment in segments]
     yield places.segments["waits_before"], [segment.first.waits_before for segment in segments]
     yield places.segments["waits_after"], [segment.waits_after for segment in segments]
+    prefetches = latencies.prefetched_ps < latencies.transfer_ps
+    yield places.segments["brings_next"], [segment.brings_next and prefetches for segment in segments]
     waits = {
         Wait.NEAR_HIT: latencies.near_hit_ps,
         Wait.FAR_HIT: latencies.far_hit_ps,
         Wait.TRANSFER: latencies.transfer_ps,
         Wait.CLEAN: latencies.clean_ps,
+        PREFETCHED: latencies.prefetched_ps,
     }
     hidden = [(kind, segment.first.hidden_ps) for segment in segments for kind in Wait]
     yield places.exposed_ps, [most(0, waits.get(kind, 0) - hidden_ps) for kind, hidden_ps in hidden]

@@ -8,6 +8,7 @@
 #define LINE 64
 #define PAGE 4096
 #define MOST_BATCHES 256
+#define SHUFFLED(number, count) ((number) * ((number) + 1) / 2 % (count)) /* triangular, count a power of two: no stride for a prefetcher */
 
 static inline uint64_t ticks(void)
 {

@@ -11,7 +11,6 @@
 #define FRAGMENT 32768 /* as in ring.c */
 #define POOL_BYTES 2048
 #define POOL_STRIDE (2 * PAGE + LINE) /* as in ring.c: no two buffers in a page, and all cache sets used alike */
-#define SHUFFLED(number, count) ((number) * ((number) + 1) / 2 % (count)) /* triangular: no stride for a prefetcher */
 
 static void copy_rep(void *to, const void *from, size_t bytes)
 {

@@ -8,11 +8,15 @@
 #define CHAIN_LINES 128
 #define SPREAD 17 /* chained lines lie this many lines apart at least, so that no prefetcher helps */
 #define MOST_STREAM 512
+#define PAIR_LOADS 3
+#define PREFETCH_NS 500 /* between two lines of a pair: any prefetch has ended by then */
 
 struct region {
 	char *base;
 	void **first;
 	long lines;
+	double ticks_per_ns;
+	unsigned which; /* of the loads of a pair is timed */
 };
 
 static struct region *region(void)
@@ -52,6 +56,23 @@ static void dirty_stream(void *what)
 	char *at = one->base + CHAIN_LINES * SPREAD * LINE;
 	for (long number = 0; number < one->lines; number++)
 		*(volatile uint64_t *)(at + number * LINE) += 1;
+	__asm__ volatile("mfence" : : : "memory");
+}
+
+/* The first of two lines in one 128 bytes, far from those of other numbers. */
+static char *pair(const struct region *one, long number)
+{
+	long at = SHUFFLED(number, CHAIN_LINES) * SPREAD;
+	return one->base + at / 2 * 2 * LINE;
+}
+
+static void dirty_pairs(void *what)
+{
+	for (int number = 0; number < CHAIN_LINES; number++) {
+		char *first = pair(what, number);
+		((volatile uint64_t *)first)[1]++;
+		((volatile uint64_t *)(first + LINE))[1]++;
+	}
 	__asm__ volatile("mfence" : : : "memory");
 }
 
@@ -98,6 +119,30 @@ static void timed_stores(void *what)
 	batches_add(timing->all, ticks() - from, 1);
 }
 
+static uint64_t one_load(const char *at)
+{
+	uint64_t from = ticks();
+	(void)((const volatile uint64_t *)at)[1];
+	return ticks() - from;
+}
+
+/* One load at a time, of the first lines of all pairs (0), of the lines behind them (1), or of those once more (2). */
+static void timed_pairs(void *what)
+{
+	struct timing *timing = what;
+	uint64_t elapsed[PAIR_LOADS] = {0}, pause = PREFETCH_NS * timing->where->ticks_per_ns;
+	batches_start(timing->all);
+	for (int number = 0; number < CHAIN_LINES; number++) {
+		char *first = pair(timing->where, number);
+		elapsed[0] += one_load(first);
+		for (uint64_t from = ticks(); ticks() - from < pause;)
+			;
+		elapsed[1] += one_load(first + LINE);
+		elapsed[2] += one_load(first + LINE);
+	}
+	batches_add(timing->all, elapsed[timing->where->which], CHAIN_LINES);
+}
+
 /* One core modifies, then the other measures; `backward` swaps them. */
 static double between(task *modify, task *measure, long lines, int backward, int *disturbed)
 {
@@ -128,6 +173,16 @@ double transfer(long backward, int *disturbed)
 /* Argument: lines; the whole of them is timed. */
 double stream_loads(long lines, int *disturbed) { return between(dirty_stream, timed_stream, lines, 0, disturbed); }
 static double stream_stores(long lines, int *disturbed) { return between(dirty_stream, timed_stores, lines, 0, disturbed); }
+
+static double next_line(long which, int *disturbed)
+{
+	if (which < 0 || which >= PAIR_LOADS)
+		return NAN;
+	region()->which = which;
+	if (!region()->ticks_per_ns)
+		region()->ticks_per_ns = ticks_per_ns();
+	return between(dirty_pairs, timed_pairs, 0, 0, disturbed);
+}
 
 /* Ping-pong of one word: one way. */
 static struct {
@@ -176,6 +231,7 @@ const struct entry core_benchmarks[] = {
 	{"transfer", transfer},
 	{"stream_loads", stream_loads},
 	{"stream_stores", stream_stores},
+	{"next_line", next_line},
 	{"ping_pong", ping_pong},
 	{0},
 };

@@ -7,7 +7,7 @@ import statistics
 
 from sim.config.tables.cpu import Cpu
 from sim.host.entries import RULES, DerivedEntry, combine, line_fit, middles, per_round, present, primitive
-from sim.host.programs import CALLS_IN_KERNEL, HEAD_COPIES, LONG_COPIES, SHORT_COPIES, sizes
+from sim.host.programs import CALLS_IN_KERNEL, HEAD_COPIES, LONG_COPIES, NEXT_LINES, SHORT_COPIES, sizes
 from sim.host.recording import Recording
 from sim.host.serialisation import serialising
 
@@ -16,7 +16,7 @@ _TRAVEL_TOLERANCE = 0.1
 #: So far a copy's wait for its first line may be from the travel of lines before the CPUs are taken for moved.
 _PLACE_TOLERANCE = 0.25
 #: Entries whose series older recordings lack.
-LATER = ("serialisation.drain_tail", "serialisation.refill", "serialisation.lock_hidden")
+LATER = ("serialisation.drain_tail", "serialisation.refill", "serialisation.lock_hidden", "next_line_prefetch")
 _PROCESS = " (differs from process to process)"
 #: (primitive, benchmark, source): an instruction or sequence, repeated.
 BACK_TO_BACK = (
@@ -37,6 +37,7 @@ def derive(recording: Recording, nearest: Cpu) -> list[DerivedEntry]:
         *_instructions(recording),
         *_caches(recording),
         *_lines(recording, nearest),
+        _next_line(recording),
         *_tail(recording, copies),
         *copies,
     ]
@@ -150,6 +151,26 @@ def _lines(recording: Recording, nearest: Cpu) -> list[DerivedEntry]:
         ),
         *_exposure(recording, nearest),
     ]
+
+
+def _next_line(recording: Recording) -> DerivedEntry:
+    """Return how far the second of two adjacent modified lines is a hit in L2, as the first one has brought it.
+
+    Rounds count in which the first one takes about as long as lines between the CPUs do, and longer than such a hit.
+    """
+    names = *(f"next_line {which}" for which in NEXT_LINES), "transfer 0", "transfer 1"
+    size = sizes(recording.machine)
+    series = [recording.ns(name) for name in (*names, *(f"chase_huge {kib}" for kib in (size.l1_kib, size.l2_kib)))]
+    saved = [
+        fraction((first - second) / (first - held - (l2 - l1)))
+        for first, second, held, there, back, l1, l2 in per_round(series, list)
+        if abs((first - held) / _mean(there, back) - 1) <= _PLACE_TOLERANCE and first - held > 2 * (l2 - l1)
+    ]
+    source = (
+        "single loads of lines that the other core has modified, the second of two adjacent ones behind the first: "
+        "what it takes less than that, over what a hit in L2 would take less"
+    )
+    return DerivedEntry("next_line_prefetch", saved, source)
 
 
 def lines_of(count: int) -> int:

@@ -42,6 +42,7 @@ RULES = {
     "core_ghz": Rule("GHz", 0.05),
     "payload_exposed": Rule("fraction", 0.1, 0.05),
     "copy_tail": Rule("cycles", 0.2, 3.0),
+    "next_line_prefetch": Rule("fraction", 0.2, 0.05),
     "overlap": Rule("fraction", 0.15, 0.05),
     "serialisation.drain_tail": Rule("cycles", 0.1, 1.0),
     "serialisation.refill": Rule("cycles/instruction", 0.1, 0.05),

@@ -43,6 +43,7 @@ _REASONS = {
     "the vendor's figure": "reorder_buffer store_buffer l1_dtlb_entries stlb_entries serialisation.scheduler_entries",
     "needs all cores of the socket": "uncore_bandwidth",
     "no line took longer than a copy warm, or the CPUs were moved": "copy_tail",
+    "siblings share their caches, or the CPUs were moved": "next_line_prefetch",
     "adds less to a return than calls differ from process to process": "return_thunk",
 }
 #: Why an entry is not measured, where the reason is not the same for all.

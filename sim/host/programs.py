@@ -227,6 +227,8 @@ DIRTY_COPIES = (16, 64, 256, 1500, 4096, 9000)
 #: Calls of an empty function in the XDP program that a packet written to a TAP runs.
 CALLS_IN_KERNEL = (0, 16, 64, 128)
 HEAD_COPIES = (64, 512, 1500)
+#: Loads of the first of two adjacent modified lines, of the one behind it, and of that once more.
+NEXT_LINES = range(3)
 
 
 @dataclass(frozen=True)
@@ -274,6 +276,7 @@ def benchmarks(machine: HostMachine) -> list[str]:
         *(f"{name} {kib}" for kib in (size.l1_kib, *far) for name in independent),
         *_named(("transfer",), (0, 1)),
         *(f"{name} {lines}" for lines in (1, 8, 32, 64) for name in ("stream_loads", "stream_stores")),
+        *_named(("next_line",), NEXT_LINES),
         "ping_pong 200",
         *_named(("copy_warm",), (*SHORT_COPIES, 128, 192, *LONG_COPIES)),
         *_named(("copy_warm_fenced",), FENCED_COPIES),

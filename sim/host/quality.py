@@ -93,6 +93,7 @@ STEADY = 0.01  # of the time-stamp counter against the clock of the kernel
 #: Entries that are a cost of nothing on some CPUs; the others must be above 0.
 MAY_BE_ZERO = (
     *("primitives.stac", "primitives.clac", "primitives.clean_line", "overlap", "payload_exposed", "copy_tail"),
+    "next_line_prefetch",
     *("serialisation.drain_tail", "serialisation.refill", "serialisation.lock_hidden"),
 )
 

@@ -32,7 +32,7 @@ def plan_of(access, *overrides, **latencies):
     slow = ["calibration=null", f"access={access}", "virtqueue.event_idx=true", "driver.packet_cost=50000"]
     plan = build_plan(load_scenario(SEED, overrides=[*slow, *overrides]), access, 64)
     free = dict.fromkeys(("near_hit_ps", "far_hit_ps", "clean_ps"), 0)
-    own = {"transfer_ps": TRANSFER, "stream_ps": STREAM, "store_buffer": ENOUGH, **latencies}
+    own = {"transfer_ps": TRANSFER, "prefetched_ps": TRANSFER, "stream_ps": STREAM, "store_buffer": ENOUGH, **latencies}
     return replace(plan, latencies=replace(plan.latencies, **free, **own))
 
 
@@ -105,6 +105,61 @@ def test_behind_a_fence_a_transfer_takes_its_whole_latency(kind):
     waited = waits(kind, plan, 1)
     for label in ("refill", "descriptor"):
         assert waited[label][Wait.TRANSFER] == TRANSFER - hidden(plan, label)
+
+
+#: 4 descriptors to a line; a burst of 32 lies on 8.
+BURST, BURST_LINES = 32, 8
+PREFETCHED = 300_000
+
+
+@both_engines
+def test_every_second_line_comes_with_the_one_before(kind):
+    """What comes brings nothing itself: lines 0, 2, 4 and 6 take a whole transfer, 1, 3, 5 and 7 less of one."""
+    plan = plan_of("copy_user", f"driver.burst={BURST}", prefetched_ps=PREFETCHED)
+    waited = waits(kind, plan, BURST)
+    hidden_ps = hidden(plan, "descriptor")
+    pairs = BURST_LINES // 2
+    assert waited["descriptor"][Wait.TRANSFER] == pairs * (TRANSFER - hidden_ps) + pairs * (PREFETCHED - hidden_ps)
+    assert waited["refill"][Wait.TRANSFER] == TRANSFER - hidden(plan, "refill")  # a single field, once
+
+
+@both_engines
+@pytest.mark.parametrize("prefetched_ps", [TRANSFER, PREFETCHED])
+def test_a_line_that_is_written_after_it_has_come_takes_a_whole_transfer(kind, prefetched_ps):
+    """One packet at a time: what came with the line before was as the last lap left it."""
+    plan = plan_of("copy_user", "driver.burst=1", prefetched_ps=prefetched_ps)
+    packets = 12
+    assert waits(kind, plan, packets)["descriptor"][Wait.TRANSFER] == packets * (TRANSFER - hidden(plan, "descriptor"))
+
+
+@both_engines
+def test_lines_of_one_window_that_come_still_take_their_turn_on_the_way(kind):
+    plan = plan_of("uaccess_batched", f"driver.burst={BURST}", prefetched_ps=PREFETCHED)
+    waited = waits(kind, plan, BURST)["window_descriptors"]
+    assert waited[Wait.TRANSFER] == TRANSFER - hidden(plan, "window_descriptors") + (BURST_LINES - 1) * STREAM
+
+
+def test_entries_that_have_lines_of_their_own_bring_none():
+    overrides = ["virtqueue.indirect=true", "virtqueue.descriptors_per_packet=8"]
+    plan = build_plan(load_scenario(SEED, overrides=overrides), "copy_user", 64)
+    brings = {segment.read.region: segment.brings_next for segment in plan.segments if segment.read is not None}
+    assert {region: brings[region] for region in ("desc", "indirect")} == {"desc": True, "indirect": False}
+
+
+@pytest.mark.parametrize(("share", "saved_ns"), [(0, 0), (0.5, 50), (1, 100)])
+def test_what_comes_is_up_to_a_hit_at_the_reuse_level(share, saved_ns):
+    costs = {"line_transfer": 104, "l1_hit": 1, "l2_hit": 12, "l3_hit": 104}
+    given = [f"cpu.primitives.{name}={value}" for name, value in costs.items()]
+    case = [*given, "calibration=null", "cpu.core_ghz=3", f"cpu.next_line_prefetch={share}", "cpu.l1_bytes=1024"]
+    latencies = build_plan(load_scenario(SEED, overrides=case), "vmap", 64).latencies
+    assert latencies.far_hit_ps == 4000  # 12 cycles at 3 GHz
+    assert latencies.prefetched_ps == 1000 * (104 - saved_ns)
+
+
+def test_siblings_share_the_caches_that_a_line_would_come_into():
+    case = ["calibration=null", "cpu.next_line_prefetch=1", "placement.smt_siblings=true"]
+    latencies = build_plan(load_scenario(SEED, overrides=case), "vmap", 64).latencies
+    assert latencies.prefetched_ps == latencies.transfer_ps
 
 
 @both_engines

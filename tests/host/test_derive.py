@@ -132,6 +132,35 @@ def test_exposure_of_a_dirty_first_line_with_a_fence_and_without(made_up, neares
     assert entry.grade == "derived"
 
 
+#: Ticks of lines 60 ns away from a held one (120 ticks), and of a hit in L2, 4 ns (8 ticks) behind one in L1.
+PAIR = {"next_line 0": 150.0, "next_line 2": 30.0, "transfer 0": 120.0, "transfer 1": 120.0}
+
+
+def pair(machine, second, **changed):
+    size = sizes(machine)
+    hits = {f"chase_huge {size.l1_kib}": 2.0, f"chase_huge {size.l2_kib}": 10.0}
+    return PAIR | hits | {"next_line 1": second} | changed
+
+
+@pytest.mark.parametrize(("second", "saved"), [(150.0, 0), (155.0, 0), (94.0, 0.5), (38.0, 1), (30.0, 1)])
+def test_a_line_that_comes_with_the_one_before_is_a_hit_in_l2(second, saved, made_up, machine, nearest):
+    # A whole hit would take 120 - 8 = 112 ticks less.
+    assert value(derive(made_up(pair(machine, second)), nearest), "next_line_prefetch")[0] == pytest.approx(saved)
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [{"next_line 0": 60.0}, {"next_line 0": 310.0}, {"transfer 0": 12.0, "transfer 1": 12.0, "next_line 0": 42.0}],
+)
+def test_rounds_in_which_the_cpus_are_moved_or_siblings_say_nothing_of_the_next_line(
+    changed, made_up, machine, nearest
+):
+    (entry,) = [
+        entry for entry in derive(made_up(pair(machine, 40.0) | changed), nearest) if entry.key == "next_line_prefetch"
+    ]
+    assert entry.repeats == []
+
+
 #: Copies with a first line that is 50 ns away: short ones start in 9 cycles, long ones in 30; 50 bytes a cycle.
 TAILS = {
     **{f"copy_warm {n}": (30 + n / 50) / 2 for n in LONG_COPIES},
@@ -169,6 +198,14 @@ def test_tables_hold_the_tails_that_were_measured(name, cpu):
     tail, entry = value(derive(recording_of(name), table), "copy_tail")
     assert table.copy_tail.low <= max(0, min(entry.spans)) < max(entry.spans) <= table.copy_tail.high
     assert table.copy_tail.low <= max(0, tail) <= table.copy_tail.high
+
+
+def test_the_table_holds_what_next_lines_saved():
+    table = load_table("cpu", "zen4")
+    saved, entry = value(derive(recording_of("zen4-vm-lines"), table), "next_line_prefetch")
+    assert len(entry.repeats) >= 8  # of 11 rounds; the CPUs were moved in the others
+    assert table.next_line_prefetch.low <= min(entry.repeats)
+    assert table.next_line_prefetch.value == pytest.approx(saved, abs=0.05)
 
 
 def test_fractions_stay_fractions(made_up, nearest):

@@ -117,7 +117,7 @@ def test_what_was_measured_is_carried_with_its_repeats(made_up):
 def test_a_recorded_zen3_drains_little_refills_nothing_and_hides_its_locks():
     recording = recording_of("zen3-vm")
     profile = build_profile(recording, "this-host")
-    assert profile.missing == {}
+    assert set(profile.missing) == {"next_line_prefetch"}  # timed since
     lfence = profile.cpu.primitives["lfence"].value
     alone, doubled = (statistics.median(added(recording, name, 28)) for name in ("work_lfence", "work_two_lfences"))
     assert doubled - alone == pytest.approx(lfence, rel=0.1)  # the second finds nothing to drain

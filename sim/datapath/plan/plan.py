@@ -12,7 +12,7 @@ from sim.costs.audit import Ledger
 from sim.costs.draws import somewhere, total
 from sim.costs.table import Component
 from sim.datapath.plan.registers import Condition, Effect, Register
-from sim.datapath.plan.step import LineAccess, Row
+from sim.datapath.plan.step import LINE_BYTES, LineAccess, Row
 from sim.datapath.traffic import Arrivals, SizeClasses
 
 #: Actors that are always at it and never what bounds a rate.
@@ -47,6 +47,11 @@ class Segment:
         return self.first.access if self.first.reads else None
 
     @cached_property
+    def brings_next(self) -> bool:
+        """Whether lines behind those that it reads come along: they hold the next entries, smaller than a line."""
+        return self.read is not None and 0 < self.read.stride < LINE_BYTES
+
+    @cached_property
     def fills_ring(self) -> bool:
         """Whether what is posted on the ring (of queue 0) and not yet used changes at its end."""
         return any(effect.target in (Register.RING_AVAIL_IDX, Register.RING_USED_IDX) for effect in self.effects)
@@ -70,11 +75,15 @@ class Wait(IntEnum):
 
 @dataclass(frozen=True)
 class Latencies:
-    """Waiting times of memory accesses, in whole picoseconds, and the store buffer."""
+    """Waiting times of memory accesses, in whole picoseconds, and the store buffer.
+
+    `prefetched_ps` is that of a transfer whose line comes with the one before it.
+    """
 
     near_hit_ps: int
     far_hit_ps: int
     transfer_ps: int
+    prefetched_ps: int
     clean_ps: int
     stream_ps: int
     store_buffer: int

@@ -30,6 +30,7 @@ WORDS = (
     ("cpu.overlap", "how much of a load's latency later work hides when no barrier stands between them"),
     ("cpu.payload_exposed", "how much of the latency of a packet's first line its copy waits for"),
     ("cpu.copy_tail", "what of a copy runs only once its first dirty line is there; the rest runs while that travels"),
+    ("cpu.next_line_prefetch", "how far a miss on a line of a ring brings the next one along, so that it is a hit"),
     ("kernel.work_scale", "factor on all counted instructions, for another kernel configuration than the one counted"),
     ("ideal", "no checks, fences or SMAP toggles at all, on metadata and on copies: a bound and no patch"),
 )
