@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 import yaml
 
@@ -13,7 +15,7 @@ from sim.costs.audit import fields
 from sim.datapath import build_plan
 from sim.study.questions.capacity import offered
 from sim.study.runs import asked, structures
-from sim.study.runs.asked import every_point, first_point, load_scenario, load_sides, unread
+from sim.study.runs.asked import Ways, every_point, first_point, load_scenario, load_sides, scenarios_of, unread
 from sim.study.runs.structures import ledger_of
 from sim.study.sensitivity.study import load_sensitivity
 from sim.study.sweep.run import load_sweep
@@ -45,6 +47,38 @@ def test_a_key_that_nothing_reads_is_refused_with_what_it_would_need(name, text,
     with pytest.raises(ConfigError) as refused:
         load_scenario(name, overrides=[*SHORT, text])
     assert str(refused.value) == f"{text}: is not read in this scenario; it would need {needs}"
+
+
+class Thorough(Ways):
+    """Tries another value of every key, read or not."""
+
+    def _is_read(self, other):
+        return True
+
+
+@pytest.mark.deep
+@pytest.mark.parametrize("name", sorted(names("scenario"))[::9])
+def test_another_value_of_a_key_that_is_not_read_is_no_way(name):
+    scenarios = scenarios_of(name)
+    scenario = scenarios.load({})
+    read = asked._reading(scenario, build_plan(*first_point(scenario)[0]).ledger)
+    ways, thorough = (kind(scenarios, scenario, {}, ()) for kind in (Ways, Thorough))
+    idle = [key for key, _, _ in fields(scenario) if asked._is_asked(key) and not read(key)]
+    assert [ways.of(key) for key in idle] == [thorough.of(key) for key in idle]
+
+
+def test_a_refusal_looks_at_no_value_of_another_key_that_is_not_read():
+    scenarios = scenarios_of(SEED)
+    scenario = scenarios.load({})
+    read = asked._reading(scenario, build_plan(*first_point(scenario)[0]).ledger)
+    looks = []
+    for kind in (Ways, Thorough):
+        number = itertools.count()
+        kind(scenarios, scenario, {}, ()).of("virtqueue.iotlb_miss_cost", lambda number=number: next(number))
+        looks.append(next(number))
+    in_vain = sum(not read(other) for other, _ in asked._changes(scenario))
+    assert in_vain > 100
+    assert looks[1] - looks[0] == in_vain - 1  # one look at the scenario as it is
 
 
 def test_sizes_beside_a_mix_are_refused():

@@ -31,6 +31,8 @@ _LABELS = ("name", "title", "source")
 _OF_FUNCTIONS = ("kernel.functions", "kernel.routines")
 #: Combinations of a study's values that are looked at, before a key that none has read is refused.
 _MOST_COMBINATIONS = 256
+#: The way of a scenario that is not changed.
+_AS_IT_IS = ""
 #: So many ways in which a key would be read are named.
 _NAMED_WAYS = 3
 
@@ -304,12 +306,18 @@ class Ways:
         found when it is asked again.
         """
         self._looking = looking
-        texts = (f"{other}={_spelled(value)}" for other, value in _changes(self._scenario))
+        changes = (change for change in _changes(self._scenario) if self._is_read(change[0]))
+        texts = (f"{other}={_spelled(value)}" for other, value in changes)
         ways = [*islice((text for text in texts if self._reads(key, text, self._changed)), _NAMED_WAYS)]
         if ways:
             return ways
         named = (name for name in sorted(paths.names("scenario")) if self._reads(key, name, self._shipped))
         return [f"what {name} has" for name in islice(named, _NAMED_WAYS)]
+
+    def _is_read(self, other: str) -> bool:
+        """Return whether the scenario reads a key as it is: where it does not, another value changes nothing."""
+        read = self._read_by(_AS_IT_IS, False, lambda _: self._scenario)
+        return read is None or read(other)
 
     def _changed(self, text: str) -> Scenario:
         return self._scenarios.load(self._settings, [*self._overrides, text])
@@ -319,15 +327,17 @@ class Ways:
 
     def _reads(self, key: str, way: str, load: Callable[[str], Scenario]) -> bool:
         """Return whether the first point that is asked for reads a key in a scenario; what cannot be had reads none."""
-        functions = key.startswith(_OF_FUNCTIONS)
+        read = self._read_by(way, key.startswith(_OF_FUNCTIONS), load)
+        return read is not None and read(key)
+
+    def _read_by(self, way: str, functions: bool, load: Callable[[str], Scenario]) -> Callable[[str], bool] | None:
         if (way, functions) not in self._read:
             self._looking()
             read = None
             with suppress(ConfigError):
                 read = self._read_by_first(load(way), functions)
             self._read[way, functions] = read
-        read = self._read[way, functions]
-        return read is not None and read(key)
+        return self._read[way, functions]
 
     def _read_by_first(self, scenario: Scenario, functions: bool) -> Callable[[str], bool] | None:
         """Return what says whether the first point that is asked for reads a key; ConfigError where it has no Plan."""
