@@ -1,8 +1,12 @@
-"""Settings of all tests: no deadlines, since the machines that run them are shared; the longest start first."""
+"""Settings of all tests: no deadlines, since the machines that run them are shared; the longest start first.
+
+Garbage is looked for as seldom as in a command: as often as Python does takes a tenth of the time of all tests.
+"""
 
 from __future__ import annotations
 
 import fcntl
+import gc
 import os
 import pickle
 from collections.abc import Callable
@@ -11,12 +15,15 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hypothesis import settings
 
+from sim.cli import YOUNG_OBJECTS
+
 if TYPE_CHECKING:
     from sim.study.evidence.validate import Validation
     from sim.study.review.review import Review
 
 settings.register_profile("shared-machine", deadline=None)
 settings.load_profile("shared-machine")
+gc.set_threshold(YOUNG_OBJECTS)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

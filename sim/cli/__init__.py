@@ -67,7 +67,7 @@ _INTERRUPTED = 128 + signal.SIGINT
 
 #: So many new objects are left before those in circles are looked for among them: to look after 700 of them, as Python
 #: does, takes a tenth of the time of a command, and finds little.
-_YOUNG_OBJECTS = 50_000
+YOUNG_OBJECTS = 50_000
 
 #: What stands for the signs of tables where the encoding of an output lacks them.
 _STAND_INS = {"\u00b1": "~", "\u2192": ">", "\u2026": ".", "\u2500": "-", "\ufffd": "?"}
@@ -98,7 +98,7 @@ def main() -> None:
         raise KeyboardInterrupt
 
     signal.signal(signal.SIGTERM, terminate)
-    gc.set_threshold(_YOUNG_OBJECTS)
+    gc.set_threshold(YOUNG_OBJECTS)
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # matrices are small: its threads wait longer than they work
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")  # to look for one reads about every installed package
     _print_in_any_encoding()

@@ -112,7 +112,7 @@ def test_user_windows_and_fences(row: Counted) -> None:
 
 
 #: Frames of 1500 B in slabs of 2 KiB, 256 of them under way: these kernels give slabs back to the page allocator, which
-#: they do neither with 64 B nor with 32 frames (docs/mismatches.md, number 25). By how much the model is below.
+#: they do neither with 64 B nor with 32 frames (docs/mismatches.md, number 32). By how much the model is below.
 SLABS_GIVEN_BACK = {("v6.12", 256, 1500): 0.04, ("v7.3", 256, 1500): 0.037}
 
 
