@@ -1,6 +1,6 @@
 """Settings of all tests: no deadlines, since the machines that run them are shared; the longest start first.
 
-Garbage is looked for as seldom as in a command: as often as Python does takes a tenth of the time of all tests.
+Garbage is looked for as seldom as in a command: as often as Python does takes a twelfth of their time.
 """
 
 from __future__ import annotations

@@ -206,14 +206,16 @@ class CostTable:
         window = least(self.cpu.reorder_buffer.value, instructions)
         return round(self.cpu.overlap.value * window * self.cpi * self.cycle_ps)
 
-    def prefetch_saves_ps(self, transfer_ps: int, hit_ps: int) -> int:
-        """Return what a transfer takes less whose line comes with the one before: up to what makes it a hit.
+    def prefetched_ps(self) -> int:
+        """Return the price of a transfer whose line comes with the one before: as far as it comes, a hit in L2.
 
         Siblings share the caches that it would come into.
         """
+        transfer_ps = self.whole_ps(self.transfer_primitive)
         if self.transfer_primitive == "line_transfer_smt":
-            return 0
-        return round(self.cpu.next_line_prefetch.value * most(0, transfer_ps - hit_ps))
+            return transfer_ps
+        share = self.cpu.next_line_prefetch.value
+        return transfer_ps - round(share * most(0, transfer_ps - self._where(share > 0, "l2_hit")))
 
     def reuse_hits(self, footprint_bytes: float) -> dict[str, bool]:
         """Say of each level whether a line comes from it that is met again after so much other data (DESIGN 6b.5)."""

@@ -315,12 +315,11 @@ def _polls_per_timeout(plan: Plan, timeout_us: float) -> int:
 
 
 def _latencies(scenario: Scenario, variant: Access, table: CostTable, hits: Mapping[str, bool]) -> Latencies:
-    far_hit_ps, transfer_ps = table.reuse_hit_ps(hits), table.whole_ps(table.transfer_primitive)
     return Latencies(
         near_hit_ps=table.whole_ps("l1_hit"),
-        far_hit_ps=far_hit_ps,
-        transfer_ps=transfer_ps,
-        prefetched_ps=transfer_ps - table.prefetch_saves_ps(transfer_ps, far_hit_ps),
+        far_hit_ps=table.reuse_hit_ps(hits),
+        transfer_ps=table.whole_ps(table.transfer_primitive),
+        prefetched_ps=table.prefetched_ps(),
         clean_ps=table.whole_ps(_clean_level(scenario, variant)),
         stream_ps=table.whole_ps("line_stream"),
         store_buffer=whole(scenario.cpu.store_buffer.value),

@@ -65,13 +65,14 @@ CHANGE = _columns("target kept source factor constant limit")
 FIXED = _columns("transfer_ps stream_ps store_buffer backlog posted used handled fuzz fuzz_start sizes_start")
 #: One row per cache line.
 LINE = _columns("owner holders")
-#: Who owns a line: an actor; where the line comes to another one, that one plus 1 stands above so many bits.
+#: Who owns a line is the number of an actor; of one that comes to another actor, that one's number plus 1 stands above
+#: so many bits. Nobody but its owner holds such a line.
 COMING_SHIFT = 16
 #: One row per actor.
 ACTOR = _columns("segment phase due_ps priority rank arrived_ps overlap_paid_ps stores_done_ps store_stall_ps")
 
 
-#: Column of `exposed_ps` of a transfer whose line comes with the one before it: no line is waited for in its own kind.
+#: Column of `exposed_ps` for a transfer whose line comes with the one before it; no load waits for stores.
 PREFETCHED = Wait.STORES
 
 
@@ -223,7 +224,7 @@ LAYOUT = int.from_bytes(
             ]
             + [ZERO, NEVER, NOBODY, IN_SEGMENT, LINE_SHIFT, histogram.SUB_BITS, histogram.buckets()]
             + [traffic.GAMMA, traffic.FIRST_FACTOR, traffic.SECOND_FACTOR, traffic.SHIFTS, traffic.DRAW_BITS]
-            + [order.PRIORITY_SHIFT, OCCUPIED_SHIFT, traffic.LAST_PS]
+            + [order.PRIORITY_SHIFT, OCCUPIED_SHIFT, COMING_SHIFT, int(PREFETCHED), traffic.LAST_PS]
         ).encode()
     ).digest()[:7]
 )

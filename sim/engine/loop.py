@@ -49,7 +49,6 @@ _at = np.uint64
 _ARRIVED, _TAKEN, _DROPPED, _BURST_LEFT = Register.ARRIVED, Register.TAKEN, Register.DROPPED, Register.BURST_LEFT
 _RING_AVAIL_IDX, _RING_USED_IDX = Register.RING_AVAIL_IDX, Register.RING_USED_IDX
 _LOW, _OWNER = (1 << OCCUPIED_SHIFT) - 1, (1 << COMING_SHIFT) - 1
-_TRANSFER = int(Wait.TRANSFER)
 _EXECUTIONS, _UNITS, _WAITS_PS, _WAIT_EVENTS, _CLASSES = (int(column) for column in Count)
 
 
@@ -308,7 +307,7 @@ def _read_line(a: Arrays, me: Any, actor: int, segment: Any, number: int, line: 
 
 @_inner
 def _bring(a: Arrays, actor: int, line: int) -> None:
-    """Let a line that somebody has modified come to an actor, until that one writes it again."""
+    """Let a line that somebody has modified come to an actor, until it is written again."""
     state = a.lines[_at(line)]
     if state.owner != NOBODY:
         state.owner = (state.owner & _OWNER) | ((actor + 1) << COMING_SHIFT)

@@ -68,7 +68,7 @@ class Machine:
         self.first_line = {region: plan.first_line(region) for region in plan.regions}
         self.owner = [plan.first_owner] * plan.lines
         self.holders = [1 << plan.first_owner] * plan.lines
-        self.coming_to = [NOBODY] * (plan.lines + 1)
+        self.coming_to = [NOBODY] * (plan.lines + 1)  # one more, that comes with the last one
         self.last_line = [NOBODY] * len(plan.segments)
         self.overlap_paid_ps = [0] * len(plan.actors)
         self.stores_done_ps = [0] * len(plan.actors)

@@ -8,7 +8,7 @@
 #define CHAIN_LINES 128
 #define SPREAD 17 /* chained lines lie this many lines apart at least, so that no prefetcher helps */
 #define MOST_STREAM 512
-#define PAIR_LOADS 3
+#define PAIR_LOADS 4
 #define PREFETCH_NS 500 /* between two lines of a pair: any prefetch has ended by then */
 
 struct region {
@@ -126,11 +126,12 @@ static uint64_t one_load(const char *at)
 	return ticks() - from;
 }
 
-/* One load at a time, of the first lines of all pairs (0), of the lines behind them (1), or of those once more (2). */
+/* One load at a time, of the first lines of all pairs (0), of the lines behind them (1), or of those once more (2); or of
+   the first ones again (3), for another look at how far apart the CPUs are. */
 static void timed_pairs(void *what)
 {
 	struct timing *timing = what;
-	uint64_t elapsed[PAIR_LOADS] = {0}, pause = PREFETCH_NS * timing->where->ticks_per_ns;
+	uint64_t elapsed[PAIR_LOADS - 1] = {0}, pause = PREFETCH_NS * timing->where->ticks_per_ns;
 	batches_start(timing->all);
 	for (int number = 0; number < CHAIN_LINES; number++) {
 		char *first = pair(timing->where, number);
@@ -140,7 +141,7 @@ static void timed_pairs(void *what)
 		elapsed[1] += one_load(first + LINE);
 		elapsed[2] += one_load(first + LINE);
 	}
-	batches_add(timing->all, elapsed[timing->where->which], CHAIN_LINES);
+	batches_add(timing->all, elapsed[timing->where->which % (PAIR_LOADS - 1)], CHAIN_LINES);
 }
 
 /* One core modifies, then the other measures; `backward` swaps them. */

@@ -13,10 +13,15 @@ from sim.host.serialisation import serialising
 
 LINE = 64
 _TRAVEL_TOLERANCE = 0.1
-#: So far a copy's wait for its first line may be from the travel of lines before the CPUs are taken for moved.
+#: So far a load's or a copy's wait for a line may be from the travel of lines before the CPUs are taken for moved.
 _PLACE_TOLERANCE = 0.25
-#: Entries whose series older recordings lack.
-LATER = ("serialisation.drain_tail", "serialisation.refill", "serialisation.lock_hidden", "next_line_prefetch")
+#: Entries whose series older recordings lack, each with a benchmark of its own.
+LATER = {
+    "serialisation.drain_tail": "work_lfence 14",
+    "serialisation.refill": "work_lfence 14",
+    "serialisation.lock_hidden": "work_spin_lock 112",
+    "next_line_prefetch": "next_line 3",
+}
 _PROCESS = " (differs from process to process)"
 #: (primitive, benchmark, source): an instruction or sequence, repeated.
 BACK_TO_BACK = (
@@ -156,15 +161,17 @@ def _lines(recording: Recording, nearest: Cpu) -> list[DerivedEntry]:
 def _next_line(recording: Recording) -> DerivedEntry:
     """Return how far the second of two adjacent modified lines is a hit in L2, as the first one has brought it.
 
-    Rounds count in which the first one takes about as long as lines between the CPUs do, and longer than such a hit.
+    Rounds count in which the first one takes about as long as lines between the CPUs do, before and behind, and longer
+    than such a hit.
     """
     names = *(f"next_line {which}" for which in NEXT_LINES), "transfer 0", "transfer 1"
     size = sizes(recording.machine)
     series = [recording.ns(name) for name in (*names, *(f"chase_huge {kib}" for kib in (size.l1_kib, size.l2_kib)))]
     saved = [
         fraction((first - second) / (first - held - (l2 - l1)))
-        for first, second, held, there, back, l1, l2 in per_round(series, list)
-        if abs((first - held) / _mean(there, back) - 1) <= _PLACE_TOLERANCE and first - held > 2 * (l2 - l1)
+        for first, second, held, again, there, back, l1, l2 in per_round(series, list)
+        if all(abs((line - held) / _mean(there, back) - 1) <= _PLACE_TOLERANCE for line in (first, again))
+        and first - held > 2 * (l2 - l1)
     ]
     source = (
         "single loads of lines that the other core has modified, the second of two adjacent ones behind the first: "

@@ -171,7 +171,8 @@ def _judged(
         refused |= {entry.key: clock for entry in entries}
     refused = impossible(entries) | refused
     unknown = {entry.key for entry in entries if not entry.repeats}
-    missing = {key: "not measured (the recording has no such series)" for key in LATER if key in unknown}
+    lacking = [key for key, benchmark in LATER.items() if benchmark not in recording.series]
+    missing = {key: "not measured (the recording has no such series)" for key in lacking if key in unknown}
     if recording.machine.safe_ret and not calls_in_kernel(recording):
         missing["primitives.safe_ret, in the kernel"] = "not measured (needs root, /dev/net/tun and bpf())"
     return split(entries, refused), refused, missing

@@ -227,8 +227,8 @@ DIRTY_COPIES = (16, 64, 256, 1500, 4096, 9000)
 #: Calls of an empty function in the XDP program that a packet written to a TAP runs.
 CALLS_IN_KERNEL = (0, 16, 64, 128)
 HEAD_COPIES = (64, 512, 1500)
-#: Loads of the first of two adjacent modified lines, of the one behind it, and of that once more.
-NEXT_LINES = range(3)
+#: Loads of the first of two adjacent modified lines, of the one behind it, of that once more, and of the first again.
+NEXT_LINES = range(4)
 
 
 @dataclass(frozen=True)

@@ -43,6 +43,8 @@ def header() -> str:
         "IN_SEGMENT": arrays.IN_SEGMENT,
         "NEVER": arrays.NEVER,
         "LINE_SHIFT": LINE_SHIFT,
+        "COMING_SHIFT": arrays.COMING_SHIFT,
+        "PREFETCHED": int(arrays.PREFETCHED),
         "SUB_BITS": histogram.SUB_BITS,
         "LAST_BUCKET": histogram.buckets() - 1,
         "OCCUPIED_SHIFT": arrays.OCCUPIED_SHIFT,

@@ -121,9 +121,9 @@ INLINE struct span span_of(const struct arrays *a, const struct access *access)
 	return span;
 }
 
-INLINE int64_t waited(struct arrays *a, struct actor *me, int64_t number, int64_t kind)
+INLINE int64_t waited(struct arrays *a, struct actor *me, int64_t number, int64_t kind, int64_t price)
 {
-	int64_t exposed = a->exposed_ps[number * a->exposed_columns + kind], paid = me->overlap_paid_ps;
+	int64_t exposed = a->exposed_ps[number * a->exposed_columns + price], paid = me->overlap_paid_ps;
 	int64_t wait = max64(0, exposed - paid);
 	if (kind == WAIT_TRANSFER && paid)
 		wait = max64(wait, a->fixed->stream_ps);
@@ -134,38 +134,44 @@ INLINE int64_t waited(struct arrays *a, struct actor *me, int64_t number, int64_
 }
 
 /* Kinds are told apart by where the code goes, which a compiler must not turn into a choice of numbers. */
-INLINE int64_t read_line(struct arrays *a, struct actor *me, int64_t mine, int64_t number, int64_t line)
+INLINE int64_t read_line(struct arrays *a, struct actor *me, int64_t actor, const struct segment *segment, int64_t number, int64_t line)
 {
+	int64_t mine = (int64_t)1 << actor;
 	struct line *state = a->lines + line;
 	int64_t before = a->last_lines[number];
 	a->last_lines[number] = line;
 	if (state->holders & mine) {
 		if (before != line)
-			return waited(a, me, number, WAIT_FAR_HIT);
+			return waited(a, me, number, WAIT_FAR_HIT, WAIT_FAR_HIT);
 		__asm__ volatile("");
-		return waited(a, me, number, WAIT_NEAR_HIT);
+		return waited(a, me, number, WAIT_NEAR_HIT, WAIT_NEAR_HIT);
 	}
 	state->holders |= mine;
 	if (state->owner == NOBODY)
-		return waited(a, me, number, WAIT_CLEAN);
+		return waited(a, me, number, WAIT_CLEAN, WAIT_CLEAN);
+	int64_t owner = state->owner;
 	state->owner = NOBODY;
-	return waited(a, me, number, WAIT_TRANSFER);
+	if (owner >> COMING_SHIFT == actor + 1)
+		return waited(a, me, number, WAIT_TRANSFER, PREFETCHED);
+	if (segment->brings_next && state[1].owner != NOBODY)
+		state[1].owner = (state[1].owner & (((int64_t)1 << COMING_SHIFT) - 1)) | (actor + 1) << COMING_SHIFT;
+	return waited(a, me, number, WAIT_TRANSFER, WAIT_TRANSFER);
 }
 
-INLINE int64_t read_lines(struct arrays *a, struct actor *me, int64_t mine, const struct segment *segment, int64_t number)
+INLINE int64_t read_lines(struct arrays *a, struct actor *me, int64_t actor, const struct segment *segment, int64_t number)
 {
 	if (segment->read == IN_SEGMENT) {
 		int64_t start = segment->read_offset + masked(a, segment->read_index, segment->read_scale, segment->read_plus, segment->read_mask);
 		int64_t first = segment->read_line + (start >> LINE_SHIFT), last = segment->read_line + ((start + segment->read_last) >> LINE_SHIFT);
-		int64_t wait = read_line(a, me, mine, number, first);
-		return first == last ? wait : wait + read_line(a, me, mine, number, last);
+		int64_t wait = read_line(a, me, actor, segment, number, first);
+		return first == last ? wait : wait + read_line(a, me, actor, segment, number, last);
 	}
 	struct span span = span_of(a, a->accesses + segment->read);
 	int64_t total = 0;
 	for (int64_t line = span.first; line <= span.last; line++)
-		total += read_line(a, me, mine, number, line);
+		total += read_line(a, me, actor, segment, number, line);
 	for (int64_t line = span.front; line <= span.front_last; line++)
-		total += read_line(a, me, mine, number, line);
+		total += read_line(a, me, actor, segment, number, line);
 	return total;
 }
 
@@ -295,7 +301,7 @@ INLINE int64_t begin(struct arrays *a, struct actor *me, int64_t actor, const st
 	if (segment->asks_at_start)
 		duration += units_and_class_ps(a, segment, number);
 	if (segment->read != NOBODY)
-		duration += read_lines(a, me, (int64_t)1 << actor, segment, number);
+		duration += read_lines(a, me, actor, segment, number);
 	if (segment->waits_after)
 		me->overlap_paid_ps = 0;
 	++*count_of(a, number, COUNT_EXECUTIONS);

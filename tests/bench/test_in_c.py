@@ -40,7 +40,8 @@ def plan_of(name, *overrides):
     [
         ("virtio-user-xdp1-tap", ()),
         ("virtio-user-packed", ()),
-        ("virtio-user-receive-skb", ()),
+        ("virtio-user-xdp1-tap", ("cpu=zen4",)),
+        ("virtio-user-receive-skb", ("cpu.next_line_prefetch=1",)),
         ("four-queues-one-worker", ()),
         ("virtio-user-xdp1-tap", ("traffic.mix=imix",)),
         ("virtio-user-xdp1-tap", ("traffic.load={kind: poisson, pps: 3000000}",)),

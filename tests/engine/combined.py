@@ -61,6 +61,7 @@ FEATURES: dict[str, Draw] = {
     "kernel": lambda draw: draw.choice(sorted(paths.names("kernel"))),
     "cpu": lambda draw: draw.choice(sorted(paths.names("cpu"))),
     "access": lambda draw: draw.choice(sorted(paths.names("access"))),
+    "cpu.next_line_prefetch": lambda draw: str(draw.choice([0, 0.5, 1])),
     "mitigations.smap": _flag,
     "mitigations.spectre_v1": _flag,
     "mitigations.hardened_usercopy": _flag,
@@ -208,7 +209,13 @@ def _latencies(draw: random.Random) -> dict[str, int]:
     """Latencies of no CPU in some cases: around hidden times and costs of rows, in any order."""
     if draw.random() < 0.7:
         return {}
-    most = {"near_hit_ps": 20_000, "far_hit_ps": 20_000, "transfer_ps": 100_000, "clean_ps": 50_000}
+    most = {
+        "near_hit_ps": 20_000,
+        "far_hit_ps": 20_000,
+        "transfer_ps": 100_000,
+        "clean_ps": 50_000,
+        "prefetched_ps": 120_000,
+    }
     drawn = {name: draw.randint(0, limit) for name, limit in (most | {"stream_ps": 30_000}).items()}
     return drawn | {"store_buffer": draw.randint(1, 60)}
 

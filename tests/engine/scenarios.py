@@ -55,6 +55,7 @@ latencies = st.fixed_dictionaries(
         "near_hit_ps": st.integers(0, 20_000),
         "far_hit_ps": st.integers(0, 20_000),
         "transfer_ps": st.integers(0, 100_000),
+        "prefetched_ps": st.integers(0, 120_000),
         "clean_ps": st.integers(0, 50_000),
         "stream_ps": st.integers(0, 30_000),
         "store_buffer": st.integers(1, 60),

@@ -142,18 +142,44 @@ def test_lines_of_one_window_that_come_still_take_their_turn_on_the_way(kind):
 def test_entries_that_have_lines_of_their_own_bring_none():
     overrides = ["virtqueue.indirect=true", "virtqueue.descriptors_per_packet=8"]
     plan = build_plan(load_scenario(SEED, overrides=overrides), "copy_user", 64)
-    brings = {segment.read.region: segment.brings_next for segment in plan.segments if segment.read is not None}
-    assert {region: brings[region] for region in ("desc", "indirect")} == {"desc": True, "indirect": False}
+    brings = {(segment.read.region, segment.brings_next) for segment in plan.segments if segment.read is not None}
+    assert {place for place in brings if place[0] in ("desc", "indirect")} == {("desc", True), ("indirect", False)}
 
 
+def test_a_line_comes_to_who_missed_last_and_until_it_is_written():
+    plan = plan_of("copy_user", prefetched_ps=PREFETCHED)
+    (segment,) = (one for one in plan.segments if one.read and (one.read.region, one.actor) == ("desc", 0))
+    machine, place = Machine(plan), plan.first_line("desc")
+    whole, less = (latency - segment.first.hidden_ps for latency in (TRANSFER, PREFETCHED))
+
+    def paid(actor, line):
+        machine.overlap_paid_ps = [0] * 3
+        access = LineAccess("desc", False, 16, 64 * line, stride=16)
+        return machine._read(replace(segment, actor=actor, first=replace(segment.first, access=access)))
+
+    def written(*lines):
+        for line in lines:
+            access = LineAccess("desc", True, 16, 64 * line)
+            machine._write(replace(segment, actor=1, last=replace(segment.last, access=access)), 0)
+
+    assert [paid(0, 0), paid(0, 1), paid(0, 2)] == [whole, less, whole]
+    written(0, 1)
+    assert [paid(0, 0), paid(2, 1)] == [whole, whole]  # it comes to the first reader
+    written(0, 1)
+    assert [paid(0, 0), written(0), paid(2, 0), paid(2, 1)] == [whole, None, whole, less]  # to the last one
+    written(0, 1)
+    assert [paid(0, 0), written(1), paid(0, 1)] == [whole, None, whole]
+    assert machine.coming_to[place + 2] == 0
+
+
+@pytest.mark.parametrize("ring", [64, 256, 4096])  # met again, a line comes from L1, L2 or L3
 @pytest.mark.parametrize(("share", "saved_ns"), [(0, 0), (0.5, 50), (1, 100)])
-def test_what_comes_is_up_to_a_hit_at_the_reuse_level(share, saved_ns):
-    costs = {"line_transfer": 104, "l1_hit": 1, "l2_hit": 12, "l3_hit": 104}
+def test_what_comes_is_up_to_a_hit_in_l2(share, saved_ns, ring):
+    costs = {"line_transfer": 104, "l1_hit": 1, "l2_hit": 12, "l3_hit": 60}
     given = [f"cpu.primitives.{name}={value}" for name, value in costs.items()]
-    case = [*given, "calibration=null", "cpu.core_ghz=3", f"cpu.next_line_prefetch={share}", "cpu.l1_bytes=1024"]
+    case = [*given, "calibration=null", "cpu.core_ghz=3", f"cpu.next_line_prefetch={share}", f"virtqueue.size={ring}"]
     latencies = build_plan(load_scenario(SEED, overrides=case), "vmap", 64).latencies
-    assert latencies.far_hit_ps == 4000  # 12 cycles at 3 GHz
-    assert latencies.prefetched_ps == 1000 * (104 - saved_ns)
+    assert latencies.prefetched_ps == 1000 * (104 - saved_ns)  # 12 cycles at 3 GHz are 4 ns
 
 
 def test_siblings_share_the_caches_that_a_line_would_come_into():

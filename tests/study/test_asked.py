@@ -71,13 +71,15 @@ def test_a_refusal_looks_at_no_value_of_another_key_that_is_not_read():
     scenarios = scenarios_of(SEED)
     scenario = scenarios.load({})
     read = asked._reading(scenario, build_plan(*first_point(scenario)[0]).ledger)
-    looks = []
+    looks, ways = [], []
     for kind in (Ways, Thorough):
         number = itertools.count()
-        kind(scenarios, scenario, {}, ()).of("virtqueue.iotlb_miss_cost", lambda number=number: next(number))
+        ways.append(
+            kind(scenarios, scenario, {}, ()).of("virtqueue.iotlb_miss_cost", lambda number=number: next(number))
+        )
         looks.append(next(number))
     in_vain = sum(not read(other) for other, _ in asked._changes(scenario))
-    assert in_vain > 100
+    assert ways[0] == ways[1] != []
     assert looks[1] - looks[0] == in_vain - 1  # one look at the scenario as it is
 
 

@@ -150,7 +150,7 @@ class Cpu(Headed):
         description="end of a copy that runs only once its first dirty line is there, at most; the rest runs meanwhile"
     )
     next_line_prefetch: Fraction = Field(
-        description="how far a line is a hit at the reuse level that a miss on the line before it has brought along"
+        description="how far a modified line is a hit in L2 that a miss on the one before it has brought along"
     )
     l1_bytes: Bytes = Field(description="size of the first-level data cache, in bytes")
     l2_bytes: Bytes = Field(description="size of the core's second-level cache, in bytes")

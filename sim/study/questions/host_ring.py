@@ -178,8 +178,8 @@ def compare(scenario: Scenario, measured: RingPoint) -> RingComparison:
     for key, repeats in _doubtful(scenario, measured, middle.keys()).items():
         if key not in read:
             continue
-        low, high = (max(0.0, end) for end in _middle_half(repeats))  # a difference of nothing may be below it
-        first, last = (predict({**middle, key: end})[0].ns_per_packet for end in (low, high))
+        low, high = _middle_half(repeats)  # of a difference of nothing it may be below 0
+        first, last = (predict({**middle, key: max(0.0, end)})[0].ns_per_packet for end in (low, high))
         sway = abs(last - first) / base.ns_per_packet
         if sway > SWAY:
             spread = f"{low:.3g} to {high:.3g}"

@@ -315,7 +315,10 @@ class Ways:
         return [f"what {name} has" for name in islice(named, _NAMED_WAYS)]
 
     def _is_read(self, other: str) -> bool:
-        """Return whether the scenario reads a key as it is: where it does not, another value changes nothing."""
+        """Return whether the scenario reads a key as it is: where it does not, another value changes nothing.
+
+        For a Plan depends on nothing that it does not read, and what checks read can only refuse.
+        """
         read = self._read_by(_AS_IT_IS, False, lambda _: self._scenario)
         return read is None or read(other)
 
