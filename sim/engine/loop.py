@@ -296,12 +296,12 @@ def _read_line(a: Arrays, me: Any, actor: int, segment: Any, number: int, line: 
     state.holders |= mine
     if state.owner == NOBODY:
         return _waited(a, me, number, Wait.CLEAN, Wait.CLEAN)
-    owner = state.owner
-    state.owner = NOBODY
-    if owner >> COMING_SHIFT == actor + 1:
-        return _waited(a, me, number, Wait.TRANSFER, PREFETCHED)
     if segment.brings_next:
+        if state.owner >> COMING_SHIFT == actor + 1:
+            state.owner = NOBODY
+            return _waited(a, me, number, Wait.TRANSFER, PREFETCHED)
         _bring(a, actor, line + 1)
+    state.owner = NOBODY
     return _waited(a, me, number, Wait.TRANSFER, Wait.TRANSFER)
 
 

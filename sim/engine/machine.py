@@ -214,10 +214,11 @@ class Machine:
             elif self.owner[line] != NOBODY:
                 kind, latency = Wait.TRANSFER, latencies.transfer_ps
                 self.owner[line] = NOBODY
-                if self.coming_to[line] == actor:
-                    latency = min(latencies.transfer_ps, latencies.prefetched_ps)
-                elif segment.brings_next:
-                    self.coming_to[line + 1] = actor  # until somebody writes it again
+                if segment.brings_next:
+                    if self.coming_to[line] == actor:
+                        latency = min(latencies.transfer_ps, latencies.prefetched_ps)
+                    else:
+                        self.coming_to[line + 1] = actor  # until somebody writes it again
             else:
                 kind, latency = Wait.CLEAN, latencies.clean_ps
             self.holders[line] |= mine

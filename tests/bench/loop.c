@@ -149,12 +149,16 @@ INLINE int64_t read_line(struct arrays *a, struct actor *me, int64_t actor, cons
 	state->holders |= mine;
 	if (state->owner == NOBODY)
 		return waited(a, me, number, WAIT_CLEAN, WAIT_CLEAN);
-	int64_t owner = state->owner;
+	if (segment->brings_next) {
+		int64_t owner = state->owner;
+		if (owner >> COMING_SHIFT == actor + 1) {
+			state->owner = NOBODY;
+			return waited(a, me, number, WAIT_TRANSFER, PREFETCHED);
+		}
+		if (state[1].owner != NOBODY)
+			state[1].owner = (state[1].owner & (((int64_t)1 << COMING_SHIFT) - 1)) | (actor + 1) << COMING_SHIFT;
+	}
 	state->owner = NOBODY;
-	if (owner >> COMING_SHIFT == actor + 1)
-		return waited(a, me, number, WAIT_TRANSFER, PREFETCHED);
-	if (segment->brings_next && state[1].owner != NOBODY)
-		state[1].owner = (state[1].owner & (((int64_t)1 << COMING_SHIFT) - 1)) | (actor + 1) << COMING_SHIFT;
 	return waited(a, me, number, WAIT_TRANSFER, WAIT_TRANSFER);
 }
 
