@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
-from tests.docs.blocks import Block, Command, blocks, differs
+from tests.docs.blocks import ROOT, Block, Command, blocks, differs
 from tests.docs.rewrite import rewritten
 
 PAGE = """# Title
@@ -96,3 +98,11 @@ def test_an_output_is_rewritten_in_the_shape_that_the_page_has():
     new = rewritten(SHOWN, PRINTED)
     assert new == SHOWN.replace("5.000", "5.125").replace("200.0", "195.1")
     assert differs(new + "...", PRINTED) is None
+
+
+def test_no_equation_has_what_is_not_drawn():
+    """The converter of equations writes the signs of an environment between the terms, on one line."""
+    pages = {page: page.read_text("utf-8") for page in (ROOT / "docs").rglob("*.md")}
+    equations = [(page.name, one) for page, text in pages.items() for one in re.findall(r"\$\$(.+?)\$\$", text, re.S)]
+    assert len(equations) > 10
+    assert [one for one in equations if "&" in one[1] or r"\begin" in one[1]] == []
