@@ -16,7 +16,7 @@ struct region {
 	void **first;
 	long lines;
 	double ticks_per_ns;
-	unsigned which; /* of the loads of a pair is timed */
+	unsigned which; /* load of a pair that is timed */
 };
 
 static struct region *region(void)

@@ -170,8 +170,7 @@ def _next_line(recording: Recording) -> DerivedEntry:
     saved = [
         fraction((first - second) / (first - held - (l2 - l1)))
         for first, second, held, again, there, back, l1, l2 in per_round(series, list)
-        if all(abs((line - held) / _mean(there, back) - 1) <= _PLACE_TOLERANCE for line in (first, again))
-        and first - held > 2 * (l2 - l1)
+        if all(_travels(line - held, there, back) for line in (first, again)) and first - held > 2 * (l2 - l1)
     ]
     source = (
         "single loads of lines that the other core has modified, the second of two adjacent ones behind the first: "
@@ -264,7 +263,7 @@ def _tail(recording: Recording, warm_copies: list[DerivedEntry]) -> list[Derived
     tails = [
         [whole - line - (started - short) + first / rate for whole in wholes]
         for there, back, warm, longest, line, *wholes in per_round(series, list)
-        if line > longest and abs((line - warm) / _mean(there, back) - 1) <= _PLACE_TOLERANCE
+        if line > longest and _travels(line - warm, there, back)
     ]
     if not tails:
         return []
@@ -279,6 +278,11 @@ def _tail(recording: Recording, warm_copies: list[DerivedEntry]) -> list[Derived
 
 def _mean(first: float, second: float) -> float:
     return (first + second) / 2
+
+
+def _travels(waited: float, there: float, back: float) -> bool:
+    """Return whether a wait for a line is about as long as lines travel in the same round: the CPUs were not moved."""
+    return abs(waited / _mean(there, back) - 1) <= _PLACE_TOLERANCE
 
 
 def lookahead_ns(cpu: Cpu, core_ghz: float) -> float:

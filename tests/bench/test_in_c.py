@@ -40,6 +40,7 @@ def plan_of(name, *overrides):
     [
         ("virtio-user-xdp1-tap", ()),
         ("virtio-user-packed", ()),
+        ("virtio-user-receive-skb", ()),
         ("virtio-user-xdp1-tap", ("cpu=zen4",)),
         ("virtio-user-receive-skb", ("cpu.next_line_prefetch=1",)),
         ("four-queues-one-worker", ()),

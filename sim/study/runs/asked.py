@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from functools import cached_property
 from itertools import islice, product
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
@@ -31,8 +32,6 @@ _LABELS = ("name", "title", "source")
 _OF_FUNCTIONS = ("kernel.functions", "kernel.routines")
 #: Combinations of a study's values that are looked at, before a key that none has read is refused.
 _MOST_COMBINATIONS = 256
-#: The way of a scenario that is not changed.
-_AS_IT_IS = ""
 #: So many ways in which a key would be read are named.
 _NAMED_WAYS = 3
 
@@ -319,8 +318,15 @@ class Ways:
 
         For a Plan depends on nothing that it does not read, and what checks read can only refuse.
         """
-        read = self._read_by(_AS_IT_IS, False, lambda _: self._scenario)
-        return read is None or read(other)
+        return self._as_it_is is None or self._as_it_is(other)
+
+    @cached_property
+    def _as_it_is(self) -> Callable[[str], bool] | None:
+        """What says whether the scenario reads a key with nothing changed; None where it has no Plan."""
+        self._looking()
+        with suppress(ConfigError):
+            return self._read_by_first(self._scenario, False)
+        return None
 
     def _changed(self, text: str) -> Scenario:
         return self._scenarios.load(self._settings, [*self._overrides, text])
@@ -330,17 +336,15 @@ class Ways:
 
     def _reads(self, key: str, way: str, load: Callable[[str], Scenario]) -> bool:
         """Return whether the first point that is asked for reads a key in a scenario; what cannot be had reads none."""
-        read = self._read_by(way, key.startswith(_OF_FUNCTIONS), load)
-        return read is not None and read(key)
-
-    def _read_by(self, way: str, functions: bool, load: Callable[[str], Scenario]) -> Callable[[str], bool] | None:
+        functions = key.startswith(_OF_FUNCTIONS)
         if (way, functions) not in self._read:
             self._looking()
             read = None
             with suppress(ConfigError):
                 read = self._read_by_first(load(way), functions)
             self._read[way, functions] = read
-        return self._read[way, functions]
+        read = self._read[way, functions]
+        return read is not None and read(key)
 
     def _read_by_first(self, scenario: Scenario, functions: bool) -> Callable[[str], bool] | None:
         """Return what says whether the first point that is asked for reads a key; ConfigError where it has no Plan."""
