@@ -29,6 +29,19 @@ def test_every_step_runs_as_often_as_it_says(name, of):
         assert [str(finding) for finding in misplaced(*run_of(scenario, variant.name, size))] == []
 
 
+def test_a_ring_that_makes_no_call_says_nothing_about_another_of_the_same_driver():
+    """With ideal accesses the queue never stops and the guest always polls: its calls are those of the sending ring."""
+    plan, point = run_of(sim.load_scenario("virtio-net-routing"), "ideal", 64)
+    assert point.row_rates["driver.irq#rx"] == point.row_rates["driver.recheck_used"] == 0
+    assert point.row_rates["driver.interrupt"] == pytest.approx(point.row_rates["worker.call"], rel=1e-3)
+    assert misplaced(plan, point) == []
+    often = [
+        replace(row, scopes=("call",), sometimes="now and then") if row.label == "kick_barrier" else row
+        for row in plan.rows
+    ]
+    assert [finding.label for finding in misplaced(replace(plan, rows=tuple(often)), point)] == ["kick_barrier"]
+
+
 def test_a_step_that_says_another_scope_than_it_runs_in_is_named():
     scenario = sim.load_scenario("virtio-user-xdp1-tap")
     plan, point = run_of(scenario, "vmap", 64)

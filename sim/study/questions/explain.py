@@ -82,15 +82,18 @@ def misplaced(plan: Plan, point: Point) -> list[Misplaced]:
 def _rate(plan: Plan, point: Point, row: Row, scope: Scope) -> float:
     """Return how often a scope of a row's actor comes past, per packet.
 
-    Where no anchor says where one begins, it is what most of the steps say that run once in each.
+    Where no anchor says where one begins, it is what most of the steps say that run once in each: of the actor, or of
+    whoever begins it (a call). Steps of another ring of the same actor say nothing about this one.
     """
     if scope == "packet":
         return 1.0 / plan.queues
-    mine = [other for other in plan.rows if other.actor == row.actor and not other.unmapped and not other.per_unit]
+    others = [other for other in plan.rows if not other.unmapped and not other.per_unit and "#" not in other.label]
+    mine = [other for other in others if other.actor == row.actor]
     entries = [other for anchor in _BEGINS.get(scope, ()) for other in mine if anchor in other.anchors]
     same = (
         (entries if scope == "refill" else entries[:1])
         or [other for other in mine if other.scopes[0] == scope and not other.sometimes]
+        or [other for other in others if other.scopes[0] == scope and not other.sometimes]
         or [row]
     )
     rates = Counter(_executions(plan, point, other) for other in same)
