@@ -348,6 +348,14 @@ def test_a_reply_is_a_call_as_the_request_is():
         assert spent(row, "driver_work") == pytest.approx(1e3 * (own + 1400 * per_byte), abs=1), label
 
 
+@pytest.mark.parametrize("setting", ["up_to_socket=1000000", "acknowledge=449", "arrive=449"])
+def test_what_a_segment_and_an_acknowledgement_have_in_common_is_not_more_than_either(setting):
+    """450 instructions from IP to the socket are a part of both: less than nothing would be left of the smaller one."""
+    scenario = load(ASKS, f"sockets.{setting}")
+    with pytest.raises(ConfigError, match="^sockets.up_to_socket: is a part of sockets.*, which is less"):
+        plan_of(scenario)
+
+
 def test_a_request_acknowledges_the_reply_before_it_and_the_other_way_round():
     """What both have in common, from IP to the socket, is paid for once; a segment of a stream acknowledges nothing."""
     get = {name: shipped_default(f"sockets.{name}").value for name in ("arrive", "acknowledge", "up_to_socket")}

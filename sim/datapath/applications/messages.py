@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+from sim.config.errors import ConfigError
 from sim.config.scenario.application import SEGMENT_BYTES, TCP_HEADERS_BYTES, payload_bytes
 from sim.config.scenario.scenario import Scenario
 from sim.config.tables.quantity import Quantity
@@ -127,9 +128,16 @@ def _charged(scenario: Scenario, work: Quantity, charge: Quantity) -> float:
 
 
 def arriving(scenario: Scenario, worker: bool = False) -> dict[str, Any]:
-    """Return what a segment executes from IP to its socket; a request or a reply acknowledges the one before."""
+    """Return what a segment executes from IP to its socket; a request or a reply acknowledges the one before.
+
+    ConfigError where what both have in common is more than one of them.
+    """
     sockets, instructions, names = scenario.sockets, arrival_work(scenario), ["arrive"]
     if scenario.traffic.application == "tcp-rr":
+        for whole in ("arrive", "acknowledge"):
+            if sockets.up_to_socket.value > getattr(sockets, whole).value:
+                problem = f"is a part of sockets.{whole}, which is less"
+                raise ConfigError(problem, key="sockets.up_to_socket", got=float(sockets.up_to_socket.value))
         instructions += sockets.acknowledge.value - sockets.up_to_socket.value
         names.append("acknowledge")
     return {"extra_instructions": instructions, "primitives": calls(scenario, *names, worker=worker)}
