@@ -114,7 +114,7 @@ def _build(scenario: Scenario, access: str, packet_bytes: int, apart: bool, func
         period_ps=most(period_ps(scenario), 0 if arrivals is None else arrivals.period_ps),
         has_sink=has_sink(scenario),
         queues=queues.per_core,
-        banks=max(queues.per_core, _senders(scenario), scenario.traffic.sessions),
+        banks=max(queues.per_core, _senders(scenario)),
         lanes=queues.lanes,
         uncore_ps_per_line=LINE_BYTES * 1e3 / scenario.cpu.uncore_bandwidth.value,
         notes=notes,

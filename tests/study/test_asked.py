@@ -38,6 +38,10 @@ SHORT = ["access=copy_user", "traffic.packet_bytes=64"]
         pytest.param(SEED, "virtqueue.iotlb_miss_cost=30", "what virtio-user-iotlb has", marks=pytest.mark.deep),
         ("tap-write", "virtqueue.size=512", "device.kind=vhost_net"),
         (
+            *("four-queues-one-worker", "traffic.sessions=5"),
+            "what tcp-request-response has or what tcp-stream-messages has or what tcp-stream-to-guest has",
+        ),
+        (
             *("virtio-user-receive-skb", "backend.rx_frames=4"),
             "what tcp-stream-messages has or what virtio-user-rx-frames has or what virtio-user-sndbuf-limited has",
         ),

@@ -75,9 +75,14 @@ def with_application(scenario: Scenario, plan: Plan) -> Plan:
     """Give each session its registers, and answers a ring of their own whose calls are on."""
     if not is_application(scenario):
         return plan
+    sessions = scenario.traffic.sessions
     regions = AnswerRing(scenario).regions() if is_answered(scenario) else {}
-    locks = {**producer_lock().regions(), **transmit_lock().regions()} if scenario.traffic.sessions > 1 else {}
-    regions = {**plan.regions, **regions, **locks}
-    plan = replace(plan, regions=regions, initial={**plan.initial, **first_packets(scenario)})
-    asked = scenario.traffic.sessions if scenario.traffic.application == "tcp-rr" else 0
-    return replace(plan, payload_bytes=payload(scenario), transactions=asked)
+    locks = {**producer_lock().regions(), **transmit_lock().regions()} if sessions > 1 else {}
+    return replace(
+        plan,
+        regions={**plan.regions, **regions, **locks},
+        initial={**plan.initial, **first_packets(scenario)},
+        banks=max(plan.banks, sessions),
+        payload_bytes=payload(scenario),
+        transactions=sessions if scenario.traffic.application == "tcp-rr" else 0,
+    )
