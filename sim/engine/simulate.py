@@ -38,10 +38,11 @@ class Stopping:
 def stopping(plan: Plan, run: Run, tie_fuzz: int = 0) -> Stopping:
     """Return when a run is looked at: batches are whole laps of the ring, unless the run is too short for that.
 
-    Few batches do where a lap is like the last one, of as many packets as can be under way.
+    Few batches do where a lap is like the last one, of as many packets as can be under way; not where queues take turns
+    at a worker: a turn need not be a lap, and few laps may all hold one turn of the other queues and the next one two.
     """
     if plan.steady and not tie_fuzz:
-        every, least = max(_STEADY_PACKETS, plan.in_flight), STEADY_BATCHES
+        every, least = max(_STEADY_PACKETS, plan.in_flight), STEADY_BATCHES if plan.queues == 1 else MIN_BATCHES
     else:
         every, least = max(_BATCH_PACKETS, 4 * plan.ring_packets), MIN_BATCHES
     every = max(1, min(every, run.packets // (2 * least)))

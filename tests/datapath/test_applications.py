@@ -352,7 +352,7 @@ def test_a_reply_is_a_call_as_the_request_is():
 def test_what_a_segment_and_an_acknowledgement_have_in_common_is_not_more_than_either(setting):
     """450 instructions from IP to the socket are a part of both: less than nothing would be left of the smaller one."""
     scenario = load(ASKS, f"sockets.{setting}")
-    with pytest.raises(ConfigError, match="^sockets.up_to_socket: is a part of sockets.*, which is less"):
+    with pytest.raises(ConfigError, match=r"^sockets.up_to_socket: is a part of sockets.*, which is less"):
         plan_of(scenario)
 
 

@@ -58,10 +58,12 @@ def assert_close_to_long_runs(numbers):
         point, right = simulate(plan, run), of_long_run(plan)
         errors[number] = abs(point.ps_per_packet * plan.queues / right - 1), point.half_width_ps * plan.queues / right
     assert len(errors) > len(numbers) // 4
-    # Two actors that poll may keep step for ten thousand packets and then fall out of it (1.2 % in one of 113).
+    # Two actors that poll may keep step for ten thousand packets and then fall out of it; a guest that reads what it
+    # receives has turns of half a batch, and one batch of eight holds one turn less (docs/metrics.md).
     out_of_step = {number: error for number, (error, half) in errors.items() if error > max(0.005, half)}
     assert len(out_of_step) <= max(1, len(errors) // 50), out_of_step
-    assert max(out_of_step.values(), default=0) < 0.02, out_of_step
+    assert sum(error > 0.02 for error in out_of_step.values()) <= len(errors) // 200, out_of_step
+    assert max(out_of_step.values(), default=0) < 0.06, out_of_step
 
 
 def ps_per_packet(runs):
@@ -87,6 +89,19 @@ def test_an_interval_holds_the_rate_as_often_as_it_says(kind):
 @pytest.mark.parametrize("kind", FIXED)
 def test_an_interval_of_what_is_not_drawn_holds_the_rate(kind):
     assert share_inside(FIXED[kind], 2) == 1
+
+
+def test_turns_between_queues_that_are_no_laps_are_seen_before_a_run_stops():
+    """A worker takes 256 packets of each of six queues in turn, a lap is 290: each eighth one holds two turns.
+
+    The others take 2 153 ns per packet of a queue, that one 3 903: the mean is 2 386.
+    """
+    changed = ["virtqueue.layout=packed", "virtqueue.size=581", "queues.pairs=6", "device.batch=38"]
+    scenario = sim.load_scenario("virtio-user-two-descriptors", overrides=["traffic.packet_bytes=64", *changed])
+    plan = build_plan(scenario, "copy_user", 64)
+    assert (plan.steady, plan.ring_packets, plan.queues) == (True, 290, 6)
+    point = simulate(plan, scenario.run.model_copy(update={"packets": PACKETS, "precision": 0.005}))
+    assert point.ps_per_packet * plan.queues == pytest.approx(of_long_run(plan), rel=0.005)
 
 
 def test_a_steady_run_that_stops_early_is_within_its_precision():
