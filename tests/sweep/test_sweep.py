@@ -168,11 +168,25 @@ def test_what_a_killed_sweep_was_writing_goes_and_no_link_is_followed(tmp_path):
     out.mkdir()
     kept.write_text("mine")
     (out / ".0123456789abcdef.partial").write_text("half of a part")
+    (out / ".abcdefgh.partial").mkdir()
+    (out / ".abcdefgh.partial" / "_lines.png").write_text("half of a plot")
+    (out / ".folder.partial").symlink_to(tmp_path)
     for name in ("part-000000.partial", "_sweep.partial"):
         (out / name).symlink_to(kept)
     assert sweeps.run_sweep(sweep(AXES), Inline(), folder=out).failed == 0
     assert kept.read_text() == "mine"
     assert not list(out.glob(".*.partial"))
+
+
+def test_what_else_stands_in_the_folder_is_neither_read_nor_touched(tmp_path):
+    """A sweep written beside a table of the user's own: it was read as a part, which ended in a traceback."""
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "results.csv").write_text("mine\n")
+    (out / "of-mine.parquet").write_text("no table")
+    outcome = sweeps.run_sweep(sweep(AXES), Inline(), folder=out)
+    assert len(outcome.to_frame()) == outcome.points
+    assert (out / "results.csv").read_text() == "mine\n"
 
 
 def test_an_edited_table_computes_anew_what_depends_on_it(tmp_path):

@@ -157,7 +157,7 @@ def write_all(folder: Path, writers: dict[str, Writer]) -> list[Path]:
     check_folder(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        partial = Path(tempfile.mkdtemp(prefix=".partial-", dir=folder))
+        partial = Path(tempfile.mkdtemp(prefix=".", suffix=".partial", dir=folder))
         try:
             for name, write in writers.items():
                 write(partial / name)

@@ -124,6 +124,11 @@ def _holder(held: int) -> str:
     return "another process"
 
 
+def parts_in(folder: Path) -> list[Path]:
+    """Return the parts of a sweep's folder, in order; other files may stand beside them."""
+    return sorted(folder.glob("part-*.parquet"))
+
+
 class Parts:
     """The folder of one sweep's parts."""
 
@@ -137,7 +142,7 @@ class Parts:
 
     def existing(self) -> list[Path]:
         """Return the parts that are there, in order."""
-        return sorted(self.folder.glob("part-*.parquet"))
+        return parts_in(self.folder)
 
     def refuse_other_columns(self) -> None:
         """Raise ConfigError for a part whose columns are not those of its sweep now; one that is broken is not told."""

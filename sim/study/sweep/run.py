@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 from collections.abc import Callable, Collection
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -30,7 +31,7 @@ from sim.study.questions.run import run
 from sim.study.runs.asked import refuse_unread_axes
 from sim.study.sweep.design import Assignment, Design, extremes
 from sim.study.sweep.gains import frame_with_gains, with_gains
-from sim.study.sweep.parts import Parts, ResultRow, held_by_one, row_schema
+from sim.study.sweep.parts import Parts, ResultRow, held_by_one, parts_in, row_schema
 from sim.study.sweep.together import points_together
 
 if TYPE_CHECKING:
@@ -160,10 +161,11 @@ class Outcome(Answer):
         In a grid with several variants, `gain_percent` is what a row gains over the first of the same point.
         """
         import pandas as pd
+        import pyarrow.parquet as pq
 
         if self.folder is None:
             return pd.DataFrame(with_gains(self.sweep, self.rows))
-        return frame_with_gains(self.sweep, pd.read_parquet(self.folder))
+        return frame_with_gains(self.sweep, pq.read_table(parts_in(self.folder)).to_pandas())
 
     def count(self, point: int, rows: list[ResultRow], computed: bool) -> None:
         """Count a point that has these rows."""
@@ -337,8 +339,11 @@ def _open(folder: Path, sweep: Sweep, resume: bool, configs: Path | None) -> Par
             other = f"holds another sweep (see {description}); choose another folder"
             raise ConfigError(other, key="folder", got=folder)
         parts.refuse_other_columns()
-        for partial in folder.glob(".*.partial"):  # of a sweep that was killed while it wrote
-            partial.unlink()
+        for partial in folder.glob(".*.partial"):  # of a sweep that was killed while it wrote a part, or its plots
+            if partial.is_dir() and not partial.is_symlink():
+                shutil.rmtree(partial)
+            else:
+                partial.unlink()
         if not description.exists():
             with replacing(description) as stream:
                 stream.write(text.encode())
