@@ -8,6 +8,7 @@ import pytest
 import sim
 from sim.config import ConfigError, load_scenario
 from sim.config.loading.load import Scenarios, load_table
+from sim.config.scenario.traffic import Load
 
 SEED = "virtio-user-xdp1-tap"
 ENTRY = {"value": 50, "unit": "ns", "low": 40, "high": 60, "source": "x", "grade": "guess"}
@@ -90,6 +91,27 @@ def test_a_key_inside_a_table_counts_after_the_name_of_the_table_whatever_their_
     for overrides in (("cpu=zen4", "cpu.core_ghz=5"), ("cpu.core_ghz=5", "cpu=zen4")):
         cpu = load(*overrides).cpu
         assert (cpu.name, cpu.core_ghz.value) == ("zen4", 5)
+
+
+def test_a_key_below_a_load_in_short_form_changes_a_part_of_it(tmp_path):
+    """`load: 1.0e+6` with another backlog became a sender that never runs dry."""
+    asked = Scenarios("virtio-user-pvp")
+    assert asked.load({}).traffic.load == Load(kind="constant", pps=1e6)
+    for given in (asked.load({"traffic.load.backlog": 99}), asked.load({}, ["traffic.load.backlog=99"])):
+        assert given.traffic.load == Load(kind="constant", pps=1e6, backlog=99)
+    file = tmp_path / "mine.yaml"
+    head = "schema: 1\nkind: scenario\nname: mine\nextends: virtio-user-pvp\n"
+    file.write_text(head + "traffic: {load: {kind: poisson}}\n")
+    assert load_scenario(file).traffic.load == Load(kind="poisson", pps=1e6)
+    file.write_text(head + "traffic: {load: saturate}\n")
+    assert load_scenario(file).traffic.load == Load()
+
+
+def test_a_key_below_what_is_no_section_is_refused_and_does_not_hide_it(tmp_path):
+    file = tmp_path / "mine.yaml"
+    file.write_text("schema: 1\nkind: scenario\nname: mine\nextends: virtio-user-xdp1-tap\ndriver: 5\n")
+    with pytest.raises(ConfigError, match=r"^driver\.burst=8: 'driver' has no keys below it"):
+        load_scenario(file, overrides=["driver.burst=8"])
 
 
 def test_overrides_do_not_leak_into_the_next_load():

@@ -22,6 +22,7 @@ NO_CAPACITY = {
     "four-queues-one-worker": "queues",
     "workers-share-cores": "queues",
     "tap-write": "traffic.load",
+    "virtio-user-receive-senders": "traffic.load",
     **dict.fromkeys(
         ("tcp-request-response", "tcp-stream-messages", "tcp-stream-to-guest", "udp-datagrams"), "traffic.application"
     ),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 from functools import cache
 from typing import Literal, get_args, get_origin
@@ -22,14 +23,15 @@ from sim.study.runs.asked import NOT_ASKED, every_point, load_scenario
 NAMES = sorted(paths.names("scenario"))
 #: Sections of a scenario that are not tables with a hundred entries of one kind each.
 TABLES = ("access", "cpu", "kernel")
-#: Keys that move something beyond a threshold only, and a setting beyond it.
+#: Keys that move something beyond a threshold only, and settings beyond it, of which a scenario may take one.
 BEYOND = {
-    "memory.guest_pages": {"memory.other_pages": 1500},
-    "driver.scatter_bytes": {"traffic.packet_bytes": [3000]},
-    "receive.buffer_bytes": {"traffic.packet_bytes": [3000]},
-    "backend.mtu_bytes": {"traffic.packet_bytes": [3000]},
-    "device.max_pending": {"traffic.packet_bytes": [1518]},
-    "queues.cores": {"queues.pairs": 2, "queues.workers": "each"},
+    "memory.guest_pages": [{"memory.other_pages": 1500}],
+    "driver.scatter_bytes": [{"traffic.packet_bytes": [3000]}, {"traffic.message_bytes": 1400}],
+    "receive.buffer_bytes": [{"traffic.packet_bytes": [3000]}, {"traffic.packet_bytes": [1514]}],
+    "backend.mtu_bytes": [{"traffic.packet_bytes": [3000]}, {"traffic.packet_bytes": [1500]}],
+    "device.max_pending": [{"traffic.packet_bytes": [1518]}],
+    "queues.cores": [{"queues.pairs": 2, "queues.workers": "each"}],
+    "sockets.reads": [{"traffic.message_bytes": 64}],
 }
 #: What a key stands for that is left out: said in so many words, it moves nothing and is no mistake.
 LEFT_OUT = {"queues.cores": lambda scenario: scenario.queues.lanes}
@@ -74,7 +76,7 @@ def others(table, name):
     if isinstance(table, Flag) or isinstance(value, bool):
         return [not value]
     if isinstance(value, int | float):
-        return [2 * value or 1000, value // 2, value + 1, 1, 0, 16000, *choices]
+        return [2 * value or 1000, value // 2, value + 1, 1, 0, 16000, value // 8, *choices]
     if value is None:
         return [0, 1, 300, True, False]
     if isinstance(value, list):
@@ -100,15 +102,17 @@ def check(name, key, value):
             return "refused for its value"
         assert plans(name, {key: value}) == unchanged(name), "a key that moves something is refused"
         return "refused as idle"
-    partner = BEYOND.get(key, {})
     table, field = keys(name)[key]
     for other in (value, *others(table, field)):
-        for more in ({}, partner):
-            try:
-                if plans(name, {**more, key: other}) != plans(name, more):
-                    return "moves"
-            except ConfigError:  # says what is wrong with that value
-                continue
+        for more in ({}, *BEYOND.get(key, ())):
+            with suppress(ConfigError):  # says what is wrong with what goes with that value
+                before = plans(name, more)
+                try:
+                    if plans(name, {**more, key: other}) != before:
+                        return "moves"
+                except ConfigError as error:
+                    if str(error).startswith(f"{key}: "):
+                        return "decides what can be simulated"
     raise AssertionError(f"{key} is read in {name} and moves nothing")
 
 

@@ -49,7 +49,8 @@ def study(tmp_path_factory) -> Path:
 @pytest.fixture(scope="module")
 def undisturbed(study, tmp_path_factory) -> dict[str, bytes]:
     folder = tmp_path_factory.mktemp("undisturbed") / "out"
-    return left_by(start(study, folder, "--jobs", "1"), folder)
+    sweeps.run_sweep(sweeps.load_sweep(str(study)), Inline(), folder=folder)
+    return contents(folder)
 
 
 def listening() -> None:
@@ -81,25 +82,6 @@ def wait_for_another_part(out: Path, process: subprocess.Popen[str]) -> None:
     before, until = len(list(out.glob("part-*.parquet"))), time.monotonic() + 60
     while process.poll() is None and time.monotonic() < until and len(list(out.glob("part-*.parquet"))) == before:
         time.sleep(0.05)
-
-
-@pytest.mark.deep
-def test_a_sweep_killed_again_and_again_ends_with_the_bytes_of_an_undisturbed_one(study, undisturbed, tmp_path):
-    moments, out, parts = random.Random(7), tmp_path / "out", set()
-    for number in range(20):
-        process = start(study, out, "--resume", "--jobs", "1")
-        if number % 5 == 1:  # on a busy machine too, some get as far as a new part
-            wait_for_another_part(out, process)
-        time.sleep(moments.uniform(0.5, 5))
-        with suppress(ProcessLookupError):  # it may have reached the end
-            os.killpg(process.pid, signal.SIGKILL)  # its worker too
-        process.communicate(timeout=60)
-        kept = contents(out)
-        assert all(kept[name] == undisturbed[name] for name in kept)
-        parts.add(sum(name.startswith("part-") for name in kept))
-    assert len(parts) > 2  # it did go on from one killing to the next
-    assert left_by(start(study, out, "--resume", "--jobs", "1"), out) == undisturbed
-    assert not list(out.glob(".*"))
 
 
 def alive(session: int) -> set[int]:
@@ -136,6 +118,26 @@ def many_parts(tmp_path_factory) -> tuple[Path, dict[str, bytes]]:
     study, folder = tmp_path_factory.mktemp("many") / "many.yaml", tmp_path_factory.mktemp("whole") / "out"
     study.write_text(yaml.safe_dump(SMALL | {"points": 45 * SMALL_PARTS}))
     return study, left_by(start(study, folder, command=COMMAND_OF_SMALL_PARTS), folder)
+
+
+@pytest.mark.deep
+def test_a_sweep_killed_again_and_again_ends_with_the_bytes_of_an_undisturbed_one(many_parts, tmp_path):
+    (study, undisturbed), moments, out, parts = many_parts, random.Random(7), tmp_path / "out", set()
+    for number in range(20):
+        process = start(study, out, "--resume", "--jobs", "1", command=COMMAND_OF_SMALL_PARTS)
+        if number % 5 == 1:  # on a busy machine too, some get as far as a new part
+            wait_for_another_part(out, process)
+        time.sleep(moments.uniform(0.5, 2))
+        with suppress(ProcessLookupError):  # it may have reached the end
+            os.killpg(process.pid, signal.SIGKILL)  # its worker too
+        process.communicate(timeout=60)
+        kept = contents(out)
+        assert all(kept[name] == undisturbed[name] for name in kept)
+        parts.add(sum(name.startswith("part-") for name in kept))
+    assert len(parts) > 2  # it did go on from one killing to the next
+    last = start(study, out, "--resume", "--jobs", "1", command=COMMAND_OF_SMALL_PARTS)
+    assert left_by(last, out) == undisturbed
+    assert not list(out.glob(".*"))
 
 
 @pytest.mark.deep

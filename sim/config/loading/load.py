@@ -16,7 +16,7 @@ from sim.config.loading import paths
 from sim.config.loading.files import NotYamlError, Table, written_yaml
 from sim.config.loading.kept import keep_latest
 from sim.config.loading.meaning import unknown_name
-from sim.config.loading.overrides import Given, as_list, is_entry, keys_below, override, split_assignment
+from sim.config.loading.overrides import Given, as_list, in_full, is_entry, keys_below, override, split_assignment
 from sim.config.loading.reading import read_yaml, state_of
 from sim.config.scenario.scenario import Scenario, switched
 from sim.config.scenario.traffic import read_mix
@@ -61,6 +61,8 @@ def merge(base: Table, over: Table) -> Table:
     """
     merged = dict(base)
     for key, value in over.items():
+        if isinstance(value, dict) and key in merged:
+            merged[key] = in_full(key, merged[key])
         if key == "functions" and isinstance(value, dict) and isinstance(merged.get(key), dict):
             merged[key] = merged[key] | value
         elif isinstance(value, dict) and isinstance(merged.get(key), dict) and not is_entry(value):

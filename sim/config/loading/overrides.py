@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, get_args, get_origin
 
@@ -11,6 +12,7 @@ from pydantic import BaseModel
 
 from sim.config.errors import ConfigError
 from sim.config.loading.files import NotYamlError, Table, parsed_yaml
+from sim.config.scenario.traffic import load_in_full
 
 #: Tables that a scenario names or holds whole: what stands in them describes a machine or a kernel, and no question.
 TABLES = ("cpu", "kernel", "access")
@@ -122,10 +124,10 @@ def override(table: Table, keys: list[str], value: Any, model: type[BaseModel], 
         fields, each = _below(fields, each, name)
         if depth == len(keys) - 1:
             break
-        # Absent, or a short form such as `load: saturate`.
-        if fields is not None and not isinstance(place.get(key), dict):
+        if fields is not None and place.get(key) is None:
             place[key] = model_default(model, keys[: depth + 1]) if "grade" in fields.model_fields else {}
-        if not isinstance(place.get(key), dict):
+        place[key] = in_full(key, place.get(key))
+        if not isinstance(place[key], dict):
             raise ConfigError(f"'{'.'.join(keys[: depth + 1])}' has no keys below it", given=given)
         place[key] = dict(place[key])
         place = place[key]
@@ -141,6 +143,13 @@ def override(table: Table, keys: list[str], value: Any, model: type[BaseModel], 
             entry["doubt"] = 0.0
         value = entry
     place[keys[-1]] = value
+
+
+def in_full(key: str, value: Any) -> Any:
+    """Return what stands under a key, an offered load as a mapping: what is set or merged below it changes a part."""
+    with suppress(ValueError):  # the schema says what is wrong with it
+        return load_in_full(value) if key == "load" else value
+    return value
 
 
 def _below(fields: Any, each: Any, name: str) -> tuple[Any, Any]:

@@ -158,6 +158,20 @@ VNET_HEADER_BYTES = 12
 MIN_ON_THE_WIRE_BYTES = 42
 
 
+def load_in_full(load: object) -> object:
+    """Return an offered load as a mapping where it is written in short. ValueError for a text that is none."""
+    if load == "saturate":
+        return {"kind": "saturate"}
+    if isinstance(load, str):  # YAML reads 5e6 as text, 5.0e+6 as a number
+        try:
+            load = float(load)
+        except ValueError:
+            raise ValueError("is 'saturate', a rate in packets per second, or a mapping of kind and pps") from None
+    if isinstance(load, int | float) and not isinstance(load, bool):
+        return {"kind": "constant", "pps": load}
+    return load
+
+
 class Load(Strict):
     """Offered load: the driver always has packets, or they arrive at a rate."""
 
@@ -246,16 +260,7 @@ class Traffic(Strict):
     @field_validator("load", mode="before")
     @classmethod
     def _short_forms(cls, load: object) -> object:
-        if load == "saturate":
-            return {"kind": "saturate"}
-        if isinstance(load, str):  # YAML reads 5e6 as text, 5.0e+6 as a number
-            try:
-                load = float(load)
-            except ValueError:
-                raise ValueError("is 'saturate', a rate in packets per second, or a mapping of kind and pps") from None
-        if isinstance(load, int | float) and not isinstance(load, bool):
-            return {"kind": "constant", "pps": load}
-        return load
+        return load_in_full(load)
 
     @field_validator("packet_bytes", mode="before")
     @classmethod
