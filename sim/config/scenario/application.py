@@ -47,7 +47,8 @@ class Sockets(Strict):
     """What the socket layers of guest and host execute for an application (`traffic.application`)."""
 
     reads: Literal["message", "packet"] = Field(
-        "packet", description="bytes of one call that reads: those of a message, or whatever a packet has brought"
+        "packet",
+        description="tcp-stream: bytes of one call that reads: those of a message, or whatever a packet has brought",
     )
     selects: bool = Field(False, description="the reader asks by a call of its own (select) before each read")
     asked: int = Field(

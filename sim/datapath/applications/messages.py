@@ -52,9 +52,10 @@ def payload(scenario: Scenario) -> int:
 
 
 def read_bytes(scenario: Scenario) -> int:
-    """Bytes that one call of the reader takes."""
-    carried = payload(scenario)
-    return min(carried, scenario.traffic.message_bytes) if scenario.sockets.reads == "message" else carried
+    """Bytes that one call of the reader takes: of a stream; a request or a datagram is a message and a packet, too."""
+    carried, stream = payload(scenario), scenario.traffic.application == "tcp-stream"
+    by_message = stream and scenario.sockets.reads == "message"
+    return min(carried, scenario.traffic.message_bytes) if by_message else carried
 
 
 def packets_per_answer(scenario: Scenario) -> int:
