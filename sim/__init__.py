@@ -8,7 +8,7 @@ Examples
 >>> import sim
 >>> short = {"access": ["copy_user", "vmap"], "traffic.packet_bytes": 64, "run.packets": 20000}
 >>> sim.compare("virtio-user-xdp1-tap", overrides=short)
-<Comparison: copy_user -> vmap, 64 B: +20.3 %, +33.6 ns saved per packet>
+<Comparison: copy_user -> vmap, 64 B: +20.4 %, +33.6 ns saved per packet>
 """
 
 from __future__ import annotations

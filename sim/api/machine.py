@@ -73,7 +73,7 @@ def report(
     >>> short = {"access": ["copy_user", "vmap"], "traffic.packet_bytes": 64}
     >>> review = sim.report("virtio-user-xdp1-tap", draws=20, overrides=short)
     >>> review.gain.certain, f"{review.gain.gain_percent.value:.1f} %"
-    (True, '20.3 %')
+    (True, '20.4 %')
     """
     if draws is not None and draws < 1:
         raise ConfigError("at least 1 draw is needed", key="draws", got=draws)

@@ -132,7 +132,7 @@ def compare(
     >>> import sim
     >>> short = {"traffic.packet_bytes": 64, "run.packets": 20000}
     >>> sim.compare("virtio-user-xdp1-tap", access=("copy_user", "vmap"), overrides=short)
-    <Comparison: copy_user -> vmap, 64 B: +20.3 %, +33.6 ns saved per packet>
+    <Comparison: copy_user -> vmap, 64 B: +20.4 %, +33.6 ns saved per packet>
     >>> no_smap = sim.load_scenario("virtio-user-xdp1-tap", overrides={**short, "mitigations.smap": False})
     >>> comparison = sim.compare(no_smap, access=("copy_user", "vmap"))
     >>> list(comparison.differences[0].made_up_of)[:2]

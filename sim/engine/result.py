@@ -82,7 +82,7 @@ class Point:
     >>> short = ["access=vmap", "traffic.packet_bytes=64", "run.packets=20000"]
     >>> point = sim.run(sim.load_scenario("virtio-user-xdp1-tap", overrides=short)).points[0]
     >>> f"{point.ns_per_packet:.1f} ns, {point.cycles_per_packet:.0f} cycles, bound by {point.bound_by}"
-    '165.2 ns, 499 cycles, bound by worker'
+    '165.1 ns, 499 cycles, bound by worker'
     >>> sum(point.breakdown_ps.values()) == point.elapsed_ps
     True
     """

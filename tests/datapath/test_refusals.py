@@ -263,6 +263,10 @@ REFUSALS = [
         *(INTO_GUEST, ("traffic={application: udp, message_bytes: 64}",), "traffic.application"),
         "udp is modelled from guest to host only",
     ),
+    Refusal(
+        *("tcp-request-response", ("sockets.up_to_socket=2000",), "sockets.up_to_socket"),
+        "is a part of sockets.arrive, which is less",
+    ),
 ]
 
 #: Refusals of steps and prices, not of settings: each is provoked below.

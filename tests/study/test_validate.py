@@ -159,12 +159,10 @@ def test_the_page_of_the_documentation_is_current(nominal):
 
 @pytest.mark.deep
 def test_the_90_percent_intervals_hold_what_they_say():
-    """Of so many figures two standard errors fewer than 90 % may be inside: 84 % of 88."""
     validation = validate(draws=100)
     for name, summary in validation.summaries().items():
         if name.startswith("rates and ratios"):
-            chance = (0.9 * 0.1 / summary.figures) ** 0.5
-            assert 0.9 - 2 * chance <= summary.coverage <= 0.97, name
+            assert 0.85 <= summary.coverage <= 0.97, name
     rates = [row for row in validation.rows if row.figure.entry.quantity in ("pps", "ratio") and row.inside is not None]
     assert {row.figure.entry.quantity for row in rates} == {"pps", "ratio"}
     assert len(rates) > 40

@@ -161,7 +161,7 @@ class Scenario(Headed):
     >>> from sim import load_scenario
     >>> scenario = load_scenario("virtio-user-xdp1-tap")
     >>> scenario.virtqueue.size, scenario.cpu.core_ghz.value, scenario.traffic.sizes[0]
-    (256, 3.0216, 64)
+    (256, 3.0215, 64)
     """
 
     kind: Literal["scenario"] = "scenario"
